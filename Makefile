@@ -1,0 +1,42 @@
+# The two ways in are `make demo` and `make test`; both set up everything that they need.
+PYTHON ?= python3
+BIN := .venv/bin
+N ?= 3
+
+.PHONY: setup check test demo bench lab-up lab-down lock clean
+
+# A virtual environment with exactly the locked packages; rebuilt only when the lock changes.
+setup: .venv/.locked
+.venv/.locked: requirements.lock pyproject.toml
+	tests/lab/bootstrap.sh $(PYTHON)
+	touch $@
+
+check: setup
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -q tests/unit
+
+test: check
+	$(BIN)/python -m pytest -q tests/contract tests/lab tests/e2e
+
+demo: setup
+	$(BIN)/python -m tests.e2e.demo
+
+bench: setup
+	$(BIN)/python -m tests.e2e.bench
+
+lab-up: setup
+	$(BIN)/python -m tests.lab up $(N)
+
+lab-down: setup
+	$(BIN)/python -m tests.lab down
+
+# Resolve the dependencies of pyproject.toml anew, with hashes and without the index's address.
+lock: setup
+	$(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --allow-unsafe --no-header --strip-extras --extra dev -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

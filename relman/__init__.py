@@ -1,0 +1,3 @@
+"""relman: promotes the image that passed, and runs exactly that image, everywhere, or says why not."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The CI stages: build, test with linked services, collect results, clean up."""

@@ -1,0 +1,1 @@
+"""Make, store, fetch and check Statements about images."""

@@ -1,0 +1,1 @@
+"""Values and errors: what relman talks about. Standard library only, frozen, no I/O."""

@@ -1,0 +1,85 @@
+"""Containers as an engine reports them, and as relman wants one created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relman.model.image import ImageId, Platform
+from relman.model.settings import DeploySettings
+
+SERVICE = "relman.service"
+ENVIRONMENT = "relman.environment"
+DEPLOYMENT = "relman.deployment"
+RELEASE = "relman.release"
+MANIFEST = "relman.manifest"
+CONFIG = "relman.config"
+RUN = "relman.run"
+DEPLOY_SECTION = "relman.deploy"
+SERVICE_NAME = "relman.service.name"
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What an engine says of itself. `clock` is its time in seconds since the epoch; `containerd_store` decides what an
+    image id means (model.image.ImageId)."""
+
+    version: str
+    platform: Platform
+    containerd_store: bool
+    clock: float
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container as inspected. `status` is the engine's word (created, running, restarting, exited, dead, paused);
+    `health` is starting, healthy, unhealthy or "" without HEALTHCHECK. `addresses` maps network to IP address.
+    `host_ports` are the (protocol, port) pairs it takes on the host. Times are RFC 3339."""
+
+    id: str
+    name: str
+    image_id: ImageId
+    status: str
+    health: str = ""
+    restart_count: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    started_at: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    host_ports: frozenset[tuple[str, int]] = frozenset()
+    restart_policy: str = "no"
+    health_log: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        """Whether its process runs."""
+        return self.status == "running"
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image as inspected on an engine."""
+
+    id: ImageId
+    repo_tags: tuple[str, ...]
+    repo_digests: tuple[str, ...]
+    platform: Platform
+    labels: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    exposed_ports: tuple[tuple[int, str], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    has_healthcheck: bool = False
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A container to create: `image` is an image id or a reference that the engine holds; `aliases` are its names
+    in its networks."""
+
+    name: str
+    image: str
+    settings: DeploySettings
+    labels: Mapping[str, str]
+    aliases: tuple[str, ...] = ()

@@ -1,0 +1,58 @@
+"""Hosts and environments, as an inventory names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from relman.model.image import Repository
+
+DEFAULT_STATE_DIR = "/var/lib/relman"
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One SSH endpoint: a host itself or a jump host on the way to it."""
+
+    address: str
+    port: int = 22
+    user: str = "root"
+    identity_files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host: its inventory name, how to reach it, and its variables.
+
+    `jumps` are passed in order, outermost first. `variables` fill `${name}` in deploy settings; `env` is added to the
+    container's environment. `docker_socket` is a path on the host.
+    """
+
+    name: str
+    endpoint: Hop
+    jumps: tuple[Hop, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    state_dir: str = DEFAULT_STATE_DIR
+    docker_socket: str = "/var/run/docker.sock"
+
+
+@dataclass(frozen=True)
+class SshOptions:
+    """What all connections share. `known_hosts` are files; times in seconds."""
+
+    known_hosts: tuple[str, ...] = ()
+    connect_timeout: float = 5.0
+    operation_timeout: float = 60.0
+    use_agent: bool = True
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A named set of hosts and the services that may be deployed to it."""
+
+    name: str
+    hosts: tuple[Host, ...]
+    services: Mapping[str, Repository] = field(default_factory=dict)
+    registry_ca: str | None = None
+    ssh: SshOptions = field(default_factory=SshOptions)

@@ -1,0 +1,138 @@
+"""Identities of images: three kinds of digest that must never be mixed up, and where an image lives."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from relman.model.errors import UsageError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
+_REGISTRY = re.compile(
+    r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:)|\[[0-9a-fA-F:]+\])(?::\d{1,5})?"
+)
+
+
+@dataclass(frozen=True, order=True)
+class Digest:
+    """`sha256:` and 64 hexadecimal digits (OCI image-spec, descriptors). Raises UsageError for anything else."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if not _DIGEST.fullmatch(self.value):
+            raise UsageError(f"{self.value!r} is not a sha256 digest")
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """The digest of these bytes."""
+        return cls(f"sha256:{hashlib.sha256(content).hexdigest()}")
+
+    @property
+    def hex(self) -> str:
+        """The 64 digits alone."""
+        return self.value.removeprefix("sha256:")
+
+    @property
+    def short(self) -> str:
+        """The first 12 digits: for people, never for comparing."""
+        return self.hex[:12]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class ManifestDigest(Digest):
+    """What a registry calls the image: the digest of its manifest (or index) bytes."""
+
+
+class ConfigDigest(Digest):
+    """The digest of the image's configuration: what was tested, whatever the manifest around it."""
+
+
+class ImageId(Digest):
+    """What one engine calls the image: its config digest on the classic store, its manifest digest on the
+    containerd store."""
+
+
+def check_tag(tag: str) -> str:
+    """Return `tag` if it is a tag by the distribution specification, else raise UsageError."""
+    if not _TAG.fullmatch(tag):
+        raise UsageError(
+            f"{tag!r} is not a tag",
+            hint="A tag is 1 to 128 of A-Z a-z 0-9 _ . - and does not start with . or -",
+        )
+    return tag
+
+
+@dataclass(frozen=True, order=True)
+class Repository:
+    """A repository in a registry: `registry` is host[:port], `name` the path in it."""
+
+    registry: str
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _REGISTRY.fullmatch(self.registry):
+            raise UsageError(f"{self.registry!r} is not a registry's host[:port]")
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(f"{self.name!r} is not a repository name (lower case, digits and . _ - / between them)")
+
+    @classmethod
+    def parse(cls, text: str) -> Repository:
+        """Read `host[:port]/name`; raises UsageError."""
+        registry, _, name = text.partition("/")
+        return cls(registry, name)
+
+    def tag(self, tag: str) -> str:
+        """The reference `registry/name:tag`."""
+        return f"{self}:{check_tag(tag)}"
+
+    def at(self, digest: Digest) -> str:
+        """The reference `registry/name@sha256:…`."""
+        return f"{self}@{digest}"
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """An image in a registry by tag or by digest (one of the two)."""
+
+    repository: Repository
+    reference: str | ManifestDigest
+
+    @classmethod
+    def parse(cls, text: str) -> ImageRef:
+        """Read `host[:port]/name:tag` or `host[:port]/name@sha256:…`; raises UsageError."""
+        if "@" in text:
+            name, _, digest = text.partition("@")
+            return cls(Repository.parse(name), ManifestDigest(digest))
+        name, colon, tag = text.rpartition(":")
+        if not colon or "/" in tag:
+            raise UsageError(
+                f"{text!r} names no tag and no digest",
+                hint="Write it as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…",
+            )
+        return cls(Repository.parse(name), check_tag(tag))
+
+    def __str__(self) -> str:
+        mark = "@" if isinstance(self.reference, ManifestDigest) else ":"
+        return f"{self.repository}{mark}{self.reference}"
+
+
+@dataclass(frozen=True, order=True)
+class Platform:
+    """An image's or a host's platform (OCI image-spec: os, architecture, variant)."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(filter(None, (self.os, self.architecture, self.variant)))

@@ -1,0 +1,149 @@
+"""What was seen on the hosts, what a deployment will do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from relman.model.container import DEPLOYMENT, Container, EngineFacts
+from relman.model.record import Deployed, FoundLock, HostRecord, Intent
+from relman.model.settings import OnFailure
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One host as it was seen: its engine, its record, its lock, this service's containers (newest first) and who
+    takes which (protocol, port) of it."""
+
+    host: str
+    facts: EngineFacts
+    record: HostRecord
+    lock: FoundLock | None = None
+    containers: tuple[Container, ...] = ()
+    port_owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    rollback_kept: bool = False
+
+    def container_of(self, deployment: str) -> Container | None:
+        """The container that this deployment made, if it is still there."""
+        return next((c for c in self.containers if c.labels.get(DEPLOYMENT) == deployment), None)
+
+    @property
+    def running(self) -> tuple[Container, ...]:
+        """The containers that run now: one, when all is well."""
+        return tuple(c for c in self.containers if c.running)
+
+    @property
+    def serving(self) -> Container | None:
+        """The container that serves: the one of the record's current entry if it runs, else whichever runs."""
+        named = {c.labels.get(DEPLOYMENT): c for c in self.running}
+        return named.get(self.record.current) or next(iter(self.running), None)
+
+
+class Kind(StrEnum):
+    """Why a plan is carried out."""
+
+    DEPLOY = "deploy"
+    ROLLBACK = "rollback"
+    RECOVER = "recover"
+
+
+class Action(StrEnum):
+    """What a step does with its host."""
+
+    START = "start"  # nothing of the service is there
+    REPLACE = "replace"  # the new container takes the old one's place
+    VERIFY = "verify"  # the right container runs, but was never proven good
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action on one host: make `entry` serve in place of the container `old` (an id; None when there is none).
+
+    `why` explains the order. `old_release` is for people; `old_restart` the old container's restart policy;
+    `old_stop_timeout` in seconds.
+    """
+
+    host: str
+    action: Action
+    entry: Deployed
+    old: str | None = None
+    old_release: str = ""
+    old_restart: str = "no"
+    old_stop_timeout: int = 10
+    stop_first: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that will be done. Hosts of one wave are done together, waves one after the other."""
+
+    id: str
+    kind: Kind
+    service: str
+    environment: str
+    release: str
+    waves: tuple[tuple[Step, ...], ...]
+    unchanged: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    keep: int = 5
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, wave by wave."""
+        return tuple(s for wave in self.waves for s in wave)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All hosts that the plan knows of, changed or not."""
+        return (*(s.host for s in self.steps), *self.unchanged)
+
+
+class Result(StrEnum):
+    """What became of one host."""
+
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    RETURNED = "returned"  # changed, then put back on what it ran before
+    FAILED = "failed"  # and what runs there is not what was meant
+    NOT_SERVING = "not serving"
+    NOT_REACHED = "not reached"  # its turn never came
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened on one host; `detail` is for people, `evidence` its lines (logs, exit code, health probe).
+
+    `gap` is the time in seconds in which the host served nothing: the engine's stop and start; `boot` the application's
+    own time until it was first seen healthy.
+    """
+
+    host: str
+    result: Result
+    detail: str = ""
+    evidence: tuple[str, ...] = ()
+    gap: float | None = None
+    boot: float | None = None
+
+
+class Leftover(StrEnum):
+    """What an interrupted deployment left on one host."""
+
+    NOTHING = "nothing"  # it had not begun there
+    GAP = "gap"  # nothing runs
+    OLD = "old"  # the old container runs
+    NEW = "new"  # the new container runs
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """What a dead holder of a lock left on one host, and what it had meant to do there."""
+
+    host: str
+    deployment: str
+    owner: str
+    leftover: Leftover
+    intent: Intent | None = None

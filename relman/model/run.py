@@ -1,0 +1,126 @@
+"""A CI run, what its tests found, and the releases that come of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relman.model.errors import UsageError
+from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class RunName:
+    """JOB/BUILD, as the CI system names the run."""
+
+    job: str
+    build: str
+
+    @classmethod
+    def parse(cls, text: str) -> RunName:
+        """Read `JOB/BUILD`, the job being everything before the last slash; raises UsageError."""
+        job, _, build = text.rpartition("/")
+        if not job or not build:
+            raise UsageError(f"{text!r} is not a run's name", hint="Write it as JOB/BUILD, for example shop/118")
+        return cls(job, build)
+
+    @property
+    def tag(self) -> str:
+        """The run's own tag in the registry."""
+        return "run-" + _UNSAFE.sub("-", f"{self.job}-{self.build}").strip("-.")[:120]
+
+    def __str__(self) -> str:
+        return f"{self.job}/{self.build}"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The commit that was built: `dirty` when the checkout had changes of its own. `revision` is empty outside git."""
+
+    revision: str = ""
+    branch: str = ""
+    url: str = ""
+    dirty: bool = False
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """One test command: argv, exit code (None when it was ended for its timeout), duration in seconds."""
+
+    argv: tuple[str, ...]
+    exit_code: int | None
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended with exit code 0."""
+        return self.exit_code == 0
+
+
+@dataclass(frozen=True)
+class TestReport:
+    """What the test stage found in one exact image. Times are RFC 3339 in UTC. `services` maps each alias to the
+    image that it ran."""
+
+    __test__ = False
+
+    run: RunName
+    service: str
+    config: ConfigDigest
+    platform: Platform
+    commit: Commit
+    commands: tuple[CommandResult, ...]
+    services: Mapping[str, str] = field(default_factory=dict)
+    started: str = ""
+    finished: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether at least one command ran and all passed."""
+        return bool(self.commands) and all(c.passed for c in self.commands)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, read back by `from_json`."""
+        data = dataclasses.asdict(self)
+        return data | {"version": 1, "run": str(self.run), "config": str(self.config)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TestReport:
+        """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
+        return cls(
+            run=RunName.parse(data["run"]),
+            service=str(data["service"]),
+            config=ConfigDigest(data["config"]),
+            platform=Platform(**data["platform"]),
+            commit=Commit(**data["commit"]),
+            commands=tuple(CommandResult(tuple(c["argv"]), c["exit_code"], c["seconds"]) for c in data["commands"]),
+            services=dict(data["services"]),
+            started=data["started"],
+            finished=data["finished"],
+        )
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
+    paths; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is RFC 3339."""
+
+    repository: Repository
+    tag: str
+    manifest: ManifestDigest
+    config: ConfigDigest
+    platform: Platform
+    deploy: Mapping[str, Any] = field(default_factory=dict)
+    volumes: tuple[str, ...] = ()
+    has_healthcheck: bool = False
+    service: str = ""
+    commit: str = ""
+    created: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.repository.name}:{self.tag}"

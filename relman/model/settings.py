@@ -1,0 +1,132 @@
+"""How a container is run: the deploy section of relman.yml with every variable filled in, and its JSON form."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+class Order(StrEnum):
+    """Which of the two containers moves first when one replaces the other."""
+
+    AUTO = "auto"
+    START_FIRST = "start-first"
+    STOP_FIRST = "stop-first"
+
+
+class OnFailure(StrEnum):
+    """What a failed deployment does with the hosts already changed."""
+
+    ROLLBACK = "rollback"
+    HALT = "halt"
+    CONTINUE = "continue"
+
+
+class Probe(StrEnum):
+    """How health is known: relman's own HTTP or TCP probe, the image's HEALTHCHECK, or not at all."""
+
+    HTTP = "http"
+    TCP = "tcp"
+    IMAGE = "image"
+    NONE = "none"
+
+
+@dataclass(frozen=True, order=True)
+class Port:
+    """A container port; published on the host when `host_port` is given (0 lets the engine choose)."""
+
+    container: int
+    protocol: str = "tcp"
+    host_port: int | None = None
+    host_ip: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class Mount:
+    """A named volume or, when `source` is an absolute path, a bind."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+    @property
+    def is_bind(self) -> bool:
+        """Whether the source is a path of the host."""
+        return self.source.startswith("/")
+
+
+@dataclass(frozen=True)
+class Health:
+    """The health check. Times in seconds: healthy without a restart for `window`, first reached within `timeout`."""
+
+    probe: Probe = Probe.NONE
+    port: int | None = None
+    path: str = "/"
+    window: float = 10.0
+    timeout: float = 60.0
+    interval: float = 1.0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Limits; None is the engine's default. `memory` in bytes, `cpus` in processors, `pids` a count."""
+
+    memory: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+
+
+@dataclass(frozen=True)
+class DeploySettings:
+    """Everything that decides how a container of the service is run on one host.
+
+    `stop_timeout` is in seconds. `keep` is how many proven-good releases a host keeps for rollbacks.
+    `max_unavailable` is a count ("1") or a share of the hosts ("25%", "100%").
+    """
+
+    ports: tuple[Port, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    volumes: tuple[Mount, ...] = ()
+    networks: tuple[str, ...] = ()
+    command: tuple[str, ...] | None = None
+    health: Health = field(default_factory=Health)
+    restart: str = "unless-stopped"
+    stop_timeout: int = 10
+    resources: Resources = field(default_factory=Resources)
+    order: Order = Order.AUTO
+    singleton: bool = False
+    max_unavailable: str = "1"
+    on_failure: OnFailure = OnFailure.ROLLBACK
+    keep: int = 5
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, read back by `from_json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Json) -> DeploySettings:
+        """Rebuild from `to_json`; unknown keys (of a newer relman) are ignored.
+
+        Raises KeyError, TypeError or ValueError.
+        """
+        known = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
+        health = dict(known.get("health", {}))
+        return cls(
+            **known
+            | {
+                "ports": tuple(Port(**p) for p in known.get("ports", ())),
+                "env": dict(known.get("env", {})),
+                "volumes": tuple(Mount(**m) for m in known.get("volumes", ())),
+                "networks": tuple(known.get("networks", ())),
+                "command": tuple(known["command"]) if known.get("command") is not None else None,
+                "health": Health(**health | {"probe": Probe(health.get("probe", "none"))}),
+                "resources": Resources(**known.get("resources", {})),
+                "order": Order(known.get("order", "auto")),
+                "on_failure": OnFailure(known.get("on_failure", "rollback")),
+            }
+        )

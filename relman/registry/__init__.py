@@ -1,0 +1,1 @@
+"""The distribution API: resolve, retag, referrers, auth. No daemon."""

@@ -1,0 +1,1 @@
+"""Decide what a deployment does (pure), then do it."""

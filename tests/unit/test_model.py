@@ -1,0 +1,61 @@
+"""The model's values keep their identities apart and survive their JSON form."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.model.errors import UsageError
+from relman.model.image import ConfigDigest, Digest, ImageId, ImageRef, ManifestDigest, Repository, check_tag
+from relman.model.record import HostRecord
+from tests.unit.values import deployed, records
+
+SAME = "sha256:" + "a" * 64
+
+
+def test_digests_of_different_kinds_are_never_equal() -> None:
+    """A config digest is no manifest digest, even with the same digits."""
+    kinds: set[Digest] = {ConfigDigest(SAME), ManifestDigest(SAME), ImageId(SAME)}
+    assert len(kinds) == 3
+    assert ConfigDigest(SAME) == ConfigDigest(SAME)
+
+
+@pytest.mark.parametrize("bad", ["", "sha256:", "sha256:" + "A" * 64, "sha512:" + "a" * 64, SAME + "\n", "a" * 64])
+def test_what_is_no_digest_is_refused(bad: str) -> None:
+    """Only sha256 with 64 lower-case digits is a digest."""
+    with pytest.raises(UsageError):
+        ManifestDigest(bad)
+
+
+@pytest.mark.parametrize("bad", ["", "-x", ".x", "a b", "a;b", "$(id)", "a/b", "x" * 129, "a\n"])
+def test_what_is_no_tag_is_refused(bad: str) -> None:
+    """Shell metacharacters and the like never get into a reference."""
+    with pytest.raises(UsageError):
+        check_tag(bad)
+
+
+def test_references_keep_a_registry_port_and_a_tag_apart() -> None:
+    """The last colon is a tag's only after the last slash."""
+    ref = ImageRef.parse("10.0.0.1:5000/team/shop:118")
+    assert (ref.repository, ref.reference) == (Repository("10.0.0.1:5000", "team/shop"), "118")
+    with pytest.raises(UsageError):
+        ImageRef.parse("10.0.0.1:5000/team/shop")
+
+
+@given(records())
+def test_a_record_survives_its_json_form(record: HostRecord) -> None:
+    """What a host stores is what is read back."""
+    assert HostRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
+
+
+@given(records(), st.data())
+def test_returning_to_an_entry_takes_the_proof_of_everything_newer(record: HostRecord, data: st.DataObject) -> None:
+    """After a rollback nothing newer than the serving release counts as proven good."""
+    entry = data.draw(st.sampled_from(record.entries)) if record.entries else deployed("0")
+    after = record.returned(entry)
+    place = [e.id for e in after.entries].index(entry.id)
+    assert after.serving == entry
+    assert not any(e.proven for e in after.entries[place + 1 :])
