@@ -1,0 +1,87 @@
+"""The deploy section: frozen into an image at build, resolved for an environment at deployment."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from relman.config.template import fill
+from relman.config.yaml import KeyPath, dotted
+from relman.model.errors import ConfigError, Problem
+from relman.model.service import Service
+from relman.model.settings import DeploySettings
+
+_FILLED = ("ports", "env", "volumes", "networks", "command")
+
+
+def freeze(service: Service) -> str:
+    """The deploy section as written, as canonical JSON: the value of the image's label."""
+    return json.dumps(service.deploy, sort_keys=True, separators=(",", ":"))
+
+
+def thaw(label: str, *, origin: str) -> dict[str, Any]:
+    """Read what `freeze` wrote. `origin` says in errors whose label it is. Raises ConfigError."""
+    try:
+        section = json.loads(label)
+    except (ValueError, RecursionError):
+        section = None
+    if not isinstance(section, dict):
+        raise ConfigError([_problem(origin, (), "this is no deploy section as relman writes it")])
+    return section
+
+
+def resolve(
+    section: Mapping[str, Any], variables: Mapping[str, str], env: Mapping[str, str], *, origin: str
+) -> DeploySettings:
+    """The settings that a deploy section means on one host.
+
+    Every `${name}` in ports, env, volumes, networks and command is replaced from `variables`; `env` is added to the
+    section's and wins over it, as it is. `origin` says in errors where the section comes from and for whom it is
+    resolved ("the label of shop:117, for web1 in production"). Raises ConfigError with every problem.
+    """
+    from pydantic import ValidationError
+
+    from relman.config.faults import faults
+    from relman.config.schema_deploy import Deploy
+
+    filled = _Filling(variables)
+    tree = {key: filled.value(value, (key,)) if key in _FILLED else value for key, value in section.items()}
+    if filled.missing:
+        raise ConfigError([_problem(origin, path, message) for path, message in filled.missing])
+    try:
+        settings = Deploy.model_validate(tree).settings()
+    except ValidationError as error:
+        newer = "this relman does not know the key: the image was built by a newer one, so update relman"
+        raise ConfigError(
+            [_problem(origin, f.path, newer if f.unknown else f.message) for f in faults(error, Deploy)]
+        ) from None
+    return dataclasses.replace(settings, env={**settings.env, **env})
+
+
+class _Filling:
+    """Fills in variables, noting where one is missing."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self.variables = variables
+        self.missing: list[tuple[KeyPath, str]] = []
+
+    def value(self, value: Any, path: KeyPath) -> Any:
+        """The same value with every text in it filled."""
+        if isinstance(value, list):
+            return [self.value(item, (*path, i)) for i, item in enumerate(value)]
+        if isinstance(value, dict):
+            return {key: self.value(item, (*path, key)) for key, item in value.items()}
+        if not isinstance(value, str):
+            return value
+        try:
+            return fill(value, self.variables)
+        except ValueError as error:
+            self.missing.append((path, str(error)))
+            return value
+
+
+def _problem(origin: str, path: KeyPath, message: str) -> Problem:
+    """A problem in something that has no lines."""
+    return Problem(origin, 0, 0, dotted(("deploy", *path)), message)

@@ -1,0 +1,68 @@
+"""From pydantic's errors to faults in the words of the one who wrote the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from relman.config.schema_base import keys, section_of
+from relman.config.values import Faults
+from relman.config.words import kind_of, nearest, shown
+from relman.config.yaml import KeyPath
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "string_type": "text",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: the path to the value, what is wrong with it, and whether its key is to blame."""
+
+    path: KeyPath
+    message: str
+    on_key: bool = False
+    unknown: bool = False
+
+
+def faults(error: ValidationError, root: type[BaseModel]) -> Iterator[Fault]:
+    """All faults of a tree that was checked against `root`."""
+    for detail in error.errors(include_url=False):
+        path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
+        if path and path[-1] == "[key]":
+            yield Fault(path[:-1], _message(kind, detail["input"], context), on_key=True)
+        elif kind == "extra_forbidden":
+            yield Fault(path, _unknown(str(path[-1]), path[:-1], root), on_key=True, unknown=True)
+        elif isinstance(several := context.get("error"), Faults):
+            yield from (Fault((*path, *at), message) for at, message in several.faults)
+        elif kind == "missing":
+            yield Fault(path, "this key is required")
+        else:
+            yield Fault(path, _message(kind, detail["input"], context))
+
+
+def _message(kind: str, found: object, context: Mapping[str, Any]) -> str:
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "greater_than_equal":
+        return f"expected at least {context['ge']}, found {shown(found)}"
+    return f"expected {_EXPECTED[kind]}, found {kind_of(found)}"
+
+
+def _unknown(key: str, section: KeyPath, root: type[BaseModel]) -> str:
+    """What may have been meant by an unknown key: its like here, or its very self in another section."""
+    here = section_of(root, section)
+    if here and (near := nearest(key, here.model_fields)):
+        return f"unknown key; did you mean {near}?"
+    elsewhere = {known.split(".")[-1]: known for known in keys(root)}
+    if near := nearest(key, elsewhere, cutoff=0.8):
+        return f"unknown key here; did you mean {elsewhere[near]}?"
+    return "unknown key" + (f"; known here: {', '.join(here.model_fields)}" if here else "")

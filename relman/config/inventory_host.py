@@ -1,0 +1,187 @@
+"""From a host's variables, as an inventory says them, to the model's host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relman.config import values
+from relman.config.inventory_tree import Variable
+from relman.config.ssh import SshConfig
+from relman.config.values import Faults
+from relman.config.words import kind_of, nearest, shown
+from relman.config.yaml import KeyPath, Tagged
+from relman.model.errors import ConfigError, Problem
+from relman.model.host import DEFAULT_STATE_DIR, Host
+from relman.model.image import Repository
+
+_ADVICE = {
+    **dict.fromkeys(
+        ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args"),
+        "relman does not run ssh: say it in your ssh_config (ProxyJump for a jump host)",
+    ),
+    **dict.fromkeys(
+        ("ansible_password", "ansible_ssh_pass"), "relman signs in with keys only: use a key file or the agent"
+    ),
+    "ansible_ssh_host": "write ansible_host",
+    "ansible_ssh_port": "write ansible_port",
+    "ansible_ssh_user": "write ansible_user",
+}
+_ENV = "relman_env"
+_CONNECTIONS = ("ssh", "smart", "paramiko", "paramiko_ssh")
+
+
+def _connection(value: object) -> str:
+    if value not in _CONNECTIONS:
+        raise ValueError(f"relman reaches hosts by ssh only, not by {shown(value)}: leave this host out")
+    return str(value)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected names and their values, found {kind_of(value)}")  # noqa: TRY004
+    return value
+
+
+def _each(read: Callable[[str, object], Any], value: object) -> dict[str, Any]:
+    """Every entry of a mapping, read; all their faults at once."""
+    found, faults = {}, list[tuple[KeyPath, str]]()
+    for key, item in _mapping(value).items():
+        try:
+            found[key] = read(key, item)
+        except ValueError as error:
+            faults.append(((key,), str(error)))
+    if faults:
+        raise Faults(faults)
+    return found
+
+
+def _env(value: object) -> dict[str, str]:
+    def read(name: str, item: object) -> str:
+        values.env_name(name)
+        return values.text(item)
+
+    return _each(read, value)
+
+
+def _services(value: object) -> dict[str, Repository]:
+    def read(name: str, item: object) -> Repository:
+        values.service_name(name)
+        return values.repository_reference(item)
+
+    return _each(read, value)
+
+
+_READ: Mapping[str, Callable[[object], Any]] = {
+    "ansible_host": values.address,
+    "ansible_port": values.port_number,
+    "ansible_user": values.word,
+    "ansible_ssh_private_key_file": values.word,
+    "ansible_private_key_file": values.word,
+    "ansible_connection": _connection,
+    _ENV: _env,
+    "relman_services": _services,
+    "relman_registry_ca": values.word,
+    "relman_state_dir": values.absolute_path,
+    "relman_docker_socket": values.absolute_path,
+}
+
+
+@dataclass(frozen=True)
+class ReadHost:
+    """A host, and what it says of its whole environment."""
+
+    host: Host
+    services: Mapping[str, Repository]
+    registry_ca: str | None
+    known_hosts: tuple[str, ...]
+
+
+def misspelt(name: str) -> str | None:
+    """What to say of a variable that can only be a mistake, if it is one."""
+    if name in _READ or name in _ADVICE:
+        return None
+    near = nearest(name, _READ, 0.6 if name.startswith("relman_") else 0.85)
+    if name.startswith("relman_"):
+        return f"unknown key; did you mean {near}?" if near else f"unknown key; known are {', '.join(_READ)}"
+    return f"unknown key; did you mean {near}?" if near else None
+
+
+def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfig) -> ReadHost:
+    """The host that these layers of variables describe, reached as `ssh` says.
+
+    The last layer that has a variable decides; only relman_env adds up, name by name. Raises ConfigError with every
+    problem.
+    """
+    variables = {key: value for layer in layers for key, value in layer.items()}
+    problems = [v.problem(_ADVICE[key], on_key=True) for key, v in variables.items() if key in _ADVICE]
+    known: dict[str, Any] = {}
+    env: dict[str, str] = {}
+    written = [(key, v) for key, v in variables.items() if key in _READ and key != _ENV]
+    for key, variable in [*written, *((_ENV, layer[_ENV]) for layer in layers if _ENV in layer)]:
+        try:
+            value = _READ[key](_readable(variable.value))
+        except ValueError as error:
+            problems += _problems(variable, error)
+        else:
+            known[key] = value
+            env |= value if key == _ENV else {}
+    if problems:
+        raise ConfigError(problems)
+    identity = known.get("ansible_ssh_private_key_file", known.get("ansible_private_key_file"))
+    route = ssh.route(
+        known.get("ansible_host", name),
+        port=known.get("ansible_port"),
+        user=known.get("ansible_user"),
+        identity=identity,
+    )
+    host = Host(
+        name=name,
+        endpoint=route.endpoint,
+        jumps=route.jumps,
+        variables={"inventory_hostname": name} | _free(variables),
+        env=env,
+        state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
+        docker_socket=known.get("relman_docker_socket", Host.docker_socket),
+    )
+    return ReadHost(
+        host, known.get("relman_services", {}), _beside(variables.get("relman_registry_ca")), route.known_hosts
+    )
+
+
+def _problems(variable: Variable, error: ValueError) -> list[Problem]:
+    faults = error.faults if isinstance(error, Faults) else (((), str(error)),)
+    return [variable.problem(message, at) for at, message in faults]
+
+
+def _readable(value: object) -> object:
+    """The value, unless only Ansible could read it."""
+    if isinstance(value, Tagged):
+        raise ValueError(f"{value}: relman cannot decrypt or evaluate it, so write it as plain text")  # noqa: TRY004
+    if isinstance(value, dict):
+        return _each(lambda _, item: _readable(item), value)
+    if isinstance(value, str) and ("{{" in value or "{%" in value):
+        raise ValueError("relman does not evaluate Jinja: write the value itself")
+    return value
+
+
+def _free(variables: Mapping[str, Variable]) -> dict[str, str]:
+    """The variables for `${name}`: single values of names that are neither Ansible's nor relman's, if readable."""
+    found = {}
+    for name, variable in variables.items():
+        if name.startswith(("ansible_", "relman_")) or not isinstance(variable.value, str | int | float):
+            continue
+        try:
+            found[name] = values.text(_readable(variable.value))
+        except ValueError:
+            continue
+    return found
+
+
+def _beside(variable: Variable | None) -> str | None:
+    """A path on this machine, relative to the file that names it."""
+    if variable is None:
+        return None
+    return str(Path(variable.document.source.file).parent / Path(str(variable.value)).expanduser())

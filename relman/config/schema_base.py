@@ -1,0 +1,99 @@
+"""What every section of relman.yml's schema shares. Only this and its like import pydantic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, ValidationInfo
+
+from relman.config import values
+from relman.config.template import is_open
+from relman.config.words import shown
+from relman.config.yaml import KeyPath
+
+OPEN = "open"
+
+
+class Section(BaseModel):
+    """A mapping with known keys only, and no value read as another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def parsed(parse: Callable[[object], object]) -> PlainValidator:
+    """A value read by `parse`."""
+    return PlainValidator(parse)
+
+
+def filled(parse: Callable[[object], object]) -> PlainValidator:
+    """A value read by `parse` once its variables are filled in; with the context OPEN it waits, as text."""
+
+    def validate(value: object, info: ValidationInfo) -> object:
+        if info.context == OPEN and isinstance(value, str) and is_open(value):
+            return value
+        return parse(value)
+
+    return PlainValidator(validate)
+
+
+def _one_of(*choices: str) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}; found {shown(value)}")
+        return str(value)
+
+    return check
+
+
+def choice(*choices: str) -> PlainValidator:
+    """One of these words."""
+    return PlainValidator(_one_of(*choices))
+
+
+def exactly_one(section: Section, names: tuple[str, ...], what: str, *, required: bool = True) -> None:
+    """Raise ValueError unless exactly one of these keys is given (or none, where that is allowed)."""
+    given = [name for name in names if name in section.model_fields_set]
+    if len(given) > 1:
+        raise ValueError(f"give one of {', '.join(given)}, not {len(given)} of them")
+    if required and not given:
+        raise ValueError(f"say {what}: one of {', '.join(names)}")
+
+
+def section_of(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
+    """The section that the schema has at this path, through lists and mappings."""
+    kind: Any = model
+    for step in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            field = kind.model_fields.get(str(step))
+            kind = field.annotation if field else None
+        else:
+            kind = (get_args(kind) or (None,))[-1]
+        kind = _without_none(kind)
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _without_none(kind: Any) -> Any:
+    options = [k for k in get_args(kind) if k is not type(None)]
+    return options[0] if type(None) in get_args(kind) else kind
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Every key of the schema, dotted; `NAME` stands for one that the writer chooses."""
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        kind, dots = _without_none(field.annotation), f"{prefix}{name}."
+        if getattr(kind, "__origin__", None) is dict:
+            kind, dots = get_args(kind)[-1], f"{dots}NAME."
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from keys(kind, dots)
+
+
+Text = Annotated[str, parsed(values.text)]
+Word = Annotated[str, parsed(values.word)]
+EnvName = Annotated[str, AfterValidator(values.env_name)]
+Env = dict[EnvName, Text]
+Argv = Annotated[tuple[str, ...], parsed(values.argv)]
+PortNumber = Annotated[int, parsed(values.port_number)]
+Duration = Annotated[float, parsed(values.seconds)]
+PositiveDuration = Annotated[float, parsed(values.positive_seconds)]

@@ -1,0 +1,170 @@
+"""The schema of the deploy section."""
+
+# ruff: noqa: RUF012 (pydantic copies defaults)
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from relman.config import values
+from relman.config.schema_base import (
+    Argv,
+    Duration,
+    EnvName,
+    PortNumber,
+    PositiveDuration,
+    Section,
+    choice,
+    exactly_one,
+    filled,
+    parsed,
+)
+from relman.config.values import Faults
+from relman.config.yaml import KeyPath
+from relman.model import settings as model
+from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port, Probe
+
+_ALONE = {"host", "none"}
+
+
+def _without_clash(clash: Callable[[Any, Any], str | None]) -> AfterValidator:
+    """No two items of the list clash; those whose variables are still open are text, and left for later."""
+
+    def check(items: list[Any]) -> list[Any]:
+        faults: list[tuple[KeyPath, str]] = []
+        for i, item in enumerate(items):
+            said = next(filter(None, (clash(other, item) for other in items[:i])), None)
+            faults += [((i,), said)] if said else []
+        if faults:
+            raise Faults(faults)
+        return items
+
+    return AfterValidator(check)
+
+
+def _ports_clash(one: Port | str, other: Port | str) -> str | None:
+    if isinstance(one, str) or isinstance(other, str):
+        return None
+    if one == other:
+        return "the same port twice"
+    anywhere = {one.host_ip, other.host_ip} & {"", "0.0.0.0", "::"}  # noqa: S104  # read, never bound
+    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
+    if one.host_port and same and (anywhere or one.host_ip == other.host_ip):
+        return f"the host's port {one.host_port}/{one.protocol} is taken by another entry"
+    return None
+
+
+def _mounts_clash(one: Mount | str, other: Mount | str) -> str | None:
+    if isinstance(one, str) or isinstance(other, str):
+        return None
+    return f"another volume is mounted at {one.target}" if one.target == other.target else None
+
+
+def _networks_clash(one: str, other: str) -> str | None:
+    if one == other:
+        return "the same network twice"
+    return "host and none go with no other network" if {one, other} & _ALONE else None
+
+
+class Http(Section):
+    """relman asks this path and wants a status from 200 to 399."""
+
+    port: PortNumber
+    path: Annotated[str, parsed(values.path)] = model.Health.path
+
+
+class Tcp(Section):
+    """relman connects to this port."""
+
+    port: PortNumber
+
+
+class Health(Section):
+    """How relman knows that a container is healthy."""
+
+    http: Http | None = None
+    tcp: Tcp | None = None
+    image: Annotated[bool, parsed(values.true)] = False
+    none: Annotated[bool, parsed(values.true)] = False
+    window: Duration = model.Health.window
+    timeout: PositiveDuration = model.Health.timeout
+    interval: PositiveDuration = model.Health.interval
+
+    @model_validator(mode="after")
+    def _one_probe(self) -> Self:
+        exactly_one(self, ("http", "tcp", "image", "none"), "how health is known")
+        return self
+
+    def value(self) -> model.Health:
+        """The model's health check."""
+        asked = self.http or self.tcp
+        probe = Probe.HTTP if self.http else Probe.TCP if self.tcp else Probe.IMAGE if self.image else Probe.NONE
+        path = self.http.path if self.http else model.Health.path
+        return model.Health(probe, asked.port if asked else None, path, self.window, self.timeout, self.interval)
+
+
+class Resources(Section):
+    """Limits of the container."""
+
+    memory: Annotated[int, parsed(values.size)] | None = None
+    cpus: Annotated[float, parsed(values.cpus)] | None = None
+    pids: Annotated[int, Field(ge=1)] | None = None
+
+
+class Deploy(Section):
+    """How a container of the service is run on a host."""
+
+    ports: Annotated[list[Annotated[Port, filled(values.port)]], _without_clash(_ports_clash)] = []
+    env: dict[EnvName, Annotated[str, filled(values.text)]] = {}
+    volumes: Annotated[list[Annotated[Mount, filled(values.mount)]], _without_clash(_mounts_clash)] = []
+    networks: Annotated[list[Annotated[str, filled(values.network)]], _without_clash(_networks_clash)] = []
+    command: Argv | None = None
+    health: Health | None = None
+    restart: Annotated[str, choice("no", "always", "unless-stopped", "on-failure")] = DeploySettings.restart
+    stop_timeout: Annotated[int, parsed(values.whole_seconds)] = DeploySettings.stop_timeout
+    resources: Resources = Resources()
+    order: Annotated[str, choice(*Order)] = DeploySettings.order
+    singleton: bool = DeploySettings.singleton
+    max_unavailable: Annotated[str, parsed(values.share)] = DeploySettings.max_unavailable
+    on_failure: Annotated[str, choice(*OnFailure)] = DeploySettings.on_failure
+    keep: Annotated[int, Field(ge=1)] = DeploySettings.keep
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if faults := list(self._faults()):
+            raise Faults(faults)
+        return self
+
+    def _faults(self) -> Iterator[tuple[KeyPath, str]]:
+        if _ALONE & set(self.networks) and self.ports:
+            yield ("ports",), f"the network {self.networks[0]} publishes no ports: leave them out"
+        if self.order == Order.START_FIRST and self.singleton:
+            yield ("order",), "start-first runs two copies for a while, which singleton forbids"
+        bound = [p for p in self.ports if isinstance(p, Port) and p.host_port]
+        if self.order == Order.START_FIRST and bound:
+            yield (
+                ("order",),
+                f"start-first cannot work: two containers cannot hold the host's port {bound[0].host_port}",
+            )
+
+    def settings(self) -> DeploySettings:
+        """The model's settings, when every variable is filled in."""
+        return DeploySettings(
+            ports=tuple(self.ports),
+            env=dict(self.env),
+            volumes=tuple(self.volumes),
+            networks=tuple(self.networks),
+            command=self.command,
+            health=self.health.value() if self.health else model.Health(),
+            restart=self.restart,
+            stop_timeout=self.stop_timeout,
+            resources=model.Resources(self.resources.memory, self.resources.cpus, self.resources.pids),
+            order=Order(self.order),
+            singleton=self.singleton,
+            max_unavailable=self.max_unavailable,
+            on_failure=OnFailure(self.on_failure),
+            keep=self.keep,
+        )

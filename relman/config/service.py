@@ -1,0 +1,74 @@
+"""Read relman.yml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from relman.config import yaml
+from relman.config.yaml import Document
+from relman.model.errors import ConfigError, Problem, UsageError
+from relman.model.service import Service
+
+FILE_NAME = "relman.yml"
+
+
+def load_service(path: Path | str) -> Service:
+    """The service that a relman.yml (or the one in a directory) describes.
+
+    Raises UsageError if there is no such file, ConfigError with every problem in it.
+    """
+    file = _file(Path(path))
+    return _service(yaml.read(file), str(file.parent))
+
+
+def parse_service(data: bytes, file: str) -> Service:
+    """The service that these bytes of `file` describe. Raises ConfigError with every problem."""
+    return _service(yaml.parse(data, file), str(Path(file).parent))
+
+
+def check_service(path: Path | str) -> list[Problem]:
+    """Every problem of a relman.yml, those with the files that it names included; empty when it is good.
+
+    Raises UsageError if there is no such file.
+    """
+    file = _file(Path(path))
+    try:
+        document = yaml.read(file)
+        service = _service(document, str(file.parent))
+    except ConfigError as error:
+        return list(error.problems)
+    return _missing_files(document, service)
+
+
+def _file(path: Path) -> Path:
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"there is no {file}", hint=f"Write a {FILE_NAME} at the root of the service's repository")
+    return file
+
+
+def _service(document: Document, root: str) -> Service:
+    from pydantic import ValidationError
+
+    from relman.config.faults import faults
+    from relman.config.schema import RelmanFile
+    from relman.config.schema_base import OPEN
+
+    problems = list(document.problems)
+    try:
+        checked = RelmanFile.model_validate(document.tree, context=OPEN)
+    except ValidationError as error:
+        problems += [document.problem(f.path, f.message, on_key=f.on_key) for f in faults(error, RelmanFile)]
+        raise ConfigError(problems) from None
+    if problems:
+        raise ConfigError(problems)
+    return checked.value(document.tree.get("deploy", {}), root)
+
+
+def _missing_files(document: Document, service: Service) -> list[Problem]:
+    context = Path(service.root) / service.build.context
+    if not context.is_dir():
+        return [document.problem(("build", "context"), f"there is no directory {context}")]
+    if not (context / service.build.dockerfile).is_file():
+        return [document.problem(("build", "dockerfile"), f"there is no file {context / service.build.dockerfile}")]
+    return []

@@ -1,0 +1,91 @@
+"""How to reach a host by the user's ssh_config (ssh_config(5)): HostName, Port, User, IdentityFile, ProxyJump,
+UserKnownHostsFile, under Host, Match and Include.
+
+What relman cannot do as OpenSSH would (ProxyCommand, HostKeyAlias, Match exec) is refused for the hosts it concerns.
+Everything else is ignored; host keys are always checked, whatever StrictHostKeyChecking says.
+"""
+
+from __future__ import annotations
+
+import getpass
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from relman.config.ssh_file import Line, read_lines
+from relman.config.ssh_lookup import Found, lookup
+from relman.model.host import Hop
+
+_JUMP = re.compile(
+    r"(?:ssh://)?(?:(?P<user>[^@/]+)@)?(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s@:/\[\]]+)(?::(?P<port>[0-9]{1,5}))?/?"
+)
+_DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way to a host: its endpoint, the jumps before it (outermost first), and known_hosts files of their own."""
+
+    endpoint: Hop
+    jumps: tuple[Hop, ...] = ()
+    known_hosts: tuple[str, ...] = ()
+
+
+class SshConfig:
+    """The user's ssh_config: `path` alone, or by default ~/.ssh/config and then /etc/ssh/ssh_config if they exist."""
+
+    def __init__(self, path: Path | str | None = None, *, home: Path | None = None) -> None:
+        """Read the files. Raises UsageError if `path` cannot be read, ConfigError for lines that make no sense."""
+        self.home = home or Path.home()
+        defaults = [self.home / ".ssh/config", Path("/etc/ssh/ssh_config")]
+        files = [Path(path)] if path else [f for f in defaults if f.is_file()]
+        self.lines: tuple[Line, ...] = tuple(line for file in files for line in read_lines(file, self.home))
+
+    def route(
+        self, alias: str, *, port: int | None = None, user: str | None = None, identity: str | None = None
+    ) -> Route:
+        """The way to `alias`; what is given here wins over the files. Raises ConfigError."""
+        return self._route(alias, port, user, identity, ())
+
+    def _route(
+        self, alias: str, port: int | None, user: str | None, identity: str | None, seen: tuple[str, ...]
+    ) -> Route:
+        local = getpass.getuser()
+        found = lookup(self.lines, alias, user=user, local_user=local, home=self.home)
+        jumps: list[Hop] = []
+        known = found.known_hosts
+        for i, text in enumerate(found.jumps):
+            way = self._jump(text, found, (*seen, alias))
+            jumps += [*way.jumps, way.endpoint] if i == 0 else [way.endpoint]  # as ssh -J reaches the later ones
+            known += way.known_hosts
+        keys = [str(Path(identity).expanduser())] if identity else []
+        keys += [f for f in found.identity_files if Path(f).is_file()]
+        endpoint = Hop(
+            address=found.hostname,
+            port=port or _port(found),
+            user=user or found.value("user") or local,
+            identity_files=tuple(dict.fromkeys(keys or self._default_keys())),
+        )
+        return Route(endpoint, tuple(jumps), tuple(dict.fromkeys(f for f in known if Path(f).is_file())))
+
+    def _jump(self, text: str, found: Found, seen: tuple[str, ...]) -> Route:
+        """The way to one hop of a ProxyJump."""
+        assert found.proxy  # noqa: S101  # it is where `text` comes from
+        hop = _JUMP.fullmatch(text)
+        if not hop or not 1 <= int(hop["port"] or 22) <= 65535:
+            raise found.refused(found.proxy, f"{text!r} is no jump host: write [user@]host[:port]")
+        name = hop["host"].strip("[]")
+        if name in seen:
+            raise found.refused(found.proxy, f"ProxyJump goes round in a circle: {' -> '.join((*seen, name))}")
+        return self._route(name, int(hop["port"]) if hop["port"] else None, hop["user"], None, seen)
+
+    def _default_keys(self) -> list[str]:
+        keys = (self.home / ".ssh" / name for name in _DEFAULT_KEYS)
+        return [str(key) for key in keys if key.is_file()]
+
+
+def _port(found: Found) -> int:
+    text = found.value("port") or "22"
+    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
+        raise found.refused(found.kept["port"], f"expected a port from 1 to 65535, found {text!r}")
+    return int(text)

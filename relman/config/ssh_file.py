@@ -1,0 +1,61 @@
+"""Read ssh_config files into lines (ssh_config(5)), Include followed."""
+
+from __future__ import annotations
+
+import glob
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from relman.model.errors import ConfigError, Problem, UsageError
+
+_LINE = re.compile(r"(?P<keyword>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?P<rest>.+)")
+_MAX_INCLUDES = 16
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: its keyword in lower case and its arguments. `included` are the lines that an Include stands for."""
+
+    keyword: str
+    arguments: tuple[str, ...]
+    file: str
+    number: int
+    included: tuple[Line, ...] = ()
+
+    def problem(self, key: str, message: str) -> Problem:
+        """A fault of this line."""
+        return Problem(self.file, self.number, 1, key, message)
+
+
+def read_lines(file: Path, home: Path, depth: int = 0) -> tuple[Line, ...]:
+    """Every line of the file. Raises UsageError if it cannot be read, ConfigError for lines that make no sense."""
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", hint="Check the path and its permissions") from error
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(file), 1, 1, "", "this is not UTF-8 text")]) from None
+    stripped = ((n, line.strip()) for n, line in enumerate(text.split("\n"), 1))
+    return tuple(_line(line, str(file), n, home, depth) for n, line in stripped if line and not line.startswith("#"))
+
+
+def _line(text: str, file: str, number: int, home: Path, depth: int) -> Line:
+    found = _LINE.fullmatch(text)
+    try:
+        arguments = tuple(shlex.split(found["rest"], comments=True)) if found else ()
+    except ValueError:
+        arguments = ()
+    if not found or not arguments:
+        raise ConfigError([Problem(file, number, 1, "", "expected a keyword and its value, quotes closed")])
+    line = Line(found["keyword"].lower(), arguments, file, number)
+    if line.keyword != "include":
+        return line
+    if depth == _MAX_INCLUDES:
+        raise ConfigError([line.problem("Include", f"nested deeper than {_MAX_INCLUDES} files")])
+    base = Path("/etc/ssh") if file.startswith("/etc/ssh/") else home / ".ssh"
+    patterns = [a.replace("~", str(home), 1) if a.startswith("~/") else str(base / a) for a in arguments]
+    files = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207  # absolute
+    included = tuple(inner for name in files for inner in read_lines(name, home, depth + 1))
+    return Line(line.keyword, arguments, file, number, included)

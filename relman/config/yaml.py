@@ -1,0 +1,255 @@
+"""Read one YAML file into plain values, and remember where each of them stands.
+
+Follows YAML 1.2's core schema where YAML 1.1 surprises (`no`, `22:22` and `010` are text), and one rule more: a number
+that would not be written back the same (`1.10`) stays text, so that nothing is lost between file and container.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from relman.model.errors import ConfigError, Problem, UsageError
+
+KeyPath = tuple[str | int, ...]
+
+_MAX_BYTES = 1 << 20
+_MAX_DEPTH = 40
+_MAX_NODES = 100_000
+_PLAIN_KEY = re.compile(r"[\w-]+")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
+_CORE = "tag:yaml.org,2002:"
+_KNOWN_TAGS = {
+    _CORE + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge", "map", "seq")
+}
+
+
+class EmptyFile(ConfigError):
+    """There is nothing in the file but comments."""
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """A value with a tag of somebody else's, such as Ansible's `!vault`: never decoded."""
+
+    tag: str
+
+    def __str__(self) -> str:
+        return f"a value tagged {self.tag}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text file's name, the offsets at which its lines start, and the offset of its last character."""
+
+    file: str
+    lines: tuple[int, ...]
+    end: int
+
+    @classmethod
+    def of(cls, file: str, text: str) -> Self:
+        """The source with this text."""
+        text = text.rstrip("\n")
+        return cls(file, (0, *(m.end() for m in re.finditer("\n", text))), max(len(text) - 1, 0))
+
+    def problem(self, offset: int, path: KeyPath, message: str) -> Problem:
+        """A fault at this offset of the text."""
+        offset = min(offset, self.end)
+        line = bisect_right(self.lines, offset)
+        return Problem(self.file, line, offset - self.lines[line - 1] + 1, dotted(path), message)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file: its `tree` of dict, list, str, int, float, bool, None and Tagged, and its faults so far.
+
+    `places` maps the path of every key to the offsets at which the key and its value start.
+    """
+
+    source: Source
+    tree: Any
+    problems: tuple[Problem, ...]
+    places: Mapping[KeyPath, tuple[int, int]]
+
+    def problem(self, path: KeyPath, message: str, *, on_key: bool = False) -> Problem:
+        """A fault of the value at `path`, or of its key; it stands at the nearest key above if the file has no such."""
+        known = next(p for p in (path[:n] for n in range(len(path), -1, -1)) if p in self.places)
+        key, value = self.places[known]
+        return self.source.problem(key if on_key or known != path else value, path, message)
+
+
+def dotted(path: KeyPath) -> str:
+    """How a path is written for people: `deploy.ports[0]`, `all.hosts."web1.example"`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            name = step if _PLAIN_KEY.fullmatch(step) else json.dumps(step)
+            text += f".{name}" if text else name
+    return text
+
+
+def read(path: Path) -> Document:
+    """Read and parse the file. Raises UsageError if it cannot be read, ConfigError if it is no YAML at all."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions") from error
+    return parse(data, str(path))
+
+
+def parse(data: bytes, file: str) -> Document:
+    """Parse the bytes of `file`. Faults that leave the rest readable are in the document's `problems`.
+
+    Raises ConfigError for what is no single YAML document of a sane size, EmptyFile for nothing.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = Source.of(file, data[: error.start].decode("utf-8-sig", "replace") + "?")
+        raise ConfigError([before.problem(before.end, (), "this is not UTF-8 text")]) from None
+    source = Source.of(file, text)
+    if len(data) > _MAX_BYTES:
+        raise ConfigError([source.problem(0, (), f"the file is larger than {_MAX_BYTES >> 20} MiB")])
+    return _Walk(source).document(_compose(text, source))
+
+
+class _Fault(Exception):
+    """Found while composing; never leaves this module."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message)
+        self.message, self.offset = message, offset
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes, and gives up on documents nested deeper than any configuration is."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """One node, as the base class does."""
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise _Fault(f"nested deeper than {_MAX_DEPTH} levels", self.get_mark().index)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _compose(text: str, source: Source) -> yaml.Node:
+    """The one document's root node."""
+    try:
+        loader = _Loader(text)
+        try:
+            node = loader.get_single_node()
+        except (ValueError, OverflowError):  # an escape such as "\U99999999" is not caught by the scanner
+            raise _Fault("this is no valid YAML: a character or number is out of range", loader.index) from None
+    except (_Fault, yaml.YAMLError) as error:
+        message, offset = _said(error)
+        raise ConfigError([source.problem(offset, (), message)]) from None
+    if node is None:
+        raise EmptyFile([source.problem(0, (), "the file is empty")])
+    return node
+
+
+def _said(error: Exception) -> tuple[str, int]:
+    """A fault of the syntax in our words: the message and its offset."""
+    if isinstance(error, _Fault):
+        return error.message, error.offset
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"the character U+{ord(error.character):04X} is not allowed", error.position
+    assert isinstance(error, yaml.MarkedYAMLError)  # noqa: S101  # all others of its kind carry marks
+    mark = error.problem_mark or error.context_mark
+    offset = mark.index if mark else 0
+    problem = error.problem or ""
+    if "but found another document" in problem:
+        return "only one document is allowed in a file: remove this and what follows", offset
+    if "'\\t'" in problem:
+        return "a tab cannot indent: use spaces", offset
+    context = f"{error.context}: " if error.context else ""
+    return f"this is no valid YAML: {context}{problem}", offset
+
+
+class _Walk:
+    """From nodes to values, noting places and faults."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.places: dict[KeyPath, tuple[int, int]] = {}
+        self.nodes = 0
+
+    def document(self, root: yaml.Node) -> Document:
+        """The whole document. Raises ConfigError where aliases make it too large or deep."""
+        self.places[()] = (root.start_mark.index, root.start_mark.index)
+        tree = self.value(root, ())
+        return Document(self.source, tree, tuple(self.problems), self.places)
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        """The plain value of a node."""
+        self.nodes += 1
+        if self.nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
+            raise ConfigError([self.fault(node, path[:2], "too many values: an alias repeats too much, or itself")])
+        if node.tag not in _KNOWN_TAGS:
+            return Tagged(node.tag)
+        if isinstance(node, yaml.MappingNode):
+            return {key: self.value(value, (*path, key)) for key, value in self.pairs(node, path)}
+        if isinstance(node, yaml.SequenceNode):
+            for i, item in enumerate(node.value):
+                self.places[*path, i] = (item.start_mark.index, item.start_mark.index)
+            return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101  # there are three kinds of nodes
+        return self.scalar(node, path)
+
+    def pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
+        """The entries whose keys are good; the others become problems."""
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            offset = key.start_mark.index
+            if not isinstance(key, yaml.ScalarNode):
+                self.problems.append(self.fault(key, path, "a key must be text"))
+            elif key.tag == f"{_CORE}merge":
+                self.problems.append(self.fault(key, path, "merge keys (<<) are not supported: write the keys out"))
+            elif not isinstance(name := self.scalar(key, path), str):
+                self.problems.append(self.fault(key, path, f'a key must be text: write "{key.value}" in quotes'))
+            elif name in seen:
+                line = self.source.problem(seen[name], (), "").line
+                message = f"duplicate key: first given in line {line}"
+                self.problems.append(self.fault(key, (*path, name), message))
+            else:
+                seen[name] = offset
+                self.places[*path, name] = (offset, value.start_mark.index)
+                yield name, value
+
+    def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        """A scalar by the core schema, nothing lost."""
+        text = str(node.value)
+        if bad := next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None):
+            self.problems.append(self.fault(node, path, f"the character U+{ord(bad):04X} is not allowed"))
+            return text.replace(bad, "?")
+        return text if node.style or node.tag == f"{_CORE}str" else _plain(text)
+
+    def fault(self, node: yaml.Node, path: KeyPath, message: str) -> Problem:
+        """A fault at a node."""
+        return self.source.problem(node.start_mark.index, path, message)
+
+
+def _plain(text: str) -> Any:
+    """What an unquoted scalar stands for."""
+    if text in ("", "~", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if _NUMBER.fullmatch(text):
+        number = float(text) if "." in text else int(text)
+        return number if str(number) == text else text
+    return text
