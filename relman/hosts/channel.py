@@ -1,0 +1,152 @@
+"""HTTP over SSH channels: the transport under docker-py, with keep-alive and one pool for all its URLs."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+import paramiko
+import requests.adapters
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from relman.hosts.connect import Connection
+
+_DIAL_STDIO = "docker system dial-stdio"
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, owner: ChannelSocket) -> None:
+        self._owner = owner
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._owner.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._owner.let_go()
+
+
+class ChannelSocket:
+    """As much of a socket as http.client needs, over a channel. Like a socket it stays open while a file of it is."""
+
+    def __init__(self, channel: paramiko.Channel, process: bool) -> None:
+        self.channel = channel
+        self._process = process
+        self._files = 0
+        self._closing = False
+        self.sendall = channel.sendall
+        self.settimeout = channel.settimeout
+
+    def recv(self, size: int) -> bytes:
+        """Some bytes, or none at the end. A process that ended on its own raises ConnectionError with its words."""
+        data = self.channel.recv(size)
+        if not data and self._process and self.channel.recv_stderr_ready():
+            raise ConnectionError(self.channel.recv_stderr(4096).decode(errors="replace").strip())
+        return data
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request can be sent."""
+        return not (self.channel.closed or self.channel.eof_received or self.channel.recv_ready())
+
+    def makefile(self, _mode: str = "rb", *_: Any, **__: Any) -> io.BufferedReader:
+        """A buffered reader; http.client asks for nothing else."""
+        self._files += 1
+        return io.BufferedReader(_Reader(self), 65536)
+
+    def let_go(self) -> None:
+        """A file of it was closed."""
+        self._files -= 1
+        if self._closing and not self._files:
+            self.channel.close()
+
+    def close(self) -> None:
+        """Close now, or when the last file is closed."""
+        self._closing = True
+        if not self._files:
+            self.channel.close()
+
+
+class _HTTPConnection(HTTPConnection):
+    def __init__(self, opener: Any, timeout: Any) -> None:
+        super().__init__("docker", timeout=timeout)
+        self._opener = opener
+
+    def connect(self) -> None:
+        self.sock = self._opener()
+
+    @property
+    def is_connected(self) -> bool:
+        return self.sock is not None and bool(getattr(self.sock, "usable", False))
+
+
+class _Pool(HTTPConnectionPool):
+    def __init__(self, opener: Any) -> None:
+        super().__init__("docker", maxsize=4)
+        self._opener = opener
+
+    def _new_conn(self) -> Any:
+        return _HTTPConnection(self._opener, self.timeout.connect_timeout)
+
+
+class EngineAdapter(requests.adapters.BaseAdapter):
+    """A requests adapter whose every request goes through `connection` to the Engine's socket."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+        self._pool = _Pool(self._open)
+        self._inner = _PoolAdapter(self._pool)
+        self._mutex = threading.Lock()
+
+    def send(self, request: Any, **arguments: Any) -> requests.Response:  # type: ignore[override]
+        """Send one request."""
+        return self._inner.send(request, **arguments)
+
+    def close(self) -> None:
+        """Close every idle channel."""
+        self._pool.close()
+
+    def _open(self) -> ChannelSocket:
+        """Stream-local first; where the host refuses that, the docker command there. What worked is remembered."""
+        connection = self._connection
+        if connection.streamlocal:
+            try:
+                return ChannelSocket(connection.unix(connection.host.docker_socket), process=False)
+            except paramiko.ChannelException as refused:
+                return self._fall_back(refused)
+        return ChannelSocket(connection.command(_DIAL_STDIO), process=True)
+
+    def _fall_back(self, refused: paramiko.ChannelException) -> ChannelSocket:
+        """A refusal can also mean that no engine listens: only an answer through the command shows which it is."""
+        channel = ChannelSocket(self._connection.command(_DIAL_STDIO), process=True)
+        try:
+            channel.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+            answer = channel.recv(4096)
+        except (OSError, paramiko.SSHException) as error:
+            raise ConnectionError(f"no engine answers at {self._connection.host.docker_socket}: {error}") from refused
+        if not answer:
+            raise ConnectionError(f"no engine answers at {self._connection.host.docker_socket}") from refused
+        channel.close()
+        self._connection.streamlocal = False
+        return ChannelSocket(self._connection.command(_DIAL_STDIO), process=True)
+
+
+class _PoolAdapter(requests.adapters.HTTPAdapter):
+    def __init__(self, pool: _Pool) -> None:
+        super().__init__()
+        self._pool = pool
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
+        return self._pool
+
+    def request_url(self, request: Any, proxies: Any) -> str:  # noqa: ARG002  # the base class passes it
+        return str(request.path_url)

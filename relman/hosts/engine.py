@@ -1,0 +1,182 @@
+"""The Docker Engine API of one host (v1.41: Docker 20.10 and later, Podman 4), through its SSH connection."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+
+import docker
+import docker.errors
+import paramiko
+import requests
+
+from relman.hosts import translate
+from relman.hosts.channel import EngineAdapter
+from relman.hosts.connect import Connection
+from relman.model.container import Container, EngineFacts, Image, RunSpec
+from relman.model.errors import EngineError, NotFound, PullFailed, RelmanError, Unreachable
+from relman.model.image import ImageId, ManifestDigest, Repository
+
+API_VERSION = "1.41"
+_PULL_TIMEOUT = 600.0
+
+
+class Engine:
+    """One host's engine. Every call is bounded in time, and raises EngineError, NotFound or Unreachable."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._host = connection.host.name
+        self._timeout = connection.timeout
+        self._api = docker.APIClient(base_url="http://docker:80", version=API_VERSION, timeout=math.ceil(self._timeout))
+        self._api.trust_env = False
+        self._api.mount("http://", EngineAdapter(connection))
+
+    def facts(self) -> EngineFacts:
+        """What the engine is, and its clock."""
+        with self._translated("GET /info"):
+            return translate.facts(self._api.info())
+
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[tuple[str, int], str]]:
+        """The containers with all these labels, newest first, and who takes which (protocol, port) of the host."""
+        with self._translated("GET /containers"):
+            rows = self._api.containers(all=True)
+        own = [r for r in rows if labels.items() <= (r.get("Labels") or {}).items()]
+        found = []
+        for row in own:
+            with contextlib.suppress(NotFound):
+                found.append(self.inspect(row["Id"]))
+        return found, translate.port_owners(rows)
+
+    def inspect(self, container: str) -> Container:
+        """One container by id or name."""
+        with self._translated(f"container {container}"):
+            return translate.container(self._api.inspect_container(container))
+
+    def image(self, reference: str) -> Image:
+        """One image by id, tag or digest."""
+        with self._translated(f"image {reference}"):
+            return translate.image(self._api.inspect_image(reference))
+
+    def pull(
+        self,
+        repository: Repository,
+        digest: ManifestDigest,
+        auth_config: Mapping[str, str] | None,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Pull by digest; credentials travel with this request alone. `progress` is given bytes done and in all.
+
+        Raises PullFailed with the engine's words, or Unreachable.
+        """
+        layers: dict[str, tuple[int, int]] = {}
+        reference = repository.at(digest)
+        try:
+            with self._translated(f"pull {reference}"):
+                for event in self._api.pull(
+                    str(repository),
+                    tag=str(digest),
+                    stream=True,
+                    decode=True,
+                    auth_config=dict(auth_config or {}) or None,
+                ):
+                    if "error" in event:
+                        raise PullFailed(_pull_text(reference, event["error"]), host=self._host, hint=_PULL_HINT)
+                    translate.note_layer(layers, event)
+                    progress(sum(done for done, _ in layers.values()), sum(total for _, total in layers.values()))
+        except EngineError as error:
+            raise PullFailed(_pull_text(reference, error.what), host=self._host, hint=_PULL_HINT) from error
+
+    def keep(self, image: ImageId, local_tag: str) -> None:
+        """Give the image a local tag, so that no prune takes it."""
+        name, _, tag = local_tag.rpartition(":")
+        with self._translated(f"image {image.short}"):
+            self._api.tag(str(image), name, tag)
+
+    def remove_image(self, reference: str) -> None:
+        """Take one name off an image; the engine deletes an image that has none left."""
+        with self._translated(f"image {reference}"):
+            self._api.remove_image(reference)
+
+    def create(self, spec: RunSpec) -> str:
+        """Create a container, not started; returns its id."""
+        networks = [n for n in spec.settings.networks if n != "host"]
+        with self._translated(f"container {spec.name}"):
+            made = self._api.create_container_from_config(translate.creation(spec), spec.name)
+            for network in networks[1:]:
+                self._api.connect_container_to_network(made["Id"], network, aliases=list(spec.aliases))
+        return str(made["Id"])
+
+    def start(self, container: str) -> None:
+        """Start a container; one that runs already is left alone."""
+        with self._translated(f"container {container[:12]}"):
+            self._api.start(container)
+
+    def stop(self, container: str, timeout: int) -> None:
+        """Stop a container, killing it after `timeout` seconds; one that is stopped already is left alone."""
+        with self._translated(f"container {container[:12]}"):
+            self._api.stop(container, timeout=timeout)
+
+    def set_restart(self, container: str, policy: str) -> None:
+        """Change a container's restart policy."""
+        with self._translated(f"container {container[:12]}"):
+            self._api.update_container(container, restart_policy={"Name": policy})  # type: ignore[arg-type]
+
+    def remove(self, container: str) -> None:
+        """Remove a stopped container; its volumes stay, the anonymous ones too."""
+        with self._translated(f"container {container[:12]}"):
+            self._api.remove_container(container, v=False)
+
+    def logs(self, container: str, tail: int, *, timestamps: bool = False) -> list[str]:
+        """The last `tail` lines of a container."""
+        with self._translated(f"container {container[:12]}"):
+            text: bytes = self._api.logs(container, tail=tail, timestamps=timestamps)
+        return text.decode(errors="replace").splitlines()
+
+    def follow(self, container: str, tail: int) -> Iterator[str]:
+        """The last `tail` lines with their timestamps, and every line from now on, until the container ends."""
+        with self._translated(f"container {container[:12]}"):
+            rest = b""
+            for part in self._api.logs(container, tail=tail, timestamps=True, stream=True, follow=True):
+                *lines, rest = (rest + part).split(b"\n")
+                yield from (line.decode(errors="replace") for line in lines)
+
+    @contextlib.contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        """Turn what docker-py, requests and paramiko raise into the model's errors."""
+        try:
+            yield
+        except docker.errors.NotFound as error:
+            raise NotFound(f"{what}: {error.explanation or 'not found'}", host=self._host, status=404) from error
+        except docker.errors.APIError as error:
+            text = f"{what}: {error.explanation or error}"
+            raise EngineError(text, host=self._host, status=error.status_code) from error
+        except (requests.RequestException, paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost(what, error) from error
+
+    def _lost(self, what: str, error: Exception) -> RelmanError:
+        try:
+            alive = self._connection.transport.is_active()
+        except Unreachable as gone:
+            return gone
+        cause = _innermost(error)
+        said = f"{cause}" or type(cause).__name__
+        if alive and isinstance(cause, TimeoutError):
+            return Unreachable(f"{what}: the engine did not answer within {self._timeout:g} s", host=self._host)
+        return Unreachable(
+            f"{what}: the Docker engine does not answer: {said}", host=self._host, hint="systemctl status docker, there"
+        )
+
+
+_PULL_HINT = "nothing was changed; check the registry's address and password, and the host's disk"
+
+
+def _pull_text(reference: str, said: str) -> str:
+    return f"could not pull {reference}: {said}"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return error

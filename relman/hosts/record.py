@@ -1,0 +1,48 @@
+"""The host record: STATE/ENVIRONMENT/SERVICE/record.json on the host itself, mode 0600."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import secrets
+
+from relman.hosts import files
+from relman.hosts.connect import Connection
+from relman.model.errors import PreflightFailed, UsageError
+from relman.model.record import HostRecord
+
+NAME = "record.json"
+
+
+def read(connection: Connection, environment: str, service: str) -> HostRecord:
+    """What the host remembers; an empty record when it knows nothing. Raises PreflightFailed on a broken one."""
+    path = posixpath.join(files.directory(connection, environment, service), NAME)
+    found = files.read(connection, path)
+    if found is None:
+        return HostRecord(service, environment)
+    try:
+        return HostRecord.from_json(json.loads(found[0]))
+    except (KeyError, TypeError, ValueError, RecursionError, UsageError) as error:
+        raise PreflightFailed(
+            f"{path} is not a host record that this relman can read: {error}",
+            host=connection.host.name,
+            hint="look at it; moved out of the way, relman starts a new one and forgets what could be rolled back to",
+        ) from error
+
+
+def write(connection: Connection, record: HostRecord) -> None:
+    """Replace the host's record in one atomic step. Raises PreflightFailed or Unreachable, and leaves the old one."""
+    path = posixpath.join(files.directory(connection, record.environment, record.service), NAME)
+    with files.explained(connection, path):
+        beside = files.write_beside(connection, path, secrets.token_hex(4), files.encode(record.to_json()))
+        connection.sftp().posix_rename(beside, path)
+
+
+def services(connection: Connection, environment: str) -> list[str]:
+    """The services that this host has records of in the environment."""
+    path = posixpath.join(connection.host.state_dir, environment)
+    with files.explained(connection, path):
+        try:
+            return sorted(connection.sftp().listdir(path))
+        except FileNotFoundError:
+            return []
