@@ -1,0 +1,115 @@
+"""Answering a registry's WWW-Authenticate: Basic (RFC 7617) and bearer tokens (distribution specification)."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+from relman.model.errors import AccessDenied, RegistryError
+from relman.registry.auth import Credentials
+from relman.registry.strictjson import load_object
+
+_SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)\b((?:\s*,?\s*\w+\s*=\s*\"[^\"]*\"|\s*,?\s*\w+\s*=\s*[^\s,\"]+)*)", re.I)
+_PARAMETER = re.compile(r"(\w+)\s*=\s*(?:\"([^\"]*)\"|([^\s,\"]+))")
+_MAX_TOKEN = 1 << 20
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a request needs: to read a repository, or to write to it too."""
+
+    repository: str
+    write: bool = False
+
+    def __str__(self) -> str:
+        return f"repository:{self.repository}:{'pull,push' if self.write else 'pull'}"
+
+
+TokenRequest = Callable[[str, bytes | None, str | None], tuple[int, bytes]]
+"""Ask (url, form or None, Authorization or None) and give (status, body)."""
+
+
+class Authorizer:
+    """Finds the Authorization header for each scope and remembers it. Safe to share between threads."""
+
+    def __init__(self, host: str, credentials: Credentials | None, ask: TokenRequest, *, insecure: bool) -> None:
+        self._host = host
+        self._credentials = credentials
+        self._ask = ask
+        self._insecure = insecure
+        self._known: dict[Scope | None, str] = {}
+        self._lock = threading.Lock()
+
+    def header(self, scope: Scope) -> str | None:
+        """What was good for this scope before, if anything."""
+        with self._lock:
+            return self._known.get(scope) or self._known.get(None)
+
+    def answer(self, challenge: str, scope: Scope) -> str:
+        """The header that answers `challenge`. Raises AccessDenied when there is none."""
+        schemes = {scheme.lower(): _parameters(rest) for scheme, rest in _SCHEME.findall(challenge)}
+        if "bearer" in schemes:
+            header, key = "Bearer " + self._token(schemes["bearer"], scope), scope
+        else:
+            header, key = self._basic("basic" in schemes), None
+        with self._lock:
+            self._known[key] = header
+        return header
+
+    def denied(self, what: str) -> AccessDenied:
+        """The error for a registry that wants other credentials than it got."""
+        who = (
+            f"as {self._credentials.username or 'the holder of its token'}" if self._credentials else "without a login"
+        )
+        return AccessDenied(
+            f"{what} {who}",
+            host=self._host,
+            hint=f"Log in with `docker login {self._host}`, or set RELMAN_REGISTRY_USERNAME and "
+            "RELMAN_REGISTRY_PASSWORD.",
+        )
+
+    def _basic(self, offered: bool) -> str:
+        if not offered or self._credentials is None or not self._credentials.username:
+            raise self.denied("the registry lets nobody in")
+        return self._credentials.basic
+
+    def _token(self, parameters: Mapping[str, str], scope: Scope) -> str:
+        realm = parameters.get("realm", "")
+        if urlsplit(realm).scheme != "https" and not self._insecure:
+            raise AccessDenied(f"the registry wants its password sent to {realm!r}, unencrypted", host=self._host)
+        status, body = self._ask(*self._token_request(realm, {"service": parameters.get("service", "")}, scope))
+        if status in (400, 401, 403):
+            raise self.denied("the registry's token service lets nobody in")
+        if status != 200:
+            raise RegistryError(f"the registry's token service answered {status}", host=self._host)
+        return self._read_token(body)
+
+    def _token_request(self, realm: str, query: dict[str, str], scope: Scope) -> tuple[str, bytes | None, str | None]:
+        asked = {name: value for name, value in query.items() if value} | {"scope": str(scope)}
+        credentials = self._credentials
+        if credentials and credentials.identity_token:
+            refresh = {
+                "grant_type": "refresh_token",
+                "client_id": "relman",
+                "refresh_token": credentials.identity_token,
+            }
+            return realm, urlencode(asked | refresh).encode(), None
+        separator = "&" if urlsplit(realm).query else "?"
+        return realm + separator + urlencode(asked), None, credentials.basic if credentials else None
+
+    def _read_token(self, body: bytes) -> str:
+        try:
+            answer = load_object(body, limit=_MAX_TOKEN)
+        except ValueError:
+            answer = {}
+        token = answer.get("token") or answer.get("access_token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise RegistryError("the registry's token service gave no token", host=self._host)
+        return token
+
+
+def _parameters(text: str) -> dict[str, str]:
+    return {name.lower(): quoted or plain for name, quoted, plain in _PARAMETER.findall(text)}

@@ -1,0 +1,211 @@
+"""One registry by the OCI distribution specification 1.1: manifests, blobs and tags. No daemon."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Self
+from urllib.parse import quote, urlencode, urljoin
+
+from relman.model.errors import RegistryError, UnknownTag, UsageError
+from relman.model.image import Digest, ManifestDigest, Repository
+from relman.registry.auth import Credentials
+from relman.registry.challenge import Scope
+from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, Manifest
+from relman.registry.strictjson import load_object
+from relman.registry.transport import Answer, Request, Transport
+
+MAX_BLOB = 8 << 20
+MAX_PAGES = 1000
+PAGE = 1000
+
+
+class Registry:
+    """A registry, `host[:port]`. Safe to share between a few threads; close it, or use it in a `with`.
+
+    `ca` is a file of CA certificates (None: the system's); UsageError if it is none. `timeout` in seconds bounds the
+    wait for each answer. `insecure` speaks plain HTTP. Every method may raise Unreachable, AccessDenied and
+    RegistryError; what comes from the registry is checked against its digest, and other bytes are a RegistryError.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        *,
+        credentials: Credentials | None = None,
+        ca: str | None = None,
+        timeout: float = 30.0,
+        insecure: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.host = host
+        self._http = Transport(host, credentials=credentials, ca=ca, timeout=timeout, insecure=insecure, sleep=sleep)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._http.close()
+
+    def resolve(self, repository: Repository, reference: str | ManifestDigest) -> Manifest:
+        """The manifest under a tag or digest, byte for byte. Raises UnknownTag if there is none."""
+        found = self.find(repository, reference)
+        if found is None:
+            raise UnknownTag(
+                f"{_name(repository, reference)} does not exist", host=self.host, hint="List them: relman releases"
+            )
+        return found
+
+    def find(self, repository: Repository, reference: str | ManifestDigest) -> Manifest | None:
+        """As `resolve`, but None if there is no such tag or digest."""
+        # All types at once: a registry converts for a client that names fewer, and the digest changes.
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
+        path = self._path(repository, "manifests", str(reference))
+        answer = self._send("GET", path, repository, headers=headers, limit=MAX_MANIFEST)
+        if answer.status == 404:
+            return None
+        self._expect(answer, 200, f"reading {_name(repository, reference)}")
+        manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").split(";")[0].strip())
+        self._check_digest(answer, manifest.digest, _name(repository, reference))
+        if isinstance(reference, ManifestDigest) and manifest.digest != reference:
+            raise RegistryError(f"asked for {reference}, the registry gave {manifest.digest}", host=self.host)
+        return manifest
+
+    def put_manifest(
+        self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest
+    ) -> ManifestDigest:
+        """Put these bytes under a tag or their digest. Raises RegistryError if the registry made others of them."""
+        self._put_manifest(repository, reference, manifest)
+        return manifest.digest
+
+    def put_referrer(self, repository: Repository, tag: str, manifest: Manifest) -> bool:
+        """As `put_manifest` for a manifest with a `subject`: whether the registry itself lists it with its subject
+        (it answers with OCI-Subject), or leaves that to the client."""
+        return "OCI-Subject" in self._put_manifest(repository, tag, manifest).headers
+
+    def blob(self, repository: Repository, digest: Digest, *, limit: int = MAX_BLOB) -> bytes:
+        """A blob of at most `limit` bytes."""
+        answer = self._send("GET", self._path(repository, "blobs", str(digest)), repository, limit=limit)
+        self._expect(answer, 200, f"reading the blob {digest} of {repository.name}")
+        if Digest.of(answer.body) != Digest(digest.value):
+            raise RegistryError(f"the registry gave other bytes for the blob {digest}", host=self.host)
+        return answer.body
+
+    def has(self, repository: Repository, digest: Digest) -> bool:
+        """Whether the registry has this blob or, for a ManifestDigest, this manifest."""
+        kind = "manifests" if isinstance(digest, ManifestDigest) else "blobs"
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)} if kind == "manifests" else {}
+        answer = self._send("HEAD", self._path(repository, kind, str(digest)), repository, headers=headers)
+        if answer.status != 404:
+            self._expect(answer, 200, f"looking for {digest} in {repository.name}")
+        return answer.status == 200
+
+    def put_blob(self, repository: Repository, content: bytes) -> Digest:
+        """Upload a small blob, unless the registry has it."""
+        digest = Digest.of(content)
+        if not self.has(repository, digest):
+            # A broken upload cannot be resumed, only begun anew: so both requests are one attempt.
+            self._http.patiently(lambda: self._upload(repository, digest, content))
+        return digest
+
+    def tags(self, repository: Repository) -> list[str]:
+        """All tags of the repository, sorted. Raises UnknownTag if there is no such repository."""
+        url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE})}"
+        tags: set[str] = set()
+        for _ in range(MAX_PAGES):
+            if url is None:
+                return sorted(tags)
+            answer = self._send("GET", url, repository, limit=MAX_MANIFEST)
+            if answer.status == 404:
+                raise UnknownTag(f"there is no repository {repository.name}", host=self.host)
+            self._expect(answer, 200, f"listing the tags of {repository.name}")
+            tags.update(self._tags_in(answer))
+            url = self._next_page(url, answer)
+        raise RegistryError(f"the list of tags of {repository.name} never ends", host=self.host)
+
+    def _put_manifest(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> Answer:
+        path = self._path(repository, "manifests", str(reference))
+        headers = {"Content-Type": manifest.media_type}
+        answer = self._send("PUT", path, repository, headers=headers, body=manifest.content)
+        what = _name(repository, reference)
+        self._expect(answer, 201, f"writing {what}")
+        self._check_digest(answer, manifest.digest, what)
+        return answer
+
+    def _upload(self, repository: Repository, digest: Digest, content: bytes) -> None:
+        what = f"uploading {digest} to {repository.name}"
+        started = self._send("POST", self._path(repository, "blobs", "uploads/"), repository, body=b"", once=True)
+        self._expect(started, 202, what)
+        location = self._http.absolute(started.headers.get("Location", ""))
+        url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': str(digest)})}"
+        headers = {"Content-Type": "application/octet-stream"}
+        self._expect(self._send("PUT", url, repository, headers=headers, body=content, once=True), 201, what)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        repository: Repository,
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
+        limit: int = 1 << 20,
+        once: bool = False,
+    ) -> Answer:
+        scope = Scope(repository.name, write=method in ("PUT", "POST"))
+        return self._http.send(Request(method, url, scope, headers or {}, body, limit, once))
+
+    def _path(self, repository: Repository, kind: str, name: str) -> str:
+        if repository.registry != self.host:
+            raise UsageError(f"{repository} is not in the registry {self.host}")
+        return f"/v2/{repository.name}/{kind}/{quote(name, safe=':/')}"
+
+    def _expect(self, answer: Answer, status: int, doing: str) -> None:
+        if answer.status != status:
+            raise RegistryError(
+                f"{doing}: the registry answered HTTP {answer.status}", host=self.host, details=_reasons(answer)
+            )
+
+    def _check_digest(self, answer: Answer, digest: ManifestDigest, what: str) -> None:
+        said = answer.headers.get("Docker-Content-Digest", str(digest))
+        if said != str(digest):
+            raise RegistryError(f"the registry calls {what} {said[:80]}, its bytes are {digest}", host=self.host)
+
+    def _tags_in(self, answer: Answer) -> list[str]:
+        try:
+            tags = load_object(answer.body, limit=MAX_MANIFEST).get("tags") or []
+        except ValueError as error:
+            raise RegistryError(f"the registry's list of tags cannot be read: {error}", host=self.host) from error
+        if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
+            raise RegistryError("the registry's list of tags is no list of names", host=self.host)
+        return tags
+
+    def _next_page(self, url: str, answer: Answer) -> str | None:
+        link = answer.headers.get("Link", "")
+        target, _, parameters = link.partition(">")
+        if 'rel="next"' not in parameters and "rel=next" not in parameters:
+            return None
+        following = urljoin(self._http.absolute(url), target.strip().removeprefix("<"))
+        if not self._http.is_own(following) or following == self._http.absolute(url):
+            raise RegistryError("the registry's list of tags goes on nowhere", host=self.host)
+        return following
+
+
+def _name(repository: Repository, reference: str | ManifestDigest) -> str:
+    mark = "@" if isinstance(reference, ManifestDigest) else ":"
+    return f"{repository.name}{mark}{reference}"
+
+
+def _reasons(answer: Answer) -> list[str]:
+    try:
+        errors = load_object(answer.body, limit=1 << 16).get("errors")
+    except ValueError:
+        return []
+    if not isinstance(errors, list):
+        return []
+    texts = (f"{e.get('code', '')}: {e.get('message', '')}" for e in errors[:5] if isinstance(e, dict))
+    return ["".join(c for c in text[:200] if c.isprintable()) for text in texts]

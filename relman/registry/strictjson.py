@@ -1,0 +1,56 @@
+"""JSON from strangers: bounded in size and depth, one meaning only (RFC 8259 with every ambiguity refused)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_DEPTH = 32
+
+
+def load_object(content: bytes, *, limit: int) -> dict[str, Any]:
+    """Read one JSON object of at most `limit` bytes, nested at most MAX_DEPTH deep.
+
+    Raises ValueError, saying what is wrong, for anything else: other encodings than UTF-8, duplicate keys, NaN and
+    Infinity, lone surrogates.
+    """
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit} bytes")
+    try:
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError(f"it is nested deeper than {MAX_DEPTH}") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")  # noqa: TRY004 - one error class for all that is wrong with the bytes
+    _check_values(value)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise ValueError(f"the key {key[:80]!r} is there twice")
+        seen[key] = value
+    return seen
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _check_values(value: object) -> None:
+    level: list[object] = [value]
+    for _ in range(MAX_DEPTH):
+        for text in (v for v in level if isinstance(v, str)):
+            text.encode("utf-8")
+        level = [child for v in level for child in _children(v)]
+        if not level:
+            return
+    raise ValueError(f"it is nested deeper than {MAX_DEPTH}")
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [*value.keys(), *value.values()]
+    return list(value) if isinstance(value, list) else []

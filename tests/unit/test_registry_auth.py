@@ -1,0 +1,190 @@
+"""Where credentials and CAs come from, and what answers a challenge."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.model.errors import AccessDenied, RelmanError, UsageError
+from relman.registry.auth import Credentials, ca_for, credentials_for
+from relman.registry.challenge import Authorizer, Scope
+from tests.unit.test_registry_manifest import json_values
+
+HOST = "registry.example:5000"
+PAIR = {"RELMAN_REGISTRY_USERNAME": "ci", "RELMAN_REGISTRY_PASSWORD": "secret"}
+SCOPE = Scope("team/shop")
+
+
+def auth(username: str, password: str) -> dict[str, str]:
+    """An entry of `auths` as `docker login` writes it."""
+    return {"auth": base64.b64encode(f"{username}:{password}".encode()).decode()}
+
+
+def logged_in(directory: Path, config: Mapping[str, Any]) -> Path:
+    """A Docker configuration directory with this config.json."""
+    (directory / "config.json").write_text(json.dumps(config))
+    return directory
+
+
+def helper(directory: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install docker-credential-test in PATH."""
+    program = directory / "docker-credential-test"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+
+
+def test_the_environment_wins(tmp_path: Path) -> None:
+    """The pair in the environment beats `docker login`; bound by RELMAN_REGISTRY it is for that registry alone."""
+    docker = logged_in(tmp_path, {"auths": {HOST: auth("other", "x")}})
+    assert credentials_for(HOST, PAIR, docker) == Credentials("ci", "secret")
+    assert credentials_for(HOST, PAIR | {"RELMAN_REGISTRY": HOST}, docker) == Credentials("ci", "secret")
+    assert credentials_for(HOST, PAIR | {"RELMAN_REGISTRY": "elsewhere"}, docker) == Credentials("other", "x")
+
+
+@pytest.mark.parametrize("missing", PAIR)
+def test_half_a_pair_is_a_mistake(tmp_path: Path, missing: str) -> None:
+    """A user name without password, or the other way round, is said instead of going on without a login."""
+    with pytest.raises(UsageError, match="go together"):
+        credentials_for(HOST, PAIR | {missing: ""}, tmp_path)
+
+
+@pytest.mark.parametrize("key", [HOST, f"https://{HOST}", f"https://{HOST}/v1/"])
+def test_docker_login_is_used(tmp_path: Path, key: str) -> None:
+    """Every form in which Docker has written a registry's name is found; passwords may hold colons."""
+    docker = logged_in(tmp_path, {"auths": {"elsewhere": auth("no", "no"), key: auth("ci", "a:b")}})
+    assert credentials_for(HOST, {}, docker) == Credentials("ci", "a:b")
+    assert credentials_for("third.example", {}, docker) is None
+
+
+def test_identity_tokens_are_used(tmp_path: Path) -> None:
+    """An identity token is taken, and handed to docker-py as one."""
+    found = credentials_for(HOST, {}, logged_in(tmp_path, {"auths": {HOST: {"identitytoken": "t"}}}))
+    assert found == Credentials(identity_token="t")
+    assert found.auth_config() == {"identitytoken": "t"}
+
+
+def test_no_login_is_none(tmp_path: Path) -> None:
+    """Without config.json there are no credentials, and that is no error."""
+    assert credentials_for(HOST, {}, tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["credsStore", "credHelpers"])
+def test_credential_helpers_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A helper gets the registry on stdin and its answer is used."""
+    helper(tmp_path, """read -r r; echo "{\\"Username\\": \\"$1\\", \\"Secret\\": \\"$r\\"}" """, monkeypatch)
+    config = {"credsStore": "test"} if name == "credsStore" else {"credHelpers": {HOST: "test"}}
+    assert credentials_for(HOST, {}, logged_in(tmp_path, config)) == Credentials("get", HOST)
+
+
+def test_helpers_may_hold_tokens_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user `<token>` marks an identity token; a helper that has no entry leaves it to `auths`."""
+    docker = logged_in(tmp_path, {"credsStore": "test", "auths": {HOST: auth("ci", "x")}})
+    helper(tmp_path, """echo '{"Username": "<token>", "Secret": "t"}'""", monkeypatch)
+    assert credentials_for(HOST, {}, docker) == Credentials(identity_token="t")
+    helper(tmp_path, "echo 'credentials not found in native keychain'; exit 1", monkeypatch)
+    assert credentials_for(HOST, {}, docker) == Credentials("ci", "x")
+
+
+@pytest.mark.parametrize("script", ["echo nonsense secret-word", "echo '[]'", None])
+def test_a_broken_helper_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) -> None:
+    """A helper that is missing or answers nonsense is named, and its answer is not shown."""
+    if script is None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    else:
+        helper(tmp_path, script, monkeypatch)
+    with pytest.raises(AccessDenied, match="docker-credential-test") as caught:
+        credentials_for(HOST, {}, logged_in(tmp_path, {"credsStore": "test"}))
+    assert "secret-word" not in f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r}"
+
+
+def test_a_helper_is_a_name_not_a_path(tmp_path: Path) -> None:
+    """A helper's name with a slash is refused."""
+    with pytest.raises(UsageError, match="helper"):
+        credentials_for(HOST, {}, logged_in(tmp_path, {"credsStore": "../../x"}))
+
+
+SECTIONS = st.dictionaries(st.just(HOST), json_values) | json_values
+CONFIGS = st.fixed_dictionaries({}, optional=dict.fromkeys(("auths", "credHelpers", "credsStore"), SECTIONS))
+
+
+@given(st.binary() | CONFIGS.map(lambda v: json.dumps(v).encode()))
+def test_any_config_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """Whatever config.json holds, only relman's own errors come of it."""
+    directory = tmp_path_factory.mktemp("docker")
+    (directory / "config.json").write_bytes(content)
+    with suppress(RelmanError):
+        assert credentials_for(HOST, {}, directory) is None
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither password nor token is in the credentials' representation."""
+    assert "hidden" not in repr(Credentials("ci", "hidden", "hidden"))
+
+
+def test_the_ca_is_the_named_one_then_dockers(tmp_path: Path) -> None:
+    """Explicit beats the environment beats /etc/docker/certs.d; a named file that is missing is a mistake."""
+    named, variable, docker = tmp_path / "a", tmp_path / "b", tmp_path / HOST / "ca.crt"
+    docker.parent.mkdir()
+    for file in (named, variable, docker):
+        file.touch()
+    env = {"RELMAN_REGISTRY_CA": str(variable)}
+    assert ca_for(HOST, str(named), env=env, certs_d=tmp_path) == str(named)
+    assert ca_for(HOST, env=env, certs_d=tmp_path) == str(variable)
+    assert ca_for(HOST, env={}, certs_d=tmp_path) == str(docker)
+    assert ca_for("elsewhere", env={}, certs_d=tmp_path) is None
+    with pytest.raises(UsageError, match="missing"):
+        ca_for(HOST, str(tmp_path / "missing"), env={}, certs_d=tmp_path)
+
+
+def asked(challenge: str, *, insecure: bool = False) -> list[tuple[str, bytes | None, str | None]]:
+    """What the token service is asked when a registry sends `challenge`."""
+    questions: list[tuple[str, bytes | None, str | None]] = []
+
+    def ask(url: str, form: bytes | None, authorization: str | None) -> tuple[int, bytes]:
+        questions.append((url, form, authorization))
+        return 200, b'{"access_token": "t"}'
+
+    authorizer = Authorizer(HOST, Credentials("ci", "x"), ask, insecure=insecure)
+    assert authorizer.answer(challenge, SCOPE) == "Bearer t"
+    assert authorizer.header(SCOPE) == "Bearer t"
+    return questions
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'Bearer realm="https://auth.example/token",service="registry"',
+        'bearer  realm="https://auth.example/token" , service=registry , scope="a b, c"',
+        'Basic realm="x, Bearer", Bearer realm="https://auth.example/token",service="registry"',
+    ],
+)
+def test_challenges_are_understood(challenge: str) -> None:
+    """Quoted or not, alone or after another scheme: the token service is found, and asked for our scope."""
+    (question,) = asked(challenge)
+    assert question[0] == "https://auth.example/token?service=registry&scope=repository%3Ateam%2Fshop%3Apull"
+    assert question[1:] == (None, Credentials("ci", "x").basic)
+
+
+def test_the_password_is_not_sent_in_clear() -> None:
+    """A token service without TLS gets no password, unless the registry itself was allowed to be insecure."""
+    challenge = 'Bearer realm="http://auth.example/token"'
+    with pytest.raises(AccessDenied, match="unencrypted"):
+        asked(challenge)
+    assert len(asked(challenge, insecure=True)) == 1
+
+
+@given(st.text())
+def test_any_challenge_is_answered_or_refused(challenge: str) -> None:
+    """Whatever stands in WWW-Authenticate, only relman's own errors come of it."""
+    authorizer = Authorizer(HOST, Credentials("ci", "x"), lambda *_: (200, b""), insecure=False)
+    with suppress(RelmanError):
+        assert authorizer.answer(challenge, SCOPE) == Credentials("ci", "x").basic
