@@ -1,0 +1,88 @@
+"""The ledger's SQLite file: opened, brought up to date, and its errors in relman's words."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, String, column, create_engine, event, inspect, select, table
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from relman.ledger.tables import HEAD
+from relman.model.errors import NothingChanged
+
+_READ_ONLY = "relman_read_only"
+
+
+def open_database(file: Path, *, busy: float) -> Engine:
+    """An engine on `file`, which is made or brought up to date where that is needed; `busy` is how many seconds
+    another process is waited for. Raises NothingChanged."""
+    with translated(file):
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": busy}, poolclass=NullPool)
+        event.listen(engine, "connect", _take_over_transactions)
+        event.listen(engine, "begin", _begin)
+        if _revision(engine) != HEAD:
+            _upgrade(engine, file)
+    return engine
+
+
+def read_only(engine: Engine) -> Engine:
+    """The same engine for reading, which waits for no writer."""
+    return engine.execution_options(**{_READ_ONLY: True})
+
+
+@contextmanager
+def translated(file: Path) -> Iterator[None]:
+    """Raise every error of the database as NothingChanged."""
+    try:
+        yield
+    except (SQLAlchemyError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        hint = "Only history is kept there: it may be moved away, and is made anew."
+        raise NothingChanged(f"the ledger {file} cannot be used: {reason}", hint=hint) from error
+
+
+def _take_over_transactions(connection: Any, _record: Any) -> None:
+    # Left to itself, sqlite3 begins no transaction before DDL, and a reader that turns writer may fail at once.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin(connection: Connection) -> None:
+    reading = connection.get_execution_options().get(_READ_ONLY)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _revision(engine: Engine) -> str | None:
+    with read_only(engine).connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.scalar(select(column("version_num", String)).select_from(table("alembic_version")))
+
+
+def _upgrade(engine: Engine, file: Path) -> None:
+    """Alembic is imported only here: a ledger that is up to date does not pay for it."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "relman.ledger:migrations")
+    with file.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with engine.connect() as connection:
+            # The begin event comes with the first statement; the journal is changed outside any transaction.
+            connection.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]
+            with connection.begin():
+                config.attributes["connection"] = connection
+                try:
+                    command.upgrade(config, "head")
+                except CommandError as error:
+                    raise NothingChanged(
+                        f"the ledger {file} was written by a newer relman", hint="Update relman."
+                    ) from error

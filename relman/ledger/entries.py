@@ -1,0 +1,32 @@
+"""What the ledger tells: values without a database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HostOutcome:
+    """What a deployment came to on one host."""
+
+    host: str
+    outcome: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of history. `what` is tested, promoted, or a deployment's kind; `at` is RFC 3339 in UTC; what an entry
+    does not have is empty. `hosts` is filled for a deployment that was asked for by its id."""
+
+    what: str
+    at: str
+    by: str
+    service: str
+    outcome: str
+    id: str = ""
+    environment: str = ""
+    release: str = ""
+    digest: str = ""
+    reason: str = ""
+    hosts: tuple[HostOutcome, ...] = ()

@@ -1,0 +1,172 @@
+"""Write and read the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias, TypeVar
+
+from sqlalchemy import Engine, Select, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from relman.ledger.database import open_database, read_only, translated
+from relman.ledger.entries import Entry, HostOutcome
+from relman.ledger.tables import Base, Deployment, DeploymentHost, Release, Run
+from relman.model.errors import RelmanError
+
+BUSY = 5.0
+
+Attribute: TypeAlias = InstrumentedAttribute[str]
+
+
+class Ledger:
+    """The ledger in one SQLite file, made at the first use; safe for any number of processes.
+
+    Nothing fails because of it: what cannot be recorded is told to `warn`. Times are RFC 3339.
+    """
+
+    def __init__(self, file: Path, warn: Callable[[str], None], *, busy: float = BUSY) -> None:
+        self._file, self._warn, self._busy = file, warn, busy
+
+    def record_run(
+        self, *, run: str, service: str, commit: str, config: str, outcome: str, by: str, finished: str
+    ) -> None:
+        """A run's tests have ended; `config` is the digest of the tested image."""
+        self._record(
+            lambda: Run(
+                run=run, service=service, commit=commit, config=config, outcome=outcome, by=by, finished=_utc(finished)
+            )
+        )
+
+    def record_release(
+        self, *, service: str, repository: str, tag: str, manifest: str, run: str, by: str, at: str
+    ) -> None:
+        """A release was made."""
+        self._record(
+            lambda: Release(
+                service=service, repository=repository, tag=tag, manifest=manifest, run=run, by=by, at=_utc(at)
+            )
+        )
+
+    def record_deployment(
+        self,
+        *,
+        id: str,
+        kind: str,
+        service: str,
+        environment: str,
+        release: str,
+        digest: str,
+        by: str,
+        started: str,
+        finished: str,
+        outcome: str,
+        hosts: Sequence[tuple[str, str, str]],
+        reason: str = "",
+    ) -> None:
+        """A deployment has ended; `kind` is what was done (deployed, rolled back, recovered), `hosts` are (host,
+        outcome, detail). Another record of the same id replaces it."""
+        self._record(
+            lambda: Deployment(
+                id=id,
+                kind=kind,
+                service=service,
+                environment=environment,
+                release=release,
+                digest=digest,
+                by=by,
+                started=_utc(started),
+                finished=_utc(finished),
+                outcome=outcome,
+                reason=reason,
+                hosts=[
+                    DeploymentHost(deployment_id=id, host=host, position=i, outcome=word, detail=detail)
+                    for i, (host, word, detail) in enumerate(hosts)
+                ],
+            )
+        )
+
+    def history(self, limit: int, environment: str | None = None, service: str | None = None) -> list[Entry]:
+        """The newest entries, newest first; of one environment, only deployments. Raises NothingChanged."""
+        with self._reading() as session:
+            if session is None:
+                return []
+            rows = _newest(select(Deployment), Deployment.finished, limit, Deployment.service, service)
+            if environment is not None:
+                rows = rows.where(Deployment.environment == environment)
+            entries = [_of_deployment(d) for d in session.scalars(rows)]
+            if environment is None:
+                runs = _newest(select(Run), Run.finished, limit, Run.service, service)
+                releases = _newest(select(Release), Release.at, limit, Release.service, service)
+                entries += [_of_run(r) for r in session.scalars(runs)]
+                entries += [_of_release(r) for r in session.scalars(releases)]
+        return sorted(entries, key=lambda e: e.at, reverse=True)[:limit]
+
+    def deployment(self, id: str) -> Entry | None:
+        """One deployment with what it came to on each host; None if the ledger does not know it. Raises
+        NothingChanged."""
+        with self._reading() as session:
+            found = session.get(Deployment, id) if session else None
+            return _of_deployment(found, hosts=found.hosts) if found else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Session | None]:
+        """A session for reading; None where nothing was ever recorded, so that looking makes no file."""
+        with translated(self._file):
+            if not self._file.exists():
+                yield None
+                return
+            with Session(read_only(self._engine)) as session:
+                yield session
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return open_database(self._file, busy=self._busy)
+
+    def _record(self, row: Callable[[], Base]) -> None:
+        try:
+            with translated(self._file), Session(self._engine) as session, session.begin():
+                session.merge(row())
+        except (RelmanError, ValueError) as error:
+            self._warn(f"not recorded in the history: {error}")
+
+
+_Rows = TypeVar("_Rows", Run, Release, Deployment)
+
+
+def _newest(rows: Select[_Rows], time: Attribute, limit: int, name: Attribute, service: str | None) -> Select[_Rows]:
+    chosen = rows if service is None else rows.where(name == service)
+    return chosen.order_by(time.desc()).limit(limit)
+
+
+def _of_run(row: Run) -> Entry:
+    return Entry("tested", row.finished, row.by, row.service, row.outcome, release=row.run, digest=row.config)
+
+
+def _of_release(row: Release) -> Entry:
+    return Entry("promoted", row.at, row.by, row.service, "released", release=row.tag, digest=row.manifest)
+
+
+def _of_deployment(row: Deployment, hosts: Sequence[DeploymentHost] = ()) -> Entry:
+    return Entry(
+        what=row.kind,
+        at=row.finished,
+        by=row.by,
+        service=row.service,
+        outcome=row.outcome,
+        id=row.id,
+        environment=row.environment,
+        release=row.release,
+        digest=row.digest,
+        reason=row.reason,
+        hosts=tuple(HostOutcome(h.host, h.outcome, h.detail) for h in hosts),
+    )
+
+
+def _utc(time: str) -> str:
+    """One form for all, so that text sorts by time. Raises ValueError."""
+    moment = datetime.fromisoformat(time).astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
