@@ -1,0 +1,130 @@
+"""Releases as the registry knows them: a tag, its digest, its frozen deploy section, and the evidence for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from relman.evidence.gate import require_passed
+from relman.evidence.statement import TestResult
+from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, find
+from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
+from relman.model.errors import PolicyRefused, UsageError
+from relman.model.image import ManifestDigest, Platform, Repository
+from relman.model.run import Release
+from relman.registry.client import Registry
+from relman.registry.images import ImageDescription, describe
+from relman.registry.strictjson import load_object
+
+RUN_TAGS = "run-"
+MAX_DEPLOY_SECTION = 1 << 20
+_REVISION = "org.opencontainers.image.revision"
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class ListedRelease:
+    """A tag that may be deployed (`evidence` says what passed) or may not (`refusal` says why)."""
+
+    tag: str
+    release: Release
+    evidence: TestResult | None
+    refusal: str = ""
+
+
+def find_release(
+    registry: Registry,
+    repository: Repository,
+    reference: str | ManifestDigest,
+    platform: Platform | None = None,
+    *,
+    seal: Seal = UNSIGNED,
+) -> Release:
+    """The release under a tag or digest, for `platform` (None: the only one), with evidence that it passed.
+
+    Its `manifest` is the digest to pull: that of the platform's own manifest, also inside an index. Raises UnknownTag,
+    NoEvidence or PolicyRefused when it may not be deployed, and what Registry raises. At most 6 requests for a release
+    with one statement.
+    """
+    image = describe(registry, repository, reference, platform)
+    release = release_of(repository, str(reference), image)
+    require_passed(find(registry, repository, release.manifest, seal=seal), release.manifest, release.config)
+    return release
+
+
+def list_releases(
+    registry: Registry,
+    repository: Repository,
+    *,
+    platform: Platform | None = None,
+    channels: Collection[str] = (),
+    seal: Seal = UNSIGNED,
+) -> list[ListedRelease]:
+    """All tags but those of runs, of evidence and `channels`, newest first. A tag that is no image for `platform` is
+    left out. Raises UnknownTag if there is no such repository, and what Registry raises."""
+    tags = registry.tags(repository)
+    chosen = [t for t in tags if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)) and t not in channels]
+
+    def listed(tag: str) -> ListedRelease | None:
+        return _listed(registry, repository, tag, platform, seal, tags)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = [entry for entry in pool.map(listed, chosen) if entry]
+    return sorted(found, key=lambda entry: (entry.release.created, entry.tag), reverse=True)
+
+
+def release_of(repository: Repository, tag: str, image: ImageDescription) -> Release:
+    """What `image` says of itself. Raises PolicyRefused if its frozen deploy section cannot be read."""
+    return Release(
+        repository=repository,
+        tag=tag,
+        manifest=image.manifest.digest,
+        config=image.config,
+        platform=image.platform,
+        deploy=_deploy_section(image, f"{repository.name}:{tag}"),
+        volumes=image.volumes,
+        has_healthcheck=image.has_healthcheck,
+        service=image.labels.get(SERVICE_NAME, ""),
+        commit=image.labels.get(_REVISION, ""),
+        created=image.created,
+    )
+
+
+def _listed(
+    registry: Registry,
+    repository: Repository,
+    tag: str,
+    platform: Platform | None,
+    seal: Seal,
+    tags: Sequence[str],
+) -> ListedRelease | None:
+    try:
+        image = describe(registry, repository, tag, platform)
+    except UsageError:
+        return None
+    statements = find(registry, repository, image.manifest.digest, seal=seal, tags=tags)
+    try:
+        release = release_of(repository, tag, image)
+        return ListedRelease(tag, release, require_passed(statements, release.manifest, release.config))
+    except PolicyRefused as refusal:
+        unlabelled = release_of(repository, tag, replace(image, labels=_without_deploy_section(image)))
+        return ListedRelease(tag, unlabelled, None, refusal.what)
+
+
+def _without_deploy_section(image: ImageDescription) -> dict[str, str]:
+    return {name: value for name, value in image.labels.items() if name != DEPLOY_SECTION}
+
+
+def _deploy_section(image: ImageDescription, name: str) -> Mapping[str, Any]:
+    text = image.labels.get(DEPLOY_SECTION)
+    if text is None:
+        return {}
+    try:
+        return load_object(text.encode(), limit=MAX_DEPLOY_SECTION)
+    except ValueError as error:
+        raise PolicyRefused(
+            f"the deploy section in the label {DEPLOY_SECTION} of {name} cannot be read: {error}",
+            hint="Build and release it again.",
+        ) from error
