@@ -1,0 +1,104 @@
+"""Remove what a run left on the engine, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from relman.ci.engine import TEMPORARY, translated
+from relman.ci.transfer import tag_of
+from relman.model.container import RUN
+from relman.model.errors import EngineError, UsageError
+from relman.model.run import RunName
+
+if TYPE_CHECKING:
+    import docker
+
+_GONE = 404
+_CONFLICT = 409  # being removed by someone else already, or in use by something that is not the run's
+
+
+def cleanup(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
+    """Remove the run's containers, its network and its local image tags; return what was removed.
+
+    Images under other tags, the builder's cache, named volumes and whatever belongs to no run stay. May be called
+    any number of times. Raises EngineError or Unreachable.
+    """
+    removed = remove_temporary(client, run)
+    with translated("cannot list images"):
+        images = client.images(filters={"label": f"{RUN}={run}"})
+    for tag in (t for image in images for t in image.get("RepoTags") or () if tag_of(t) == run.tag):
+        # noprune: the layers under it are the builder's cache.
+        if _remove(f"image {tag}", partial(client.remove_image, tag, noprune=True)):
+            removed.append(f"image {tag}")
+    return tuple(removed)
+
+
+def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
+    """Remove the run's containers and network only; return what was removed."""
+    mine = {"label": f"{TEMPORARY}={run}"}
+    removed = []
+    with translated("cannot list containers and networks"):
+        containers = client.containers(all=True, filters=mine)
+        networks = client.networks(filters=mine)
+    for container in containers:
+        # v: the engine removes the anonymous volumes made for this container, never a named one.
+        what = f"container {container['Names'][0].lstrip('/')}"
+        if _remove(what, partial(client.remove_container, container["Id"], force=True, v=True)):
+            removed.append(what)
+    for network in networks:
+        what = f"network {network['Name']}"
+        if _remove(what, partial(client.remove_network, network["Id"])):
+            removed.append(what)
+    return removed
+
+
+def _remove(what: str, action: Callable[[], object]) -> bool:
+    try:
+        with translated(f"cannot remove {what}"):
+            action()
+    except EngineError as error:
+        if error.status not in (_GONE, _CONFLICT):
+            raise
+        return False
+    return True
+
+
+def cleanup_older(client: docker.APIClient, seconds: float, now: float) -> tuple[str, ...]:
+    """Clean up every run whose newest object is older than `seconds`; `now` is in seconds since the epoch."""
+    with translated("cannot list what runs left"):
+        containers = client.containers(all=True, filters={"label": TEMPORARY})
+        networks = client.networks(filters={"label": TEMPORARY})
+        images = client.images(filters={"label": RUN})
+    seen = [(c["Labels"][TEMPORARY], float(c["Created"])) for c in containers]
+    seen += [(n["Labels"][TEMPORARY], _epoch(n["Created"])) for n in networks]
+    seen += [(i["Labels"][RUN], float(i["Created"])) for i in images if _holds_run_tag(i)]
+    return tuple(what for run in stale_runs(seen, now - seconds) for what in cleanup(client, run))
+
+
+def stale_runs(seen: Iterable[tuple[str, float]], limit: float) -> list[RunName]:
+    """Of (run, time) pairs, the runs with nothing at or after `limit`; a label that is no run's name is ignored."""
+    newest: dict[str, float] = {}
+    for name, time in seen:
+        newest[name] = max(time, newest.get(name, time))
+    return [run for text, time in newest.items() if time < limit and (run := _parse(text))]
+
+
+def _parse(text: str) -> RunName | None:
+    try:
+        return RunName.parse(text)
+    except UsageError:
+        return None
+
+
+def _holds_run_tag(image: dict[str, Any]) -> bool:
+    run = _parse(image["Labels"][RUN])
+    return run is not None and any(tag_of(t) == run.tag for t in image.get("RepoTags") or ())
+
+
+def _epoch(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time with up to nine decimals."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()

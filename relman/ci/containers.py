@@ -1,0 +1,153 @@
+"""Containers that live only as long as a run: made, watched, and read."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from relman.ci.engine import labels, translated
+from relman.ci.lines import Lines
+from relman.model.errors import RelmanError
+from relman.model.image import ImageId
+from relman.model.run import RunName
+
+if TYPE_CHECKING:
+    import docker
+
+_KILL_GRACE = 15.0
+_END_GRACE = 30
+# Bounded on the engine's disk; the newest lines are the ones shown.
+_SERVICE_LOG = ("json-file", {"max-size": "10m", "max-file": "1"})
+# A command's output is streamed and never read again.
+_COMMAND_LOG: tuple[str, dict[str, str]] = ("none", {})
+
+
+@dataclass(frozen=True)
+class State:
+    """What the engine says of a container now. `health` is "" without HEALTHCHECK; `address` its address in the
+    run's network."""
+
+    running: bool
+    exit_code: int
+    oom_killed: bool
+    health: str
+    address: str
+    image: ImageId
+    env: tuple[str, ...]
+
+
+def object_name(run: RunName, *parts: str) -> str:
+    """A name for one of the run's objects, distinct for every run: run.tag alone is the same for a-b/1 and a/b-1."""
+    distinct = hashlib.sha256(str(run).encode()).hexdigest()[:8]
+    return ".".join((f"relman-{run.tag}-{distinct}", *parts))
+
+
+def create_network(client: docker.APIClient, run: RunName) -> str:
+    """Create the run's own network and return its name. Raises EngineError."""
+    name = object_name(run)
+    with translated(f"cannot create network {name}"):
+        client.create_network(name, driver="bridge", labels=labels(run), check_duplicate=True)
+    return name
+
+
+def create(
+    client: docker.APIClient,
+    run: RunName,
+    name: str,
+    image: ImageId,
+    network: str,
+    *,
+    command: Sequence[str] | None,
+    env: Mapping[str, str],
+    alias: str | None = None,
+) -> str:
+    """Create a container of the run in its network and return its id. With an alias it is a service, whose log is
+    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays. Raises EngineError."""
+    from docker.types import LogConfig
+
+    driver, options = _SERVICE_LOG if alias else _COMMAND_LOG
+    with translated(f"cannot create container {name}"):
+        endpoint = client.create_endpoint_config(aliases=[alias] if alias else None)
+        host = client.create_host_config(network_mode=network, log_config=LogConfig(type=driver, config=options))
+        answer = client.create_container(
+            image.value,
+            name=name,
+            command=list(command) if command is not None else None,
+            environment=dict(env),
+            labels=labels(run),
+            host_config=host,
+            networking_config={"EndpointsConfig": {network: endpoint}},
+        )
+    return str(answer["Id"])
+
+
+def state(client: docker.APIClient, container: str, network: str) -> State:
+    """Inspect a container. Raises NotFound or EngineError."""
+    with translated(f"cannot inspect container {container[:12]}"):
+        answer: Mapping[str, Any] = client.inspect_container(container)
+    now = answer["State"]
+    return State(
+        running=now["Running"],
+        exit_code=now["ExitCode"],
+        oom_killed=now.get("OOMKilled", False),
+        health=(now.get("Health") or {}).get("Status", ""),
+        address=((answer["NetworkSettings"].get("Networks") or {}).get(network) or {}).get("IPAddress", ""),
+        image=ImageId(answer["Image"]),
+        env=tuple(answer["Config"].get("Env") or ()),
+    )
+
+
+def last_lines(client: docker.APIClient, container: str, count: int = 20) -> list[str]:
+    """The last lines of a service's log. Raises EngineError."""
+    with translated(f"cannot read the log of container {container[:12]}"):
+        log: bytes = client.logs(container, tail=count)
+    return log.decode(errors="replace").splitlines()[-count:]
+
+
+def run_to_end(client: docker.APIClient, container: str, timeout: float, output: Lines) -> int | None:
+    """Start a created container, feed what it prints to `output`, return its exit code; None when it was killed after
+    `timeout` seconds. Raises EngineError where it cannot be started."""
+    decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+    url = f"{client.base_url}/v{client.api_version}/containers/{container}/attach"
+    params = {"stream": "1", "stdout": "1", "stderr": "1"}
+    with translated(f"cannot run container {container[:12]}"):
+        # Attached before the start, so that not one line is missed.
+        with client.post(url, params=params, stream=True, timeout=(60, timeout + _KILL_GRACE)) as answer:
+            answer.raise_for_status()
+            client.start(container)
+            with _after(timeout, lambda: client.kill(container)) as expired:
+                for chunk in _payloads(answer.raw.read):
+                    output.feed(decode(chunk))
+        output.end()
+        status = client.wait(container, timeout=_END_GRACE)["StatusCode"]
+    return None if expired.is_set() else int(status)
+
+
+def _payloads(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The payloads of an attached stream: frames of a byte for the stream, three of zero, four of length."""
+    while header := read(8):
+        yield read(int.from_bytes(header[4:], "big"))
+
+
+@contextmanager
+def _after(seconds: float, act: Callable[[], object]) -> Iterator[threading.Event]:
+    """Call `act` when the body takes longer than `seconds`; the event says whether that happened."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        with suppress(RelmanError), translated("cannot end the container"):
+            act()
+
+    timer = threading.Timer(seconds, expire)
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
+        timer.join()

@@ -1,0 +1,108 @@
+"""The local Docker Engine: the connection, its errors in relman's words, and its streams of events.
+
+Specification: Docker Engine API 1.41. docker-py's own streaming calls leave the connection open when they are given
+up; here closing the iterator closes it, and the engine then stops the work.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+from relman.model.container import RUN
+from relman.model.errors import EngineError, NotFound, Unreachable
+from relman.model.run import RunName
+from relman.registry.auth import Credentials
+
+if TYPE_CHECKING:
+    import docker
+    import requests
+
+Progress = Callable[[str], None]
+CredentialsFor = Callable[[str], Credentials | None]
+Event = Mapping[str, Any]
+
+# Containers inherit their image's labels, so `relman.run` alone would also be found on a container in production.
+TEMPORARY = "relman.temporary"
+
+
+def connect() -> docker.APIClient:
+    """Connect to the engine that DOCKER_HOST names (else the default socket). Raises Unreachable."""
+    import docker
+    from docker.utils import kwargs_from_env
+
+    with translated("cannot use the local engine"):
+        return docker.APIClient(**kwargs_from_env(), version="auto", timeout=60)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise what docker-py and requests raise as NotFound, EngineError or Unreachable, beginning with `what`."""
+    import requests
+    import urllib3
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except requests.HTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        kind = NotFound if status == requests.codes.not_found else EngineError
+        raise kind(f"{what}: {_message(error)}", status=status) from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as error:
+        raise Unreachable(f"{what}: {error}", hint="Does the engine run, and does DOCKER_HOST name it?") from error
+
+
+def _message(error: requests.HTTPError) -> str:
+    explanation = getattr(error, "explanation", None)
+    if explanation is None and error.response is not None:
+        try:
+            explanation = error.response.json()["message"]
+        except (ValueError, KeyError, TypeError):
+            explanation = error.response.text
+    return str(explanation or error)
+
+
+def events(
+    client: docker.APIClient,
+    path: str,
+    what: str,
+    *,
+    params: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    data: IO[bytes] | None = None,
+) -> Iterator[Event]:
+    """POST to `path` and yield the engine's progress events as they come.
+
+    An event that reports an error raises EngineError (without status); close the iterator to end the work early.
+    """
+    url = f"{client.base_url}/v{client.api_version}{path}"
+    with (
+        translated(what),
+        client.post(url, params=params, headers=headers, data=data, stream=True, timeout=(60, None)) as answer,
+    ):
+        answer.raise_for_status()
+        for line in answer.iter_lines():
+            event = json.loads(line) if line else {}
+            if "error" in event:
+                raise EngineError(f"{what}: {event['error']}")
+            yield event
+
+
+def auth_header(auth: Mapping[str, Any]) -> str:
+    """The value of X-Registry-Auth or X-Registry-Config: JSON in URL-safe base64."""
+    return base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()
+
+
+def line_of(event: Event) -> str:
+    """One line for people of a pull's or push's event; empty for those that only move a progress bar."""
+    if event.get("progressDetail") or "status" not in event:
+        return ""
+    return ": ".join(filter(None, (event.get("id", ""), str(event["status"]))))
+
+
+def labels(run: RunName) -> dict[str, str]:
+    """The labels of every container and network that lives only as long as `run`."""
+    return {RUN: str(run), TEMPORARY: str(run)}

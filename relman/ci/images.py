@@ -1,0 +1,85 @@
+"""Images of the local engine: what they declare, and under which digests they are known."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from relman.ci.engine import translated
+from relman.model.container import Image
+from relman.model.errors import EngineError
+from relman.model.image import ConfigDigest, ImageId, Platform
+
+if TYPE_CHECKING:
+    import docker
+
+
+def inspect(client: docker.APIClient, reference: str) -> Image:
+    """The image that the engine holds under `reference` (a name, an id or `name@sha256:…`). Raises NotFound."""
+    with translated(f"cannot inspect image {reference}"):
+        return image_of(client.inspect_image(reference))
+
+
+def image_of(answer: Mapping[str, Any]) -> Image:
+    """Read the answer of `GET /images/{name}/json`."""
+    config = answer.get("Config") or {}
+    health = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
+    return Image(
+        id=ImageId(answer["Id"]),
+        repo_tags=tuple(answer.get("RepoTags") or ()),
+        repo_digests=tuple(answer.get("RepoDigests") or ()),
+        platform=Platform(answer["Os"], answer["Architecture"], answer.get("Variant") or ""),
+        labels=dict(config.get("Labels") or {}),
+        volumes=tuple(sorted(config.get("Volumes") or ())),
+        exposed_ports=tuple(sorted(port_of(p) for p in config.get("ExposedPorts") or ())),
+        env=env_of(config.get("Env") or ()),
+        has_healthcheck=health[0] != "NONE",
+    )
+
+
+def port_of(text: str) -> tuple[int, str]:
+    """Read `5432/tcp`."""
+    number, _, protocol = text.partition("/")
+    return int(number), protocol or "tcp"
+
+
+def env_of(items: Iterable[str]) -> dict[str, str]:
+    """Read the engine's `NAME=value` list; a name without a value sets nothing."""
+    return {name: value for name, found, value in (item.partition("=") for item in items) if found}
+
+
+def ids_are_manifests(client: docker.APIClient) -> bool:
+    """Whether the engine has the containerd store, where an image's id is its manifest's digest. Raises EngineError."""
+    with translated("cannot ask the engine for its image store"):
+        store = client.info().get("DriverStatus") or []
+    return any(name == "driver-type" for name, *_ in store)
+
+
+def config_digest(client: docker.APIClient, image: ImageId) -> ConfigDigest:
+    """The digest of the image's configuration.
+
+    On the classic store that is the image's id. On the containerd store the id is the manifest's (or index's) digest,
+    and the API has no question for the configuration's: it is read from `manifest.json` in the image's export, whose
+    `Config` entry is the path of the blob for the engine's own platform (`blobs/sha256/…`). Raises EngineError.
+    """
+    if not ids_are_manifests(client):
+        return ConfigDigest(image.value)
+    with translated(f"cannot export image {image.short}"):
+        manifest = _exported_manifest(client, image)
+    if not manifest:
+        raise EngineError(f"the export of image {image.short} has no manifest.json")
+    return ConfigDigest("sha256:" + str(manifest[0]["Config"]).rpartition("/")[2].removesuffix(".json"))
+
+
+def _exported_manifest(client: docker.APIClient, image: ImageId) -> list[dict[str, Any]]:
+    url = f"{client.base_url}/v{client.api_version}/images/{image}/get"
+    with client.get(url, stream=True, timeout=(60, 60)) as answer:
+        answer.raise_for_status()
+        with tarfile.open(fileobj=answer.raw, mode="r|") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.name == "manifest.json" else None
+                if content:
+                    return cast(list[dict[str, Any]], json.load(content))
+    return []

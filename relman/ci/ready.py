@@ -1,0 +1,121 @@
+"""When a linked service counts as ready."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from relman.ci.containers import State, last_lines, state
+from relman.ci.engine import translated
+from relman.ci.links import LinkPort
+from relman.model.errors import EngineError, TestsFailed
+from relman.model.service import LinkedService, Wait
+
+if TYPE_CHECKING:
+    import docker
+
+_PERIOD = 0.1
+_PROBE_TIMEOUT = 2.0
+
+Probe = Callable[[State], bool]
+
+
+def probe_of(
+    client: docker.APIClient, container: str, wait: Wait, ports: Sequence[LinkPort], *, has_healthcheck: bool
+) -> tuple[str, Probe]:
+    """What is waited for, in words, and the question whether it is so: the check given, else the image's HEALTHCHECK,
+    else the lowest TCP port of the (ordered) ports, else no more than that it runs."""
+    if wait.http_port is not None:
+        port, path = wait.http_port, wait.http_path
+        return f"HTTP on port {port}{path}", lambda now: answers_http(now.address, port, path)
+    if wait.command is not None:
+        return f"command {wait.command[0]}", _CommandProbe(client, container, list(wait.command))
+    if wait.tcp is None and has_healthcheck:
+        return "its HEALTHCHECK", lambda now: now.health == "healthy"
+    tcp = wait.tcp or next((number for number, protocol in ports if protocol == "tcp"), None)
+    if tcp is not None:
+        return f"TCP on port {tcp}", lambda now: accepts_tcp(now.address, tcp)
+    return "nothing but that it runs", lambda _: True
+
+
+def wait_ready(
+    client: docker.APIClient,
+    service: LinkedService,
+    container: str,
+    network: str,
+    ports: Sequence[LinkPort],
+    *,
+    has_healthcheck: bool,
+) -> State:
+    """Return the state of the service once it is ready. Raises TestsFailed with its last 20 log lines when it dies or
+    is not ready within its time. TCP and HTTP are asked of the container's own address in the run's network."""
+    what, ready = probe_of(client, container, service.wait, ports, has_healthcheck=has_healthcheck)
+    end = time.monotonic() + service.wait.timeout
+    while True:
+        now = state(client, container, network)
+        if not now.running:
+            cause = ", out of memory" if now.oom_killed else ""
+            raise _failed(client, service, container, f"died with exit code {now.exit_code}{cause}")
+        if ready(now):
+            return now
+        if time.monotonic() >= end:
+            problem = f"was not ready within {service.wait.timeout:g} s (waited for {what})"
+            raise _failed(client, service, container, problem)
+        time.sleep(_PERIOD)
+
+
+def accepts_tcp(address: str, port: int) -> bool:
+    """Whether a connection to the port is accepted."""
+    try:
+        socket.create_connection((address, port), timeout=_PROBE_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
+def answers_http(address: str, port: int, path: str) -> bool:
+    """Whether GET answers with a status under 400."""
+    connection = http.client.HTTPConnection(address, port, timeout=_PROBE_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < http.HTTPStatus.BAD_REQUEST
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+class _CommandProbe:
+    """Runs a command inside the container again and again, one at a time, never waiting for one that hangs."""
+
+    def __init__(self, client: docker.APIClient, container: str, argv: list[str]) -> None:
+        self._client = client
+        self._container = container
+        self._argv = argv
+        self._running = ""
+
+    def __call__(self, _: State) -> bool:
+        try:
+            with translated(f"cannot run {self._argv[0]} in the service"):
+                return self._look()
+        except EngineError as error:
+            if error.status == http.HTTPStatus.CONFLICT:  # the container ended meanwhile
+                return False
+            raise
+
+    def _look(self) -> bool:
+        if not self._running:
+            self._running = self._client.exec_create(self._container, self._argv)["Id"]
+            self._client.exec_start(self._running, detach=True)
+        now = self._client.exec_inspect(self._running)
+        if now["Running"]:
+            return False
+        self._running = ""
+        return bool(now["ExitCode"] == 0)
+
+
+def _failed(client: docker.APIClient, service: LinkedService, container: str, problem: str) -> TestsFailed:
+    return TestsFailed(f"service {service.alias} ({service.image}) {problem}", details=last_lines(client, container))

@@ -1,0 +1,69 @@
+"""What the tests found, kept on this machine by config digest, or carried to another one in a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from relman.model.errors import ConfigError, Problem, RelmanError, UsageError
+from relman.model.image import ConfigDigest
+from relman.model.run import TestReport
+
+
+def directory(env: Mapping[str, str]) -> Path:
+    """Where reports are kept: under RELMAN_DATA_DIR, or else the user's data directory."""
+    from platformdirs import user_data_dir
+
+    return Path(env.get("RELMAN_DATA_DIR") or user_data_dir("relman")) / "results"
+
+
+def save(report: TestReport, directory: Path) -> Path:
+    """Keep the report; a later one for the same image replaces it. Returns the file. Raises UsageError."""
+    file = directory / f"{report.config.hex}.json"
+    write(report, file)
+    return file
+
+
+def load(config: ConfigDigest, directory: Path) -> TestReport:
+    """The report kept for exactly this image. Raises UsageError where there is none, ConfigError where it is broken."""
+    file = directory / f"{config.hex}.json"
+    if not file.is_file():
+        hint = "Run `relman test` here first, or carry its results over with --results FILE."
+        raise UsageError(f"no test results for image {config.short} in {directory}", hint=hint)
+    report = read(file)
+    if report.config != config:
+        raise ConfigError([Problem(str(file), 1, 1, "config", f"expected {config}, found {report.config}")])
+    return report
+
+
+def write(report: TestReport, file: Path) -> None:
+    """Write the report to `file`, whole or not at all. Raises UsageError."""
+    text = json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as temporary:
+                temporary.write(text)
+            Path(name).replace(file)
+        except BaseException:
+            Path(name).unlink()
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write the test results to {file}: {error.strerror}") from error
+
+
+def read(file: Path) -> TestReport:
+    """The report in `file`. Raises UsageError where it cannot be read, ConfigError where it is not a report."""
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        return TestReport.from_json(data)
+    except OSError as error:
+        raise UsageError(f"cannot read the test results in {file}: {error.strerror}") from error
+    except json.JSONDecodeError as error:
+        raise ConfigError([Problem(str(file), error.lineno, error.colno, "", f"not JSON: {error.msg}")]) from error
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, RelmanError) as error:
+        raise ConfigError([Problem(str(file), 1, 1, "", f"not test results: {error!r}")]) from error

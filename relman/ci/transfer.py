@@ -1,0 +1,93 @@
+"""Images to and from registries through the engine, with the credentials of each call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relman.ci.engine import CredentialsFor, Progress, auth_header, events, line_of, translated
+from relman.model.errors import AccessDenied, EngineError, NotFound, NothingChanged, RegistryError, Unreachable
+from relman.registry.auth import Credentials
+
+if TYPE_CHECKING:
+    import docker
+
+HUB = "index.docker.io"
+_REFUSED = (401, 403)
+
+
+def registry_of(reference: str) -> str:
+    """The registry's host[:port] in an image reference; Docker's own where none is named."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and (first == "localhost" or set(first) & set(".:")) else HUB
+
+
+def repository_of(reference: str) -> str:
+    """The reference without its tag and digest."""
+    name = reference.partition("@")[0]
+    return name[: -len(tag) - 1] if (tag := tag_of(name)) else name
+
+
+def tag_of(reference: str) -> str:
+    """The reference's tag, empty where it has none."""
+    _, colon, tag = reference.partition("@")[0].rpartition(":")
+    return tag if colon and "/" not in tag else ""
+
+
+def resolve(client: docker.APIClient, reference: str, credentials: CredentialsFor) -> str:
+    """Ask the registry which digest a tag has now and return `repository@sha256:…`; a digest is returned as it is.
+
+    Raises NotFound, AccessDenied or Unreachable.
+    """
+    if "@" in reference:
+        return reference
+    known = credentials(registry_of(reference))
+    named = reference if tag_of(reference) else f"{reference}:latest"
+    try:
+        with translated(f"cannot resolve {named}"):
+            digest = _ask_digest(client, named, known)
+    except NotFound:
+        raise
+    except EngineError as error:
+        raise explain(client, named, known, error) from error
+    return f"{repository_of(reference)}@{digest}"
+
+
+def _ask_digest(client: docker.APIClient, reference: str, known: Credentials | None) -> str:
+    answer = client.inspect_distribution(reference, auth_config=known.auth_config() if known else None)
+    return str(answer["Descriptor"]["digest"])
+
+
+def pull(client: docker.APIClient, reference: str, credentials: CredentialsFor, progress: Progress) -> None:
+    """Pull `repository@sha256:…`. Raises NotFound, AccessDenied, Unreachable or RegistryError."""
+    repository, _, digest = reference.partition("@")
+    known = credentials(registry_of(reference))
+    params = {"fromImage": repository, "tag": digest}
+    headers = {"X-Registry-Auth": auth_header(known.auth_config())} if known else None
+    try:
+        for event in events(client, "/images/create", f"cannot pull {reference}", params=params, headers=headers):
+            if line := line_of(event):
+                progress(line)
+    except NotFound:
+        raise
+    except EngineError as error:
+        raise explain(client, reference, known, error) from error
+
+
+def explain(client: docker.APIClient, reference: str, known: Credentials | None, error: EngineError) -> NothingChanged:
+    """Why the engine failed at a registry: AccessDenied, Unreachable, or else RegistryError with the engine's words.
+
+    The engine reports all three with the same status, so it is asked once more for the reference alone, always with a
+    password: only then it answers 401 to a wrong one, 404 or 200 to a right one, and 500 where nothing answers.
+    """
+    registry = registry_of(reference)
+    try:
+        with translated("registry"):
+            _ask_digest(client, reference, known or Credentials("nobody", "-"))
+    except NotFound:
+        pass
+    except EngineError as again:
+        if again.status in _REFUSED:
+            hint = "Is the password right?" if known else f"Give a user and password for {registry}."
+            return AccessDenied(error.what, hint=hint)
+        return Unreachable(error.what, hint=f"Does the engine reach {registry}?")
+    return RegistryError(error.what)

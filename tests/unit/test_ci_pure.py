@@ -1,0 +1,177 @@
+"""The CI stages' pure parts: lines, references, image answers, labels, what is stale, and how tests ended."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.ci.build import build_context, image_labels, registries_named
+from relman.ci.cleanup import stale_runs
+from relman.ci.containers import object_name
+from relman.ci.engine import line_of
+from relman.ci.images import env_of, image_of, port_of
+from relman.ci.lines import LONGEST, Lines
+from relman.ci.pipeline import check_passed
+from relman.ci.transfer import registry_of, repository_of, tag_of
+from relman.model.errors import BuildFailed, TestsFailed
+from relman.model.image import ConfigDigest, Platform, Repository
+from relman.model.run import CommandResult, Commit, RunName, TestReport
+from relman.model.service import Service
+
+
+@given(st.lists(st.text(alphabet="ab\n", max_size=20), max_size=20))
+def test_lines_are_those_of_the_whole(pieces: list[str]) -> None:
+    """However the text was cut into pieces, its lines come out, and the last ones are remembered."""
+    shown: list[str] = []
+    lines = Lines(shown.append, keep=3)
+    for piece in pieces:
+        lines.feed(piece)
+    lines.end()
+    assert shown == "".join(pieces).removesuffix("\n").split("\n") if "".join(pieces) else shown == []
+    assert list(lines.last) == shown[-3:]
+
+
+@given(st.integers(0, 5 * LONGEST), st.booleans())
+def test_a_flood_without_line_ends_stays_bounded(length: int, at_once: bool) -> None:
+    """A line longer than the limit comes out in parts of it, and nothing of it is lost."""
+    shown: list[str] = []
+    lines = Lines(shown.append)
+    text = "x" * length
+    for piece in [text] if at_once else [text[i : i + 1000] for i in range(0, length, 1000)]:
+        lines.feed(piece)
+    lines.feed("\n")
+    assert "".join(shown) == text
+    assert max(map(len, shown)) <= LONGEST
+
+
+@pytest.mark.parametrize(
+    ("reference", "registry", "repository", "tag"),
+    [
+        ("reg.example:5000/a/b:1", "reg.example:5000", "reg.example:5000/a/b", "1"),
+        ("reg.example:5000/a", "reg.example:5000", "reg.example:5000/a", ""),
+        ("localhost/a:x@sha256:ff", "localhost", "localhost/a", "x"),
+        ("postgres:15", "index.docker.io", "postgres", "15"),
+        ("team/app", "index.docker.io", "team/app", ""),
+    ],
+)
+def test_references_are_taken_apart(reference: str, registry: str, repository: str, tag: str) -> None:
+    """Registry, repository and tag, as Docker reads a reference; a port is no tag."""
+    assert (registry_of(reference), repository_of(reference), tag_of(reference)) == (registry, repository, tag)
+
+
+def test_the_registries_of_a_dockerfile() -> None:
+    """Registries are found in FROM, in the defaults of arguments, in --from and in build arguments."""
+    text = (
+        "ARG BASE=one.example/a:1\nFROM --platform=linux/amd64 ${BASE} AS b\nFROM $X\n"
+        'from two.example:5000/c\nCOPY --from=three.example/d /x /y\nARG U="https://no.example/"\n'
+        "RUN echo no.example/e\n"
+    )
+    found = registries_named(text, ["four.example/f", "plain"])
+    assert {r for r in found if r.endswith((".example", ":5000"))} == {
+        "one.example",
+        "two.example:5000",
+        "three.example",
+        "four.example",
+    }
+
+
+def test_an_image_as_the_engine_describes_it() -> None:
+    """Ports, variables, volumes and HEALTHCHECK are read, also where the engine says null."""
+    answer = {"Id": "sha256:" + "a" * 64, "Os": "linux", "Architecture": "arm64", "Variant": "v8", "Config": None}
+    bare = image_of(answer)
+    assert (bare.exposed_ports, bare.env, bare.volumes, bare.has_healthcheck) == ((), {}, (), False)
+    config = {
+        "ExposedPorts": {"8080/tcp": {}, "53/udp": {}},
+        "Env": ["A=b=c", "EMPTY=", "NONE"],
+        "Volumes": {"/data": {}},
+        "Healthcheck": {"Test": ["CMD", "true"]},
+    }
+    full = image_of(answer | {"Config": config})
+    assert full.exposed_ports == ((53, "udp"), (8080, "tcp"))
+    assert full.env == {"A": "b=c", "EMPTY": ""}
+    assert full.volumes == ("/data",)
+    assert full.has_healthcheck
+    assert not image_of(answer | {"Config": {"Healthcheck": {"Test": ["NONE"]}}}).has_healthcheck
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Z_]{1,5}", fullmatch=True), st.text(max_size=9), max_size=4))
+def test_variables_come_back(env: dict[str, str]) -> None:
+    """The engine's NAME=value list gives back every variable, whatever its value."""
+    assert env_of([f"{name}={value}" for name, value in env.items()]) == env
+
+
+def test_ports_without_a_protocol_are_tcp() -> None:
+    """`80` is `80/tcp`."""
+    assert port_of("80") == port_of("80/tcp") == (80, "tcp")
+
+
+def test_labels_leave_out_what_is_not_known() -> None:
+    """Without a commit, no label claims one."""
+    service = Service("shop", Repository("reg.example", "shop"))
+    labels = image_labels(service, RunName("a", "1"), Commit(), "", "2026-01-01T00:00:00Z", "{}")
+    assert labels == {
+        "org.opencontainers.image.created": "2026-01-01T00:00:00Z",
+        "relman.run": "a/1",
+        "relman.service.name": "shop",
+        "relman.deploy": "{}",
+    }
+
+
+def test_a_missing_context(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A Dockerfile that is not there fails before anything is sent."""
+    root = tmp_path_factory.mktemp("empty")
+    with pytest.raises(BuildFailed, match="Dockerfile"):
+        build_context(root, "Dockerfile")
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=9))
+def test_object_names_tell_runs_apart(one: str, two: str, build: str, other: str) -> None:
+    """Two runs never share a name, also where their tags are the same, and every name is one that Docker takes."""
+    first, second = RunName("j" + one, build), RunName("j" + two, other)
+    if str(first) != str(second):
+        assert object_name(first, "x") != object_name(second, "x")
+    assert set(object_name(first, "link", "db")) <= set(
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+    )
+
+
+def test_progress_bars_are_not_lines() -> None:
+    """An event that moves a bar gives no line; one that says something gives one."""
+    assert line_of({"status": "Pushing", "progressDetail": {"current": 1}, "id": "a"}) == ""
+    assert line_of({"status": "Pushed", "progressDetail": {}, "id": "a"}) == "a: Pushed"
+    assert line_of({"aux": {"Digest": "x"}}) == ""
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a/1", "a/2", "b/1", "none"]), st.floats(0, 100))), st.floats(0, 100))
+def test_only_runs_with_nothing_young_are_stale(seen: list[tuple[str, float]], limit: float) -> None:
+    """A run is stale when all that it has is older than the limit; what is no run's name never is."""
+    stale = {str(run) for run in stale_runs(seen, limit)}
+    assert stale == {
+        name for name, _ in seen if name != "none" and all(time < limit for other, time in seen if other == name)
+    }
+
+
+def report(*codes: int | None) -> TestReport:
+    """A report whose commands ended so."""
+    return TestReport(
+        run=RunName("shop", "118"),
+        service="shop",
+        config=ConfigDigest.of(b"image"),
+        platform=Platform("linux", "amd64"),
+        commit=Commit(),
+        commands=tuple(CommandResult(("run", str(n)), code, 1.0) for n, code in enumerate(codes)),
+    )
+
+
+def test_passed_means_all_passed() -> None:
+    """Only a report whose commands all ended with 0 goes on; the error lists how each ended."""
+    check_passed(report(0, 0))
+    with pytest.raises(TestsFailed) as failed:
+        check_passed(report(0, 3))
+    assert failed.value.details == ("run 0: passed", "run 1: exit code 3")
+    with pytest.raises(TestsFailed) as ended:
+        check_passed(report(None))
+    assert ended.value.details == ("run 0: ended for its timeout",)
+    with pytest.raises(TestsFailed, match="no test command"):
+        check_passed(report())
