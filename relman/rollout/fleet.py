@@ -1,0 +1,158 @@
+"""The hosts of one command: a connection and an engine each, asked side by side."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from relman.hosts.connect import Connection, connect
+from relman.hosts.engine import Engine
+from relman.model.errors import (
+    Cancelled,
+    Interrupted,
+    Locked,
+    NothingChanged,
+    PolicyRefused,
+    RelmanError,
+    Unreachable,
+)
+from relman.model.host import Environment, Host
+from relman.rollout.lease import Lease
+
+T = TypeVar("T")
+_WORKERS = 32
+_GRACE = 3.0
+
+
+class Watcher(Protocol):
+    """Is told what happens while it happens. `done` and `total` are bytes, where bytes are what is counted."""
+
+    def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
+        """`host` is now in `phase`."""
+
+    def say(self, text: str) -> None:
+        """Something about the whole fleet."""
+
+
+@dataclass
+class Session:
+    """One host while a command runs; `lease` is there while its lock is held."""
+
+    host: Host
+    connection: Connection
+    engine: Engine
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True)
+class Gathered(Generic[T]):
+    """Answers and errors of many hosts, by host name."""
+
+    answers: Mapping[str, T]
+    errors: Mapping[str, RelmanError] = field(default_factory=dict)
+
+    def all(self, what: str) -> Mapping[str, T]:
+        """Every answer; if some hosts failed, one NothingChanged (or the only error itself) that names them all."""
+        if not self.errors:
+            return self.answers
+        errors = list(self.errors.values())
+        if len(errors) == 1:
+            raise errors[0]
+        kinds = {type(e) for e in errors}
+        telling = [kind for kind in (Interrupted, Locked, PolicyRefused, Cancelled) if kind in kinds]
+        kind = kinds.pop() if len(kinds) == 1 else (*telling, NothingChanged)[0]
+        raise kind(
+            f"{what} failed on {len(errors)} of {len(errors) + len(self.answers)} hosts",
+            details=[line for e in errors for line in (str(e), *(f"  {d}" for d in e.details))],
+            hint=errors[0].hint,
+        )
+
+
+def gather(
+    work: Callable[[str], T], hosts: Iterable[str], pool: ThreadPoolExecutor, cancel: threading.Event | None = None
+) -> Gathered[T]:
+    """Run `work` for every host side by side; RelmanErrors are collected, anything else is raised.
+
+    With `cancel`, what has not ended a few seconds after it is set is left behind: only for work that changes nothing.
+    """
+    futures = {host: pool.submit(work, host) for host in hosts}
+    _await(futures.values(), cancel)
+    answers: dict[str, T] = {}
+    errors: dict[str, RelmanError] = {}
+    for host, future in futures.items():
+        try:
+            answers[host] = future.result(timeout=0 if cancel else None)
+        except TimeoutError:
+            errors[host] = Cancelled("cancelled", host=host)
+        except RelmanError as error:
+            error.host = error.host or host
+            errors[host] = error
+    return Gathered(answers, errors)
+
+
+def _await(futures: Collection[Future[T]], cancel: threading.Event | None) -> None:
+    """Wait for all; once `cancel` is set only for a short while more."""
+    if cancel is None:
+        return
+    while wait(futures, timeout=0.2).not_done:
+        if cancel.is_set():
+            wait(futures, timeout=_GRACE)
+            return
+
+
+class Fleet:
+    """The connected hosts of one environment, for one service."""
+
+    def __init__(self, environment: Environment, service: str) -> None:
+        self.environment = environment
+        self.service = service
+        self.sessions: dict[str, Session] = {}
+        self.unreachable: dict[str, RelmanError] = {}
+        self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="host")
+
+    def connect(self) -> None:
+        """Connect to every host at once; those that fail are in `unreachable`."""
+        hosts = {h.name: h for h in self.environment.hosts}
+
+        def one(name: str) -> Session:
+            connection = connect(hosts[name], self.environment.ssh)
+            return Session(hosts[name], connection, Engine(connection))
+
+        found = gather(one, hosts, self._pool)
+        self.sessions = dict(found.answers)
+        self.unreachable = dict(found.errors)
+
+    def require_all(self) -> None:
+        """Raise unless every host is connected."""
+        Gathered(self.sessions, self.unreachable).all("connecting")
+
+    def each(
+        self, work: Callable[[Session], T], hosts: Iterable[str] | None = None, cancel: threading.Event | None = None
+    ) -> Gathered[T]:
+        """Run `work` on the sessions of `hosts` (all by default) side by side; `cancel` as in `gather`."""
+        names = self.sessions if hosts is None else hosts
+
+        def one(name: str) -> T:
+            if name not in self.sessions:
+                raise Unreachable("is not connected", host=name)
+            return work(self.sessions[name])
+
+        return gather(one, names, self._pool, cancel)
+
+    def close(self) -> None:
+        """Close every connection; what is under way on them ends with an error."""
+        for session in self.sessions.values():
+            with contextlib.suppress(RelmanError):
+                session.connection.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> Fleet:
+        self.connect()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,121 @@
+"""Wait until a container is healthy, and stays so."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
+from relman.model.container import Container
+from relman.model.errors import Cancelled, RelmanError
+from relman.model.settings import DeploySettings, Probe
+from relman.rollout.fleet import Session
+
+_FIRST_PAUSE = 0.05
+_PROBE_TIMEOUT = 5.0
+_LOG_LINES = 10
+
+
+class StepFailed(RelmanError):
+    """A step did not reach its end; `details` are the evidence: exit code, OOM, health output, last log lines."""
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """The container as last inspected, and when (monotonic seconds) it was first seen healthy."""
+
+    container: Container
+    first_seen: float
+
+
+def await_healthy(
+    session: Session,
+    container_id: str,
+    settings: DeploySettings,
+    cancel: threading.Event,
+    *,
+    window: float | None = None,
+) -> Healthy:
+    """Wait until the container is healthy and has stayed so for the window without a restart.
+
+    Raises StepFailed when it exits, restarts, is unhealthy for good or not healthy in time, Cancelled on `cancel`.
+    """
+    health = settings.health
+    lasting = health.window if window is None else window
+    deadline = time.monotonic() + health.timeout
+    first_seen: float | None = None
+    pause = _FIRST_PAUSE
+    while True:
+        container = session.engine.inspect(container_id)
+        _require_running(session, container, health.probe)
+        answer = _probe(session, container, settings)
+        now = time.monotonic()
+        if not answer.ok and first_seen is not None:
+            raise _failed(
+                session, container, f"was healthy for {now - first_seen:.0f} s, and then was not: {answer.detail}"
+            )
+        if answer.ok:
+            first_seen = now if first_seen is None else first_seen
+            if now - first_seen >= lasting:
+                return Healthy(_settled(session, container, health.probe), first_seen)
+        elif now >= deadline:
+            raise _failed(session, container, f"was not healthy within {health.timeout:g} s: {answer.detail}")
+        if cancel.wait(pause if first_seen is None else min(health.interval, max(0.0, first_seen + lasting - now))):
+            raise Cancelled("cancelled while waiting for health")
+        pause = min(health.interval, pause * 1.5)
+
+
+def _settled(session: Session, container: Container, probe: Probe) -> Container:
+    last = session.engine.inspect(container.id)
+    _require_running(session, last, probe)
+    return last
+
+
+def _require_running(session: Session, container: Container, probe: Probe) -> None:
+    if container.restart_count:
+        raise _failed(session, container, f"was restarted {container.restart_count} times")
+    if not container.running:
+        raise _failed(session, container, f"is {container.status}")
+    if probe is Probe.IMAGE and container.health == "unhealthy":
+        raise _failed(session, container, "is unhealthy by its image's HEALTHCHECK")
+
+
+def _probe(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
+    health = settings.health
+    if health.probe is Probe.NONE:
+        return ProbeResult(True, "runs")
+    if health.probe is Probe.IMAGE:
+        return ProbeResult(container.health == "healthy", f"HEALTHCHECK says {container.health or 'nothing'}")
+    port = health.port or settings.ports[0].container
+    address = next(iter(container.addresses.values()), "") or "127.0.0.1"
+    if health.probe is Probe.HTTP:
+        return probe_http(session.connection, address, port, health.path, _PROBE_TIMEOUT)
+    return probe_tcp(session.connection, address, port, _PROBE_TIMEOUT)
+
+
+def probe_now(session: Session, container: Container, settings: DeploySettings) -> str:
+    """One look at the health of what runs, in a person's words."""
+    if settings.health.probe is Probe.NONE:
+        return "running"
+    answer = _probe(session, container, settings)
+    return "healthy" if answer.ok else f"unhealthy: {answer.detail}"
+
+
+def _failed(session: Session, container: Container, why: str) -> StepFailed:
+    return StepFailed(f"the new container {why}", host=session.host.name, details=evidence(session, container))
+
+
+def evidence(session: Session, container: Container) -> list[str]:
+    """What a person needs to see of a failed container: how it ended, what its health check said, its last lines."""
+    lines = [f"container {container.name} is {container.status}, exit code {container.exit_code}"]
+    if container.oom_killed:
+        lines.append("it was killed for using more memory than deploy.resources.memory allows (OOM)")
+    if container.error:
+        lines.append(f"engine: {container.error}")
+    lines += [f"health check: {line}" for line in container.health_log[-3:]]
+    try:
+        logs = session.engine.logs(container.id, tail=_LOG_LINES)
+    except RelmanError as error:
+        logs = [f"its log could not be read: {error.what}"]
+    return lines + [f"log: {line}" for line in logs]

@@ -1,0 +1,74 @@
+"""Hold one host's lock: say what comes next, renew, let go."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from relman.hosts import lock as lock_file
+from relman.hosts.connect import Connection
+from relman.model.record import FoundLock, Intent, Lock, Phase
+
+TTL = 60.0
+
+
+def this_machine() -> str:
+    """A name for this boot of this machine and its process numbers: a dead holder can be told from a live one."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{socket.gethostname()}:{boot}:{Path('/proc/self/ns/pid').readlink()}"
+
+
+def is_dead(found: FoundLock, machine: str) -> bool:
+    """Whether the holder is gone: it let the lock run out, or it was a process of this machine that has ended."""
+    if found.expired:
+        return True
+    lock = found.lock
+    return lock is not None and lock.machine == machine and not Path(f"/proc/{lock.pid}").exists()
+
+
+class Lease:
+    """A held lock. Its writes are serialised, so that renewal never overwrites an intent; where so much time has passed
+    that somebody may have taken the lock (asleep included), it looks before it writes, and raises Locked."""
+
+    def __init__(self, connection: Connection, environment: str, service: str, lock: Lock) -> None:
+        self._where = (connection, environment, service)
+        self._mutex = threading.Lock()
+        self._written = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.lock = lock
+
+    def advance(self, phase: Phase, intent: Intent | None) -> None:
+        """Write the intent of what comes next."""
+        with self._mutex:
+            self._write(replace(self.lock, phase=phase, intent=intent))
+
+    def renew(self) -> None:
+        """Start the time to live anew."""
+        with self._mutex:
+            self._write(self.lock)
+
+    def release(self) -> None:
+        """Let go."""
+        with self._mutex:
+            lock_file.release(*self._where, self.lock, look=self._old)
+
+    def settled(self) -> None:
+        """The record says how it is: nothing is intended any more (not written: the lock is let go next)."""
+        with self._mutex:
+            self.lock = replace(self.lock, phase=Phase.HELD, intent=None)
+
+    def abandon(self) -> None:
+        """Keep the intent, but let the next command take the lock at once: an interrupted deployment."""
+        with self._mutex:
+            self._write(replace(self.lock, ttl=0.0))
+
+    @property
+    def _old(self) -> bool:
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._written > self.lock.ttl / 2
+
+    def _write(self, lock: Lock) -> None:
+        lock_file.advance(*self._where, lock, look=self._old)
+        self._written = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.lock = lock

@@ -1,0 +1,71 @@
+"""Decide whether every host is fit for a plan, before anything changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from relman.model.errors import PreflightFailed, TagMoved
+from relman.model.plan import Observed, Plan, Step
+from relman.model.run import Release
+from relman.model.settings import Order, Probe
+from relman.rollout.planner import must_stop_first
+
+
+def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> None:
+    """Raise PreflightFailed with every host's faults at once. `release` is known for deployments only."""
+    seen = {o.host: o for o in fleet}
+    if release:
+        check_moved(release, fleet)
+    faults = [f"{step.host}: {fault}" for step in plan.steps for fault in _faults(step, seen[step.host], release)]
+    if faults:
+        raise PreflightFailed("the hosts are not fit for this deployment", details=faults, hint="nothing was changed")
+
+
+def check_moved(release: Release, fleet: Sequence[Observed]) -> None:
+    """Raise TagMoved when a host remembers this release tag with another digest."""
+    for seen in fleet:
+        for entry in seen.record.entries:
+            same_tag = (entry.repository, entry.release) == (release.repository, release.tag)
+            if same_tag and entry.manifest != release.manifest:
+                raise TagMoved(
+                    f"the release tag {release} was moved: it was {entry.manifest} when it was deployed on {entry.at}, "
+                    f"and is {release.manifest} now",
+                    host=seen.host,
+                    hint="a release tag never moves: find out who re-pointed it, and release under a tag of its own",
+                )
+
+
+def _faults(step: Step, seen: Observed, release: Release | None) -> Iterator[str]:
+    yield from _port_faults(step, seen)
+    yield from _order_faults(step, seen)
+    if release:
+        yield from _image_faults(step, seen, release)
+
+
+def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
+    ours: Mapping[str, str] = {c.name: c.id for c in seen.containers}
+    for port in step.entry.settings.ports:
+        owner = seen.port_owners.get((port.protocol, port.host_port or 0))
+        if owner and owner not in ours:
+            yield f"port {port.host_port}/{port.protocol} is taken by the container {owner}, which is not relman's"
+
+
+def _order_faults(step: Step, seen: Observed) -> Iterator[str]:
+    settings = step.entry.settings
+    current = seen.record.serving
+    reason = must_stop_first(current.settings if current else None, settings)
+    if step.old and settings.order is Order.START_FIRST and reason:
+        yield f"order: start-first cannot be, because {reason}"
+
+
+def _image_faults(step: Step, seen: Observed, release: Release) -> Iterator[str]:
+    settings = step.entry.settings
+    host, image = seen.facts.platform, release.platform
+    if (host.os, host.architecture) != (image.os, image.architecture):
+        yield f"the host is {host}, and only the image for {image} was tested"
+    mapped = {m.target.rstrip("/") for m in settings.volumes}
+    for volume in release.volumes:
+        if volume.rstrip("/") not in mapped:
+            yield f"the image keeps data in {volume}, and deploy.volumes maps nothing to it: its data would be lost"
+    if settings.health.probe is Probe.IMAGE and not release.has_healthcheck:
+        yield "deploy.health.image is set, and the image has no HEALTHCHECK"

@@ -1,0 +1,125 @@
+"""What runs where, from the hosts themselves: nothing here trusts the ledger or the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relman.model.container import RELEASE, Container
+from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError, Unreachable
+from relman.model.plan import Observed
+from relman.model.record import Deployed, FoundLock, Phase
+from relman.rollout.fleet import Session
+from relman.rollout.health import probe_now
+from relman.rollout.lease import is_dead
+from relman.rollout.observe import observe
+from relman.rollout.planner import before
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """One host and one service on it. `since` is RFC 3339; `health` is for people; `rollback` is the release that a
+    rollback would restore ("" when there is none) and `rollback_kept` whether the host still holds its image."""
+
+    host: str
+    service: str
+    serving: bool = False
+    release: str = ""
+    manifest: str = ""
+    since: str = ""
+    health: str = ""
+    rollback: str = ""
+    rollback_kept: bool = False
+    notes: tuple[str, ...] = ()
+    drift: bool = False
+    interrupted: bool = False
+    unreachable: bool = False
+
+
+def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
+    """See one host; `machine` is relman.rollout.lease.this_machine. Raises what observing raises."""
+    seen = observe(session, environment, service, rollback=True)
+    health = ""
+    entry = seen.record.serving
+    if seen.serving and entry:
+        answer = probe_now(session, seen.serving, entry.settings)
+        health = answer if entry.verified else f"{answer}, unverified"
+    return summarise(seen, service, health, machine)
+
+
+def summarise(seen: Observed, service: str, health: str, machine: str) -> HostStatus:
+    """Say what was seen, in a person's words. Pure."""
+    entry, container = seen.record.serving, seen.serving
+    target = before(seen.record, entry) if entry else None
+    drift = _drift(entry, container)
+    dead = bool(seen.lock and is_dead(seen.lock, machine))
+    middle = dead and bool(seen.lock and seen.lock.lock and seen.lock.lock.phase is not Phase.HELD)
+    extra = [c.name for c in seen.running if c != container]
+    notes = [
+        *([drift] if drift else []),
+        *([f"also running: {', '.join(extra)}"] if extra else []),
+        *([_lock_note(seen.lock, middle)] if seen.lock and (middle or not dead) else []),
+    ]
+    return HostStatus(
+        host=seen.host,
+        service=service,
+        serving=container is not None,
+        release=_release(entry, container),
+        manifest=str(entry.manifest) if entry else "",
+        since=container.started_at if container else "",
+        health=health if container else "not serving",
+        rollback=target.release if target else "",
+        rollback_kept=seen.rollback_kept,
+        notes=tuple(notes),
+        drift=bool(drift),
+        interrupted=middle,
+    )
+
+
+def _release(entry: Deployed | None, container: Container | None) -> str:
+    if container is None:
+        return entry.release if entry else ""
+    return container.labels.get(RELEASE) or container.name
+
+
+def _drift(entry: Deployed | None, container: Container | None) -> str:
+    """How what runs differs from what the record says, or ""."""
+    if entry is None:
+        return f"{container.name} runs, and no record knows it" if container else ""
+    if container is None:
+        return f"the record says {entry.release}, and nothing runs"
+    if container.image_id != entry.image_id:
+        return f"the record says {entry.release}, and another image runs ({container.image_id.short})"
+    if container.id != entry.container:
+        return f"{container.name} was not put there by the last deployment"
+    return ""
+
+
+def _lock_note(found: FoundLock, middle: bool) -> str:
+    if found.lock is None:
+        return "is being locked right now"
+    lock = found.lock
+    if middle:
+        return f"left in the middle by {lock.owner}: {lock.message}; relman recover resolves it"
+    return f"locked by {lock.owner}: {lock.message} (last sign of life {found.age:.0f} s ago)"
+
+
+def verdict(rows: Sequence[HostStatus]) -> RelmanError | None:
+    """The error that this state of the fleet deserves, the gravest first; None when all is well. Pure."""
+    dark = [r.host for r in rows if not r.serving and not r.unreachable and r.manifest]
+    if dark:
+        return NotServing(f"not serving: {', '.join(dark)}")
+    if any(r.interrupted for r in rows):
+        return Interrupted("an earlier deployment was interrupted", hint="relman recover finishes or undoes it")
+    away = [r.host for r in rows if r.unreachable]
+    if away:
+        return Unreachable(f"could not be looked at: {', '.join(away)}")
+    if any(r.drift for r in rows):
+        return Drift("what runs is not what was deployed", hint="relman deploy TAG puts it right")
+    for service in {r.service for r in rows}:
+        releases = {r.release for r in rows if r.service == service}
+        if len(releases) > 1:
+            return MixedFleet(
+                f"{service} runs in {len(releases)} releases", hint="relman deploy or rollback makes it one"
+            )
+    return None

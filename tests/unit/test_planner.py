@@ -1,0 +1,178 @@
+"""The planner decides from what was seen, and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.model.container import DEPLOYMENT, Container, EngineFacts
+from relman.model.errors import PreflightFailed, TagMoved
+from relman.model.image import ManifestDigest, Platform
+from relman.model.plan import Action, Observed, Plan
+from relman.model.record import Deployed, HostRecord
+from relman.model.run import Release
+from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Probe
+from relman.rollout import preflight
+from relman.rollout.planner import Asked, must_stop_first, plan_deploy, plan_rollback, rollback_target
+from relman.rollout.strategies.rolling import batch_size
+from tests.unit.values import REPOSITORY, deployed, records
+
+AMD64 = Platform("linux", "amd64")
+ASKED = Asked("new", "2026-02-01T00:00:00Z", "a@b", "shop", "production")
+CHECKED = DeploySettings(health=Health(Probe.HTTP, 8080))
+
+
+def release(tag: str) -> Release:
+    """The release of this tag, with the digests that `values.deployed` gives it."""
+    entry = deployed("x", release=tag)
+    return Release(REPOSITORY, tag, entry.manifest, entry.config, AMD64)
+
+
+def seen(host: str, *entries: Deployed, current: int = -1, running: bool = True, containerd: bool = False) -> Observed:
+    """A host that remembers `entries` and runs the `current` one."""
+    serving = entries[current] if entries else None
+    record = HostRecord("shop", "production", entries, serving.id if serving else None)
+    containers = []
+    if serving and running:
+        labels = {DEPLOYMENT: serving.id}
+        containers = [Container(serving.container, "c", serving.image_id, "running", labels=labels)]
+    facts = EngineFacts("20.10", AMD64, containerd, 0.0)
+    return Observed(host, facts, record, containers=tuple(containers))
+
+
+def deploy(fleet: Sequence[Observed], tag: str = "118", settings: DeploySettings = CHECKED, most: str = "1") -> Plan:
+    """The plan to deploy `tag` with the same settings everywhere."""
+    return plan_deploy(replace(ASKED, max_unavailable=most), release(tag), {o.host: settings for o in fleet}, fleet)
+
+
+@given(st.integers(0, 40), st.sampled_from(["1", "2", "7", "25%", "1%", "99%", "100%"]))
+def test_each_host_is_in_exactly_one_wave_and_no_wave_is_too_large(count: int, most: str) -> None:
+    """Waves partition the hosts; the first is one host unless all go at once."""
+    fleet = [seen(f"h{i}", deployed("117")) for i in range(max(1, count))]
+    plan = deploy(fleet, most=most)
+    assert [s.host for s in plan.steps] == [o.host for o in fleet]
+    if most == "100%":
+        assert len(plan.waves) == 1
+    else:
+        assert len(plan.waves[0]) == 1
+        assert all(len(w) <= batch_size(most, len(fleet)) for w in plan.waves)
+
+
+def test_a_converged_fleet_needs_nothing() -> None:
+    """Deploying what serves everywhere, proven, with the same settings, is an empty plan."""
+    entry = deployed("117", settings=CHECKED)
+    plan = deploy([seen("h1", entry), seen("h2", entry)], tag="117")
+    assert plan.steps == ()
+    assert plan.unchanged == ("h1", "h2")
+
+
+def test_other_settings_of_the_same_release_are_a_change() -> None:
+    """A changed variable is rolled out like a new image."""
+    plan = deploy([seen("h1", deployed("117", settings=CHECKED))], "117", replace(CHECKED, env={"A": "1"}))
+    assert [s.action for s in plan.steps] == [Action.REPLACE]
+
+
+def test_an_unproven_container_of_the_same_release_is_only_verified() -> None:
+    """What a halted deployment left is checked, not replaced."""
+    plan = deploy([seen("h1", deployed("117", settings=CHECKED, proven=False))], "117")
+    assert [s.action for s in plan.steps] == [Action.VERIFY]
+
+
+def test_a_dead_container_is_started_anew() -> None:
+    """A record that says it serves is not believed against the engine."""
+    plan = deploy([seen("h1", deployed("117", settings=CHECKED), running=False)], "117")
+    assert [s.action for s in plan.steps] == [Action.START]
+
+
+@pytest.mark.parametrize(
+    ("settings", "forced"),
+    [
+        (DeploySettings(ports=(Port(80, host_port=8080),)), True),
+        (DeploySettings(ports=(Port(80, host_port=0),)), False),
+        (DeploySettings(volumes=(Mount("data", "/data"),)), True),
+        (DeploySettings(volumes=(Mount("data", "/data", read_only=True),)), False),
+        (DeploySettings(networks=("host",)), True),
+        (DeploySettings(singleton=True), True),
+        (DeploySettings(), False),
+    ],
+)
+def test_two_copies_never_share_what_cannot_be_shared(settings: DeploySettings, forced: bool) -> None:
+    """A bound port, a writable volume, the host's network and a singleton all force stop-first."""
+    assert bool(must_stop_first(settings, settings)) is forced
+
+
+def test_the_image_id_follows_the_hosts_store() -> None:
+    """The classic store calls the image by its config digest, the containerd store by its manifest digest."""
+    plan = deploy([seen("h1", deployed("1")), seen("h2", deployed("1"), containerd=True)])
+    ids = [s.entry.image_id.value for s in plan.steps]
+    assert ids == [release("118").config.value, release("118").manifest.value]
+
+
+@given(records().filter(lambda r: r.serving is not None))
+def test_a_rollback_never_goes_forward(record: HostRecord) -> None:
+    """The target is proven good and stands before the serving entry, whatever came after it."""
+    try:
+        leaving, target = rollback_target([record])
+    except PreflightFailed:
+        return
+    ids = [e.id for e in record.entries]
+    assert leaving == record.serving
+    assert target.proven
+    assert ids.index(target.id) < ids.index(leaving.id)
+
+
+def test_two_rollbacks_go_two_releases_back() -> None:
+    """From 118 to 117 to 116, and then there is nothing left."""
+    record = HostRecord("shop", "production", tuple(deployed(i) for i in ("116", "117", "118")), "118")
+    for expected in ("117", "116"):
+        _, target = rollback_target([record])
+        assert target.release == expected
+        record = record.returned(target)
+    with pytest.raises(PreflightFailed):
+        rollback_target([record])
+
+
+def test_a_mixed_fleet_goes_back_to_one_release() -> None:
+    """After a halted deployment the changed host goes back, and the others stay where they are."""
+    old = deployed("117")
+    mixed = [seen("h1", old, replace(deployed("118", proven=False), at="2026-01-02T00:00:00Z")), seen("h2", old)]
+    plan = plan_rollback(ASKED, mixed)
+    assert [(s.host, s.entry.release) for s in plan.steps] == [("h1", "117")]
+    assert plan.unchanged == ("h2",)
+
+
+def test_a_taken_port_an_unmapped_volume_and_a_foreign_platform_are_found_before_anything_changes() -> None:
+    """All faults of all hosts are reported at once."""
+    settings = replace(CHECKED, ports=(Port(80, host_port=8080),))
+    host = replace(seen("h1"), port_owners={("tcp", 8080): "nginx"})
+    arm = replace(seen("h2"), facts=EngineFacts("20.10", Platform("linux", "arm64"), False, 0.0))
+    fleet = [host, arm]
+    image = replace(release("118"), volumes=("/data",))
+    plan = plan_deploy(ASKED, image, {o.host: settings for o in fleet}, fleet)
+    with pytest.raises(PreflightFailed) as caught:
+        preflight.check(plan, fleet, image)
+    text = "\n".join(caught.value.details)
+    assert "h1: port 8080/tcp is taken by the container nginx" in text
+    assert "h1: the image keeps data in /data" in text
+    assert "h2: the host is linux/arm64" in text
+
+
+def test_a_release_tag_that_moved_since_a_host_deployed_it_is_refused() -> None:
+    """A host's memory of the tag's digest is held against the registry's."""
+    moved = replace(release("117"), manifest=ManifestDigest.of(b"other"))
+    fleet = [seen("h1", deployed("117"))]
+    with pytest.raises(TagMoved):
+        preflight.check_moved(moved, fleet)
+
+
+def test_start_first_by_wish_is_refused_where_it_cannot_be() -> None:
+    """The order that would lose data or fail on a port is an error, not a surprise."""
+    settings = replace(CHECKED, ports=(Port(80, host_port=8080),), order=Order.START_FIRST)
+    fleet = [seen("h1", deployed("117", settings=settings))]
+    plan = deploy(fleet, "118", settings)
+    with pytest.raises(PreflightFailed, match="not fit"):
+        preflight.check(plan, fleet, release("118"))
