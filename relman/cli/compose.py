@@ -1,0 +1,74 @@
+"""The one place where adapters are built from options, the environment's variables and files."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relman.cli.verb import Context
+from relman.model.host import Environment
+from relman.model.image import Repository
+from relman.registry.auth import Credentials, ca_for, credentials_for
+from relman.registry.client import Registry
+
+if TYPE_CHECKING:
+    from relman.ledger.ledger import Ledger
+
+
+def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
+    """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
+    from relman.config.inventory import load_inventory
+
+    environ = context.environ
+    paths = list(inventories) or [environ.get("RELMAN_INVENTORY", "inventories")]
+    known = [p for p in environ.get("RELMAN_KNOWN_HOSTS", "").split(":") if p]
+    return load_inventory(paths).environment(name, ssh_config=environ.get("RELMAN_SSH_CONFIG"), known_hosts=known)
+
+
+def docker_config(environ: Mapping[str, str]) -> Path:
+    """Docker's configuration directory, where `docker login` keeps credentials."""
+    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def credentials_of(context: Context, registry: str) -> Credentials | None:
+    """The credentials for a registry, from the environment's variables or docker's configuration."""
+    return credentials_for(registry, context.environ, docker_config(context.environ))
+
+
+def registry_of(context: Context, repository: Repository, ca: str | None) -> Registry:
+    """A client of the registry that holds `repository`."""
+    host = repository.registry
+    return Registry(host, credentials=credentials_of(context, host), ca=ca_for(host, ca, env=context.environ))
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """Where relman keeps its own files on this machine: RELMAN_DATA_DIR, or else the user's data directory."""
+    from platformdirs import user_data_dir
+
+    return Path(environ.get("RELMAN_DATA_DIR") or user_data_dir("relman"))
+
+
+def ledger(context: Context) -> Ledger:
+    """This machine's ledger; what cannot be recorded becomes a warning."""
+    from relman.ledger.ledger import Ledger
+
+    return Ledger(data_dir(context.environ) / "ledger.sqlite3", context.output.warn)
+
+
+def who() -> str:
+    """Who is at work, as USER@MACHINE."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without an entry in passwd, as CI containers have it
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def timestamp() -> str:
+    """Now, as RFC 3339 in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,109 @@
+"""relman deploy TAG -e ENV: make the release under TAG serve on every host of the environment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import click
+
+from relman.cli import fleets
+from relman.cli.compose import credentials_of, registry_of
+from relman.cli.options import environment_options, rollout_options
+from relman.cli.verb import Context, verb
+from relman.config.deploy import resolve
+from relman.evidence.release import find_release
+from relman.model.errors import TagMoved, UsageError
+from relman.model.host import Environment, Host
+from relman.model.image import Repository
+from relman.model.plan import Observed, Plan
+from relman.model.run import Release
+from relman.model.settings import DeploySettings
+from relman.registry.client import Registry
+from relman.registry.images import describe
+from relman.rollout import preflight
+from relman.rollout.fleet import Fleet
+from relman.rollout.operation import Operation
+from relman.rollout.planner import Asked, plan_deploy
+
+
+@verb("deploy")
+@click.argument("tag")
+@environment_options
+@rollout_options
+def deploy(
+    context: Context,
+    tag: str,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    exclude: Sequence[str],
+    reason: str | None,
+    max_unavailable: str | None,
+    plan_only: bool,
+    yes: bool,
+) -> None:
+    """Deploy the release TAG: exactly the image that was tested, host after host."""
+    chosen = fleets.open_environment(context, environment, inventories, exclude, reason)
+    name = fleets.service_of(chosen, service)
+    repository = repository_of(chosen, name)
+    registry = registry_of(context, repository, chosen.registry_ca)
+    credentials = credentials_of(context, repository.registry)
+    release = find_release(registry, repository, tag)
+    require_service(release, name)
+    settings = {h.name: settings_for(release, h) for h in chosen.hosts}
+    asked = fleets.new_asked(name, chosen.name, max_unavailable)
+
+    def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
+        return Operation(
+            asked=asked,
+            plan=partial(_plan, asked, release, settings),
+            message=f"deploying {name} {release.tag}",
+            watcher=screen,
+            cancel=cancel,
+            planned=planned,
+            before_change=partial(_require_unmoved, registry, release),
+            auth_config=credentials.auth_config() if credentials else None,
+        )
+
+    with Fleet(chosen, name) as fleet:
+        fleet.require_all()
+        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
+
+
+def repository_of(chosen: Environment, service: str) -> Repository:
+    """Where the service's images are, by the inventory. Raises UsageError."""
+    if service not in chosen.services:
+        known = ", ".join(sorted(chosen.services)) or "none"
+        raise UsageError(
+            f"{chosen.name} does not say where the images of {service!r} are",
+            hint=f"add it to relman_services in the inventory; known there: {known}",
+        )
+    return chosen.services[service]
+
+
+def require_service(release: Release, service: str) -> None:
+    """Raise UsageError when the image says that it is another service's."""
+    if release.service and release.service != service:
+        raise UsageError(f"{release} is an image of {release.service}, not of {service}")
+
+
+def settings_for(release: Release, host: Host) -> DeploySettings:
+    """The release's frozen deploy section with this host's variables. Raises ConfigError."""
+    return resolve(release.deploy, host.variables, host.env, origin=f"the label of {release}, for {host.name}")
+
+
+def _plan(asked: Asked, release: Release, settings: dict[str, DeploySettings], seen: Sequence[Observed]) -> Plan:
+    plan = plan_deploy(asked, release, settings, seen)
+    preflight.check(plan, seen, release)
+    return plan
+
+
+def _require_unmoved(registry: Registry, release: Release) -> None:
+    now = describe(registry, release.repository, release.tag, release.platform).manifest.digest
+    if now != release.manifest:
+        raise TagMoved(
+            f"the tag {release} moved while the plan was made: {release.manifest} before, {now} now",
+            hint="a release tag never moves: find out who re-pointed it",
+        )

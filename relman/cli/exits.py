@@ -1,0 +1,47 @@
+"""The exit code of every outcome: one error class, one code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from relman.model import errors
+
+
+class Exit(IntEnum):
+    """What a caller may rely on; the number is part of relman's interface."""
+
+    DONE = 0  # or there was nothing to do
+    INTERNAL = 1
+    USAGE = 2  # of the command line, or a file says something wrong
+    REFUSED = 3  # by policy
+    NOTHING_CHANGED = 4
+    ROLLED_BACK = 5
+    MIXED_FLEET = 6
+    LOCKED = 7  # or an interrupted deployment must be resolved first
+    DRIFT = 8
+    CI_FAILED = 9
+    NOT_SERVING = 10
+    CANCELLED = 130
+
+
+EXITS: Mapping[type[BaseException], Exit] = {
+    errors.UsageError: Exit.USAGE,
+    errors.ConfigError: Exit.USAGE,
+    errors.PolicyRefused: Exit.REFUSED,
+    errors.NothingChanged: Exit.NOTHING_CHANGED,
+    errors.RolledBack: Exit.ROLLED_BACK,
+    errors.MixedFleet: Exit.MIXED_FLEET,
+    errors.Locked: Exit.LOCKED,
+    errors.Interrupted: Exit.LOCKED,
+    errors.Drift: Exit.DRIFT,
+    errors.BuildFailed: Exit.CI_FAILED,
+    errors.TestsFailed: Exit.CI_FAILED,
+    errors.NotServing: Exit.NOT_SERVING,
+    errors.Cancelled: Exit.CANCELLED,
+}
+
+
+def exit_of(kind: type[BaseException]) -> Exit:
+    """The code of the nearest class that has one; INTERNAL for a class that relman does not know."""
+    return next((EXITS[base] for base in kind.__mro__ if base in EXITS), Exit.INTERNAL)

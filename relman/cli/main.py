@@ -1,0 +1,133 @@
+"""The command group: every verb is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import click
+
+from relman import __version__
+from relman.cli.exits import Exit, exit_of
+from relman.cli.render import point_at_nothing
+from relman.cli.signals import Signals
+from relman.cli.verb import Flags, shared_options
+from relman.model.errors import Cancelled, UsageError
+
+# Verb: where it is, and its line in the listing.
+VERBS: Mapping[str, tuple[str, str]] = {
+    "deploy": (
+        "relman.cli.deploy:deploy",
+        "Deploy the release TAG: exactly the image that was tested, host after host.",
+    ),
+    "rollback": (
+        "relman.cli.rollback:rollback",
+        "Roll back to the newest release proven good before the one that serves, with its own settings.",
+    ),
+    "status": (
+        "relman.cli.status:status",
+        "Show what runs where: release, digest, since, health, and whether a rollback is ready.",
+    ),
+    "logs": ("relman.cli.logs:logs", "Show the logs of what serves on every host, merged by time."),
+    "recover": (
+        "relman.cli.recover:recover",
+        "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
+    ),
+    "check": ("relman.cli.check:check", "Check relman.yml without touching anything."),
+}
+
+
+class Verbs(click.Group):
+    """The verbs of VERBS; listing them imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The verbs in the order in which they are used."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that `args` begins with. Raises UsageError."""
+        if args[0] not in VERBS:
+            near = difflib.get_close_matches(args[0], VERBS, 1)
+            hint = f"Did you mean `relman {near[0]}`?" if near else "`relman --help` lists the commands."
+            raise UsageError(f"there is no command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the listing from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in VERBS.items()])
+
+
+@click.group("relman", cls=Verbs, params=list(shared_options()))
+@click.version_option(__version__, message="relman %(version)s")
+def relman() -> None:
+    """Promote the image that passed, and run exactly that image, everywhere, or say why not."""
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    signals = Signals()
+    signals.install()
+    sys.exit(run(sys.argv[1:], os.environ, signals))
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str], signals: Signals) -> int:
+    """Run one command and return its exit code: the one place where an exception becomes one."""
+    flags = Flags(environ, signals)
+    try:
+        return _invoke(list(argv), flags)
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError) and not flags.started:
+            point_at_nothing(sys.stdout)  # the reader of a help text had read enough
+            return Exit.DONE
+        # What comes now would only interrupt the explanation.
+        signals.disarm()
+        if isinstance(error, click.UsageError) and "--json" in argv:
+            flags.values["json"] = True  # a line that cannot be read may never have come to it
+        shown = _explained(error)
+        flags.output.error(shown, debug=flags.debug)
+        return exit_of(type(shown))
+    finally:
+        signals.disarm()
+
+
+def _invoke(argv: list[str], flags: Flags) -> int:
+    try:
+        with relman.make_context("relman", argv, obj=flags) as context:
+            relman.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return Exit.USAGE
+    return Exit.DONE
+
+
+def _explained(error: BaseException) -> BaseException:
+    """Foreign errors that are no bug, in relman's words."""
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context else "relman"
+        return _caused(UsageError(error.format_message(), hint=f"See `{path} --help`."), error)
+    if isinstance(error, KeyboardInterrupt):
+        return _caused(Cancelled(getattr(error, "reason", "cancelled")), error)
+    return error
+
+
+def _caused(shown: BaseException, error: BaseException) -> BaseException:
+    shown.__cause__ = error
+    return shown

@@ -1,0 +1,58 @@
+"""Options that several verbs share, each written once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+file_option = click.option(
+    "-f", "--file", default="relman.yml", show_default=True, metavar="PATH", help="The service's relman.yml."
+)
+run_option = click.option(
+    "--run", "run_flag", metavar="JOB/BUILD", help="The run's name; by default what the CI system's variables say."
+)
+environment_option = click.option(
+    "-e", "--environment", required=True, metavar="ENV", help="The environment, as the inventory names it."
+)
+inventory_option = click.option(
+    "-i",
+    "--inventory",
+    "inventories",
+    multiple=True,
+    metavar="PATH",
+    help="An inventory file or directory; may be repeated. Else RELMAN_INVENTORY, else ./inventories.",
+)
+service_option = click.option("--service", metavar="NAME", help="The service; by default the environment's only one.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def environment_options(function: Decorated) -> Decorated:
+    """Which environment, from which inventory, which service."""
+    return environment_option(inventory_option(service_option(function)))
+
+
+def exclude_options(function: Decorated) -> Decorated:
+    """Hosts that a person leaves out, and why."""
+    exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave this host out; may be repeated.")
+    reason = click.option("--reason", metavar="TEXT", help="Why; goes into the history.")
+    return exclude(reason(function))
+
+
+def rollout_options(function: Decorated) -> Decorated:
+    """How to change hosts."""
+    most = click.option(
+        "--max-unavailable", metavar="N|N%", callback=_count_or_share, help="Hosts at once after the first; 100%: all."
+    )
+    only_plan = click.option("--plan", "plan_only", is_flag=True, help="Show the plan and change nothing.")
+    return exclude_options(most(only_plan(yes_option(function))))
+
+
+def _count_or_share(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is None or re.fullmatch(r"[1-9]\d{0,3}|([1-9]\d?|100)%", value):
+        return value
+    raise click.BadParameter(f"{value!r} is neither a count of hosts from 1 nor a share from 1% to 100%")

@@ -1,0 +1,40 @@
+"""relman recover -e ENV: finish or undo what was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from relman.cli import fleets
+from relman.cli.compose import timestamp
+from relman.cli.options import environment_options, exclude_options
+from relman.cli.verb import Context, verb
+from relman.rollout import recover as recovery
+from relman.rollout.fleet import Fleet
+
+
+@verb("recover")
+@environment_options
+@exclude_options
+@click.option("--finish/--undo", default=None, help="Decide yourself; by default what the hosts show decides.")
+def recover(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    exclude: Sequence[str],
+    reason: str | None,
+    finish: bool | None,
+) -> None:
+    """Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran."""
+    chosen = fleets.open_environment(context, environment, inventories, exclude, reason)
+    name = fleets.service_of(chosen, service)
+    asked = fleets.new_asked(name, chosen.name)
+    screen = fleets.Screen(context.output)
+    started = timestamp()
+    with Fleet(chosen, name) as fleet:
+        fleet.require_all()
+        with screen.showing([h.name for h in chosen.hosts]):
+            report = fleets.shielded(lambda cancel: recovery.recover(fleet, asked, screen, cancel, finish))
+        fleets.finish(context, report, started, reason or "")

@@ -1,0 +1,196 @@
+"""All that relman prints: plain text for people, JSON documents for programs, errors on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from relman.cli.exits import exit_of
+from relman.cli.text import clean, table
+from relman.model.errors import RelmanError, UsageError
+
+JSON_VERSION = 1
+
+_BOLD, _RED, _YELLOW = "1", "31", "33"
+
+
+class HostProgress(Protocol):
+    """What happens on each host, told from any thread."""
+
+    def update(self, host: str, phase: str) -> None:
+        """`host` has begun `phase`."""
+
+    def finish(self, host: str, outcome: str, *, ok: bool) -> None:
+        """`host` is done."""
+
+
+class Output:
+    """Where everything goes. Under --json stdout holds JSON documents only, one a line, and running commentary moves
+    to stderr. A reader that went away ends the printing, never the command."""
+
+    def __init__(
+        self, *, json: bool, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO, stdin: TextIO | None
+    ) -> None:
+        self.wants_json = json
+        self.closed = False
+        self._out, self._err, self._in = stdout, stderr, stdin
+        smart = environ.get("TERM", "dumb") != "dumb"
+        self._colour = smart and not environ.get("NO_COLOR")
+        self._live = smart and not json and stdout.isatty()
+        self._lock = threading.RLock()
+        for stream in (stdout, stderr):
+            with contextlib.suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+
+    def line(self, text: str = "") -> None:
+        """A line of the result, for people: nothing under --json."""
+        if not self.wants_json:
+            self._write(self._out, clean(text))
+
+    def heading(self, text: str) -> None:
+        """The beginning of a phase."""
+        self._write(self._commentary, self._paint(self._commentary, _BOLD, f"== {clean(text)}"))
+
+    def note(self, text: str) -> None:
+        """What is going on: output of a build, a phase reached."""
+        self._write(self._commentary, clean(text))
+
+    def warn(self, text: str) -> None:
+        """Something to know of that did not stop the command."""
+        self._write(self._err, f"{self._paint(self._err, _YELLOW, 'warning:')} {clean(text)}")
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Rows under a heading, for people: nothing under --json."""
+        if self.wants_json:
+            return
+        head, *body = table(columns, rows)
+        self._write(self._out, "\n".join((self._paint(self._out, _BOLD, head), *body)))
+
+    def json(self, kind: str, data: Mapping[str, Any]) -> None:
+        """A JSON document under --json, else nothing. Its `version` is raised when a key changes its meaning."""
+        if self.wants_json:
+            self._write(self._out, json.dumps({"version": JSON_VERSION, "kind": kind} | dict(data), default=str))
+
+    def error(self, error: BaseException, *, debug: bool = False) -> None:
+        """An error as text on stderr, and under --json as a document, too."""
+        known = error if isinstance(error, RelmanError) else _internal(error)
+        self._write(self._err, "\n".join(self._error_lines(known)))
+        if debug:
+            self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
+        self.json(
+            "error",
+            {
+                "error": type(known).__name__,
+                "exit": int(exit_of(type(known))),
+                "what": known.what,
+                "host": known.host,
+                "details": list(known.details),
+                "hint": known.hint,
+            },
+        )
+
+    def confirm(self, question: str) -> bool:
+        """Ask; only y and yes agree. Raises UsageError where nobody can answer."""
+        if self.wants_json or not (self._in and self._in.isatty() and self._err.isatty()):
+            raise UsageError(
+                "this needs a confirmation, and there is no terminal to ask at", hint="Pass --yes to confirm it."
+            )
+        self._err.write(f"{clean(question)} [y/N] ")
+        self._err.flush()
+        return self._in.readline().strip().lower() in ("y", "yes")
+
+    @contextmanager
+    def progress(self, hosts: Sequence[str]) -> Iterator[HostProgress]:
+        """Show what happens on each host: live on a terminal, else a line for each phase."""
+        if not self._live:
+            yield _Lines(self)
+            return
+        from relman.cli.live import Live
+
+        before = self._out, self._err
+        with Live(hosts, self._out, colour=self._colour) as live:
+            self._out, self._err = live.above, live.above if self._err.isatty() else self._err
+            try:
+                yield live
+            finally:
+                self._out, self._err = before
+
+    @property
+    def _commentary(self) -> TextIO:
+        return self._err if self.wants_json else self._out
+
+    def _error_lines(self, error: RelmanError) -> Iterator[str]:
+        yield f"{self._paint(self._err, _RED, 'error:')} {clean(str(error))}"
+        for detail in error.details:
+            yield from (f"    {line}" for line in clean(detail).split("\n"))
+        if error.hint:
+            yield f"hint: {clean(error.hint)}"
+
+    def _paint(self, stream: TextIO, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour and stream.isatty() else text
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        with self._lock:
+            if stream is self._out and self.closed:
+                return
+            try:
+                stream.write(f"{text}\n")
+                stream.flush()
+            except OSError as error:
+                self._failed(stream, error)
+
+    def _failed(self, stream: TextIO, error: OSError) -> None:
+        """Whoever read this is gone, or the disk is full: no reason to leave hosts half changed."""
+        if stream is self._err:
+            return
+        self.closed = True
+        point_at_nothing(stream)
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            self.warn(f"the output could not be written: {error.strerror}")
+
+
+class _Lines:
+    """Progress where nothing can be redrawn."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def update(self, host: str, phase: str) -> None:
+        self._output.note(f"{host}: {phase}")
+
+    def finish(self, host: str, outcome: str, *, ok: bool) -> None:
+        self._output.note(f"{host}: {outcome}" if ok else f"{host}: FAILED: {outcome}")
+
+
+def _internal(error: BaseException) -> RelmanError:
+    return RelmanError(
+        f"internal error: {type(error).__name__}: {error}",
+        hint="This is a bug in relman; --debug shows the traceback.",
+    )
+
+
+def point_at_nothing(stream: TextIO) -> None:
+    """Send `stream` nowhere: what is still in the stream's buffer must not raise again when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), stream.fileno())
+
+
+def standard_output(json: bool, environ: Mapping[str, str]) -> Output:
+    """The Output of this process; what is written to a closed standard stream is forgotten."""
+    return Output(
+        json=json,
+        environ=environ,
+        stdout=sys.stdout or io.StringIO(),
+        stderr=sys.stderr or io.StringIO(),
+        stdin=sys.stdin,
+    )

@@ -1,0 +1,63 @@
+"""relman rollback -e ENV: back to the release before, proven good; no other argument, no registry, no checkout."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from relman.cli import fleets
+from relman.cli.compose import credentials_of
+from relman.cli.options import environment_options, rollout_options
+from relman.cli.verb import Context, verb
+from relman.model.image import Repository
+from relman.model.plan import Observed, Plan
+from relman.rollout import preflight
+from relman.rollout.fleet import Fleet
+from relman.rollout.operation import Operation
+from relman.rollout.planner import plan_rollback
+
+
+@verb("rollback")
+@environment_options
+@rollout_options
+def rollback(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    exclude: Sequence[str],
+    reason: str | None,
+    max_unavailable: str | None,
+    plan_only: bool,
+    yes: bool,
+) -> None:
+    """Roll back to the newest release proven good before the one that serves, with its own settings."""
+    chosen = fleets.open_environment(context, environment, inventories, exclude, reason)
+    name = fleets.service_of(chosen, service)
+    asked = fleets.new_asked(name, chosen.name, max_unavailable)
+
+    def plan(seen: Sequence[Observed]) -> Plan:
+        made = plan_rollback(asked, seen)
+        preflight.check(made, seen, None)
+        return made
+
+    def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
+        return Operation(
+            asked=asked,
+            plan=plan,
+            message=f"rolling back {name}",
+            watcher=screen,
+            cancel=cancel,
+            planned=planned,
+            auth_config=_auth_config(context, chosen.services.get(name)),
+        )
+
+    with Fleet(chosen, name) as fleet:
+        fleet.require_all()
+        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
+
+
+def _auth_config(context: Context, repository: Repository | None) -> Mapping[str, str] | None:
+    """For the last resort, a pull; a rollback does without where there are none."""
+    credentials = credentials_of(context, repository.registry) if repository else None
+    return credentials.auth_config() if credentials else None

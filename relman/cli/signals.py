@@ -1,0 +1,58 @@
+"""Ctrl-C, SIGTERM, a closed terminal and the deadline all end a command in the same way, once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from types import FrameType
+
+_REASONS: Mapping[int, str] = {
+    signal.SIGINT: "cancelled by Ctrl-C (SIGINT)",
+    signal.SIGTERM: "cancelled by SIGTERM",
+    signal.SIGHUP: "cancelled because the terminal was closed (SIGHUP)",
+    signal.SIGALRM: "cancelled because the time given with --timeout is over",
+}
+
+
+class Stop(KeyboardInterrupt):
+    """The command is to end: raised in the main thread, wherever that is.
+
+    A KeyboardInterrupt, so that no `except Exception` on the way swallows it, and code that heals on Ctrl-C heals on
+    all of them. `reason` is a sentence for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Signals:
+    """Turns the first of these signals into one Stop; later ones are ignored, so that what is being put in order
+    after the first is not disturbed."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        self._over = False
+
+    def install(self) -> None:
+        """Take the signals over for the rest of the process. SIGHUP stays ignored where it was (nohup)."""
+        for number in _REASONS:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            signal.signal(number, self._received)
+
+    def deadline(self, seconds: float) -> None:
+        """Stop the command in `seconds` from now."""
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def disarm(self) -> None:
+        """The command is over: whatever comes now is too late."""
+        self._over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _received(self, number: int, _frame: FrameType | None) -> None:
+        if self._over:
+            return
+        self._over = True
+        self.reason = _REASONS[number]
+        raise Stop(self.reason)

@@ -1,0 +1,54 @@
+"""Text as people read it: nothing that moves a terminal's cursor, ages, and plain tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+# ECMA-48: control sequences (colours, cursor), then the strings (window titles, hyperlinks) up to BEL or ST.
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P_^X]|[\x9d\x90\x9e\x9f\x98]).*?(?:\x07|\x1b\\|\x9c)"
+)
+# What else a terminal obeys or hides: C0, DEL, C1, and the marks that turn the direction of text; lone surrogates
+# cannot be written at all.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+_UNITS = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def clean(text: str) -> str:
+    """`text` without terminal sequences; any other control character but tab and newline is shown as its escape."""
+    text = _SEQUENCE.sub("", text.replace("\r\n", "\n"))
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str) -> str:
+    """`clean` text on a single line."""
+    return clean(" ".join(text.split("\n")))
+
+
+def span(seconds: float) -> str:
+    """A duration in its largest unit: `42 s`, `3 min`, `5 h`, `2 days`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            count = int(seconds // size)
+            return "1 day" if (count, unit) == (1, "days") else f"{count} {unit}"
+    return "0 s"
+
+
+def age(then: str, now: datetime) -> str:
+    """How long ago the RFC 3339 time `then` was: `3 min ago`; `then` itself when it is no such time."""
+    try:
+        seconds = (now - datetime.fromisoformat(then)).total_seconds()
+    except (ValueError, TypeError):
+        return then
+    return f"{span(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of left-aligned columns, two blanks apart, the heading first."""
+    cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,100 @@
+"""What every verb has in common: its context, and the options that may stand before or after its name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import click
+
+from relman.cli.render import Output, standard_output
+from relman.cli.signals import Signals
+
+_LONGEST = 31 * 86400.0
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a verb gets besides its own options. `deadline` is by time.monotonic(), None without --timeout."""
+
+    output: Output
+    environ: Mapping[str, str]
+    debug: bool = False
+    deadline: float | None = None
+
+
+@dataclass
+class Flags:
+    """The options that all verbs share, as far as they have been read."""
+
+    environ: Mapping[str, str]
+    signals: Signals
+    values: dict[str, Any] = field(default_factory=dict)
+    started: bool = False
+
+    @cached_property
+    def output(self) -> Output:
+        """The one Output of the command; --json must have been read."""
+        return standard_output(bool(self.values.get("json")), self.environ)
+
+    @property
+    def debug(self) -> bool:
+        """Whether errors come with their traceback."""
+        return bool(self.values.get("debug"))
+
+    def context(self) -> Context:
+        """The verb's context; the time given with --timeout begins."""
+        self.started = True
+        seconds = self.values.get("timeout")
+        if seconds is not None:
+            self.signals.deadline(seconds)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        return Context(self.output, self.environ, self.debug, deadline)
+
+
+class Verb(click.Command):
+    """A command that takes the shared options and calls its function with a Context first."""
+
+    def __init__(self, name: str, **attributes: Any) -> None:
+        super().__init__(name, **attributes)
+        self.params.extend(shared_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        ctx.obj = ctx.ensure_object(Flags).context()
+        return super().invoke(ctx)
+
+
+def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function `(context: Context, **options)` the verb `name`; its docstring is the help."""
+
+    def make(function: Callable[..., None]) -> click.Command:
+        return click.command(name, cls=Verb)(click.pass_obj(function))
+
+    return make
+
+
+def shared_options() -> Sequence[click.Option]:
+    """--json, --debug and --timeout: equal before and after the verb."""
+    return (
+        click.Option(["--json"], is_flag=True, help="Print JSON documents.", **_KEPT),
+        click.Option(["--debug"], is_flag=True, help="Show the traceback of an error.", **_KEPT),
+        click.Option(
+            ["--timeout"], type=float, metavar="SECONDS", help="Cancel the whole command after this time.", **_KEPT
+        ),
+    )
+
+
+def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    if value is None or value is False:
+        return
+    if option.name == "timeout" and not (math.isfinite(value) and 0 < value <= _LONGEST):
+        raise click.BadParameter(f"{value:g} is not a number of seconds above 0 and up to {_LONGEST:.0f}.")
+    ctx.ensure_object(Flags).values[str(option.name)] = value
+
+
+_KEPT: Mapping[str, Any] = {"expose_value": False, "is_eager": True, "callback": _keep}

@@ -1,0 +1,41 @@
+"""The command line as a user meets it: a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+def argv(*arguments: str) -> list[str]:
+    """The command line of `relman ARGUMENTS`."""
+    return [sys.executable, "-m", "relman", *arguments]
+
+
+def environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's variables without relman's own, and `extra`."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RELMAN_") and k != "NO_COLOR"}
+    return inherited | dict(extra or {})
+
+
+def relman(
+    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `relman ARGUMENTS` to its end, with no terminal."""
+    return subprocess.run(
+        argv(*arguments),
+        cwd=cwd,
+        env=environ(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def python(code: str, *arguments: str) -> Sequence[str]:
+    """The command line of a Python program."""
+    return [sys.executable, "-c", code, *arguments]

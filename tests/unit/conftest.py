@@ -1,0 +1,6 @@
+"""Property tests search the same way on every machine, however slow it is today."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("relman", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("relman")
