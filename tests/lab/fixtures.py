@@ -1,0 +1,41 @@
+"""The lab as pytest fixtures: one for the whole run, with a number of its own, its hosts as new for each test."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.host import LabHost
+from tests.lab.lab import Lab, at_once
+from tests.lab.layout import Layout
+from tests.lab.process import locked
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Lab number RELMAN_TEST_LAB_ID (below 128, default 100), three hosts; one that is up is taken over.
+
+    It is removed at the end, also after Ctrl-C or SIGTERM.
+    """
+    number = int(os.environ.get("RELMAN_TEST_LAB_ID", "100"))
+    lab = Lab(Layout.numbered(number, os.environ))
+    with locked(Path(f"{lab.dir}.session"), wait=False):
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            lab.up(3)
+            yield lab
+        finally:
+            lab.down()
+            signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def hosts(lab: Lab) -> list[LabHost]:
+    """The lab's three hosts, as good as new whatever the test before did to them; the registry runs."""
+    lab.registry.start()
+    at_once(host.reset for host in lab.hosts)
+    return lab.hosts

@@ -1,0 +1,116 @@
+"""Tiny images made without any network: a static busybox that serves /health and /version on port 8080."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from tests.lab.layout import LabError
+
+PORT = 8080
+_SERVE = "/bin/busybox httpd -p 8080 -h /www"
+
+
+class Behaviour(Enum):
+    """What the container does once it is started; the value is its shell command."""
+
+    SERVES = f"exec {_SERVE} -f"
+    SERVES_UNHEALTHY = f"rm /www/health; exec {_SERVE} -f"
+    EXITS = "echo 'no such table: users' >&2; exit 3"
+    DIES = f"{_SERVE}; sleep 5; echo 'lost the database' >&2; exit 4"
+
+
+def busybox_image(
+    engine: docker.APIClient,
+    ref: str,
+    *,
+    version: str,
+    behaviour: Behaviour = Behaviour.SERVES,
+    labels: Mapping[str, str] | None = None,
+    healthcheck: bool = False,
+    volume: str | None = None,
+    ballast: int = 0,
+) -> str:
+    """Build `ref` and return its image ID.
+
+    `healthcheck` adds a HEALTHCHECK of /health every second; `volume` a VOLUME; `ballast` that many random
+    bytes. Raise LabError with the engine's words if it cannot be built.
+    """
+    lines = [
+        "FROM scratch",
+        "COPY busybox /bin/busybox",
+        "COPY busybox /bin/sh",
+        "COPY ballast /ballast",
+        "COPY www /www",
+        "ENV PATH=/bin",
+        f"EXPOSE {PORT}",
+        # As process 1 busybox has no handler for SIGTERM, so that every stop would take its 10 s.
+        "STOPSIGNAL SIGKILL",
+        *(f"LABEL {json.dumps(k)}={json.dumps(v)}" for k, v in (labels or {}).items()),
+        f"CMD {json.dumps(['/bin/busybox', 'sh', '-c', behaviour.value])}",
+    ]
+    if healthcheck:
+        probe = ["/bin/busybox", "wget", "-q", "-O", "-", f"http://127.0.0.1:{PORT}/health"]
+        lines.append(f"HEALTHCHECK --interval=1s --timeout=2s --retries=2 CMD {json.dumps(probe)}")
+    if volume:
+        lines.append(f"VOLUME {json.dumps([volume])}")
+    content = {
+        "Dockerfile": "\n".join(lines).encode(),
+        "busybox": Path("/usr/bin/busybox").read_bytes(),
+        "ballast": os.urandom(ballast),
+        "www/health": b"ok\n",
+        "www/version": version.encode() + b"\n",
+    }
+    _events(engine.build(fileobj=_tar(content), custom_context=True, tag=ref, rm=True, decode=True))
+    return str(engine.inspect_image(ref)["Id"])
+
+
+def _tar(content: Mapping[str, bytes]) -> io.BytesIO:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(data), 0o755
+            tar.addfile(member, io.BytesIO(data))
+    packed.seek(0)
+    return packed
+
+
+def push(engine: docker.APIClient, ref: str, auth: Mapping[str, str]) -> str:
+    """Push `ref` and return its manifest digest; raise LabError with the engine's words if refused."""
+    events = _events(engine.push(ref, stream=True, decode=True, auth_config=dict(auth)))
+    return next(str(e["aux"]["Digest"]) for e in events if "Digest" in e.get("aux", {}))
+
+
+def pull(engine: docker.APIClient, repository: str, tag: str, auth: Mapping[str, str]) -> None:
+    """Pull one tag or digest; raise LabError with the engine's words if refused."""
+    try:
+        _events(engine.pull(repository, tag=tag, stream=True, decode=True, auth_config=dict(auth)))
+    except docker.errors.APIError as e:
+        raise LabError(f"pull {repository}:{tag}: {e.explanation}") from e
+
+
+def run(engine: docker.APIClient, ref: str, name: str, *, port: int | None = None, restart: str = "no") -> str:
+    """Start a container of `ref`, its port published as `port` if given, and return its id."""
+    host_config = engine.create_host_config(
+        port_bindings={PORT: port} if port else {}, restart_policy={"Name": restart}
+    )
+    made = engine.create_container(ref, name=name, host_config=host_config, ports=[PORT])
+    engine.start(made["Id"])
+    return str(made["Id"])
+
+
+def _events(stream: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    events = list(stream)
+    for event in events:
+        if "error" in event:
+            raise LabError(str(event["error"]))
+    return events

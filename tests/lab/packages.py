@@ -1,0 +1,68 @@
+"""The Debian packages that a lab is made of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.lab.layout import LabError
+from tests.lab.process import ENV, locked, run
+
+NEEDED = (
+    "busybox-static",
+    "docker.io",
+    "docker-registry",
+    "e2fsprogs",
+    "git",
+    "iproute2",
+    "iptables",
+    "mount",
+    "openssh-client",
+    "openssh-server",
+    "procps",
+    "util-linux",
+)
+
+
+def missing() -> list[str]:
+    """Return the needed packages that are not installed."""
+    shown = run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *NEEDED, check=False).stdout
+    installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
+    return [name for name in NEEDED if name not in installed]
+
+
+def install() -> None:
+    """Install what is missing, without starting any service; raise LabError if apt cannot."""
+    with locked(Path("/run/lock/relman-lab-packages")):
+        if not (names := missing()):
+            return
+        print("lab: installing " + " ".join(names), flush=True)
+        with no_services():
+            _apt("update", "-qq")
+            _apt("install", "-y", "-qq", "--no-install-recommends", *names)
+
+
+@contextmanager
+def no_services(policy: Path = Path("/usr/sbin/policy-rc.d")) -> Iterator[None]:
+    """Keep packages from starting their services, as /usr/share/doc/init-system-helpers specifies."""
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink()
+
+
+def _apt(*arguments: str) -> None:
+    proxies = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+    env = ENV | proxies | {"DEBIAN_FRONTEND": "noninteractive"}
+    argv = ["apt-get", "-o", "DPkg::Lock::Timeout=300", *arguments]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True)
+    if done.returncode:
+        raise LabError(f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()[-2000:]}")
