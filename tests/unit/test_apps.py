@@ -1,0 +1,23 @@
+"""The sample applications: what can be said of them without an engine."""
+
+from dataclasses import asdict
+
+import pytest
+
+from relman.config.service import check_service
+from tests.apps import bases
+
+
+@pytest.mark.parametrize("name", ["python-base", "postgres-base"])
+@pytest.mark.parametrize("field", ["packages", "exclude", "options", "changes"])
+def test_another_ingredient_is_another_base(name: str, field: str) -> None:
+    """A changed package, exclusion, option or instruction never finds the old root file system."""
+    base = asdict(bases.load(name))
+    changed = {**base, field: [*base[field], "more"]}
+    assert bases.Base(**changed).key != bases.Base(**base).key == bases.load(name).key
+
+
+@pytest.mark.parametrize("name", ["database-schema", "shop"])
+def test_a_sample_s_relman_yml_is_good(name: str) -> None:
+    """`relman check` finds nothing in what readers copy from, nor a file that it names missing."""
+    assert check_service(bases.APPS / name) == []
