@@ -1,0 +1,62 @@
+"""The CI machine of the lab for the CI stages' tests, which run in its network as a CI job does."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from relman.ci import engine
+from relman.model.run import RunName
+from relman.registry.auth import Credentials
+from tests.contract.shop import Shop
+from tests.lab.lab import Lab
+
+if TYPE_CHECKING:
+    import docker
+
+_CLONE_NEWNET = 0x40000000
+
+
+@contextmanager
+def _network_of(pid: int) -> Iterator[None]:
+    """Let this thread live in the network of process `pid` (setns(2)): containers' addresses are reachable there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path("/proc/thread-self/ns/net").open() as home, Path(f"/proc/{pid}/ns/net").open() as there:
+        assert libc.setns(there.fileno(), _CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert libc.setns(home.fileno(), _CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+
+
+@pytest.fixture
+def engine_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.APIClient]:
+    """A client of the CI machine's engine; no container and no network is left to the next test."""
+    monkeypatch.setenv("DOCKER_HOST", lab.env["DOCKER_HOST"])
+    lab.registry.start()
+    with _network_of(lab.ci.machine.pid or 0):
+        connected = engine.connect()
+        yield connected
+        for container in connected.containers(all=True):
+            connected.remove_container(container["Id"], force=True, v=True)
+        connected.prune_networks()
+        connected.close()
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest) -> RunName:
+    """A run of its own for each test."""
+    return RunName(request.node.name, "1")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, engine_client: docker.APIClient, run: RunName, lab: Lab) -> Shop:
+    """The service under test."""
+    address = lab.registry.address
+    return Shop(tmp_path, engine_client, run, address, {address: Credentials("ci", lab.registry.password)})

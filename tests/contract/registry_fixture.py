@@ -1,0 +1,129 @@
+"""Registries to test against: the real docker-registry with TLS and a password, and the simulator. The same tests."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from relman.model.image import Repository
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+from tests.contract.simulator import PASSWORD, USERNAME, Simulator
+from tests.lab import packages
+from tests.lab.layout import Layout
+from tests.lab.registry import USER
+from tests.lab.registry import Registry as RealRegistry
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Loopback(Layout):
+    """Where a registry without a lab lives: on loopback."""
+
+    port: int = 0
+
+    @property
+    def gateway(self) -> str:
+        """Loopback."""
+        return "127.0.0.1"
+
+    @property
+    def registry(self) -> str:
+        """The registry's address."""
+        return f"127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A registry to talk to and how. Repositories are new for each test."""
+
+    host: str
+    credentials: Credentials
+    ca: str | None = None
+    insecure: bool = False
+    pauses: list[float] = field(default_factory=list)
+
+    def connect(self, credentials: Credentials | None = None) -> Registry:
+        """A client that notes its pauses instead of making them."""
+        return Registry(
+            self.host,
+            credentials=credentials or self.credentials,
+            ca=self.ca,
+            timeout=10,
+            insecure=self.insecure,
+            sleep=self.pauses.append,
+        )
+
+    def repository(self) -> Repository:
+        """A repository that nobody used before."""
+        return Repository(self.host, f"team/shop-{next(_numbers)}")
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def place_of(simulator: Simulator) -> Place:
+    """How to reach a running simulator."""
+    return Place(simulator.host, Credentials(USERNAME, PASSWORD), insecure=True)
+
+
+@pytest.fixture(scope="session")
+def real_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    """docker-registry 2.8 with TLS from a CA of its own and a password; its package is installed where missing."""
+    if not Path("/usr/bin/docker-registry").exists():
+        packages.install()
+    registry = RealRegistry(Loopback(0, tmp_path_factory.mktemp("registry"), free_port()))
+    registry.provision()
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.stop()
+
+
+@pytest.fixture(params=["real", "simulated"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """The real registry, then the simulator."""
+    with ExitStack() as stack:
+        if request.param == "real":
+            real: RealRegistry = request.getfixturevalue("real_registry")
+            yield Place(real.address, Credentials(USER, real.password), ca=str(real.ca))
+        else:
+            yield place_of(stack.enter_context(Simulator().running()))
+
+
+@pytest.fixture
+def registry(place: Place) -> Iterator[Registry]:
+    """A client of `place`."""
+    with place.connect() as client:
+        yield client
+
+
+@pytest.fixture
+def repository(place: Place) -> Repository:
+    """A repository of `place` that nobody used before."""
+    return place.repository()
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A simulator of its own, to be made to misbehave."""
+    with Simulator().running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulated(simulator: Simulator) -> Place:
+    """How to reach `simulator`."""
+    return place_of(simulator)

@@ -1,0 +1,96 @@
+"""A service that tests build and test on a real engine, with a Dockerfile and files of their choice."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relman.ci.build import build
+from relman.ci.push import push
+from relman.ci.test import run_tests
+from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.run import Commit, RunName, TestReport
+from relman.model.service import LinkedService, Service, TestStage
+from relman.registry.auth import Credentials
+
+if TYPE_CHECKING:
+    import docker
+
+COMMIT = Commit("1" * 40, "main", "ssh://git.example/shop")
+BUSYBOX = """FROM scratch
+COPY busybox /bin/busybox
+COPY busybox /bin/sh
+STOPSIGNAL SIGKILL
+"""
+ENV_SH = '#!/bin/sh\nexport DATABASE="tcp:$DB_PORT_5432_TCP_ADDR:$DB_PORT_5432_TCP_PORT"\nexec "$@"\n'
+SERVE = 'CMD ["/bin/sh", "-c", "echo up; exec busybox nc -ll -p 5432 -e busybox cat"]\n'
+DATABASE = BUSYBOX + "ENV SCHEMA=v7 HOME=/db\nEXPOSE 5432\n" + SERVE
+
+
+class Shop:
+    """A service rooted in `root`; `output` is every line of progress so far."""
+
+    def __init__(
+        self, root: Path, client: docker.APIClient, run: RunName, registry: str, logins: Mapping[str, Credentials]
+    ) -> None:
+        self.root, self.client, self.run = root, client, run
+        self.registry, self.credentials = registry, logins.get
+        self.output: list[str] = []
+        shutil.copy("/usr/bin/busybox", root / "busybox")
+        (root / "env.sh").write_text(ENV_SH)
+        (root / "env.sh").chmod(0o755)
+        self.service = Service("shop", Repository(registry, "shop"), root=str(root))
+
+    def build(self, dockerfile: str = BUSYBOX, *, run: RunName | None = None, **changes: Any) -> ImageId:
+        """Build with this Dockerfile."""
+        (self.root / "Dockerfile").write_text(dockerfile)
+        return build(
+            self.client,
+            dataclasses.replace(self.service, **changes),
+            run or self.run,
+            COMMIT,
+            version="1.2",
+            created="2026-01-01T00:00:00Z",
+            deploy_section='{"ports":[]}',
+            credentials=self.credentials,
+            progress=self.output.append,
+        )
+
+    def test(self, image: ImageId, *commands: str, argv: tuple[str, ...] | None = None, **stage: Any) -> TestReport:
+        """Run shell commands as the tests."""
+        lines = tuple(("sh", "-c", command) for command in commands) or (argv or (),)
+        service = dataclasses.replace(self.service, test=TestStage(commands=lines, **stage))
+        return run_tests(
+            self.client, service, self.run, image, COMMIT, credentials=self.credentials, progress=self.output.append
+        )
+
+    def linked(self, dockerfile: str = DATABASE, **fields: Any) -> LinkedService:
+        """A linked service whose image is on this engine only."""
+        image = self.build(dockerfile, run=RunName("database", "1"))
+        return LinkedService("db", image.value, **fields)
+
+    def push(self, image: ImageId, run: RunName | None = None, repository: Repository | None = None) -> ManifestDigest:
+        """Push the image under the run's tag."""
+        target = repository or self.service.repository
+        return push(self.client, target, image, run or self.run, self.credentials, self.output.append)
+
+    @property
+    def local_tag(self) -> str:
+        """The tag that build gives the image on the engine."""
+        return self.service.repository.tag(self.run.tag)
+
+
+def left(client: docker.APIClient, run: RunName) -> list[str]:
+    """What the engine still holds of the run."""
+    mine = {"label": f"relman.run={run}"}
+    found = [c["Id"] for c in client.containers(all=True, filters=mine)]
+    found += [n["Name"] for n in client.networks(filters=mine)]
+    return found + [t for i in client.images(filters=mine) for t in i["RepoTags"] or () if t.endswith(f":{run.tag}")]
+
+
+def away(registry: str) -> str:
+    """A registry's address at which nothing answers."""
+    return registry.replace(":5000", ":5999")

@@ -1,0 +1,249 @@
+"""A registry in this process, by the distribution specification 1.1, that can misbehave on demand."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+USERNAME, PASSWORD, REFRESH_TOKEN = "ci", "pass: wörd", "refresh-me"
+
+
+@dataclass
+class Reply:
+    """One answer; `sent` cuts its body short and then the connection; with `drip` the body comes byte by byte until
+    that is set."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    sent: int | None = None
+    drip: threading.Event | None = None
+
+
+@dataclass
+class Query:
+    """One request."""
+
+    method: str
+    path: str
+    parameters: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+Fault = Callable[[Callable[[], Reply]], Reply | None]
+"""Stands before the handling of one request: calls it or not, and gives the answer, or None to hang up."""
+
+
+@dataclass
+class Store:
+    """What one repository holds."""
+
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Simulator:
+    """`auth` is "basic", "token" or "" for none; `page` tags a page at most; `native` has the referrers API."""
+
+    def __init__(self, *, auth: str = "basic", page: int = 1000, native: bool = False) -> None:
+        self.auth, self.page, self.native = auth, page, native
+        self.queries: list[Query] = []
+        self.stores: dict[str, Store] = {}
+        self.tokens: set[str] = set()
+        self._faults: list[tuple[re.Pattern[str], Fault]] = []
+        self._lock = threading.RLock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.host = f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def log(self) -> list[str]:
+        """The requests so far, each as "METHOD PATH"."""
+        return [f"{q.method} {q.path}" for q in self.queries]
+
+    @contextmanager
+    def running(self) -> Iterator[Simulator]:
+        """Serve until left."""
+        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            thread.join()
+            self._server.server_close()
+
+    def misbehave(self, pattern: str, *faults: Fault) -> None:
+        """Let each of `faults` have one of the next requests whose "METHOD PATH" matches `pattern`."""
+        self._faults += [(re.compile(pattern), fault) for fault in faults]
+
+    def behave(self) -> None:
+        """Forget all faults that nobody met."""
+        self._faults.clear()
+
+    def answer(self, query: Query) -> Reply | None:
+        """Handle one request."""
+        line = f"{query.method} {query.path}"
+        with self._lock:
+            self.queries.append(query)
+            chosen = next((f for f in self._faults if f[0].search(line)), None)
+            if chosen:
+                self._faults.remove(chosen)
+        return chosen[1](lambda: self._handle(query)) if chosen else self._handle(query)
+
+    def _handle(self, query: Query) -> Reply:
+        with self._lock:
+            if query.path == "/token":
+                return self._token(query)
+            found = re.fullmatch(r"/v2/(.+)/(manifests|blobs|tags)/(.+)", query.path)
+            if not found:
+                return Reply(404)
+            name, kind, rest = found.groups()
+            if refused := self._refuse(query, name):
+                return refused
+            store = self.stores.setdefault(name, Store())
+            handlers = {"manifests": self._manifests, "blobs": self._blobs, "tags": self._tags}
+            return handlers[kind](store, name, rest, query)
+
+    def _refuse(self, query: Query, name: str) -> Reply | None:
+        given = query.headers.get("authorization", "")
+        actions = "pull,push" if query.method in ("PUT", "POST") else "pull"
+        if self.auth == "basic" and given != _basic():
+            return Reply(401, headers={"WWW-Authenticate": 'Basic realm="simulator, of one"'})
+        if self.auth == "token":
+            scope = f"repository:{name}:{actions}"
+            if given.removeprefix("Bearer ") not in self.tokens & {f"token-for-{scope}", f"token-for-{scope},push"}:
+                realm = f'Bearer realm="http://{self.host}/token",service="simulator",scope="{scope}"'
+                return Reply(401, headers={"WWW-Authenticate": realm})
+        return None
+
+    def _token(self, query: Query) -> Reply:
+        form = {k: v[0] for k, v in parse_qs(query.body.decode()).items()}
+        known = form.get("refresh_token") == REFRESH_TOKEN or query.headers.get("authorization") == _basic()
+        if not known:
+            return Reply(401)
+        token = "token-for-" + (form | query.parameters)["scope"]
+        self.tokens.add(token)
+        return Reply(200, json.dumps({"token": token}).encode())
+
+    def _manifests(self, store: Store, name: str, reference: str, query: Query) -> Reply:
+        if query.method == "PUT":
+            return self._put_manifest(store, reference, query)
+        digest = store.tags.get(reference, reference)
+        if digest not in store.manifests:
+            return _error(404, "MANIFEST_UNKNOWN", "manifest unknown")
+        media_type, content = store.manifests[digest]
+        if media_type not in query.headers.get("accept", ""):
+            return _error(404, "MANIFEST_UNKNOWN", f"not acceptable in {name}: {media_type}")
+        return Reply(200, content, {"Content-Type": media_type, "Docker-Content-Digest": digest})
+
+    def _put_manifest(self, store: Store, reference: str, query: Query) -> Reply:
+        document = json.loads(query.body)
+        needed = [d["digest"] for d in [*document.get("layers", []), document.get("config")] if d]
+        children = [d["digest"] for d in document.get("manifests", [])]
+        if not (store.blobs.keys() >= set(needed) and store.manifests.keys() >= set(children)):
+            return _error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
+        digest = _digest(query.body)
+        store.manifests[digest] = (query.headers["content-type"], query.body)
+        if not reference.startswith("sha256:"):
+            store.tags[reference] = digest
+        headers = {"Docker-Content-Digest": digest}
+        if self.native and "subject" in document:
+            headers["OCI-Subject"] = document["subject"]["digest"]
+        return Reply(201, headers=headers)
+
+    def _blobs(self, store: Store, name: str, reference: str, query: Query) -> Reply:
+        if query.method == "POST":
+            return Reply(202, headers={"Location": f"/v2/{name}/blobs/uploads/1?state=x%2Fy"})
+        if query.method == "PUT":
+            if _digest(query.body) != query.parameters.get("digest"):
+                return _error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+            store.blobs[_digest(query.body)] = query.body
+            return Reply(201)
+        return Reply(200, store.blobs[reference]) if reference in store.blobs else _error(404, "BLOB_UNKNOWN", "")
+
+    def _tags(self, store: Store, name: str, _: str, query: Query) -> Reply:
+        if not store.tags:
+            return _error(404, "NAME_UNKNOWN", "repository name not known to registry")
+        after = [t for t in sorted(store.tags) if t > query.parameters.get("last", "")]
+        page = after[: self.page]
+        following = f'</v2/{name}/tags/list?last={page[-1]}&n={self.page}>; rel="next"'
+        return Reply(200, json.dumps({"tags": page}).encode(), {"Link": following} if len(after) > self.page else {})
+
+
+def busy(status: int = 429, wait: str | None = None) -> Fault:
+    """Answer `status`, with Retry-After."""
+    return lambda _: Reply(status, headers={"Retry-After": wait} if wait else {})
+
+
+def hang_up(_: Callable[[], Reply]) -> None:
+    """Close the connection without an answer and without doing anything."""
+
+
+def changed(change: Callable[[Reply], object]) -> Fault:
+    """Do as asked, but `change` the answer first."""
+
+    def fault(handle: Callable[[], Reply]) -> Reply:
+        reply = handle()
+        change(reply)
+        return reply
+
+    return fault
+
+
+def _basic() -> str:
+    return "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _error(status: int, code: str, message: str) -> Reply:
+    return Reply(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode())
+
+
+def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _serve(self) -> None:
+            url = urlsplit(self.path)
+            parameters = {k: v[0] for k, v in parse_qs(url.query).items()}
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {k.lower(): v for k, v in self.headers.items()}
+            reply = simulator.answer(Query(self.command, unquote(url.path), parameters, headers, body))
+            if reply is None:
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in ({"Content-Length": str(len(reply.body))} | reply.headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self._write(reply)
+            self.close_connection = self.close_connection or reply.sent is not None
+
+        do_GET = do_HEAD = do_PUT = do_POST = _serve  # noqa: N815 - names given by http.server
+
+        def _write(self, reply: Reply) -> None:
+            step = 1 if reply.drip else max(1, len(reply.body))
+            for start in range(0, len(reply.body[: reply.sent]), step):
+                self.wfile.write(reply.body[: reply.sent][start : start + step])
+                self.wfile.flush()
+                if reply.drip and reply.drip.wait(0.02):
+                    return
+
+        def log_message(self, format: str, *args: object) -> None: ...
+
+    return Handler

@@ -1,0 +1,206 @@
+"""Build, push, clean up and being stopped, against a real Docker Engine and a real registry with a password."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from docker import APIClient
+
+from relman.ci import images
+from relman.ci.cleanup import cleanup, cleanup_older
+from relman.ci.containers import create, create_network, object_name
+from relman.ci.push import push
+from relman.model.errors import AccessDenied, BuildFailed, NotFound, Unreachable
+from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.run import RunName
+from relman.model.service import Build
+from relman.registry.auth import Credentials
+from tests.contract.shop import BUSYBOX, Shop, away, left
+from tests.lab.lab import Lab
+from tests.lab.process import until
+
+
+class TestBuild:
+    """Build."""
+
+    def test_labels_and_local_tag(self, shop: Shop) -> None:
+        """The image says its commit, source, time, version, run, service and deploy section, and has the run's tag."""
+        image = images.inspect(shop.client, shop.build().value)
+        assert image.repo_tags == (shop.local_tag,)
+        assert image.labels == {
+            "org.opencontainers.image.revision": "1" * 40,
+            "org.opencontainers.image.source": "ssh://git.example/shop",
+            "org.opencontainers.image.created": "2026-01-01T00:00:00Z",
+            "org.opencontainers.image.version": "1.2",
+            "relman.run": str(shop.run),
+            "relman.service.name": "shop",
+            "relman.deploy": '{"ports":[]}',
+        }
+        assert f"commit {'1' * 12}" in shop.output
+        assert any(line.startswith("Step 1/") for line in shop.output)
+
+    def test_arguments_target_and_ignored_files(self, shop: Shop) -> None:
+        """Build arguments arrive, the target is the stage built, and .dockerignore keeps files out."""
+        (shop.root / ".dockerignore").write_text("# comment\nsecret*\n\n")
+        (shop.root / "secret.txt").write_text("s")
+        (shop.root / "public.txt").write_text("p")
+        dockerfile = BUSYBOX.replace("scratch", "scratch AS first") + (
+            'ARG WORD\nCOPY . /context\nRUN ["/bin/sh", "-c", "echo word=$WORD; busybox ls /context"]\n'
+            'FROM first\nRUN ["/bin/sh", "-c", "exit 1"]\n'
+        )
+        shop.build(dockerfile, build=Build(args={"WORD": "a $b 'c"}, target="first"))
+        assert "word=a $b 'c" in shop.output
+        assert "public.txt" in shop.output
+        assert "secret.txt" not in shop.output
+
+    def test_failure_shows_the_last_lines(self, shop: Shop) -> None:
+        """A command that fails ends the build with its last lines."""
+        with pytest.raises(BuildFailed) as failure:
+            shop.build(BUSYBOX + 'RUN ["/bin/sh", "-c", "echo it broke here; exit 7"]\n')
+        assert "it broke here" in failure.value.details
+        assert "7" in failure.value.what
+
+    def test_broken_dockerfile(self, shop: Shop) -> None:
+        """A Dockerfile that does not parse, or is not there, is a failed build."""
+        with pytest.raises(BuildFailed):
+            shop.build("FRM scratch\n")
+        with pytest.raises(BuildFailed):
+            shop.build(build=Build(dockerfile="Other"))
+
+    def test_private_base_image(self, shop: Shop) -> None:
+        """A base image that is only in a private registry is pulled with the caller's credentials."""
+        base = RunName("base", "1")
+        image = shop.build(BUSYBOX + "ENV BASE=here\n", run=base)
+        shop.push(image, base)
+        shop.client.remove_image(image.value, force=True)
+        built = shop.build(f"FROM {shop.service.repository.tag(base.tag)}\n")
+        assert images.inspect(shop.client, built.value).env["BASE"] == "here"
+
+
+class TestPush:
+    """Push."""
+
+    def test_the_digest_is_the_registry_s(self, shop: Shop, lab: Lab) -> None:
+        """The digest returned is the one under which the registry holds the run's tag, with the image as its config."""
+        image = shop.build()
+        digest = shop.push(image)
+        answer = shop.client.inspect_distribution(shop.local_tag, auth_config=lab.registry.auth)
+        assert answer["Descriptor"]["digest"] == digest.value
+        assert isinstance(digest, ManifestDigest)
+
+    def test_refusals_are_told_apart(self, shop: Shop) -> None:
+        """No password, a wrong one, a registry that is away, an image that is not there."""
+        image, sink = shop.build(), shop.output.append
+        for wrong in (None, Credentials("ci", "wrong")):
+            with pytest.raises(AccessDenied):
+                push(shop.client, shop.service.repository, image, shop.run, {shop.registry: wrong}.get, sink)
+        with pytest.raises(Unreachable):
+            push(shop.client, Repository(away(shop.registry), "shop"), image, shop.run, shop.credentials, sink)
+        with pytest.raises(NotFound):
+            push(shop.client, shop.service.repository, ImageId.of(b"none"), shop.run, shop.credentials, sink)
+
+
+class TestCleanup:
+    """Clean up."""
+
+    def test_only_the_run_s_own(self, shop: Shop) -> None:
+        """All of this run goes; another run, a production container of the very image, its tag and volumes stay."""
+        client, run, other = shop.client, shop.run, RunName(shop.run.job, "2")
+        image, theirs = shop.build(BUSYBOX + "VOLUME /data\n"), shop.build(run=other)
+        client.tag(image.value, "shop", "production")
+        for each, made in ((run, image), (other, theirs)):
+            network = create_network(client, each)
+            sleep = ("busybox", "sleep", "600")
+            client.start(create(client, each, object_name(each, "a"), made, network, command=sleep, env={}, alias="a"))
+        kept = client.create_host_config(binds=["precious:/data"])
+        production = client.create_container(image.value, ["busybox", "sleep", "600"], host_config=kept)["Id"]
+        client.start(production)
+        volumes = {v["Name"] for v in client.volumes()["Volumes"]}
+        before = left(client, other)
+
+        removed = cleanup(client, run)
+
+        assert len(removed) == 3
+        assert left(client, run) == [production]
+        assert client.inspect_container(production)["State"]["Running"]
+        assert images.inspect(client, "shop:production").id == image
+        assert left(client, other) == before
+        assert len(before) == 3
+        assert volumes - {v["Name"] for v in client.volumes()["Volumes"]} == {v for v in volumes if len(v) == 64}
+        assert cleanup(client, run) == ()
+        cleanup(client, other)
+        client.remove_network(client.create_network("unused")["Id"])
+
+    def test_the_builder_s_cache_stays(self, shop: Shop) -> None:
+        """After cleaning up, the next build of the same Dockerfile takes its layers from the cache."""
+        dockerfile = BUSYBOX + 'RUN ["/bin/sh", "-c", "echo slow >/slow"]\n'
+        shop.build(dockerfile)
+        cleanup(shop.client, shop.run)
+        shop.output.clear()
+        shop.build(dockerfile, run=RunName(shop.run.job, "2"))
+        assert any("Using cache" in line for line in shop.output)
+        cleanup(shop.client, RunName(shop.run.job, "2"))
+
+    def test_what_a_killed_machine_left(self, shop: Shop) -> None:
+        """Runs older than the limit are cleaned up; younger ones stay."""
+        shop.build()
+        create_network(shop.client, shop.run)
+        made = _epoch_now(shop.client)
+        assert cleanup_older(shop.client, 3600, made) == ()
+        assert len(cleanup_older(shop.client, 3600, made + 7200)) >= 2
+        assert left(shop.client, shop.run) == []
+
+
+def _epoch_now(client: APIClient) -> float:
+    return datetime.fromisoformat(client.info()["SystemTime"][:26].rstrip("Z") + "+00:00").timestamp()
+
+
+JOB = """
+import sys
+from pathlib import Path
+from relman.ci import engine
+from relman.ci.pipeline import run_ci
+from relman.cli.signals import Signals
+from relman.model.image import Repository
+from relman.model.run import Commit, RunName
+from relman.model.service import LinkedService, Service, TestStage
+
+root, repository, database = sys.argv[1:]
+stage = TestStage((LinkedService("db", database),), {}, (("sh", "-c", "echo in the middle; busybox sleep 600"),))
+service = Service("shop", Repository.parse(repository), test=stage, root=root)
+Signals().install()
+try:
+    run_ci(
+        engine.connect(), service, RunName("stopped", "1"), Commit(), version="", created="", deploy_section="{}",
+        credentials=lambda _: None, kept=Path(root), promote=print, progress=lambda line: print(line, flush=True),
+    )
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+class TestStopped:
+    """A run that is stopped."""
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("phase", ["building now", "in the middle"])
+    def test_by_a_signal(self, shop: Shop, lab: Lab, number: signal.Signals, phase: str) -> None:
+        """SIGINT and SIGTERM, in the build and in the tests: containers, network and image tag are gone soon after."""
+        service = shop.linked()
+        slow = 'RUN ["/bin/sh", "-c", "echo building now; busybox sleep 600"]\n' if phase == "building now" else ""
+        (shop.root / "Dockerfile").write_text(BUSYBOX + slow)
+        argv = [sys.executable, "-c", JOB, str(shop.root), str(shop.service.repository), service.image]
+        env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        with subprocess.Popen([*lab.ci.prefix, *argv], stdout=subprocess.PIPE, text=True, env=env) as job:
+            assert job.stdout
+            assert any(line.strip() == phase for line in job.stdout)
+            job.send_signal(number)
+            assert job.wait(timeout=20) == 130
+        assert left(shop.client, RunName("stopped", "1")) == []
+        until(lambda: not shop.client.containers(), "the engine to end the build")

@@ -1,0 +1,151 @@
+"""Promotion against a registry that fails at any moment, or is written to by others meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from relman.evidence.promote import promote
+from relman.evidence.release import find_release
+from relman.evidence.store import find, index_tag
+from relman.model.errors import RelmanError, TagMoved, Unreachable
+from relman.model.image import Repository
+from relman.registry.client import Registry
+from relman.registry.manifest import OCI_INDEX, Manifest
+from relman.registry.transport import PAUSES
+from tests.contract.images import push_image
+from tests.contract.registry_fixture import Place, place_of
+from tests.contract.simulator import Reply, Simulator, hang_up
+from tests.unit.reports import report
+
+
+@pytest.fixture
+def place(simulated: Place) -> Place:
+    """Here always the simulator."""
+    return simulated
+
+
+def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(simulator: Simulator, place: Place) -> None:
+    """Cut off before its first, second, … request: a release tag that is there has its evidence, a channel has its
+    release, and doing it again completes it."""
+    for cut_after in itertools.count():
+        repository = place.repository()
+        with place.connect() as registry:
+            manifest = push_image(registry, repository)
+            tested, tags = report(manifest), ["118", "stable"]
+            simulator.misbehave("", *[lambda handle: handle()] * cut_after, *[hang_up] * (len(PAUSES) + 1))
+            try:
+                promote(
+                    registry, repository, source="run-shop-1", report=tested, release_tag="118", channels=["stable"]
+                )
+            except Unreachable:
+                finished = False
+            else:
+                finished = True
+            simulator.behave()
+            there = [tag for tag in tags if registry.find(repository, tag)]
+            assert there == tags[: len(there)]
+            for tag in there:
+                assert find_release(registry, repository, tag).manifest == manifest.digest
+            promote(registry, repository, source="run-shop-1", report=tested, release_tag="118", channels=["stable"])
+            assert find_release(registry, repository, "stable").manifest == manifest.digest
+            assert len(find(registry, repository, manifest.digest)) == 1
+        if finished:
+            break
+    assert cut_after > 10
+
+
+def test_few_requests(simulator: Simulator, place: Place) -> None:
+    """A first promotion with two channels takes at most 20 requests, finding a release at most 7, one of each being
+    the challenge."""
+    repository = place.repository()
+    with place.connect() as registry:
+        manifest = push_image(registry, repository)
+    simulator.queries.clear()
+    with place.connect() as registry:
+        channels = ["stable", "shop-master"]
+        promote(
+            registry, repository, source="run-shop-1", report=report(manifest), release_tag="118", channels=channels
+        )
+    assert len(simulator.log) <= 20
+    simulator.queries.clear()
+    with place.connect() as registry:
+        find_release(registry, repository, "118")
+    assert len(simulator.log) <= 7
+
+
+def test_the_overtaken_promotion_is_told(simulator: Simulator, registry: Registry, repository: Repository) -> None:
+    """When another digest is put under the release tag just after ours, ours ends as TagMoved."""
+    first, second = (push_image(registry, repository, f"run-shop-{n}", labels={"n": n}) for n in "12")
+
+    def overtaken(handle: Callable[[], Reply]) -> Reply:
+        reply = handle()
+        simulator.stores[repository.name].tags["118"] = str(second.digest)
+        return reply
+
+    simulator.misbehave("PUT .*/manifests/118", overtaken)
+    with pytest.raises(TagMoved):
+        promote(registry, repository, source="run-shop-1", report=report(first), release_tag="118", channels=["stable"])
+    assert "stable" not in registry.tags(repository)
+
+
+def test_an_entry_lost_to_another_writer_is_listed_again(
+    simulator: Simulator, registry: Registry, repository: Repository
+) -> None:
+    """When another writer puts an index without our entry just after ours, ours is added to it."""
+    manifest = push_image(registry, repository)
+    theirs = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [manifest.descriptor()]})
+    registry.put_manifest(repository, "theirs", theirs)
+
+    def overtaken(handle: Callable[[], Reply]) -> Reply:
+        reply = handle()
+        simulator.stores[repository.name].tags[index_tag(manifest.digest)] = str(theirs.digest)
+        return reply
+
+    simulator.misbehave(f"PUT .*/manifests/{index_tag(manifest.digest)}$", overtaken, overtaken)
+    promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
+    assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 2
+
+
+@pytest.mark.parametrize("content", [None, b"{}", b"{", b'{"manifests": [1]}', b'{"manifests": [{"digest": "x"}]}'])
+def test_a_broken_index_is_made_whole(
+    simulator: Simulator, registry: Registry, repository: Repository, content: bytes | None
+) -> None:
+    """An index that names what was deleted, or that is nonsense, stops nobody: the next writer replaces it."""
+    manifest = push_image(registry, repository)
+    store, tag = simulator.stores[repository.name], index_tag(manifest.digest)
+    gone = push_image(registry, repository, "gone", labels={"gone": ""})
+    index = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [gone.descriptor()]})
+    index = index if content is None else Manifest(content, OCI_INDEX)
+    store.manifests[str(index.digest)] = (OCI_INDEX, index.content)
+    store.tags[tag] = str(index.digest)
+    del store.manifests[str(gone.digest)]
+    promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
+    assert len(registry.resolve(repository, tag).list_of("manifests")) == 1
+    assert find_release(registry, repository, "118").manifest == manifest.digest
+
+
+def test_a_registry_with_the_referrers_api_gets_no_index(simulator: Simulator) -> None:
+    """Where the registry answers with OCI-Subject it lists the evidence itself, and relman writes no index tag."""
+    simulator.native = True
+    place = place_of(simulator)
+    repository = place.repository()
+    with place.connect() as registry:
+        manifest = push_image(registry, repository)
+        promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
+        assert index_tag(manifest.digest) not in registry.tags(repository)
+        assert find_release(registry, repository, "118").manifest == manifest.digest
+
+
+def test_hidden_evidence_is_a_refusal(simulator: Simulator, registry: Registry, repository: Repository) -> None:
+    """A registry that hides or loses the statement makes the release undeployable, never deployable."""
+    manifest = push_image(registry, repository)
+    promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
+    store = simulator.stores[repository.name]
+    for digest, content in [*store.blobs.items()]:
+        if b"in-toto" in content:
+            del store.blobs[digest]
+    with pytest.raises(RelmanError):
+        find_release(registry, repository, "118")
