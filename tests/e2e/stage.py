@@ -1,0 +1,221 @@
+"""A stage for whole stories: released images in the lab's registry, and relman as its user runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from relman.evidence.promote import promote
+from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
+from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
+from relman.model.run import CommandResult, Commit, RunName, TestReport
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+from tests.lab.host import LabHost
+from tests.lab.images import Behaviour, busybox_image, push
+from tests.lab.lab import Lab
+from tests.lab.process import until
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT = 8080
+
+DEPLOY: Mapping[str, Any] = {
+    "ports": ["${port:-8080}:8080"],
+    "health": {"http": {"port": PORT, "path": "/health"}, "window": "0.5s", "timeout": "5s"},
+    "stop_timeout": "2s",
+    "max_unavailable": 2,
+}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """Everything that it said."""
+        return self.out + self.err
+
+
+@dataclass
+class Running:
+    """A relman command that has not ended yet; `seen` is what it has said so far."""
+
+    process: subprocess.Popen[str]
+    seen: str = ""
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            with self._mutex:
+                self.seen += line
+
+    def says(self, text: str, timeout: float = 30) -> None:
+        """Wait until it has said `text`."""
+        until(lambda: text in self.seen or self.process.poll() is not None, f"{text!r} in {self.seen!r}", timeout)
+        assert text in self.seen, self.seen
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def ended(self, timeout: float = 60) -> Ended:
+        """Wait for its end."""
+        code = self.process.wait(timeout)
+        return Ended(code, self.seen, "")
+
+
+class Stage:
+    """A lab, an inventory, and a user with a data directory of their own."""
+
+    def __init__(self, lab: Lab, home: Path) -> None:
+        self.lab = lab
+        self.home = home
+        self.repository = Repository(lab.registry.address, "demo")
+        self.inventory = home / "inventory.yml"
+        self.env = {**os.environ, **lab.env, "RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT)}
+        self.env["RELMAN_INVENTORY"] = str(self.inventory)
+        self.write_inventory()
+
+    def write_inventory(self, groups: Mapping[str, Any] | None = None, **variables: Any) -> None:
+        """An inventory of the lab's hosts: groups as Ansible writes them, and variables for all hosts."""
+        names = [h.name for h in self.lab.hosts]
+        common = {"relman_services": {"demo": str(self.repository)}, "relman_registry_ca": str(self.lab.registry.ca)}
+        hosts = {
+            h.name: {
+                "ansible_host": h.address,
+                "ansible_user": "root",
+                "ansible_ssh_private_key_file": f"{self.lab.dir}/ssh/id_ed25519",
+            }
+            for h in self.lab.hosts
+        }
+        children = groups or {"production": {"hosts": dict.fromkeys(names)}}
+        tree = {"all": {"hosts": hosts, "vars": {**common, **variables}, "children": dict(children)}}
+        self.inventory.write_text(yaml.safe_dump(tree))
+
+    def argv(self, *arguments: str) -> list[str]:
+        """The command line of relman."""
+        return [sys.executable, "-m", "relman", *arguments]
+
+    def relman(self, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None) -> Ended:
+        """Run relman to its end, which must be `code`."""
+        done = subprocess.run(
+            self.argv(*arguments),
+            env=self.env | dict(env or {}),
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+        )
+        assert done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def relman_killed(self, method: str, count: int, *arguments: str) -> int:
+        """Run relman and kill it before its `count`-th call of an Engine method; returns how it ended."""
+        argv = [sys.executable, "-m", "tests.e2e.killer", method, str(count), *arguments]
+        return subprocess.run(argv, env=self.env, cwd=self.home, capture_output=True, timeout=120).returncode
+
+    def start(self, *arguments: str) -> Running:
+        """Run relman beside the test."""
+        return Running(
+            subprocess.Popen(
+                self.argv(*arguments),
+                env=self.env,
+                cwd=self.home,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                text=True,
+            )
+        )
+
+    def deploy(self, tag: str, *arguments: str, code: int = 0) -> Ended:
+        """Deploy to production."""
+        return self.relman("deploy", tag, "-e", "production", "--yes", *arguments, code=code)
+
+    def rollback(self, *arguments: str, code: int = 0) -> Ended:
+        """Roll production back."""
+        return self.relman("rollback", "-e", "production", "--yes", *arguments, code=code)
+
+    def status(self, environment: str = "production", code: int = 0) -> list[dict[str, Any]]:
+        """What `relman status --json` says of every host."""
+        said = self.relman("--json", "status", "-e", environment, code=code).out.splitlines()[0]
+        hosts: list[dict[str, Any]] = json.loads(said)["hosts"]
+        return hosts
+
+    def image(self, tag: str, *, deploy: Mapping[str, Any] | None = None, **options: Any) -> tuple[str, str]:
+        """Build and push an image under `tag` without releasing it; returns its config and manifest digests."""
+        section = json.dumps({**DEPLOY, **(deploy or {})})
+        with self.lab.ci.engine() as engine:
+            ref = self.repository.tag(tag)
+            labels = {DEPLOY_SECTION: section, SERVICE_NAME: "demo"}
+            config = busybox_image(engine, ref, version=tag.removeprefix("run-"), labels=labels, **options)
+            return config, push(engine, ref, self.lab.registry.auth)
+
+    def release(self, tag: str, *, deploy: Mapping[str, Any] | None = None, **options: Any) -> ManifestDigest:
+        """Build, push and release an image with evidence, as a CI run does."""
+        config, digest = self.image(f"run-{tag}", deploy=deploy, **options)
+        report = TestReport(
+            run=RunName("demo", tag),
+            service="demo",
+            config=ConfigDigest(config),
+            platform=Platform("linux", "amd64"),
+            commit=Commit("0" * 40),
+            commands=(CommandResult(("true",), 0, 0.1),),
+            started="2026-01-01T00:00:00Z",
+            finished="2026-01-01T00:00:01Z",
+        )
+        promote(self.registry(), self.repository, source=ManifestDigest(digest), report=report, release_tag=tag)
+        return ManifestDigest(digest)
+
+    def registry(self) -> Registry:
+        """A client of the lab's registry."""
+        auth = self.lab.registry.auth
+        credentials = Credentials(auth["username"], auth["password"])
+        return Registry(self.lab.registry.address, credentials=credentials, ca=str(self.lab.registry.ca))
+
+    def versions(self, port: int = PORT) -> list[str]:
+        """What every host serves, asked from the outside; a host that serves nothing says "-"."""
+        return [serves(host, port) for host in self.lab.hosts]
+
+    def serve(self, version: str, port: int = PORT) -> None:
+        """Wait until every host serves `version`: a first connection after a start may take a second."""
+        wanted = [version] * len(self.lab.hosts)
+        until(lambda: self.versions(port) == wanted, f"{version} everywhere, not {self.versions(port)}", 15)
+
+
+def serves(host: LabHost, port: int = PORT) -> str:
+    """The version that a host serves, or "-"."""
+    with contextlib.suppress(OSError):
+        return host.http(port, "/version").text.strip()
+    return "-"
+
+
+def make_releases(stage: Stage) -> None:
+    """Three good releases and the bad ones, once for all tests."""
+    for tag in ("1", "2", "3"):
+        stage.release(tag)
+    stage.release("exits", behaviour=Behaviour.EXITS)
+    stage.release("sick", behaviour=Behaviour.SERVES_UNHEALTHY)
+    stage.release("dies", behaviour=Behaviour.DIES, deploy={"health": {**DEPLOY["health"], "window": "10s"}})
