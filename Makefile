@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 N ?= 3
+# Test files that run side by side, each with a lab of its own: most of their time is waiting.
+WORKERS ?= 3
 
 .PHONY: setup check test demo bench lab-up lab-down lock clean
 
@@ -19,7 +21,7 @@ check: setup
 	$(BIN)/python -m pytest -q tests/unit
 
 test: check
-	$(BIN)/python -m pytest -q tests/contract tests/lab tests/e2e
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/contract tests/lab tests/e2e
 
 demo: setup
 	$(BIN)/python -m tests.e2e.demo

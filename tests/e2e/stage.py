@@ -65,9 +65,10 @@ class Running:
 
     def _read(self) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            with self._mutex:
-                self.seen += line
+        with self.process.stdout as lines:
+            for line in lines:
+                with self._mutex:
+                    self.seen += line
 
     def says(self, text: str, timeout: float = 30) -> None:
         """Wait until it has said `text`."""
