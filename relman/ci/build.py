@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 REVISION, SOURCE, CREATED, VERSION = (
     f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
+)
+# What the engine says of every step, and the labels that relman adds as further steps.
+_NOISE = re.compile(
+    r" ---> (Running in )?[0-9a-f]{12}$|Removing intermediate container |Successfully (built|tagged) "
+    r"|Step \d+/\d+ : LABEL (relman\.|org\.opencontainers\.image\.(revision|source|created|version)=)"
 )
 _NAMING = {"FROM", "ARG", "COPY"}
 _LOGIN_KEY = {HUB: "https://index.docker.io/v1/"}
@@ -54,7 +60,7 @@ def build(
         "buildargs": json.dumps(dict(service.build.args)),
         **({"target": service.build.target} if service.build.target else {}),
     }
-    output = Lines(progress)
+    output = Lines(lambda line: None if _NOISE.match(line) else progress(line))
     try:
         with build_context(Path(service.root) / service.build.context, service.build.dockerfile) as context:
             headers = {"Content-Type": "application/x-tar", "X-Registry-Config": _logins(service, credentials)}
@@ -62,7 +68,7 @@ def build(
             stream = events(client, "/build", what, params=params, headers=headers, data=context)
             return ImageId(_follow(stream, output))
     except EngineError as error:
-        raise BuildFailed(error.what, details=output.last) from error
+        raise BuildFailed(error.what, details=[line for line in output.last if not _NOISE.match(line)]) from error
 
 
 def image_labels(

@@ -59,7 +59,7 @@ def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str
         tag=job.local_tag,
         commit=commit.revision,
         dirty=commit.dirty,
-        version=version,
+        image_version=version,
     )
     return image
 

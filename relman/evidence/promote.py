@@ -8,7 +8,7 @@ from relman.evidence.release import RUN_TAGS, release_of
 from relman.evidence.statement import Rule, statement_for
 from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, attach
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ConfigDigest, ManifestDigest, Repository, check_tag
+from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
 from relman.registry.images import describe
@@ -34,7 +34,7 @@ def promote(
     """
     check_names(release_tag, channels)
     image = describe(registry, repository, source, report.platform)
-    require_tested(report, image.config, f"{repository.name}:{source}")
+    require_tested(report, image.config, str(ImageRef(repository, source)))
     release = release_of(repository, release_tag, image)
     stands(registry, repository, image.resolved, release_tag)
     statement = statement_for(report, release.manifest, name=str(repository))
