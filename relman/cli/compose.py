@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import getpass
+import importlib
 import os
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +60,11 @@ def ledger(context: Context) -> Ledger:
     from relman.ledger.ledger import Ledger
 
     return Ledger(data_dir(context.environ) / "ledger.sqlite3", context.output.warn)
+
+
+def preload_ledger() -> None:
+    """Begin to import what the ledger needs, so that it is there when a deployment ends."""
+    threading.Thread(target=importlib.import_module, args=("relman.ledger.ledger",), daemon=True).start()
 
 
 def who() -> str:

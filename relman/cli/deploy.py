@@ -50,25 +50,26 @@ def deploy(
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
     credentials = credentials_of(context, repository.registry)
-    release = find_release(registry, repository, tag)
-    require_service(release, name)
-    settings = {h.name: settings_for(release, h) for h in chosen.hosts}
     asked = fleets.new_asked(name, chosen.name, max_unavailable)
-
-    def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
-        return Operation(
-            asked=asked,
-            plan=partial(_plan, asked, release, settings),
-            message=f"deploying {name} {release.tag}",
-            watcher=screen,
-            cancel=cancel,
-            planned=planned,
-            before_change=partial(_require_unmoved, registry, release),
-            auth_config=credentials.auth_config() if credentials else None,
-        )
-
     with Fleet(chosen, name) as fleet:
+        # While the connections come up.
+        release = find_release(registry, repository, tag)
+        require_service(release, name)
+        settings = {h.name: settings_for(release, h) for h in chosen.hosts}
         fleet.require_all()
+
+        def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
+            return Operation(
+                asked=asked,
+                plan=partial(_plan, asked, release, settings),
+                message=f"deploying {name} {release.tag}",
+                watcher=screen,
+                cancel=cancel,
+                planned=planned,
+                before_change=partial(_require_unmoved, registry, release),
+                auth_config=credentials.auth_config() if credentials else None,
+            )
+
         fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from relman.cli.compose import environment, ledger, timestamp, who
+from relman.cli.compose import environment, ledger, preload_ledger, timestamp, who
 from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
 from relman.cli.verb import Context
@@ -129,6 +129,7 @@ def carry_out(
         if agreed is None:
             show_plan(context.output, plan)
 
+    preload_ledger()
     started = timestamp()
     with screen.showing([h.name for h in fleet.environment.hosts]):
         report = shielded(lambda cancel: _resolved(fleet, make(cancel, screen, planned), agreed, screen))
