@@ -25,10 +25,11 @@ from relman.rollout.operation import Operation, preview, run
 from relman.rollout.planner import Asked
 
 _PULL_STEP = 0.25
+_PULL_SMALL = 1e6  # bytes: what comes before the large layers are known
 
 
 class Screen:
-    """Tells the terminal what the fleet does; a pull is told in quarters where nothing can be redrawn."""
+    """Tells the terminal what the fleet does; a pull is told in quarters."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -46,6 +47,8 @@ class Screen:
         """`host` is now in `phase`."""
         if total:
             share = int(done / total / _PULL_STEP) * _PULL_STEP
+            if total < _PULL_SMALL or not 0 < share < 1:
+                return
             phase = f"{phase} {share:.0%} of {size(total)}"
         if self._progress and self._told.get(host) != phase:
             self._told[host] = phase

@@ -20,6 +20,27 @@ from relman.model.errors import Cancelled, UsageError
 
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
+    "check": ("relman.cli.check:check", "Check relman.yml without touching anything."),
+    "build": (
+        "relman.cli.build:build",
+        "Build the image of a run; the deploy section of relman.yml is frozen into it.",
+    ),
+    "test": (
+        "relman.cli.test:test",
+        "Run the tests in the exact image that build made, linked to the services they need.",
+    ),
+    "promote": (
+        "relman.cli.promote:promote",
+        "Release the image that passed: push it, prove that it is the tested one, and tag it.",
+    ),
+    "cleanup": (
+        "relman.cli.cleanup:cleanup",
+        "Remove what a run left on the engine: containers, network, its image tag, and nothing else.",
+    ),
+    "ci": (
+        "relman.cli.ci:ci",
+        "Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM.",
+    ),
     "deploy": (
         "relman.cli.deploy:deploy",
         "Deploy the release TAG: exactly the image that was tested, host after host.",
@@ -37,7 +58,6 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
     ),
-    "check": ("relman.cli.check:check", "Check relman.yml without touching anything."),
 }
 
 
