@@ -37,7 +37,23 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
     ),
-    "check": ("relman.cli.check:check", "Check relman.yml without touching anything."),
+    "releases": (
+        "relman.cli.releases:releases",
+        "List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.",
+    ),
+    "history": (
+        "relman.cli.history:history",
+        "List what was done from this machine, newest first: tests, releases and deployments, or one environment's.",
+    ),
+    "show": (
+        "relman.cli.show:show",
+        "Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.",
+    ),
+    "inventory": (
+        "relman.cli.inventory:inventory",
+        "Show what was understood of the inventory: environments and hosts, or how one environment is reached.",
+    ),
+    "check": ("relman.cli.check:check", "Check relman.yml and the inventory without touching anything."),
 }
 
 
