@@ -20,7 +20,7 @@ from relman.model.errors import Cancelled, UsageError
 
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
-    "check": ("relman.cli.check:check", "Check relman.yml without touching anything."),
+    "check": ("relman.cli.check:check", "Check relman.yml and the inventory without touching anything."),
     "build": (
         "relman.cli.build:build",
         "Build the image of a run; the deploy section of relman.yml is frozen into it.",
@@ -57,6 +57,22 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "recover": (
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
+    ),
+    "releases": (
+        "relman.cli.releases:releases",
+        "List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.",
+    ),
+    "history": (
+        "relman.cli.history:history",
+        "List what was done from this machine, newest first: tests, releases and deployments, or one environment's.",
+    ),
+    "show": (
+        "relman.cli.show:show",
+        "Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.",
+    ),
+    "inventory": (
+        "relman.cli.inventory:inventory",
+        "Show what was understood of the inventory: environments and hosts, or how one environment is reached.",
     ),
 }
 

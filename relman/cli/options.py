@@ -25,6 +25,9 @@ image_version_option = click.option(
 environment_option = click.option(
     "-e", "--environment", required=True, metavar="ENV", help="The environment, as the inventory names it."
 )
+any_environment_option = click.option(
+    "-e", "--environment", metavar="ENV", help="One environment, as the inventory names it."
+)
 inventory_option = click.option(
     "-i",
     "--inventory",
@@ -34,6 +37,9 @@ inventory_option = click.option(
     help="An inventory file or directory; may be repeated. Else RELMAN_INVENTORY, else ./inventories.",
 )
 service_option = click.option("--service", metavar="NAME", help="The service; by default the environment's only one.")
+limit_option = click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N."
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 
 # ECMA-48: control sequences (colours, cursor), then the strings (window titles, hyperlinks) up to BEL or ST.
 _SEQUENCE = re.compile(
@@ -28,6 +29,21 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split("\n")))
 
 
+def some(names: Sequence[str], most: int = 4) -> str:
+    """Names in a row; where they are more than `most`, the first ones and how many more."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
+def moment(then: str) -> str:
+    """The RFC 3339 time `then` in UTC to the second, without its marks: `2026-01-31 12:00:00`; else `then` itself."""
+    try:
+        return datetime.fromisoformat(then).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return then
+
+
 def span(seconds: float) -> str:
     """A duration in its largest unit: `42 s`, `3 min`, `5 h`, `2 days`."""
     for size, unit in _UNITS:
@@ -35,6 +51,13 @@ def span(seconds: float) -> str:
             count = int(seconds // size)
             return "1 day" if (count, unit) == (1, "days") else f"{count} {unit}"
     return "0 s"
+
+
+def size(count: int) -> str:
+    """A number of bytes in its largest decimal unit: `812 kB`, `25 MB`, `1.2 GB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{math.ceil(count / 1e3)} kB"
 
 
 def age(then: str, now: datetime) -> str:
@@ -52,3 +75,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     for row in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def without_empty(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Collection[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows without those optional columns in which nothing stands."""
+    kept = [i for i, column in enumerate(columns) if column not in optional or any(row[i] for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]

@@ -12,7 +12,7 @@ from relman.evidence.statement import TestResult
 from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, find
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ManifestDigest, Platform, Repository
+from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe
@@ -48,6 +48,8 @@ def find_release(
     NoEvidence or PolicyRefused when it may not be deployed, and what Registry raises. At most 6 requests for a release
     with one statement.
     """
+    if not isinstance(reference, ManifestDigest):
+        check_tag(reference)
     image = describe(registry, repository, reference, platform)
     release = release_of(repository, str(reference), image)
     require_passed(find(registry, repository, release.manifest, seal=seal), release.manifest, release.config)

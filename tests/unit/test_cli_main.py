@@ -163,7 +163,7 @@ def test_a_bug_is_called_a_bug() -> None:
     code = (
         "import sys\nimport relman.config.service as s\nfrom relman.cli.main import main\n"
         "def broken(path): raise KeyError('boo\\x1b[2J')\n"
-        "s.check_service = broken\nsys.argv = ['relman', 'check']\nmain()"
+        "s.check_service = broken\nsys.argv = ['relman', 'check', '-f', 'relman.yml']\nmain()"
     )
     done = subprocess.run(python(code), capture_output=True, text=True, check=False)
     assert done.returncode == 1
