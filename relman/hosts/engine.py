@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import docker
@@ -20,6 +21,8 @@ from relman.model.image import ImageId, ManifestDigest, Repository
 
 API_VERSION = "1.41"
 _PULL_TIMEOUT = 600.0
+_ATTEMPTS = 3
+_PAUSE = 0.2
 
 
 class Engine:
@@ -119,9 +122,20 @@ class Engine:
             self._api.stop(container, timeout=timeout)
 
     def set_restart(self, container: str, policy: str) -> None:
-        """Change a container's restart policy."""
-        with self._translated(f"container {container[:12]}"):
-            self._api.update_container(container, restart_policy={"Name": policy})  # type: ignore[arg-type]
+        """Change a container's restart policy.
+
+        The engine refuses that in the moment between a process's end and its noticing it: it is asked again.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._translated(f"container {container[:12]}"):
+                    self._api.update_container(container, restart_policy={"Name": policy})  # type: ignore[arg-type]
+            except EngineError as error:
+                if attempt == _ATTEMPTS or isinstance(error, NotFound):
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def remove(self, container: str) -> None:
         """Remove a stopped container; its volumes stay, the anonymous ones too."""
