@@ -107,6 +107,6 @@ def recap(output: Output, report: Report) -> None:
 def _detail(outcome: Outcome) -> str:
     if outcome.result is not Result.CHANGED or outcome.boot is None:
         return outcome.detail
-    boot = f"healthy {outcome.boot:.2f} s after its start"
-    gap = f", nothing served for {outcome.gap:.2f} s before it" if outcome.gap is not None else ", no gap"
-    return f"{outcome.detail}: {boot}{gap}"
+    if outcome.gap is None:
+        return f"{outcome.detail}: healthy {outcome.boot:.2f} s after its start, no gap"
+    return f"{outcome.detail}: started {outcome.gap:.2f} s after the old one's stop, healthy {outcome.boot:.2f} s later"
