@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from relman.ci import results
 from relman.ci.build import build
 from relman.ci.cleanup import cleanup
 from relman.ci.engine import CredentialsFor, Progress
+from relman.ci.services import Released
 from relman.ci.test import run_tests
 from relman.model.errors import RelmanError, TestsFailed
 from relman.model.image import ImageId
@@ -33,7 +34,9 @@ def run_ci(
     version: str,
     created: str,
     deploy_section: str,
+    environ: Mapping[str, str],
     credentials: CredentialsFor,
+    released: Released,
     kept: Path,
     promote: Promote,
     progress: Progress,
@@ -54,7 +57,17 @@ def run_ci(
             credentials=credentials,
             progress=progress,
         )
-        report = run_tests(client, service, run, image, commit, credentials=credentials, progress=progress)
+        report = run_tests(
+            client,
+            service,
+            run,
+            image,
+            commit,
+            environ=environ,
+            credentials=credentials,
+            released=released,
+            progress=progress,
+        )
         results.save(report, kept)
         check_passed(report)
         promote(image, report)
@@ -67,8 +80,7 @@ def check_passed(report: TestReport) -> None:
         return
     if not report.commands:
         raise TestsFailed("no test command ran", hint="Name at least one under `test.commands` in relman.yml.")
-    ends = {None: "ended for its timeout", 0: "passed"}
-    details = [f"{' '.join(c.argv)}: {ends.get(c.exit_code, f'exit code {c.exit_code}')}" for c in report.commands]
+    details = [f"{c.title}: {c.end}" for c in report.commands]
     raise TestsFailed(f"the tests of {report.service} failed in run {report.run}", details=details)
 
 

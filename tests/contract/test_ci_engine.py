@@ -169,15 +169,17 @@ from relman.ci.pipeline import run_ci
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName
-from relman.model.service import LinkedService, Service, TestStage
+from relman.model.service import LinkedService, Service, TestCommand, TestStage
 
 root, repository, database = sys.argv[1:]
-stage = TestStage((LinkedService("db", database),), {}, (("sh", "-c", "echo in the middle; busybox sleep 600"),))
+commands = (TestCommand(("sh", "-c", "echo in the middle; busybox sleep 600")),)
+stage = TestStage((LinkedService("db", database),), {}, commands)
 service = Service("shop", Repository.parse(repository), test=stage, root=root)
 Signals().install()
 try:
     run_ci(
         engine.connect(), service, RunName("stopped", "1"), Commit(), version="", created="", deploy_section="{}",
+    environ={}, released=print,
         credentials=lambda _: None, kept=Path(root), promote=print, progress=lambda line: print(line, flush=True),
     )
 except KeyboardInterrupt:
