@@ -60,6 +60,13 @@ def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
     return removed
 
 
+def temporary_containers(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
+    """The names of the run's containers. Raises EngineError or Unreachable."""
+    with translated("cannot list containers"):
+        found = client.containers(all=True, filters={"label": f"{TEMPORARY}={run}"})
+    return tuple(sorted(str(container["Names"][0]).lstrip("/") for container in found))
+
+
 def _remove(what: str, action: Callable[[], object]) -> bool:
     try:
         with translated(f"cannot remove {what}"):

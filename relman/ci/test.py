@@ -16,6 +16,7 @@ from relman.ci.containers import create_network
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.environment import Values, secrets_of
 from relman.ci.mask import Mask
+from relman.ci.pipeline import cleaned_up
 from relman.ci.services import Released, start_services
 from relman.model.cases import Findings
 from relman.model.image import ImageId
@@ -85,16 +86,18 @@ def linked_bench(
     Raises what `start_services` raises, and then keeps nothing.
     """
     kept = False
+
+    def remove(engine: docker.APIClient, name: RunName) -> None:
+        if not kept:
+            remove_temporary(engine, name)
+
     remove_temporary(client, run)
-    try:
+    with cleaned_up(client, run, progress, remove):
         mask = Mask(secrets_of(service.test, environ))
         bench = Bench(client, run, create_network(client, run), Values(run, environ), mask, one_at_a_time(progress))
         linked = start_services(bench, service.test, credentials, released)
         kept = keep
         yield bench, linked
-    finally:
-        if not kept:
-            remove_temporary(client, run)
 
 
 def one_at_a_time(progress: Progress) -> Progress:

@@ -8,7 +8,7 @@ from relman.evidence.release import RUN_TAGS, release_of
 from relman.evidence.statement import Rule, statement_for
 from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, attach
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ManifestDigest, Repository, check_tag
+from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
 from relman.registry.images import describe
@@ -32,16 +32,9 @@ def promote(
     Doing it again, also after a crash, completes what is missing. At most 20 requests with two channels. Raises
     UnknownTag, UsageError, and what Registry raises.
     """
-    _check_names(release_tag, channels)
-    if not report.passed:
-        raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
+    check_names(release_tag, channels)
     image = describe(registry, repository, source, report.platform)
-    if image.config != report.config:
-        raise PolicyRefused(
-            f"{repository.name}:{source} is {image.config}, what {report.run} tested is {report.config} "
-            f"(rule {Rule.CONFIG})",
-            hint="Push the tested image and promote that.",
-        )
+    require_tested(report, image.config, str(ImageRef(repository, source)))
     release = release_of(repository, release_tag, image)
     stands(registry, repository, image.resolved, release_tag)
     statement = statement_for(report, release.manifest, name=str(repository))
@@ -52,7 +45,19 @@ def promote(
     return release
 
 
-def _check_names(release_tag: str, channels: Sequence[str]) -> None:
+def require_tested(report: TestReport, config: ConfigDigest, name: str) -> None:
+    """Raise PolicyRefused unless the tests passed, and passed in the image of this config, called `name` in errors."""
+    if not report.passed:
+        raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
+    if config != report.config:
+        raise PolicyRefused(
+            f"{name} is {config}, what {report.run} tested is {report.config} (rule {Rule.CONFIG})",
+            hint="Push the tested image and promote that.",
+        )
+
+
+def check_names(release_tag: str, channels: Sequence[str]) -> None:
+    """Raise UsageError for tags that no release and no channel can have."""
     for tag in (release_tag, *channels):
         if check_tag(tag).startswith((RUN_TAGS, EVIDENCE_TAGS)):
             raise UsageError(f"{tag} cannot be a release or a channel: {RUN_TAGS}… and {EVIDENCE_TAGS}… are taken")

@@ -137,8 +137,9 @@ def test_object_names_tell_runs_apart(one: str, two: str, build: str, other: str
 
 
 def test_progress_bars_are_not_lines() -> None:
-    """An event that moves a bar gives no line; one that says something gives one."""
+    """An event that moves a bar, or says that a layer waits, gives no line; one of a layer that is done gives one."""
     assert line_of({"status": "Pushing", "progressDetail": {"current": 1}, "id": "a"}) == ""
+    assert line_of({"status": "Preparing", "progressDetail": {}, "id": "a"}) == ""
     assert line_of({"status": "Pushed", "progressDetail": {}, "id": "a"}) == "a: Pushed"
     assert line_of({"aux": {"Digest": "x"}}) == ""
 
@@ -169,9 +170,9 @@ def test_passed_means_all_passed() -> None:
     check_passed(report(0, 0))
     with pytest.raises(TestsFailed) as failed:
         check_passed(report(0, 3))
-    assert failed.value.details == ("run 0: passed", "run 1: exit code 3")
+    assert failed.value.details == ("run 0: passed (1.0 s)", "run 1: exit code 3 (1.0 s)")
     with pytest.raises(TestsFailed) as ended:
         check_passed(report(None))
-    assert ended.value.details == ("run 0: ended for its timeout",)
+    assert ended.value.details == ("run 0: ended for its timeout (1.0 s)",)
     with pytest.raises(TestsFailed, match="no test command"):
         check_passed(report())

@@ -1,0 +1,126 @@
+"""relman test: run the tests in the exact image that build made, linked to their services."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from relman.ci import results as kept
+from relman.ci.build import commit_in
+from relman.ci.cleanup import temporary_containers
+from relman.ci.names import commit_of
+from relman.ci.pipeline import check_passed
+from relman.ci.shell import require_terminal, run_shell
+from relman.ci.summary import summary
+from relman.ci.test import linked_bench, run_tests
+from relman.cli.compose import ledger, who
+from relman.cli.options import file_option, results_option, run_option
+from relman.cli.runs import Job, image_of, local_engine, open_job
+from relman.cli.verb import Context, verb
+from relman.model.container import Image
+from relman.model.image import ImageId
+from relman.model.run import Commit, TestReport
+
+if TYPE_CHECKING:
+    import docker
+
+
+@verb("test")
+@file_option
+@run_option
+@results_option("Also write what the tests found to this file, for `relman promote` on another machine.")
+@click.option("--keep", is_flag=True, help="Leave containers, network and volumes up, to look at them.")
+@click.option("--shell", is_flag=True, help="No tests: a shell in the exact image, with everything linked.")
+def test(context: Context, file: str, run_flag: str | None, results: str | None, keep: bool, shell: bool) -> None:
+    """Run the tests in the exact image that build made, linked to the services they need."""
+    if shell:
+        require_terminal()
+    job = open_job(context, file, run_flag)
+    with job.alone(), local_engine() as client:
+        image = image_of(client, job)
+        try:
+            if shell:
+                _shell(job, client, image.id, keep=keep)
+            else:
+                test_stage(job, client, image.id, _commit_of(job, image), results, keep=keep)
+        finally:
+            if keep:
+                _say_what_is_left(job, client)
+
+
+def test_stage(
+    job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None, *, keep: bool
+) -> TestReport:
+    """Test, keep what was found, passed or not, and return it. Raises TestsFailed."""
+    job.phase("test")
+    report = run_tests(client, job.service, job.run, image, commit, keep=keep, **_surroundings(job))
+    _keep(job, image, report, results)
+    check_passed(report)
+    for line in summary(report):
+        job.say(line)
+    return report
+
+
+def _shell(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) -> None:
+    job.phase("shell for")
+    with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
+        job.say("the tests' environment is set; leave with `exit`")
+        run_shell(bench, image, linked, job.service.test.env)
+
+
+def _surroundings(job: Job) -> dict[str, Any]:
+    """What linked services are made with."""
+    return {
+        "environ": job.context.environ,
+        "credentials": job.credentials,
+        "released": job.released,
+        "progress": job.say,
+    }
+
+
+def _say_what_is_left(job: Job, client: docker.APIClient) -> None:
+    names = temporary_containers(client, job.run)
+    for name in names:
+        job.say(f"kept {name}")
+    if names:
+        named = shlex.quote(str(job.run))
+        job.say(f"`relman cleanup --run {named}` removes them, their network, volumes and the image's tag")
+
+
+def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> None:
+    kept.save(report, kept.directory(job.context.environ))
+    if results:
+        kept.write(report, Path(results))
+    ledger(job.context).record_run(
+        run=str(report.run),
+        service=report.service,
+        commit=report.commit.revision,
+        config=str(report.config),
+        outcome="passed" if report.passed else "failed",
+        by=who(),
+        finished=report.finished,
+    )
+    commands = [
+        {"name": c.title, "argv": c.argv, "exit": c.exit_code, "seconds": c.seconds, "problem": c.problem}
+        for c in report.commands
+    ]
+    job.json(
+        "test",
+        image=str(image),
+        config=str(report.config),
+        passed=report.passed,
+        commands=commands,
+        services=dict(report.services),
+        findings=report.to_json()["findings"],
+        flaky=report.flaky,
+    )
+
+
+def _commit_of(job: Job, image: Image) -> Commit:
+    """The commit that the image names; its branch, where that commit is still checked out."""
+    commit, here = commit_in(image.labels), commit_of(job.root)
+    return replace(commit, branch=here.branch) if commit.revision == here.revision else commit
