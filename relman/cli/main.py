@@ -35,7 +35,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     ),
     "cleanup": (
         "relman.cli.cleanup:cleanup",
-        "Remove what a run left on the engine: containers, network, its image tag, and nothing else.",
+        "Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.",
     ),
     "ci": (
         "relman.cli.ci:ci",
@@ -53,7 +53,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.status:status",
         "Show what runs where: release, digest, since, health, and whether a rollback is ready.",
     ),
-    "logs": ("relman.cli.logs:logs", "Show the logs of what serves on every host, merged by time."),
+    "logs": (
+        "relman.cli.logs:logs",
+        "Show the logs of what serves on every host, merged by time; where nothing does, of what served last.",
+    ),
     "recover": (
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",

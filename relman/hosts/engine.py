@@ -13,7 +13,7 @@ import paramiko
 import requests
 
 from relman.hosts import translate
-from relman.hosts.channel import EngineAdapter
+from relman.hosts.channel import EngineAdapter, NoEngine
 from relman.hosts.connect import Connection
 from relman.model.container import Container, EngineFacts, Image, RunSpec
 from relman.model.errors import EngineError, NotFound, PullFailed, RelmanError, Unreachable
@@ -108,7 +108,8 @@ class Engine:
         with self._translated(f"container {spec.name}"):
             made = self._api.create_container_from_config(translate.creation(spec), spec.name)
             for network in networks[1:]:
-                self._api.connect_container_to_network(made["Id"], network, aliases=list(spec.aliases))
+                aliases = translate.aliases_in(network, spec)
+                self._api.connect_container_to_network(made["Id"], network, aliases=aliases)
         return str(made["Id"])
 
     def start(self, container: str) -> None:
@@ -178,8 +179,11 @@ class Engine:
         said = f"{cause}" or type(cause).__name__
         if alive and isinstance(cause, TimeoutError):
             return Unreachable(f"{what}: the engine did not answer within {self._timeout:g} s", host=self._host)
+        text = said if isinstance(cause, NoEngine) else f"{what}: the Docker engine does not answer: {said}"
         return Unreachable(
-            f"{what}: the Docker engine does not answer: {said}", host=self._host, hint="systemctl status docker, there"
+            text,
+            host=self._host,
+            hint=f"on the host: systemctl status docker; may {self._connection.host.endpoint.user} use its socket?",
         )
 
 
@@ -191,6 +195,6 @@ def _pull_text(reference: str, said: str) -> str:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    while error.__cause__ or error.__context__:
+    while not isinstance(error, NoEngine) and (error.__cause__ or error.__context__):
         error = error.__cause__ or error.__context__ or error
     return error
