@@ -70,6 +70,7 @@ class Inventory:
             services=read[0].services,
             registry_ca=read[0].registry_ca,
             ssh=SshOptions(known_hosts=tuple(dict.fromkeys(files))),
+            local_commands=read[0].local_commands,
         )
 
     def _check_name(self, name: str) -> None:
@@ -96,6 +97,7 @@ class Inventory:
             for key, here, there in (
                 ("relman_services", read[0].services, other.services),
                 ("relman_registry_ca", read[0].registry_ca, other.registry_ca),
+                ("relman_local_commands", read[0].local_commands, other.local_commands),
             ):
                 if here != there:
                     problems.append(self._disagreement(environment, key, read[0].host.name, other.host.name))
@@ -153,6 +155,7 @@ def describe_environment(environment: Environment) -> dict[str, Any]:
         "name": environment.name,
         "services": {name: str(repository) for name, repository in environment.services.items()},
         "registry_ca": environment.registry_ca,
+        "local_commands": environment.local_commands,
         "known_hosts": list(environment.ssh.known_hosts),
         "hosts": [
             {

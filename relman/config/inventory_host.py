@@ -86,6 +86,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_registry_ca": values.word,
     "relman_state_dir": values.absolute_path,
     "relman_docker_socket": values.absolute_path,
+    "relman_local_commands": values.truth,
 }
 KNOWN = tuple(_READ)
 
@@ -98,6 +99,7 @@ class ReadHost:
     services: Mapping[str, Repository]
     registry_ca: str | None
     known_hosts: tuple[str, ...]
+    local_commands: bool = False
 
 
 def misspelt(name: str) -> str | None:
@@ -148,7 +150,11 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
     )
     return ReadHost(
-        host, known.get("relman_services", {}), _beside(variables.get("relman_registry_ca")), route.known_hosts
+        host,
+        known.get("relman_services", {}),
+        _beside(variables.get("relman_registry_ca")),
+        route.known_hosts,
+        known.get("relman_local_commands", False),
     )
 
 

@@ -17,8 +17,10 @@ from relman.model.record import Deployed, HostRecord
 from relman.model.run import Release
 from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Probe
 from relman.rollout import preflight
-from relman.rollout.planner import Asked, must_stop_first, plan_deploy, plan_rollback, rollback_target
-from relman.rollout.strategies.rolling import batch_size
+from relman.rollout.order import must_stop_first
+from relman.rollout.planner import Asked, plan_deploy, plan_rollback
+from relman.rollout.strategies.batches import batch_size
+from relman.rollout.target import rollback_target
 from tests.unit.values import REPOSITORY, deployed, records
 
 AMD64 = Platform("linux", "amd64")
@@ -58,8 +60,8 @@ def test_each_host_is_in_exactly_one_wave_and_no_wave_is_too_large(count: int, m
     if most == "100%":
         assert len(plan.waves) == 1
     else:
-        assert len(plan.waves[0]) == 1
-        assert all(len(w) <= batch_size(most, len(fleet)) for w in plan.waves)
+        assert len(plan.waves[0].steps) == 1
+        assert all(len(w.steps) <= batch_size(most, len(fleet)) for w in plan.waves)
 
 
 def test_a_converged_fleet_needs_nothing() -> None:
@@ -144,6 +146,19 @@ def test_two_rollbacks_go_two_releases_back() -> None:
         record = record.returned(target)
     with pytest.raises(PreflightFailed):
         rollback_target([record])
+
+
+def test_a_release_deployed_again_is_no_way_back_to_itself() -> None:
+    """After 1, 2 and 2 again on one host the way back is 1 for all; other settings of 2 would be a way back."""
+    one, two = deployed("a", release="1"), deployed("b", release="2")
+    again = replace(deployed("c", release="2"), at="2026-01-02T00:00:00Z")
+    fleet = [
+        HostRecord("shop", "production", (one, two, again), "c"),
+        HostRecord("shop", "production", (one, two), "b"),
+    ]
+    assert rollback_target(fleet)[1].id == "a"
+    changed = replace(again, settings=replace(again.settings, env={"A": "1"}))
+    assert rollback_target([HostRecord("shop", "production", (one, two, changed), "c")])[1].id == "b"
 
 
 def test_a_mixed_fleet_goes_back_to_one_release() -> None:
