@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 
-from relman.evidence.release import RUN_TAGS, release_of
-from relman.evidence.statement import Rule, statement_for
-from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, attach
+from relman.evidence import store
+from relman.evidence.dsse import BUNDLE, IN_TOTO
+from relman.evidence.facts import Check, Counted, Facts, Subject, count, gather
+from relman.evidence.gates.judge import Decision, judge
+from relman.evidence.gates.tests import TESTS_PASSED
+from relman.evidence.parse import rfc3339
+from relman.evidence.release import RUN_TAGS, release_of, subject_of
+from relman.evidence.rules import Rule
+from relman.evidence.seal import Envelope, Opened
+from relman.evidence.statement import statement_for
+from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
+from relman.evidence.summary import release_statement, same
+from relman.evidence.views import attach
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ManifestDigest, Repository, check_tag
+from relman.model.image import ConfigDigest, ManifestDigest, Repository, check_tag
+from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
-from relman.registry.images import describe
+from relman.registry.images import ImageDescription, describe
 from relman.registry.release import retag, stands
 
 
@@ -23,38 +37,86 @@ def promote(
     report: TestReport,
     release_tag: str,
     channels: Sequence[str] = (),
-    seal: Seal = UNSIGNED,
+    check: Check | None = None,
 ) -> Release:
     """Make the image under `source`, which the registry holds already, the release `release_tag`; `channels` follow it.
 
     The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
-    failed. A release tag that stands for another digest is TagMoved. All this is found before anything is written.
-    Doing it again, also after a crash, completes what is missing. At most 20 requests with two channels. Raises
-    UnknownTag, UsageError, and what Registry raises.
+    failed, and one that the policy of `check` refuses. A release tag that stands for another digest is TagMoved. All
+    this is found before anything is written. Doing it again, also after a crash, completes what is missing. At most 30
+    requests with two channels. Raises UnknownTag, UsageError, and what Registry raises.
     """
-    _check_names(release_tag, channels)
-    if not report.passed:
-        raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
+    check = check or Check()
+    check_names(release_tag, channels)
     image = describe(registry, repository, source, report.platform)
-    if image.config != report.config:
+    require_tested(report, image.config, f"{repository.name}:{source}", check.skips)
+    release = release_of(repository, release_tag, image)
+    subjects = {m.digest: m for m in (image.resolved, image.manifest)}
+    look = [partial(store.look, registry, repository, digest) for digest in subjects]
+    _, *stored = at_once([partial(stands, registry, repository, image.resolved, release_tag), *look])
+    decision, envelopes = _prove(report, release, image, stored, channels, check)
+    for beside in stored:
+        attach(registry, repository, subjects[beside.subject], envelopes, beside)
+    retag(registry, repository, image.resolved, release_tag, moveable=False)
+    at_once([partial(retag, registry, repository, image.resolved, c, moveable=True) for c in channels])
+    return replace(release, skipped=tuple(map(str, decision.skipped)))
+
+
+def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: Sequence[Skip] = ()) -> None:
+    """Raise PolicyRefused unless the tests passed, and passed in the image of this config, called `name` in errors."""
+    if not report.passed and TESTS_PASSED not in {s.gate for s in skips}:
+        raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
+    if config != report.config:
         raise PolicyRefused(
-            f"{repository.name}:{source} is {image.config}, what {report.run} tested is {report.config} "
-            f"(rule {Rule.CONFIG})",
+            f"{name} is {config}, what {report.run} tested is {report.config} (rule {Rule.CONFIG})",
             hint="Push the tested image and promote that.",
         )
-    release = release_of(repository, release_tag, image)
-    stands(registry, repository, image.resolved, release_tag)
-    statement = statement_for(report, release.manifest, name=str(repository))
-    attach(registry, repository, image.manifest, seal.wrap(statement))
-    retag(registry, repository, image.resolved, release_tag, moveable=False)
-    for channel in channels:
-        retag(registry, repository, image.resolved, channel, moveable=True)
-    return release
 
 
-def _check_names(release_tag: str, channels: Sequence[str]) -> None:
+def check_names(release_tag: str, channels: Sequence[str]) -> None:
+    """Raise UsageError for tags that no release and no channel can have."""
     for tag in (release_tag, *channels):
         if check_tag(tag).startswith((RUN_TAGS, EVIDENCE_TAGS)):
             raise UsageError(f"{tag} cannot be a release or a channel: {RUN_TAGS}… and {EVIDENCE_TAGS}… are taken")
     if release_tag in channels:
         raise UsageError(f"{release_tag} cannot be both a release and a channel: releases never move, channels do")
+
+
+def _prove(
+    report: TestReport,
+    release: Release,
+    image: ImageDescription,
+    stored: Iterable[Stored],
+    channels: Sequence[str],
+    check: Check,
+) -> tuple[Decision, tuple[Envelope, ...]]:
+    """Judge what will be beside the image, and give the test result and the release statement in their envelopes: those
+    that are there already, or new ones."""
+    subject = subject_of(release, image)
+    there = [(e, o) for s in stored for e in s.envelopes if (o := check.seal.unwrap(e)) is not None]
+    known = gather([o for _, o in there], subject, check)
+    statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
+    tested, result = _stated(statement, there, subject, check)
+    facts = Facts(subject, (*known.counted, result), known.refused, check.proven)
+    decision = judge(facts, check, deploying=False)
+    decision.require()
+    summary = release_statement(
+        subject, check.policy, decision.verdicts, channels=channels, inputs=[result], now=check.now
+    )
+    released, _ = _stated(summary, there, subject, check)
+    return decision, (tested, released)
+
+
+def _stated(
+    payload: bytes, there: Iterable[tuple[Envelope, Opened]], subject: Subject, check: Check
+) -> tuple[Envelope, Counted]:
+    """The envelope that says this already and counts, else a new one. Raises PolicyRefused where what this seal makes
+    would not count itself."""
+    for envelope, opened in there:
+        if envelope.media_type in (BUNDLE, IN_TOTO) and same(opened.payload, payload):
+            with suppress(PolicyRefused):
+                return envelope, count(opened, subject, check)
+    envelope = check.seal.wrap(payload)
+    made = check.seal.unwrap(envelope)
+    assert made is not None  # noqa: S101 - a seal opens what it made
+    return envelope, count(made, subject, check)

@@ -11,11 +11,12 @@ from relman.model.errors import RegistryError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
-from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, Manifest
+from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
 from relman.registry.strictjson import load_object
 from relman.registry.transport import Answer, Request, Transport
 
 MAX_BLOB = 8 << 20
+MAX_TAGS = 32 << 20
 MAX_PAGES = 1000
 PAGE = 1000
 
@@ -104,28 +105,43 @@ class Registry:
             self._expect(answer, 200, f"looking for {digest} in {repository.name}")
         return answer.status == 200
 
-    def put_blob(self, repository: Repository, content: bytes) -> Digest:
-        """Upload a small blob, unless the registry has it."""
+    def put_blob(self, repository: Repository, content: bytes, *, new: bool = False) -> Digest:
+        """Upload a small blob, unless the registry has it; what is certainly `new` is not asked for first."""
         digest = Digest.of(content)
-        if not self.has(repository, digest):
+        if new or not self.has(repository, digest):
             # A broken upload cannot be resumed, only begun anew: so both requests are one attempt.
             self._http.patiently(lambda: self._upload(repository, digest, content))
         return digest
 
-    def tags(self, repository: Repository) -> list[str]:
-        """All tags of the repository, sorted. Raises UnknownTag if there is no such repository."""
-        url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE})}"
+    def tags(self, repository: Repository, prefix: str = "") -> list[str]:
+        """All tags that begin with `prefix`, sorted. Raises UnknownTag if there is no such repository.
+
+        Where the registry lists in pages, those before the prefix are left out, and most of those after it.
+        """
+        # What sorts just before the prefix; a registry that does not know `last` lists all.
+        after = {"last": prefix[:-1]} if len(prefix) > 1 else {}
+        url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE, **after})}"
         tags: set[str] = set()
         for _ in range(MAX_PAGES):
             if url is None:
                 return sorted(tags)
-            answer = self._send("GET", url, repository, limit=MAX_MANIFEST)
+            answer = self._send("GET", url, repository, limit=MAX_TAGS)
             if answer.status == 404:
                 raise UnknownTag(f"there is no repository {repository.name}", host=self.host)
             self._expect(answer, 200, f"listing the tags of {repository.name}")
-            tags.update(self._tags_in(answer))
-            url = self._next_page(url, answer)
+            page = self._tags_in(answer)
+            tags.update(t for t in page if t.startswith(prefix))
+            passed = prefix and page == sorted(page) and page and not page[-1].startswith(prefix) and page[-1] > prefix
+            url = None if passed else self._next_page(url, answer)
         raise RegistryError(f"the list of tags of {repository.name} never ends", host=self.host)
+
+    def referrers(self, repository: Repository, digest: ManifestDigest) -> Manifest | None:
+        """The index of manifests with this subject, by the registry's own API; None where it has none."""
+        path = self._path(repository, "referrers", str(digest))
+        answer = self._send("GET", path, repository, headers={"Accept": OCI_INDEX}, limit=MAX_MANIFEST)
+        if answer.status != 200:
+            return None  # registries without it answer 404, or something else
+        return Manifest(answer.body, answer.headers.get("Content-Type", "").split(";")[0].strip())
 
     def _put_manifest(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> Answer:
         path = self._path(repository, "manifests", str(reference))
@@ -177,7 +193,7 @@ class Registry:
 
     def _tags_in(self, answer: Answer) -> list[str]:
         try:
-            tags = load_object(answer.body, limit=MAX_MANIFEST).get("tags") or []
+            tags = load_object(answer.body, limit=MAX_TAGS).get("tags") or []
         except ValueError as error:
             raise RegistryError(f"the registry's list of tags cannot be read: {error}", host=self.host) from error
         if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
