@@ -13,6 +13,7 @@ from typing import Any
 
 from relman.cli.compose import environment, ledger, timestamp, who
 from relman.cli.render import HostProgress, Output
+from relman.cli.text import size
 from relman.cli.verb import Context
 from relman.model.errors import Cancelled, Interrupted, MixedFleet, NotServing, RelmanError, RolledBack, UsageError
 from relman.model.host import Environment
@@ -45,7 +46,7 @@ class Screen:
         """`host` is now in `phase`."""
         if total:
             share = int(done / total / _PULL_STEP) * _PULL_STEP
-            phase = f"{phase} {share:.0%} of {total / 1e6:.0f} MB"
+            phase = f"{phase} {share:.0%} of {size(total)}"
         if self._progress and self._told.get(host) != phase:
             self._told[host] = phase
             self._progress.update(host, phase)

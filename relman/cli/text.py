@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -35,6 +36,13 @@ def span(seconds: float) -> str:
             count = int(seconds // size)
             return "1 day" if (count, unit) == (1, "days") else f"{count} {unit}"
     return "0 s"
+
+
+def size(count: int) -> str:
+    """A number of bytes in its largest decimal unit: `812 kB`, `25 MB`, `1.2 GB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{math.ceil(count / 1e3)} kB"
 
 
 def age(then: str, now: datetime) -> str:

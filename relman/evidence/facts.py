@@ -74,7 +74,7 @@ class Facts:
             for c in self.counted
             if c.statement.predicate_type == TEST_RESULT and self.subject.manifest in c.statement.subjects
         ]
-        return tuple(sorted(found, key=lambda f: (f[0].ended or _EPOCH, f[0].result == "PASSED"), reverse=True))
+        return tuple(sorted(found, key=lambda f: (f[0].ended or _EPOCH, not f[0].fault), reverse=True))
 
     @property
     def result(self) -> TestResult | None:

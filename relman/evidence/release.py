@@ -14,7 +14,7 @@ from relman.evidence.statement import TestResult
 from relman.evidence.store import EVIDENCE_TAGS, look
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ManifestDigest, Platform, Repository
+from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe
@@ -74,6 +74,8 @@ def examine(
 ) -> Examined:
     """As `find_release`, but what the gates say is for the caller to read."""
     check = check or Check()
+    if not isinstance(reference, ManifestDigest):
+        check_tag(reference)
     image = describe(registry, repository, reference, platform)
     return _examined(registry, repository, reference, image, check, None)
 

@@ -81,6 +81,18 @@ class TestResult:
         """When the tests ended, as far as that is a time with its zone."""
         return moment(self.finished)
 
+    @property
+    def fault(self) -> str:
+        """Why this does not show a pass; "" when it does."""
+        if self.result != "PASSED" or self.failed or self.failures:
+            return f"its result is {self.result[:20] or 'missing'}{some(self.failed)}"
+        return "" if self.passed else "the statement names no test that passed"
+
+
+def some(names: tuple[str, ...]) -> str:
+    """The first few of these names, after a colon; nothing for none."""
+    return f": {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else ""
+
 
 def statement_for(report: TestReport, *images: ManifestDigest, name: str, attested: str = "") -> bytes:
     """The Statement that `images` (an index and the manifest in it that was tested, or the manifest alone), found under

@@ -33,7 +33,7 @@ def attach(
     envelopes: Sequence[Envelope],
     stored: Stored | None = None,
 ) -> list[ManifestDigest]:
-    """Store envelopes beside `subject`, in this order; what is there already is not stored again. `stored` is what was seen there.
+    """Store envelopes beside `subject`, in this order; what is there already is left. `stored` is what was seen there.
 
     The truth is written first, then the views, so that a crash loses nothing. Raises what Registry raises.
     """

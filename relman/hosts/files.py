@@ -67,11 +67,17 @@ def write_beside(connection: Connection, path: str, token: str, data: bytes) -> 
 def _write(sftp: paramiko.SFTPClient, path: str, data: bytes) -> None:
     handle = sftp.open(path, "wb")
     try:
-        handle.set_pipelined(True)
-        handle.chmod(0o600)
-        handle.write(data)
-    finally:
-        handle.close()
+        try:
+            # Not pipelined: paramiko drops the error of a write that it did not wait for, and a full disk is one.
+            handle.chmod(0o600)
+            handle.write(data)
+            handle.flush()
+        finally:
+            handle.close()
+    except OSError:
+        with contextlib.suppress(OSError):
+            sftp.remove(path)
+        raise
 
 
 def _make_directories(sftp: paramiko.SFTPClient, path: str) -> None:

@@ -97,7 +97,8 @@ def carry_out(work: Work) -> Report:
             break
     error = _settle(work) if len(work.changed) < len(work.plan.steps) else None
     if error is None or isinstance(error, MixedFleet):
-        _record(work)
+        unwritten = _record(work)
+        error = error or unwritten
     for host in work.plan.hosts:
         work.outcomes.setdefault(host, Outcome(host, Result.NOT_REACHED, "its turn never came"))
     return Report(work.plan, tuple(work.outcomes[h] for h in work.plan.hosts), error)
@@ -180,8 +181,11 @@ def _go_back(work: Work, hosts: Iterable[str]) -> None:
         work.outcomes[host] = Outcome(host, Result.FAILED, f"could not be put back: {error.what}", error.details)
 
 
-def _record(work: Work) -> None:
-    """Write what serves now, proven good when the whole plan came to its end, then drop what nobody needs any more."""
+def _record(work: Work) -> RelmanError | None:
+    """Write what serves now, proven good when the whole plan came to its end, then drop what nobody needs any more.
+
+    The error is for hosts whose record could not be written: they stay interrupted, with the intent in their lock.
+    """
     by_host = {s.host: s for s in work.plan.steps}
     whole = not work.failures
 
@@ -199,3 +203,10 @@ def _record(work: Work) -> None:
         )
     for host in work.plan.unchanged:
         work.outcomes[host] = Outcome(host, Result.UNCHANGED, work.plan.release)
+    if not written.errors:
+        return None
+    return Interrupted(
+        _title(work, "every host runs it, but not every host could write that down"),
+        details=[f"{host}: {error.what}" for host, error in written.errors.items()],
+        hint=f"mend the cause, then: relman recover -e {work.plan.environment}",
+    )

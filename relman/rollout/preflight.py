@@ -47,7 +47,7 @@ def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
     for port in step.entry.settings.ports:
         owner = seen.port_owners.get((port.protocol, port.host_port or 0))
         if owner and owner not in ours:
-            yield f"port {port.host_port}/{port.protocol} is taken by the container {owner}, which is not relman's"
+            yield f"port {port.host_port}/{port.protocol} is taken by the container {owner}, which is another's"
 
 
 def _order_faults(step: Step, seen: Observed) -> Iterator[str]:

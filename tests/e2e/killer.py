@@ -1,6 +1,6 @@
-"""Run relman and kill it (SIGKILL) just before its Nth call of one Engine method.
+"""Run relman and kill it (SIGKILL) just before its Nth call of an Engine method, or of `record` (writing a record).
 
-usage: python -m tests.e2e.killer METHOD N ARGUMENTS
+usage: python -m tests.e2e.killer WHAT N ARGUMENTS
 """
 
 from __future__ import annotations
@@ -12,24 +12,26 @@ import sys
 from typing import Any
 
 from relman.cli.main import main
+from relman.hosts import record
 from relman.hosts.engine import Engine
 
 
-def kill_before(method: str, count: int) -> None:
+def kill_before(what: str, count: int) -> None:
     """Make the process die at that call, in whichever thread it comes."""
     calls = itertools.count(1)
-    original = getattr(Engine, method)
+    owner, name = (record, "write") if what == "record" else (Engine, what)
+    original = getattr(owner, name)
 
-    def wrapped(self: Engine, *arguments: Any, **named: Any) -> Any:
+    def wrapped(*arguments: Any, **named: Any) -> Any:
         if next(calls) == count:
             os.kill(os.getpid(), signal.SIGKILL)
-        return original(self, *arguments, **named)
+        return original(*arguments, **named)
 
-    setattr(Engine, method, wrapped)
+    setattr(owner, name, wrapped)
 
 
 if __name__ == "__main__":
-    method, count, *arguments = sys.argv[1:]
-    kill_before(method, int(count))
+    what, count, *arguments = sys.argv[1:]
+    kill_before(what, int(count))
     sys.argv = ["relman", *arguments]
     main()

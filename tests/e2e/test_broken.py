@@ -51,9 +51,8 @@ def test_a_later_host_that_fails_takes_the_earlier_ones_back(serving: Stage) -> 
     """The second host cannot start the new container because a process took its port: the first goes back too."""
     h2 = serving.lab.hosts[1]
     serving.release("other-port", deploy={**DEPLOY, "ports": ["8081:8080"]})
-    squatter = ["busybox", "httpd", "-p", "8081"]
-    h2.run(squatter)
-    ended = serving.deploy("other-port", code=5)
+    with h2.occupied(8081):
+        ended = serving.deploy("other-port", code=5)
     assert "h2" in ended.err
     assert "8081" in ended.err
     serving.serve("1")
@@ -63,9 +62,9 @@ def test_a_later_host_that_fails_takes_the_earlier_ones_back(serving: Stage) -> 
 def test_a_failure_halts_or_goes_on_where_that_was_chosen(serving: Stage, mode: str, expected: list[str]) -> None:
     """on_failure: halt leaves the rest alone, continue goes on; the failed host serves what it did before."""
     tag = f"chosen-{mode}"
-    serving.release(tag, deploy={**DEPLOY, "ports": ["8081:8080"], "on_failure": mode})
-    serving.lab.hosts[1].run(["busybox", "httpd", "-p", "8081"])
-    serving.deploy(tag, code=6)
+    serving.release(tag, deploy={**DEPLOY, "ports": ["8081:8080"], "on_failure": mode, "max_unavailable": 1})
+    with serving.lab.hosts[1].occupied(8081):
+        serving.deploy(tag, code=6)
     now = [serves(h, 8081) if serves(h) == "-" else serves(h) for h in serving.lab.hosts]
     assert now == [tag if word == "bad" else word for word in expected]
     serving.rollback()
@@ -123,6 +122,28 @@ def test_the_registry_goes_away_before_the_pulls_are_done(serving: Stage) -> Non
     serving.lab.registry.start()
     assert ended.code in (0, 4), ended.out
     serving.serve("1" if ended.code == 4 else "large")
+
+
+def test_a_record_that_cannot_be_written(serving: Stage) -> None:
+    """A disk that fills before the record is written: nobody is told that all is well, and recover finishes it."""
+    h1 = serving.lab.hosts[0]
+    h1.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/relman"])
+    try:
+        serving.deploy("1")
+        serving.release("slow4", deploy={**DEPLOY, "health": {**DEPLOY["health"], "window": "3s"}})
+        running = serving.start("deploy", "slow4", "-e", "production", "--yes")
+        running.says("h1: waiting for health")
+        h1.run(["dd", "if=/dev/zero", "of=/var/lib/relman/ballast", "bs=1k"], check=False)
+        ended = running.ended()
+        assert ended.code == 7, ended.out
+        assert "h1" in ended.out
+        assert "relman recover" in ended.out
+        h1.run(["rm", "/var/lib/relman/ballast"])
+        serving.relman("recover", "-e", "production")
+        serving.serve("slow4")
+        assert {row["release"] for row in serving.status()} == {"slow4"}
+    finally:
+        h1.run(["umount", "/var/lib/relman"])
 
 
 def test_two_deployments_at_once(serving: Stage) -> None:

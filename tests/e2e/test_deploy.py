@@ -74,8 +74,12 @@ def test_without_a_terminal_nothing_is_asked(stage: Stage) -> None:
 
 def test_two_environments_share_a_host(stage: Stage) -> None:
     """The same service in staging and production on one host: neither sees the other's containers or records."""
-    both = {"hosts": {"h1": None}}
-    stage.write_inventory({"production": both, "staging": {"hosts": {"h1": None}, "vars": {"port": 9090}}})
+    services = {"relman_services": {"demo": str(stage.repository)}}
+    groups = {
+        "production": {"hosts": {"h1": None}, "vars": services},
+        "staging": {"hosts": {"h1": None}, "vars": services | {"port": "9090"}},
+    }
+    stage.write_inventory(groups)
     h1 = stage.lab.hosts[0]
     stage.deploy("1")
     stage.relman("deploy", "2", "-e", "staging", "--yes")

@@ -19,8 +19,8 @@ from tests.lab.process import locked
 def lab() -> Iterator[Lab]:
     """Lab number RELMAN_TEST_LAB_ID (below 128, default 100), three hosts; one that is up is taken over.
 
-    Tests that run side by side (pytest-xdist) have a lab each, numbered from there. It is removed at the end, also after
-    Ctrl-C or SIGTERM.
+    Tests that run side by side (pytest-xdist) have a lab each, numbered from there. It is removed at the end, also
+    after Ctrl-C or SIGTERM.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     lab = Lab(Layout.numbered(int(os.environ.get("RELMAN_TEST_LAB_ID", "100")) + worker, os.environ))

@@ -66,6 +66,20 @@ class LabHost(Machine):
             end_file(self._proxy)
             self.run(_redirect("-D"), check=False)
 
+    @contextmanager
+    def occupied(self, port: int) -> Iterator[None]:
+        """Let a process that is no container listen on a port of the host."""
+        netns = f"--net={NAMESPACES / self._layout.netns(self.name)}"
+        pidfile = self.dir / "occupier.pid"
+        spawn(
+            ["nsenter", netns, "busybox", "httpd", "-f", "-p", str(port)], pidfile=pidfile, log=self.dir / "console.log"
+        )
+        try:
+            until(lambda: self.listens(port), f"port {port} of {self.name} to be taken")
+            yield
+        finally:
+            end_file(pidfile)
+
     def limit_disk(self, megabytes: int) -> None:
         """Reboot it with an empty disk of that size, which holds all that it writes: /etc, /root, /var."""
         self._replace_disk()

@@ -54,7 +54,6 @@ def busybox_image(
         f"EXPOSE {PORT}",
         # As process 1 busybox has no handler for SIGTERM, so that every stop would take its 10 s.
         "STOPSIGNAL SIGKILL",
-        *(f"LABEL {json.dumps(k)}={json.dumps(v)}" for k, v in (labels or {}).items()),
         f"CMD {json.dumps(['/bin/busybox', 'sh', '-c', behaviour.value])}",
     ]
     if healthcheck:
@@ -69,7 +68,9 @@ def busybox_image(
         "www/health": b"ok\n",
         "www/version": version.encode() + b"\n",
     }
-    _events(engine.build(fileobj=_tar(content), custom_context=True, tag=ref, rm=True, decode=True))
+    # Not as LABEL instructions: in those the builder would replace every ${name}.
+    named = dict(labels or {})
+    _events(engine.build(fileobj=_tar(content), custom_context=True, tag=ref, rm=True, decode=True, labels=named))
     return str(engine.inspect_image(ref)["Id"])
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.cli.render import Output
-from relman.cli.text import age, clean, one_line, span, table
+from relman.cli.text import age, clean, one_line, size, span, table
 from relman.model.errors import NothingChanged, UsageError
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -47,6 +47,14 @@ def test_no_control_character_gets_through(text: str) -> None:
 def test_harmless_text_stays_as_it_is(text: str) -> None:
     """Names in any script are shown as they are."""
     assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(0, "0 kB"), (1, "1 kB"), (26_400_000, "26 MB"), (1_240_000_000, "1.2 GB")]
+)
+def test_a_size_is_said_in_its_largest_unit(count: int, said: str) -> None:
+    """Nobody reads the bytes of a pull, and something is never nothing."""
+    assert size(count) == said
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from relman.evidence.facts import Facts
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import Rule
-from relman.evidence.statement import TestResult
+from relman.evidence.statement import TestResult, some
 from relman.evidence.trust import SKEW
 from relman.model.policy import MaximumAge, MinimumTests, NoFailures, NoFlaky
 
@@ -32,7 +32,7 @@ def tests_passed(facts: Facts) -> Verdict:
             f"what was tested is {tested.short}, the image is {facts.subject.config.short} (rule {Rule.CONFIG})",
             "Promote the image that was tested.",
         )
-    if fault := _fault(result):
+    if fault := result.fault:
         return stops(TESTS_PASSED, f"{fault} (rule {Rule.PASSED})", _TEST_IT)
     return passes(TESTS_PASSED, f"{_tests(result.tests)} passed{_where(result)}")
 
@@ -53,7 +53,7 @@ def no_failures(_: NoFailures, facts: Facts, __: datetime) -> Verdict:
     if result is None:
         return nothing(gate)
     if result.failures:
-        return stops(gate, f"{_tests(result.failures)} failed{_named(result.failed)}", "Make them pass.")
+        return stops(gate, f"{_tests(result.failures)} failed{some(result.failed)}", "Make them pass.")
     return passes(gate, "no test failed")
 
 
@@ -64,7 +64,7 @@ def no_flaky(_: NoFlaky, facts: Facts, __: datetime) -> Verdict:
         return nothing(gate)
     if result.flaky:
         count = len(result.flaky)
-        return stops(gate, f"{_tests(count)} passed only when run again{_named(result.flaky)}", "Make them reliable.")
+        return stops(gate, f"{_tests(count)} passed only when run again{some(result.flaky)}", "Make them reliable.")
     return passes(gate, "no test was flaky")
 
 
@@ -90,18 +90,8 @@ def nothing(gate: str) -> Verdict:
     return stops(gate, "there is no test result of this image", _TEST_IT, absent=True)
 
 
-def _fault(result: TestResult) -> str:
-    if result.result != "PASSED" or result.failed:
-        return f"its result is {result.result[:20] or 'missing'}{_named(result.failed)}"
-    return "" if result.passed else "the statement names no test that passed"
-
-
 def _tests(count: int) -> str:
     return "1 test" if count == 1 else f"{count} tests"
-
-
-def _named(names: tuple[str, ...]) -> str:
-    return f": {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else ""
 
 
 def _where(result: TestResult) -> str:
