@@ -84,8 +84,10 @@ class TestResult:
     @property
     def fault(self) -> str:
         """Why this does not show a pass; "" when it does."""
-        if self.result != "PASSED" or self.failed or self.failures:
+        if self.result != "PASSED":
             return f"its result is {self.result[:20] or 'missing'}{some(self.failed)}"
+        if self.failed or self.failures:
+            return f"it calls itself PASSED, and {max(self.failures, len(self.failed))} failed{some(self.failed)}"
         return "" if self.passed else "the statement names no test that passed"
 
 

@@ -154,7 +154,7 @@ def test_what_does_not_show_a_pass_is_refused(payload: bytes, rule: str) -> None
     [
         (changed("subject.0.digest.sha256", "b" * 64), "subject-is-this-image"),
         (changed("subject.0.digest", {"gitCommit": "c0ffee"}), "subject-is-this-image"),
-        (changed("predicateType", "https://slsa.dev/provenance/v1"), "statement-readable"),
+        (changed("predicateType", "https://slsa.dev/provenance/v1"), "evidence-present"),
         (changed("predicate.configuration", []), "statement-readable"),
     ],
     ids=["other image", "no image", "other predicate", "no configuration"],
