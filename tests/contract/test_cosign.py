@@ -24,8 +24,8 @@ from relman.registry.manifest import Manifest, digest_in
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.registry_fixture import Place
 from tests.lab import trixie
-from tests.lab.registry import Registry as RealRegistry
 from tests.lab.registry import USER
+from tests.lab.registry import Registry as RealRegistry
 from tests.unit.reports import report
 
 
