@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -11,7 +12,7 @@ from relman.ci.engine import CredentialsFor, Event, Progress, auth_header, event
 from relman.ci.lines import Lines
 from relman.ci.names import describe
 from relman.ci.transfer import HUB, registry_of
-from relman.model.container import DEPLOY_SECTION, RUN, SERVICE_NAME
+from relman.model.container import DEPLOY_SECTION, DIRTY, RUN, SERVICE_NAME
 from relman.model.errors import BuildFailed, EngineError
 from relman.model.image import ImageId
 from relman.model.run import Commit, RunName
@@ -20,7 +21,14 @@ from relman.model.service import Service
 if TYPE_CHECKING:
     import docker
 
-_OCI = "org.opencontainers.image."
+REVISION, SOURCE, CREATED, VERSION = (
+    f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
+)
+# What the engine says of every step, and the labels that relman adds as further steps.
+_NOISE = re.compile(
+    r" ---> (Running in )?[0-9a-f]{12}$|Removing intermediate container |Successfully (built|tagged) "
+    r"|Step \d+/\d+ : LABEL (relman\.|org\.opencontainers\.image\.(revision|source|created|version)=)"
+)
 _NAMING = {"FROM", "ARG", "COPY"}
 _LOGIN_KEY = {HUB: "https://index.docker.io/v1/"}
 
@@ -52,7 +60,7 @@ def build(
         "buildargs": json.dumps(dict(service.build.args)),
         **({"target": service.build.target} if service.build.target else {}),
     }
-    output = Lines(progress)
+    output = Lines(lambda line: None if _NOISE.match(line) else progress(line))
     try:
         with build_context(Path(service.root) / service.build.context, service.build.dockerfile) as context:
             headers = {"Content-Type": "application/x-tar", "X-Registry-Config": _logins(service, credentials)}
@@ -60,19 +68,26 @@ def build(
             stream = events(client, "/build", what, params=params, headers=headers, data=context)
             return ImageId(_follow(stream, output))
     except EngineError as error:
-        raise BuildFailed(error.what, details=output.last) from error
+        raise BuildFailed(error.what, details=[line for line in output.last if not _NOISE.match(line)]) from error
 
 
 def image_labels(
     service: Service, run: RunName, commit: Commit, version: str, created: str, deploy_section: str
 ) -> dict[str, str]:
     """The image's labels (OCI image-spec, annotations; and relman's own). What is not known is left out."""
-    oci = {"revision": commit.revision, "source": commit.url, "created": created, "version": version}
-    return {_OCI + name: value for name, value in oci.items() if value} | {
+    oci = {REVISION: commit.revision, SOURCE: commit.url, CREATED: created, VERSION: version}
+    dirty = {DIRTY: "true"} if commit.dirty else {}
+    return {name: value for name, value in oci.items() if value} | {
         RUN: str(run),
         SERVICE_NAME: service.name,
         DEPLOY_SECTION: deploy_section,
+        **dirty,
     }
+
+
+def commit_in(labels: Mapping[str, str]) -> Commit:
+    """The commit that an image's labels name; they do not name its branch."""
+    return Commit(labels.get(REVISION, ""), url=labels.get(SOURCE, ""), dirty=labels.get(DIRTY) == "true")
 
 
 def build_context(root: Path, dockerfile: str) -> IO[bytes]:

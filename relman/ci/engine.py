@@ -28,6 +28,8 @@ Event = Mapping[str, Any]
 # Containers inherit their image's labels, so `relman.run` alone would also be found on a container in production.
 TEMPORARY = "relman.temporary"
 
+_TOLD = ("Pushed", "Pull complete", "Mounted from", "Retrying")
+
 
 def connect() -> docker.APIClient:
     """Connect to the engine that DOCKER_HOST names (else the default socket). Raises Unreachable."""
@@ -97,10 +99,9 @@ def auth_header(auth: Mapping[str, Any]) -> str:
 
 
 def line_of(event: Event) -> str:
-    """One line for people of a pull's or push's event; empty for those that only move a progress bar."""
-    if event.get("progressDetail") or "status" not in event:
-        return ""
-    return ": ".join(filter(None, (event.get("id", ""), str(event["status"]))))
+    """One line for people of a pull's or push's event: a layer that has arrived, or is tried again; else empty."""
+    status = str(event.get("status", ""))
+    return f"{event['id']}: {status}" if "id" in event and status.startswith(_TOLD) else ""
 
 
 def labels(run: RunName) -> dict[str, str]:

@@ -43,6 +43,11 @@ def commit_of(root: Path) -> Commit:
     )
 
 
+def version_of(root: Path) -> str:
+    """The version that git knows for the commit at `root`: its tag, or the nearest with what came after; else empty."""
+    return _git(root, "describe", "--tags", "--dirty")
+
+
 def describe(commit: Commit) -> str:
     """One line for people: the commit, or what keeps the image from being known by one."""
     if not commit.revision:

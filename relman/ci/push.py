@@ -33,6 +33,7 @@ def push(
     with translated(f"cannot tag {image.short}"):
         client.tag(image.value, str(repository), run.tag)
     path, headers = f"/images/{repository}/push", {"X-Registry-Auth": auth_header(known.auth_config() if known else {})}
+    progress(f"pushing {reference}")
     digest = None
     try:
         for event in events(client, path, f"cannot push {reference}", params={"tag": run.tag}, headers=headers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from relman.model.errors import ConfigError, Problem, RelmanError, UsageError
 from relman.model.image import ConfigDigest
-from relman.model.run import TestReport
+from relman.model.run import RunName, TestReport
 
 
 def directory(env: Mapping[str, str]) -> Path:
@@ -37,6 +38,15 @@ def load(config: ConfigDigest, directory: Path) -> TestReport:
     if report.config != config:
         raise ConfigError([Problem(str(file), 1, 1, "config", f"expected {config}, found {report.config}")])
     return report
+
+
+def of_run(run: RunName, directory: Path) -> list[TestReport]:
+    """The reports kept of this run, one an image, oldest first; files that are no reports are passed over."""
+    kept: list[TestReport] = []
+    for file in directory.glob("*.json"):
+        with contextlib.suppress(RelmanError):
+            kept.append(read(file))
+    return sorted((report for report in kept if report.run == run), key=lambda report: report.finished)
 
 
 def write(report: TestReport, file: Path) -> None:

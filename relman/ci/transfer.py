@@ -63,6 +63,7 @@ def pull(client: docker.APIClient, reference: str, credentials: CredentialsFor, 
     known = credentials(registry_of(reference))
     params = {"fromImage": repository, "tag": digest}
     headers = {"X-Registry-Auth": auth_header(known.auth_config())} if known else None
+    progress(f"pulling {reference}")
     try:
         for event in events(client, "/images/create", f"cannot pull {reference}", params=params, headers=headers):
             if line := line_of(event):

@@ -2,22 +2,79 @@
 
 from __future__ import annotations
 
-from relman.cli.options import file_option
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from relman.cli.compose import INVENTORIES, inventory_paths, ssh_files
+from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
-from relman.model.errors import ConfigError
+from relman.config.check import check_environments, check_settings
+from relman.config.inventory import load_inventory
+from relman.config.service import FILE_NAME, check_service, load_service
+from relman.model.errors import ConfigError, Problem, UsageError
+from relman.model.host import Environment
+from relman.model.service import Service
 
 
 @verb("check")
-@file_option
-def check(context: Context, file: str) -> None:
-    """Check relman.yml without touching anything.
+@click.option("-f", "--file", metavar="PATH", help="The service's relman.yml; by default ./relman.yml if it is there.")
+@any_environment_option
+@inventory_option
+def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> None:
+    """Check relman.yml and the inventory without touching anything.
 
-    Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there.
+    Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. Where there are both,
+    each host of each environment of the service must have every variable that the deploy section needs.
     """
-    from relman.config.service import check_service, load_service
-
-    if problems := check_service(file):
+    named = file or FILE_NAME
+    asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
+    wanted = asked or "RELMAN_INVENTORY" in context.environ
+    here = bool(file) or Path(FILE_NAME).is_file() or not asked
+    problems = check_service(named) if here else []
+    environments: list[Environment] = []
+    if wanted:
+        environments, faults = _environments(context, environment, inventories)
+        problems += faults
+    service = load_service(named) if here and not problems else None
+    if service:
+        problems += check_settings(service, named, environments)
+    if problems:
         raise ConfigError(problems)
-    service = load_service(file)
-    context.output.line(f"{file} is good: {service.name}, released to {service.repository}")
-    context.output.json("check", {"file": file, "service": service.name, "repository": str(service.repository)})
+    _say(context, named, service, environments)
+
+
+def _environments(
+    context: Context, environment: str | None, inventories: Sequence[str]
+) -> tuple[list[Environment], list[Problem]]:
+    try:
+        inventory = load_inventory(inventory_paths(context, inventories))
+    except ConfigError as error:
+        return [], list(error.problems)
+    names = [environment] if environment else inventory.deployable
+    if not names:
+        raise UsageError(
+            f"no group in {', '.join(inventory.files)} says what may be deployed to it",
+            hint="set relman_services for a group of hosts: it maps each service to its repository",
+        )
+    for skipped in inventory.skipped:
+        context.output.warn(f"{skipped} is encrypted by ansible-vault: relman does without it")
+    return check_environments(inventory, names, **ssh_files(context))
+
+
+def _say(context: Context, file: str, service: Service | None, environments: Sequence[Environment]) -> None:
+    output = context.output
+    if service:
+        output.line(f"{file} is good: {service.name}, released to {service.repository}")
+    else:
+        output.line(f"there is no {FILE_NAME} here: only the inventory was checked")
+    for each in environments:
+        hosts = "1 host" if len(each.hosts) == 1 else f"{len(each.hosts)} hosts"
+        output.line(f"environment {each.name} is good: {hosts}, {', '.join(each.services) or 'no service'}")
+        if each.registry_ca and not Path(each.registry_ca).is_file():
+            output.warn(f"{each.name}: there is no registry CA file {each.registry_ca} on this machine")
+    if service and environments and not any(service.name in each.services for each in environments):
+        output.warn(f"no environment checked here knows the service {service.name}: see relman_services")
+    data = {"file": file, "service": service.name, "repository": str(service.repository)} if service else {}
+    output.json("check", {**data, "environments": [each.name for each in environments]})

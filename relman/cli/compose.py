@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import importlib
 import os
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from relman.cli.verb import Context
 from relman.model.host import Environment
@@ -19,15 +21,25 @@ from relman.registry.client import Registry
 if TYPE_CHECKING:
     from relman.ledger.ledger import Ledger
 
+INVENTORIES = "inventories"
+
 
 def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
     """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
     from relman.config.inventory import load_inventory
 
-    environ = context.environ
-    paths = list(inventories) or [environ.get("RELMAN_INVENTORY", "inventories")]
-    known = [p for p in environ.get("RELMAN_KNOWN_HOSTS", "").split(":") if p]
-    return load_inventory(paths).environment(name, ssh_config=environ.get("RELMAN_SSH_CONFIG"), known_hosts=known)
+    return load_inventory(inventory_paths(context, inventories)).environment(name, **ssh_files(context))
+
+
+def inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:
+    """The inventories given, else RELMAN_INVENTORY, else ./inventories."""
+    return list(inventories) or [context.environ.get("RELMAN_INVENTORY") or INVENTORIES]
+
+
+def ssh_files(context: Context) -> dict[str, Any]:
+    """The arguments of Inventory.environment that the variables RELMAN_SSH_CONFIG and RELMAN_KNOWN_HOSTS say."""
+    known = [p for p in context.environ.get("RELMAN_KNOWN_HOSTS", "").split(":") if p]
+    return {"ssh_config": context.environ.get("RELMAN_SSH_CONFIG") or None, "known_hosts": known}
 
 
 def docker_config(environ: Mapping[str, str]) -> Path:
@@ -58,6 +70,11 @@ def ledger(context: Context) -> Ledger:
     from relman.ledger.ledger import Ledger
 
     return Ledger(data_dir(context.environ) / "ledger.sqlite3", context.output.warn)
+
+
+def preload_ledger() -> None:
+    """Begin to import what the ledger needs, so that it is there when a deployment ends."""
+    threading.Thread(target=importlib.import_module, args=("relman.ledger.ledger",), daemon=True).start()
 
 
 def who() -> str:

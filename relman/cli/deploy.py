@@ -10,13 +10,13 @@ import click
 
 from relman.cli import fleets
 from relman.cli.compose import credentials_of, registry_of
+from relman.cli.environments import open_environment, repository_of, service_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.verb import Context, verb
 from relman.config.deploy import resolve
 from relman.evidence.release import find_release
 from relman.model.errors import TagMoved, UsageError
-from relman.model.host import Environment, Host
-from relman.model.image import Repository
+from relman.model.host import Host
 from relman.model.plan import Observed, Plan
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
@@ -45,42 +45,32 @@ def deploy(
     yes: bool,
 ) -> None:
     """Deploy the release TAG: exactly the image that was tested, host after host."""
-    chosen = fleets.open_environment(context, environment, inventories, exclude, reason)
-    name = fleets.service_of(chosen, service)
+    chosen = open_environment(context, environment, inventories, exclude, reason)
+    name = service_of(chosen, service)
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
     credentials = credentials_of(context, repository.registry)
-    release = find_release(registry, repository, tag)
-    require_service(release, name)
-    settings = {h.name: settings_for(release, h) for h in chosen.hosts}
     asked = fleets.new_asked(name, chosen.name, max_unavailable)
-
-    def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
-        return Operation(
-            asked=asked,
-            plan=partial(_plan, asked, release, settings),
-            message=f"deploying {name} {release.tag}",
-            watcher=screen,
-            cancel=cancel,
-            planned=planned,
-            before_change=partial(_require_unmoved, registry, release),
-            auth_config=credentials.auth_config() if credentials else None,
-        )
-
     with Fleet(chosen, name) as fleet:
+        # While the connections come up.
+        release = find_release(registry, repository, tag)
+        require_service(release, name)
+        settings = {h.name: settings_for(release, h) for h in chosen.hosts}
         fleet.require_all()
+
+        def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
+            return Operation(
+                asked=asked,
+                plan=partial(_plan, asked, release, settings),
+                message=f"deploying {name} {release.tag}",
+                watcher=screen,
+                cancel=cancel,
+                planned=planned,
+                before_change=partial(_require_unmoved, registry, release),
+                auth_config=credentials.auth_config() if credentials else None,
+            )
+
         fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
-
-
-def repository_of(chosen: Environment, service: str) -> Repository:
-    """Where the service's images are, by the inventory. Raises UsageError."""
-    if service not in chosen.services:
-        known = ", ".join(sorted(chosen.services)) or "none"
-        raise UsageError(
-            f"{chosen.name} does not say where the images of {service!r} are",
-            hint=f"add it to relman_services in the inventory; known there: {known}",
-        )
-    return chosen.services[service]
 
 
 def require_service(release: Release, service: str) -> None:

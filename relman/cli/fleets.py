@@ -8,16 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any
 
-from relman.cli.compose import environment, ledger, timestamp, who
+from relman.cli import plans
+from relman.cli.compose import ledger, preload_ledger, timestamp, who
 from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
 from relman.cli.verb import Context
-from relman.model.errors import Cancelled, Interrupted, MixedFleet, NotServing, RelmanError, RolledBack, UsageError
-from relman.model.host import Environment
-from relman.model.plan import Action, Outcome, Plan, Result, Step
+from relman.model.errors import Cancelled, Interrupted, MixedFleet, NotServing, RelmanError, RolledBack
+from relman.model.plan import Plan
 from relman.rollout import recover
 from relman.rollout.executor import Report
 from relman.rollout.fleet import Fleet
@@ -25,10 +23,11 @@ from relman.rollout.operation import Operation, preview, run
 from relman.rollout.planner import Asked
 
 _PULL_STEP = 0.25
+_PULL_SMALL = 1e6  # bytes: what comes before the large layers are known
 
 
 class Screen:
-    """Tells the terminal what the fleet does; a pull is told in quarters where nothing can be redrawn."""
+    """Tells the terminal what the fleet does; a pull is told in quarters."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -46,6 +45,8 @@ class Screen:
         """`host` is now in `phase`."""
         if total:
             share = int(done / total / _PULL_STEP) * _PULL_STEP
+            if total < _PULL_SMALL or not 0 < share < 1:
+                return
             phase = f"{phase} {share:.0%} of {size(total)}"
         if self._progress and self._told.get(host) != phase:
             self._told[host] = phase
@@ -66,30 +67,6 @@ def new_asked(service: str, environment: str, max_unavailable: str | None = None
         environment=environment,
         max_unavailable=max_unavailable,
     )
-
-
-def without(chosen: Environment, excluded: Sequence[str], reason: str | None) -> Environment:
-    """The environment less the hosts that a person leaves out, for a reason. Raises UsageError."""
-    names = [h.name for h in chosen.hosts]
-    for host in excluded:
-        if host not in names:
-            raise UsageError(f"{chosen.name} has no host {host!r}", hint=f"its hosts are {', '.join(names)}")
-    if excluded and not reason:
-        raise UsageError("--exclude wants --reason", hint="say why, for whoever looks at the history")
-    if set(excluded) == set(names):
-        raise UsageError(f"every host of {chosen.name} is excluded")
-    return replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in excluded))
-
-
-def service_of(chosen: Environment, wanted: str | None) -> str:
-    """The service that is meant: the one asked for, or the environment's only one. Raises UsageError."""
-    known = sorted(chosen.services)
-    if wanted:
-        return wanted
-    if len(known) == 1:
-        return known[0]
-    hint = f"it knows {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
-    raise UsageError(f"which service of {chosen.name}? say --service", hint=hint)
 
 
 def shielded(work: Callable[[threading.Event], Report]) -> Report:
@@ -118,17 +95,18 @@ def carry_out(
     agreed: Plan | None = None
     if plan_only or not yes:
         agreed = preview(fleet, make(threading.Event(), screen, lambda _: None))
-        show_plan(context.output, agreed)
+        plans.show_plan(context.output, agreed)
         if plan_only:
             return
-        if agreed.steps and not context.output.confirm(f"{_verb(agreed)}?"):
+        if agreed.steps and not context.output.confirm(f"{plans.in_words(agreed)}?"):
             context.output.note("nothing was changed")
             return
 
     def planned(plan: Plan) -> None:
         if agreed is None:
-            show_plan(context.output, plan)
+            plans.show_plan(context.output, plan)
 
+    preload_ledger()
     started = timestamp()
     with screen.showing([h.name for h in fleet.environment.hosts]):
         report = shielded(lambda cancel: _resolved(fleet, make(cancel, screen, planned), agreed, screen))
@@ -146,7 +124,7 @@ def _resolved(fleet: Fleet, operation: Operation, agreed: Plan | None, screen: S
 
 def finish(context: Context, report: Report, started: str, note: str = "") -> None:
     """Recap a report, note it in the history, and raise how it ended; `started` is RFC 3339."""
-    recap(context.output, report)
+    plans.recap(context.output, report)
     _note(context, report, started, note)
     if report.error:
         raise report.error
@@ -186,114 +164,3 @@ _WORDS: Mapping[type[RelmanError], str] = {
     NotServing: "not serving",
     RolledBack: "failed, went back",
 }
-
-
-def open_environment(
-    context: Context, name: str, inventories: Sequence[str], excluded: Sequence[str], reason: str | None
-) -> Environment:
-    """The environment from the inventory, less what is left out."""
-    chosen = without(environment(context, name, inventories), excluded, reason)
-    if excluded:
-        context.output.warn(f"left out: {', '.join(excluded)} ({reason})")
-    return chosen
-
-
-def _verb(plan: Plan) -> str:
-    hosts = f"{len(plan.steps)} host" + ("s" if len(plan.steps) != 1 else "")
-    return f"{plan.kind} {plan.service} {plan.release} on {hosts} of {plan.environment}"
-
-
-def show_plan(output: Output, plan: Plan) -> None:
-    """The plan: who changes when, from what to what, in which order and why."""
-    output.json("plan", plan_data(plan))
-    if not plan.steps:
-        output.line(f"nothing to do: {plan.service} {plan.release} serves on {', '.join(plan.unchanged)}")
-        return
-    output.heading(f"plan {plan.id}: {_verb(plan)}")
-    rows = [
-        (str(number), step.host, _change(step), step.entry.manifest.short, _order(step))
-        for number, wave in enumerate(plan.waves, 1)
-        for step in wave
-    ]
-    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER"), rows)
-    if plan.unchanged:
-        output.line(f"unchanged: {', '.join(plan.unchanged)}")
-    output.line(f"if it fails: {_FAILURE[plan.on_failure]}")
-    for warning in plan.warnings:
-        output.warn(warning)
-
-
-_FAILURE: Mapping[str, str] = {
-    "rollback": "every changed host goes back",
-    "halt": "the failed host goes back, and the rest waits for you",
-    "continue": "the failed host goes back, and the rest goes on",
-}
-
-
-def _change(step: Step) -> str:
-    if step.action is Action.START:
-        return f"start {step.entry.release}"
-    if step.action is Action.VERIFY:
-        return f"verify {step.entry.release}"
-    return f"{step.old_release} -> {step.entry.release}"
-
-
-def _order(step: Step) -> str:
-    if step.action is not Action.REPLACE:
-        return ""
-    return f"{'stop-first' if step.stop_first else 'start-first'}: {step.why}"
-
-
-def plan_data(plan: Plan) -> dict[str, Any]:
-    """The plan for programs; no variable's value is in it."""
-    return {
-        "id": plan.id,
-        "action": str(plan.kind),
-        "service": plan.service,
-        "environment": plan.environment,
-        "release": plan.release,
-        "waves": [
-            [
-                {
-                    "host": s.host,
-                    "action": str(s.action),
-                    "from": s.old_release,
-                    "to": s.entry.release,
-                    "digest": str(s.entry.manifest),
-                    "order": "stop-first" if s.stop_first else "start-first",
-                    "why": s.why,
-                }
-                for s in wave
-            ]
-            for wave in plan.waves
-        ],
-        "unchanged": list(plan.unchanged),
-        "warnings": list(plan.warnings),
-        "on_failure": str(plan.on_failure),
-    }
-
-
-def recap(output: Output, report: Report) -> None:
-    """One line a host, with the evidence of every failing one."""
-    if not report.plan.steps and report.plan.kind != "recover":
-        return
-    output.json(
-        "report",
-        {
-            "plan": report.plan.id,
-            "release": report.plan.release,
-            "hosts": [
-                {"host": o.host, "result": str(o.result), "detail": o.detail, "gap": o.gap, "boot": o.boot}
-                for o in report.outcomes
-            ],
-        },
-    )
-    output.table(("HOST", "RESULT", "DETAIL"), [(o.host, str(o.result), _detail(o)) for o in report.outcomes])
-
-
-def _detail(outcome: Outcome) -> str:
-    if outcome.result is not Result.CHANGED or outcome.boot is None:
-        return outcome.detail
-    boot = f"healthy {outcome.boot:.2f} s after its start"
-    gap = f", nothing served for {outcome.gap:.2f} s before it" if outcome.gap is not None else ", no gap"
-    return f"{outcome.detail}: {boot}{gap}"

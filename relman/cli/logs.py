@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from relman.cli import fleets
+from relman.cli.environments import open_environment, service_of
 from relman.cli.options import environment_options
 from relman.cli.render import Output
 from relman.cli.verb import Context, verb
@@ -25,8 +25,8 @@ def logs(
     context: Context, environment: str, inventories: Sequence[str], service: str | None, tail: int, follow: bool
 ) -> None:
     """Show the logs of what serves on every host, merged by time."""
-    chosen = fleets.open_environment(context, environment, inventories, (), None)
-    name = fleets.service_of(chosen, service)
+    chosen = open_environment(context, environment, inventories, (), None)
+    name = service_of(chosen, service)
     with Fleet(chosen, name) as fleet:
         serving = fleet.each(lambda session: _serving(session, chosen.name, name))
         lines = fleet.each(

@@ -20,6 +20,27 @@ from relman.model.errors import Cancelled, UsageError
 
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
+    "check": ("relman.cli.check:check", "Check relman.yml and the inventory without touching anything."),
+    "build": (
+        "relman.cli.build:build",
+        "Build the image of a run; the deploy section of relman.yml is frozen into it.",
+    ),
+    "test": (
+        "relman.cli.test:test",
+        "Run the tests in the exact image that build made, linked to the services they need.",
+    ),
+    "promote": (
+        "relman.cli.promote:promote",
+        "Release the image that passed: push it, prove that it is the tested one, and tag it.",
+    ),
+    "cleanup": (
+        "relman.cli.cleanup:cleanup",
+        "Remove what a run left on the engine: containers, network, its image tag, and nothing else.",
+    ),
+    "ci": (
+        "relman.cli.ci:ci",
+        "Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM.",
+    ),
     "deploy": (
         "relman.cli.deploy:deploy",
         "Deploy the release TAG: exactly the image that was tested, host after host.",
@@ -37,7 +58,22 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
     ),
-    "check": ("relman.cli.check:check", "Check relman.yml without touching anything."),
+    "releases": (
+        "relman.cli.releases:releases",
+        "List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.",
+    ),
+    "history": (
+        "relman.cli.history:history",
+        "List what was done from this machine, newest first: tests, releases and deployments, or one environment's.",
+    ),
+    "show": (
+        "relman.cli.show:show",
+        "Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.",
+    ),
+    "inventory": (
+        "relman.cli.inventory:inventory",
+        "Show what was understood of the inventory: environments and hosts, or how one environment is reached.",
+    ),
 }
 
 

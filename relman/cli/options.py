@@ -16,8 +16,17 @@ file_option = click.option(
 run_option = click.option(
     "--run", "run_flag", metavar="JOB/BUILD", help="The run's name; by default what the CI system's variables say."
 )
+image_version_option = click.option(
+    "--image-version",
+    "version",
+    metavar="VERSION",
+    help="The version that {version} and the image's label say; by default what `git describe --tags` says.",
+)
 environment_option = click.option(
     "-e", "--environment", required=True, metavar="ENV", help="The environment, as the inventory names it."
+)
+any_environment_option = click.option(
+    "-e", "--environment", metavar="ENV", help="One environment, as the inventory names it."
 )
 inventory_option = click.option(
     "-i",
@@ -28,7 +37,28 @@ inventory_option = click.option(
     help="An inventory file or directory; may be repeated. Else RELMAN_INVENTORY, else ./inventories.",
 )
 service_option = click.option("--service", metavar="NAME", help="The service; by default the environment's only one.")
+limit_option = click.option(
+    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N."
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def build_options(function: Decorated) -> Decorated:
+    """What goes into an image beside relman.yml."""
+    arguments = click.option(
+        "--build-arg",
+        "build_args",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_name_and_value,
+        help="A build argument; wins over the one in relman.yml. May be repeated.",
+    )
+    return arguments(image_version_option(function))
+
+
+def results_option(help: str) -> Callable[[Decorated], Decorated]:
+    """A file with what the tests found; what it is for differs from verb to verb."""
+    return click.option("--results", metavar="FILE", help=help)
 
 
 def environment_options(function: Decorated) -> Decorated:
@@ -50,6 +80,13 @@ def rollout_options(function: Decorated) -> Decorated:
     )
     only_plan = click.option("--plan", "plan_only", is_flag=True, help="Show the plan and change nothing.")
     return exclude_options(most(only_plan(yes_option(function))))
+
+
+def _name_and_value(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    for each in given:
+        if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", each):
+            raise click.BadParameter(f"{each.partition('=')[0]!r} is not NAME=VALUE")
+    return dict(each.split("=", 1) for each in given)
 
 
 def _count_or_share(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:

@@ -8,6 +8,7 @@ import click
 
 from relman.cli import fleets
 from relman.cli.compose import timestamp
+from relman.cli.environments import open_environment, service_of
 from relman.cli.options import environment_options, exclude_options
 from relman.cli.verb import Context, verb
 from relman.rollout import recover as recovery
@@ -28,8 +29,8 @@ def recover(
     finish: bool | None,
 ) -> None:
     """Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran."""
-    chosen = fleets.open_environment(context, environment, inventories, exclude, reason)
-    name = fleets.service_of(chosen, service)
+    chosen = open_environment(context, environment, inventories, exclude, reason)
+    name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen.name)
     screen = fleets.Screen(context.output)
     started = timestamp()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from relman.cli import fleets
 from relman.cli.compose import credentials_of
+from relman.cli.environments import open_environment, service_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.verb import Context, verb
 from relman.model.image import Repository
@@ -32,8 +33,8 @@ def rollback(
     yes: bool,
 ) -> None:
     """Roll back to the newest release proven good before the one that serves, with its own settings."""
-    chosen = fleets.open_environment(context, environment, inventories, exclude, reason)
-    name = fleets.service_of(chosen, service)
+    chosen = open_environment(context, environment, inventories, exclude, reason)
+    name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen.name, max_unavailable)
 
     def plan(seen: Sequence[Observed]) -> Plan:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from relman.cli import fleets
+from relman.cli.environments import open_environment
 from relman.cli.options import environment_options
 from relman.cli.text import age
 from relman.cli.verb import Context, verb
@@ -21,7 +21,7 @@ from relman.rollout.status import HostStatus, look_at, verdict
 @environment_options
 def status(context: Context, environment: str, inventories: Sequence[str], service: str | None) -> None:
     """Show what runs where: release, digest, since, health, and whether a rollback is ready."""
-    chosen = fleets.open_environment(context, environment, inventories, (), None)
+    chosen = open_environment(context, environment, inventories, (), None)
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})

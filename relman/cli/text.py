@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 
 # ECMA-48: control sequences (colours, cursor), then the strings (window titles, hyperlinks) up to BEL or ST.
 _SEQUENCE = re.compile(
@@ -27,6 +27,21 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """`clean` text on a single line."""
     return clean(" ".join(text.split("\n")))
+
+
+def some(names: Sequence[str], most: int = 4) -> str:
+    """Names in a row; where they are more than `most`, the first ones and how many more."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
+def moment(then: str) -> str:
+    """The RFC 3339 time `then` in UTC to the second, without its marks: `2026-01-31 12:00:00`; else `then` itself."""
+    try:
+        return datetime.fromisoformat(then).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return then
 
 
 def span(seconds: float) -> str:
@@ -60,3 +75,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     for row in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def without_empty(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Collection[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows without those optional columns in which nothing stands."""
+    kept = [i for i, column in enumerate(columns) if column not in optional or any(row[i] for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]

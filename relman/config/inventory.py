@@ -9,7 +9,7 @@ from typing import Any
 
 from relman.config import values, yaml
 from relman.config.inventory_host import ReadHost, misspelt, read_host
-from relman.config.inventory_tree import Tree, Variables
+from relman.config.inventory_tree import ALL, SERVICES, UNGROUPED, Tree, Variables
 from relman.config.ssh import SshConfig
 from relman.config.words import nearest
 from relman.model.errors import ConfigError, Problem, UsageError
@@ -31,6 +31,17 @@ class Inventory:
     def environments(self) -> tuple[str, ...]:
         """The names of the groups that have hosts."""
         return tuple(name for name in self.tree.groups if self.tree.members(name))
+
+    @property
+    def deployable(self) -> tuple[str, ...]:
+        """The environments that say which services they run (relman_services), themselves or through the whole
+        inventory; a group inside of one is not counted."""
+        groups = [name for name in self.environments if name not in (ALL, UNGROUPED)]
+        own = [name for name in groups if self.tree.groups[name].has(SERVICES)]
+        if own or not self.tree.groups[ALL].has(SERVICES):
+            return tuple(own)
+        inner = {child for name in groups for child in self.tree.groups[name].children}
+        return tuple(name for name in groups if name not in inner)
 
     def environment(
         self, name: str, *, ssh_config: Path | str | None = None, known_hosts: Sequence[Path | str] = ()
@@ -62,9 +73,9 @@ class Inventory:
         )
 
     def _check_name(self, name: str) -> None:
-        known = [e for e in self.environments if e != "ungrouped"]
+        known = [e for e in self.environments if e != UNGROUPED]
         if name not in known:
-            near = nearest(name, known)
+            near = nearest(name, known) or next((e for e in known if e.startswith(name)), None)
             raise UsageError(
                 f"there is no environment {name!r} in {', '.join(self.files)}"
                 + (f"; did you mean {near}?" if near else ""),

@@ -21,7 +21,7 @@ from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
 from relman.evidence.summary import release_statement, same
 from relman.evidence.views import attach
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ConfigDigest, ManifestDigest, Repository, check_tag
+from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
@@ -49,7 +49,7 @@ def promote(
     check = check or Check()
     check_names(release_tag, channels)
     image = describe(registry, repository, source, report.platform)
-    require_tested(report, image.config, f"{repository.name}:{source}", check.skips)
+    require_tested(report, image.config, str(ImageRef(repository, source)), check.skips)
     release = release_of(repository, release_tag, image)
     subjects = {m.digest: m for m in (image.resolved, image.manifest)}
     look = [partial(store.look, registry, repository, digest) for digest in subjects]

@@ -112,6 +112,16 @@ class Ledger:
             found = session.get(Deployment, id) if session else None
             return _of_deployment(found, hosts=found.hosts) if found else None
 
+    def of_run(self, run: str) -> list[Entry]:
+        """What came of the run JOB/BUILD, oldest first: its tests and its releases. Raises NothingChanged."""
+        with self._reading() as session:
+            if session is None:
+                return []
+            runs = session.scalars(select(Run).where(Run.run == run))
+            releases = session.scalars(select(Release).where(Release.run == run))
+            entries = [*map(_of_run, runs), *map(_of_release, releases)]
+        return sorted(entries, key=lambda e: e.at)
+
     @contextmanager
     def _reading(self) -> Iterator[Session | None]:
         """A session for reading; None where nothing was ever recorded, so that looking makes no file."""

@@ -15,6 +15,7 @@ RELEASE = "relman.release"
 MANIFEST = "relman.manifest"
 CONFIG = "relman.config"
 RUN = "relman.run"
+DIRTY = "relman.dirty"
 DEPLOY_SECTION = "relman.deploy"
 SERVICE_NAME = "relman.service.name"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 from relman.hosts.connect import Connection, connect
@@ -20,7 +20,7 @@ from relman.model.errors import (
     RelmanError,
     Unreachable,
 )
-from relman.model.host import Environment, Host
+from relman.model.host import Environment, Host, SshOptions
 from relman.rollout.lease import Lease
 
 T = TypeVar("T")
@@ -79,7 +79,11 @@ def gather(
 
     With `cancel`, what has not ended a few seconds after it is set is left behind: only for work that changes nothing.
     """
-    futures = {host: pool.submit(work, host) for host in hosts}
+    return collect({host: pool.submit(work, host) for host in hosts}, cancel)
+
+
+def collect(futures: Mapping[str, Future[T]], cancel: threading.Event | None = None) -> Gathered[T]:
+    """What `gather` gives, of work already under way."""
     _await(futures.values(), cancel)
     answers: dict[str, T] = {}
     errors: dict[str, RelmanError] = {}
@@ -105,26 +109,30 @@ def _await(futures: Collection[Future[T]], cancel: threading.Event | None) -> No
 
 
 class Fleet:
-    """The connected hosts of one environment, for one service."""
+    """The connected hosts of one environment, for one service.
+
+    Entering it begins to connect to all of them at once; who asks for the sessions waits until that has ended.
+    """
 
     def __init__(self, environment: Environment, service: str) -> None:
         self.environment = environment
         self.service = service
-        self.sessions: dict[str, Session] = {}
-        self.unreachable: dict[str, RelmanError] = {}
         self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="host")
+        self._connecting: dict[str, Future[Session]] = {}
 
-    def connect(self) -> None:
-        """Connect to every host at once; those that fail are in `unreachable`."""
-        hosts = {h.name: h for h in self.environment.hosts}
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """The hosts that could be connected, in the inventory's order."""
+        return self._connected.answers
 
-        def one(name: str) -> Session:
-            connection = connect(hosts[name], self.environment.ssh)
-            return Session(hosts[name], connection, Engine(connection))
+    @property
+    def unreachable(self) -> Mapping[str, RelmanError]:
+        """Why each of the other hosts could not be."""
+        return self._connected.errors
 
-        found = gather(one, hosts, self._pool)
-        self.sessions = dict(found.answers)
-        self.unreachable = dict(found.errors)
+    @cached_property
+    def _connected(self) -> Gathered[Session]:
+        return collect(self._connecting)
 
     def require_all(self) -> None:
         """Raise unless every host is connected."""
@@ -144,15 +152,25 @@ class Fleet:
         return gather(one, names, self._pool, cancel)
 
     def close(self) -> None:
-        """Close every connection; what is under way on them ends with an error."""
-        for session in self.sessions.values():
-            with contextlib.suppress(RelmanError):
-                session.connection.close()
+        """Close every connection, at once or as soon as it stands; what is under way on them ends with an error."""
+        for connecting in self._connecting.values():
+            connecting.add_done_callback(_close)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> Fleet:
-        self.connect()
+        for host in self.environment.hosts:
+            self._connecting[host.name] = self._pool.submit(_open, host, self.environment.ssh)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _open(host: Host, ssh: SshOptions) -> Session:
+    connection = connect(host, ssh)
+    return Session(host, connection, Engine(connection))
+
+
+def _close(connecting: Future[Session]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().connection.close()

@@ -163,9 +163,11 @@ def _epoch_now(client: APIClient) -> float:
 
 JOB = """
 import sys
-from pathlib import Path
+from functools import partial
 from relman.ci import engine
-from relman.ci.pipeline import run_ci
+from relman.ci.build import build
+from relman.ci.pipeline import cleaned_up
+from relman.ci.test import run_tests
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName
@@ -174,12 +176,15 @@ from relman.model.service import LinkedService, Service, TestStage
 root, repository, database = sys.argv[1:]
 stage = TestStage((LinkedService("db", database),), {}, (("sh", "-c", "echo in the middle; busybox sleep 600"),))
 service = Service("shop", Repository.parse(repository), test=stage, root=root)
+run, commit, say, none = RunName("stopped", "1"), Commit(), partial(print, flush=True), {}.get
 Signals().install()
 try:
-    run_ci(
-        engine.connect(), service, RunName("stopped", "1"), Commit(), version="", created="", deploy_section="{}",
-        credentials=lambda _: None, kept=Path(root), promote=print, progress=lambda line: print(line, flush=True),
-    )
+    client = engine.connect()
+    with cleaned_up(client, run, say):
+        image = build(
+            client, service, run, commit, version="", created="", deploy_section="{}", credentials=none, progress=say
+        )
+        run_tests(client, service, run, image, commit, credentials=none, progress=say)
 except KeyboardInterrupt:
     sys.exit(130)
 """

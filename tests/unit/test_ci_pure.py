@@ -137,8 +137,9 @@ def test_object_names_tell_runs_apart(one: str, two: str, build: str, other: str
 
 
 def test_progress_bars_are_not_lines() -> None:
-    """An event that moves a bar gives no line; one that says something gives one."""
+    """An event that moves a bar, or says that a layer waits, gives no line; one of a layer that is done gives one."""
     assert line_of({"status": "Pushing", "progressDetail": {"current": 1}, "id": "a"}) == ""
+    assert line_of({"status": "Preparing", "progressDetail": {}, "id": "a"}) == ""
     assert line_of({"status": "Pushed", "progressDetail": {}, "id": "a"}) == "a: Pushed"
     assert line_of({"aux": {"Digest": "x"}}) == ""
 

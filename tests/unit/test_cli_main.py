@@ -163,7 +163,7 @@ def test_a_bug_is_called_a_bug() -> None:
     code = (
         "import sys\nimport relman.config.service as s\nfrom relman.cli.main import main\n"
         "def broken(path): raise KeyError('boo\\x1b[2J')\n"
-        "s.check_service = broken\nsys.argv = ['relman', 'check']\nmain()"
+        "s.check_service = broken\nsys.argv = ['relman', 'check', '-f', 'relman.yml']\nmain()"
     )
     done = subprocess.run(python(code), capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -217,3 +217,25 @@ def test_relman_starts_in_both_ways(way: str) -> None:
     """`python -m relman` and the console script are the same program."""
     command = [sys.executable, "-m", "relman"] if way == "import" else [str(Path(sys.executable).with_name("relman"))]
     assert subprocess.run([*command, "--version"], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["build", "--build-arg", "1=x"], "'1' is not NAME=VALUE"),
+        (["build", "--build-arg", "SECRET"], "NAME=VALUE"),
+        (["cleanup", "--older-than", "2 days"], "expected a duration"),
+        (["cleanup", "--older-than", "2h", "--run", "a/1"], "exclude each other"),
+        (["ci"], "this run has no name"),
+        (["test", "--run", "shop"], "not a run's name"),
+        (["promote", "--image", "elsewhere.example/shop:1"], "is not in registry.example.org:5000/shop"),
+        (["promote", "--image", "sha256:123"], "not a sha256 digest"),
+        (["promote", "--results", "none.json"], "cannot read the test results in none.json"),
+    ],
+)
+def test_ci_verbs_refuse_what_cannot_be(project: Path, line: list[str], said: str) -> None:
+    """What is wrong on the line is found before any engine or registry is asked."""
+    unnamed = dict.fromkeys(("BUILD_NUMBER", "GITHUB_RUN_NUMBER", "CI_PIPELINE_IID"), "")
+    done = relman(*line, cwd=project, env={"DOCKER_HOST": "unix:///nowhere", **unnamed})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr

@@ -42,7 +42,11 @@ main()
 def _start(*arguments: str, nohup: bool = False) -> subprocess.Popen[str]:
     code = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n{SLEEPER}" if nohup else SLEEPER
     return subprocess.Popen(
-        python(code, "check", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ()
+        python(code, "check", "-f", "relman.yml", *arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ(),
     )
 
 

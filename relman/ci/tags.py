@@ -1,0 +1,56 @@
+"""The tags that a run's release gets, from the templates in relman.yml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from relman.model.errors import UsageError
+from relman.model.image import check_tag
+from relman.model.run import Commit, RunName
+from relman.model.service import ReleaseRules
+
+_FIELD = re.compile(r"\{([a-z]+)\}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_WHERE_FROM: Mapping[str, str] = {
+    "commit": "Build in a git checkout.",
+    "version": "Tag the commit in git, or give it with --image-version.",
+}
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a run is released as: `release` never moves, `channels` follow it."""
+
+    release: str
+    channels: tuple[str, ...] = ()
+
+
+def tags_for(rules: ReleaseRules, run: RunName, commit: Commit, version: str) -> Tags:
+    """Fill in the templates; what no tag can hold (`/` in a job's name) becomes `-`. {commit} is its first 12 digits,
+    with `-dirty` where the checkout had changes. Raises UsageError where a value is missing, the result is no tag, or
+    the release would have a channel's tag."""
+    dirty = "-dirty" if commit.dirty and commit.revision else ""
+    known = {"build": run.build, "job": run.job, "commit": commit.revision[:12] + dirty, "version": version}
+    release = _fill("release.tag", rules.tag, known)
+    channels = tuple(dict.fromkeys(_fill("release.channels", c, known) for c in rules.channels))
+    if release in channels:
+        hint = "releases never move and channels do: change release.tag or release.channels in relman.yml"
+        raise UsageError(f"the release of {run} and one of its channels would both be {release}", hint=hint)
+    return Tags(release, channels)
+
+
+def _fill(key: str, template: str, known: Mapping[str, str]) -> str:
+    def value(field: re.Match[str]) -> str:
+        found = _UNSAFE.sub("-", known[field[1]])
+        if not found:
+            hint = _WHERE_FROM.get(field[1], "")
+            raise UsageError(f"{key} is {template}, and this run has no {field[1]}", hint=hint)
+        return found
+
+    filled = _FIELD.sub(value, template)
+    try:
+        return check_tag(filled)
+    except UsageError as error:
+        raise UsageError(f"{key} is {template}, for this run {filled!r}: that is no tag", hint=error.hint) from None

@@ -1,0 +1,53 @@
+"""relman cleanup: remove what a run left on the engine."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from relman.ci import cleanup as engine
+from relman.ci.names import run_name
+from relman.cli.options import run_option
+from relman.cli.runs import local_engine
+from relman.cli.verb import Context, verb
+from relman.config import values
+from relman.model.run import RunName
+
+if TYPE_CHECKING:
+    import docker
+
+
+def _duration(_ctx: click.Context, _option: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else values.seconds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@verb("cleanup")
+@run_option
+@click.option("--older-than", metavar="TIME", callback=_duration, help="All runs with nothing younger, such as 2h.")
+def cleanup(context: Context, run_flag: str | None, older_than: float | None) -> None:
+    """Remove what a run left on the engine: containers, network, its image tag, and nothing else."""
+    if older_than is not None and run_flag:
+        raise click.UsageError("--run and --older-than exclude each other.")
+    with local_engine() as client:
+        if older_than is None:
+            clean(context, client, run_name(context.environ, run_flag))
+        else:
+            context.output.heading("clean up after all runs that are over")
+            _tell(context, engine.cleanup_older(client, older_than, time.time()))
+
+
+def clean(context: Context, client: docker.APIClient, run: RunName) -> None:
+    """Clean up after one run, and say what went."""
+    context.output.heading(f"clean up after run {run}")
+    _tell(context, engine.cleanup(client, run), run=str(run))
+
+
+def _tell(context: Context, removed: tuple[str, ...], **data: str) -> None:
+    for what in removed or ("nothing",):
+        context.output.note(f"removed {what}")
+    context.output.json("cleanup", {**data, "removed": removed})

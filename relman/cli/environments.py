@@ -1,0 +1,57 @@
+"""Which environment, hosts and service a command is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relman.cli.compose import environment
+from relman.cli.verb import Context
+from relman.model.errors import UsageError
+from relman.model.host import Environment
+from relman.model.image import Repository
+
+
+def open_environment(
+    context: Context, name: str, inventories: Sequence[str], excluded: Sequence[str], reason: str | None
+) -> Environment:
+    """The environment from the inventory, less what is left out."""
+    chosen = without(environment(context, name, inventories), excluded, reason)
+    if excluded:
+        context.output.warn(f"left out: {', '.join(excluded)} ({reason})")
+    return chosen
+
+
+def without(chosen: Environment, excluded: Sequence[str], reason: str | None) -> Environment:
+    """The environment less the hosts that a person leaves out, for a reason. Raises UsageError."""
+    names = [h.name for h in chosen.hosts]
+    for host in excluded:
+        if host not in names:
+            raise UsageError(f"{chosen.name} has no host {host!r}", hint=f"its hosts are {', '.join(names)}")
+    if excluded and not reason:
+        raise UsageError("--exclude wants --reason", hint="say why, for whoever looks at the history")
+    if set(excluded) == set(names):
+        raise UsageError(f"every host of {chosen.name} is excluded")
+    return replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in excluded))
+
+
+def service_of(chosen: Environment, wanted: str | None) -> str:
+    """The service that is meant: the one asked for, or the environment's only one. Raises UsageError."""
+    known = sorted(chosen.services)
+    if wanted:
+        return wanted
+    if len(known) == 1:
+        return known[0]
+    hint = f"it knows {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
+    raise UsageError(f"which service of {chosen.name}? say --service", hint=hint)
+
+
+def repository_of(chosen: Environment, service: str) -> Repository:
+    """Where the service's images are, by the inventory. Raises UsageError."""
+    if service not in chosen.services:
+        known = ", ".join(sorted(chosen.services)) or "none"
+        raise UsageError(
+            f"{chosen.name} does not say where the images of {service!r} are",
+            hint=f"add it to relman_services in the inventory; known there: {known}",
+        )
+    return chosen.services[service]

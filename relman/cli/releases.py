@@ -1,0 +1,194 @@
+"""relman releases: what can be deployed, newest first, and where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relman.cli.catalogue import Row, rows
+from relman.cli.compose import registry_of
+from relman.cli.environments import open_environment, repository_of, service_of
+from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
+from relman.cli.render import Output
+from relman.cli.text import age, some, without_empty
+from relman.cli.verb import Context, verb
+from relman.evidence.release import list_releases
+from relman.model.container import MANIFEST, RELEASE
+from relman.model.errors import RelmanError, Unreachable, UsageError
+from relman.model.host import Environment
+from relman.model.image import Repository
+from relman.model.service import ReleaseRules
+
+_REFUSALS = 3
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose releases are asked for, by which rules their tags are made, and where to look for them running."""
+
+    service: str
+    repository: Repository
+    rules: ReleaseRules
+    environment: Environment | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the hosts run: host to manifest digest and host to release; those that could not be asked, and why."""
+
+    manifests: Mapping[str, str] = field(default_factory=dict)
+    releases: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, str] = field(default_factory=dict)
+
+
+@verb("releases")
+@any_environment_option
+@inventory_option
+@service_option
+@click.option("-f", "--file", metavar="PATH", help="The service's relman.yml; without -e, ./relman.yml.")
+@limit_option
+def releases(
+    context: Context,
+    environment: str | None,
+    inventories: Sequence[str],
+    service: str | None,
+    file: str | None,
+    limit: int,
+) -> None:
+    """List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.
+
+    A line is one image. ALSO names its other tags: channels, such as stable, move on to later releases, so deploy TAG.
+    Which tags are channels is read from relman.yml; without one, stable is.
+    """
+    wanted = _wanted(context, environment, inventories, service, file)
+    running = _running(wanted)
+    registry = registry_of(context, wanted.repository, wanted.environment.registry_ca if wanted.environment else None)
+    found = rows(list_releases(registry, wanted.repository), wanted.rules, running.manifests)
+    shown = [row for number, row in enumerate(found) if number < limit or row.hosts]
+    context.output.json("releases", _data(wanted, shown, running, len(found)))
+    _show(context.output, wanted, shown, running, len(found))
+    if running.unasked:
+        raise Unreachable(
+            f"could not be asked what they run: {', '.join(running.unasked)}",
+            details=[f"{host}: {why}" for host, why in running.unasked.items()],
+        )
+
+
+def _wanted(
+    context: Context, environment: str | None, inventories: Sequence[str], service: str | None, file: str | None
+) -> Wanted:
+    from relman.config.service import FILE_NAME, load_service
+
+    written = load_service(file or FILE_NAME) if file or (not environment and Path(FILE_NAME).is_file()) else None
+    rules = written.release if written else ReleaseRules()
+    if environment:
+        chosen = open_environment(context, environment, inventories, (), None)
+        name = service or (written.name if written else service_of(chosen, None))
+        return Wanted(name, repository_of(chosen, name), rules, chosen)
+    if written is None:
+        hint = f"Say -e ENV for a service of an environment, or -f for another file than {FILE_NAME}."
+        raise UsageError(f"whose releases? there is no {FILE_NAME} here", hint=hint)
+    if service not in (None, written.name):
+        raise UsageError(f"{file or FILE_NAME} describes {written.name}, not {service}")
+    return Wanted(written.name, written.repository, rules)
+
+
+def _running(wanted: Wanted) -> Running:
+    """Ask every host of the environment, if one was named."""
+    if wanted.environment is None:
+        return Running()
+    from relman.rollout.fleet import Fleet, Session
+    from relman.rollout.observe import observe
+
+    chosen = wanted.environment
+
+    def one(session: Session) -> Mapping[str, str]:
+        serving = observe(session, chosen.name, wanted.service).serving
+        return serving.labels if serving else {}
+
+    with Fleet(chosen, wanted.service) as fleet:
+        asked = fleet.each(one)
+        failed: Mapping[str, RelmanError] = {**fleet.unreachable, **asked.errors}
+    labels = {h.name: asked.answers[h.name] for h in chosen.hosts if asked.answers.get(h.name)}
+    return Running(
+        manifests={host: said[MANIFEST] for host, said in labels.items() if MANIFEST in said},
+        releases={host: said.get(RELEASE, "") for host, said in labels.items()},
+        unasked={h.name: failed[h.name].what for h in chosen.hosts if h.name in failed},
+    )
+
+
+def _show(output: Output, wanted: Wanted, shown: Sequence[Row], running: Running, total: int) -> None:
+    if not shown:
+        output.line(f"{wanted.repository} holds no release yet")
+        return
+    now = datetime.now(UTC)
+    columns = ["TAG", "DIGEST", "BUILT", "COMMIT", "EVIDENCE", "ALSO", *(["RUNS ON"] if wanted.environment else [])]
+    cells = [_cells(row, wanted, now)[: len(columns)] for row in shown]
+    output.table(*without_empty(columns, cells, ("COMMIT", "ALSO")))
+    if len(shown) < total:
+        output.line(f"{total - len(shown)} older ones are not shown: -n {total} shows all")
+    refused = [row for row in shown if row.listed.evidence is None]
+    for row in refused[:_REFUSALS]:
+        output.warn(f"{row.tag} may not be deployed: {row.listed.refusal}")
+    if len(refused) > _REFUSALS:
+        output.warn(f"{len(refused) - _REFUSALS} more may not be deployed; --json says why of each")
+    for host, release in _strangers(shown, running).items():
+        output.warn(f"{host} runs {release}, which the registry does not hold under any tag")
+
+
+def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
+    release, evidence = row.listed.release, row.listed.evidence
+    passed = f"passed in {evidence.run}" if evidence and evidence.run else "passed" if evidence else "none that counts"
+    also = [f"{tag} (channel)" if tag in row.channels else tag for tag in row.others]
+    tag = f"{row.tag} (channel)" if row.tag in row.channels else row.tag
+    when = age(release.created, now) if release.created else "unknown"
+    return [tag, release.manifest.short, when, release.commit[:12], passed, ", ".join(also), _where(row, wanted)]
+
+
+def _where(row: Row, wanted: Wanted) -> str:
+    count = len(wanted.environment.hosts) if wanted.environment else 0
+    if count > 1 and len(row.hosts) == count:
+        return f"all {count} hosts"
+    return some(row.hosts)
+
+
+def _strangers(shown: Sequence[Row], running: Running) -> dict[str, str]:
+    """Hosts whose image no line shows."""
+    known = {host for row in shown for host in row.hosts}
+    return {host: release for host, release in running.releases.items() if host not in known}
+
+
+def _data(wanted: Wanted, shown: Sequence[Row], running: Running, total: int) -> dict[str, Any]:
+    return {
+        "service": wanted.service,
+        "repository": str(wanted.repository),
+        "environment": wanted.environment.name if wanted.environment else None,
+        "total": total,
+        "releases": [_row_data(row) for row in shown],
+        "unlisted": _strangers(shown, running),
+        "unasked": dict(running.unasked),
+    }
+
+
+def _row_data(row: Row) -> dict[str, Any]:
+    release, evidence = row.listed.release, row.listed.evidence
+    return {
+        "tag": row.tag,
+        "also": list(row.others),
+        "channels": list(row.channels),
+        "digest": str(release.manifest),
+        "config": str(release.config),
+        "platform": str(release.platform),
+        "created": release.created,
+        "commit": release.commit,
+        "evidence": {"run": evidence.run, "finished": evidence.finished, "passed": list(evidence.passed)}
+        if evidence
+        else None,
+        "refusal": row.listed.refusal,
+        "hosts": list(row.hosts),
+    }

@@ -1,0 +1,94 @@
+"""What build, test, promote, cleanup and ci share: the run, its service, the engine, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relman.ci import engine, images
+from relman.ci.names import run_name
+from relman.ci.tags import Tags, tags_for
+from relman.cli.compose import credentials_of
+from relman.cli.verb import Context
+from relman.config.service import load_service
+from relman.evidence.promote import check_names
+from relman.model.container import RUN, Image
+from relman.model.errors import NotFound, UsageError
+from relman.model.run import Commit, RunName
+from relman.model.service import Service
+from relman.registry.auth import Credentials
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a service."""
+
+    context: Context
+    service: Service
+    run: RunName
+
+    @property
+    def root(self) -> Path:
+        """The directory of relman.yml."""
+        return Path(self.service.root)
+
+    @property
+    def local_tag(self) -> str:
+        """The name of the run's image: build gives it on the engine, promote in the registry."""
+        return self.service.repository.tag(self.run.tag)
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """The credentials for any registry. A user and password in the environment's variables that name no registry
+        are for the service's own: another one, named in a Dockerfile, never sees them."""
+        environ = {"RELMAN_REGISTRY": self.service.repository.registry, **self.context.environ}
+        return credentials_of(replace(self.context, environ=environ), registry)
+
+    def say(self, text: str) -> None:
+        """A line of what is going on."""
+        self.context.output.note(text)
+
+    def phase(self, name: str) -> None:
+        """A stage of the run begins."""
+        self.context.output.heading(f"{name} {self.service.name}, run {self.run}")
+
+    def json(self, kind: str, **data: Any) -> None:
+        """The document of a stage that ended."""
+        self.context.output.json(kind, {"run": str(self.run), "service": self.service.name, **data})
+
+
+def open_job(context: Context, file: str, run_flag: str | None) -> Job:
+    """The run that the flag or the CI system's variables name, of the service in `file`."""
+    service = load_service(file)
+    return Job(context, service, run_name(context.environ, run_flag))
+
+
+@contextmanager
+def local_engine() -> Iterator[docker.APIClient]:
+    """The engine that builds and tests. Raises Unreachable."""
+    with closing(engine.connect()) as client:
+        yield client
+
+
+def image_of(client: docker.APIClient, job: Job) -> Image:
+    """The image that build made in this run, by its local tag. Raises UsageError where there is none."""
+    hint = "Run `relman build` first, on this machine and with the same --run."
+    try:
+        image = images.inspect(client, job.local_tag)
+    except NotFound:
+        raise UsageError(f"the engine has no image of run {job.run}: {job.local_tag}", hint=hint) from None
+    if (owner := image.labels.get(RUN)) != str(job.run):
+        raise UsageError(f"{job.local_tag} is an image of run {owner}, not of {job.run}", hint=hint)
+    return image
+
+
+def tags_of(job: Job, commit: Commit, version: str) -> Tags:
+    """What the run is released as. Raises UsageError where that cannot be."""
+    tags = tags_for(job.service.release, job.run, commit, version)
+    check_names(tags.release, tags.channels)
+    return tags

@@ -1,0 +1,98 @@
+"""relman show ID: one deployment, or one run, in full."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import click
+
+from relman.ci import results
+from relman.cli.compose import data_dir, ledger
+from relman.cli.history import entry_data
+from relman.cli.render import Output
+from relman.cli.text import moment
+from relman.cli.verb import Context, verb
+from relman.ledger.entries import Entry
+from relman.model.errors import UsageError
+from relman.model.run import RunName, TestReport
+
+
+@verb("show")
+@click.argument("id")
+def show(context: Context, id: str) -> None:
+    """Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.
+
+    `relman history` lists the ids. Only what was done from this machine is known here.
+    """
+    if "/" in id:
+        _show_run(context, RunName.parse(id))
+        return
+    entry = ledger(context).deployment(id)
+    if entry is None:
+        raise UsageError(
+            f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
+            hint="relman history lists those that are; a run is asked for as JOB/BUILD.",
+        )
+    context.output.json("deployment", entry_data(entry))
+    _facts(context.output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
+    hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
+    if hosts:
+        context.output.table(("HOST", "RESULT", "DETAIL"), hosts)
+
+
+def _show_run(context: Context, run: RunName) -> None:
+    entries = ledger(context).of_run(str(run))
+    reports = results.of_run(run, results.directory(context.environ))
+    if not entries and not reports:
+        raise UsageError(
+            f"no run {run} is recorded on this machine (in {data_dir(context.environ)})",
+            hint="relman history lists those that are; relman releases shows the runs of released images.",
+        )
+    output = context.output
+    data = {"run": str(run), "results": [r.to_json() for r in reports], "history": [entry_data(e) for e in entries]}
+    output.json("run", data)
+    output.line(f"run {run}")
+    for report in reports:
+        _show_report(output, report)
+    for entry in entries:
+        what = f"{entry.what} {entry.release}" if entry.what != "tested" else entry.what
+        output.line(f"{what}: {entry.outcome}, {moment(entry.at)} UTC, by {entry.by}, {entry.digest}")
+
+
+def _show_report(output: Output, report: TestReport) -> None:
+    commit = report.commit.revision or "none: it was not built from a git checkout"
+    facts = [
+        ("tests", "passed" if report.passed else "FAILED"),
+        ("image", f"{report.config} ({report.platform})"),
+        ("commit", f"{commit}, with changes that are not in it" if report.commit.dirty else commit),
+        ("branch", report.commit.branch),
+        ("from", f"{moment(report.started)} to {moment(report.finished)} UTC"),
+        *(("linked", f"{alias}: {image}") for alias, image in report.services.items()),
+    ]
+    _facts(output, f"{report.service}, tested", facts)
+    ends = [
+        (shlex.join(c.argv), "timed out" if c.exit_code is None else f"exit {c.exit_code}", f"{c.seconds:.1f} s")
+        for c in report.commands
+    ]
+    output.table(("COMMAND", "RESULT", "TOOK"), ends)
+
+
+def _deployment_facts(entry: Entry) -> Sequence[tuple[str, str]]:
+    return [
+        ("id", entry.id),
+        ("environment", entry.environment),
+        ("outcome", entry.outcome),
+        ("digest", entry.digest),
+        ("by", entry.by),
+        ("ended", f"{moment(entry.at)} UTC"),
+        ("reason", entry.reason),
+    ]
+
+
+def _facts(output: Output, title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """A title, and a line for each fact that there is."""
+    output.line(title.rstrip())
+    for name, value in facts:
+        if value:
+            output.line(f"  {name:11} {value}")

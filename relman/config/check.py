@@ -1,0 +1,45 @@
+"""Check an inventory as a deployment would read it: each environment, each host, and the variables a service needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from relman.config.deploy import resolve
+from relman.config.inventory import Inventory
+from relman.model.errors import ConfigError, Problem
+from relman.model.host import Environment
+from relman.model.service import Service
+
+
+def check_environments(
+    inventory: Inventory,
+    names: Iterable[str],
+    *,
+    ssh_config: Path | str | None = None,
+    known_hosts: Sequence[Path | str] = (),
+) -> tuple[list[Environment], list[Problem]]:
+    """The environments of these names that are good, and every problem of the others. Raises UsageError."""
+    good: list[Environment] = []
+    problems: dict[Problem, None] = {}
+    for name in names:
+        try:
+            good.append(inventory.environment(name, ssh_config=ssh_config, known_hosts=known_hosts))
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    return good, list(problems)
+
+
+def check_settings(service: Service, file: str, environments: Iterable[Environment]) -> list[Problem]:
+    """What of the service's deploy section has no meaning on a host of an environment that it may be deployed to."""
+    problems: list[Problem] = []
+    for environment in environments:
+        if service.name not in environment.services:
+            continue
+        for host in environment.hosts:
+            origin = f"{file}, for {host.name} in {environment.name}"
+            try:
+                resolve(service.deploy, host.variables, host.env, origin=origin)
+            except ConfigError as error:
+                problems += error.problems
+    return problems

@@ -1,0 +1,61 @@
+"""What the read-only commands say of real hosts and a real registry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from relman.registry.release import retag
+from tests.e2e.stage import Stage
+
+
+def _releases(stage: Stage, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    said = stage.relman("releases", "-e", "production", "--json", *arguments, code=code).out.splitlines()[0]
+    return {row["tag"]: row for row in json.loads(said)["releases"]}
+
+
+def test_releases_say_what_may_be_deployed_and_where_it_runs(stage: Stage) -> None:
+    """A channel stands on its release's line, an untested image is listed with the reason, and every host stands where
+    it runs, also when a later release is all that fits."""
+    stage.deploy("1")
+    registry = stage.registry()
+    retag(registry, stage.repository, registry.resolve(stage.repository, "2"), "stable", moveable=True)
+    stage.image("by-hand")
+    found = _releases(stage)
+    assert found["1"]["hosts"] == ["h1", "h2", "h3"]
+    assert (found["2"]["also"], found["2"]["hosts"], "stable" in found) == (["stable"], [], False)
+    assert found["2"]["evidence"]["run"] == "demo/2"
+    assert (found["by-hand"]["evidence"], "evidence" in found["by-hand"]["refusal"]) == (None, True)
+    assert list(_releases(stage, "-n", "1")) == ["by-hand", "1"]
+    assert "all 3 hosts" in stage.relman("releases", "-e", "production").out
+    assert "RUNS ON" not in stage.relman("releases", "-f", _relman_yml(stage)).out
+
+
+def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
+    """The rest of the answer is given, and the exit code tells a program that it is not the whole."""
+    stage.deploy("1")
+    stage.lab.hosts[1].stop()
+    said = stage.relman("releases", "-e", "production", code=4)
+    assert "h1, h3" in said.out
+    assert "h2: " in said.err
+
+
+def _relman_yml(stage: Stage) -> str:
+    file = stage.home / "relman.yml"
+    file.write_text(f"service: demo\nregistry: {stage.repository.registry}\n")
+    return str(file)
+
+
+def test_history_and_show_tell_a_deployment_again(stage: Stage) -> None:
+    """What was done, and what it came to on each host, can be read later on the machine that did it."""
+    stage.deploy("1")
+    stage.deploy("sick", code=5)
+    entries = json.loads(stage.relman("history", "-e", "production", "--json").out)["entries"]
+    assert [(e["what"], e["release"], e["outcome"]) for e in entries] == [
+        ("deployed", "sick", "failed, went back"),
+        ("deployed", "1", "done"),
+    ]
+    shown = stage.relman("show", entries[0]["id"]).out
+    assert "h1" in shown
+    assert "back on 1" in shown
+    assert "not reached" in shown
