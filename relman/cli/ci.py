@@ -11,7 +11,7 @@ from relman.ci.pipeline import cleaned_up
 from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
 from relman.cli.options import build_options, file_option, results_option, run_option
-from relman.cli.promote import promote_stage, require_free
+from relman.cli.promote import promote_stage, release_check, require_free
 from relman.cli.runs import local_engine, open_job, tags_of
 from relman.cli.test import test_stage
 from relman.cli.verb import Context, verb
@@ -34,6 +34,7 @@ def ci(
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     commit, version = commit_of(job.root), version_for(job, version)
+    check = release_check(context, job.service)
     require_free(job, tags_of(job, commit, version))
     with (
         local_engine() as client,
@@ -41,4 +42,4 @@ def ci(
     ):
         image = build_stage(job, client, commit, version)
         report = test_stage(job, client, image, commit, results)
-        promote_stage(job, client, images.inspect(client, image.value), report)
+        promote_stage(job, client, images.inspect(client, image.value), report, check)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,15 +19,20 @@ from relman.ci.names import run_name
 from relman.ci.push import push
 from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who
+from relman.cli.gates import check_of, reason_option, say_trust, served_in, skip_option, skips_of
 from relman.cli.options import file_option, results_option, run_option
+from relman.cli.references import reference_of
 from relman.cli.runs import Job, image_of, local_engine, tags_of
+from relman.cli.signing import writing_seal
 from relman.cli.verb import Context, verb
 from relman.config.service import load_service
+from relman.evidence.facts import Check
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
 from relman.model.container import RUN, Image
 from relman.model.errors import PolicyRefused, RelmanError, UnknownTag, Unreachable, UsageError
-from relman.model.image import ImageRef, ManifestDigest, Repository
+from relman.model.image import ManifestDigest
+from relman.model.policy import Skip
 from relman.model.run import Release, RunName, TestReport
 from relman.model.service import Service
 from relman.registry.images import ImageDescription, describe
@@ -38,13 +46,24 @@ if TYPE_CHECKING:
 @run_option
 @click.option("--image", metavar="TAG|DIGEST", help="An image that is in the registry already: no engine is needed.")
 @results_option("What `relman test --results` wrote on another machine; by default what is kept on this one.")
-def promote(context: Context, file: str, run_flag: str | None, image: str | None, results: str | None) -> None:
+@skip_option
+@reason_option
+def promote(
+    context: Context,
+    file: str,
+    run_flag: str | None,
+    image: str | None,
+    results: str | None,
+    skip_gates: Sequence[str],
+    reason: str | None,
+) -> None:
     """Release the image that passed: push it, prove that it is the tested one, and tag it."""
     service = load_service(file)
+    check = release_check(context, service, skips_of(skip_gates, reason))
     report = kept.read(Path(results)) if results else None
     if image:
-        found = _in_registry(context, service, reference_in(service.repository, image), report)
-        _promote_there(context, service, found, report, run_flag)
+        found = _in_registry(context, service, reference_of(service.repository, image), report)
+        _promote_there(context, service, found, report, run_flag, check)
         return
     run = report.run if report and not run_flag else run_name(context.environ, run_flag)
     job = Job(context, service, run)
@@ -54,22 +73,30 @@ def promote(context: Context, file: str, run_flag: str | None, image: str | None
             held = image_of(client, job)
         except (Unreachable, UsageError) as error:
             found = _of_run_in_registry(job, report, error)
-            _promote_there(context, service, found, report, str(run))
+            _promote_there(context, service, found, report, str(run), check)
         else:
-            promote_stage(job, client, held, report)
+            promote_stage(job, client, held, report, check)
 
 
-def promote_stage(job: Job, client: docker.APIClient, image: Image, report: TestReport | None) -> Release:
+def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = ()) -> Check:
+    """How an image is judged before it becomes a release of the service, and the seal that signs its statements."""
+    demands = service.release.demands
+    seal = writing_seal(context, demands)
+    served = served_in(context, demands.policy, (), service.name)
+    return check_of(demands, seal, skips=skips, served=served)
+
+
+def promote_stage(job: Job, client: docker.APIClient, image: Image, report: TestReport | None, check: Check) -> Release:
     """Push an image that the engine holds, and release it; without a report the one kept for it counts.
 
-    What forbids it is found before anything is pushed."""
+    What forbids it is found before anything is pushed, unless statements in the registry decide."""
     job.phase("promote")
     config = images.config_digest(client, image.id)
     report = report or kept.load(config, kept.directory(job.context.environ))
     tags = _tags(job, report, image.labels.get(VERSION, ""))
-    require_tested(report, config, job.local_tag)
+    require_tested(report, config, job.local_tag, check.skips)
     digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
-    return _release(job, digest, report, tags)
+    return _release(job, digest, report, tags, check)
 
 
 def require_free(job: Job, tags: Tags) -> None:
@@ -83,25 +110,19 @@ def require_free(job: Job, tags: Tags) -> None:
         )
 
 
-def reference_in(repository: Repository, text: str) -> str | ManifestDigest:
-    """The tag or digest that `text` names in `repository`, with or without it in front. Raises UsageError."""
-    named = ImageRef.parse(text if "/" in text else f"{repository}{'@' if ':' in text else ':'}{text}")
-    if named.repository != repository:
-        raise UsageError(
-            f"{named} is not in {repository}",
-            hint="relman.yml says where the service's images are; promote one of those.",
-        )
-    return named.reference
-
-
 def _promote_there(
-    context: Context, service: Service, found: ImageDescription, report: TestReport | None, run: str | None
+    context: Context,
+    service: Service,
+    found: ImageDescription,
+    report: TestReport | None,
+    run: str | None,
+    check: Check,
 ) -> None:
     """Release an image that the registry holds."""
     report = report or kept.load(found.config, kept.directory(context.environ))
     job = Job(context, service, RunName.parse(run) if run else report.run)
     job.phase("promote")
-    _release(job, found.resolved.digest, report, _tags(job, report, found.labels.get(VERSION, "")))
+    _release(job, found.resolved.digest, report, _tags(job, report, found.labels.get(VERSION, "")), check)
 
 
 def _in_registry(
@@ -132,7 +153,7 @@ def _tags(job: Job, report: TestReport, version: str) -> Tags:
     return tags_of(job, report.commit, version)
 
 
-def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -> Release:
+def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags, check: Check) -> Release:
     """Release what the registry holds under `digest`, say so and note it in the history."""
     context, repository = job.context, job.service.repository
     release = make_release(
@@ -142,6 +163,7 @@ def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -
         report=report,
         release_tag=tags.release,
         channels=tags.channels,
+        check=replace(check, now=datetime.now(UTC)),
     )
     ledger(context).record_release(
         service=job.service.name,
@@ -151,7 +173,11 @@ def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -
         run=str(job.run),
         by=who(),
         at=timestamp(),
+        reason="; ".join(release.skipped),
     )
+    for skip in release.skipped:
+        context.output.warn(f"{release}: {skip}")
+    say_trust(context.output, job.service.release.demands, "relman.yml")
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
     job.say(f"  channels that follow it: {', '.join(tags.channels) or 'none'}")
@@ -163,5 +189,6 @@ def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -
         manifest=str(release.manifest),
         config=str(release.config),
         platform=str(release.platform),
+        skipped=list(release.skipped),
     )
     return release

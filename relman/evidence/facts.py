@@ -14,6 +14,7 @@ from relman.model.errors import PolicyRefused
 from relman.model.image import ConfigDigest, ManifestDigest, Repository
 from relman.model.policy import NO_POLICY, Policy, Skip
 from relman.model.predicates import TEST_RESULT
+from relman.model.record import HostRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,23 +49,22 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """Whether an image is proven good in an environment: for how long it served there (seconds; None: it is not proven,
-    for the reason `why`)."""
+class Served:
+    """What the hosts of an environment remember of the service, by host; `why` they could not be asked, if so."""
 
-    seconds: float | None
+    records: Mapping[str, HostRecord] = field(default_factory=dict)
     why: str = ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that is judged. `refused` says of each statement that does not count why; `trusted` whether
-    signatures are asked for."""
+    """Everything that is judged. `refused` says of each statement that does not count why; `served` where the service
+    was deployed, by environment."""
 
     subject: Subject
     counted: tuple[Counted, ...] = ()
     refused: tuple[str, ...] = ()
-    proven: Mapping[str, Proof] = field(default_factory=dict)
+    served: Mapping[str, Served] = field(default_factory=dict)
 
     @cached_property
     def results(self) -> tuple[tuple[TestResult, Counted], ...]:
@@ -85,13 +85,13 @@ class Facts:
 @dataclass(frozen=True)
 class Check:
     """How images are judged: whose statements count, by which policy, at what time, with which gates left out, and what
-    is known of where an image served, by environment."""
+    hosts remember, by environment."""
 
     seal: Seal = UNSIGNED
     policy: Policy = NO_POLICY
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     skips: tuple[Skip, ...] = ()
-    proven: Mapping[str, Proof] = field(default_factory=dict)
+    served: Mapping[str, Served] = field(default_factory=dict)
 
 
 def gather(opened: Iterable[Opened], subject: Subject, check: Check) -> Facts:
@@ -103,7 +103,7 @@ def gather(opened: Iterable[Opened], subject: Subject, check: Check) -> Facts:
             counted[one.payload] = count(one, subject, check)
         except PolicyRefused as refusal:
             refused.append(refusal.what)
-    return Facts(subject, tuple(counted.values()), tuple(refused), check.proven)
+    return Facts(subject, tuple(counted.values()), tuple(refused), check.served)
 
 
 def count(opened: Opened, subject: Subject, check: Check) -> Counted:

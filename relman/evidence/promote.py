@@ -97,7 +97,7 @@ def _prove(
     known = gather([o for _, o in there], subject, check)
     statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
     tested, result = _stated(statement, there, subject, check)
-    facts = Facts(subject, (*known.counted, result), known.refused, check.proven)
+    facts = Facts(subject, (*known.counted, result), known.refused, check.served)
     decision = judge(facts, check, deploying=False)
     decision.require()
     summary = release_statement(

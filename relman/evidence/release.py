@@ -71,13 +71,15 @@ def examine(
     platform: Platform | None = None,
     *,
     check: Check | None = None,
+    called: str = "",
 ) -> Examined:
-    """As `find_release`, but what the gates say is for the caller to read."""
+    """As `find_release`, but what the gates say is for the caller to read. `called` is the tag under which the image of
+    a digest was released."""
     check = check or Check()
     if not isinstance(reference, ManifestDigest):
         check_tag(reference)
     image = describe(registry, repository, reference, platform)
-    return _examined(registry, repository, reference, image, check, None)
+    return _examined(registry, repository, called or reference, image, check, None)
 
 
 def list_releases(

@@ -142,15 +142,17 @@ def read_test_result(statement: Statement) -> TestResult:
     except UsageError as error:
         raise Rule.READABLE.refuses("the statement does not say which image configuration was tested") from error
     passed, failed = names(statement.predicate, "passedTests"), names(statement.predicate, "failedTests")
-    totals = mapping(notes.get("totals"))
+    # Where the commands wrote down their single tests, these count, and not the commands.
+    totals = mapping(notes.get("tests"))
+    run, failures = (count(totals, key, 0) for key in ("tests", "failed"))
     return TestResult(
         result=str(statement.predicate.get("result", "")),
         config=config,
         passed=passed,
         failed=failed,
         flaky=names(statement.predicate, "warnedTests"),
-        tests=count(totals, "passed", len(passed)),
-        failures=max(count(totals, "failed", 0), len(failed)),
+        tests=max(run - failures - count(totals, "skipped", 0), 0) if totals else len(passed),
+        failures=max(failures, len(failed)),
         commit=str(digests(source).get("gitCommit", "")),
         branch=str(origin.get("branch", "")),
         clean=not origin["dirty"] if isinstance(origin.get("dirty"), bool) else None,
@@ -177,7 +179,6 @@ def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
             "started": report.started,
             "finished": report.finished,
             **({"attested": attested} if attested else {}),
-            "totals": _totals(report),
             "commands": [
                 {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands
             ],
@@ -185,11 +186,6 @@ def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
     }
     services = [_linked(alias, image) for alias, image in sorted(report.services.items())]
     return [tested, *_source(report.commit), *services]
-
-
-def _totals(report: TestReport) -> dict[str, int]:
-    passed = sum(c.passed for c in report.commands)
-    return {"passed": passed, "failed": len(report.commands) - passed}
 
 
 def _source(commit: Commit) -> list[dict[str, Any]]:
