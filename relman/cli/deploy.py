@@ -81,7 +81,7 @@ def deploy(
                 auth_config=credentials.auth_config() if credentials else None,
             )
 
-        note = "; ".join(filter(None, (reason, *release.skipped)))
+        note = "; ".join(release.skipped) if skip_gates else reason or ""
         fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=note)
 
 

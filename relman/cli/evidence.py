@@ -19,7 +19,7 @@ from relman.evidence.parse import rfc3339
 from relman.evidence.release import examine
 from relman.evidence.statement import TestResult, read_test_result
 from relman.evidence.summary import ReleaseStatement, read_release
-from relman.model.predicates import TEST_RESULT, short
+from relman.model.predicates import RELEASE, TEST_RESULT, short
 
 
 @verb("evidence")
@@ -53,7 +53,8 @@ def evidence(
     )
     output.line(f"{facts.subject}: manifest {facts.subject.manifest}")
     now = datetime.now(UTC)
-    output.table(("STATEMENT", "SIGNED BY", "MADE", "SAYS"), [row for c in facts.counted for row in _rows(c, now)])
+    found = sorted(facts.counted, key=lambda c: (c.statement.time or now, c.statement.predicate_type == RELEASE))
+    output.table(("STATEMENT", "SIGNED BY", "MADE", "SAYS"), [row for c in found for row in _rows(c, now)])
     for refused in facts.refused:
         output.warn(refused)
     if not facts.counted:

@@ -74,10 +74,13 @@ def releases(
     demands = wanted.environment.demands if wanted.environment else wanted.rules.demands
     # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
     check = check_of(Demands(demands.trust), reading_seal(demands))
-    found = rows(list_releases(registry, wanted.repository, check=check), wanted.rules, running.manifests)
+    listed = list_releases(registry, wanted.repository, check=check)
+    found = rows(listed, wanted.rules, running.manifests)
     shown = [row for number, row in enumerate(found) if number < limit or row.hosts]
     context.output.json("releases", _data(wanted, shown, running, len(found)))
-    _show(context.output, wanted, shown, running, len(found))
+    others = {tag for row in shown for tag in row.others}
+    moved = {e.tag: e.refusal for e in listed if e.tag in others and e.evidence is None}
+    _show(context.output, wanted, shown, running, len(found), moved)
     if running.unasked:
         raise Unreachable(
             f"could not be asked what they run: {', '.join(running.unasked)}",
@@ -128,7 +131,14 @@ def _running(wanted: Wanted) -> Running:
     )
 
 
-def _show(output: Output, wanted: Wanted, shown: Sequence[Row], running: Running, total: int) -> None:
+def _show(
+    output: Output,
+    wanted: Wanted,
+    shown: Sequence[Row],
+    running: Running,
+    total: int,
+    moved: Mapping[str, str],
+) -> None:
     if not shown:
         output.line(f"{wanted.repository} holds no release yet")
         return
@@ -143,6 +153,8 @@ def _show(output: Output, wanted: Wanted, shown: Sequence[Row], running: Running
         output.warn(f"{row.tag} may not be deployed: {row.listed.refusal}")
     if len(refused) > _REFUSALS:
         output.warn(f"{len(refused) - _REFUSALS} more may not be deployed; --json says why of each")
+    for tag, refusal in moved.items():
+        output.warn(f"{tag} may not be deployed: {refusal}")
     for row in shown:
         for skip in row.listed.release.skipped:
             output.warn(f"{row.tag}: {skip}")

@@ -52,8 +52,9 @@ def _rows(context: Context, target: Target, chosen: Environment, service: str) -
         found = fleet.each(lambda session: observe(session, chosen.name, service))
         failed: Mapping[str, RelmanError] = {**fleet.unreachable, **found.errors}
     with registry_of(context, target.repository, target.registry_ca) as registry:
-        entries = {e for seen in found.answers.values() if (e := seen.record.serving)}
-        evidence = {(e.manifest, e.release): _evidence(registry, target, e) for e in entries}
+        records = [e for seen in found.answers.values() if (e := seen.record.serving)]
+        entries = {(e.manifest, e.release): e for e in records}
+        evidence = {key: _evidence(registry, target, entry) for key, entry in entries.items()}
     rows = []
     for host in chosen.hosts:
         seen = found.answers.get(host.name)
@@ -93,7 +94,8 @@ def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
         return checked("nothing", "nothing runs")
     if container.image_id not in _right(seen, evidence):
         return checked("drift", f"the image {container.image_id.short} runs, and that is not the one that was tested")
-    return checked("good", "; ".join((evidence.decision.verdicts[0].why, *evidence.release.skipped)))
+    skipped = dict.fromkeys((*entry.skipped, *evidence.release.skipped))
+    return checked("good", "; ".join((evidence.decision.verdicts[0].why, *skipped)))
 
 
 def _right(seen: Observed, evidence: Examined) -> Sequence[ImageId]:

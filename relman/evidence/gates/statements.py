@@ -44,9 +44,9 @@ def released(facts: Facts) -> Verdict:
     known = f"; it is the release {others}" if others else ""
     return stops(
         gate,
-        f"no statement makes {subject.resolved} the release {subject}{known}: it was not promoted under this tag, or "
+        f"no statement makes {subject.resolved.short} the release {subject}{known}: it was never promoted as that, or "
         "the tag was moved",
-        "Promote it (relman promote). If the tag was a release, find out who moved it.",
+        "Promote it: relman promote. If the tag was a release, find out who moved it.",
         absent=not here,
     )
 
