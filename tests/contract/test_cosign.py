@@ -15,6 +15,7 @@ import pytest
 from relman.evidence.facts import Check
 from relman.evidence.keys import ALGORITHMS, SigningKey
 from relman.evidence.promote import promote
+from relman.evidence.release import find_release
 from relman.evidence.seal import Signed
 from relman.evidence.store import attestation_tag
 from relman.model.image import Digest, Repository
@@ -162,3 +163,28 @@ def test_oras_lists_the_referrers(auditor: Auditor) -> None:
         assert kinds == {TEST_RESULT, RELEASE}, reference
     assert auditor.verify(key, TEST_RESULT, f"@{index.digest}").returncode == 0
     assert auditor.verify(key, TEST_RESULT, f"@{children[ARM64].digest}").returncode != 0
+
+
+def test_evidence_survives_garbage_collection(auditor: Auditor) -> None:
+    """After the registry's own garbage collection, with untagged manifests deleted, relman, cosign and oras still find
+    everything, and what is untagged is gone."""
+    key = SigningKey.generate("ed25519")
+    registry, repository = auditor.registry, auditor.repository
+    manifest, untagged = (push_image(registry, repository, "run-shop-1", labels={"n": n}) for n in ("2", "1"))
+    check = Check(Signed(key=key))
+    promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118", check=check)
+    registry.put_manifest(repository, "run-shop-1", manifest)
+    auditor.real.stop()
+    try:
+        config = str(auditor.real.dir / "config.yml")
+        command = ["docker-registry", "garbage-collect", "--delete-untagged", config]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+    finally:
+        auditor.real.start()
+    assert not registry.has(repository, untagged.digest)
+    assert find_release(registry, repository, "118", check=check).manifest == manifest.digest
+    for predicate_type in (TEST_RESULT, RELEASE):
+        assert auditor.verify(key, predicate_type, ":118").returncode == 0
+    done = auditor.run("oras", "discover", "--format", "json", f"{repository}:118")
+    assert len(json.loads(done.stdout)["manifests"]) == 2
