@@ -91,6 +91,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_state_dir": values.absolute_path,
     "relman_docker_socket": values.absolute_path,
 }
+KNOWN = tuple(_READ)
 
 
 @dataclass(frozen=True)

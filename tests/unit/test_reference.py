@@ -1,0 +1,199 @@
+"""docs/reference.md says exactly what relman does: every key, default, example, variable and exit code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from relman.cli.exits import Exit
+from relman.config.deploy import resolve
+from relman.config.inventory import load_inventory
+from relman.config.inventory_host import KNOWN
+from relman.config.schema import RelmanFile
+from relman.config.schema_base import OPEN, keys
+from relman.config.service import parse_service
+from relman.model.errors import ConfigError
+from tests.unit.documents import ROOT, Block, blocks, exit_table, sections, under
+
+TEXT = (ROOT / "docs/reference.md").read_text()
+RELMAN_YML = under(TEXT, "relman.yml")
+HEAD = "service: shop\nregistry: registry.example.com\n"
+KEYS = tuple(keys(RelmanFile))
+HEADINGS = ("How it is read", "Variables of the environment")
+OWN = "Variables of your own"
+TYPE = re.compile(
+    r"Type: (?P<type>.+?)\.(?: (?P<required>Required)\.| Default: `(?P<default>.*)`\.| Without it: .+\.)?$"
+)
+
+
+def _section(key: str) -> str:
+    return next(s.text for s in sections(RELMAN_YML, 3) if s.title == key)
+
+
+def _field(key: str) -> FieldInfo:
+    """The schema's field of a dotted key."""
+    model: Any = RelmanFile
+    field: FieldInfo | None = None
+    for step in key.split("."):
+        if step == "NAME":
+            continue
+        field = model.model_fields[step]
+        kinds = [field.annotation, *get_args(field.annotation)]
+        model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
+    assert field is not None
+    return field
+
+
+def _is_section(field: FieldInfo) -> bool:
+    kinds = [field.annotation, *get_args(field.annotation)]
+    return any(isinstance(k, type) and issubclass(k, BaseModel) for k in kinds) and "dict" not in str(field.annotation)
+
+
+def _with(key: str, value: Any) -> dict[str, Any]:
+    """A relman.yml that has this value at a key, and what the key's section needs besides."""
+    tree = yaml.safe_load(HEAD)
+    at = tree
+    *way, last = ["alias" if step == "NAME" else step for step in key.split(".")]
+    for step in way:
+        at = at.setdefault(step, {})
+        if step == "alias":
+            at["image"] = "x"
+        if step == "http":
+            at["port"] = 1
+    if way[-1:] == ["health"] and "deploy" in way:
+        at["none"] = True
+    at[last] = value
+    return tree  # type: ignore[no-any-return]
+
+
+def _value(tree: dict[str, Any], key: str) -> Any:
+    found: Any = RelmanFile.model_validate(tree, context=OPEN)
+    for step in key.split("."):
+        found = found["alias"] if step == "NAME" else getattr(found, step)
+    return found
+
+
+def test_every_key_has_its_section_and_no_section_is_of_an_unknown_key() -> None:
+    """The reference and the schema name the same keys, in the same order."""
+    titles = [s.title for s in sections(RELMAN_YML, 3)]
+    assert titles == [*HEADINGS, *KEYS]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_is_said_of_a_key_is_what_the_schema_does(key: str) -> None:
+    """Required, optional or with this very default; then what it means."""
+    first, _, rest = _section(key).partition("\n")
+    said, field = TYPE.fullmatch(first), _field(key)
+    assert said, first
+    assert (said["type"] == "section") is _is_section(field)
+    assert bool(said["required"]) is field.is_required()
+    if said["default"] is not None:
+        value = yaml.safe_load(said["default"])
+        assert _value(_with(key, value), key) == field.default
+    else:
+        assert field.is_required() or _is_section(field) or field.default in (None, False)
+    assert len(rest.strip()) > 20
+
+
+def test_every_key_is_shown_in_an_example() -> None:
+    """A reader finds each key used at least once, in a file that is good."""
+    shown = {key for block in blocks(RELMAN_YML) if block.info == "yaml" for key in _used(yaml.safe_load(block.text))}
+    assert set(KEYS) - shown == set()
+
+
+def _used(tree: Any, path: tuple[str, ...] = ()) -> set[str]:
+    if not isinstance(tree, dict):
+        return set()
+    found: set[str] = set()
+    for name, value in tree.items():
+        step = "NAME" if path == ("test", "services") else name
+        found |= {".".join((*path, step))} | _used(value, (*path, step))
+    return found
+
+
+def _of_kind(info: str) -> list[Block]:
+    return [pytest.param(b, id=f"line {b.line}") for b in blocks(TEXT) if b.info == info]  # type: ignore[misc]
+
+
+def _loaded(block: Block) -> None:
+    text = block.text if re.search("^service:", block.text, re.MULTILINE) else HEAD + block.text
+    service = parse_service(text.encode(), "relman.yml")
+    variables = {"database_host": "db.example.com", "inventory_hostname": "web1"}
+    resolve(service.deploy, variables, {}, origin="the example")
+
+
+@pytest.mark.parametrize("block", _of_kind("yaml"))
+def test_an_example_is_good(block: Block) -> None:
+    """Each example of a relman.yml, or of a part of one, loads, and its deploy section has a meaning on a host."""
+    _loaded(block)
+
+
+@pytest.mark.parametrize("block", _of_kind("yaml inventory"))
+def test_an_example_of_an_inventory_is_good(block: Block, tmp_path: Path) -> None:
+    """Each environment of an example inventory is understood."""
+    file = tmp_path / "inventory.yml"
+    file.write_text(block.text)
+    found = load_inventory([file])
+    assert found.deployable
+    for name in found.deployable:
+        assert found.environment(name, ssh_config="/dev/null").hosts
+
+
+def _after(block: Block) -> str:
+    """The text block that follows a wrong example: what relman says of it."""
+    listed = blocks(TEXT)
+    following = listed[listed.index(block) + 1]
+    assert following.info == "text", f"the wrong example of line {block.line} is not followed by what is said of it"
+    return following.text
+
+
+@pytest.mark.parametrize("block", _of_kind("yaml wrong"))
+def test_a_wrong_example_is_refused_in_the_words_that_are_shown(block: Block) -> None:
+    """Where the reference shows a mistake, relman finds it, and says just that."""
+    with pytest.raises(ConfigError) as caught:
+        _loaded(block)
+    assert "\n".join(caught.value.details) + "\n" == _after(block)
+
+
+@pytest.mark.parametrize("block", _of_kind("yaml inventory wrong"))
+def test_a_wrong_inventory_is_refused_in_the_words_that_are_shown(block: Block, tmp_path: Path) -> None:
+    """The same for inventories."""
+    file = tmp_path / "inventory.yml"
+    file.write_text(block.text)
+    with pytest.raises(ConfigError) as caught:
+        load_inventory([file]).environment("production", ssh_config="/dev/null")
+    assert "\n".join(caught.value.details).replace(f"{tmp_path}/", "") + "\n" == _after(block)
+
+
+def test_every_fenced_block_is_of_a_known_kind() -> None:
+    """No example escapes the tests by a misspelt mark."""
+    assert {b.info for b in blocks(TEXT)} == {"yaml", "yaml wrong", "yaml inventory", "yaml inventory wrong", "text"}
+
+
+def test_every_variable_of_an_inventory_is_explained_and_shown() -> None:
+    """The variables that relman reads are those that the reference explains; each is set in the example."""
+    text = under(TEXT, "Inventories")
+    assert sorted(s.title for s in sections(text, 3)) == sorted([*KNOWN, OWN])
+    example = next(b.text for b in blocks(text) if b.info == "yaml inventory")
+    alias = "ansible_private_key_file"
+    assert [name for name in KNOWN if f"{name}:" not in example and name != alias] == []
+
+
+def test_every_environment_variable_is_explained() -> None:
+    """The RELMAN_ variables in the code are those in the table."""
+    code = "\n".join(file.read_text() for file in (ROOT / "relman").rglob("*.py"))
+    table = under(TEXT, "Environment variables")
+    assert set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", table)) == set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", code))
+    ci = (ROOT / "relman/ci/names.py").read_text()
+    assert set(re.findall(r'"([A-Z]+_[A-Z_]+)"', ci)) <= set(re.findall(r"`([A-Z_]+)`", table))
+
+
+def test_the_exit_codes_are_the_command_line_s() -> None:
+    """Each code with its name, and none besides."""
+    assert exit_table(under(TEXT, "Exit codes")) == {int(code): code.name for code in Exit}
