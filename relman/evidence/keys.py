@@ -140,7 +140,7 @@ class SigningKey:
         return bytes.fromhex(self._signer.sign(content).signature)
 
 
-_UNLOCK = "Set RELMAN_KEY_UNLOCK, or run it at a terminal."
+_UNLOCK = "Set RELMAN_KEY_PASSPHRASE, or run it at a terminal."
 
 
 def _encryption_of(pem: bytes, origin: str, passphrase: Callable[[], str | None]) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 
 from relman.config.inventory import load_inventory
 from relman.config.policy import load_policy
+from relman.config.schema_policy import Rule
+from relman.config.schema_trust import Grant as Grant_
+from relman.config.schema_trust import Key, Revoked
 from relman.config.service import load_service
 from relman.config.trust import add_key, end_key, load_trust, revoke_key
 from relman.model.errors import ConfigError, UsageError
@@ -28,6 +32,7 @@ from relman.model.policy import (
 )
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Revocation, TrustedKey
+from tests.unit.documents import ROOT, Block, blocks
 from tests.unit.values import hexes
 
 BODY = "MCowBQYDK2VwAyEAeiNUsHjMM2VM2R8JtFOQlgG2ZrdIhDcZgAhWhl9yqVU="
@@ -190,6 +195,32 @@ def test_faults_of_a_policy_are_told_in_their_place(tmp_path: Path, text: str, p
     """Line, column, the path to the rule and what was expected."""
     found = said(tmp_path, text, "policy.yml")
     assert any(p.startswith(f"policy.yml:{problem}") for p in found), found
+
+
+EVIDENCE = (ROOT / "docs/evidence.md").read_text()
+
+
+@pytest.mark.parametrize("block", [b for b in blocks(EVIDENCE) if b.info != "text"], ids=lambda b: f"line {b.line}")
+def test_the_examples_of_the_documentation_are_good(block: Block, tmp_path: Path) -> None:
+    """Every example of a trust.yml, a policy, an inventory and a relman.yml in docs/evidence.md is understood."""
+    file = tmp_path / "example.yml"
+    head = "service: shop\nregistry: registry.example.com\n" if block.info == "yaml" else ""
+    file.write_text(head + block.text)
+    read: dict[str, Callable[[Path], object]] = {
+        "yaml trust": load_trust,
+        "yaml policy": load_policy,
+        "yaml": load_service,
+        "yaml inventory": lambda path: load_inventory([path]).environment("production", ssh_config="/dev/null"),
+    }
+    assert read[block.info](file)
+
+
+def test_every_rule_and_every_key_of_trust_is_explained() -> None:
+    """The tables of docs/evidence.md name each rule of the schema with its gate, and each key of trust.yml."""
+    for name in Rule.model_fields:
+        assert f"`{name}: " in EVIDENCE, name
+    for name in (*Key.model_fields, *Revoked.model_fields, *Grant_.model_fields):
+        assert f"`{name}`" in EVIDENCE, name
 
 
 def test_an_environment_demands(tmp_path: Path) -> None:
