@@ -19,6 +19,7 @@ from relman.ci.names import run_name
 from relman.ci.push import push
 from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who
+from relman.cli.copying import Move, to_elsewhere
 from relman.cli.gates import check_of, reason_option, say_trust, served_in, skip_option, skips_of
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.references import reference_of
@@ -31,7 +32,7 @@ from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
 from relman.model.container import RUN, Image
 from relman.model.errors import PolicyRefused, RelmanError, UnknownTag, Unreachable, UsageError
-from relman.model.image import ManifestDigest
+from relman.model.image import ManifestDigest, Repository
 from relman.model.policy import Skip
 from relman.model.run import Release, RunName, TestReport
 from relman.model.service import Service
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 
 
 @verb("promote")
+@click.argument("tag", required=False)
+@click.option("--to", metavar="REGISTRY/NAME", help="Copy the release TAG and its evidence there.")
+@click.option("--channel", "channels", multiple=True, metavar="TAG", help="With --to: a channel that follows it there.")
 @file_option
 @run_option
 @click.option("--image", metavar="TAG|DIGEST", help="An image that is in the registry already: no engine is needed.")
@@ -50,6 +54,9 @@ if TYPE_CHECKING:
 @reason_option
 def promote(
     context: Context,
+    tag: str | None,
+    to: str | None,
+    channels: Sequence[str],
     file: str,
     run_flag: str | None,
     image: str | None,
@@ -57,9 +64,19 @@ def promote(
     skip_gates: Sequence[str],
     reason: str | None,
 ) -> None:
-    """Release the image that passed: push it, prove that it is the tested one, and tag it."""
+    """Release the image that passed: push it, prove that it is the tested one, and tag it.
+
+    With TAG and --to a release is copied to another repository or registry: the same digests, with all statements, and
+    with a release statement of its own. Started again after an interruption it copies only what is missing.
+    """
     service = load_service(file)
     check = release_check(context, service, skips_of(skip_gates, reason))
+    if tag or to or channels:
+        if not (tag and to):
+            raise UsageError("TAG and --to go together", hint="relman promote 118 --to registry.example.com/shop")
+        move = Move(service.repository, tag, Repository.parse(to), tuple(channels), service.name)
+        to_elsewhere(context, move, service.release.demands, check)
+        return
     report = kept.read(Path(results)) if results else None
     if image:
         found = _in_registry(context, service, reference_of(service.repository, image), report)

@@ -21,7 +21,7 @@ from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
 from relman.evidence.summary import release_statement, same
 from relman.evidence.views import attach
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Repository, check_tag
+from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
@@ -34,22 +34,25 @@ def promote(
     repository: Repository,
     *,
     source: str | ManifestDigest,
-    report: TestReport,
+    report: TestReport | None,
     release_tag: str,
     channels: Sequence[str] = (),
+    platform: Platform | None = None,
     check: Check | None = None,
 ) -> Release:
     """Make the image under `source`, which the registry holds already, the release `release_tag`; `channels` follow it.
 
     The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
-    failed, and one that the policy of `check` refuses. A release tag that stands for another digest is TagMoved. All
+    failed, and one that the policy of `check` refuses. Without a report the test result that is beside the image
+    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All
     this is found before anything is written. Doing it again, also after a crash, completes what is missing. At most 30
     requests with two channels. Raises UnknownTag, UsageError, and what Registry raises.
     """
     check = check or Check()
     check_names(release_tag, channels)
-    image = describe(registry, repository, source, report.platform)
-    require_tested(report, image.config, str(ImageRef(repository, source)), check.skips)
+    image = describe(registry, repository, source, report.platform if report else platform)
+    if report:
+        require_tested(report, image.config, str(ImageRef(repository, source)), check.skips)
     release = release_of(repository, release_tag, image)
     subjects = {m.digest: m for m in (image.resolved, image.manifest)}
     look = [partial(store.look, registry, repository, digest) for digest in subjects]
@@ -83,7 +86,7 @@ def check_names(release_tag: str, channels: Sequence[str]) -> None:
 
 
 def _prove(
-    report: TestReport,
+    report: TestReport | None,
     release: Release,
     image: ImageDescription,
     stored: Iterable[Stored],
@@ -95,16 +98,19 @@ def _prove(
     subject = subject_of(release, image)
     there = [(e, o) for s in stored for e in s.envelopes if (o := check.seal.unwrap(e)) is not None]
     known = gather([o for _, o in there], subject, check)
-    statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
-    tested, result = _stated(statement, there, subject, check)
-    facts = Facts(subject, (*known.counted, result), known.refused, check.served)
+    made: list[tuple[Envelope, Counted]] = []
+    if report:
+        statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
+        made.append(_stated(statement, there, subject, check))
+    facts = Facts(subject, (*known.counted, *(c for _, c in made)), known.refused, check.served)
     decision = judge(facts, check, deploying=False)
     decision.require()
+    inputs = [counted for result, counted in facts.results if result == facts.result]
     summary = release_statement(
-        subject, check.policy, decision.verdicts, channels=channels, inputs=[result], now=check.now
+        subject, check.policy, decision.verdicts, channels=channels, inputs=inputs, now=check.now
     )
-    released, _ = _stated(summary, there, subject, check)
-    return decision, (tested, released)
+    made.append(_stated(summary, there, subject, check))
+    return decision, tuple(envelope for envelope, _ in made)
 
 
 def _stated(

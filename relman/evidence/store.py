@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from relman.evidence import dsse
 from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
 from relman.evidence.seal import UNSIGNED, Envelope, Opened, Seal
-from relman.model.errors import RegistryError
+from relman.model.errors import RegistryError, UnknownTag
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_EMPTY, OCI_MANIFEST, Manifest, digest_in
@@ -32,16 +32,21 @@ _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored beside one image: the manifests under tags of their own and those that only a view lists; the
-    two views as they are; `native` where the registry itself lists referrers; and all `envelopes`."""
+    """What is stored beside one image: the manifests under tags of their own (`tagged`), and those that only a view
+    lists; the two views as they are; `native` where the registry itself lists referrers; and all `envelopes`."""
 
     subject: ManifestDigest
-    own: tuple[Manifest, ...] = ()
+    tagged: Mapping[str, Manifest] = field(default_factory=dict)
     others: tuple[Manifest, ...] = ()
     index: Manifest | None = None
     attestations: Manifest | None = None
     native: bool = False
     envelopes: tuple[Envelope, ...] = field(default=(), repr=False)
+
+    @property
+    def own(self) -> tuple[Manifest, ...]:
+        """The manifests under tags of their own."""
+        return tuple(self.tagged.values())
 
     def opened(self, seal: Seal) -> list[Opened]:
         """The statements in these envelopes."""
@@ -56,7 +61,7 @@ def look(
     What it is about is for others to read: no annotation or descriptor is believed. `tags` spares the listing.
     Raises what Registry raises.
     """
-    tags = registry.tags(repository, index_tag(subject)) if tags is None else tags
+    tags = _tags(registry, repository, index_tag(subject)) if tags is None else tags
     view, att = index_tag(subject), attestation_tag(subject)
     index = registry.find(repository, view) if view in tags else None
     listed = index or registry.referrers(repository, subject)
@@ -64,11 +69,12 @@ def look(
     wanted: list[str | ManifestDigest] = [*own, *([att] if att in tags else [])]
     found = dict(zip(wanted, at_once([partial(registry.find, repository, r) for r in wanted]), strict=True))
     attestations = found.pop(att, None)
-    manifests = {m.digest: m for m in found.values() if m}
+    tagged = {str(tag): m for tag, m in found.items() if m}
+    manifests = {m.digest for m in tagged.values()}
     further = [d for e in descriptors(listed) if (d := ManifestDigest(digest_in(e).value)) not in manifests]
     rest = at_once([partial(registry.find, repository, d) for d in list(dict.fromkeys(further))[:MAX_CANDIDATES]])
     others = tuple(m for m in rest if m)
-    stored = Stored(subject, tuple(manifests.values()), others, index, attestations, bool(listed and not index))
+    stored = Stored(subject, tagged, others, index, attestations, bool(listed and not index))
     return _with_envelopes(registry, repository, stored)
 
 
@@ -138,6 +144,14 @@ def at_once(work: Sequence[Callable[[], Any]]) -> list[Any]:
         return list(pool.map(lambda one: one(), work))
 
 
+def _tags(registry: Registry, repository: Repository, prefix: str) -> list[str]:
+    """Those with the prefix; none in a repository that has no tag yet."""
+    try:
+        return registry.tags(repository, prefix)
+    except UnknownTag:
+        return []
+
+
 def _with_envelopes(registry: Registry, repository: Repository, stored: Stored) -> Stored:
     known: dict[Digest, Envelope] = {}
     layers = [layer for m in (*stored.own, *stored.others) for layer in _readable(m)]
@@ -146,15 +160,7 @@ def _with_envelopes(registry: Registry, repository: Repository, stored: Stored) 
     inner = {Digest.of(s.content) for e in known.values() if (s := dsse.read(e.media_type, e.content))}
     rest = [d for d in _readable(stored.attestations) if Digest(digest_in(d).value) not in inner]
     further = at_once([partial(_content, registry, repository, layer) for layer in rest])
-    return Stored(
-        stored.subject,
-        stored.own,
-        stored.others,
-        stored.index,
-        stored.attestations,
-        stored.native,
-        (*known.values(), *further),
-    )
+    return replace(stored, envelopes=(*known.values(), *further))
 
 
 def _readable(manifest: Manifest | None) -> Iterator[dict[str, Any]]:

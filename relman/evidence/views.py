@@ -42,17 +42,24 @@ def attach(
     known = {m.digest for m in stored.own}
     fresh = {e: m for e, m in made.items() if m.digest not in known}
     signed = store.signed_in([*stored.envelopes, *fresh])
-    attestations = _attestations(stored.attestations, signed)
+    attestations = _attestations(stored.attestations, [_layer(e) for e in signed])
     _upload(registry, repository, stored, fresh, attestations, signed)
     native = stored.native
     for envelope, manifest in fresh.items():  # one after the other: no summary is there before what it sums up
         native |= registry.put_referrer(repository, store.own_tag(subject.digest, envelope), manifest)
     manifests = [*stored.own, *fresh.values()]
     views: list[Callable[[], object]] = [
-        partial(_keep_attestations, registry, repository, stored.subject, stored.attestations, signed)
+        partial(
+            keep_attestations,
+            registry,
+            repository,
+            stored.subject,
+            stored.attestations,
+            [_layer(e) for e in signed],
+        )
     ]
     if not native:
-        views.append(partial(_keep_index, registry, repository, stored.subject, stored.index, manifests))
+        views.append(partial(keep_index, registry, repository, stored.subject, stored.index, manifests))
     at_once(views)
     return [m.digest for m in made.values()]
 
@@ -87,7 +94,7 @@ def _upload(
     at_once(work)
 
 
-def _keep_index(
+def keep_index(
     registry: Registry,
     repository: Repository,
     subject: ManifestDigest,
@@ -111,34 +118,37 @@ def _keep_index(
         index = registry.find(repository, tag)
 
 
-def _keep_attestations(
+def keep_attestations(
     registry: Registry,
     repository: Repository,
     subject: ManifestDigest,
     there: Manifest | None,
-    signed: Sequence[Envelope],
+    layers: Sequence[dict[str, Any]],
+    *,
+    configured: bool = True,
 ) -> None:
-    """Have all signed envelopes in cosign's manifest; as `_keep_index`."""
+    """Have all these layers, whose blobs are there, in cosign's manifest; as `keep_index`.
+    `configured`: the configuration of the first manifest is there already."""
     tag = store.attestation_tag(subject)
     for attempt in range(ATTEMPTS):
-        wanted = _attestations(there, signed)
+        wanted = _attestations(there, layers)
         if wanted is None:
             return
-        if attempt:  # somebody else's layers are in it now, and so another configuration
+        if attempt or not configured:  # somebody else's layers are in it now, and so another configuration
             registry.put_blob(repository, _config(wanted.list_of("layers")))
         registry.put_manifest(repository, tag, wanted)
         there = registry.find(repository, tag)
 
 
-def _attestations(there: Manifest | None, signed: Sequence[Envelope]) -> Manifest | None:
-    """Cosign's manifest with these envelopes too; None where it has them all."""
-    layers = descriptors(there, "layers")
-    names = {d["digest"] for d in layers}
-    missing = [_layer(e) for e in signed if store.described(e)["digest"] not in names]
+def _attestations(there: Manifest | None, layers: Sequence[dict[str, Any]]) -> Manifest | None:
+    """Cosign's manifest with these layers too; None where it has them all."""
+    known = descriptors(there, "layers")
+    names = {d["digest"] for d in known}
+    missing = [d for d in layers if d["digest"] not in names]
     if not missing:
         return None
-    config = store.described(Envelope(_CONFIG, _config([*layers, *missing])))
-    document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [*layers, *missing]}
+    config = store.described(Envelope(_CONFIG, _config([*known, *missing])))
+    document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [*known, *missing]}
     return Manifest.of(document)
 
 

@@ -9,11 +9,13 @@ from urllib.parse import quote, urlencode, urljoin
 
 from relman.model.errors import RegistryError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
+from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
 from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
 from relman.registry.strictjson import load_object
 from relman.registry.transport import Answer, Request, Transport
+from relman.registry.uploads import Uploads
 
 MAX_BLOB = 8 << 20
 MAX_TAGS = 32 << 20
@@ -41,6 +43,7 @@ class Registry:
     ) -> None:
         self.host = host
         self._http = Transport(host, credentials=credentials, ca=ca, timeout=timeout, insecure=insecure, sleep=sleep)
+        self.uploads = Uploads(self._http)
 
     def __enter__(self) -> Self:
         return self
@@ -83,10 +86,10 @@ class Registry:
         self._put_manifest(repository, reference, manifest)
         return manifest.digest
 
-    def put_referrer(self, repository: Repository, tag: str, manifest: Manifest) -> bool:
+    def put_referrer(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> bool:
         """As `put_manifest` for a manifest with a `subject`: whether the registry itself lists it with its subject
         (it answers with OCI-Subject), or leaves that to the client."""
-        return "OCI-Subject" in self._put_manifest(repository, tag, manifest).headers
+        return "OCI-Subject" in self._put_manifest(repository, reference, manifest).headers
 
     def blob(self, repository: Repository, digest: Digest, *, limit: int = MAX_BLOB) -> bytes:
         """A blob of at most `limit` bytes."""
@@ -107,10 +110,11 @@ class Registry:
 
     def put_blob(self, repository: Repository, content: bytes, *, new: bool = False) -> Digest:
         """Upload a small blob, unless the registry has it; what is certainly `new` is not asked for first."""
+        self._path(repository, "blobs", "uploads/")
         digest = Digest.of(content)
         if new or not self.has(repository, digest):
             # A broken upload cannot be resumed, only begun anew: so both requests are one attempt.
-            self._http.patiently(lambda: self._upload(repository, digest, content))
+            self._http.patiently(lambda: self.uploads.upload(repository, digest, content))
         return digest
 
     def tags(self, repository: Repository, prefix: str = "") -> list[str]:
@@ -152,15 +156,6 @@ class Registry:
         self._check_digest(answer, manifest.digest, what)
         return answer
 
-    def _upload(self, repository: Repository, digest: Digest, content: bytes) -> None:
-        what = f"uploading {digest} to {repository.name}"
-        started = self._send("POST", self._path(repository, "blobs", "uploads/"), repository, body=b"", once=True)
-        self._expect(started, 202, what)
-        location = self._http.absolute(started.headers.get("Location", ""))
-        url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': str(digest)})}"
-        headers = {"Content-Type": "application/octet-stream"}
-        self._expect(self._send("PUT", url, repository, headers=headers, body=content, once=True), 201, what)
-
     def _send(
         self,
         method: str,
@@ -172,7 +167,7 @@ class Registry:
         limit: int = 1 << 20,
         once: bool = False,
     ) -> Answer:
-        scope = Scope(repository.name, write=method in ("PUT", "POST"))
+        scope = Scope(repository.name, write=method == "PUT")
         return self._http.send(Request(method, url, scope, headers or {}, body, limit, once))
 
     def _path(self, repository: Repository, kind: str, name: str) -> str:
@@ -181,10 +176,7 @@ class Registry:
         return f"/v2/{repository.name}/{kind}/{quote(name, safe=':/')}"
 
     def _expect(self, answer: Answer, status: int, doing: str) -> None:
-        if answer.status != status:
-            raise RegistryError(
-                f"{doing}: the registry answered HTTP {answer.status}", host=self.host, details=_reasons(answer)
-            )
+        expect(answer, status, doing, self.host)
 
     def _check_digest(self, answer: Answer, digest: ManifestDigest, what: str) -> None:
         said = answer.headers.get("Docker-Content-Digest", str(digest))
@@ -214,14 +206,3 @@ class Registry:
 def _name(repository: Repository, reference: str | ManifestDigest) -> str:
     mark = "@" if isinstance(reference, ManifestDigest) else ":"
     return f"{repository.name}{mark}{reference}"
-
-
-def _reasons(answer: Answer) -> list[str]:
-    try:
-        errors = load_object(answer.body, limit=1 << 16).get("errors")
-    except ValueError:
-        return []
-    if not isinstance(errors, list):
-        return []
-    texts = (f"{e.get('code', '')}: {e.get('message', '')}" for e in errors[:5] if isinstance(e, dict))
-    return ["".join(c for c in text[:200] if c.isprintable()) for text in texts]

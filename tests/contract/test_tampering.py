@@ -284,10 +284,10 @@ def lie(reply: Reply) -> None:
     ("faults", "outcome"),
     [
         ([busy()] * 2, None),
-        ([busy(503)] * 9, RegistryError),
+        ([busy(503)] * 12, RegistryError),
         ([hang_up] * 2, None),
-        ([changed(lie)] * 9, RegistryError),
-        ([changed(lambda reply: setattr(reply, "sent", 20))] * 9, RelmanError),
+        ([changed(lie)] * 12, RegistryError),
+        ([changed(lambda reply: setattr(reply, "sent", 20))] * 12, RelmanError),
     ],
     ids=["429 that passes", "503 that stays", "hangs up twice", "lies about the digest", "breaks in the middle"],
 )
