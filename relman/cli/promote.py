@@ -36,6 +36,7 @@ from relman.model.image import ManifestDigest, Repository
 from relman.model.policy import Skip
 from relman.model.run import Release, RunName, TestReport
 from relman.model.service import Service
+from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def promote(
         return
     report = kept.read(Path(results)) if results else None
     if image:
-        found = _in_registry(context, service, reference_of(service.repository, image), report)
-        _promote_there(context, service, found, report, run_flag, check)
+        registry = registry_of(context, service.repository, None, writes=True)
+        found = _in_registry(registry, service, reference_of(service.repository, image), report)
+        _promote_there(context, service, registry, found, report, run_flag, check)
         return
     run = report.run if report and not run_flag else run_name(context.environ, run_flag)
     job = Job(context, service, run)
@@ -90,7 +92,7 @@ def promote(
             held = image_of(client, job)
         except (Unreachable, UsageError) as error:
             found = _of_run_in_registry(job, report, error)
-            _promote_there(context, service, found, report, str(run), check)
+            _promote_there(context, service, job.registry, found, report, str(run), check)
         else:
             promote_stage(job, client, held, report, check)
 
@@ -113,13 +115,13 @@ def promote_stage(job: Job, client: docker.APIClient, image: Image, report: Test
     tags = _tags(job, report, image.labels.get(VERSION, ""))
     require_tested(report, config, job.local_tag, check.skips)
     digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
-    return _release(job, digest, report, tags, check)
+    return _release(job, job.registry, digest, report, tags, check)
 
 
 def require_free(job: Job, tags: Tags) -> None:
     """Raise PolicyRefused where the release exists: a build makes a new image, and a release never moves."""
     repository = job.service.repository
-    if registry_of(job.context, repository, None).find(repository, tags.release) is not None:
+    if job.registry.find(repository, tags.release) is not None:
         raise PolicyRefused(
             f"the release {repository.name}:{tags.release} exists already",
             hint=f"Give this run another build number. If its promotion was interrupted, "
@@ -130,6 +132,7 @@ def require_free(job: Job, tags: Tags) -> None:
 def _promote_there(
     context: Context,
     service: Service,
+    registry: Registry,
     found: ImageDescription,
     report: TestReport | None,
     run: str | None,
@@ -139,20 +142,19 @@ def _promote_there(
     report = report or kept.load(found.config, kept.directory(context.environ))
     job = Job(context, service, RunName.parse(run) if run else report.run)
     job.phase("promote")
-    _release(job, found.resolved.digest, report, _tags(job, report, found.labels.get(VERSION, "")), check)
+    _release(job, registry, found, report, _tags(job, report, found.labels.get(VERSION, "")), check)
 
 
 def _in_registry(
-    context: Context, service: Service, reference: str | ManifestDigest, report: TestReport | None
+    registry: Registry, service: Service, reference: str | ManifestDigest, report: TestReport | None
 ) -> ImageDescription:
-    registry = registry_of(context, service.repository, None)
     return describe(registry, service.repository, reference, report.platform if report else None)
 
 
 def _of_run_in_registry(job: Job, report: TestReport | None, absent: RelmanError) -> ImageDescription:
     """The image that an earlier promotion pushed under the run's own tag; `absent` says why it is not the engine's."""
     try:
-        found = _in_registry(job.context, job.service, job.run.tag, report)
+        found = _in_registry(job.registry, job.service, job.run.tag, report)
     except UnknownTag as error:
         raise UsageError(
             f"there is no image of run {job.run}, neither on the engine nor in the registry",
@@ -170,13 +172,20 @@ def _tags(job: Job, report: TestReport, version: str) -> Tags:
     return tags_of(job, report.commit, version)
 
 
-def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags, check: Check) -> Release:
-    """Release what the registry holds under `digest`, say so and note it in the history."""
+def _release(
+    job: Job,
+    registry: Registry,
+    source: ManifestDigest | ImageDescription,
+    report: TestReport,
+    tags: Tags,
+    check: Check,
+) -> Release:
+    """Release what the registry holds under a digest, say so and note it in the history."""
     context, repository = job.context, job.service.repository
     release = make_release(
-        registry_of(context, repository, None),
+        registry,
         repository,
-        source=digest,
+        source=source,
         report=report,
         release_tag=tags.release,
         channels=tags.channels,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relman.ci import engine, images
 from relman.ci.names import run_name
 from relman.ci.tags import Tags, tags_for
-from relman.cli.compose import credentials_of
+from relman.cli.compose import credentials_of, registry_of
 from relman.cli.verb import Context
 from relman.config.service import load_service
 from relman.evidence.promote import check_names
@@ -20,6 +21,7 @@ from relman.model.errors import NotFound, UsageError
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.auth import Credentials
+from relman.registry.client import Registry
 
 if TYPE_CHECKING:
     import docker
@@ -48,6 +50,11 @@ class Job:
         are for the service's own: another one, named in a Dockerfile, never sees them."""
         environ = {"RELMAN_REGISTRY": self.service.repository.registry, **self.context.environ}
         return credentials_of(replace(self.context, environ=environ), registry)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The one client of the service's registry."""
+        return registry_of(self.context, self.service.repository, None, writes=True)
 
     def say(self, text: str) -> None:
         """A line of what is going on."""

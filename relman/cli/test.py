@@ -6,11 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from relman.ci import results as kept
 from relman.ci.build import commit_in
 from relman.ci.cleanup import remove_temporary
 from relman.ci.names import commit_of
 from relman.ci.pipeline import check_passed, cleaned_up
+from relman.ci.push import push
 from relman.ci.test import run_tests
 from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
@@ -28,12 +31,21 @@ if TYPE_CHECKING:
 @file_option
 @run_option
 @results_option("Also write what the tests found to this file, for `relman promote` on another machine.")
-def test(context: Context, file: str, run_flag: str | None, results: str | None) -> None:
+@click.option(
+    "--push",
+    "pushed",
+    is_flag=True,
+    help="When they pass, push the image under the run's own tag, to be promoted later.",
+)
+def test(context: Context, file: str, run_flag: str | None, results: str | None, pushed: bool) -> None:
     """Run the tests in the exact image that build made, linked to the services they need."""
     job = open_job(context, file, run_flag)
     with local_engine() as client, cleaned_up(client, job.run, job.say, remove_temporary):
         image = image_of(client, job)
         test_stage(job, client, image.id, _commit_of(job, image), results)
+        if pushed:
+            digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
+            job.json("push", tag=job.local_tag, manifest=str(digest))
 
 
 def test_stage(job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None) -> TestReport:

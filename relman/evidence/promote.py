@@ -33,7 +33,7 @@ def promote(
     registry: Registry,
     repository: Repository,
     *,
-    source: str | ManifestDigest,
+    source: str | ManifestDigest | ImageDescription,
     report: TestReport | None,
     release_tag: str,
     channels: Sequence[str] = (),
@@ -50,9 +50,12 @@ def promote(
     """
     check = check or Check()
     check_names(release_tag, channels)
-    image = describe(registry, repository, source, report.platform if report else platform)
+    image = source
+    if not isinstance(image, ImageDescription):
+        image = describe(registry, repository, image, report.platform if report else platform)
     if report:
-        require_tested(report, image.config, str(ImageRef(repository, source)), check.skips)
+        named = image.resolved.digest if isinstance(source, ImageDescription) else source
+        require_tested(report, image.config, str(ImageRef(repository, named)), check.skips)
     release = release_of(repository, release_tag, image)
     subjects = {m.digest: m for m in (image.resolved, image.manifest)}
     look = [partial(store.look, registry, repository, digest) for digest in subjects]
@@ -102,7 +105,8 @@ def _prove(
     if report:
         statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
         made.append(_stated(statement, there, subject, check))
-    facts = Facts(subject, (*known.counted, *(c for _, c in made)), known.refused, check.served)
+    counted = {c.payload: c for c in (*known.counted, *(c for _, c in made))}
+    facts = Facts(subject, tuple(counted.values()), known.refused, check.served)
     decision = judge(facts, check, deploying=False)
     decision.require()
     inputs = [counted for result, counted in facts.results if result == facts.result]

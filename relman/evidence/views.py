@@ -86,7 +86,8 @@ def _upload(
     there = {digest_in(d).value for d in descriptors(stored.attestations, "layers")}
     missing = [e for e in signed if store.described(e)["digest"] not in there]
     blobs = [*fresh, *missing]
-    work = [partial(registry.put_blob, repository, blob.content, new=blob in fresh) for blob in blobs]
+    new = {*fresh, *store.signed_in(fresh)}
+    work = [partial(registry.put_blob, repository, blob.content, new=blob in new) for blob in blobs]
     if fresh:
         work.append(partial(registry.put_blob, repository, store.EMPTY.content))
     if attestations and missing:

@@ -27,8 +27,9 @@ class Registry:
     """A registry, `host[:port]`. Safe to share between a few threads; close it, or use it in a `with`.
 
     `ca` is a file of CA certificates (None: the system's); UsageError if it is none. `timeout` in seconds bounds the
-    wait for each answer. `insecure` speaks plain HTTP. Every method may raise Unreachable, AccessDenied and
-    RegistryError; what comes from the registry is checked against its digest, and other bytes are a RegistryError.
+    wait for each answer. `insecure` speaks plain HTTP. `writes` asks for the right to write from the first request
+    on, which spares a second token. Every method may raise Unreachable, AccessDenied and RegistryError; what comes from
+    the registry is checked against its digest, and other bytes are a RegistryError.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Registry:
         ca: str | None = None,
         timeout: float = 30.0,
         insecure: bool = False,
+        writes: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
+        self._writes = writes
         self._http = Transport(host, credentials=credentials, ca=ca, timeout=timeout, insecure=insecure, sleep=sleep)
         self.uploads = Uploads(self._http)
 
@@ -167,7 +170,7 @@ class Registry:
         limit: int = 1 << 20,
         once: bool = False,
     ) -> Answer:
-        scope = Scope(repository.name, write=method == "PUT")
+        scope = Scope(repository.name, write=self._writes or method == "PUT")
         return self._http.send(Request(method, url, scope, headers or {}, body, limit, once))
 
     def _path(self, repository: Repository, kind: str, name: str) -> str:

@@ -151,12 +151,12 @@ def _image_id(entry: Deployed, seen: Observed) -> ImageId:
 
 def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     """What this host needs, or None when `entry` serves there already, with these settings, and was proven good."""
-    old = seen.serving
+    old = seen.in_place
     current = seen.record.serving
     if old is None:
         return Step(seen.host, Action.START, entry)
     old_release = current.release if current else old.name
-    if current and _same(old, current, entry):
+    if current and old.running and _same(old, current, entry):
         if current.proven or not verify:
             return None
         return Step(seen.host, Action.VERIFY, replace(current, by=entry.by), old.id, old_release)

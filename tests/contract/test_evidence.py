@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from relman.evidence.dsse import IN_TOTO
+from relman.evidence.facts import Check
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release, list_releases
 from relman.evidence.seal import Envelope
@@ -49,8 +51,9 @@ def test_another_machine_finds_the_release(place: Place, registry: Registry, rep
 def test_promoting_again_changes_nothing(registry: Registry, repository: Repository) -> None:
     """The second promotion of the same report leaves the same tags and the same two statements."""
     manifest = push_image(registry, repository)
-    for _ in range(2):
-        promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118")
+    for day in (1, 2):
+        check = Check(now=datetime(2026, 2, day, tzinfo=UTC))
+        promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118", check=check)
     assert len(find(registry, repository, manifest.digest)) == 2
     assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 2
     assert len([t for t in registry.tags(repository) if t.startswith("sha256-")]) == 3

@@ -76,6 +76,16 @@ def test_other_settings_of_the_same_release_are_a_change() -> None:
     assert [s.action for s in plan.steps] == [Action.REPLACE]
 
 
+@pytest.mark.parametrize("tag", ["117", "118"])
+def test_what_crashes_again_and_again_is_replaced(tag: str) -> None:
+    """A container that the engine is about to start again has the place still, whatever is deployed: it is replaced
+    like one that runs, never joined by a second one."""
+    host = seen("h1", deployed("117", settings=CHECKED))
+    crashing = replace(host, containers=tuple(replace(c, status="restarting") for c in host.containers))
+    (step,) = deploy([crashing], tag).steps
+    assert (step.action, step.old) == (Action.REPLACE, host.containers[0].id)
+
+
 def test_an_unproven_container_of_the_same_release_is_only_verified() -> None:
     """What a halted deployment left is checked, not replaced."""
     plan = deploy([seen("h1", deployed("117", settings=CHECKED, proven=False))], "117")
