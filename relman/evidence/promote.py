@@ -19,13 +19,13 @@ from relman.evidence.seal import Envelope, Opened
 from relman.evidence.statement import statement_for
 from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
 from relman.evidence.summary import release_statement, same
-from relman.evidence.views import attach
+from relman.evidence.views import write
 from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
-from relman.registry.images import ImageDescription, describe
+from relman.registry.images import ImageDescription, describe_resolved
 from relman.registry.release import retag, stands
 
 
@@ -50,22 +50,32 @@ def promote(
     """
     check = check or Check()
     check_names(release_tag, channels)
-    image = source
-    if not isinstance(image, ImageDescription):
-        image = describe(registry, repository, image, report.platform if report else platform)
+    found = source if isinstance(source, ImageDescription) else None
+    resolved = found.resolved if found else registry.resolve(repository, _reference(source))
+    platform = report.platform if report else platform
+    image: ImageDescription
+    image, _, *stored = at_once(
+        [
+            lambda: found or describe_resolved(registry, repository, resolved, _reference(source), platform),
+            partial(stands, registry, repository, resolved, release_tag),
+            partial(store.look, registry, repository, resolved.digest, eager=True),
+        ]
+    )
     if report:
-        named = image.resolved.digest if isinstance(source, ImageDescription) else source
-        require_tested(report, image.config, str(ImageRef(repository, named)), check.skips)
+        require_tested(report, image.config, str(ImageRef(repository, _reference(source))), check.skips)
     release = release_of(repository, release_tag, image)
-    subjects = {m.digest: m for m in (image.resolved, image.manifest)}
-    look = [partial(store.look, registry, repository, digest) for digest in subjects]
-    _, *stored = at_once([partial(stands, registry, repository, image.resolved, release_tag), *look])
+    if image.manifest != resolved:
+        stored.append(store.look(registry, repository, image.manifest.digest, eager=True))
     decision, envelopes = _prove(report, release, image, stored, channels, check)
-    for beside in stored:
-        attach(registry, repository, subjects[beside.subject], envelopes, beside)
-    retag(registry, repository, image.resolved, release_tag, moveable=False)
-    at_once([partial(retag, registry, repository, image.resolved, c, moveable=True) for c in channels])
+    subjects = {m.digest: m for m in (resolved, image.manifest)}
+    views = [write(registry, repository, subjects[s.subject], envelopes, s) for s in stored]
+    at_once([partial(retag, registry, repository, resolved, release_tag, moveable=False), *views])
+    at_once([partial(retag, registry, repository, resolved, c, moveable=True) for c in channels])
     return replace(release, skipped=tuple(map(str, decision.skipped)))
+
+
+def _reference(source: str | ManifestDigest | ImageDescription) -> str | ManifestDigest:
+    return source.resolved.digest if isinstance(source, ImageDescription) else source
 
 
 def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: Sequence[Skip] = ()) -> None:

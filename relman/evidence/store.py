@@ -26,7 +26,7 @@ EVIDENCE_TAGS = "sha256-"
 EMPTY = Envelope(OCI_EMPTY, b"{}")
 MAX_CANDIDATES = 100
 MAX_INLINE = 1 << 15
-THREADS = 8
+THREADS = 4
 _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 
 
@@ -54,17 +54,29 @@ class Stored:
 
 
 def look(
-    registry: Registry, repository: Repository, subject: ManifestDigest, tags: Sequence[str] | None = None
+    registry: Registry,
+    repository: Repository,
+    subject: ManifestDigest,
+    tags: Sequence[str] | None = None,
+    *,
+    eager: bool = False,
 ) -> Stored:
     """Everything stored beside `subject` (the first MAX_CANDIDATES statements), in no order that means anything.
 
-    What it is about is for others to read: no annotation or descriptor is believed. `tags` spares the listing.
-    Raises what Registry raises.
+    What it is about is for others to read: no annotation or descriptor is believed. `tags` spares the listing;
+    `eager` asks for the tags and by the referrers API at once, where there probably is no index. Raises what Registry
+    raises.
     """
-    tags = _tags(registry, repository, index_tag(subject)) if tags is None else tags
     view, att = index_tag(subject), attestation_tag(subject)
+    asked = partial(registry.referrers, repository, subject)
+    given = tags
+
+    def listed_tags() -> Sequence[str]:
+        return _tags(registry, repository, view) if given is None else given
+
+    tags, api = at_once([listed_tags, asked]) if eager else (listed_tags(), None)
     index = registry.find(repository, view) if view in tags else None
-    listed = index or registry.referrers(repository, subject)
+    listed = index or (api if eager else asked())
     own = [t for t in tags if t.startswith(view) and _OWN_TAG.fullmatch(t)]
     wanted: list[str | ManifestDigest] = [*own, *([att] if att in tags else [])]
     found = dict(zip(wanted, at_once([partial(registry.find, repository, r) for r in wanted]), strict=True))

@@ -41,7 +41,7 @@ def window_refusal(key: TrustedKey, moment: datetime) -> str:
     """Why the key was not to be used at this time; "" when it was."""
     if key.start and moment < key.start - SKEW:
         return f"the key {key.name} is not valid before {key.start:%Y-%m-%dT%H:%M:%SZ} (rule {Rule.IN_TIME})"
-    if key.end and moment >= key.end + SKEW:
+    if key.end and moment >= key.end:
         return f"the key {key.name} is not valid since {key.end:%Y-%m-%dT%H:%M:%SZ} (rule {Rule.IN_TIME})"
     return ""
 

@@ -32,36 +32,35 @@ def attach(
     subject: Manifest,
     envelopes: Sequence[Envelope],
     stored: Stored | None = None,
-) -> list[ManifestDigest]:
+) -> None:
     """Store envelopes beside `subject`, in this order; what is there already is left. `stored` is what was seen there.
 
-    The truth is written first, then the views, so that a crash loses nothing. Raises what Registry raises.
+    Raises what Registry raises.
     """
-    stored = stored or store.look(registry, repository, subject.digest)
+    write(registry, repository, subject, envelopes, stored or store.look(registry, repository, subject.digest))()
+
+
+def write(
+    registry: Registry, repository: Repository, subject: Manifest, envelopes: Sequence[Envelope], stored: Stored
+) -> Callable[[], None]:
+    """As `attach`; what is left to do when the truth is written (the index) is given back, to be done beside other
+    things."""
     made = {e: store.evidence_manifest(subject, e, notes_of(e)) for e in envelopes}
     known = {m.digest for m in stored.own}
     fresh = {e: m for e, m in made.items() if m.digest not in known}
     signed = store.signed_in([*stored.envelopes, *fresh])
-    attestations = _attestations(stored.attestations, [_layer(e) for e in signed])
-    _upload(registry, repository, stored, fresh, attestations, signed)
-    native = stored.native
-    for envelope, manifest in fresh.items():  # one after the other: no summary is there before what it sums up
-        native |= registry.put_referrer(repository, store.own_tag(subject.digest, envelope), manifest)
-    manifests = [*stored.own, *fresh.values()]
-    views: list[Callable[[], object]] = [
-        partial(
-            keep_attestations,
-            registry,
-            repository,
-            stored.subject,
-            stored.attestations,
-            [_layer(e) for e in signed],
-        )
-    ]
-    if not native:
-        views.append(partial(keep_index, registry, repository, stored.subject, stored.index, manifests))
-    at_once(views)
-    return [m.digest for m in made.values()]
+    layers = [_layer(e) for e in signed]
+    _upload(registry, repository, stored, fresh, _attestations(stored.attestations, layers), signed)
+
+    def put_all() -> bool:  # one after the other: no summary is there before what it sums up
+        put = [registry.put_referrer(repository, store.own_tag(subject.digest, e), m) for e, m in fresh.items()]
+        return stored.native or any(put)
+
+    att = partial(keep_attestations, registry, repository, stored.subject, stored.attestations, layers)
+    native, _ = at_once([put_all, att])
+    if native:
+        return lambda: None
+    return partial(keep_index, registry, repository, stored.subject, stored.index, [*stored.own, *fresh.values()])
 
 
 def notes_of(envelope: Envelope) -> dict[str, str]:

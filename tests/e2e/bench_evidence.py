@@ -57,24 +57,33 @@ def _measure(real: RealRegistry) -> None:
     key = SigningKey.generate("ed25519")
     grant = Grant((TEST_RESULT, RELEASE), ("*",))
     seal = Signed(Trust({"ci": TrustedKey("ci", key.public.pem, (grant,))}), key)
-    promotions, puts = [], []
-    for _ in range(ROUNDS):
-        with _connected(real) as registry:
-            promotions.append(_promotion(registry, real.address, seal))
-            puts.append(_put(registry, real.address))
-    promoted, put = statistics.median(promotions), statistics.median(puts)
-    print(f"promote {promoted * 1000:.0f} ms, a bare manifest PUT {put * 1000:.1f} ms (medians of {ROUNDS} rounds)")
-    print(f"promote/put {promoted / put:.1f}")
+    for name, pooled in (("each with a connection of its own", False), ("on connections that are there", True)):
+        promotions, puts = [], []
+        for _ in range(ROUNDS):
+            promotions.append(_promotion(real, seal, pooled=pooled))
+            puts.append(_put(real, pooled=pooled))
+        promoted, put = statistics.median(promotions), statistics.median(puts)
+        print(f"{name}: promote {promoted * 1000:.0f} ms, a bare manifest PUT {put * 1000:.1f} ms")
+        print(f"promote/put {promoted / put:.1f} {name}")
     _count_requests(real, seal)
 
 
-def _promotion(registry: Registry, address: str, seal: Signed) -> float:
-    repository = Repository(address, "bench/shop")
-    number = next(_numbers)
-    manifest = push_image(registry, repository, f"run-{number}", labels={"n": str(number)})
-    begin = time.perf_counter()
-    _promote(registry, repository, f"run-{number}", f"release-{number}", manifest, seal)
-    return time.perf_counter() - begin
+def _promotion(real: RealRegistry, seal: Signed, *, pooled: bool) -> float:
+    repository, number = Repository(real.address, "bench/shop"), next(_numbers)
+    with _connected(real) as registry, _connected(real) as other:
+        manifest = push_image(registry, repository, f"run-{number}", labels={"n": str(number)})
+        begin = time.perf_counter()
+        _promote(registry if pooled else other, repository, f"run-{number}", f"release-{number}", manifest, seal)
+        return time.perf_counter() - begin
+
+
+def _put(real: RealRegistry, *, pooled: bool) -> float:
+    repository, number = Repository(real.address, "bench/shop"), next(_numbers)
+    with _connected(real) as registry, _connected(real) as other:
+        manifest = push_image(registry, repository, f"run-{number}", labels={"n": str(number)})
+        begin = time.perf_counter()
+        (registry if pooled else other).put_manifest(repository, f"put-{number}", manifest)
+        return time.perf_counter() - begin
 
 
 def _promote(registry: Registry, repository: Repository, source: str, tag: str, manifest: object, seal: Signed) -> None:
@@ -87,15 +96,6 @@ def _promote(registry: Registry, repository: Repository, source: str, tag: str, 
         channels=["stable"],
         check=Check(seal, now=datetime.now(UTC)),
     )
-
-
-def _put(registry: Registry, address: str) -> float:
-    repository = Repository(address, "bench/shop")
-    number = next(_numbers)
-    manifest = push_image(registry, repository, f"run-{number}", labels={"n": str(number)})
-    begin = time.perf_counter()
-    registry.put_manifest(repository, f"put-{number}", manifest)
-    return time.perf_counter() - begin
 
 
 def _count_requests(real: RealRegistry, seal: Signed) -> None:
