@@ -32,7 +32,7 @@ def build(
     """Build the image of a run; the deploy section of relman.yml is frozen into it."""
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
-    with local_engine() as client:
+    with job.alone(), local_engine() as client:
         build_stage(job, client, commit_of(job.root), version_for(job, version))
 
 
@@ -47,8 +47,10 @@ def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str
         version=version,
         created=timestamp(),
         deploy_section=freeze(job.service),
+        environ=job.context.environ,
         credentials=job.credentials,
         progress=job.say,
+        watch=job.watch,
     )
     config = images.config_digest(client, image)
     job.say(f"built image {config.short}, on this engine {job.local_tag}")

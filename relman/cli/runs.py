@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relman.ci import engine, images
+from relman.ci.alone import alone
 from relman.ci.names import run_name
 from relman.ci.tags import Tags, tags_for
-from relman.cli.compose import credentials_of, registry_of
+from relman.ci.timing import Watch
+from relman.cli.compose import credentials_of, data_dir, registry_of
+from relman.cli.signing import reading_seal
 from relman.cli.verb import Context
 from relman.config.service import load_service
+from relman.evidence.facts import Check
 from relman.evidence.promote import check_names
+from relman.evidence.release import find_release
 from relman.model.container import RUN, Image
 from relman.model.errors import NotFound, UsageError
+from relman.model.image import ImageRef, ManifestDigest, Platform
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.auth import Credentials
@@ -34,6 +40,7 @@ class Job:
     context: Context
     service: Service
     run: RunName
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def root(self) -> Path:
@@ -45,11 +52,27 @@ class Job:
         """The name of the run's image: build gives it on the engine, promote in the registry."""
         return self.service.repository.tag(self.run.tag)
 
-    def credentials(self, registry: str) -> Credentials | None:
-        """The credentials for any registry. A user and password in the environment's variables that name no registry
-        are for the service's own: another one, named in a Dockerfile, never sees them."""
+    @property
+    def careful(self) -> Context:
+        """The context for any registry. A user and password in the environment's variables that name no registry are
+        for the service's own: another one, named in a Dockerfile or as a release, never sees them."""
         environ = {"RELMAN_REGISTRY": self.service.repository.registry, **self.context.environ}
-        return credentials_of(replace(self.context, environ=environ), registry)
+        return replace(self.context, environ=environ)
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """The credentials for any registry."""
+        return credentials_of(self.careful, registry)
+
+    def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
+        """What a release of another team's is, once there is evidence that it passed, by a key that the service's own
+        trust.yml trusts, if it names one. Raises what find_release does."""
+        registry = registry_of(self.careful, reference.repository, None)
+        check = Check(reading_seal(self.service.release.demands))
+        return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes on this machine off the run. Raises Locked."""
+        return alone(self.run, locks(self.context))
 
     @cached_property
     def registry(self) -> Registry:
@@ -75,10 +98,15 @@ def open_job(context: Context, file: str, run_flag: str | None) -> Job:
     return Job(context, service, run_name(context.environ, run_flag))
 
 
+def locks(context: Context) -> Path:
+    """Where runs are locked."""
+    return data_dir(context.environ) / "runs"
+
+
 @contextmanager
-def local_engine() -> Iterator[docker.APIClient]:
+def local_engine(watch: Watch | None = None) -> Iterator[docker.APIClient]:
     """The engine that builds and tests. Raises Unreachable."""
-    with closing(engine.connect()) as client:
+    with closing(engine.connect(watch)) as client:
         yield client
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -56,6 +56,8 @@ class Statement(Section):
 
 class Rule(Section):
     """One rule: exactly one of these keys."""
+
+    vocabulary: ClassVar[bool] = True
 
     minimum_tests: Annotated[int, Field(ge=1)] | None = None
     no_failures: Yes = False

@@ -11,15 +11,23 @@ from typing import TYPE_CHECKING, Any
 from relman.ci.build import build
 from relman.ci.push import push
 from relman.ci.test import run_tests
-from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.ci.timing import Watch
+from relman.model.errors import NoEvidence
+from relman.model.image import ImageId, ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import Commit, RunName, TestReport
-from relman.model.service import LinkedService, Service, TestStage
+from relman.model.service import LinkedService, Service, TestCommand, TestStage
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
     import docker
 
 COMMIT = Commit("1" * 40, "main", "ssh://git.example/shop")
+USUAL: dict[str, Any] = {
+    "commit": COMMIT,
+    "version": "1.2",
+    "created": "2026-01-01T00:00:00Z",
+    "deploy_section": '{"ports":[]}',
+}
 BUSYBOX = """FROM scratch
 COPY busybox /bin/busybox
 COPY busybox /bin/sh
@@ -37,35 +45,49 @@ class Shop:
         self, root: Path, client: docker.APIClient, run: RunName, registry: str, logins: Mapping[str, Credentials]
     ) -> None:
         self.root, self.client, self.run = root, client, run
-        self.registry, self.credentials = registry, logins.get
+        self.registry, self.logins = registry, logins
         self.output: list[str] = []
+        self.environ: dict[str, str] = {"DOCKER_BUILDKIT": "0"}
         shutil.copy("/usr/bin/busybox", root / "busybox")
         (root / "env.sh").write_text(ENV_SH)
         (root / "env.sh").chmod(0o755)
         self.service = Service("shop", Repository(registry, "shop"), root=str(root))
 
     def build(self, dockerfile: str = BUSYBOX, *, run: RunName | None = None, **changes: Any) -> ImageId:
-        """Build with this Dockerfile."""
+        """Build with this Dockerfile, and other options or fields of the service than usual."""
         (self.root / "Dockerfile").write_text(dockerfile)
+        options = {name: changes.pop(name, usual) for name, usual in USUAL.items()}
         return build(
             self.client,
             dataclasses.replace(self.service, **changes),
             run or self.run,
-            COMMIT,
-            version="1.2",
-            created="2026-01-01T00:00:00Z",
-            deploy_section='{"ports":[]}',
+            options.pop("commit"),
+            environ=self.environ,
             credentials=self.credentials,
             progress=self.output.append,
+            watch=Watch(),
+            **options,
         )
 
     def test(self, image: ImageId, *commands: str, argv: tuple[str, ...] | None = None, **stage: Any) -> TestReport:
         """Run shell commands as the tests."""
-        lines = tuple(("sh", "-c", command) for command in commands) or (argv or (),)
-        service = dataclasses.replace(self.service, test=TestStage(commands=lines, **stage))
-        return run_tests(
-            self.client, service, self.run, image, COMMIT, credentials=self.credentials, progress=self.output.append
-        )
+        lines = [TestCommand(("sh", "-c", command)) for command in commands] or [TestCommand(argv or ())]
+        return self.run_stage(image, TestStage(commands=tuple(lines), **stage))
+
+    def run_stage(self, image: ImageId, stage: TestStage, **options: Any) -> TestReport:
+        """Run a test stage."""
+        given: dict[str, Any] = {"environ": {}, "credentials": self.credentials, "released": self.released}
+        service = dataclasses.replace(self.service, test=stage)
+        given |= {"progress": self.output.append, "watch": Watch(), **options}
+        return run_tests(self.client, service, self.run, image, COMMIT, **given)
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """The login for a registry."""
+        return self.logins.get(registry)
+
+    def released(self, reference: ImageRef, _platform: Platform) -> ManifestDigest:
+        """No release has evidence."""
+        raise NoEvidence(f"nothing shows that {reference} passed")
 
     def linked(self, dockerfile: str = DATABASE, **fields: Any) -> LinkedService:
         """A linked service whose image is on this engine only."""

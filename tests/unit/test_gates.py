@@ -15,6 +15,7 @@ from relman.evidence.gates.order import proven_for
 from relman.evidence.statement import read_statement, statement_for
 from relman.evidence.summary import read_release, release_statement, same
 from relman.model import policy as rules
+from relman.model.cases import Findings, TestTotals
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
 from relman.model.image import ManifestDigest
 from relman.model.policy import AllOf, AnyOf, Policy, Rule, Skip
@@ -287,3 +288,16 @@ def test_nothing_at_all_is_no_evidence() -> None:
     """An image that nobody ever tested is NoEvidence, and every shut gate is named."""
     with pytest.raises(NoEvidence, match="tests-passed, release-statement"):
         judge(Facts(SUBJECT), Check(now=NOW), deploying=True).require()
+
+
+def test_single_tests_count_where_they_are_known() -> None:
+    """Totals that the commands wrote down count single tests, less those that failed or were skipped; without them each
+    command is a test. A flaky one is named."""
+    findings = Findings(TestTotals(tests=12, failed=0, skipped=2), flaky=("test_a",))
+    tested = replace(report(IMAGE), findings=findings)
+    facts = Facts(SUBJECT, (Counted(read_statement(statement_for(tested, IMAGE.digest, name="shop"))),))
+    assert evaluate(rules.MinimumTests(10), facts, NOW).passed
+    assert not evaluate(rules.MinimumTests(11), facts, NOW).passed
+    flaky = evaluate(rules.NoFlaky(), facts, NOW)
+    assert not flaky.passed
+    assert "test_a" in flaky.why
