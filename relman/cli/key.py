@@ -17,7 +17,7 @@ from relman.evidence.parse import rfc3339
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest
 from relman.model.predicates import RELEASE, SHORT, TEST_RESULT, short
-from relman.model.trust import Grant, Revocation, TrustedKey
+from relman.model.trust import Grant, Revocation, Trust, TrustedKey
 
 
 @click.group("key", params=list(shared_options()))
@@ -61,6 +61,8 @@ def new(
             raise UsageError(
                 f"{given!r} is no type of statements", hint=f"Known are {', '.join(SHORT)}; or write a URI."
             )
+    if repositories and Path(trust).exists():
+        _require_new(load_trust(trust), name)
     grants = (Grant(tuple(SHORT.get(t, t) for t in types) or (TEST_RESULT, RELEASE), tuple(repositories)),)
     made = _make(context, Path(out), algorithm)
     if repositories:
@@ -111,8 +113,7 @@ def rotate(context: Context, old: str, name: str, out: str, algorithm: str, trus
     before = named(known, old)
     if before.revoked:
         raise UsageError(f"{old} is revoked", hint="Make a new key: relman key new.")
-    if name in known.keys:
-        raise UsageError(f"{trust} has a key {name!r} already", hint="Give the new one another name.")
+    _require_new(known, name)
     made = _make(context, Path(out), algorithm)
     add_key(file, TrustedKey(name, made.pem, before.grants, start=now))
     end = now + timedelta(hours=overlap)
@@ -140,6 +141,11 @@ def revoke(context: Context, name: str, trust: str, reason: str, accepted: Seque
 
 for _command in (new, show, rotate, revoke):
     key.add_command(_command)
+
+
+def _require_new(known: Trust, name: str) -> None:
+    if name in known.keys:
+        raise UsageError(f"{known.origin} has a key {name!r} already", hint="Give the new one another name.")
 
 
 def _make(context: Context, out: Path, algorithm: str) -> PublicKey:
