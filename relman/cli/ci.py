@@ -17,7 +17,7 @@ from relman.ci.timing import process_age
 from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
 from relman.cli.options import build_options, file_option, results_option, run_option
-from relman.cli.promote import promote_stage, require_free
+from relman.cli.promote import promote_stage, release_check, require_free
 from relman.cli.runs import Job, local_engine, open_job, tags_of
 from relman.cli.test import test_stage
 from relman.cli.verb import Context, verb
@@ -47,6 +47,7 @@ def ci(
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     commit, version = commit_of(job.root), version_for(job, version)
+    check = release_check(context, job.service)
     require_free(job, tags_of(job, commit, version))
     with (
         job.alone(),
@@ -58,7 +59,7 @@ def ci(
         with job.watch.stage("test"):
             report = test_stage(job, client, image, commit, results, keep=False)
         with job.watch.stage("promote"):
-            promote_stage(job, client, images.inspect(client, image.value), report)
+            promote_stage(job, client, images.inspect(client, image.value), report, check)
     if timings:
         _tell_timings(job, time.monotonic() - begin)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
@@ -11,11 +12,13 @@ from pydantic import AfterValidator, model_validator
 from relman.config import values, values_stages
 from relman.config.schema_base import Env, EnvName, Section, Word, exactly_one, parsed
 from relman.config.schema_deploy import Deploy
+from relman.config.schema_policy import Rule
 from relman.config.schema_test import Test
 from relman.config.values import Faults
 from relman.config.yaml import KeyPath
 from relman.model import service as model
 from relman.model.image import Repository
+from relman.model.policy import Demands, Policy
 
 Template = Annotated[str, parsed(values.tag_template)]
 
@@ -49,10 +52,12 @@ class Build(Section):
 
 
 class Release(Section):
-    """Which tags a passed run gets."""
+    """Which tags a passed run gets, and what is demanded of its evidence."""
 
     tag: Template = model.ReleaseRules.tag
     channels: list[Template] = list(model.ReleaseRules.channels)
+    trust: Word | None = None
+    policy: list[Rule] | None = None
 
     @model_validator(mode="after")
     def _all_different(self) -> Self:
@@ -80,14 +85,15 @@ class RelmanFile(Section):
     release: Release = Release()
     deploy: Deploy = Deploy()
 
-    def value(self, deploy: dict[str, object], root: str) -> model.Service:
-        """The model's service, with the deploy section as written."""
+    def value(self, deploy: dict[str, object], root: str, policy: Policy) -> model.Service:
+        """The model's service, with the deploy section and the policy as written."""
+        trust = str(Path(root) / Path(self.release.trust).expanduser()) if self.release.trust else None
         return model.Service(
             name=self.service,
             repository=Repository(self.registry, self.repository or self.service),
             build=self.build.value(),
             test=self.test.value(self.registry, root),
-            release=model.ReleaseRules(self.release.tag, tuple(self.release.channels)),
+            release=model.ReleaseRules(self.release.tag, tuple(self.release.channels), Demands(trust, policy)),
             deploy=deploy,
             root=root,
         )

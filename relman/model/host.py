@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.image import Repository
+from relman.model.policy import Demands
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 
@@ -49,7 +50,7 @@ class SshOptions:
 
 @dataclass(frozen=True)
 class Environment:
-    """A named set of hosts and the services that may be deployed to it.
+    """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence.
 
     `local_commands`: what is deployed to it may run commands on the deployer's machine (hooks, a canary's check).
     """
@@ -60,3 +61,4 @@ class Environment:
     registry_ca: str | None = None
     ssh: SshOptions = field(default_factory=SshOptions)
     local_commands: bool = False
+    demands: Demands = field(default_factory=Demands)
