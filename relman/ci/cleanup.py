@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from relman.ci.containers import epoch
 from relman.ci.engine import TEMPORARY, translated
 from relman.ci.transfer import tag_of
 from relman.model.container import RUN
@@ -22,9 +21,9 @@ _CONFLICT = 409  # being removed by someone else already, or in use by something
 
 
 def cleanup(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
-    """Remove the run's containers, its network and its local image tags; return what was removed.
+    """Remove the run's containers, networks, volumes and local image tags; return what was removed.
 
-    Images under other tags, the builder's cache, named volumes and whatever belongs to no run stay. May be called
+    Images under other tags, the builder's cache, other volumes and whatever belongs to no run stay. May be called
     any number of times. Raises EngineError or Unreachable.
     """
     removed = remove_temporary(client, run)
@@ -38,12 +37,13 @@ def cleanup(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
 
 
 def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
-    """Remove the run's containers and network only; return what was removed."""
+    """Remove the run's containers, networks and volumes only; return what was removed."""
     mine = {"label": f"{TEMPORARY}={run}"}
     removed = []
-    with translated("cannot list containers and networks"):
+    with translated("cannot list containers, networks and volumes"):
         containers = client.containers(all=True, filters=mine)
         networks = client.networks(filters=mine)
+        volumes = client.volumes(filters=mine)["Volumes"] or ()
     for container in containers:
         # v: the engine removes the anonymous volumes made for this container, never a named one.
         what = f"container {container['Names'][0].lstrip('/')}"
@@ -53,7 +53,18 @@ def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
         what = f"network {network['Name']}"
         if _remove(what, partial(client.remove_network, network["Id"])):
             removed.append(what)
+    for volume in volumes:
+        what = f"volume {volume['Name']}"
+        if _remove(what, partial(client.remove_volume, volume["Name"])):
+            removed.append(what)
     return removed
+
+
+def temporary_containers(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
+    """The names of the run's containers. Raises EngineError or Unreachable."""
+    with translated("cannot list containers"):
+        found = client.containers(all=True, filters={"label": f"{TEMPORARY}={run}"})
+    return tuple(sorted(str(container["Names"][0]).lstrip("/") for container in found))
 
 
 def _remove(what: str, action: Callable[[], object]) -> bool:
@@ -67,16 +78,23 @@ def _remove(what: str, action: Callable[[], object]) -> bool:
     return True
 
 
-def cleanup_older(client: docker.APIClient, seconds: float, now: float) -> tuple[str, ...]:
-    """Clean up every run whose newest object is older than `seconds`; `now` is in seconds since the epoch."""
+def cleanup_older(
+    client: docker.APIClient, seconds: float, now: float, at_work: Callable[[RunName], bool] = lambda _: False
+) -> tuple[str, ...]:
+    """Clean up every run whose newest object is older than `seconds` and that nobody is `at_work` on; `now` is in
+    seconds since the epoch."""
+    left = {"label": TEMPORARY}
     with translated("cannot list what runs left"):
-        containers = client.containers(all=True, filters={"label": TEMPORARY})
-        networks = client.networks(filters={"label": TEMPORARY})
+        containers = client.containers(all=True, filters=left)
+        networks = client.networks(filters=left)
+        volumes = client.volumes(filters=left)["Volumes"] or ()
         images = client.images(filters={"label": RUN})
     seen = [(c["Labels"][TEMPORARY], float(c["Created"])) for c in containers]
-    seen += [(n["Labels"][TEMPORARY], _epoch(n["Created"])) for n in networks]
+    seen += [(n["Labels"][TEMPORARY], epoch(n["Created"])) for n in networks]
+    seen += [(v["Labels"][TEMPORARY], epoch(v["CreatedAt"])) for v in volumes]
     seen += [(i["Labels"][RUN], float(i["Created"])) for i in images if _holds_run_tag(i)]
-    return tuple(what for run in stale_runs(seen, now - seconds) for what in cleanup(client, run))
+    stale = [run for run in stale_runs(seen, now - seconds) if not at_work(run)]
+    return tuple(what for run in stale for what in cleanup(client, run))
 
 
 def stale_runs(seen: Iterable[tuple[str, float]], limit: float) -> list[RunName]:
@@ -97,8 +115,3 @@ def _parse(text: str) -> RunName | None:
 def _holds_run_tag(image: dict[str, Any]) -> bool:
     run = _parse(image["Labels"][RUN])
     return run is not None and any(tag_of(t) == run.tag for t in image.get("RepoTags") or ())
-
-
-def _epoch(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time with up to nine decimals."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()

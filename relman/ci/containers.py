@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from relman.ci.engine import labels, translated
 from relman.ci.lines import Lines
+from relman.ci.mask import Mask
 from relman.model.errors import RelmanError
 from relman.model.image import ImageId
 from relman.model.run import RunName
+from relman.model.settings import Mount
 
 if TYPE_CHECKING:
     import docker
@@ -30,7 +34,7 @@ _COMMAND_LOG: tuple[str, dict[str, str]] = ("none", {})
 @dataclass(frozen=True)
 class State:
     """What the engine says of a container now. `health` is "" without HEALTHCHECK; `address` its address in the
-    run's network."""
+    run's network; `started` is in seconds since the epoch, by the engine's clock; its process starts in `directory`."""
 
     running: bool
     exit_code: int
@@ -39,6 +43,13 @@ class State:
     address: str
     image: ImageId
     env: tuple[str, ...]
+    started: float
+    directory: str
+
+    @property
+    def death(self) -> str:
+        """How it died, for one that does not run."""
+        return f"died with exit code {self.exit_code}{', out of memory' if self.oom_killed else ''}"
 
 
 def object_name(run: RunName, *parts: str) -> str:
@@ -55,6 +66,14 @@ def create_network(client: docker.APIClient, run: RunName) -> str:
     return name
 
 
+def create_volume(client: docker.APIClient, run: RunName, name: str) -> str:
+    """Create the run's own volume `name` and return what the engine knows it by. Raises EngineError."""
+    known = object_name(run, "volume", name)
+    with translated(f"cannot create volume {known}"):
+        client.create_volume(known, labels=labels(run))
+    return known
+
+
 def create(
     client: docker.APIClient,
     run: RunName,
@@ -65,21 +84,35 @@ def create(
     command: Sequence[str] | None,
     env: Mapping[str, str],
     alias: str | None = None,
+    mounts: Iterable[Mount] = (),
+    tmpfs: Mapping[str, str] | None = None,
+    tty: bool = False,
 ) -> str:
     """Create a container of the run in its network and return its id. With an alias it is a service, whose log is
-    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays. Raises EngineError."""
-    from docker.types import LogConfig
+    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays. The source of a mount is
+    a volume as the engine knows it, or a path of the engine's machine. Raises EngineError."""
+    from docker import types
 
     driver, options = _SERVICE_LOG if alias else _COMMAND_LOG
+    mounted = [
+        types.Mount(m.target, m.source, type="bind" if m.is_bind else "volume", read_only=m.read_only) for m in mounts
+    ]
     with translated(f"cannot create container {name}"):
         endpoint = client.create_endpoint_config(aliases=[alias] if alias else None)
-        host = client.create_host_config(network_mode=network, log_config=LogConfig(type=driver, config=options))
+        host = client.create_host_config(
+            network_mode=network,
+            log_config=types.LogConfig(type=driver, config=options),
+            mounts=mounted or None,
+            tmpfs=dict(tmpfs) if tmpfs else None,
+        )
         answer = client.create_container(
             image.value,
             name=name,
             command=list(command) if command is not None else None,
             environment=dict(env),
             labels=labels(run),
+            tty=tty,
+            stdin_open=tty,
             host_config=host,
             networking_config={"EndpointsConfig": {network: endpoint}},
         )
@@ -99,14 +132,21 @@ def state(client: docker.APIClient, container: str, network: str) -> State:
         address=((answer["NetworkSettings"].get("Networks") or {}).get(network) or {}).get("IPAddress", ""),
         image=ImageId(answer["Image"]),
         env=tuple(answer["Config"].get("Env") or ()),
+        started=epoch(now["StartedAt"]),
+        directory=answer["Config"].get("WorkingDir") or "/",
     )
 
 
-def last_lines(client: docker.APIClient, container: str, count: int = 20) -> list[str]:
-    """The last lines of a service's log. Raises EngineError."""
+def epoch(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time with up to nine decimals."""
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()
+
+
+def last_lines(client: docker.APIClient, container: str, mask: Mask, count: int = 20) -> list[str]:
+    """The last lines of a service's log, without its secrets. Raises EngineError."""
     with translated(f"cannot read the log of container {container[:12]}"):
         log: bytes = client.logs(container, tail=count)
-    return log.decode(errors="replace").splitlines()[-count:]
+    return mask(log.decode(errors="replace")).splitlines()[-count:]
 
 
 def run_to_end(client: docker.APIClient, container: str, timeout: float, output: Lines) -> int | None:

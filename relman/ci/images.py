@@ -50,6 +50,13 @@ def env_of(items: Iterable[str]) -> dict[str, str]:
     return {name: value for name, found, value in (item.partition("=") for item in items) if found}
 
 
+def platform_of(client: docker.APIClient) -> Platform:
+    """The platform of the engine itself. Raises EngineError."""
+    with translated("cannot ask the engine for its platform"):
+        said = client.version()
+    return Platform(str(said["Os"]), str(said["Arch"]))
+
+
 def ids_are_manifests(client: docker.APIClient) -> bool:
     """Whether the engine has the containerd store, where an image's id is its manifest's digest. Raises EngineError."""
     with translated("cannot ask the engine for its image store"):

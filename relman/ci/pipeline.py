@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from relman.ci.cleanup import cleanup
 from relman.ci.engine import Progress
+from relman.ci.summary import summary
 from relman.model.errors import RelmanError, TestsFailed
 from relman.model.run import RunName, TestReport
 
@@ -18,14 +19,12 @@ Remove = Callable[["docker.APIClient", RunName], object]
 
 
 def check_passed(report: TestReport) -> None:
-    """Raise TestsFailed, with every command and how it ended, unless the report says that the tests passed."""
+    """Raise TestsFailed, with all that they found, unless the report says that the tests passed."""
     if report.passed:
         return
     if not report.commands:
         raise TestsFailed("no test command ran", hint="Name at least one under `test.commands` in relman.yml.")
-    ends = {None: "ended for its timeout", 0: "passed"}
-    details = [f"{' '.join(c.argv)}: {ends.get(c.exit_code, f'exit code {c.exit_code}')}" for c in report.commands]
-    raise TestsFailed(f"the tests of {report.service} failed in run {report.run}", details=details)
+    raise TestsFailed(f"the tests of {report.service} failed in run {report.run}", details=list(summary(report)))
 
 
 @contextmanager

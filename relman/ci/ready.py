@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from relman.ci.bench import Bench
 from relman.ci.containers import State, last_lines, state
 from relman.ci.engine import translated
 from relman.ci.links import LinkPort
-from relman.model.errors import EngineError, TestsFailed
+from relman.model.errors import Cancelled, EngineError, TestsFailed
 from relman.model.service import LinkedService, Wait
 
 if TYPE_CHECKING:
@@ -42,29 +44,30 @@ def probe_of(
 
 
 def wait_ready(
-    client: docker.APIClient,
+    bench: Bench,
     service: LinkedService,
     container: str,
-    network: str,
     ports: Sequence[LinkPort],
+    stop: threading.Event,
     *,
     has_healthcheck: bool,
 ) -> State:
     """Return the state of the service once it is ready. Raises TestsFailed with its last 20 log lines when it dies or
-    is not ready within its time. TCP and HTTP are asked of the container's own address in the run's network."""
-    what, ready = probe_of(client, container, service.wait, ports, has_healthcheck=has_healthcheck)
+    is not ready within its time, Cancelled once `stop` is set. TCP and HTTP are asked of the container's own address
+    in the run's network."""
+    what, ready = probe_of(bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck)
     end = time.monotonic() + service.wait.timeout
     while True:
-        now = state(client, container, network)
+        now = state(bench.client, container, bench.network)
         if not now.running:
-            cause = ", out of memory" if now.oom_killed else ""
-            raise _failed(client, service, container, f"died with exit code {now.exit_code}{cause}")
+            raise _failed(bench, service, container, now.death)
         if ready(now):
             return now
         if time.monotonic() >= end:
             problem = f"was not ready within {service.wait.timeout:g} s (waited for {what})"
-            raise _failed(client, service, container, problem)
-        time.sleep(_PERIOD)
+            raise _failed(bench, service, container, problem)
+        if stop.wait(_PERIOD):
+            raise Cancelled(f"no longer waiting for service {service.alias}")
 
 
 def accepts_tcp(address: str, port: int) -> bool:
@@ -117,5 +120,6 @@ class _CommandProbe:
         return bool(now["ExitCode"] == 0)
 
 
-def _failed(client: docker.APIClient, service: LinkedService, container: str, problem: str) -> TestsFailed:
-    return TestsFailed(f"service {service.alias} ({service.image}) {problem}", details=last_lines(client, container))
+def _failed(bench: Bench, service: LinkedService, container: str, problem: str) -> TestsFailed:
+    details = last_lines(bench.client, container, bench.mask)
+    return TestsFailed(f"service {service.alias} ({service.source}) {problem}", details=details)

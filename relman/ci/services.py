@@ -1,101 +1,96 @@
-"""The services that tests are linked to: started in the run's network, and waited for."""
+"""The services that tests are linked to: started in the run's network, side by side, and waited for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 
 from relman.ci import images
-from relman.ci.containers import create, object_name
-from relman.ci.engine import CredentialsFor, Progress, translated
-from relman.ci.links import link_variables
+from relman.ci.bench import Bench, Linked
+from relman.ci.containers import create, create_volume, object_name
+from relman.ci.engine import CredentialsFor, translated
+from relman.ci.environment import require_values
+from relman.ci.obtain import obtain
+from relman.ci.parallel import Task, side_by_side
 from relman.ci.ready import wait_ready
-from relman.ci.transfer import pull, resolve
 from relman.model.container import Image
-from relman.model.errors import NotFound
-from relman.model.run import RunName
-from relman.model.service import LinkedService
+from relman.model.image import ImageRef, ManifestDigest, Platform
+from relman.model.service import LinkedService, TestStage
 
-if TYPE_CHECKING:
-    import docker
-
-
-@dataclass(frozen=True)
-class Linked:
-    """A service that is ready. `image` is what it runs: `repository@sha256:…`, or the image id where it came from no
-    registry."""
-
-    alias: str
-    image: str
-    address: str
-    ports: tuple[tuple[int, str], ...]
-    env: dict[str, str]
-
-    def variables(self, consumer_name: str) -> dict[str, str]:
-        """The link variables for a container of this name."""
-        return link_variables(self.alias, consumer_name, self.address, self.ports, self.env)
+# The manifest digest of a release for a platform, once its evidence was checked; raises where it has none.
+Released = Callable[[ImageRef, Platform], ManifestDigest]
 
 
 def start_services(
-    client: docker.APIClient,
-    run: RunName,
-    network: str,
-    services: tuple[LinkedService, ...],
-    credentials: CredentialsFor,
-    progress: Progress,
-) -> tuple[Linked, ...]:
-    """Start every service in the network and return once all are ready, each within its own time.
+    bench: Bench, stage: TestStage, credentials: CredentialsFor, released: Released
+) -> dict[str, Linked]:
+    """Start the stage's services and return them, by alias, once all are ready, each within its own time.
 
-    Raises TestsFailed where one dies or is not ready in time, and what resolving and pulling raise.
+    Before the first starts, all images are there and every reference in an environment has a value. Those that depend
+    on nothing start side by side. Raises TestsFailed where one dies or is not ready in time, UsageError where a value
+    is missing, what resolving and pulling raise, and what `released` raises.
     """
-    started = []
-    for service in services:
-        image, reference = _image(client, service, credentials, progress)
-        progress(f"starting service {service.alias}: {reference}")
-        container = _start(client, run, network, service, image)
-        started.append((service, container, image, reference))
-    return tuple(_ready(client, network, *each, progress) for each in started)
+    platform = images.platform_of(bench.client) if any(s.release for s in stage.services) else None
+    fetching: dict[str, Task[tuple[Linked, Image]]] = {
+        s.alias: partial(_fetch, bench, s, platform, credentials, released) for s in stage.services
+    }
+    found = side_by_side(fetching)
+    require_values(stage, bench.values, {alias: linked for alias, (linked, _) in found.items()})
+    volumes = {m.source for s in stage.services for m in s.volumes if not m.is_bind}
+    known = {name: create_volume(bench.client, bench.run, name) for name in sorted(volumes)}
+    ready: dict[str, Linked] = {}
+    starting: dict[str, Task[Linked]] = {
+        s.alias: partial(_start, bench, _mounted(s, known), *found[s.alias], ready) for s in stage.services
+    }
+    return side_by_side(starting, {s.alias: s.depends_on for s in stage.services})
 
 
-def _image(
-    client: docker.APIClient, service: LinkedService, credentials: CredentialsFor, progress: Progress
-) -> tuple[Image, str]:
-    """The image to run, on the engine, and how the report names it. An image that came from no registry is taken as
-    it is; any other tag is what the registry says now, not what lies about here."""
-    try:
-        local = images.inspect(client, service.image)
-    except NotFound:
-        local = None
-    if local and (not local.repo_digests or local.id.value == service.image):
-        return local, local.id.value
-    reference = resolve(client, service.image, credentials)
-    try:
-        return images.inspect(client, reference), reference
-    except NotFound:
-        pull(client, reference, credentials, progress)
-    return images.inspect(client, reference), reference
+def _fetch(
+    bench: Bench,
+    service: LinkedService,
+    platform: Platform | None,
+    credentials: CredentialsFor,
+    released: Released,
+    stop: threading.Event,
+) -> tuple[Linked, Image]:
+    """The service's image, on the engine; of a release exactly what its evidence is about."""
+    wanted = service.image
+    if service.release and platform:
+        wanted = service.release.repository.at(released(service.release, platform))
+    image, reference = obtain(bench.client, wanted, credentials, bench.progress, stop)
+    ports = tuple(sorted({*image.exposed_ports, *((number, "tcp") for number in service.ports)}))
+    return Linked(service.alias, reference, ports, {**image.env, **service.env}), image
 
 
-def _start(client: docker.APIClient, run: RunName, network: str, service: LinkedService, image: Image) -> str:
-    name = object_name(run, "link", service.alias)
+def _mounted(service: LinkedService, volumes: Mapping[str, str]) -> LinkedService:
+    """The service with its volumes as the engine knows them."""
+    return replace(service, volumes=tuple(replace(m, source=volumes.get(m.source, m.source)) for m in service.volumes))
+
+
+def _start(
+    bench: Bench, service: LinkedService, found: Linked, image: Image, ready: dict[str, Linked], stop: threading.Event
+) -> Linked:
+    """Start one service, wait until it is ready, and put it among the `ready` ones for those that depend on it."""
+    name = object_name(bench.run, "link", service.alias)
+    needed = {alias: ready[alias] for alias in service.depends_on}
+    bench.progress(f"starting service {service.alias}: {found.image}")
     container = create(
-        client, run, name, image.id, network, command=service.command, env=service.env, alias=service.alias
+        bench.client,
+        bench.run,
+        name,
+        image.id,
+        bench.network,
+        command=service.command,
+        env=bench.env(name, needed, service.env),
+        alias=service.alias,
+        mounts=service.volumes,
+        tmpfs=service.tmpfs,
     )
     with translated(f"cannot start service {service.alias}"):
-        client.start(container)
-    return container
-
-
-def _ready(
-    client: docker.APIClient,
-    network: str,
-    service: LinkedService,
-    container: str,
-    image: Image,
-    reference: str,
-    progress: Progress,
-) -> Linked:
-    ports = tuple(sorted({*image.exposed_ports, *((number, "tcp") for number in service.ports)}))
-    now = wait_ready(client, service, container, network, ports, has_healthcheck=image.has_healthcheck)
-    progress(f"service {service.alias} is ready")
-    return Linked(service.alias, reference, now.address, ports, images.env_of(now.env))
+        bench.client.start(container)
+    now = wait_ready(bench, service, container, found.ports, stop, has_healthcheck=image.has_healthcheck)
+    bench.progress(f"service {service.alias} is ready")
+    ready[service.alias] = replace(found, container=container, address=now.address, env=images.env_of(now.env))
+    return ready[service.alias]

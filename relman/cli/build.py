@@ -32,7 +32,7 @@ def build(
     """Build the image of a run; the deploy section of relman.yml is frozen into it."""
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
-    with local_engine() as client:
+    with job.alone(), local_engine() as client:
         build_stage(job, client, commit_of(job.root), version_for(job, version))
 
 

@@ -36,9 +36,10 @@ def ci(
     commit, version = commit_of(job.root), version_for(job, version)
     require_free(job, tags_of(job, commit, version))
     with (
+        job.alone(),
         local_engine() as client,
         cleaned_up(client, job.run, job.say, lambda engine, run: clean(context, engine, run)),
     ):
         image = build_stage(job, client, commit, version)
-        report = test_stage(job, client, image, commit, results)
+        report = test_stage(job, client, image, commit, results, keep=False)
         promote_stage(job, client, images.inspect(client, image.value), report)

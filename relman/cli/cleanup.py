@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from relman.ci import cleanup as engine
+from relman.ci.alone import at_work
 from relman.ci.names import run_name
 from relman.cli.options import run_option
-from relman.cli.runs import local_engine
+from relman.cli.runs import local_engine, locks
 from relman.cli.verb import Context, verb
 from relman.config import values
 from relman.model.run import RunName
@@ -30,7 +32,11 @@ def _duration(_ctx: click.Context, _option: click.Parameter, value: str | None) 
 @run_option
 @click.option("--older-than", metavar="TIME", callback=_duration, help="All runs with nothing younger, such as 2h.")
 def cleanup(context: Context, run_flag: str | None, older_than: float | None) -> None:
-    """Remove what a run left on the engine: containers, network, its image tag, and nothing else."""
+    """Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.
+
+    With --older-than also what a killed machine left; runs that a process on this machine is at work on are passed
+    over.
+    """
     if older_than is not None and run_flag:
         raise click.UsageError("--run and --older-than exclude each other.")
     with local_engine() as client:
@@ -38,7 +44,8 @@ def cleanup(context: Context, run_flag: str | None, older_than: float | None) ->
             clean(context, client, run_name(context.environ, run_flag))
         else:
             context.output.heading("clean up after all runs that are over")
-            _tell(context, engine.cleanup_older(client, older_than, time.time()))
+            held = partial(at_work, directory=locks(context))
+            _tell(context, engine.cleanup_older(client, older_than, time.time(), held))
 
 
 def clean(context: Context, client: docker.APIClient, run: RunName) -> None:

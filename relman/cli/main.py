@@ -35,7 +35,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     ),
     "cleanup": (
         "relman.cli.cleanup:cleanup",
-        "Remove what a run left on the engine: containers, network, its image tag, and nothing else.",
+        "Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.",
     ),
     "ci": (
         "relman.cli.ci:ci",

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relman.ci import engine, images
+from relman.ci.alone import alone
 from relman.ci.names import run_name
 from relman.ci.tags import Tags, tags_for
-from relman.cli.compose import credentials_of
+from relman.cli.compose import credentials_of, data_dir, registry_of
 from relman.cli.verb import Context
 from relman.config.service import load_service
 from relman.evidence.promote import check_names
+from relman.evidence.release import find_release
 from relman.model.container import RUN, Image
 from relman.model.errors import NotFound, UsageError
+from relman.model.image import ImageRef, ManifestDigest, Platform
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.auth import Credentials
@@ -43,11 +46,25 @@ class Job:
         """The name of the run's image: build gives it on the engine, promote in the registry."""
         return self.service.repository.tag(self.run.tag)
 
-    def credentials(self, registry: str) -> Credentials | None:
-        """The credentials for any registry. A user and password in the environment's variables that name no registry
-        are for the service's own: another one, named in a Dockerfile, never sees them."""
+    @property
+    def careful(self) -> Context:
+        """The context for any registry. A user and password in the environment's variables that name no registry are
+        for the service's own: another one, named in a Dockerfile or as a release, never sees them."""
         environ = {"RELMAN_REGISTRY": self.service.repository.registry, **self.context.environ}
-        return credentials_of(replace(self.context, environ=environ), registry)
+        return replace(self.context, environ=environ)
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """The credentials for any registry."""
+        return credentials_of(self.careful, registry)
+
+    def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
+        """What a release of another team's is, once there is evidence that it passed. Raises what find_release does."""
+        registry = registry_of(self.careful, reference.repository, None)
+        return find_release(registry, reference.repository, reference.reference, platform).manifest
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes on this machine off the run. Raises Locked."""
+        return alone(self.run, locks(self.context))
 
     def say(self, text: str) -> None:
         """A line of what is going on."""
@@ -66,6 +83,11 @@ def open_job(context: Context, file: str, run_flag: str | None) -> Job:
     """The run that the flag or the CI system's variables name, of the service in `file`."""
     service = load_service(file)
     return Job(context, service, run_name(context.environ, run_flag))
+
+
+def locks(context: Context) -> Path:
+    """Where runs are locked."""
+    return data_dir(context.environ) / "runs"
 
 
 @contextmanager

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 import click
 
 from relman.ci import results
+from relman.ci.summary import summary
 from relman.cli.compose import data_dir, ledger
 from relman.cli.history import entry_data
 from relman.cli.render import Output
 from relman.cli.text import moment
 from relman.cli.verb import Context, verb
 from relman.ledger.entries import Entry
+from relman.model.cases import SLOWEST
 from relman.model.errors import UsageError
 from relman.model.run import RunName, TestReport
 
@@ -71,11 +72,8 @@ def _show_report(output: Output, report: TestReport) -> None:
         *(("linked", f"{alias}: {image}") for alias, image in report.services.items()),
     ]
     _facts(output, f"{report.service}, tested", facts)
-    ends = [
-        (shlex.join(c.argv), "timed out" if c.exit_code is None else f"exit {c.exit_code}", f"{c.seconds:.1f} s")
-        for c in report.commands
-    ]
-    output.table(("COMMAND", "RESULT", "TOOK"), ends)
+    for line in summary(report, slowest=SLOWEST):
+        output.line(f"  {line}")
 
 
 def _deployment_facts(entry: Entry) -> Sequence[tuple[str, str]]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from relman.ci import results as kept
 from relman.ci.build import commit_in
-from relman.ci.cleanup import remove_temporary
+from relman.ci.cleanup import temporary_containers
 from relman.ci.names import commit_of
-from relman.ci.pipeline import check_passed, cleaned_up
-from relman.ci.test import run_tests
+from relman.ci.pipeline import check_passed
+from relman.ci.shell import require_terminal, run_shell
+from relman.ci.summary import summary
+from relman.ci.test import linked_bench, run_tests
 from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, open_job
@@ -28,21 +33,62 @@ if TYPE_CHECKING:
 @file_option
 @run_option
 @results_option("Also write what the tests found to this file, for `relman promote` on another machine.")
-def test(context: Context, file: str, run_flag: str | None, results: str | None) -> None:
+@click.option("--keep", is_flag=True, help="Leave containers, network and volumes up, to look at them.")
+@click.option("--shell", is_flag=True, help="No tests: a shell in the exact image, with everything linked.")
+def test(context: Context, file: str, run_flag: str | None, results: str | None, keep: bool, shell: bool) -> None:
     """Run the tests in the exact image that build made, linked to the services they need."""
+    if shell:
+        require_terminal()
     job = open_job(context, file, run_flag)
-    with local_engine() as client, cleaned_up(client, job.run, job.say, remove_temporary):
+    with job.alone(), local_engine() as client:
         image = image_of(client, job)
-        test_stage(job, client, image.id, _commit_of(job, image), results)
+        try:
+            if shell:
+                _shell(job, client, image.id, keep=keep)
+            else:
+                test_stage(job, client, image.id, _commit_of(job, image), results, keep=keep)
+        finally:
+            if keep:
+                _say_what_is_left(job, client)
 
 
-def test_stage(job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None) -> TestReport:
+def test_stage(
+    job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None, *, keep: bool
+) -> TestReport:
     """Test, keep what was found, passed or not, and return it. Raises TestsFailed."""
     job.phase("test")
-    report = run_tests(client, job.service, job.run, image, commit, credentials=job.credentials, progress=job.say)
+    report = run_tests(client, job.service, job.run, image, commit, keep=keep, **_surroundings(job))
     _keep(job, image, report, results)
     check_passed(report)
+    for line in summary(report):
+        job.say(line)
     return report
+
+
+def _shell(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) -> None:
+    job.phase("shell for")
+    with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
+        job.say("the tests' environment is set; leave with `exit`")
+        run_shell(bench, image, linked, job.service.test.env)
+
+
+def _surroundings(job: Job) -> dict[str, Any]:
+    """What linked services are made with."""
+    return {
+        "environ": job.context.environ,
+        "credentials": job.credentials,
+        "released": job.released,
+        "progress": job.say,
+    }
+
+
+def _say_what_is_left(job: Job, client: docker.APIClient) -> None:
+    names = temporary_containers(client, job.run)
+    for name in names:
+        job.say(f"kept {name}")
+    if names:
+        named = shlex.quote(str(job.run))
+        job.say(f"`relman cleanup --run {named}` removes them, their network, volumes and the image's tag")
 
 
 def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> None:
@@ -58,7 +104,10 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
         by=who(),
         finished=report.finished,
     )
-    commands = [{"argv": c.argv, "exit": c.exit_code, "seconds": c.seconds} for c in report.commands]
+    commands = [
+        {"name": c.title, "argv": c.argv, "exit": c.exit_code, "seconds": c.seconds, "problem": c.problem}
+        for c in report.commands
+    ]
     job.json(
         "test",
         image=str(image),
@@ -66,6 +115,8 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
         passed=report.passed,
         commands=commands,
         services=dict(report.services),
+        findings=report.to_json()["findings"],
+        flaky=report.flaky,
     )
 
 

@@ -8,24 +8,28 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config import values
-from relman.config.schema_base import (
-    Argv,
-    Env,
-    PortNumber,
-    PositiveDuration,
-    Section,
-    Word,
-    exactly_one,
-    parsed,
-)
+from relman.config import values, values_stages
+from relman.config.schema_base import Env, EnvName, Section, Word, exactly_one, parsed
 from relman.config.schema_deploy import Deploy
+from relman.config.schema_test import Test
 from relman.config.values import Faults
 from relman.config.yaml import KeyPath
 from relman.model import service as model
 from relman.model.image import Repository
 
 Template = Annotated[str, parsed(values.tag_template)]
+
+
+class BuildSecret(Section):
+    """Where a secret of the build comes from."""
+
+    env: EnvName | None = None
+    file: Word | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        exactly_one(self, ("env", "file"), "where the secret is")
+        return self
 
 
 class Build(Section):
@@ -35,62 +39,13 @@ class Build(Section):
     dockerfile: Word = model.Build.dockerfile
     args: Env = {}
     target: Word | None = None
+    secrets: dict[Annotated[str, AfterValidator(values_stages.secret_id)], BuildSecret] = {}
+    cache_from: list[Annotated[str, parsed(values.image)]] = []
 
-
-class HttpWait(Section):
-    """Ready when this path answers with a status from 200 to 399."""
-
-    port: PortNumber
-    path: Annotated[str, parsed(values.path)] = model.Wait.http_path
-
-
-class Wait(Section):
-    """When a linked service counts as ready."""
-
-    healthcheck: Annotated[bool, parsed(values.true)] = False
-    tcp: PortNumber | None = None
-    http: HttpWait | None = None
-    command: Argv | None = None
-    timeout: PositiveDuration = model.Wait.timeout
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        exactly_one(self, ("healthcheck", "tcp", "http", "command"), "what to wait for", required=False)
-        return self
-
-    def value(self) -> model.Wait:
-        """The model's wait."""
-        port, path = (self.http.port, self.http.path) if self.http else (None, model.Wait.http_path)
-        return model.Wait(self.tcp, port, path, self.command, self.timeout)
-
-
-class LinkedService(Section):
-    """A service container that tests are linked to."""
-
-    image: Annotated[str, parsed(values.image)]
-    env: Env = {}
-    command: Argv | None = None
-    ports: list[PortNumber] = []
-    wait: Wait = Wait()
-
-
-class Test(Section):
-    """The test stage."""
-
-    __test__ = False
-
-    services: dict[Annotated[str, AfterValidator(values.alias)], LinkedService] = {}
-    env: Env = {}
-    commands: list[Argv] = []
-    timeout: PositiveDuration = model.TestStage.timeout
-
-    def value(self) -> model.TestStage:
-        """The model's test stage."""
-        linked = tuple(
-            model.LinkedService(alias, s.image, s.env, s.command, tuple(s.ports), s.wait.value())
-            for alias, s in self.services.items()
-        )
-        return model.TestStage(linked, self.env, tuple(self.commands), self.timeout)
+    def value(self) -> model.Build:
+        """The model's build."""
+        secrets = tuple(model.BuildSecret(id, s.env or "", s.file or "") for id, s in self.secrets.items())
+        return model.Build(self.context, self.dockerfile, self.args, self.target, secrets, tuple(self.cache_from))
 
 
 class Release(Section):
@@ -130,8 +85,8 @@ class RelmanFile(Section):
         return model.Service(
             name=self.service,
             repository=Repository(self.registry, self.repository or self.service),
-            build=model.Build(self.build.context, self.build.dockerfile, self.build.args, self.build.target),
-            test=self.test.value(),
+            build=self.build.value(),
+            test=self.test.value(self.registry, root),
             release=model.ReleaseRules(self.release.tag, tuple(self.release.channels)),
             deploy=deploy,
             root=root,

@@ -79,12 +79,14 @@ def _without_none(kind: Any) -> Any:
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every key of the schema, dotted; `NAME` stands for one that the writer chooses."""
+    """Every key of the schema, dotted; `NAME` stands for one that the writer chooses, `[]` for an item of a list."""
     for name, field in model.model_fields.items():
         yield prefix + name
         kind, dots = _without_none(field.annotation), f"{prefix}{name}."
         if getattr(kind, "__origin__", None) is dict:
             kind, dots = get_args(kind)[-1], f"{dots}NAME."
+        elif getattr(kind, "__origin__", None) is list:
+            kind, dots = get_args(kind)[-1], f"{prefix}{name}[]."
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from keys(kind, dots)
 

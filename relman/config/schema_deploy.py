@@ -30,7 +30,7 @@ from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port,
 _ALONE = {"host", "none"}
 
 
-def _without_clash(clash: Callable[[Any, Any], str | None]) -> AfterValidator:
+def without_clash(clash: Callable[[Any, Any], str | None]) -> AfterValidator:
     """No two items of the list clash; those whose variables are still open are text, and left for later."""
 
     def check(items: list[Any]) -> list[Any]:
@@ -57,7 +57,8 @@ def _ports_clash(one: Port | str, other: Port | str) -> str | None:
     return None
 
 
-def _mounts_clash(one: Mount | str, other: Mount | str) -> str | None:
+def mounts_clash(one: Mount | str, other: Mount | str) -> str | None:
+    """What is wrong with two mounts in one container."""
     if isinstance(one, str) or isinstance(other, str):
         return None
     return f"another volume is mounted at {one.target}" if one.target == other.target else None
@@ -117,10 +118,10 @@ class Resources(Section):
 class Deploy(Section):
     """How a container of the service is run on a host."""
 
-    ports: Annotated[list[Annotated[Port, filled(values.port)]], _without_clash(_ports_clash)] = []
+    ports: Annotated[list[Annotated[Port, filled(values.port)]], without_clash(_ports_clash)] = []
     env: dict[EnvName, Annotated[str, filled(values.text)]] = {}
-    volumes: Annotated[list[Annotated[Mount, filled(values.mount)]], _without_clash(_mounts_clash)] = []
-    networks: Annotated[list[Annotated[str, filled(values.network)]], _without_clash(_networks_clash)] = []
+    volumes: Annotated[list[Annotated[Mount, filled(values.mount)]], without_clash(mounts_clash)] = []
+    networks: Annotated[list[Annotated[str, filled(values.network)]], without_clash(_networks_clash)] = []
     command: Argv | None = None
     health: Health | None = None
     restart: Annotated[str, choice("no", "always", "unless-stopped", "on-failure")] = DeploySettings.restart

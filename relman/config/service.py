@@ -67,8 +67,20 @@ def _service(document: Document, root: str) -> Service:
 
 def _missing_files(document: Document, service: Service) -> list[Problem]:
     context = Path(service.root) / service.build.context
+    problems = _missing_binds(document, service)
     if not context.is_dir():
-        return [document.problem(("build", "context"), f"there is no directory {context}")]
-    if not (context / service.build.dockerfile).is_file():
-        return [document.problem(("build", "dockerfile"), f"there is no file {context / service.build.dockerfile}")]
-    return []
+        return [*problems, document.problem(("build", "context"), f"there is no directory {context}")]
+    if not (file := context / service.build.dockerfile).is_file():
+        return [*problems, document.problem(("build", "dockerfile"), f"there is no file {file}")]
+    return problems
+
+
+def _missing_binds(document: Document, service: Service) -> list[Problem]:
+    """What is to be mounted from the repository must be there; other paths are the CI machine's."""
+    root = Path(service.root).resolve()
+    return [
+        document.problem(("test", "services", linked.alias, "volumes", i), f"there is no {mount.source}")
+        for linked in service.test.services
+        for i, mount in enumerate(linked.volumes)
+        if mount.is_bind and Path(mount.source).is_relative_to(root) and not Path(mount.source).exists()
+    ]

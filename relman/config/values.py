@@ -22,7 +22,7 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)")
 _SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}
 _SIZE = re.compile(r"([0-9]{1,15})([bkmg]?)", re.IGNORECASE)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SERVICE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*")
@@ -63,37 +63,37 @@ def word(value: object) -> str:
 
 def env_name(value: str) -> str:
     """The name of an environment variable."""
-    return _match(_ENV_NAME, value, "a variable's name: letters, digits and _, no digit first")
+    return matching(_ENV_NAME, value, "a variable's name: letters, digits and _, no digit first")
 
 
 def service_name(value: object) -> str:
     """The name of a service."""
-    return _match(_SERVICE_NAME, word(value), "a service's name: a-z, 0-9 and - _ . between them")
+    return matching(_SERVICE_NAME, word(value), "a service's name: a-z, 0-9 and - _ . between them")
 
 
 def alias(value: str) -> str:
     """The alias of a linked service."""
-    return _match(_DNS_LABEL, value, "a host name's label: a-z, 0-9 and - between them, at most 63")
+    return matching(_DNS_LABEL, value, "a host name's label: a-z, 0-9 and - between them, at most 63")
 
 
 def network(value: object) -> str:
     """The name of a network."""
-    return _match(_ENGINE_NAME, text(value), "a network's name: letters, digits, _ . - and a letter or digit first")
+    return matching(ENGINE_NAME, text(value), "a network's name: letters, digits, _ . - and a letter or digit first")
 
 
 def image(value: object) -> str:
     """A reference to an image."""
-    return _match(_IMAGE, text(value), "an image, such as postgres:15 or REGISTRY/NAME:TAG")
+    return matching(_IMAGE, text(value), "an image, such as postgres:15 or REGISTRY/NAME:TAG")
 
 
 def registry(value: object) -> str:
     """A registry's host[:port]."""
-    return _by_model(lambda: Repository(word(value), "name").registry)
+    return by_model(lambda: Repository(word(value), "name").registry)
 
 
 def repository(value: object) -> str:
     """The path of a repository in its registry."""
-    return _by_model(lambda: Repository("localhost", word(value)).name)
+    return by_model(lambda: Repository("localhost", word(value)).name)
 
 
 def seconds(value: object) -> float:
@@ -195,7 +195,7 @@ def mount(value: object) -> Mount:
     if source.startswith((".", "~")) or ("/" in source and not source.startswith("/")):
         raise ValueError(f"a path of the host must be absolute, found {shown(source)}")
     if not source.startswith("/"):
-        _match(_ENGINE_NAME, source, "a volume's name: letters, digits, _ . - and a letter or digit first")
+        matching(ENGINE_NAME, source, "a volume's name: letters, digits, _ . - and a letter or digit first")
     if not parts[1].startswith("/") or target.strip("/") == "":
         raise ValueError(f"the path in the container must be absolute and not /, found {shown(parts[1])}")
     return Mount(posixpath.normpath(source) if source.startswith("/") else source, target, mode == "ro")
@@ -210,7 +210,7 @@ def absolute_path(value: object) -> str:
 
 def address(value: object) -> str:
     """A host name or an IP address."""
-    return _match(_ADDRESS, word(value), "a host name or an IP address")
+    return matching(_ADDRESS, word(value), "a host name or an IP address")
 
 
 def repository_reference(value: object) -> Repository:
@@ -237,17 +237,19 @@ def tag_template(value: object) -> str:
             raise ValueError(f"unknown field {{{name}}}: known are {', '.join(f'{{{f}}}' for f in _FIELDS)}")
     if found.startswith(_RESERVED):
         raise ValueError(f"tags that start with {' or '.join(_RESERVED)} are relman's own")
-    _by_model(lambda: check_tag(_FIELD.sub("x", found)))
+    by_model(lambda: check_tag(_FIELD.sub("x", found)))
     return found
 
 
-def _match(pattern: re.Pattern[str], value: str, expected: str) -> str:
+def matching(pattern: re.Pattern[str], value: str, expected: str) -> str:
+    """The value, if the pattern is that of the whole of it."""
     if not pattern.fullmatch(value):
         raise ValueError(f"expected {expected}; found {shown(value)}")
     return value
 
 
-def _by_model(check: Callable[[], str]) -> str:
+def by_model(check: Callable[[], str]) -> str:
+    """What the model makes of a value."""
     try:
         return check()
     except UsageError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relman.model.cases import Findings
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
 
@@ -50,22 +52,41 @@ class Commit:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """One test command: argv, exit code (None when it was ended for its timeout), duration in seconds."""
+    """One test command: argv, exit code (None when it was ended for its timeout), duration in seconds.
+
+    `problem` says why it failed in spite of its exit code: what its result files say, or that they cannot be read.
+    `attempts` is more than 1 where it was run again.
+    """
 
     argv: tuple[str, ...]
     exit_code: int | None
     seconds: float
+    name: str = ""
+    problem: str = ""
+    attempts: int = 1
 
     @property
     def passed(self) -> bool:
-        """Whether it ended with exit code 0."""
-        return self.exit_code == 0
+        """Whether it ended with exit code 0 and its results say nothing else."""
+        return self.exit_code == 0 and not self.problem
+
+    @property
+    def title(self) -> str:
+        """What it is called: its name, else its argv as a shell would take it."""
+        return self.name or shlex.join(self.argv)
+
+    @property
+    def end(self) -> str:
+        """How it ended, in a few words."""
+        codes = {None: "ended for its timeout", 0: "exit code 0" if self.problem else "passed"}
+        end = codes.get(self.exit_code, f"exit code {self.exit_code}")
+        return "; ".join(filter(None, (end, self.problem)))
 
 
 @dataclass(frozen=True)
 class TestReport:
     """What the test stage found in one exact image. Times are RFC 3339 in UTC. `services` maps each alias to the
-    image that it ran."""
+    image that it ran. `findings` is what the commands' result files say, None where no command writes any."""
 
     __test__ = False
 
@@ -78,11 +99,18 @@ class TestReport:
     services: Mapping[str, str] = field(default_factory=dict)
     started: str = ""
     finished: str = ""
+    findings: Findings | None = None
 
     @property
     def passed(self) -> bool:
         """Whether at least one command ran and all passed."""
         return bool(self.commands) and all(c.passed for c in self.commands)
+
+    @property
+    def flaky(self) -> tuple[str, ...]:
+        """The commands that passed only when they were run again, and the test cases that failed and then passed."""
+        commands = tuple(c.title for c in self.commands if c.passed and c.attempts > 1)
+        return commands + (self.findings.flaky if self.findings else ())
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
@@ -91,17 +119,21 @@ class TestReport:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TestReport:
-        """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
+        """Rebuild from `to_json`, also of a relman that knew fewer keys.
+
+        Raises KeyError, TypeError, ValueError or UsageError.
+        """
         return cls(
             run=RunName.parse(data["run"]),
             service=str(data["service"]),
             config=ConfigDigest(data["config"]),
             platform=Platform(**data["platform"]),
             commit=Commit(**data["commit"]),
-            commands=tuple(CommandResult(tuple(c["argv"]), c["exit_code"], c["seconds"]) for c in data["commands"]),
+            commands=tuple(CommandResult(**c | {"argv": tuple(c["argv"])}) for c in data["commands"]),
             services=dict(data["services"]),
             started=data["started"],
             finished=data["finished"],
+            findings=Findings.from_json(data["findings"]) if data.get("findings") is not None else None,
         )
 
 

@@ -6,17 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relman.model.image import Repository
+from relman.model.image import ImageRef, Repository
+from relman.model.settings import Mount
+
+
+@dataclass(frozen=True)
+class BuildSecret:
+    """A secret that RUN --mount=type=secret,id=ID reads: the value of the variable `env`, or the content of `file` (a
+    path relative to relman.yml). One of the two is given."""
+
+    id: str
+    env: str = ""
+    file: str = ""
 
 
 @dataclass(frozen=True)
 class Build:
-    """How the image is built; `context` and `dockerfile` are relative to relman.yml and to the context."""
+    """How the image is built; `context` and `dockerfile` are relative to relman.yml and to the context. `cache_from`
+    are images whose layers may be reused."""
 
     context: str = "."
     dockerfile: str = "Dockerfile"
     args: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
+    secrets: tuple[BuildSecret, ...] = ()
+    cache_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,26 +47,55 @@ class Wait:
 
 @dataclass(frozen=True)
 class LinkedService:
-    """A service container that tests are linked to, under `alias`. `ports` adds to the image's exposed ports."""
+    """A service container that tests are linked to, under `alias`.
+
+    It runs `image`, or the image of another team's `release`, which must have evidence. It is started once those in
+    `depends_on` are ready. `env` may refer to those (config.mapping). `ports` adds to the image's exposed ports; a
+    mount's source is a volume of the run's own or an absolute path; `tmpfs` maps a path to the engine's options.
+    """
 
     alias: str
-    image: str
+    image: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
     ports: tuple[int, ...] = ()
     wait: Wait = field(default_factory=Wait)
+    release: ImageRef | None = None
+    depends_on: tuple[str, ...] = ()
+    volumes: tuple[Mount, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """What it runs, as written."""
+        return str(self.release) if self.release else self.image
+
+
+@dataclass(frozen=True)
+class TestCommand:
+    """One test command. `timeout` in seconds, None for the stage's; `junit` are the files or directories of JUnit XML
+    that it writes; `retries` is how often a command known as flaky is run again."""
+
+    __test__ = False
+
+    argv: tuple[str, ...]
+    name: str = ""
+    timeout: float | None = None
+    junit: tuple[str, ...] = ()
+    retries: int = 0
+    allow_no_tests: bool = False
 
 
 @dataclass(frozen=True)
 class TestStage:
-    """The test stage: commands run in order inside the exact image, with the services linked. `timeout` is in seconds
-    a command."""
+    """The test stage: commands run in order inside the exact image, with the services linked. `env` may refer to them
+    (config.mapping). `timeout` is in seconds a command."""
 
     __test__ = False
 
     services: tuple[LinkedService, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    commands: tuple[tuple[str, ...], ...] = ()
+    commands: tuple[TestCommand, ...] = ()
     timeout: float = 1800.0
 
 

@@ -65,10 +65,16 @@ def ensure_postgres_base(engine_socket: Path) -> str:
     return ensure("postgres-base", engine_socket)
 
 
+def ensure_redis_base(engine_socket: Path) -> str:
+    """Import `redis-base:7` into the engine at this socket unless it is there; return its name."""
+    return ensure("redis-base", engine_socket)
+
+
 def ensure_all(engine_socket: Path) -> None:
-    """Import both bases; what has to be made first is made at the same time."""
+    """Import all bases; what has to be made first is made at the same time."""
+    bases = [ensure_python_base, ensure_postgres_base, ensure_redis_base]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda ensured: ensured(engine_socket), [ensure_python_base, ensure_postgres_base]))
+        list(pool.map(lambda ensured: ensured(engine_socket), bases))
 
 
 def ensure(name: str, engine_socket: Path) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from docker.errors import APIError
 
 from relman.ci import engine
 from relman.model.run import RunName
@@ -44,7 +45,8 @@ def engine_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.
         connected = engine.connect()
         yield connected
         for container in connected.containers(all=True):
-            connected.remove_container(container["Id"], force=True, v=True)
+            with suppress(APIError):  # the engine is removing it already, after a build that was ended
+                connected.remove_container(container["Id"], force=True, v=True)
         connected.prune_networks()
         connected.close()
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from relman.ci.build import build
 from relman.ci.push import push
 from relman.ci.test import run_tests
-from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.errors import NoEvidence
+from relman.model.image import ImageId, ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import Commit, RunName, TestReport
-from relman.model.service import LinkedService, Service, TestStage
+from relman.model.service import LinkedService, Service, TestCommand, TestStage
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
@@ -61,11 +62,19 @@ class Shop:
 
     def test(self, image: ImageId, *commands: str, argv: tuple[str, ...] | None = None, **stage: Any) -> TestReport:
         """Run shell commands as the tests."""
-        lines = tuple(("sh", "-c", command) for command in commands) or (argv or (),)
-        service = dataclasses.replace(self.service, test=TestStage(commands=lines, **stage))
-        return run_tests(
-            self.client, service, self.run, image, COMMIT, credentials=self.credentials, progress=self.output.append
-        )
+        lines = [TestCommand(("sh", "-c", command)) for command in commands] or [TestCommand(argv or ())]
+        return self.run_stage(image, TestStage(commands=tuple(lines), **stage))
+
+    def run_stage(self, image: ImageId, stage: TestStage, **options: Any) -> TestReport:
+        """Run a test stage."""
+        given: dict[str, Any] = {"environ": {}, "credentials": self.credentials, "released": self.released}
+        service = dataclasses.replace(self.service, test=stage)
+        given |= {"progress": self.output.append, **options}
+        return run_tests(self.client, service, self.run, image, COMMIT, **given)
+
+    def released(self, reference: ImageRef, _platform: Platform) -> ManifestDigest:
+        """No release has evidence."""
+        raise NoEvidence(f"nothing shows that {reference} passed")
 
     def linked(self, dockerfile: str = DATABASE, **fields: Any) -> LinkedService:
         """A linked service whose image is on this engine only."""

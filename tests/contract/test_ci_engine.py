@@ -171,10 +171,11 @@ from relman.ci.test import run_tests
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName
-from relman.model.service import LinkedService, Service, TestStage
+from relman.model.service import LinkedService, Service, TestCommand, TestStage
 
 root, repository, database = sys.argv[1:]
-stage = TestStage((LinkedService("db", database),), {}, (("sh", "-c", "echo in the middle; busybox sleep 600"),))
+commands = (TestCommand(("sh", "-c", "echo in the middle; busybox sleep 600")),)
+stage = TestStage((LinkedService("db", database),), {}, commands)
 service = Service("shop", Repository.parse(repository), test=stage, root=root)
 run, commit, say, none = RunName("stopped", "1"), Commit(), partial(print, flush=True), {}.get
 Signals().install()
@@ -184,7 +185,9 @@ try:
         image = build(
             client, service, run, commit, version="", created="", deploy_section="{}", credentials=none, progress=say
         )
-        run_tests(client, service, run, image, commit, credentials=none, progress=say)
+        run_tests(
+            client, service, run, image, commit, environ={}, credentials=none, released=print, progress=say
+        )
 except KeyboardInterrupt:
     sys.exit(130)
 """

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from relman.ci import images
 from relman.ci.containers import object_name
 from relman.ci.links import link_variables
-from relman.ci.test import run_tests
 from relman.model.errors import AccessDenied, NotFound, TestsFailed, Unreachable
 from relman.model.image import Repository
 from relman.model.run import RunName
-from relman.model.service import LinkedService, TestStage, Wait
+from relman.model.service import LinkedService, TestCommand, TestStage, Wait
 from relman.registry.auth import Credentials
-from tests.contract.shop import BUSYBOX, COMMIT, DATABASE, Shop, away, left
+from tests.contract.shop import BUSYBOX, DATABASE, Shop, away, left
 
 
 def test_exact_image_entrypoint_and_links(shop: Shop) -> None:
@@ -43,12 +40,14 @@ def test_exact_image_entrypoint_and_links(shop: Shop) -> None:
 
 def test_environment_with_metacharacters(shop: Shop) -> None:
     """Values full of shell metacharacters arrive as they were written, and a linked service's too."""
-    nasty = "a 'b' \"c\" $(d) `e` ;|&<>\\ ${f} *\n=g"
+    nasty = "a 'b' \"c\" $(d) `e` ;|&<>\\ $${f} *\n=g"
     service = shop.linked(env={"NASTY": nasty})
     image = shop.build()
     report = shop.test(
         image,
-        '[ "$WORD" = "$WANT" ] && [ "$DB_ENV_NASTY" = "$WANT" ]',
+        '[ "$WORD" = "$WANT" ] && [ "$DB_ENV_NASTY" = "$WANT" ] && [ "${#WANT}" = LENGTH ]'.replace(
+            "LENGTH", str(len(nasty) - 1)
+        ),
         services=(service,),
         env={"WORD": nasty, "WANT": nasty},
     )
@@ -162,21 +161,10 @@ def test_a_service_that_cannot_be_had(shop: Shop) -> None:
         shop.test(image, "true", services=(LinkedService("db", f"{shop.registry}/shop:nothing"),))
     with pytest.raises(Unreachable):
         shop.test(image, "true", services=(LinkedService("db", f"{away(shop.registry)}/shop:1"),))
-    service = dataclasses.replace(
-        shop.service,
-        test=TestStage(services=(LinkedService("db", f"{shop.registry}/shop:nothing"),), commands=(("true",),)),
-    )
+    stage = TestStage((LinkedService("db", f"{shop.registry}/shop:nothing"),), commands=(TestCommand(("true",)),))
     for wrong in (None, Credentials("ci", "wrong")):
         with pytest.raises(AccessDenied):
-            run_tests(
-                shop.client,
-                service,
-                shop.run,
-                image,
-                COMMIT,
-                credentials={shop.registry: wrong}.get,
-                progress=shop.output.append,
-            )
+            shop.run_stage(image, stage, credentials={shop.registry: wrong}.get)
 
 
 def test_link_variables_are_docker_s_own(shop: Shop) -> None:

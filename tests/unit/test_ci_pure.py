@@ -170,9 +170,9 @@ def test_passed_means_all_passed() -> None:
     check_passed(report(0, 0))
     with pytest.raises(TestsFailed) as failed:
         check_passed(report(0, 3))
-    assert failed.value.details == ("run 0: passed", "run 1: exit code 3")
+    assert failed.value.details == ("run 0: passed (1.0 s)", "run 1: exit code 3 (1.0 s)")
     with pytest.raises(TestsFailed) as ended:
         check_passed(report(None))
-    assert ended.value.details == ("run 0: ended for its timeout",)
+    assert ended.value.details == ("run 0: ended for its timeout (1.0 s)",)
     with pytest.raises(TestsFailed, match="no test command"):
         check_passed(report())

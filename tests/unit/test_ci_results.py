@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.ci.results import directory, load, read, save, write
+from relman.model.cases import Findings, TestCase, TestTotals
 from relman.model.errors import ConfigError, UsageError
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import CommandResult, Commit, RunName, TestReport
@@ -40,6 +43,24 @@ def test_what_was_written_is_read(
     report = make(argv=argv, code=code)
     write(report, file)
     assert read(file) == report
+
+
+def test_findings_are_written_and_read(tmp_path: Path) -> None:
+    """Totals, failures, flaky ones and the slowest come back, and how often a command was tried."""
+    command = CommandResult(("pytest",), 0, 1.5, "unit", "1 of 2 tests failed", 2)
+    found = Findings(TestTotals(2, 1), (TestCase("t.a", 0.5, "assert"),), ("t.b",), (TestCase("t.a", 0.5),))
+    report = replace(make(), commands=(command,), findings=found)
+    write(report, tmp_path / "report.json")
+    assert read(tmp_path / "report.json") == report
+
+
+def test_a_report_of_an_older_relman(tmp_path: Path) -> None:
+    """A file that knows nothing of names, attempts and findings is still read."""
+    data = make().to_json()
+    del data["findings"]
+    data["commands"] = [{"argv": ["pytest"], "exit_code": 0, "seconds": 1.5}]
+    (tmp_path / "report.json").write_text(json.dumps(data))
+    assert read(tmp_path / "report.json") == make()
 
 
 def test_kept_by_config_digest(tmp_path: Path) -> None:

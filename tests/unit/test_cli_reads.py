@@ -106,8 +106,7 @@ def test_a_run_in_full(home: dict[str, str]) -> None:
     said = relman("show", "team/shop/118", env=home).stdout
     for part in (
         "'a test'",
-        "exit 0",
-        "1.5 s",
+        "passed (1.5 s)",
         "1" * 40,
         "changes that are not in it",
         "db: reg.example/db",
@@ -124,7 +123,7 @@ def test_a_broken_report_hides_no_other(home: dict[str, str]) -> None:
     results = Path(home["RELMAN_DATA_DIR"]) / "results"
     save(make(), results)
     (results / "broken.json").write_text("{")
-    assert "exit 0" in relman("show", "team/shop/118", env=home).stdout
+    assert "passed (1.5 s)" in relman("show", "team/shop/118", env=home).stdout
 
 
 @pytest.mark.parametrize("id", ["d9", "shop/9", "shop/"])

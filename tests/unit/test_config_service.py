@@ -87,7 +87,7 @@ test:
     any: {image: any, wait: {healthcheck: true}}
   commands: ["make test && true", [pytest, -q]]
 """).test
-    assert stage.commands == (("/bin/sh", "-c", "make test && true"), ("pytest", "-q"))
+    assert [c.argv for c in stage.commands] == [("/bin/sh", "-c", "make test && true"), ("pytest", "-q")]
     db, web, mq, other = stage.services
     assert (db.env, db.ports, db.wait) == ({"A": "1"}, (5432,), Wait(tcp=5432, timeout=5.0))
     assert web.command == ("/bin/sh", "-c", "run $X")

@@ -2,18 +2,23 @@ from flask import Flask, jsonify, request
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from shop.cache import Cache
 from shop.database import Order, Product, connect
 
 
 def create_app(env):
     app = Flask("shop")
     sessions = connect(env)
+    cache = Cache(env)
+
+    def stored():
+        with sessions() as session:
+            found = session.scalars(select(Product).order_by(Product.name))
+            return [{"id": p.id, "name": p.name, "price_cents": p.price_cents} for p in found]
 
     @app.get("/")
     def products():
-        with sessions() as session:
-            found = session.scalars(select(Product).order_by(Product.name))
-            return jsonify([{"id": p.id, "name": p.name, "price_cents": p.price_cents} for p in found])
+        return jsonify(cache.products(stored))
 
     @app.post("/orders")
     def order():

@@ -1,3 +1,4 @@
+import json
 import os
 
 import pytest
@@ -53,3 +54,26 @@ def test_no_database_is_said_at_once():
     """Without any database the start is refused, not a service begun that cannot serve."""
     with pytest.raises(SystemExit, match="no database"):
         prepare({})
+
+
+def test_the_product_list_comes_from_the_linked_cache(client):
+    """The first answer is kept in Redis, and what Redis holds is what is served."""
+    from redis import Redis
+
+    cache = Redis.from_url(os.environ["REDIS_URL"])
+    cache.delete("products")
+    listed = client.get("/").json
+    assert json.loads(cache.get("products")) == listed
+    assert 0 < cache.ttl("products") <= 30
+    cache.set("products", '[{"id": 7, "name": "cached", "price_cents": 1}]')
+    assert [product["name"] for product in client.get("/").json] == ["cached"]
+    cache.delete("products")
+
+
+def test_a_cache_that_is_away_is_only_slower(tmp_path):
+    """Without an answer from Redis, and without any Redis, the products come from the database."""
+    env = {"SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/shop.db"}
+    prepare(env)
+    for more in ({"REDIS_URL": "redis://127.0.0.1:1/0"}, {"REDIS_URL": ""}, {}):
+        listed = create_app(env | more).test_client().get("/").json
+        assert [product["name"] for product in listed] == ["apple", "bread"]

@@ -1,0 +1,58 @@
+"""One process at a time for a run: two of the same name would take each other's containers for leftovers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from relman.ci.containers import object_name
+from relman.model.errors import Locked, UsageError
+from relman.model.run import RunName
+
+
+@contextmanager
+def alone(run: RunName, directory: Path) -> Iterator[None]:
+    """Hold the run for this process, on this machine; the lock file in `directory` is let go also by a death.
+
+    Raises Locked where another process is at work on a run of this name, UsageError where the file cannot be written.
+    """
+    with _opened(run, directory) as handle:
+        if not _taken(handle):
+            raise Locked(
+                f"another process on this machine is at work on run {run}",
+                hint="Give each run a name of its own: JOB/BUILD, and every build its own number.",
+            )
+        yield
+
+
+def at_work(run: RunName, directory: Path) -> bool:
+    """Whether a process holds the run. Raises UsageError."""
+    with _opened(run, directory) as handle:
+        return not _taken(handle)
+
+
+@contextmanager
+def _opened(run: RunName, directory: Path) -> Iterator[int]:
+    file = directory / f"{object_name(run)}.lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {file}: {error.strerror}", hint="RELMAN_DATA_DIR names another place."
+        ) from error
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

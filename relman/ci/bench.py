@@ -1,0 +1,62 @@
+"""What the containers of one run have in common, and the services that are linked to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relman.ci.containers import last_lines, state
+from relman.ci.engine import Progress
+from relman.ci.environment import Values
+from relman.ci.links import LinkPort, link_variables
+from relman.ci.mask import Mask
+from relman.model.run import RunName
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A service with its image at hand, and once it is ready with container and address. `image` is what it runs:
+    `repository@sha256:…`, or the image id where it came from no registry."""
+
+    alias: str
+    image: str
+    ports: tuple[LinkPort, ...]
+    env: Mapping[str, str]
+    container: str = ""
+    address: str = ""
+
+    def variables(self, consumer_name: str) -> dict[str, str]:
+        """The link variables for a container of this name."""
+        return link_variables(self.alias, consumer_name, self.address, self.ports, self.env)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a run's containers are made with: the engine, the run's network, values for references, and who is told."""
+
+    client: docker.APIClient
+    run: RunName
+    network: str
+    values: Values
+    mask: Mask
+    progress: Progress
+
+    def env(self, consumer_name: str, linked: Mapping[str, Linked], env: Mapping[str, str]) -> dict[str, str]:
+        """All variables of a container that is linked to these services: theirs, then its own, filled in."""
+        links = {k: v for each in linked.values() for k, v in each.variables(consumer_name).items()}
+        return links | self.values.fill(env, linked)
+
+    def fallen(self, linked: Mapping[str, Linked]) -> str:
+        """Which services run no more, in words; their last lines are shown. Empty where all run."""
+        words = []
+        for alias, each in linked.items():
+            now = state(self.client, each.container, self.network)
+            if not now.running:
+                words.append(f"service {alias} {now.death}")
+                for line in last_lines(self.client, each.container, self.mask):
+                    self.progress(f"{alias}: {line}")
+        return ", ".join(words)

@@ -1,0 +1,132 @@
+"""One test command: run in the exact image, again where it is known as flaky, and its result files read."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+from relman.ci.bench import Bench, Linked
+from relman.ci.containers import create, object_name, run_to_end, state
+from relman.ci.junit import BadResults
+from relman.ci.junit_files import read_results
+from relman.ci.lines import Lines
+from relman.model.cases import Findings, TestCase
+from relman.model.errors import EngineError, TestsFailed
+from relman.model.image import ImageId
+from relman.model.run import CommandResult
+from relman.model.service import TestCommand, TestStage
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended, and what its result files say: None where it writes none, or none that can be believed."""
+
+    result: CommandResult
+    findings: Findings | None = None
+
+
+def run_commands(bench: Bench, stage: TestStage, image: ImageId, linked: Mapping[str, Linked]) -> tuple[Outcome, ...]:
+    """Run the stage's commands in order; those after the first that fails are not run. Raises TestsFailed where one
+    cannot be started, EngineError or Unreachable."""
+    outcomes: list[Outcome] = []
+    for number, command in enumerate(stage.commands, start=1):
+        shown = command.name or shlex.join(command.argv)
+        bench.progress(f"test {number} of {len(stage.commands)}: {shown}")
+        outcomes.append(_run(bench, stage, command, image, linked, number))
+        if not outcomes[-1].result.passed:
+            break
+    return tuple(outcomes)
+
+
+def _run(
+    bench: Bench, stage: TestStage, command: TestCommand, image: ImageId, linked: Mapping[str, Linked], number: int
+) -> Outcome:
+    """All attempts at one command; what failed before an attempt that passed is flaky."""
+    earlier: list[str] = []
+    for attempt in range(1, command.retries + 2):
+        name = object_name(bench.run, "test", *map(str, (number, attempt)[: attempt if attempt < 2 else 2]))
+        outcome = _attempt(bench, stage, command, image, linked, name)
+        outcome = replace(outcome, result=replace(outcome.result, attempts=attempt))
+        bench.progress(f"{outcome.result.end} in {outcome.result.seconds:.1f} s")
+        fallen = bench.fallen(linked)
+        if fallen:
+            problem = ", ".join(filter(None, (outcome.result.problem, fallen)))
+            return replace(outcome, result=replace(outcome.result, problem=problem))
+        if outcome.result.passed or attempt > command.retries:
+            break
+        earlier += [case.name for case in outcome.findings.failed] if outcome.findings else []
+        bench.progress(f"it is known as flaky: attempt {attempt + 1} of {command.retries + 1}")
+    if outcome.result.passed and outcome.findings and earlier:
+        flaky = Findings(flaky=tuple(earlier))
+        return replace(outcome, findings=Findings.together([flaky, outcome.findings]))
+    return outcome
+
+
+def _attempt(
+    bench: Bench,
+    stage: TestStage,
+    command: TestCommand,
+    image: ImageId,
+    linked: Mapping[str, Linked],
+    name: str,
+) -> Outcome:
+    env = bench.env(name, linked, stage.env)
+    container = create(bench.client, bench.run, name, image, bench.network, command=command.argv, env=env)
+    _check_image(state(bench.client, container, bench.network).image, image)
+    begin = time.monotonic()
+    code = _run_to_end(bench, container, command, command.timeout or stage.timeout)
+    result = CommandResult(command.argv, code, round(time.monotonic() - begin, 3), command.name)
+    if not command.junit:
+        return Outcome(result)
+    try:
+        found = read_results(bench.client, container, state(bench.client, container, bench.network), command.junit)
+    except BadResults as error:
+        return Outcome(replace(result, problem=bench.mask(str(error))))
+    problem = contradiction(code, found, allow_no_tests=command.allow_no_tests)
+    return Outcome(replace(result, problem=problem), hidden(found, bench))
+
+
+def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) -> str:
+    """What a command's results say beside its exit code, in words; for a command that ended with 0 it is why it
+    failed nevertheless, and empty where it passed."""
+    totals = found.totals
+    if totals.failed:
+        despite = ", although it ended with 0" if code == 0 else ""
+        return f"{totals.failed} of {totals.tests} tests failed{despite}"
+    if totals.ran == 0 and not allow_no_tests:
+        return "not one test ran" + (f": all {totals.tests} were skipped" if totals.tests else "")
+    return "" if code == 0 else "its results show no failed test"
+
+
+def hidden(found: Findings, bench: Bench) -> Findings:
+    """The findings without secrets."""
+
+    def clean(case: TestCase) -> TestCase:
+        return TestCase(bench.mask(case.name), case.seconds, bench.mask(case.message))
+
+    return Findings(
+        found.totals,
+        tuple(map(clean, found.failed)),
+        tuple(map(bench.mask, found.flaky)),
+        tuple(map(clean, found.slowest)),
+    )
+
+
+def _run_to_end(bench: Bench, container: str, command: TestCommand, timeout: float) -> int | None:
+    try:
+        return run_to_end(bench.client, container, timeout, Lines(bench.progress, mask=bench.mask))
+    except EngineError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        hint = (
+            "Is the program in the image, and does its ENTRYPOINT start it? A command given as one text needs /bin/sh."
+        )
+        raise TestsFailed(f"cannot start test command {command.argv[0]}: {error.what}", hint=hint) from error
+
+
+def _check_image(found: ImageId, wanted: ImageId) -> None:
+    if found != wanted:
+        raise TestsFailed(f"the engine made the test container from image {found}, not from {wanted}")

@@ -1,0 +1,104 @@
+"""The environment of tests and services: references (relman.config.mapping) filled with what is known of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from relman.ci.links import LinkPort
+from relman.config import mapping
+from relman.config.mapping import Name
+from relman.model.errors import UsageError
+from relman.model.run import RunName
+from relman.model.service import TestStage
+
+
+class Known(Protocol):
+    """What is known of a linked service; the address is empty until it has one."""
+
+    @property
+    def address(self) -> str:
+        """Its address in the run's network."""
+
+    @property
+    def ports(self) -> tuple[LinkPort, ...]:
+        """Its open ports, lowest first."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Its variables."""
+
+
+@dataclass(frozen=True)
+class Values:
+    """Where references get their values: the run, the CI's own variables, and the services known so far."""
+
+    run: RunName
+    environ: Mapping[str, str]
+
+    def fill(self, env: Mapping[str, str], services: Mapping[str, Known]) -> dict[str, str]:
+        """The variables with every reference replaced. Raises ValueError where one has no value."""
+        return {key: mapping.fill(text, lambda name: self.of(name, services)) for key, text in env.items()}
+
+    def of(self, name: Name, services: Mapping[str, Known]) -> str | None:
+        """The value of one reference, None where there is none."""
+        if name.kind == "run":
+            return str(self.run)
+        if name.kind == "secret":
+            return self.environ.get(name.item)
+        service = services[name.alias]
+        if name.kind == "host":
+            return service.address
+        return service.env.get(name.item) if name.kind == "env" else port_of(service.ports, name.item)
+
+
+def port_of(ports: Iterable[LinkPort], number: str) -> str | None:
+    """The port of this number if it is open; without a number the lowest TCP port, else the lowest."""
+    if number:
+        return number if any(number == str(n) for n, _ in ports) else None
+    lowest = sorted(ports, key=lambda port: (port[1] != "tcp", port[0]))[:1]
+    return str(lowest[0][0]) if lowest else None
+
+
+def secrets_of(stage: TestStage, environ: Mapping[str, str]) -> list[str]:
+    """The values of all secrets that the stage refers to, so far as they have one."""
+    texts = [text for _, env in _environments(stage) for text in env.values()]
+    used = {name.item for text in texts for name in mapping.names(text) if name.kind == "secret"}
+    return [environ[name] for name in sorted(used) if environ.get(name)]
+
+
+def require_values(stage: TestStage, values: Values, services: Mapping[str, Known]) -> None:
+    """Raise UsageError, with every reference that will have no value, before anything is started.
+
+    Of the services, ports and variables are known by then. Their addresses always come.
+    """
+    there = {alias: _Expected(known.ports, known.env) for alias, known in services.items()}
+    faults = list(_faults(stage, lambda env: values.fill(env, there)))
+    if faults:
+        hint = "Set the secret in the CI's environment, add the port to the service's `ports`, or give `${name:-text}`."
+        raise UsageError("the tests' environment cannot be filled in", hint=hint, details=faults)
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """A service that is not started yet."""
+
+    ports: tuple[LinkPort, ...]
+    env: Mapping[str, str]
+    address: str = "some address"
+
+
+def _environments(stage: TestStage) -> Iterator[tuple[str, Mapping[str, str]]]:
+    yield "test.env", stage.env
+    for service in stage.services:
+        yield f"test.services.{service.alias}.env", service.env
+
+
+def _faults(stage: TestStage, fill: Callable[[Mapping[str, str]], object]) -> Iterator[str]:
+    for where, env in _environments(stage):
+        for name, text in env.items():
+            try:
+                fill({name: text})
+            except ValueError as error:
+                yield f"{where}.{name}: {error}"

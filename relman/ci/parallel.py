@@ -1,0 +1,57 @@
+"""Work done side by side, in an order where one needs another, and given up together."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
+from graphlib import TopologicalSorter
+from typing import TypeVar
+
+V = TypeVar("V")
+Task = Callable[[threading.Event], V]
+
+# What is in the middle of a call to the engine gets this long to end; the process then ends without it.
+_PATIENCE = 5.0
+
+
+def side_by_side(tasks: Mapping[str, Task[V]], after: Mapping[str, Collection[str]] | None = None) -> dict[str, V]:
+    """Do every task in a thread of its own, once those that it comes `after` are done; return what they return.
+
+    Each gets an event that is set once the whole is given up: at the first error, which is raised when the others
+    have ended, and at a KeyboardInterrupt. `after` has no circle.
+    """
+    order = TopologicalSorter({name: (after or {}).get(name, ()) for name in tasks})
+    order.prepare()
+    ended: queue.SimpleQueue[tuple[str, Future[V]]] = queue.SimpleQueue()
+    stop, threads, results = threading.Event(), list[threading.Thread](), dict[str, V]()
+    try:
+        while order.is_active():
+            for name in order.get_ready():
+                threads.append(threading.Thread(target=_do, args=(name, tasks[name], stop, ended), daemon=True))
+                threads[-1].start()
+            name, future = ended.get()
+            results[name] = future.result()
+            order.done(name)
+    except BaseException:
+        stop.set()
+        _join(threads)
+        raise
+    return {name: results[name] for name in tasks}
+
+
+def _do(name: str, task: Task[V], stop: threading.Event, ended: queue.SimpleQueue[tuple[str, Future[V]]]) -> None:
+    future: Future[V] = Future()
+    try:
+        future.set_result(task(stop))
+    except BaseException as error:  # raised again by the one who waits
+        future.set_exception(error)
+    ended.put((name, future))
+
+
+def _join(threads: list[threading.Thread]) -> None:
+    end = time.monotonic() + _PATIENCE
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))

@@ -1,0 +1,110 @@
+"""A shell in the exact image, with everything linked as for the tests, on the terminal of the one who asks."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from relman.ci.bench import Bench, Linked
+from relman.ci.containers import create, object_name
+from relman.ci.engine import translated
+from relman.model.errors import EngineError, TestsFailed, UsageError
+from relman.model.image import ImageId
+
+if TYPE_CHECKING:
+    import docker
+
+SHELL = ("/bin/sh", "-c", "command -v bash >/dev/null && exec bash; exec /bin/sh")
+_CHUNK = 65536
+
+
+def require_terminal() -> None:
+    """Raise UsageError where nobody can type."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "a shell needs a terminal", hint="Without one, name the commands in relman.yml and run `relman test`."
+        )
+
+
+def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], env: Mapping[str, str]) -> int:
+    """Open a shell in the image, through its ENTRYPOINT, with the environment of the tests; return its exit code.
+
+    Output is not searched for secrets: who asks for a shell may ask for them. Raises TestsFailed where the image has no
+    shell, EngineError or Unreachable.
+    """
+    client, name = bench.client, object_name(bench.run, "shell")
+    filled = bench.env(name, linked, env)
+    container = create(client, bench.run, name, image, bench.network, command=SHELL, env=filled, tty=True)
+    with translated("cannot open a shell"):
+        stream = client.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        _start(client, container)
+        with _resized(client, container), _raw_terminal():
+            _relay(getattr(stream, "_sock", stream))
+        return int(client.wait(container, timeout=60)["StatusCode"])
+
+
+def _start(client: docker.APIClient, container: str) -> None:
+    try:
+        with translated("cannot open a shell"):
+            client.start(container)
+    except EngineError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        hint = "The image needs /bin/sh, and an ENTRYPOINT, if it has one, that starts what it is given."
+        raise TestsFailed(error.what, hint=hint) from error
+
+
+def _relay(stream: Any) -> None:
+    """Pass on what is typed and what is printed, until the other side ends."""
+    sources = [sys.stdin.fileno(), stream]
+    while True:
+        ready, _, _ = select.select(sources, [], [])
+        if stream in ready:
+            if not (data := stream.recv(_CHUNK)):
+                return
+            _write(sys.stdout.fileno(), data)
+        elif typed := os.read(sys.stdin.fileno(), _CHUNK):
+            stream.sendall(typed)
+        else:
+            sources = [stream]
+
+
+def _write(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+@contextmanager
+def _raw_terminal() -> Iterator[None]:
+    """Every key goes to the shell, Ctrl-C too; the terminal is as before afterwards."""
+    before = termios.tcgetattr(sys.stdin)
+    tty.setraw(sys.stdin)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def _resized(client: docker.APIClient, container: str) -> Iterator[None]:
+    """The shell's terminal is as large as ours, also when that changes."""
+
+    def resize(*_: object) -> None:
+        size = shutil.get_terminal_size()
+        client.resize(container, height=size.lines, width=size.columns)
+
+    before: Callable[..., Any] | int | None = signal.signal(signal.SIGWINCH, resize)
+    try:
+        resize()
+        yield
+    finally:
+        signal.signal(signal.SIGWINCH, before)

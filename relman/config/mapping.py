@@ -1,0 +1,88 @@
+"""`${name}` in the environment of tests and their services: what a name may be, and how a text is filled.
+
+    ${db.host} ${db.port} ${db.port.5432} ${db.env.NAME}   of the service linked as `db`
+    ${run.id}                                               JOB/BUILD
+    ${secret:NAME}                                          the variable NAME of the CI's own environment
+    ${…:-text}                                              text where the value is missing or empty
+
+`$${` is a literal `${`, and any other `$` is itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from relman.config.words import did_you_mean, shown
+
+RUN_ID = "run.id"
+_TOKEN = re.compile(r"\$\$\{|\$\{(?:(?P<name>(?:secret:)?[A-Za-z0-9_.-]+)(?::-(?P<default>[^}]*))?\})?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORMS = "known are ALIAS.host, ALIAS.port, ALIAS.port.NUMBER, ALIAS.env.NAME, run.id and secret:NAME"
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a text refers to: `kind` is run, secret, host, port or env; `alias` the service (not for the first two),
+    `item` the variable's name or the port's number, empty for the service's own port. `text` is as it was written."""
+
+    kind: str
+    alias: str = ""
+    item: str = ""
+    text: str = ""
+
+
+def names(text: str) -> Iterator[Name]:
+    """Everything that a text refers to. Raises ValueError for a `${` that is no reference."""
+    for match in _TOKEN.finditer(text):
+        if match[0] != "$${":
+            yield _name(match)
+
+
+def check(text: str, aliases: Collection[str], hint: str = "") -> None:
+    """Raise ValueError where a text refers to anything but the run, secrets, and the services in `aliases`; `hint` is
+    added where a service is unknown."""
+    for name in names(text):
+        if name.alias and name.alias not in aliases:
+            known = ", ".join(sorted(aliases)) or "none"
+            near = did_you_mean(name.alias, aliases)
+            raise ValueError(f"unknown name {name.text}: no service {name.alias}, known are {known}{hint}{near}")
+
+
+def fill(text: str, value: Callable[[Name], str | None]) -> str:
+    """The text with every reference replaced by its value; a default is taken where that is None or empty, and is not
+    itself filled. Raises ValueError for a missing value without default."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[0] == "$${":
+            return "${"
+        name, default = _name(match), match["default"]
+        found = value(name)
+        if found or (found is not None and default is None):
+            return found
+        if default is None:
+            raise ValueError(f"{name.text} has no value here")
+        return str(default)
+
+    return _TOKEN.sub(one, text)
+
+
+def _name(match: re.Match[str]) -> Name:
+    text = match["name"]
+    if not text:
+        raise ValueError(f"after ${{ a name and }} must follow ({_FORMS}); write $${{ for a literal ${{")
+    if text == RUN_ID:
+        return Name("run", text=text)
+    if text.startswith("secret:") and _VARIABLE.fullmatch(item := text.removeprefix("secret:")):
+        return Name("secret", "", item, text)
+    alias, _, rest = text.partition(".")
+    kind, dot, item = rest.partition(".")
+    wanted = {"host": not dot, "port": not dot or _is_port(item), "env": bool(_VARIABLE.fullmatch(item))}
+    if not alias or not wanted.get(kind):
+        raise ValueError(f"unknown name {shown(text)}: {_FORMS}")
+    return Name(kind, alias, item, text)
+
+
+def _is_port(text: str) -> bool:
+    return bool(re.fullmatch(r"[1-9][0-9]{0,4}", text)) and int(text) <= 65535

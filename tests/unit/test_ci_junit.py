@@ -1,0 +1,169 @@
+"""JUnit XML: what runners write is read, and what nobody should believe is refused."""
+
+from __future__ import annotations
+
+import io
+from xml.sax.saxutils import quoteattr
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.ci.commands import contradiction
+from relman.ci.junit import MAX_MESSAGE, BadResults, read_junit
+from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals
+
+
+def read(text: str | bytes) -> Findings:
+    """What this file says."""
+    return read_junit(io.BytesIO(text.encode() if isinstance(text, str) else text))
+
+
+def test_a_file_of_pytest() -> None:
+    """Totals, the failure with its message, the skipped one, and the slowest first."""
+    found = read("""<?xml version="1.0" encoding="utf-8"?>
+<testsuites><testsuite name="pytest" errors="1" failures="1" skipped="1" tests="4" time="2.5">
+ <properties><property name="a" value="b"/></properties>
+ <testcase classname="tests.test_a" name="test_one" time="0.001"/>
+ <testcase classname="tests.test_a" name="test_two" time="1,002.5">
+  <failure message="assert 1 == 2">def test_two():
+&gt;   assert 1 == 2</failure></testcase>
+ <testcase classname="" name="collect" time="x"><error message="setup">trace</error></testcase>
+ <testcase classname="tests.test_a" name="test_four" time="0.5"><skipped message="no">why</skipped>
+  <system-out>noise</system-out></testcase>
+</testsuite></testsuites>""")
+    assert found.totals == TestTotals(tests=4, failed=2, skipped=1)
+    assert found.totals.ran == 3
+    assert [c.name for c in found.slowest] == [
+        "tests.test_a.test_two",
+        "tests.test_a.test_four",
+        "tests.test_a.test_one",
+        "collect",
+    ]
+    two, collect = found.failed
+    assert (two.seconds, two.message) == (1002.5, "def test_two():\n>   assert 1 == 2")
+    assert collect == TestCase("collect", 0.0, "setup\ntrace")
+
+
+def test_what_other_runners_write() -> None:
+    """A suite as the root, suites in suites, and Surefire's retries, which are flaky when they end well."""
+    found = read(
+        "<testsuite><testsuite><testcase name='a'><flakyFailure/></testcase>"
+        "<testcase name='b'><rerunFailure/><failure type='E'/></testcase></testsuite><testcase name='c'/></testsuite>"
+    )
+    assert found.totals == TestTotals(3, 1)
+    assert found.flaky == ("a",)
+    assert found.failed == (TestCase("b", 0.0, "E"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "failed"),
+    [
+        ("<testsuite failures='2' errors='1'><testcase/></testsuite>", 3),
+        ("<testsuites><testsuite errors='1'/><testsuite failures='1'/></testsuites>", 2),
+        (
+            "<testsuites failures='1'><testsuite failures='1'><testcase><failure/></testcase></testsuite></testsuites>",
+            1,
+        ),
+        ("<testsuite failures='0'><testcase><failure/></testcase></testsuite>", 1),
+        ("<testsuite failures='-1' errors='x'/>", 0),
+    ],
+)
+def test_a_claimed_failure_counts(text: str, failed: int) -> None:
+    """A suite that says it failed is believed, also without the test case; that it passed is not."""
+    assert read(text).totals.failed == failed
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
+    f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 10}">' for i in range(9)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "no complete XML"),
+        ("not xml", "no complete XML"),
+        ("<testsuite><testcase>", "no complete XML"),
+        ("<html/>", "no JUnit XML: it starts with <html>"),
+        (BOMB + "]><testsuite>&j;</testsuite>", "document type or entities"),
+        ('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><testsuite>&e;</testsuite>', "document type"),
+        ('<!DOCTYPE x SYSTEM "http://127.0.0.1:1/x.dtd"><testsuite/>', "document type"),
+        ("<testsuite>" * 60 + "</testsuite>" * 60, "nested deeper"),
+        ("<testsuite>" + "<a>" * 200_000, "nested deeper"),
+        (b"\xff\xfe\x00<", "no complete XML"),
+        ("<?xml version='1.0' encoding='utf-7'?><testsuite/>", "cannot be read"),
+        ("<?xml version='1.0' encoding='nope'?><testsuite/>", "cannot be read"),
+        ("<testsuite>\x1b[2J</testsuite>", "no complete XML"),
+    ],
+)
+def test_what_nobody_should_believe(content: str | bytes, why: str) -> None:
+    """Broken, foreign and hostile files are refused in words, at once and without reading another file."""
+    with pytest.raises(BadResults, match=why):
+        read(content)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    """A million failures with endless messages become a bounded report with the true number; nothing in it moves a
+    terminal's cursor."""
+    case = f"<testcase name='{'n' * 5000}' classname='&#x9b;31m'><failure>{'m' * 5000}</failure></testcase>"
+    found = read(f"<testsuite>{case * 1000}</testsuite>")
+    assert found.totals == TestTotals(1000, 1000)
+    assert len(found.failed) == MOST_FAILED
+    assert len(found.slowest) == 10
+    assert {len(c.message) for c in found.failed} == {MAX_MESSAGE}
+    assert found.failed[0].name.startswith("?31m.nnn")
+    assert found.failed[0].name.endswith("n…")
+
+
+CASES = st.lists(
+    st.tuples(
+        st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=8),
+        st.integers(0, 5000),
+        st.sampled_from(["", "<failure/>", "<error/>", "<skipped/>"]),
+    ),
+    max_size=15,
+)
+
+
+@given(CASES)
+def test_every_case_is_counted_once(cases: list[tuple[str, int, str]]) -> None:
+    """However suites are cut, the totals are those of the cases, and the slowest are in order."""
+    parts = [
+        f"<testsuite><testcase name={quoteattr(n)} time='{t / 1000}'>{r}</testcase></testsuite>" for n, t, r in cases
+    ]
+    found = read(f"<testsuites>{''.join(parts)}</testsuites>")
+    bad = sum(r in ("<failure/>", "<error/>") for _, _, r in cases)
+    assert found.totals == TestTotals(len(cases), bad, sum(r == "<skipped/>" for _, _, r in cases))
+    assert len(found.failed) == bad
+    assert [c.seconds for c in found.slowest] == sorted((t / 1000 for _, t, _ in cases), reverse=True)[:10]
+
+
+@pytest.mark.parametrize(
+    ("code", "totals", "allowed", "said"),
+    [
+        (0, TestTotals(3, 0, 1), False, ""),
+        (0, TestTotals(3, 1), False, "1 of 3 tests failed, although it ended with 0"),
+        (1, TestTotals(3, 1), False, "1 of 3 tests failed"),
+        (1, TestTotals(3), False, "its results show no failed test"),
+        (None, TestTotals(3), False, "its results show no failed test"),
+        (0, TestTotals(), False, "not one test ran"),
+        (0, TestTotals(2, 0, 2), False, "not one test ran: all 2 were skipped"),
+        (0, TestTotals(), True, ""),
+        (5, TestTotals(), False, "not one test ran"),
+    ],
+)
+def test_exit_code_against_results(code: int | None, totals: TestTotals, allowed: bool, said: str) -> None:
+    """Only 0 and a file without failures and with a test is a pass; every contradiction is said."""
+    assert contradiction(code, Findings(totals), allow_no_tests=allowed) == said
+
+
+def test_several_files_are_one() -> None:
+    """Totals add up, lists are joined in order, and the slowest are those of all."""
+    one = Findings(TestTotals(2, 1, 1), (TestCase("a"),), ("x",), (TestCase("a", 1.0),))
+    two = Findings(TestTotals(1, 1), (TestCase("b"),), ("x", "y"), (TestCase("b", 2.0),))
+    both = Findings.together([one, two])
+    assert both == Findings(
+        TestTotals(3, 2, 1), (TestCase("a"), TestCase("b")), ("x", "y"), (TestCase("b", 2.0), TestCase("a", 1.0))
+    )
+    assert Findings.together([]) == Findings()
