@@ -10,6 +10,7 @@ from relman.ci.names import commit_of
 from relman.ci.pipeline import cleaned_up
 from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
+from relman.cli.library import library_stage
 from relman.cli.options import build_options, file_option, results_option, run_option
 from relman.cli.promote import promote_stage, require_free
 from relman.cli.runs import local_engine, open_job, tags_of
@@ -34,7 +35,9 @@ def ci(
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     commit, version = commit_of(job.root), version_for(job, version)
-    require_free(job, tags_of(job, commit, version))
+    library = job.service.release.library
+    if not library:
+        require_free(job, tags_of(job, commit, version))
     with (
         job.alone(),
         local_engine() as client,
@@ -42,4 +45,7 @@ def ci(
     ):
         image = build_stage(job, client, commit, version)
         report = test_stage(job, client, image, commit, results, keep=False)
-        promote_stage(job, client, images.inspect(client, image.value), report)
+        if library:
+            library_stage(job, library, client, image, report)
+        else:
+            promote_stage(job, client, images.inspect(client, image.value), report)

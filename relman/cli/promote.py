@@ -16,6 +16,7 @@ from relman.ci.names import run_name
 from relman.ci.push import push
 from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who
+from relman.cli.library import promote_library
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, tags_of
 from relman.cli.verb import Context, verb
@@ -42,6 +43,12 @@ def promote(context: Context, file: str, run_flag: str | None, image: str | None
     """Release the image that passed: push it, prove that it is the tested one, and tag it."""
     service = load_service(file)
     report = kept.read(Path(results)) if results else None
+    if library := service.release.library:
+        if image:
+            raise click.UsageError("--image is for what is released as an image, and this is a library.")
+        run = report.run if report and not run_flag else run_name(context.environ, run_flag)
+        promote_library(Job(context, service, run), library, report)
+        return
     if image:
         found = _in_registry(context, service, reference_in(service.repository, image), report)
         _promote_there(context, service, found, report, run_flag)

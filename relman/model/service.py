@@ -100,12 +100,25 @@ class TestStage:
 
 
 @dataclass(frozen=True)
+class Library:
+    """How a shared library is released: `build` makes its files under `dist` inside the tested image, they go to the
+    package index at the URL `index`, and then the commit gets `git_tag`, pushed to `remote`."""
+
+    index: str
+    build: tuple[str, ...] = ("python3", "-m", "build", "--no-isolation")
+    dist: str = "dist"
+    git_tag: str = "v{version}"
+    remote: str = "origin"
+
+
+@dataclass(frozen=True)
 class ReleaseRules:
     """Under which tag a passed run is released, and the channels that follow. `{build}`, `{job}`, `{commit}` and
-    `{version}` stand for the run's values."""
+    `{version}` stand for the run's values. With `library` its files are released instead of the image."""
 
     tag: str = "{build}"
     channels: tuple[str, ...] = ("stable",)
+    library: Library | None = None
 
 
 @dataclass(frozen=True)
