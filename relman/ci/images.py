@@ -45,6 +45,12 @@ def port_of(text: str) -> tuple[int, str]:
     return int(number), protocol or "tcp"
 
 
+def layers_of(client: docker.APIClient, image: ImageId) -> list[str]:
+    """The digests of the image's unpacked layers, lowest first. Raises NotFound."""
+    with translated(f"cannot inspect image {image.short}"):
+        return list((client.inspect_image(image.value).get("RootFS") or {}).get("Layers") or ())
+
+
 def env_of(items: Iterable[str]) -> dict[str, str]:
     """Read the engine's `NAME=value` list; a name without a value sets nothing."""
     return {name: value for name, found, value in (item.partition("=") for item in items) if found}

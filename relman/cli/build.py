@@ -47,6 +47,7 @@ def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str
         version=version,
         created=timestamp(),
         deploy_section=freeze(job.service),
+        environ=job.context.environ,
         credentials=job.credentials,
         progress=job.say,
     )

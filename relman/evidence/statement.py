@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,9 +72,9 @@ def statement_for(report: TestReport, manifest: ManifestDigest, *, name: str) ->
         "predicate": {
             "result": "PASSED" if report.passed else "FAILED",
             "configuration": _configuration(report),
-            "passedTests": [shlex.join(c.argv) for c in report.commands if c.passed],
-            "warnedTests": [],
-            "failedTests": [shlex.join(c.argv) for c in report.commands if not c.passed],
+            "passedTests": [c.title for c in report.commands if c.passed],
+            "warnedTests": list(report.flaky),
+            "failedTests": [c.title for c in report.commands if not c.passed],
         },
     }
     return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
@@ -129,6 +129,7 @@ def _configuration(report: TestReport) -> list[dict[str, Any]]:
             "platform": str(report.platform),
             "started": report.started,
             "finished": report.finished,
+            **({"tests": dataclasses.asdict(report.findings.totals)} if report.findings else {}),
             "commands": [
                 {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands
             ],

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     import docker
 
 COMMIT = Commit("1" * 40, "main", "ssh://git.example/shop")
+USUAL: dict[str, Any] = {
+    "commit": COMMIT,
+    "version": "1.2",
+    "created": "2026-01-01T00:00:00Z",
+    "deploy_section": '{"ports":[]}',
+}
 BUSYBOX = """FROM scratch
 COPY busybox /bin/busybox
 COPY busybox /bin/sh
@@ -38,26 +44,27 @@ class Shop:
         self, root: Path, client: docker.APIClient, run: RunName, registry: str, logins: Mapping[str, Credentials]
     ) -> None:
         self.root, self.client, self.run = root, client, run
-        self.registry, self.credentials = registry, logins.get
+        self.registry, self.logins = registry, logins
         self.output: list[str] = []
+        self.environ: dict[str, str] = {"DOCKER_BUILDKIT": "0"}
         shutil.copy("/usr/bin/busybox", root / "busybox")
         (root / "env.sh").write_text(ENV_SH)
         (root / "env.sh").chmod(0o755)
         self.service = Service("shop", Repository(registry, "shop"), root=str(root))
 
     def build(self, dockerfile: str = BUSYBOX, *, run: RunName | None = None, **changes: Any) -> ImageId:
-        """Build with this Dockerfile."""
+        """Build with this Dockerfile, and other options or fields of the service than usual."""
         (self.root / "Dockerfile").write_text(dockerfile)
+        options = {name: changes.pop(name, usual) for name, usual in USUAL.items()}
         return build(
             self.client,
             dataclasses.replace(self.service, **changes),
             run or self.run,
-            COMMIT,
-            version="1.2",
-            created="2026-01-01T00:00:00Z",
-            deploy_section='{"ports":[]}',
+            options.pop("commit"),
+            environ=self.environ,
             credentials=self.credentials,
             progress=self.output.append,
+            **options,
         )
 
     def test(self, image: ImageId, *commands: str, argv: tuple[str, ...] | None = None, **stage: Any) -> TestReport:
@@ -71,6 +78,10 @@ class Shop:
         service = dataclasses.replace(self.service, test=stage)
         given |= {"progress": self.output.append, **options}
         return run_tests(self.client, service, self.run, image, COMMIT, **given)
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """The login for a registry."""
+        return self.logins.get(registry)
 
     def released(self, reference: ImageRef, _platform: Platform) -> ManifestDigest:
         """No release has evidence."""

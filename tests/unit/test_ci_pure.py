@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.build import build_context, image_labels, registries_named
+from relman.ci.build import image_labels
 from relman.ci.cleanup import stale_runs
 from relman.ci.containers import object_name
+from relman.ci.dockerfile import base_of, registries_named
 from relman.ci.engine import line_of
 from relman.ci.images import env_of, image_of, port_of
 from relman.ci.lines import LONGEST, Lines
 from relman.ci.pipeline import check_passed
 from relman.ci.transfer import registry_of, repository_of, tag_of
-from relman.model.errors import BuildFailed, TestsFailed
+from relman.model.errors import TestsFailed
 from relman.model.image import ConfigDigest, Platform, Repository
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 from relman.model.service import Service
@@ -118,11 +119,42 @@ def test_labels_leave_out_what_is_not_known() -> None:
     }
 
 
-def test_a_missing_context(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A Dockerfile that is not there fails before anything is sent."""
-    root = tmp_path_factory.mktemp("empty")
-    with pytest.raises(BuildFailed, match="Dockerfile"):
-        build_context(root, "Dockerfile")
+@pytest.mark.parametrize(
+    ("text", "base"),
+    [
+        ("FROM a:1", "a:1"),
+        (
+            "ARG V=1\nFROM --platform=$BUILDPLATFORM reg.example/a:${V}-slim AS x\nFROM b\nFROM x",
+            "reg.example/a:1-slim",
+        ),
+        ("ARG V=1\nARG W=$V.2\nFROM a:$W\nARG V=9\n", "a:1.2"),
+        ("ARG GIVEN=0\nFROM a:${GIVEN}", "a:7"),
+        ("FROM a:${NONE:-3}", "a:3"),
+        ("FROM a:$NONE", None),
+        ("FROM a:${NONE:+x}", None),
+        ("from scratch as One\nFROM one AS two\nFROM TWO", "scratch"),
+        ("# FROM x\nFROM \\\n  # a comment between\n  'a' \\\n AS b\nRUN <<EOF\nFROM y\nEOF\nRUN echo \\\nFROM z", "a"),
+        ("FROM a AS a", "a"),
+        ("", None),
+        ("RUN true", None),
+        ("FROM", None),
+    ],
+)
+def test_the_base_of_a_dockerfile(text: str, base: str | None) -> None:
+    """The base is that of the last stage, through other stages and arguments; where only the builder can tell, none."""
+    assert base_of(text, {"GIVEN": "7"}) == base
+
+
+def test_the_base_of_a_target() -> None:
+    """With a target it is that stage's; of one that is not there, none is known."""
+    text = "FROM a AS one\nFROM b AS Two\nFROM one"
+    assert [base_of(text, {}, target) for target in ("one", "two", "three")] == ["a", "b", None]
+
+
+@given(st.text(alphabet="FROMARG as\n\\<-EOF${}:'\"x=#", max_size=60))
+def test_any_dockerfile_is_read(text: str) -> None:
+    """Whatever stands in a Dockerfile, looking for its base ends."""
+    assert base_of(text, {}) != ""
 
 
 @given(st.text(max_size=30), st.text(max_size=30), st.text(min_size=1, max_size=9), st.text(min_size=1, max_size=9))

@@ -1,0 +1,98 @@
+"""The base image of a build: on the engine before the build, as its registry has it now, and proved to be used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relman.ci import images
+from relman.ci.dockerfile import SCRATCH, base_of
+from relman.ci.engine import CredentialsFor, Progress, translated
+from relman.ci.obtain import obtain
+from relman.ci.transfer import repository_of, tag_of
+from relman.model.container import Image
+from relman.model.errors import BuildFailed, NotFound, NothingChanged
+from relman.model.image import ImageId
+from relman.model.service import Service
+
+if TYPE_CHECKING:
+    import docker
+
+BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base image: how the Dockerfile names it, what the engine holds of it, and the digest of its manifest, empty for
+    an image that came from no registry."""
+
+    name: str
+    image: Image
+    digest: str
+
+    def labels(self) -> dict[str, str]:
+        """The labels that say so (OCI image-spec, annotations)."""
+        return {BASE_NAME: self.name} | ({BASE_DIGEST: self.digest} if self.digest else {})
+
+
+def dockerfile_of(service: Service) -> Path:
+    """The Dockerfile of a service."""
+    return Path(service.root) / service.build.context / service.build.dockerfile
+
+
+def find_base(
+    client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
+) -> Base | None:
+    """Have the base image on the engine, under the Dockerfile's name for it, as its registry has it now.
+
+    Where the registry does not give it, what the engine holds is taken, and that is said. None for a Dockerfile that
+    starts from nothing, or in a way that only the builder understands. Raises NotFound, AccessDenied, Unreachable or
+    RegistryError where there is no such image anywhere.
+    """
+    text = dockerfile_of(service).read_text(encoding="utf-8", errors="replace")
+    name = base_of(text, service.build.args, service.build.target)
+    if name is None or name == SCRATCH:
+        return None
+    try:
+        image, reference = obtain(client, name, credentials, progress, threading.Event())
+    except NothingChanged as error:
+        return _as_it_is_here(client, name, error, progress)
+    if "@" not in name and name not in image.repo_tags and "@" in reference:
+        with translated(f"cannot tag {name}"):
+            client.tag(image.id.value, repository_of(name), tag_of(name) or "latest")
+    return Base(name, image, reference.partition("@")[2])
+
+
+def _as_it_is_here(client: docker.APIClient, name: str, error: NothingChanged, progress: Progress) -> Base:
+    try:
+        image = images.inspect(client, name)
+    except NotFound:
+        raise error from None
+    progress(f"{error.what}; using the base image as it is on this engine")
+    known = {
+        digest
+        for repository, _, digest in (d.partition("@") for d in image.repo_digests)
+        if repository == repository_of(name)
+    }
+    return Base(name, image, known.pop() if len(known) == 1 else "")
+
+
+def require_base(client: docker.APIClient, built: ImageId, base: Base | None) -> None:
+    """Raise BuildFailed unless the image stands on the very layers of its base: a tag may move while a build runs."""
+    if base is None:
+        return
+    under, layers = images.layers_of(client, base.image.id), images.layers_of(client, built)
+    if layers[: len(under)] != under:
+        raise BuildFailed(
+            f"the image was not built on {base.name} as it was when the build began ({base.image.id.short})",
+            hint="Build it again.",
+        )
+
+
+def forgotten(base: Base | None, ours: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    """Labels that the image would inherit from its base and that would then speak of the base: emptied."""
+    inherited = base.image.labels if base else {}
+    return {name: "" for name in names if name in inherited and name not in ours}

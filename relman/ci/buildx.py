@@ -1,0 +1,160 @@
+"""BuildKit, through the client that teams have: docker buildx, called directly, so that no docker CLI is needed.
+
+It builds in the engine that relman uses (its `default` builder), so that the image is there to be tested, and with
+`--provenance=false`, so that it stays one manifest.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from relman.ci.engine import Progress
+from relman.ci.lines import Lines
+from relman.ci.mask import Mask
+from relman.ci.order import BuildOrder
+from relman.model.errors import BuildFailed, UsageError
+from relman.model.service import BuildSecret
+
+_PLUGINS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
+_GRACE = 3.0
+
+
+def find_buildx(environ: Mapping[str, str]) -> str | None:
+    """The buildx program where docker would find it, or in PATH; None where it is not installed, or switched off as
+    docker's own client does it, with DOCKER_BUILDKIT=0."""
+    if environ.get("DOCKER_BUILDKIT") in ("0", "false"):
+        return None
+    places = [docker_config(environ) / "cli-plugins", *(Path(p) / "docker/cli-plugins" for p in _PLUGINS)]
+    found = (str(place / "docker-buildx") for place in places if os.access(place / "docker-buildx", os.X_OK))
+    return next(found, None) or shutil.which("docker-buildx", path=environ.get("PATH"))
+
+
+def docker_config(environ: Mapping[str, str]) -> Path:
+    """Docker's own configuration directory."""
+    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def build_with_buildkit(program: str, order: BuildOrder, environ: Mapping[str, str], progress: Progress) -> str:
+    """Build and tag the image; return its id as BuildKit says it.
+
+    Logins are in a configuration of docker's that only this user can read and that is gone afterwards. Raises
+    BuildFailed with the last lines of output, UsageError where a secret is missing.
+    """
+    mask = Mask(_secret_values(order, environ))
+    output = Lines(progress, mask=mask)
+    with tempfile.TemporaryDirectory(prefix="relman-build-") as private:
+        _write_private(Path(private) / "config.json", {"auths": {k: _auth(v) for k, v in order.logins.items()}})
+        said = Path(private) / "image"
+        variables = {**environ, "DOCKER_CONFIG": private, "BUILDX_CONFIG": f"{private}/buildx"}
+        if environ.get("DOCKER_TLS_VERIFY"):
+            variables.setdefault("DOCKER_CERT_PATH", str(docker_config(environ)))
+        code = _run([program, *_arguments(order, said)], variables, output)
+        if code:
+            raise BuildFailed(f"cannot build {order.service.name}: buildx ended with {code}", details=output.last)
+        return said.read_text().strip()
+
+
+def _arguments(order: BuildOrder, said: Path) -> Iterator[str]:
+    build, root = order.service.build, Path(order.service.root)
+    context = root / build.context
+    yield from ("build", "--builder=default", "--progress=plain", "--provenance=false", "--load")
+    yield from (f"--iidfile={said}", f"--tag={order.tag}", f"--file={context / build.dockerfile}")
+    yield from (f"--label={name}={value}" for name, value in order.labels.items())
+    yield from (f"--build-arg={name}={value}" for name, value in build.args.items())
+    yield from [f"--target={build.target}"] if build.target else []
+    yield from (f"--secret={_secret(secret, root)}" for secret in build.secrets)
+    yield from (f"--cache-from=type=registry,ref={reference}" for reference in build.cache_from)
+    # Without it nobody could take this image's layers as a cache.
+    yield from ["--cache-to=type=inline"] if build.cache_from else []
+    yield str(context)
+
+
+def _secret(secret: BuildSecret, root: Path) -> str:
+    source = f"env={secret.env}" if secret.env else f"src={_file(secret, root)}"
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([f"id={secret.id}", source])
+    return line.getvalue()
+
+
+def _file(secret: BuildSecret, root: Path) -> Path:
+    return (root / Path(secret.file).expanduser()).absolute()
+
+
+def _secret_values(order: BuildOrder, environ: Mapping[str, str]) -> Iterator[str]:
+    """The values of the build's secrets, so far as they are text. Raises UsageError, with every one that is missing."""
+    missing = []
+    for secret in order.service.build.secrets:
+        if secret.env:
+            value = environ.get(secret.env)
+            missing += [] if value else [f"{secret.id}: the variable {secret.env} is not set"]
+        else:
+            file = _file(secret, Path(order.service.root))
+            value = file.read_text(errors="replace") if file.is_file() else None
+            missing += [] if value else [f"{secret.id}: there is nothing in {file}"]
+        if value:
+            yield value
+    if missing:
+        raise UsageError("secrets of the build are missing", details=missing)
+
+
+def _auth(login: Mapping[str, Any]) -> dict[str, str]:
+    """A login in the form of docker's config.json."""
+    if token := login.get("identitytoken"):
+        return {"identitytoken": str(token)}
+    return {"auth": base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()}
+
+
+def _write_private(file: Path, data: Mapping[str, Any]) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        json.dump(data, opened)
+
+
+def _run(argv: list[str], environ: Mapping[str, str], output: Lines) -> int:
+    """Run to the end, its output going to `output`. The engine ends the build when the program does."""
+    with _started(argv, environ) as process:
+        assert process.stdout is not None  # noqa: S101  # it is a pipe
+        for line in process.stdout:
+            output.feed(line)
+        output.end()
+        return process.wait()
+
+
+@contextmanager
+def _started(argv: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A program in a group of its own, so that Ctrl-C reaches it only through us; gone after the body."""
+    process = subprocess.Popen(  # noqa: S603
+        argv,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        except BaseException:
+            _end(process)
+            raise
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)

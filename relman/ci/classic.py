@@ -1,0 +1,100 @@
+"""The builder in the engine itself (Docker Engine API, POST /build)."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from relman.ci.engine import CredentialsFor, Event, Progress, auth_header, events, line_of
+from relman.ci.lines import Lines
+from relman.ci.obtain import obtain
+from relman.ci.order import BuildOrder
+from relman.model.errors import BuildFailed, EngineError, NothingChanged
+from relman.model.service import Service
+
+if TYPE_CHECKING:
+    import docker
+
+# What the engine says of every step, and the labels that relman adds as further steps.
+_NOISE = re.compile(
+    r" ---> (Running in )?[0-9a-f]{12}$|Removing intermediate container |Successfully (built|tagged) "
+    r"|Step \d+/\d+ : LABEL (relman\.|org\.opencontainers\.image\.(revision|source|created|version|base\.\w+)=)"
+)
+
+
+def build_classic(client: docker.APIClient, order: BuildOrder, credentials: CredentialsFor, progress: Progress) -> str:
+    """Build and tag the image; return its id. Raises BuildFailed with the last lines of output, or Unreachable."""
+    service = order.service
+    if service.build.secrets:
+        names = ", ".join(secret.id for secret in service.build.secrets)
+        raise BuildFailed(
+            f"the build needs secrets ({names}), which the engine's own builder cannot give",
+            hint="Install BuildKit's client, docker buildx, on this machine, and unset DOCKER_BUILDKIT=0.",
+        )
+    params = {
+        "t": order.tag,
+        "dockerfile": service.build.dockerfile,
+        "rm": "1",
+        "forcerm": "1",
+        "labels": json.dumps(dict(order.labels)),
+        "buildargs": json.dumps(dict(service.build.args)),
+        **({"target": service.build.target} if service.build.target else {}),
+        **_cache(client, service, credentials, progress),
+    }
+    output = Lines(lambda line: None if _NOISE.match(line) else progress(line))
+    try:
+        with build_context(Path(service.root) / service.build.context, service.build.dockerfile) as context:
+            headers = {"Content-Type": "application/x-tar", "X-Registry-Config": auth_header(order.logins)}
+            what = f"cannot build {service.name}"
+            return _follow(events(client, "/build", what, params=params, headers=headers, data=context), output)
+    except EngineError as error:
+        raise BuildFailed(error.what, details=output.last) from error
+
+
+def build_context(root: Path, dockerfile: str) -> IO[bytes]:
+    """The build context as a tar file that is gone once closed; .dockerignore is honoured. Raises BuildFailed."""
+    from docker.utils import tar
+
+    try:
+        return cast(IO[bytes], tar(root, exclude=_ignored(root), dockerfile=(dockerfile, None)))
+    except (OSError, ValueError) as error:
+        raise BuildFailed(f"cannot read the build context {root}: {error}") from error
+
+
+def _ignored(root: Path) -> list[str]:
+    file = root / ".dockerignore"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _cache(
+    client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
+) -> dict[str, str]:
+    """Images whose layers the build may take: pulled first, because this builder looks only on the engine."""
+    found = []
+    for reference in service.build.cache_from:
+        try:
+            found.append(obtain(client, reference, credentials, progress, threading.Event())[1])
+        except NothingChanged as error:
+            progress(f"no cache from {reference}: {error.what}")
+    return {"cachefrom": json.dumps(found)} if found else {}
+
+
+def _follow(stream: Iterator[Event], output: Lines) -> str:
+    image = ""
+    try:
+        for event in stream:
+            image = (event.get("aux") or {}).get("ID") or image
+            if "stream" in event:
+                output.feed(str(event["stream"]))
+            elif line := line_of(event):
+                output.feed(f"{line}\n")
+    finally:
+        output.end()
+    if not image:
+        raise EngineError("the engine ended the build without naming an image")
+    return image

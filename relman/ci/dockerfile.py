@@ -1,0 +1,96 @@
+"""What a Dockerfile says about other images, without building it: FROM, ARG and COPY --from. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from relman.ci.transfer import registry_of
+
+SCRATCH = "scratch"
+_NAMING = {"FROM", "ARG", "COPY"}
+_HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
+_VARIABLE = re.compile(
+    r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*))"
+)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One FROM: the image that it names, and what it is called."""
+
+    image: str
+    name: str
+
+
+def base_of(dockerfile: str, arguments: Mapping[str, str], target: str | None = None) -> str | None:
+    """The image on which the built one is based: that of the last stage, or of `target`, followed through stages that
+    build on each other. None where it cannot be told; `scratch` is returned as any other."""
+    stages = list(_stages(dockerfile, arguments))
+    found = (
+        next((i for i, s in enumerate(stages) if s.name == (target or "").lower()), None) if target else len(stages) - 1
+    )
+    if found is None or found < 0:
+        return None
+    image = stages[found].image
+    # A stage is known only to those after it.
+    while (earlier := next((i for i in range(found) if stages[i].name == image.lower()), None)) is not None:
+        found, image = earlier, stages[earlier].image
+    return image or None
+
+
+def registries_named(dockerfile: str, arguments: Iterable[str]) -> set[str]:
+    """The registries of all words that may be image references: in FROM, ARG and --from, and in build arguments."""
+    lines = (line.split() for line in dockerfile.splitlines())
+    words = [word for first, *rest in filter(None, lines) if first.upper() in _NAMING for word in rest]
+    candidates = [word.rpartition("=")[2].strip("\"'") for word in (*words, *arguments)]
+    return {registry_of(c) for c in candidates if not set(c) & set("$<>{} ") and "://" not in c}
+
+
+def _stages(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[_Stage]:
+    variables: dict[str, str] = {}
+    before_stages = True
+    for keyword, *words in map(str.split, _instructions(dockerfile)):
+        if keyword.upper() == "ARG" and before_stages:
+            for word in words:
+                name, _, default = word.partition("=")
+                variables[name] = arguments.get(name, _filled(default.strip("\"'"), variables))
+        if keyword.upper() == "FROM":
+            before_stages = False
+            image, *alias = [word for word in words if not word.startswith("--")] or [""]
+            name = alias[1].lower() if len(alias) == 2 and alias[0].upper() == "AS" else ""
+            yield _Stage(_filled(image.strip("\"'"), variables), name)
+
+
+def _instructions(dockerfile: str) -> Iterator[str]:
+    """The instructions, each on one line, without comments and the contents of here-documents."""
+    joined = ""
+    lines = iter(dockerfile.splitlines())
+    for line in lines:
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if text.endswith("\\"):
+            joined += text[:-1] + " "
+            continue
+        instruction, joined = joined + text, ""
+        for _, word in _HEREDOC.findall(instruction):
+            next((end for end in lines if end.lstrip("\t") == word), None)
+        yield instruction
+    if joined.strip():
+        yield joined
+
+
+def _filled(text: str, variables: Mapping[str, str]) -> str:
+    """The text with its variables; empty where one has no value, for then it names nothing."""
+    missing = False
+
+    def one(match: re.Match[str]) -> str:
+        nonlocal missing
+        value = variables.get(match["braced"] or match["bare"]) or match["default"]
+        missing |= not value
+        return value or ""
+
+    filled = _VARIABLE.sub(one, text)
+    return "" if missing or "$" in filled else filled
