@@ -93,7 +93,6 @@ def _record(job: Job, library: Library, package: Package, report: TestReport, ta
     job.json(
         "promote",
         library=package.project,
-        version=package.version,
         release=package.version,
         index=library.index,
         files=dict(package.hashes),

@@ -5,16 +5,12 @@ from __future__ import annotations
 import http.client
 import secrets
 import sys
-import urllib.request
-from base64 import b64encode
 from pathlib import Path
-from ssl import create_default_context
 
 from tests.lab import pki
-from tests.lab.index_server import USER
 from tests.lab.layout import Layout
 from tests.lab.process import end_file, living, spawn, until
-from tests.lab.registry import Registry
+from tests.lab.registry import USER, Registry, get
 
 SERVER = Path(__file__).with_name("index_server.py")
 
@@ -57,7 +53,7 @@ class PackageIndex:
         """Start it unless it runs, and wait until it answers."""
         if not self.running:
             tls = [self.ca.with_name(name) for name in ("server.crt", "server.key")]
-            argv: list[str | Path] = [sys.executable, SERVER, self.address, self.dir, *tls]
+            argv: list[str | Path] = [sys.executable, SERVER, self.address, self.dir, USER, *tls]
             spawn(argv, pidfile=self._pidfile, log=self.dir / "log")
         until(self._answers, f"the package index; see {self.dir}/log", 20)
 
@@ -70,11 +66,7 @@ class PackageIndex:
         return sorted(file.name for file in self.files.iterdir())
 
     def _answers(self) -> bool:
-        token = b64encode(f"{USER}:{self.password}".encode()).decode()
-        request = urllib.request.Request(f"{self.url}simple/", headers={"Authorization": f"Basic {token}"})
-        context = create_default_context(cafile=str(self.ca))
         try:
-            with urllib.request.urlopen(request, timeout=10, context=context) as answer:
-                return bool(answer.status == http.client.OK)
+            return get(self.address, "/simple/", self.ca, self.password)[0] == http.client.OK
         except OSError:
             return False

@@ -1,6 +1,6 @@
-"""A private package index (pypiserver) over TLS: python index_server.py HOST:PORT DIRECTORY CERTIFICATE KEY.
+"""A private package index (pypiserver) over TLS: python index_server.py HOST:PORT DIRECTORY USER CERTIFICATE KEY.
 
-DIRECTORY/password holds the password of the one user; the files are in DIRECTORY/files. Everything needs the password.
+DIRECTORY/password holds USER's password; the files are in DIRECTORY/files. Everything needs the password.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 # Its password files are not used here, and the library that reads them does not work with the bcrypt of today.
 sys.modules["bcrypt"] = None  # type: ignore[assignment]
-import pypiserver  # noqa: E402
-
-USER = "ci"
+import pypiserver  # type: ignore[import-untyped]  # noqa: E402
 
 
 class Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -33,12 +31,12 @@ class Quiet(WSGIRequestHandler):
         """Nothing."""
 
 
-def main(address: str, directory: Path, certificate: str, key: str) -> None:
+def main(address: str, directory: Path, known: str, certificate: str, key: str) -> None:
     """Serve until killed."""
     password = (directory / "password").read_text()
 
     def auther(user: str, given: str) -> bool:
-        return user == USER and hmac.compare_digest(given.encode(), password.encode())
+        return user == known and hmac.compare_digest(given.encode(), password.encode())
 
     app = pypiserver.app(
         roots=[directory / "files"],
