@@ -11,6 +11,7 @@ from relman.ci.engine import Progress
 from relman.ci.environment import Values
 from relman.ci.links import LinkPort, link_variables
 from relman.ci.mask import Mask
+from relman.ci.timing import Watch
 from relman.model.run import RunName
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ class Linked:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run's containers are made with: the engine, the run's network, values for references, and who is told."""
+    """What a run's containers are made with: the engine, the run's network, values for references, who is told,
+    and the clock."""
 
     client: docker.APIClient
     run: RunName
@@ -44,6 +46,7 @@ class Bench:
     values: Values
     mask: Mask
     progress: Progress
+    watch: Watch
 
     def env(self, consumer_name: str, linked: Mapping[str, Linked], env: Mapping[str, str]) -> dict[str, str]:
         """All variables of a container that is linked to these services: theirs, then its own, filled in."""

@@ -16,6 +16,7 @@ from relman.ci.dockerfile import registries_named
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.names import describe
 from relman.ci.order import BuildOrder
+from relman.ci.timing import Watch
 from relman.ci.transfer import HUB, registry_of
 from relman.model.container import DEPLOY_SECTION, DIRTY, RUN, SERVICE_NAME
 from relman.model.errors import BuildFailed
@@ -45,6 +46,7 @@ def build(
     environ: Mapping[str, str],
     credentials: CredentialsFor,
     progress: Progress,
+    watch: Watch,
 ) -> ImageId:
     """Build the image, tag it `<repository>:<run.tag>` on the engine and return its id.
 
@@ -63,7 +65,7 @@ def build(
     labels |= forgotten(base, labels, _OURS)
     order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
     if program := find_buildx(environ):
-        said = build_with_buildkit(program, order, environ, progress)
+        said = build_with_buildkit(program, order, environ, progress, watch)
     else:
         said = build_classic(client, order, credentials, progress)
     image = _under_tag(client, order.tag, run, said)

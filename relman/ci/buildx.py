@@ -24,6 +24,7 @@ from relman.ci.engine import Progress
 from relman.ci.lines import Lines
 from relman.ci.mask import Mask
 from relman.ci.order import BuildOrder
+from relman.ci.timing import Watch
 from relman.model.errors import BuildFailed, UsageError
 from relman.model.service import BuildSecret
 
@@ -46,7 +47,9 @@ def docker_config(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
-def build_with_buildkit(program: str, order: BuildOrder, environ: Mapping[str, str], progress: Progress) -> str:
+def build_with_buildkit(
+    program: str, order: BuildOrder, environ: Mapping[str, str], progress: Progress, watch: Watch
+) -> str:
     """Build and tag the image; return its id as BuildKit says it.
 
     Logins are in a configuration of docker's that only this user can read and that is gone afterwards. Raises
@@ -60,7 +63,8 @@ def build_with_buildkit(program: str, order: BuildOrder, environ: Mapping[str, s
         variables = {**environ, "DOCKER_CONFIG": private, "BUILDX_CONFIG": f"{private}/buildx"}
         if environ.get("DOCKER_TLS_VERIFY"):
             variables.setdefault("DOCKER_CERT_PATH", str(docker_config(environ)))
-        code = _run([program, *_arguments(order, said)], variables, output)
+        with watch.waiting():
+            code = _run([program, *_arguments(order, said)], variables, output)
         if code:
             raise BuildFailed(f"cannot build {order.service.name}: buildx ended with {code}", details=output.last)
         return said.read_text().strip()

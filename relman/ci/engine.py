@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
+from relman.ci.timing import Watch
 from relman.model.container import RUN
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.run import RunName
@@ -31,13 +32,48 @@ TEMPORARY = "relman.temporary"
 _TOLD = ("Pushed", "Pull complete", "Mounted from", "Retrying")
 
 
-def connect() -> docker.APIClient:
-    """Connect to the engine that DOCKER_HOST names (else the default socket). Raises Unreachable."""
+def connect(watch: Watch | None = None) -> docker.APIClient:
+    """Connect to the engine that DOCKER_HOST names (else the default socket); `watch` notes how long its answers take,
+    streams included. Raises Unreachable."""
     import docker
     from docker.utils import kwargs_from_env
 
+    noted = watch or Watch()
+
+    class Timed(docker.APIClient):
+        """Every request goes through `send`."""
+
+        def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+            """Send a request, and note the time until the answer has come, and while its body does."""
+            with noted.waiting():
+                answer = super().send(request, **options)
+            body: Any = answer.raw
+            body.read, body.stream = _noted(noted, body.read), _noted_parts(noted, body.stream)
+            return answer
+
     with translated("cannot use the local engine"):
-        return docker.APIClient(**kwargs_from_env(), version="auto", timeout=60)
+        return Timed(**kwargs_from_env(), version="auto", timeout=60)
+
+
+def _noted(watch: Watch, read: Callable[..., bytes]) -> Callable[..., bytes]:
+    def timed(*arguments: Any, **options: Any) -> bytes:
+        with watch.waiting():
+            return read(*arguments, **options)
+
+    return timed
+
+
+def _noted_parts(watch: Watch, stream: Callable[..., Iterator[bytes]]) -> Callable[..., Iterator[bytes]]:
+    def timed(*arguments: Any, **options: Any) -> Iterator[bytes]:
+        parts = iter(stream(*arguments, **options))
+        while True:
+            with watch.waiting():
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+
+    return timed
 
 
 @contextmanager

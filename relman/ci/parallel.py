@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from graphlib import TopologicalSorter
 from typing import TypeVar
 
@@ -32,7 +33,7 @@ def side_by_side(tasks: Mapping[str, Task[V]], after: Mapping[str, Collection[st
             for name in order.get_ready():
                 threads.append(threading.Thread(target=_do, args=(name, tasks[name], stop, ended), daemon=True))
                 threads[-1].start()
-            name, future = ended.get()
+            name, future = _next(ended)
             results[name] = future.result()
             order.done(name)
     except BaseException:
@@ -40,6 +41,13 @@ def side_by_side(tasks: Mapping[str, Task[V]], after: Mapping[str, Collection[st
         _join(threads)
         raise
     return {name: results[name] for name in tasks}
+
+
+def _next(ended: queue.SimpleQueue[tuple[str, Future[V]]]) -> tuple[str, Future[V]]:
+    """The next that ended. A signal that another thread receives does not end a wait: so it is a short one."""
+    while True:
+        with suppress(queue.Empty):
+            return ended.get(timeout=_PATIENCE / 10)
 
 
 def _do(name: str, task: Task[V], stop: threading.Event, ended: queue.SimpleQueue[tuple[str, Future[V]]]) -> None:

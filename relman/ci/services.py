@@ -90,7 +90,8 @@ def _start(
     )
     with translated(f"cannot start service {service.alias}"):
         bench.client.start(container)
-    now = wait_ready(bench, service, container, found.ports, stop, has_healthcheck=image.has_healthcheck)
+    with bench.watch.waiting():
+        now = wait_ready(bench, service, container, found.ports, stop, has_healthcheck=image.has_healthcheck)
     bench.progress(f"service {service.alias} is ready")
     ready[service.alias] = replace(found, container=container, address=now.address, env=images.env_of(now.env))
     return ready[service.alias]

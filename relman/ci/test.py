@@ -18,6 +18,7 @@ from relman.ci.environment import Values, secrets_of
 from relman.ci.mask import Mask
 from relman.ci.pipeline import cleaned_up
 from relman.ci.services import Released, start_services
+from relman.ci.timing import Watch
 from relman.model.cases import Findings
 from relman.model.image import ImageId
 from relman.model.run import Commit, RunName, TestReport
@@ -38,6 +39,7 @@ def run_tests(
     credentials: CredentialsFor,
     released: Released,
     progress: Progress,
+    watch: Watch,
     keep: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> TestReport:
@@ -51,7 +53,15 @@ def run_tests(
     config, tested = images.config_digest(client, image), images.inspect(client, image.value)
     started = now()
     with linked_bench(
-        client, service, run, environ=environ, credentials=credentials, released=released, progress=progress, keep=keep
+        client,
+        service,
+        run,
+        environ=environ,
+        credentials=credentials,
+        released=released,
+        progress=progress,
+        watch=watch,
+        keep=keep,
     ) as (bench, linked):
         outcomes = run_commands(bench, service.test, image, linked)
     findings = [outcome.findings for outcome in outcomes if outcome.findings]
@@ -79,6 +89,7 @@ def linked_bench(
     credentials: CredentialsFor,
     released: Released,
     progress: Progress,
+    watch: Watch,
     keep: bool = False,
 ) -> Iterator[tuple[Bench, dict[str, Linked]]]:
     """The run's network with the service's linked services in it, ready; gone after the body, unless `keep`.
@@ -94,7 +105,8 @@ def linked_bench(
     remove_temporary(client, run)
     with cleaned_up(client, run, progress, remove):
         mask = Mask(secrets_of(service.test, environ))
-        bench = Bench(client, run, create_network(client, run), Values(run, environ), mask, one_at_a_time(progress))
+        network, say = create_network(client, run), one_at_a_time(progress)
+        bench = Bench(client, run, network, Values(run, environ), mask, say, watch)
         linked = start_services(bench, service.test, credentials, released)
         kept = keep
         yield bench, linked

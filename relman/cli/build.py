@@ -50,6 +50,7 @@ def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str
         environ=job.context.environ,
         credentials=job.credentials,
         progress=job.say,
+        watch=job.watch,
     )
     config = images.config_digest(client, image)
     job.say(f"built image {config.short}, on this engine {job.local_tag}")

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
 
 from relman.ci import images
 from relman.ci.names import commit_of
 from relman.ci.pipeline import cleaned_up
+from relman.ci.timing import process_age
 from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
 from relman.cli.library import library_stage
 from relman.cli.options import build_options, file_option, results_option, run_option
 from relman.cli.promote import promote_stage, require_free
-from relman.cli.runs import local_engine, open_job, tags_of
+from relman.cli.runs import Job, local_engine, open_job, tags_of
 from relman.cli.test import test_stage
 from relman.cli.verb import Context, verb
+from relman.model.image import ImageId
+from relman.model.run import RunName, TestReport
+
+if TYPE_CHECKING:
+    import docker
 
 
 @verb("ci")
@@ -23,6 +34,7 @@ from relman.cli.verb import Context, verb
 @run_option
 @build_options
 @results_option("Also write what the tests found to this file.")
+@click.option("--timings", is_flag=True, help="Say in the end where the time went.")
 def ci(
     context: Context,
     file: str,
@@ -30,22 +42,48 @@ def ci(
     build_args: Mapping[str, str],
     version: str | None,
     results: str | None,
+    timings: bool,
 ) -> None:
     """Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM."""
+    begin = time.monotonic()
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     commit, version = commit_of(job.root), version_for(job, version)
-    library = job.service.release.library
-    if not library:
+    if not job.service.release.library:
         require_free(job, tags_of(job, commit, version))
     with (
         job.alone(),
-        local_engine() as client,
-        cleaned_up(client, job.run, job.say, lambda engine, run: clean(context, engine, run)),
+        local_engine(job.watch) as client,
+        cleaned_up(client, job.run, job.say, partial(_clean, job)),
     ):
-        image = build_stage(job, client, commit, version)
-        report = test_stage(job, client, image, commit, results, keep=False)
-        if library:
-            library_stage(job, library, client, image, report)
-        else:
-            promote_stage(job, client, images.inspect(client, image.value), report)
+        with job.watch.stage("build"):
+            image = build_stage(job, client, commit, version)
+        with job.watch.stage("test"):
+            report = test_stage(job, client, image, commit, results, keep=False)
+        with job.watch.stage("promote"):
+            _promote(job, client, image, report)
+    if timings:
+        _tell_timings(job, time.monotonic() - begin)
+
+
+def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport) -> None:
+    if library := job.service.release.library:
+        library_stage(job, library, client, image, report)
+    else:
+        promote_stage(job, client, images.inspect(client, image.value), report)
+
+
+def _clean(job: Job, client: docker.APIClient, run: RunName) -> None:
+    with job.watch.stage("clean up"):
+        clean(job.context, client, run)
+
+
+def _tell_timings(job: Job, since_start: float) -> None:
+    total, others = process_age() or since_start, job.watch.others_total()
+    job.context.output.heading("timings")
+    for name, seconds in job.watch.stages.items():
+        job.say(f"{name:9} {seconds:6.2f} s")
+    job.say(f"in all    {total:6.2f} s")
+    job.say(f"of it     {others:6.2f} s the engine's, the services' and the tests' own work")
+    job.say(f"relman    {total - others:6.2f} s for the rest: its start, registry, results, waiting for itself")
+    job.json("timings", total=total, others=others, relman=total - others, stages=job.watch.stages)

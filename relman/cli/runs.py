@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from relman.ci import engine, images
 from relman.ci.alone import alone
 from relman.ci.names import run_name
 from relman.ci.tags import Tags, tags_for
+from relman.ci.timing import Watch
 from relman.cli.compose import credentials_of, data_dir, registry_of
 from relman.cli.verb import Context
 from relman.config.service import load_service
@@ -35,6 +36,7 @@ class Job:
     context: Context
     service: Service
     run: RunName
+    watch: Watch = field(default_factory=Watch)
 
     @property
     def root(self) -> Path:
@@ -91,9 +93,9 @@ def locks(context: Context) -> Path:
 
 
 @contextmanager
-def local_engine() -> Iterator[docker.APIClient]:
+def local_engine(watch: Watch | None = None) -> Iterator[docker.APIClient]:
     """The engine that builds and tests. Raises Unreachable."""
-    with closing(engine.connect()) as client:
+    with closing(engine.connect(watch)) as client:
         yield client
 
 

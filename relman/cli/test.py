@@ -79,6 +79,7 @@ def _surroundings(job: Job) -> dict[str, Any]:
         "credentials": job.credentials,
         "released": job.released,
         "progress": job.say,
+        "watch": job.watch,
     }
 
 

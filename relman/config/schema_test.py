@@ -102,7 +102,7 @@ class Command(Section):
     run: Argv
     name: Word | None = None
     timeout: PositiveDuration | None = None
-    junit: Annotated[tuple[str, ...], parsed(values_stages.paths)] = ()
+    junit: Annotated[tuple[str, ...], parsed(values_stages.paths)] | None = None
     retries: Annotated[int, parsed(values_stages.retries)] = model.TestCommand.retries
     allow_no_tests: bool = model.TestCommand.allow_no_tests
 
@@ -119,7 +119,9 @@ class Command(Section):
 
     def value(self) -> model.TestCommand:
         """The model's command."""
-        return model.TestCommand(self.run, self.name or "", self.timeout, self.junit, self.retries, self.allow_no_tests)
+        return model.TestCommand(
+            self.run, self.name or "", self.timeout, self.junit or (), self.retries, self.allow_no_tests
+        )
 
 
 class Test(Section):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from relman.ci.build import build
 from relman.ci.push import push
 from relman.ci.test import run_tests
+from relman.ci.timing import Watch
 from relman.model.errors import NoEvidence
 from relman.model.image import ImageId, ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import Commit, RunName, TestReport
@@ -64,6 +65,7 @@ class Shop:
             environ=self.environ,
             credentials=self.credentials,
             progress=self.output.append,
+            watch=Watch(),
             **options,
         )
 
@@ -76,7 +78,7 @@ class Shop:
         """Run a test stage."""
         given: dict[str, Any] = {"environ": {}, "credentials": self.credentials, "released": self.released}
         service = dataclasses.replace(self.service, test=stage)
-        given |= {"progress": self.output.append, **options}
+        given |= {"progress": self.output.append, "watch": Watch(), **options}
         return run_tests(self.client, service, self.run, image, COMMIT, **given)
 
     def credentials(self, registry: str) -> Credentials | None:

@@ -242,6 +242,7 @@ from functools import partial
 from relman.ci import engine
 from relman.ci.build import build
 from relman.ci.pipeline import cleaned_up
+from relman.ci.timing import Watch
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName
@@ -255,7 +256,7 @@ try:
     client = engine.connect()
     with cleaned_up(client, run, say):
         build(client, service, run, Commit(), version="", created="", deploy_section="{}", environ=os.environ,
-              credentials={}.get, progress=say)
+              credentials={}.get, progress=say, watch=Watch())
 except KeyboardInterrupt:
     sys.exit(130)
 """

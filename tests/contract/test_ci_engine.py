@@ -123,6 +123,7 @@ from relman.ci import engine
 from relman.ci.build import build
 from relman.ci.pipeline import cleaned_up
 from relman.ci.test import run_tests
+from relman.ci.timing import Watch
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName
@@ -133,16 +134,18 @@ commands = (TestCommand(("sh", "-c", "echo in the middle; busybox sleep 600")),)
 stage = TestStage((LinkedService("db", database),), {}, commands)
 service = Service("shop", Repository.parse(repository), test=stage, root=root)
 run, commit, say, none = RunName("stopped", "1"), Commit(), partial(print, flush=True), {}.get
+watch = Watch()
 Signals().install()
 try:
     client = engine.connect()
     with cleaned_up(client, run, say):
         image = build(
             client, service, run, commit, version="", created="", deploy_section="{}", environ=os.environ,
-            credentials=none, progress=say
+            credentials=none, progress=say, watch=watch
         )
         run_tests(
-            client, service, run, image, commit, environ={}, credentials=none, released=print, progress=say
+            client, service, run, image, commit, environ={}, credentials=none, released=print, progress=say,
+            watch=watch
         )
 except KeyboardInterrupt:
     sys.exit(130)

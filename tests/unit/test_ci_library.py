@@ -45,6 +45,7 @@ def sdist(directory: Path, version: str = "1.0") -> Path:
         member = tarfile.TarInfo(f"money_box-{version}/PKG-INFO")
         member.size = len(content)
         archive.addfile(member, BytesIO(content))
+        archive.addfile(tarfile.TarInfo(f"money_box-{version}/money.py"))
     return file
 
 
@@ -78,11 +79,15 @@ def test_files_are_made_once(tmp_path: Path) -> None:
     def fail(into: Path) -> None:
         wheel(into)
 
+    def both(into: Path) -> None:
+        sdist(into)
+        wheel(into)
+
     kept = tmp_path / "libraries/abc"
     with pytest.raises(BuildFailed):
         kept_package(kept, fail)
     assert list(kept.parent.iterdir()) == []
-    first = kept_package(kept, lambda into: (sdist(into), wheel(into)) and None)
+    first = kept_package(kept, both)
     assert kept_package(kept, fail).hashes == first.hashes
 
 
@@ -107,7 +112,7 @@ def test_a_template_that_git_would_not_take_is_refused(text: str) -> None:
 @pytest.mark.parametrize("url", ["http://x/", "https://", "https://u:p@x/", "https://x/?a=b", "https://x:port/", "x"])
 def test_an_index_is_an_https_url_without_a_password(url: str) -> None:
     """Anything else is refused in relman.yml."""
-    with pytest.raises(ValueError, match="expected a URL|no user or password"):
+    with pytest.raises(ValueError, match=r"expected a URL|no user or password"):
         index_url(url)
     with pytest.raises(ValueError, match="git remote"):
         remote("--upload-pack=x")
@@ -214,7 +219,7 @@ def test_a_file_is_known_by_its_hash(served: Served, file: File, path: str) -> N
             served.page = f"<a href='/repo/f/{file.name}{fragment}'>x</a>"
             assert index.has(file)
         served.files = {f"/repo/f/{file.name}": b"other"}
-        with pytest.raises(PolicyRefused, match="another money_box-1.0"):
+        with pytest.raises(PolicyRefused, match="another money_box"):
             index.has(file)
         served.page = f"<a href='x/{file.name}#sha256={'0' * 64}'>x</a>"
         with pytest.raises(PolicyRefused):

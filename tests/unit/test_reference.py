@@ -26,6 +26,7 @@ RELMAN_YML = under(TEXT, "relman.yml")
 HEAD = "service: shop\nregistry: registry.example.com\n"
 KEYS = tuple(keys(RelmanFile))
 HEADINGS = ("How it is read", "Variables of the environment")
+WITHIN = "References to services"
 OWN = "Variables of your own"
 TYPE = re.compile(
     r"Type: (?P<type>.+?)\.(?: (?P<required>Required)\.| Default: `(?P<default>.*)`\.| Without it: .+\.)?$"
@@ -43,7 +44,7 @@ def _field(key: str) -> FieldInfo:
     for step in key.split("."):
         if step == "NAME":
             continue
-        field = model.model_fields[step]
+        field = model.model_fields[step.removesuffix("[]")]
         kinds = [field.annotation, *get_args(field.annotation)]
         model = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
     assert field is not None
@@ -52,7 +53,8 @@ def _field(key: str) -> FieldInfo:
 
 def _is_section(field: FieldInfo) -> bool:
     kinds = [field.annotation, *get_args(field.annotation)]
-    return any(isinstance(k, type) and issubclass(k, BaseModel) for k in kinds) and "dict" not in str(field.annotation)
+    several = getattr(field.annotation, "__origin__", None) in (dict, list)
+    return any(isinstance(k, type) and issubclass(k, BaseModel) for k in kinds) and not several
 
 
 def _with(key: str, value: Any) -> dict[str, Any]:
@@ -61,9 +63,15 @@ def _with(key: str, value: Any) -> dict[str, Any]:
     at = tree
     *way, last = ["alias" if step == "NAME" else step for step in key.split(".")]
     for step in way:
+        if step.endswith("[]"):
+            at[step.removesuffix("[]")] = [{"run": "x"}]
+            at = at[step.removesuffix("[]")][0]
+            continue
         at = at.setdefault(step, {})
-        if step == "alias":
+        if step == "alias" and "services" in way and last != "release":
             at["image"] = "x"
+        if step == "library":
+            at["index"] = "https://x/"
         if step == "http":
             at["port"] = 1
     if way[-1:] == ["health"] and "deploy" in way:
@@ -75,14 +83,15 @@ def _with(key: str, value: Any) -> dict[str, Any]:
 def _value(tree: dict[str, Any], key: str) -> Any:
     found: Any = RelmanFile.model_validate(tree, context=OPEN)
     for step in key.split("."):
-        found = found["alias"] if step == "NAME" else getattr(found, step)
+        found = found["alias"] if step == "NAME" else getattr(found, step.removesuffix("[]"))
+        found = found[0] if step.endswith("[]") else found
     return found
 
 
 def test_every_key_has_its_section_and_no_section_is_of_an_unknown_key() -> None:
     """The reference and the schema name the same keys, in the same order."""
     titles = [s.title for s in sections(RELMAN_YML, 3)]
-    assert titles == [*HEADINGS, *KEYS]
+    assert [t for t in titles if t != WITHIN] == [*HEADINGS, *KEYS]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -108,11 +117,13 @@ def test_every_key_is_shown_in_an_example() -> None:
 
 
 def _used(tree: Any, path: tuple[str, ...] = ()) -> set[str]:
+    if isinstance(tree, list) and path:
+        return {key for item in tree for key in _used(item, (*path[:-1], f"{path[-1]}[]"))}
     if not isinstance(tree, dict):
         return set()
     found: set[str] = set()
     for name, value in tree.items():
-        step = "NAME" if path == ("test", "services") else name
+        step = "NAME" if path in (("test", "services"), ("build", "secrets")) else name
         found |= {".".join((*path, step))} | _used(value, (*path, step))
     return found
 

@@ -6,6 +6,8 @@ import hashlib
 import re
 import subprocess
 import sys
+import tarfile
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,7 +85,7 @@ def _read(path: Path) -> File:
     try:
         package = PackageFile.from_filename(str(path), comment=None)
         metadata = dict(package.metadata_dictionary())
-    except (InvalidDistribution, OSError, ValueError) as error:
+    except (InvalidDistribution, OSError, ValueError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise BuildFailed(f"{path.name} is no good file of a library: {error}") from error
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     fields = tuple((key, text) for key, value in metadata.items() for text in _texts(key, value))
