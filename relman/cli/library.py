@@ -78,11 +78,12 @@ def _make(
 
 def _record(job: Job, library: Library, package: Package, report: TestReport, tag: str) -> None:
     """Say what was released and note it in the history."""
+    manifest = f"sha256:{package.files[-1].sha256}"
     ledger(job.context).record_release(
         service=job.service.name,
         repository=library.index,
         tag=package.version,
-        manifest=f"sha256:{package.files[-1].sha256}",
+        manifest=manifest,
         run=str(job.run),
         by=who(),
         at=timestamp(),
@@ -90,6 +91,7 @@ def _record(job: Job, library: Library, package: Package, report: TestReport, ta
     job.say(f"released {package}, {describe_commit(report.commit)}, tag {tag}")
     for file in package.files:
         job.say(f"  {file.name} sha256 {file.sha256}")
+    job.context.outputs.update(release=package.version, digest=manifest)
     job.json(
         "promote",
         library=package.project,

@@ -162,6 +162,7 @@ def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
     job.say(f"  channels that follow it: {', '.join(tags.channels) or 'none'}")
+    job.context.outputs.update(release=release.tag, digest=str(release.manifest))
     job.json(
         "promote",
         repository=str(repository),

@@ -94,3 +94,10 @@ def git_tag(value: object) -> str:
 def remote(value: object) -> str:
     """The name of a git remote."""
     return matching(_REMOTE, word(value), "the name of a git remote, such as origin")
+
+
+def http_status(value: object) -> int:
+    """A status of HTTP."""
+    if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
+        return value
+    raise ValueError(f"expected a status from 100 to 599, found {shown(value)}")
