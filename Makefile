@@ -18,7 +18,7 @@ check: setup
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 tests/unit
 
 test: check
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/contract tests/lab tests/e2e

@@ -15,7 +15,7 @@ from relman.cli.options import environment_options, rollout_options
 from relman.cli.verb import Context, verb
 from relman.config.deploy import resolve
 from relman.evidence.release import find_release
-from relman.model.errors import TagMoved, UsageError
+from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.host import Host
 from relman.model.plan import Observed, Plan
 from relman.model.run import Release
@@ -55,8 +55,8 @@ def deploy(
         # While the connections come up.
         release = find_release(registry, repository, tag)
         require_service(release, name)
-        settings = {h.name: settings_for(release, h) for h in chosen.hosts}
-        fleet.require_all()
+        settings = settings_of(release, chosen.hosts)
+        fleets.require_all(fleet)
 
         def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
             return Operation(
@@ -79,9 +79,19 @@ def require_service(release: Release, service: str) -> None:
         raise UsageError(f"{release} is an image of {release.service}, not of {service}")
 
 
-def settings_for(release: Release, host: Host) -> DeploySettings:
-    """The release's frozen deploy section with this host's variables. Raises ConfigError."""
-    return resolve(release.deploy, host.variables, host.env, origin=f"the label of {release}, for {host.name}")
+def settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySettings]:
+    """The release's frozen deploy section with each host's variables. Raises ConfigError with every host's problems."""
+    settings: dict[str, DeploySettings] = {}
+    problems: list[Problem] = []
+    for host in hosts:
+        origin = f"the label of {release}, for {host.name}"
+        try:
+            settings[host.name] = resolve(release.deploy, host.variables, host.env, origin=origin)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return settings
 
 
 def _plan(asked: Asked, release: Release, settings: dict[str, DeploySettings], seen: Sequence[Observed]) -> Plan:

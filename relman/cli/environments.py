@@ -55,3 +55,9 @@ def repository_of(chosen: Environment, service: str) -> Repository:
             hint=f"add it to relman_services in the inventory; known there: {known}",
         )
     return chosen.services[service]
+
+
+def unknown_service(chosen: Environment, service: str) -> UsageError:
+    """The error for a service of which neither the inventory nor any host knows anything."""
+    known = ", ".join(sorted(chosen.services)) or "none"
+    return UsageError(f"no host of {chosen.name} knows the service {service!r}", hint=f"its services are: {known}")

@@ -14,8 +14,16 @@ from relman.cli.compose import ledger, preload_ledger, timestamp, who
 from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
 from relman.cli.verb import Context
-from relman.model.errors import Cancelled, Interrupted, MixedFleet, NotServing, RelmanError, RolledBack
-from relman.model.plan import Plan
+from relman.model.errors import (
+    Cancelled,
+    Interrupted,
+    MixedFleet,
+    NothingChanged,
+    NotServing,
+    RelmanError,
+    RolledBack,
+)
+from relman.model.plan import Plan, Result
 from relman.rollout import recover
 from relman.rollout.executor import Report
 from relman.rollout.fleet import Fleet
@@ -24,6 +32,7 @@ from relman.rollout.planner import Asked
 
 _PULL_STEP = 0.25
 _PULL_SMALL = 1e6  # bytes: what comes before the large layers are known
+_LAST_PHASE = "done"
 
 
 class Screen:
@@ -33,6 +42,7 @@ class Screen:
         self._output = output
         self._progress: HostProgress | None = None
         self._told: dict[str, str] = {}
+        self._share: dict[str, float] = {}
 
     @contextmanager
     def showing(self, hosts: Sequence[str]) -> Iterator[None]:
@@ -45,12 +55,17 @@ class Screen:
         """`host` is now in `phase`."""
         if total:
             share = int(done / total / _PULL_STEP) * _PULL_STEP
-            if total < _PULL_SMALL or not 0 < share < 1:
+            # It shrinks when the engine finds out about one more layer.
+            if total < _PULL_SMALL or not self._share.get(host, 0) < share < 1:
                 return
+            self._share[host] = share
             phase = f"{phase} {share:.0%} of {size(total)}"
         if self._progress and self._told.get(host) != phase:
             self._told[host] = phase
-            self._progress.update(host, phase)
+            if phase == _LAST_PHASE:
+                self._progress.finish(host, phase, ok=True)
+            else:
+                self._progress.update(host, phase)
 
     def say(self, text: str) -> None:
         """Something about the whole fleet."""
@@ -67,6 +82,17 @@ def new_asked(service: str, environment: str, max_unavailable: str | None = None
         environment=environment,
         max_unavailable=max_unavailable,
     )
+
+
+def require_all(fleet: Fleet) -> None:
+    """Raise unless every host is connected, and say how a person goes on without one."""
+    try:
+        fleet.require_all()
+    except NothingChanged as error:
+        first = error.hint.rstrip(".")
+        stop = "" if not first else " " if first.endswith("?") else ". "
+        error.hint = f"{first}{stop}To go on without a host: --exclude HOST --reason WHY"
+        raise
 
 
 def shielded(work: Callable[[threading.Event], Report]) -> Report:
@@ -125,10 +151,10 @@ def _resolved(fleet: Fleet, operation: Operation, agreed: Plan | None, screen: S
 def finish(context: Context, report: Report, started: str, note: str = "") -> None:
     """Recap a report, note it in the history, and raise how it ended; `started` is RFC 3339."""
     plans.recap(context.output, report)
-    _note(context, report, started, note)
+    if report.error or any(o.result is not Result.UNCHANGED for o in report.outcomes):
+        _note(context, report, started, note)
     if report.error:
         raise report.error
-    context.output.note("done")
 
 
 def _note(context: Context, report: Report, started: str, reason: str) -> None:

@@ -4,47 +4,82 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import click
 
-from relman.cli.environments import open_environment, service_of
+from relman.cli.environments import open_environment, service_of, unknown_service
 from relman.cli.options import environment_options
 from relman.cli.render import Output
 from relman.cli.verb import Context, verb
-from relman.model.container import ENVIRONMENT, SERVICE
-from relman.model.errors import RelmanError
+from relman.model.container import Container
+from relman.model.errors import RelmanError, Unreachable
+from relman.model.host import Environment, Host
 from relman.rollout.fleet import Fleet, Session
+from relman.rollout.observe import observe
 
 
 @verb("logs")
 @environment_options
-@click.option("-n", "--tail", default=100, show_default=True, help="Lines of each host.")
+@click.option(
+    "-n", "--tail", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Lines of each host."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
 def logs(
     context: Context, environment: str, inventories: Sequence[str], service: str | None, tail: int, follow: bool
 ) -> None:
-    """Show the logs of what serves on every host, merged by time."""
+    """Show the logs of what serves on every host, merged by time; where nothing does, of what served last."""
     chosen = open_environment(context, environment, inventories, (), None)
     name = service_of(chosen, service)
     with Fleet(chosen, name) as fleet:
-        serving = fleet.each(lambda session: _serving(session, chosen.name, name))
+        seen = fleet.each(lambda session: _speaking(session, chosen.name, name))
+        speaking = {host: container for host, container in seen.answers.items() if container}
         lines = fleet.each(
-            lambda session: session.engine.logs(serving.answers[session.host.name], tail, timestamps=True),
-            [h for h, container in serving.answers.items() if container],
+            lambda session: session.engine.logs(speaking[session.host.name].id, tail, timestamps=True), speaking
         )
         merged = sorted((line, host) for host, found in lines.answers.items() for line in found)
         for line, host in merged:
             _show(context.output, host, line)
-        for host, error in {**fleet.unreachable, **serving.errors, **lines.errors}.items():
-            context.output.warn(f"{host}: {error.what}")
+        failed = {**fleet.unreachable, **seen.errors, **lines.errors}
+        if not speaking and not failed and name not in chosen.services:
+            raise unknown_service(chosen, name)
+        _remark(context.output, chosen, name, seen.answers, failed)
+        if not merged and speaking and tail:
+            context.output.note(f"{name} has written no line yet")
         if follow:
-            _follow(context.output, fleet, {h: c for h, c in serving.answers.items() if c})
+            _follow(context.output, fleet, {h: c.id for h, c in speaking.items() if c.running})
+    if failed:
+        raise Unreachable(f"could not be asked for their logs: {', '.join(h.name for h in _in_order(chosen, failed))}")
 
 
-def _serving(session: Session, environment: str, service: str) -> str:
-    own, _ = session.engine.survey({SERVICE: service, ENVIRONMENT: environment})
-    return next((c.id for c in own if c.running), "")
+def _speaking(session: Session, environment: str, service: str) -> Container | None:
+    """The container that serves; where none does, the one that should, or else the newest."""
+    seen = observe(session, environment, service)
+    should = seen.container_of(seen.record.current) if seen.record.current else None
+    return seen.serving or should or next(iter(seen.containers), None)
+
+
+def _remark(
+    output: Output,
+    chosen: Environment,
+    service: str,
+    speaking: Mapping[str, Container | None],
+    failed: Mapping[str, RelmanError],
+) -> None:
+    """Say of which hosts these are not the lines of what serves."""
+    for host in _in_order(chosen, speaking):
+        container = speaking[host.name]
+        if container is None:
+            output.warn(f"{host.name}: no container of {service} is there")
+        elif not container.running:
+            ended = f"exit code {container.exit_code}" + (", out of memory" if container.oom_killed else "")
+            output.warn(f"{host.name}: nothing serves; {container.name} is {container.status} ({ended})")
+    for host in _in_order(chosen, failed):
+        output.warn(f"{host.name}: {failed[host.name].what}")
+
+
+def _in_order(chosen: Environment, names: Collection[str]) -> list[Host]:
+    return [host for host in chosen.hosts if host.name in names]
 
 
 def _show(output: Output, host: str, line: str) -> None:

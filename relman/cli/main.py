@@ -57,7 +57,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.status:status",
         "Show what runs where: release, digest, since, health, and whether a rollback is ready.",
     ),
-    "logs": ("relman.cli.logs:logs", "Show the logs of what serves on every host, merged by time."),
+    "logs": (
+        "relman.cli.logs:logs",
+        "Show the logs of what serves on every host, merged by time; where nothing does, of what served last.",
+    ),
     "recover": (
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from relman.cli.render import Output
-from relman.model.plan import Action, Outcome, Plan, Result, Step
+from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step
 from relman.rollout.executor import Report
 
 
 def in_words(plan: Plan) -> str:
     """What a plan does, in one line."""
-    hosts = f"{len(plan.steps)} host" + ("s" if len(plan.steps) != 1 else "")
-    return f"{plan.kind} {plan.service} {plan.release} on {hosts} of {plan.environment}"
+    return f"{plan.kind} {plan.service} {plan.release} on {_counted(len(plan.steps))} of {plan.environment}"
+
+
+def _counted(hosts: int) -> str:
+    return "1 host" if hosts == 1 else f"{hosts} hosts"
 
 
 def show_plan(output: Output, plan: Plan) -> None:
@@ -87,26 +90,44 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 
 def recap(output: Output, report: Report) -> None:
-    """One line a host, with the evidence of every failing one."""
-    if not report.plan.steps and report.plan.kind != "recover":
+    """One line a host, and one about them all unless it failed."""
+    output.json("report", report_data(report))
+    changed = [o for o in report.outcomes if o.result is not Result.UNCHANGED]
+    if not changed and not report.error:
+        if report.plan.kind is Kind.RECOVER:
+            place = f"{report.plan.service} in {report.plan.environment}"
+            output.line(f"nothing to recover: no deployment of {place} was interrupted")
         return
-    output.json(
-        "report",
-        {
-            "plan": report.plan.id,
-            "release": report.plan.release,
-            "hosts": [
-                {"host": o.host, "result": str(o.result), "detail": o.detail, "gap": o.gap, "boot": o.boot}
-                for o in report.outcomes
-            ],
-        },
-    )
-    output.table(("HOST", "RESULT", "DETAIL"), [(o.host, str(o.result), _detail(o)) for o in report.outcomes])
+    steps = {s.host: s for s in report.plan.steps}
+    rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
+    output.table(("HOST", "RESULT", "DETAIL"), rows)
+    if report.error is None:
+        output.line(_success(report.plan, len(report.outcomes)))
 
 
-def _detail(outcome: Outcome) -> str:
-    if outcome.result is not Result.CHANGED or outcome.boot is None:
+def report_data(report: Report) -> dict[str, Any]:
+    """The report for programs."""
+    return {
+        "plan": report.plan.id,
+        "release": report.plan.release,
+        "hosts": [
+            {"host": o.host, "result": str(o.result), "detail": o.detail, "gap": o.gap, "boot": o.boot}
+            for o in report.outcomes
+        ],
+    }
+
+
+def _success(plan: Plan, hosts: int) -> str:
+    if plan.kind is Kind.RECOVER:
+        return f"done: {plan.service} in {plan.environment} is whole again"
+    return f"done: {plan.service} {plan.release} serves on {_counted(hosts)} of {plan.environment}"
+
+
+def _detail(outcome: Outcome, step: Step | None) -> str:
+    if outcome.result is not Result.CHANGED or outcome.boot is None or step is None:
         return outcome.detail
-    boot = f"healthy {outcome.boot:.2f} s after its start"
-    gap = f", nothing served for {outcome.gap:.2f} s before it" if outcome.gap is not None else ", no gap"
-    return f"{outcome.detail}: {boot}{gap}"
+    if outcome.gap is not None:
+        health = f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified"
+        return f"{outcome.detail}: started {outcome.gap:.2f} s after the old one's stop, {health}"
+    health = f"healthy {outcome.boot:.2f} s after its start" if step.entry.verified else "runs, unverified"
+    return f"{outcome.detail}: {health}" + (", no gap" if step.action is Action.REPLACE else "")

@@ -35,7 +35,7 @@ def recover(
     screen = fleets.Screen(context.output)
     started = timestamp()
     with Fleet(chosen, name) as fleet:
-        fleet.require_all()
+        fleets.require_all(fleet)
         with screen.showing([h.name for h in chosen.hosts]):
             report = fleets.shielded(lambda cancel: recovery.recover(fleet, asked, screen, cancel, finish))
         fleets.finish(context, report, started, reason or "")

@@ -54,7 +54,7 @@ def rollback(
         )
 
     with Fleet(chosen, name) as fleet:
-        fleet.require_all()
+        fleets.require_all(fleet)
         fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
 
 

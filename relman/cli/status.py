@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from relman.cli.environments import open_environment
+from relman.cli.environments import open_environment, unknown_service
 from relman.cli.options import environment_options
 from relman.cli.text import age
 from relman.cli.verb import Context, verb
 from relman.hosts import record
+from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.lease import this_machine
@@ -31,7 +32,16 @@ def status(context: Context, environment: str, inventories: Sequence[str], servi
             output.warn(f"{row.host}: {note}")
     error = verdict(rows)
     if error:
+        error.hint = _HINTS.get(type(error), error.hint).format(env=chosen.name)
         raise error
+
+
+_HINTS: Mapping[type[RelmanError], str] = {
+    NotServing: "relman logs -e {env} shows the last lines; relman rollback -e {env} goes back to the release before",
+    Interrupted: "relman recover -e {env} finishes or undoes it",
+    Drift: "relman deploy TAG -e {env} puts it right",
+    MixedFleet: "relman deploy TAG -e {env}, or relman rollback -e {env}, makes it one",
+}
 
 
 def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
@@ -47,10 +57,19 @@ def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
     rows: list[HostStatus] = []
     for host in chosen.hosts:
         if host.name in failed:
+            word = "unreachable" if host.name in fleet.unreachable else "unknown"
             note = failed[host.name].what
-            rows.append(HostStatus(host.name, service or "", health="unreachable", notes=(note,), unreachable=True))
+            rows.append(HostStatus(host.name, service or "", health=word, notes=(note,), unreachable=True))
         rows += found.answers.get(host.name, [])
-    return rows
+    shown = [row for row in rows if row.service in ("", *chosen.services) or _anything(row)]
+    if service and not shown:
+        raise unknown_service(chosen, service)
+    return shown
+
+
+def _anything(row: HostStatus) -> bool:
+    """Whether anything of the service is known to be there, or cannot be known."""
+    return bool(row.serving or row.manifest or row.notes)
 
 
 def _known(session: Session, chosen: Environment) -> Sequence[str]:
@@ -60,6 +79,19 @@ def _known(session: Session, chosen: Environment) -> Sequence[str]:
 
 def _cells(row: HostStatus) -> tuple[str, ...]:
     digest = row.manifest.removeprefix("sha256:")[:12]
-    ready = "none" if not row.rollback else f"{row.rollback} ready" if row.rollback_kept else f"{row.rollback}, by pull"
     since = age(row.since, datetime.now(UTC)) if row.since else ""
-    return (row.host, row.service, row.release, digest, since, row.health, ready if row.manifest else "")
+    return (row.host, row.service, row.release, digest, since, _health(row), _rollback(row) if row.manifest else "")
+
+
+def _health(row: HostStatus) -> str:
+    if row.unreachable or row.interrupted:
+        return row.health
+    if not row.serving and not row.manifest:
+        return "nothing deployed"
+    return row.health or "runs, not checked"
+
+
+def _rollback(row: HostStatus) -> str:
+    if not row.rollback:
+        return "none"
+    return f"{row.rollback} ready" if row.rollback_kept else f"{row.rollback}, by pull"

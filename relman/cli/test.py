@@ -14,6 +14,7 @@ from relman.ci.build import commit_in
 from relman.ci.cleanup import temporary_containers
 from relman.ci.names import commit_of
 from relman.ci.pipeline import check_passed
+from relman.ci.push import push
 from relman.ci.shell import require_terminal, run_shell
 from relman.ci.summary import summary
 from relman.ci.test import linked_bench, run_tests
@@ -33,9 +34,17 @@ if TYPE_CHECKING:
 @file_option
 @run_option
 @results_option("Also write what the tests found to this file, for `relman promote` on another machine.")
+@click.option(
+    "--push",
+    "pushed",
+    is_flag=True,
+    help="When they pass, push the image under the run's own tag, to be promoted later.",
+)
 @click.option("--keep", is_flag=True, help="Leave containers, network and volumes up, to look at them.")
 @click.option("--shell", is_flag=True, help="No tests: a shell in the exact image, with everything linked.")
-def test(context: Context, file: str, run_flag: str | None, results: str | None, keep: bool, shell: bool) -> None:
+def test(
+    context: Context, file: str, run_flag: str | None, results: str | None, pushed: bool, keep: bool, shell: bool
+) -> None:
     """Run the tests in the exact image that build made, linked to the services they need."""
     if shell:
         require_terminal()
@@ -45,8 +54,11 @@ def test(context: Context, file: str, run_flag: str | None, results: str | None,
         try:
             if shell:
                 _shell(job, client, image.id, keep=keep)
-            else:
-                test_stage(job, client, image.id, _commit_of(job, image), results, keep=keep)
+                return
+            test_stage(job, client, image.id, _commit_of(job, image), results, keep=keep)
+            if pushed:
+                digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
+                job.json("push", tag=job.local_tag, manifest=str(digest))
         finally:
             if keep:
                 _say_what_is_left(job, client)

@@ -75,6 +75,10 @@ class ChannelSocket:
             self.channel.close()
 
 
+class NoEngine(ConnectionError):
+    """Nothing answers behind the host's socket."""
+
+
 class _HTTPConnection(HTTPConnection):
     def __init__(self, opener: Any, timeout: Any) -> None:
         super().__init__("docker", timeout=timeout)
@@ -132,9 +136,9 @@ class EngineAdapter(requests.adapters.BaseAdapter):
             channel.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
             answer = channel.recv(4096)
         except (OSError, paramiko.SSHException) as error:
-            raise ConnectionError(f"no engine answers at {self._connection.host.docker_socket}: {error}") from refused
+            raise NoEngine(f"no Docker engine answers at {self._connection.host.docker_socket}") from error
         if not answer:
-            raise ConnectionError(f"no engine answers at {self._connection.host.docker_socket}") from refused
+            raise NoEngine(f"no Docker engine answers at {self._connection.host.docker_socket}") from refused
         channel.close()
         self._connection.streamlocal = False
         return ChannelSocket(self._connection.command(_DIAL_STDIO), process=True)

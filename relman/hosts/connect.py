@@ -166,5 +166,13 @@ def _explained(hop: Hop, known: KnownHosts, ssh: SshOptions) -> Any:
     except TimeoutError as error:
         text = f"{hop.address}:{hop.port} did not answer within {ssh.connect_timeout:g} s"
         raise Unreachable(text, hint="is the host up, and reachable from here?") from error
+    except FileNotFoundError as error:
+        raise AccessDenied(
+            f"there is no key file {error.filename}", hint="check the inventory and ssh_config"
+        ) from error
+    except socket.gaierror as error:
+        hint = "check ansible_host and the spelling"
+        raise Unreachable(f"the address {hop.address} cannot be found", hint=hint) from error
     except (OSError, EOFError, paramiko.SSHException) as error:
-        raise Unreachable(f"{hop.address}:{hop.port}: {error or 'the connection was closed'}") from error
+        said = getattr(error, "strerror", None) or error or "the connection was closed"
+        raise Unreachable(f"{hop.address}:{hop.port} cannot be reached: {said}") from error

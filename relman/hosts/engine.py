@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 
 import docker
@@ -12,7 +13,7 @@ import paramiko
 import requests
 
 from relman.hosts import translate
-from relman.hosts.channel import EngineAdapter
+from relman.hosts.channel import EngineAdapter, NoEngine
 from relman.hosts.connect import Connection
 from relman.model.container import Container, EngineFacts, Image, RunSpec
 from relman.model.errors import EngineError, NotFound, PullFailed, RelmanError, Unreachable
@@ -20,6 +21,8 @@ from relman.model.image import ImageId, ManifestDigest, Repository
 
 API_VERSION = "1.41"
 _PULL_TIMEOUT = 600.0
+_ATTEMPTS = 3
+_PAUSE = 0.2
 
 
 class Engine:
@@ -105,7 +108,8 @@ class Engine:
         with self._translated(f"container {spec.name}"):
             made = self._api.create_container_from_config(translate.creation(spec), spec.name)
             for network in networks[1:]:
-                self._api.connect_container_to_network(made["Id"], network, aliases=list(spec.aliases))
+                aliases = translate.aliases_in(network, spec)
+                self._api.connect_container_to_network(made["Id"], network, aliases=aliases)
         return str(made["Id"])
 
     def start(self, container: str) -> None:
@@ -119,9 +123,20 @@ class Engine:
             self._api.stop(container, timeout=timeout)
 
     def set_restart(self, container: str, policy: str) -> None:
-        """Change a container's restart policy."""
-        with self._translated(f"container {container[:12]}"):
-            self._api.update_container(container, restart_policy={"Name": policy})  # type: ignore[arg-type]
+        """Change a container's restart policy.
+
+        The engine refuses that in the moment between a process's end and its noticing it: it is asked again.
+        """
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with self._translated(f"container {container[:12]}"):
+                    self._api.update_container(container, restart_policy={"Name": policy})  # type: ignore[arg-type]
+            except EngineError as error:
+                if attempt == _ATTEMPTS or isinstance(error, NotFound):
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def remove(self, container: str) -> None:
         """Remove a stopped container; its volumes stay, the anonymous ones too."""
@@ -164,8 +179,11 @@ class Engine:
         said = f"{cause}" or type(cause).__name__
         if alive and isinstance(cause, TimeoutError):
             return Unreachable(f"{what}: the engine did not answer within {self._timeout:g} s", host=self._host)
+        text = said if isinstance(cause, NoEngine) else f"{what}: the Docker engine does not answer: {said}"
         return Unreachable(
-            f"{what}: the Docker engine does not answer: {said}", host=self._host, hint="systemctl status docker, there"
+            text,
+            host=self._host,
+            hint=f"on the host: systemctl status docker; may {self._connection.host.endpoint.user} use its socket?",
         )
 
 
@@ -177,6 +195,6 @@ def _pull_text(reference: str, said: str) -> str:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    while error.__cause__ or error.__context__:
+    while not isinstance(error, NoEngine) and (error.__cause__ or error.__context__):
         error = error.__cause__ or error.__context__ or error
     return error

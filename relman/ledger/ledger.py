@@ -101,8 +101,9 @@ class Ledger:
             if environment is None:
                 runs = _newest(select(Run), Run.finished, limit, Run.service, service)
                 releases = _newest(select(Release), Release.at, limit, Release.service, service)
-                entries += [_of_run(r) for r in session.scalars(runs)]
+                # What has the same time as another comes before what it follows from.
                 entries += [_of_release(r) for r in session.scalars(releases)]
+                entries += [_of_run(r) for r in session.scalars(runs)]
         return sorted(entries, key=lambda e: e.at, reverse=True)[:limit]
 
     def deployment(self, id: str) -> Entry | None:

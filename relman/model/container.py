@@ -58,6 +58,11 @@ class Container:
         """Whether its process runs."""
         return self.status == "running"
 
+    @property
+    def alive(self) -> bool:
+        """Whether its process runs, or ended and the engine is about to start it again."""
+        return self.status in ("running", "restarting")
+
 
 @dataclass(frozen=True)
 class Image:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_NAMED_FILES = 2
+
 
 class RelmanError(Exception):
     """What went wrong, on which host, and what to do next.
@@ -56,8 +58,9 @@ class ConfigError(RelmanError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         ordered = sorted(problems, key=lambda p: (p.file, p.line, p.column))
         count = "1 problem" if len(ordered) == 1 else f"{len(ordered)} problems"
-        files = ", ".join(dict.fromkeys(p.file for p in ordered))
-        super().__init__(f"{count} in {files}", details=[str(p) for p in ordered])
+        files = list(dict.fromkeys(p.file for p in ordered))
+        where = ", ".join(files) if len(files) <= _NAMED_FILES else f"{files[0]} and {len(files) - 1} more"
+        super().__init__(f"{count} in {where}", details=[str(p) for p in ordered])
         self.problems = tuple(ordered)
 
 

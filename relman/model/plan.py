@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -36,8 +36,16 @@ class Observed:
     @property
     def serving(self) -> Container | None:
         """The container that serves: the one of the record's current entry if it runs, else whichever runs."""
-        named = {c.labels.get(DEPLOYMENT): c for c in self.running}
-        return named.get(self.record.current) or next(iter(self.running), None)
+        return self._current(self.running)
+
+    @property
+    def in_place(self) -> Container | None:
+        """The container that has the service's place, also while it crashes and is started again."""
+        return self._current([c for c in self.containers if c.alive])
+
+    def _current(self, among: Sequence[Container]) -> Container | None:
+        named = {c.labels.get(DEPLOYMENT): c for c in among}
+        return named.get(self.record.current) or next(iter(among), None)
 
 
 class Kind(StrEnum):

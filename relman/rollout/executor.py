@@ -140,12 +140,12 @@ def _settle(work: Work) -> RelmanError:
         hint = f"when the host is back: relman recover -e {work.plan.environment}"
         return kind(_title(work, "at least one host could not be put back"), details=details, hint=hint)
     if cancelled:
-        return Cancelled(_title(work, "was cancelled; every host runs what it ran before"), details=details)
+        return Cancelled(_title(work, "it was cancelled, and every host runs what it ran before"), details=details)
     if Result.CHANGED in results.values():
         return MixedFleet(
             _title(work, "the hosts now run different releases"), details=details, hint=_status_hint(work)
         )
-    return RolledBack(_title(work, "failed; every host runs what it ran before"), details=details)
+    return RolledBack(_title(work, "it failed, and every host runs what it ran before"), details=details)
 
 
 def _title(work: Work, text: str) -> str:

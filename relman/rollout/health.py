@@ -76,7 +76,8 @@ def _require_running(session: Session, container: Container, probe: Probe) -> No
     if container.restart_count:
         raise _failed(session, container, f"was restarted {container.restart_count} times")
     if not container.running:
-        raise _failed(session, container, f"is {container.status}")
+        ended = container.status == "exited"
+        raise _failed(session, container, "has ended" if ended else f"is {container.status}")
     if probe is Probe.IMAGE and container.health == "unhealthy":
         raise _failed(session, container, "is unhealthy by its image's HEALTHCHECK")
 
@@ -108,7 +109,7 @@ def _failed(session: Session, container: Container, why: str) -> StepFailed:
 
 def evidence(session: Session, container: Container) -> list[str]:
     """What a person needs to see of a failed container: how it ended, what its health check said, its last lines."""
-    lines = [f"container {container.name} is {container.status}, exit code {container.exit_code}"]
+    lines = [f"container {container.name}: {container.status}, exit code {container.exit_code}"]
     if container.oom_killed:
         lines.append("it was killed for using more memory than deploy.resources.memory allows (OOM)")
     if container.error:

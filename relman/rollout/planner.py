@@ -107,10 +107,16 @@ def rollback_target(records: Sequence[HostRecord]) -> tuple[Deployed, Deployed]:
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:
-    """The newest release proven good on this host before `leaving`, or None."""
+    """The newest release proven good on this host before `leaving`, or None. The same release with the same settings,
+    deployed again, is no way back."""
     ids = [e.id for e in record.entries]
     older = record.entries[: ids.index(leaving.id)] if leaving.id in ids else record.entries
-    return next((e for e in reversed(older) if e.proven), None)
+    here = _own_entry(record, leaving) or leaving
+    return next((e for e in reversed(older) if e.proven and not _alike(e, here)), None)
+
+
+def _alike(one: Deployed, other: Deployed) -> bool:
+    return (one.manifest, one.settings) == (other.manifest, other.settings)
 
 
 def _own_entry(record: HostRecord, target: Deployed) -> Deployed | None:
@@ -150,12 +156,12 @@ def _image_id(entry: Deployed, seen: Observed) -> ImageId:
 
 def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     """What this host needs, or None when `entry` serves there already, with these settings, and was proven good."""
-    old = seen.serving
+    old = seen.in_place
     current = seen.record.serving
     if old is None:
         return Step(seen.host, Action.START, entry)
     old_release = current.release if current else old.name
-    if current and _same(old, current, entry):
+    if current and old.running and _same(old, current, entry):
         if current.proven or not verify:
             return None
         return Step(seen.host, Action.VERIFY, replace(current, by=entry.by), old.id, old_release)

@@ -63,7 +63,7 @@ def _prune(session: Session, seen: Observed, kept: HostRecord) -> Iterator[str]:
 
 
 def _remove(session: Session, container: Container) -> None:
-    if container.running and session.engine.inspect(container.id).running:
+    if container.alive and session.engine.inspect(container.id).alive:
         session.engine.set_restart(container.id, "no")
         session.engine.stop(container.id, _STRAY_STOP)
     session.engine.remove(container.id)

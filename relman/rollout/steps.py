@@ -79,11 +79,11 @@ def _look_again(session: Session, plan: Plan, step: Step) -> None:
     stale = "changed since the plan was made"
     if step.old:
         try:
-            if session.engine.inspect(step.old).running:
+            if session.engine.inspect(step.old).alive:
                 return
         except NotFound:
             stale = "changed since the plan was made: its container is gone"
-    elif not any(c.running for c in session.engine.survey(_own(plan))[0]):
+    elif not any(c.alive for c in session.engine.survey(_own(plan))[0]):
         return
     raise StepFailed(stale, host=step.host, hint="run the same command again to plan anew")
 

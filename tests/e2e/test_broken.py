@@ -7,6 +7,8 @@ import json
 import pytest
 
 from tests.e2e.stage import DEPLOY, Stage, serves
+from tests.lab.host import LabHost
+from tests.lab.images import Behaviour
 from tests.lab.process import until
 
 
@@ -45,6 +47,26 @@ def test_a_first_deployment_that_fails_leaves_nothing(stage: Stage) -> None:
         assert engine.containers(all=True) == []
     stage.deploy("1")
     stage.serve("1")
+
+
+def test_what_crashes_again_and_again_is_replaced(stage: Stage) -> None:
+    """A release that was proven good and crashes since, over and over, is in nobody's way: neither the next
+    deployment's, nor a rollback's."""
+    stage.release("worsens", behaviour=Behaviour.WORSENS)
+    at_once = ("-e", "production", "--yes", "--max-unavailable", "100%")
+    stage.relman("deploy", "1", *at_once)
+    for way_out in (["rollback"], ["deploy", "1"]):
+        stage.relman("deploy", "worsens", *at_once)
+        until(lambda: all(_crashes(host) for host in stage.lab.hosts), "all to crash again and again", 30)
+        stage.relman(*way_out, *at_once)
+        stage.serve("1")
+        assert {row["release"] for row in stage.status()} == {"1"}
+
+
+def _crashes(host: LabHost) -> bool:
+    """Whether the engine waits before it starts a container for the fifth time or so."""
+    with host.engine() as engine:
+        return any(engine.inspect_container(c["Id"])["RestartCount"] >= 4 for c in engine.containers(all=True))
 
 
 def test_a_later_host_that_fails_takes_the_earlier_ones_back(serving: Stage) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from relman.registry.release import retag
 from tests.e2e.stage import Stage
+from tests.lab.images import Behaviour
+from tests.lab.process import until
 
 
 def _releases(stage: Stage, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -46,13 +48,40 @@ def _relman_yml(stage: Stage) -> str:
     return str(file)
 
 
+def test_the_logs_of_what_died_are_shown(stage: Stage) -> None:
+    """When a release stops serving, status says where and what to type, and logs has its last words; of what is not
+    there at all, both say so."""
+    nothing = stage.relman("status", "-e", "production").out
+    assert nothing.count("nothing deployed") == 3
+    assert "nothing to recover" in stage.relman("recover", "-e", "production").out
+    stage.release("dies-later", behaviour=Behaviour.DIES, deploy={"restart": "no"})
+    stage.deploy("dies-later")
+    until(lambda: stage.versions() == ["-", "-", "-"], "it died", 20)
+    said = stage.relman("status", "-e", "production", code=10).err
+    assert "not serving: h1, h2, h3" in said
+    assert "relman logs -e production" in said
+    logs = stage.relman("logs", "-e", "production", "-n", "1")
+    assert logs.out.count("lost the database") == 3
+    assert logs.err.count("exit code 4") == 3
+    for verb in ("logs", "status"):
+        assert "demo" in stage.relman(verb, "-e", "production", "--service", "shop", code=2).err
+
+
+def test_a_service_without_a_network_is_deployed(stage: Stage) -> None:
+    """The engine's own networks know no names of containers: none are asked for there."""
+    stage.write_inventory({"production": {"hosts": {"h1": None}}})
+    health = {"none": True, "window": "0.2s"}
+    stage.release("alone", deploy={"networks": ["none"], "ports": [], "health": health})
+    assert "done: demo alone serves on 1 host" in stage.deploy("alone").out
+
+
 def test_history_and_show_tell_a_deployment_again(stage: Stage) -> None:
     """What was done, and what it came to on each host, can be read later on the machine that did it."""
     stage.deploy("1")
-    stage.deploy("sick", code=5)
+    stage.deploy("exits", code=5)
     entries = json.loads(stage.relman("history", "-e", "production", "--json").out)["entries"]
     assert [(e["what"], e["release"], e["outcome"]) for e in entries] == [
-        ("deployed", "sick", "failed, went back"),
+        ("deployed", "exits", "failed, went back"),
         ("deployed", "1", "done"),
     ]
     shown = stage.relman("show", entries[0]["id"]).out

@@ -25,6 +25,7 @@ class Behaviour(Enum):
     SERVES = f"exec {_SERVE} -f"
     SERVES_UNHEALTHY = f"rm /www/health; exec {_SERVE} -f"
     EXITS = "echo 'no such table: users' >&2; exit 3"
+    WORSENS = f"test -e /dead && exit 5; {_SERVE}; sleep 3; touch /dead; exit 5"  # and ends at once from then on
     DIES = f"{_SERVE}; sleep 5; echo 'lost the database' >&2; exit 4"
 
 

@@ -76,6 +76,16 @@ def test_other_settings_of_the_same_release_are_a_change() -> None:
     assert [s.action for s in plan.steps] == [Action.REPLACE]
 
 
+@pytest.mark.parametrize("tag", ["117", "118"])
+def test_what_crashes_again_and_again_is_replaced(tag: str) -> None:
+    """A container that the engine is about to start again has the place still, whatever is deployed: it is replaced
+    like one that runs, never joined by a second one."""
+    host = seen("h1", deployed("117", settings=CHECKED))
+    crashing = replace(host, containers=tuple(replace(c, status="restarting") for c in host.containers))
+    (step,) = deploy([crashing], tag).steps
+    assert (step.action, step.old) == (Action.REPLACE, host.containers[0].id)
+
+
 def test_an_unproven_container_of_the_same_release_is_only_verified() -> None:
     """What a halted deployment left is checked, not replaced."""
     plan = deploy([seen("h1", deployed("117", settings=CHECKED, proven=False))], "117")
@@ -134,6 +144,19 @@ def test_two_rollbacks_go_two_releases_back() -> None:
         record = record.returned(target)
     with pytest.raises(PreflightFailed):
         rollback_target([record])
+
+
+def test_a_release_deployed_again_is_no_way_back_to_itself() -> None:
+    """After 1, 2 and 2 again on one host the way back is 1 for all; other settings of 2 would be a way back."""
+    one, two = deployed("a", release="1"), deployed("b", release="2")
+    again = replace(deployed("c", release="2"), at="2026-01-02T00:00:00Z")
+    fleet = [
+        HostRecord("shop", "production", (one, two, again), "c"),
+        HostRecord("shop", "production", (one, two), "b"),
+    ]
+    assert rollback_target(fleet)[1].id == "a"
+    changed = replace(again, settings=replace(again.settings, env={"A": "1"}))
+    assert rollback_target([HostRecord("shop", "production", (one, two, changed), "c")])[1].id == "b"
 
 
 def test_a_mixed_fleet_goes_back_to_one_release() -> None:

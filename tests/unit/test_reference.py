@@ -208,3 +208,11 @@ def test_every_environment_variable_is_explained() -> None:
 def test_the_exit_codes_are_the_command_line_s() -> None:
     """Each code with its name, and none besides."""
     assert exit_table(under(TEXT, "Exit codes")) == {int(code): code.name for code in Exit}
+
+
+def test_every_kind_of_document_is_listed() -> None:
+    """A program can look up each kind of JSON document that any command prints."""
+    code = "\n".join(file.read_text() for file in (ROOT / "relman/cli").glob("*.py"))
+    rows = re.findall(r"^\| (`.+?`) \|", under(TEXT, "Output for programs"), re.MULTILINE)
+    listed = {kind.strip("`") for row in rows for kind in row.split(", ")}
+    assert listed == set(re.findall(r'\.json\(\s*"([a-z]+)"', code))

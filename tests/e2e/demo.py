@@ -1,0 +1,183 @@
+"""relman from nothing to the end, told to somebody who has never seen it: python -m tests.e2e.demo (`make demo`).
+
+It uses the lab that RELMAN_LAB_ID names (default 0), brings it up where it is down, and leaves it up to be played with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.apps import bases
+from tests.apps.checkout import commit
+from tests.e2e.narrator import Untrue, say, title
+from tests.e2e.scene import Demo
+from tests.lab.lab import Lab, at_once, summary
+from tests.lab.layout import LabError, Layout
+
+
+def three_hosts_and_a_registry(demo: Demo) -> None:
+    """Three real hosts are started on this machine (namespaces, each with its own address, sshd and Docker Engine), a
+    private registry with TLS and a password, and a machine for CI jobs. The two base images of the sample
+    applications are made from Debian packages: about a minute, once on a machine."""
+    demo.lab.up(3)
+    bases.ensure_all(demo.lab.dir / "ci/docker.sock")
+    print()
+    for line in summary(demo.lab):
+        print(f"  {line}")
+    demo.prepare()
+
+
+def a_database_is_released(demo: Demo) -> None:
+    """The database's schema is a repository of its own. In its CI job, one command builds the image, runs its tests
+    inside it, releases exactly that image, and cleans up. `stable` is a channel: a tag that follows the releases."""
+    build = demo.next_build("database-schema")
+    demo.ci.types(f"relman ci --run database-schema/{build}", at=demo.schema, says=f"database-schema:{build}")
+
+
+def the_shop_is_tested_with_it(demo: Demo) -> None:
+    """The shop is a web application. Its relman.yml says that its tests need a database: relman starts the stable
+    PostgreSQL image, waits until it is healthy, links it, and runs the tests in the very image that was built."""
+    demo.ci.types("cat relman.yml")
+    demo.build(0)
+
+
+def the_release_is_deployed(demo: Demo) -> None:
+    """The engineer on call has no checkout and no Docker, only an inventory and a key. The plan comes first; then
+    every host is checked and gets the image before the first one changes. One host is changed, watched, and read
+    back; then the others."""
+    demo.engineer.types(f"relman deploy {demo.first} -e production --plan", says="3 hosts of production")
+    demo.deploy(0)
+    demo.serves(0)
+
+
+def two_more_releases(demo: Demo) -> None:
+    """Two commits later there are two more releases. Both take port 8080, so the old container stops first; the new
+    one is there already, so that the gap is short, and relman says how short."""
+    for number in (1, 2):
+        commit(demo.shop, f"Improvement {number}")
+        demo.build(number)
+        demo.deploy(number)
+    demo.serves(2)
+
+
+def a_broken_release_goes_back(demo: Demo) -> None:
+    """A release that passes its tests and then refuses to start. The first host shows it, goes back by itself, and
+    the other two are never touched. The container's last words are shown: nobody has to log in to find out."""
+    commit(demo.shop, "Break it, in a way that no test sees")
+    demo.build(3, "--build-arg BREAK=start")
+    demo.deploy(3, code=5, says="broken on purpose")
+    demo.serves(2)
+
+
+def back_without_an_argument(demo: Demo) -> None:
+    """Something else is wrong with what runs now. A rollback needs no argument, no checkout, no registry and no
+    ledger: the hosts remember what was proven good. A second rollback goes further back, never forward again. To
+    show it, everything that relman keeps on the engineer's machine is deleted."""
+    shutil.rmtree(demo.home / "engineer/data", ignore_errors=True)
+    for number in (1, 0):
+        demo.engineer.types("relman rollback -e production --yes")
+        demo.serves(number)
+
+
+def a_prune_and_a_restart(demo: Demo) -> None:
+    """Every host runs the nightly `docker system prune -f`, which takes what no container runs and no local tag holds;
+    and then all engines restart. The same digest serves, and the way back is still ready."""
+    before = _digests(demo)
+    for host in demo.lab.hosts:
+        print(f"\n{host.name}# docker system prune -f")
+        print("  " + host.run(["docker", "system", "prune", "-f"]).stdout.strip().replace("\n", "\n  "))
+    at_once(host.restart_engine for host in demo.lab.hosts)
+    demo.serves(0)
+    demo.engineer.types("relman status -e production")
+    if not len(before) == 1 or _digests(demo) != before:
+        raise Untrue(f"the digest is {_digests(demo)}, and was {before}")
+
+
+def _digests(demo: Demo) -> set[str]:
+    """The digests that run, by what the hosts' engines say."""
+    said = demo.engineer.asks("relman --json status -e production")
+    return {host["manifest"] for host in json.loads(said.splitlines()[0])["hosts"]}
+
+
+def untested_is_refused(demo: Demo) -> None:
+    """Somebody in a hurry builds an image and pushes it past the tests. There is no evidence that it passed, so it is
+    not deployed, to no host, by nobody."""
+    image = f"{demo.lab.registry.address}/shop"
+    run = f"run-shop-{demo.first + 4}"
+    demo.ci.types(f"relman build --run shop/{demo.first + 4}")
+    demo.ci.types(f"docker tag {image}:{run} {image}:hotfix")
+    demo.ci.types(f"docker push --quiet {image}:hotfix")
+    demo.ci.types(f"relman cleanup --run shop/{demo.first + 4}")
+    demo.engineer.types("relman deploy hotfix -e production --yes", code=3, says="evidence")
+    demo.serves(0)
+
+
+def what_there_is_to_know(demo: Demo) -> None:
+    """What runs where, asked of the hosts; what can be deployed, asked of the registry; what was done from here."""
+    demo.engineer.types("relman status -e production")
+    demo.engineer.types("relman releases -e production")
+    demo.engineer.types("relman history", says="rolled back")
+    say("And from the CI machine:")
+    demo.ci.types("relman history -n 10", says=f"promoted {demo.first + 3}")
+
+
+def the_end(demo: Demo) -> None:
+    """The lab stays up, to be played with. In a shell:"""
+    variables, build = demo.home / "env.sh", demo.first + 5
+    programs = f"{Path(sys.executable).parent}:$PATH"
+    exported = {**demo.lab.env, "RELMAN_DATA_DIR": str(demo.home / "ci-data"), "PATH": programs}
+    variables.write_text("".join(f'export {name}="{value}"\n' for name, value in exported.items()))
+    print(f"""
+  . {variables}
+  cd {demo.shop}
+  relman ci --run shop/{build}             # with a commit of yours, if you like
+  relman deploy {build} -e production      # asks first
+  relman rollback -e production
+  relman logs -e production
+  relman show shop/{build}                 # what its tests said
+  relman --help
+
+And to remove every trace of it: make lab-down""")
+
+
+STEPS: tuple[Callable[[Demo], None], ...] = (
+    three_hosts_and_a_registry,
+    a_database_is_released,
+    the_shop_is_tested_with_it,
+    the_release_is_deployed,
+    two_more_releases,
+    a_broken_release_goes_back,
+    back_without_an_argument,
+    a_prune_and_a_restart,
+    untested_is_refused,
+    what_there_is_to_know,
+    the_end,
+)
+
+
+def main() -> int:
+    """Go through the steps; return the exit code."""
+    started = time.monotonic()
+    demo = Demo(Lab(Layout.of(os.environ)))
+    try:
+        for number, step in enumerate(STEPS, 1):
+            title(number, step.__name__.replace("_", " ").capitalize())
+            say(step.__doc__ or "")
+            step(demo)
+    except KeyboardInterrupt:
+        return 130
+    except (Untrue, LabError, bases.BaseError) as error:
+        print(f"\ndemo: FAILED: {error}", file=sys.stderr)
+        return 1
+    print(f"\nAll of it was as told, in {time.monotonic() - started:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

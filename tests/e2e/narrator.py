@@ -1,0 +1,81 @@
+"""What the demo is told with: words, commands as they would be typed, and a look at whether it is all true."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WIDTH = 100
+# Debian's own docker command, whatever else is in the PATH, goes with the engines of the lab.
+PROGRAMS = {"relman": [sys.executable, "-m", "relman"], "docker": ["/usr/bin/docker"]}
+
+
+class Untrue(Exception):
+    """Something is not as it was narrated."""
+
+
+def say(text: str) -> None:
+    """A paragraph for the audience."""
+    print(textwrap.fill(" ".join(text.split()), WIDTH), flush=True)
+
+
+def title(number: int, text: str) -> None:
+    """The beginning of a step."""
+    print(f"\n{'=' * WIDTH}\n{number}. {text}\n{'=' * WIDTH}", flush=True)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody at a machine: their variables, where they are, and what gets a command onto their machine."""
+
+    env: Mapping[str, str]
+    home: Path
+    prefix: Sequence[str] = ()
+
+    def types(self, line: str, *, code: int = 0, says: str = "", at: Path | None = None) -> str:
+        """Run a command as typed, show it and its output, and return that. Raises Untrue unless it ends with `code`
+        and says `says`."""
+        print(f"\n$ {line}", flush=True)
+        with self._started(line, at, subprocess.STDOUT) as process:
+            assert process.stdout
+            said = "".join(_shown(part) for part in process.stdout)
+        if process.returncode != code:
+            raise Untrue(f"`{line}` ended with {process.returncode}, not with {code}")
+        if says not in said:
+            raise Untrue(f"`{line}` did not say {says!r}")
+        if code:
+            print(f"  (exit code {code})", flush=True)
+        return said
+
+    def asks(self, line: str) -> str:
+        """What a command says on stdout, without showing it. Raises Untrue if it fails."""
+        with self._started(line, None, None) as process:
+            said = process.communicate()[0]
+        if process.returncode:
+            raise Untrue(f"`{line}` ended with {process.returncode}")
+        return said
+
+    def _started(self, line: str, at: Path | None, errors: int | None) -> subprocess.Popen[str]:
+        program, *arguments = shlex.split(line)
+        argv = [*PROGRAMS.get(program, [program]), *arguments]
+        return subprocess.Popen(
+            [*self.prefix, *argv],
+            cwd=at or self.home,
+            env={**os.environ, **self.env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            errors="replace",
+        )
+
+
+def _shown(line: str) -> str:
+    print(f"  {line}", end="", flush=True)
+    return line

@@ -1,0 +1,93 @@
+"""Where the demo plays: the lab, the checkouts of two applications, a CI job and an engineer on call."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from tests.apps.checkout import checkout, commit
+from tests.e2e.narrator import Person, Untrue
+from tests.lab.host import LabHost
+from tests.lab.lab import Lab
+from tests.lab.layout import LabError
+from tests.lab.process import until
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT = 8080
+
+
+class Demo:
+    """The lab, the checkouts, two people, and the numbers of this demo's builds: none was used before."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.home = lab.dir / "demo"
+        self.shop = self.home / "shop"
+        self.schema = self.home / "database-schema"
+
+    @cached_property
+    def first(self) -> int:
+        """The number of this demo's first build of the shop."""
+        return self.next_build("shop")
+
+    def next_build(self, repository: str) -> int:
+        """The lowest number above those of all releases that the registry has."""
+        tags = json.loads(self.lab.registry.get(f"/v2/{repository}/tags/list")[1]).get("tags") or []
+        return max((int(tag) for tag in tags if tag.isdecimal()), default=0) + 1
+
+    @property
+    def ci(self) -> Person:
+        """The CI system's job, on the CI machine."""
+        return Person(self._env("ci-data"), self.shop, self.lab.ci.prefix)
+
+    @property
+    def engineer(self) -> Person:
+        """Whoever is on call: no checkout, no engine, no ledger; an inventory, a key, the registry's password."""
+        return Person({**self._env("engineer/data"), "DOCKER_HOST": "unix:///nowhere"}, self.home / "engineer")
+
+    def _env(self, data: str) -> dict[str, str]:
+        return {**self.lab.env, "RELMAN_DATA_DIR": str(self.home / data), "PYTHONPATH": str(ROOT)}
+
+    def prepare(self) -> None:
+        """New checkouts of the applications, and an engineer who never did anything."""
+        for path in (self.shop, self.schema, self.home / "engineer"):
+            shutil.rmtree(path, ignore_errors=True)
+        (self.home / "engineer").mkdir(parents=True)
+        checkout("database-schema", self.schema, self.lab.registry.address)
+        settings = checkout("shop", self.shop, self.lab.registry.address) / "relman.yml"
+        quicker = settings.read_text().replace("window: 10s", "window: 3s") + "  max_unavailable: 2\n"
+        settings.write_text(quicker)
+        commit(self.shop, "Watch a new container for 3 seconds, and change two at once: this is a demo")
+
+    def build(self, number: int, *arguments: str) -> None:
+        """A run of the shop's CI job."""
+        build = self.first + number
+        line = " ".join(("relman ci --run", f"shop/{build}", f"--build-arg VERSION={build}", *arguments))
+        self.ci.types(line, says=f"shop:{build}")
+
+    def deploy(self, number: int, *, code: int = 0, says: str = "") -> None:
+        """The engineer deploys."""
+        self.engineer.types(f"relman deploy {self.first + number} -e production --yes", code=code, says=says)
+
+    def serves(self, number: int) -> None:
+        """Ask every host as a visitor would. Raises Untrue unless all serve this release."""
+        print()
+        for host in self.lab.hosts:
+            said = _served(host, str(self.first + number))
+            print(f"  GET http://{host.address}:{PORT}/version  ->  {said}", flush=True)
+
+
+def _served(host: LabHost, version: str) -> str:
+    def answer() -> str:
+        try:
+            text = host.http(PORT, "/version").text.strip()
+        except OSError:
+            return ""
+        return text if json.loads(text)["version"] == version else ""
+
+    try:
+        return until(answer, "", 10)
+    except LabError:
+        raise Untrue(f"{host.name} does not serve {version}") from None

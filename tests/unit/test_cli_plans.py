@@ -1,0 +1,72 @@
+"""What a person reads when a deployment has ended."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from relman.cli.plans import recap
+from relman.cli.render import Output
+from relman.model.errors import RolledBack
+from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step
+from relman.rollout.executor import Report
+from tests.unit.values import deployed
+
+
+def said(report: Report) -> str:
+    """The recap as it is printed."""
+    out = io.StringIO()
+    recap(Output(json=False, environ={}, stdout=out, stderr=io.StringIO(), stdin=None), report)
+    return out.getvalue()
+
+
+def plan(*steps: Step, kind: Kind = Kind.DEPLOY) -> Plan:
+    """A plan of release 118."""
+    return Plan("id", kind, "shop", "production", "118", (steps,))
+
+
+def step(host: str, action: Action = Action.REPLACE, *, verified: bool = True) -> Step:
+    """A step towards release 118."""
+    entry = deployed("id", release="118")
+    return Step(host, action, entry if verified else type(entry)(**vars(entry) | {"verified": False}))
+
+
+def changed(host: str, gap: float | None = None) -> Outcome:
+    """A host that was changed."""
+    return Outcome(host, Result.CHANGED, "118", gap=gap, boot=0.5)
+
+
+def test_each_host_has_its_line_and_the_end_is_a_sentence() -> None:
+    """The gap is told where there was one, its absence where something was replaced, neither on a first start."""
+    steps = (step("h1"), step("h2"), step("h3", Action.START))
+    report = Report(plan(*steps), (changed("h1", 0.25), changed("h2"), changed("h3")))
+    assert said(report).splitlines()[1:] == [
+        "h1    changed  118: started 0.25 s after the old one's stop, healthy 0.50 s later",
+        "h2    changed  118: healthy 0.50 s after its start, no gap",
+        "h3    changed  118: healthy 0.50 s after its start",
+        "done: shop 118 serves on 3 hosts of production",
+    ]
+
+
+def test_what_nobody_checked_is_not_called_healthy() -> None:
+    """Without a health check the recap claims no more than that it runs."""
+    text = said(Report(plan(step("h1", verified=False)), (changed("h1"),)))
+    assert "unverified" in text
+    assert "healthy" not in text
+
+
+def test_a_failure_is_not_called_done() -> None:
+    """The error comes after the table, and no sentence of success before it."""
+    outcomes = (Outcome("h1", Result.RETURNED, "back on 117"),)
+    text = said(Report(plan(step("h1")), outcomes, RolledBack("failed")))
+    assert "back on 117" in text
+    assert "done" not in text
+
+
+@pytest.mark.parametrize(("kind", "text"), [(Kind.RECOVER, "nothing to recover"), (Kind.DEPLOY, "")])
+def test_where_nothing_was_to_be_done_no_table_says_so(kind: Kind, text: str) -> None:
+    """A recovery that found nothing says it in a sentence; a deployment said it with its plan."""
+    shown = said(Report(plan(kind=kind), (Outcome("h1", Result.UNCHANGED, "118"),)))
+    assert "h1" not in shown
+    assert shown.startswith(text)
