@@ -46,7 +46,7 @@ class Values:
         if name.kind == "run":
             return str(self.run)
         if name.kind == "secret":
-            return self.environ.get(name.item)
+            return self.environ.get(name.item) or None  # CI systems give an empty text for a secret that is not there
         service = services[name.alias]
         if name.kind == "host":
             return service.address

@@ -32,7 +32,7 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     """
     named = file or FILE_NAME
     asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
-    wanted = asked or "RELMAN_INVENTORY" in context.environ
+    wanted = asked or bool(context.environ.get("RELMAN_INVENTORY"))
     here = bool(file) or Path(FILE_NAME).is_file() or not asked
     problems = check_service(named) if here else []
     environments: list[Environment] = []

@@ -168,7 +168,7 @@ def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
     also = [f"{tag} (channel)" if tag in row.channels else tag for tag in row.others]
     tag = f"{row.tag} (channel)" if row.tag in row.channels else row.tag
     when = age(release.created, now) if release.created else "unknown"
-    return [tag, release.manifest.short, when, release.commit[:12], passed, ", ".join(also), _where(row, wanted)]
+    return [tag, release.manifest.short, when, release.commit[:12], passed, some(also), _where(row, wanted)]
 
 
 def _where(row: Row, wanted: Wanted) -> str:

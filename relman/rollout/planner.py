@@ -107,10 +107,16 @@ def rollback_target(records: Sequence[HostRecord]) -> tuple[Deployed, Deployed]:
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:
-    """The newest release proven good on this host before `leaving`, or None."""
+    """The newest release proven good on this host before `leaving`, or None. The same release with the same settings,
+    deployed again, is no way back."""
     ids = [e.id for e in record.entries]
     older = record.entries[: ids.index(leaving.id)] if leaving.id in ids else record.entries
-    return next((e for e in reversed(older) if e.proven), None)
+    here = _own_entry(record, leaving) or leaving
+    return next((e for e in reversed(older) if e.proven and not _alike(e, here)), None)
+
+
+def _alike(one: Deployed, other: Deployed) -> bool:
+    return (one.manifest, one.settings) == (other.manifest, other.settings)
 
 
 def _own_entry(record: HostRecord, target: Deployed) -> Deployed | None:

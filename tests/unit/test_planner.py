@@ -146,6 +146,19 @@ def test_two_rollbacks_go_two_releases_back() -> None:
         rollback_target([record])
 
 
+def test_a_release_deployed_again_is_no_way_back_to_itself() -> None:
+    """After 1, 2 and 2 again on one host the way back is 1 for all; other settings of 2 would be a way back."""
+    one, two = deployed("a", release="1"), deployed("b", release="2")
+    again = replace(deployed("c", release="2"), at="2026-01-02T00:00:00Z")
+    fleet = [
+        HostRecord("shop", "production", (one, two, again), "c"),
+        HostRecord("shop", "production", (one, two), "b"),
+    ]
+    assert rollback_target(fleet)[1].id == "a"
+    changed = replace(again, settings=replace(again.settings, env={"A": "1"}))
+    assert rollback_target([HostRecord("shop", "production", (one, two, changed), "c")])[1].id == "b"
+
+
 def test_a_mixed_fleet_goes_back_to_one_release() -> None:
     """After a halted deployment the changed host goes back, and the others stay where they are."""
     old = deployed("117")
