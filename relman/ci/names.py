@@ -43,6 +43,11 @@ def commit_of(root: Path) -> Commit:
     )
 
 
+def commit_seconds(root: Path, commit: Commit) -> int:
+    """When the commit was made, in seconds since the epoch; 0 where the checkout at `root` does not have it."""
+    return int(_git(root, "show", "--no-patch", "--format=%ct", f"{commit.revision}^{{commit}}") or 0)
+
+
 def version_of(root: Path) -> str:
     """The version that git knows for the commit at `root`: its tag, or the nearest with what came after; else empty."""
     return _git(root, "describe", "--tags", "--dirty")

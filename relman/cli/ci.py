@@ -16,12 +16,15 @@ from relman.ci.pipeline import cleaned_up
 from relman.ci.timing import process_age
 from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
+from relman.cli.library import library_stage
 from relman.cli.options import build_options, file_option, results_option, run_option
 from relman.cli.promote import promote_stage, release_check, require_free
 from relman.cli.runs import Job, local_engine, open_job, tags_of
 from relman.cli.test import test_stage
 from relman.cli.verb import Context, verb
-from relman.model.run import RunName
+from relman.evidence.facts import Check
+from relman.model.image import ImageId
+from relman.model.run import RunName, TestReport
 
 if TYPE_CHECKING:
     import docker
@@ -48,7 +51,8 @@ def ci(
     job = replace(job, service=with_args(job.service, build_args))
     commit, version = commit_of(job.root), version_for(job, version)
     check = release_check(context, job.service)
-    require_free(job, tags_of(job, commit, version))
+    if not job.service.release.library:
+        require_free(job, tags_of(job, commit, version))
     with (
         job.alone(),
         local_engine(job.watch) as client,
@@ -59,9 +63,16 @@ def ci(
         with job.watch.stage("test"):
             report = test_stage(job, client, image, commit, results, keep=False)
         with job.watch.stage("promote"):
-            promote_stage(job, client, images.inspect(client, image.value), report, check)
+            _promote(job, client, image, report, check)
     if timings:
         _tell_timings(job, time.monotonic() - begin)
+
+
+def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport, check: Check) -> None:
+    if library := job.service.release.library:
+        library_stage(job, library, client, image, report)
+    else:
+        promote_stage(job, client, images.inspect(client, image.value), report, check)
 
 
 def _clean(job: Job, client: docker.APIClient, run: RunName) -> None:

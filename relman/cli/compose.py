@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relman.cli.verb import Context
+from relman.model.errors import UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 from relman.registry.auth import Credentials, ca_for, credentials_for
 from relman.registry.client import Registry
 
 if TYPE_CHECKING:
+    from relman.ci.library.index import Index
     from relman.ledger.ledger import Ledger
 
 INVENTORIES = "inventories"
@@ -57,6 +59,16 @@ def registry_of(context: Context, repository: Repository, ca: str | None, *, wri
     host = repository.registry
     ca = ca_for(host, ca, env=context.environ)
     return Registry(host, credentials=credentials_of(context, host), ca=ca, writes=writes)
+
+
+def index_of(context: Context, url: str) -> Index:
+    """A client of the package index at `url`."""
+    from relman.ci.library.index import Index, index_credentials
+
+    ca = context.environ.get("RELMAN_INDEX_CA") or None
+    if ca and not Path(ca).is_file():
+        raise UsageError(f"there is no CA file {ca} for the package index", hint="RELMAN_INDEX_CA names it.")
+    return Index(url, index_credentials(url, context.environ), ca)
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:

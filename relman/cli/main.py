@@ -41,6 +41,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.ci:ci",
         "Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM.",
     ),
+    "run": (
+        "relman.cli.run:run",
+        "Do the stages of PLAYBOOK, a file such as playbooks/release.yml: the whole plan is shown first.",
+    ),
     "deploy": (
         "relman.cli.deploy:deploy",
         "Deploy the release TAG: exactly the image that was tested, host after host.",
@@ -145,9 +149,12 @@ def main() -> NoReturn:
     sys.exit(run(sys.argv[1:], os.environ, signals))
 
 
-def run(argv: Sequence[str], environ: Mapping[str, str], signals: Signals) -> int:
-    """Run one command and return its exit code: the one place where an exception becomes one."""
-    flags = Flags(environ, signals)
+def run(
+    argv: Sequence[str], environ: Mapping[str, str], signals: Signals, outputs: dict[str, str] | None = None
+) -> int:
+    """Run one command and return its exit code: the one place where an exception becomes one. What the command has to
+    tell is in `outputs` afterwards."""
+    flags = Flags(environ, signals, outputs={} if outputs is None else outputs)
     try:
         return _invoke(list(argv), flags)
     except (Exception, KeyboardInterrupt) as error:

@@ -57,7 +57,7 @@ def build_options(function: Decorated) -> Decorated:
         "build_args",
         multiple=True,
         metavar="NAME=VALUE",
-        callback=_name_and_value,
+        callback=name_and_value,
         help="A build argument; wins over the one in relman.yml. May be repeated.",
     )
     return arguments(image_version_option(function))
@@ -92,7 +92,8 @@ def rollout_options(function: Decorated) -> Decorated:
     return exclude_options(most(only_plan(yes_option(function))))
 
 
-def _name_and_value(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def name_and_value(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """The callback of an option that is NAME=VALUE and may be repeated."""
     for each in given:
         if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", each):
             raise click.BadParameter(f"{each.partition('=')[0]!r} is not NAME=VALUE")

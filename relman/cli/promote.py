@@ -21,6 +21,7 @@ from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who
 from relman.cli.copying import Move, to_elsewhere
 from relman.cli.gates import check_of, reason_option, say_trust, served_in, skip_option, skips_of
+from relman.cli.library import promote_library
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.references import reference_of
 from relman.cli.runs import Job, image_of, local_engine, tags_of
@@ -79,6 +80,12 @@ def promote(
         to_elsewhere(context, move, service.release.demands, check)
         return
     report = kept.read(Path(results)) if results else None
+    if library := service.release.library:
+        if image:
+            raise click.UsageError("--image is for what is released as an image, and this is a library.")
+        run = report.run if report and not run_flag else run_name(context.environ, run_flag)
+        promote_library(Job(context, service, run), library, report)
+        return
     if image:
         registry = registry_of(context, service.repository, None, writes=True)
         found = _in_registry(registry, service, reference_of(service.repository, image), report)
@@ -207,6 +214,7 @@ def _release(
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
     job.say(f"  channels that follow it: {', '.join(tags.channels) or 'none'}")
+    job.context.outputs.update(release=release.tag, digest=str(release.manifest))
     job.json(
         "promote",
         repository=str(repository),

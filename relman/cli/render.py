@@ -99,9 +99,14 @@ class Output:
             },
         )
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody to answer."""
+        return not self.wants_json and bool(self._in and self._in.isatty() and self._err.isatty())
+
     def confirm(self, question: str) -> bool:
         """Ask; only y and yes agree. Raises UsageError where nobody can answer."""
-        if self.wants_json or not (self._in and self._in.isatty() and self._err.isatty()):
+        if not (self.can_ask and self._in):
             raise UsageError(
                 "this needs a confirmation, and there is no terminal to ask at", hint="Pass --yes to confirm it."
             )

@@ -10,6 +10,7 @@ from relman.ci import results
 from relman.ci.summary import summary
 from relman.cli.compose import data_dir, ledger
 from relman.cli.history import entry_data
+from relman.cli.playbooks.journal import Journal, Journals
 from relman.cli.render import Output
 from relman.cli.text import moment
 from relman.cli.verb import Context, verb
@@ -24,12 +25,16 @@ from relman.model.run import RunName, TestReport
 def show(context: Context, id: str) -> None:
     """Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.
 
+    The ID may also be that of a run of a playbook: what came of its stages.
     `relman history` lists the ids. Only what was done from this machine is known here.
     """
     if "/" in id:
         _show_run(context, RunName.parse(id))
         return
     entry = ledger(context).deployment(id)
+    if entry is None and (journal := Journals(data_dir(context.environ) / "playbooks").get(id)):
+        _show_playbook(context.output, journal)
+        return
     if entry is None:
         raise UsageError(
             f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
@@ -40,6 +45,18 @@ def show(context: Context, id: str) -> None:
     hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
     if hosts:
         context.output.table(("HOST", "RESULT", "DETAIL"), hosts)
+
+
+def _show_playbook(output: Output, journal: Journal) -> None:
+    output.json("playbook-run", journal.to_json())
+    variables = {**journal.variables, **journal.outputs}
+    facts = [("began", f"{moment(journal.started)} UTC"), *variables.items()]
+    _facts(output, f"playbook {journal.file}, run {journal.id}", facts)
+    rows = [
+        (str(number), stage.what, stage.state, "" if stage.exit is None else str(stage.exit), stage.by)
+        for number, stage in enumerate(journal.stages, 1)
+    ]
+    output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows)
 
 
 def _show_run(context: Context, run: RunName) -> None:

@@ -45,6 +45,15 @@ class Signals:
         """Stop the command in `seconds` from now."""
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
+    def rearm(self, deadline: float | None) -> None:
+        """Another command begins in this process; `deadline` as above. Raises Stop where a signal came since the last
+        one began to end."""
+        self._over = False
+        if self.reason:
+            raise Stop(self.reason)
+        if deadline is not None:
+            self.deadline(max(deadline, 0.001))
+
     def disarm(self) -> None:
         """The command is over: whatever comes now is too late."""
         self._over = True
@@ -52,6 +61,8 @@ class Signals:
 
     def _received(self, number: int, _frame: FrameType | None) -> None:
         if self._over:
+            if number != signal.SIGALRM:
+                self.reason = self.reason or _REASONS[number]
             return
         self._over = True
         self.reason = _REASONS[number]

@@ -19,12 +19,20 @@ _LONGEST = 31 * 86400.0
 
 @dataclass(frozen=True)
 class Context:
-    """What a verb gets besides its own options. `deadline` is by time.monotonic(), None without --timeout."""
+    """What a verb gets besides its own options. `deadline` is by time.monotonic(), None without --timeout; `outputs` is
+    what it tells whoever runs it in this process: the release that it made."""
 
     output: Output
     environ: Mapping[str, str]
     debug: bool = False
     deadline: float | None = None
+    signals: Signals = field(default_factory=Signals)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The time until the deadline."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
 
 
 @dataclass
@@ -35,6 +43,7 @@ class Flags:
     signals: Signals
     values: dict[str, Any] = field(default_factory=dict)
     started: bool = False
+    outputs: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def output(self) -> Output:
@@ -53,7 +62,7 @@ class Flags:
         if seconds is not None:
             self.signals.deadline(seconds)
         deadline = None if seconds is None else time.monotonic() + seconds
-        return Context(self.output, self.environ, self.debug, deadline)
+        return Context(self.output, self.environ, self.debug, deadline, self.signals, self.outputs)
 
 
 class Verb(click.Command):

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, model_validator
 
 from relman.config import values, values_stages
-from relman.config.schema_base import Env, EnvName, Section, Word, exactly_one, parsed
+from relman.config.schema_base import Argv, Env, EnvName, Section, Word, exactly_one, parsed
 from relman.config.schema_deploy import Deploy
 from relman.config.schema_policy import Rule
 from relman.config.schema_test import Test
@@ -51,13 +51,36 @@ class Build(Section):
         return model.Build(self.context, self.dockerfile, self.args, self.target, secrets, tuple(self.cache_from))
 
 
+class Library(Section):
+    """How a shared library is released."""
+
+    index: Annotated[str, parsed(values_stages.index_url)]
+    build: Argv = model.Library.build
+    dist: Word = model.Library.dist
+    git_tag: Annotated[str, parsed(values_stages.git_tag)] = model.Library.git_tag
+    remote: Annotated[str, parsed(values_stages.remote)] = model.Library.remote
+
+    def value(self) -> model.Library:
+        """The model's library."""
+        return model.Library(self.index, self.build, self.dist, self.git_tag, self.remote)
+
+
 class Release(Section):
-    """Which tags a passed run gets, and what is demanded of its evidence."""
+    """Which tags a passed run gets and what is demanded of its evidence, or where a shared library goes."""
 
     tag: Template = model.ReleaseRules.tag
     channels: list[Template] = list(model.ReleaseRules.channels)
     trust: Word | None = None
     policy: list[Rule] | None = None
+    library: Library | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        for_images = ("tag", "channels", "trust", "policy")
+        useless = [name for name in for_images if self.library and name in self.model_fields_set]
+        if useless:
+            raise Faults([((name,), "a library's image gets no tag: remove this, or `library`") for name in useless])
+        return self
 
     @model_validator(mode="after")
     def _all_different(self) -> Self:
@@ -72,6 +95,11 @@ class Release(Section):
         if faults:
             raise Faults(faults)
         return self
+
+    def value(self, demands: Demands) -> model.ReleaseRules:
+        """The model's rules."""
+        library = self.library.value() if self.library else None
+        return model.ReleaseRules(self.tag, tuple(self.channels), demands, library)
 
 
 class RelmanFile(Section):
@@ -93,7 +121,7 @@ class RelmanFile(Section):
             repository=Repository(self.registry, self.repository or self.service),
             build=self.build.value(),
             test=self.test.value(self.registry, root),
-            release=model.ReleaseRules(self.release.tag, tuple(self.release.channels), Demands(trust, policy)),
+            release=self.release.value(Demands(trust, policy)),
             deploy=deploy,
             root=root,
         )

@@ -27,6 +27,11 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
     return _TOKEN.sub(one, text)
 
 
+def names(text: str) -> list[str]:
+    """The variables in the text. Raises ValueError for a `${` that names no variable."""
+    return [_checked(match)[0] for match in _TOKEN.finditer(text) if match[0] != "$${"]
+
+
 def is_open(text: str) -> bool:
     """Whether the text has something to be filled in. Raises ValueError for a `${` that names no variable."""
     for match in _TOKEN.finditer(text):

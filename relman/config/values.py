@@ -259,13 +259,19 @@ def path(value: object) -> str:
 def tag_template(value: object) -> str:
     """A tag in which {build}, {job}, {commit} and {version} stand for the run's values."""
     found = word(value)
-    for name in _FIELD.findall(found):
-        if name not in _FIELDS:
-            raise ValueError(f"unknown field {{{name}}}: known are {', '.join(f'{{{f}}}' for f in _FIELDS)}")
+    sample = with_fields(found)
     if found.startswith(_RESERVED):
         raise ValueError(f"tags that start with {' or '.join(_RESERVED)} are relman's own")
-    by_model(lambda: check_tag(_FIELD.sub("x", found)))
+    by_model(lambda: check_tag(sample))
     return found
+
+
+def with_fields(template: str) -> str:
+    """A template with every field filled in with `x`. Raises ValueError for an unknown field."""
+    for name in _FIELD.findall(template):
+        if name not in _FIELDS:
+            raise ValueError(f"unknown field {{{name}}}: known are {', '.join(f'{{{f}}}' for f in _FIELDS)}")
+    return _FIELD.sub("x", template)
 
 
 def matching(pattern: re.Pattern[str], value: str, expected: str) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from relman.config.values import ENGINE_NAME, absolute_path, by_model, matching, mount, word
+import re
+from urllib.parse import urlsplit
+
+from relman.config.values import ENGINE_NAME, absolute_path, by_model, matching, mount, with_fields, word
 from relman.config.words import shown
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.settings import Mount
+
+# git-check-ref-format(1): what no tag's name may hold, and how its parts may not begin or end.
+_NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|^[-/.]|/\.|\.lock(/|$)|[/.]$")
+_REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
 
 
 def release(value: object) -> str:
@@ -58,3 +65,39 @@ def retries(value: object) -> int:
 def secret_id(value: str) -> str:
     """The id of a build secret."""
     return matching(ENGINE_NAME, value, "a secret's id: letters, digits, _ . - and a letter or digit first")
+
+
+def index_url(value: object) -> str:
+    """The https URL of a package index, without a user in it."""
+    found = word(value)
+    try:
+        parts = urlsplit(found)
+        good = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0 and not set(found) & set(" \\")
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise ValueError(f"expected a URL such as https://packages.example.com/, found {shown(found)}")
+    if "@" in parts.netloc:
+        raise ValueError("no user or password belongs here: set RELMAN_INDEX_USERNAME and RELMAN_INDEX_PASSWORD")
+    return found
+
+
+def git_tag(value: object) -> str:
+    """The name of a git tag in which {build}, {job}, {commit} and {version} stand for the run's values."""
+    found = word(value)
+    sample = with_fields(found)
+    if _NO_REF.search(sample) or sample == "@":
+        raise ValueError(f"git allows no tag of that name: {shown(found)}")
+    return found
+
+
+def remote(value: object) -> str:
+    """The name of a git remote."""
+    return matching(_REMOTE, word(value), "the name of a git remote, such as origin")
+
+
+def http_status(value: object) -> int:
+    """A status of HTTP."""
+    if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
+        return value
+    raise ValueError(f"expected a status from 100 to 599, found {shown(value)}")

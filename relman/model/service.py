@@ -101,13 +101,27 @@ class TestStage:
 
 
 @dataclass(frozen=True)
+class Library:
+    """How a shared library is released: `build` makes its files under `dist` inside the tested image, they go to the
+    package index at the URL `index`, and then the commit gets `git_tag`, pushed to `remote`."""
+
+    index: str
+    build: tuple[str, ...] = ("python3", "-m", "build", "--no-isolation")
+    dist: str = "dist"
+    git_tag: str = "v{version}"
+    remote: str = "origin"
+
+
+@dataclass(frozen=True)
 class ReleaseRules:
     """Under which tag a passed run is released, the channels that follow, and what is demanded of its evidence.
-    `{build}`, `{job}`, `{commit}` and `{version}` stand for the run's values."""
+    `{build}`, `{job}`, `{commit}` and `{version}` stand for the run's values. With `library` its files are released
+    instead of the image."""
 
     tag: str = "{build}"
     channels: tuple[str, ...] = ("stable",)
     demands: Demands = field(default_factory=Demands)
+    library: Library | None = None
 
 
 @dataclass(frozen=True)

@@ -92,25 +92,25 @@ def test_only_what_ci_signed_and_staging_proved_comes_to_production(team: Team) 
     stage = team.stage
     stage.release("plain")
     assert "signature-is-trusted" in team.deploy("plain", "staging", code=3)
-    assert "there is no key" in team.promote("t1", code=2, signed=False)
-    team.promote("t1")
-    assert "proven-in" in team.deploy("t1", "production", code=3)
-    gate = stage.relman("gate", "t1", "-e", "production", code=3)
-    assert "Deploy it there: relman deploy t1 -e staging" in gate.out
+    assert "there is no key" in team.promote("signed-1", code=2, signed=False)
+    team.promote("signed-1")
+    assert "proven-in" in team.deploy("signed-1", "production", code=3)
+    gate = stage.relman("gate", "signed-1", "-e", "production", code=3)
+    assert "Deploy it there: relman deploy signed-1 -e staging" in gate.out
     assert stage.versions() == ["-", "-", "-"]
-    team.deploy("t1", "staging")
+    team.deploy("signed-1", "staging")
     time.sleep(STAGED)
-    assert "may be deployed" in stage.relman("gate", "t1", "-e", "production").text
-    team.deploy("t1", "production")
-    stage.serve("t1")
+    assert "may be deployed" in stage.relman("gate", "signed-1", "-e", "production").text
+    team.deploy("signed-1", "production")
+    stage.serve("signed-1")
 
-    team.promote("t2")
-    assert "--reason" in team.deploy("t2", "production", "--unsafe-skip-gate", "proven-in", code=2)
+    team.promote("signed-2")
+    assert "--reason" in team.deploy("signed-2", "production", "--unsafe-skip-gate", "proven-in", code=2)
     skip = ("--unsafe-skip-gate", "proven-in", "--reason", "the shop burns")
-    assert "the shop burns" in team.deploy("t2", "production", *skip)
+    assert "the shop burns" in team.deploy("signed-2", "production", *skip)
     for line in (("status", "-e", "production"), ("history",), ("verify", "-e", "production")):
         assert "the shop burns" in stage.relman(*line).text
-    assert stage.versions() == ["t1", "t2", "t2"]
+    assert stage.versions() == ["signed-1", "signed-2", "signed-2"]
     stage.relman("rollback", "-e", "production", "--yes")
     assert "the shop burns" not in stage.relman("status", "-e", "production").text
 
@@ -119,30 +119,30 @@ def test_tampering_is_found_and_nothing_changes(team: Team) -> None:
     """A release tag that somebody points at another, tested and released image is refused by verify and deploy; another
     image in a host's container is found by verify -e, by the host's name."""
     stage = team.stage
-    team.promote("u1")
-    team.promote("u2")
-    team.deploy("u1", "staging")
-    assert "is good" in stage.relman("verify", "u1", "-e", "staging").text
+    team.promote("moved-1")
+    team.promote("moved-2")
+    team.deploy("moved-1", "staging")
+    assert "is good" in stage.relman("verify", "moved-1", "-e", "staging").text
     assert "what was tested" in stage.relman("verify", "-e", "staging").text
-    point(stage, "u1", "u2")
+    point(stage, "moved-1", "moved-2")
     for ended in (
-        stage.relman("verify", "u1", "-e", "staging", code=3).text,
-        stage.relman("verify", f"{stage.repository}:u1", "--key", "ci.key.pub", code=3).text,
-        team.deploy("u1", "staging", code=3),
+        stage.relman("verify", "moved-1", "-e", "staging", code=3).text,
+        stage.relman("verify", f"{stage.repository}:moved-1", "--key", "ci.key.pub", code=3).text,
+        team.deploy("moved-1", "staging", code=3),
     ):
         assert "release-statement" in ended
-        assert "it is the release u2" in ended
-    assert stage.versions()[0] == "u1"
-    assert "u1" in stage.relman("verify", "-e", "staging").out
+        assert "it is the release moved-2" in ended
+    assert stage.versions()[0] == "moved-1"
+    assert "moved-1" in stage.relman("verify", "-e", "staging").out
 
     host = stage.lab.hosts[0]
     with host.engine() as engine:
         (running,) = (c for c in engine.containers() if c["Labels"].get("relman.service") == "demo")
-        images.pull(engine, str(stage.repository), "u2", stage.lab.registry.auth)
+        images.pull(engine, str(stage.repository), "moved-2", stage.lab.registry.auth)
         labels = running["Labels"]
         engine.remove_container(running["Id"], force=True)
         made = engine.create_container(
-            stage.repository.tag("u2"),
+            stage.repository.tag("moved-2"),
             name=running["Names"][0].lstrip("/"),
             labels=labels,
             ports=[PORT],
@@ -157,19 +157,19 @@ def test_tampering_is_found_and_nothing_changes(team: Team) -> None:
 def test_keys_are_rotated_and_revoked(team: Team) -> None:
     """What the old key signed stays good after a rotation; a revoked key counts for nothing but what was accepted."""
     stage = team.stage
-    team.promote("k1")
-    team.promote("k2")
-    digest = json.loads(stage.relman("--json", "verify", "k1", "-e", "staging").out.splitlines()[0])["manifest"]
+    team.promote("keyed-1")
+    team.promote("keyed-2")
+    digest = json.loads(stage.relman("--json", "verify", "keyed-1", "-e", "staging").out.splitlines()[0])["manifest"]
     stage.relman("key", "rotate", "ci", "ci-2", "--out", "ci-2.key", env=team.secret)
-    team.deploy("k1", "staging")
-    assert "is not valid since" in team.promote("k3", code=3)
+    team.deploy("keyed-1", "staging")
+    assert "is not valid since" in team.promote("keyed-3", code=3)
     team.secret["RELMAN_SIGNING_KEY_FILE"] = str(stage.home / "ci-2.key")
-    team.promote("k3")
-    team.deploy("k3", "staging")
+    team.promote("keyed-3")
+    team.deploy("keyed-3", "staging")
     stage.relman("key", "revoke", "ci", "--reason", "laptop stolen", "--accept", digest)
     assert "laptop stolen" in stage.relman("key", "show").out
-    assert "key-is-not-revoked" in team.deploy("k2", "staging", code=3)
-    team.deploy("k1", "staging")
+    assert "key-is-not-revoked" in team.deploy("keyed-2", "staging", code=3)
+    team.deploy("keyed-1", "staging")
     stage.relman("rollback", "-e", "staging", "--yes", code=0)
 
 
@@ -177,21 +177,23 @@ def test_a_release_is_promoted_to_another_repository(team: Team) -> None:
     """The same digest, verified there by its own release statement; again it finds everything there; a policy or a key
     that forbids it leaves the other repository empty."""
     stage = team.stage
-    team.promote("c1")
+    team.promote("copied-1")
     elsewhere = Repository(stage.lab.registry.address, "elsewhere/demo")
-    assert "there is no key" in stage.relman("promote", "c1", "--to", str(elsewhere), code=2).text
-    assert stage.registry().find(elsewhere, "c1") is None
-    said = stage.relman("promote", "c1", "--to", str(elsewhere), "--channel", "stable", env=team.secret).text
-    assert f"released {elsewhere}:c1" in said
-    again = stage.relman("promote", "c1", "--to", str(elsewhere), "--channel", "stable", env=team.secret).text
+    assert "there is no key" in stage.relman("promote", "copied-1", "--to", str(elsewhere), code=2).text
+    assert stage.registry().find(elsewhere, "copied-1") is None
+    said = stage.relman("promote", "copied-1", "--to", str(elsewhere), "--channel", "stable", env=team.secret).text
+    assert f"released {elsewhere}:copied-1" in said
+    again = stage.relman("promote", "copied-1", "--to", str(elsewhere), "--channel", "stable", env=team.secret).text
     assert "everything was there already" in again
     verified = stage.relman("--json", "verify", f"{elsewhere}:stable", "--key", "ci.key.pub").out
-    here = stage.registry().resolve(stage.repository, "c1").digest
+    here = stage.registry().resolve(stage.repository, "copied-1").digest
     assert ManifestDigest(json.loads(verified.splitlines()[0])["manifest"]) == here
-    shown = stage.relman("--json", "evidence", f"{elsewhere}:c1", "--key", "ci.key.pub").out
+    shown = stage.relman("--json", "evidence", f"{elsewhere}:copied-1", "--key", "ci.key.pub").out
     statements = json.loads(shown.splitlines()[0])["statements"]
     assert {s["signer"] for s in statements} == {"ci.key.pub"}
     assert len(statements) == 3
-    point(stage, "c2", "run-c1")
-    assert "release-statement" in stage.relman("promote", "c2", "--to", str(elsewhere), env=team.secret, code=3).text
-    assert stage.registry().find(elsewhere, "c2") is None
+    point(stage, "copied-2", "run-copied-1")
+    assert (
+        "release-statement" in stage.relman("promote", "copied-2", "--to", str(elsewhere), env=team.secret, code=3).text
+    )
+    assert stage.registry().find(elsewhere, "copied-2") is None

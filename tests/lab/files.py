@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.lab import pki
+from tests.lab.index import PackageIndex
 from tests.lab.layout import Layout
 from tests.lab.machine import Machine
 from tests.lab.registry import Registry
@@ -22,7 +24,8 @@ def write_all(layout: Layout, hosts: Sequence[Machine], registry: Registry) -> N
     tree = inventory(hosts, key, registry)
     (layout.dir / "inventory/lab.yml").write_text(yaml.safe_dump(tree, sort_keys=False))
     variables = environment(layout, registry)
-    (layout.dir / "env.sh").write_text("".join(f"export {k}='{v}'\n" for k, v in variables.items()))
+    text = "".join(f"export {k}='{v}'\n" for k, v in variables.items())
+    pki.write_private(layout.dir / "env.sh", text.encode())
 
 
 def _ssh_config(host: Machine, key: Path, known: Path) -> str:
@@ -65,4 +68,5 @@ def environment(layout: Layout, registry: Registry) -> dict[str, str]:
         "RELMAN_REGISTRY_CA": str(registry.ca),
         "DOCKER_CONFIG": str(registry.docker_config),
         "DOCKER_HOST": f"unix://{layout.dir}/ci/docker.sock",
+        **PackageIndex(layout, registry).env,
     }

@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.lab import files, network, packages, pki
 from tests.lab.ci import CI
 from tests.lab.host import LabHost
+from tests.lab.index import PackageIndex
 from tests.lab.layout import MAX_HOSTS, LabError, Layout
 from tests.lab.machine import Machine
 from tests.lab.process import locked, run, until
@@ -28,6 +29,7 @@ class Lab:
         self.layout = layout
         self.dir = layout.dir
         self.registry = Registry(layout)
+        self.index = PackageIndex(layout, self.registry)
         self.ci = CI(layout, self.registry)
 
     @property
@@ -56,6 +58,7 @@ class Lab:
             self.dir.mkdir(mode=0o755, parents=True, exist_ok=True)
             network.make_bridge(self.layout)
             self.registry.provision()
+            self.index.provision()
             user_key = pki.make_ssh_key(self.dir / "ssh/id_ed25519", "relman-lab")
             at_once(h.remove for h in self.hosts[count:])
             hosts = [LabHost(self.layout, i) for i in range(1, count + 1)]
@@ -63,13 +66,14 @@ class Lab:
                 machine.provision(user_key, self.registry)
             files.write_all(self.layout, hosts, self.registry)
             _link(self.dir / "ci", self.ci.machine.dir / "disk/socket")
-            at_once([self.registry.start, *(m.repair for m in (self.ci.machine, *hosts))])
+            at_once([self.registry.start, self.index.start, *(m.repair for m in (self.ci.machine, *hosts))])
 
     def down(self) -> None:
         """Leave nothing of the lab behind, whatever state it is in."""
         with self._lock():
             network.check_owner(self.layout)
             self.registry.stop()
+            self.index.stop()
             names = {p.name for p in self.ci.machine.dir.parent.glob("*")} | set(network.attached(self.layout))
             at_once(Machine(self.layout, name, 0).remove for name in names)
             network.remove_bridge(self.layout)
@@ -113,6 +117,7 @@ def summary(lab: Lab) -> list[str]:
     if not (run("ip", "link", "show", lab.layout.bridge, check=False).returncode == 0 and lab.dir.exists()):
         return [f"lab {lab.layout.id} is down"]
     lines = [f"{'registry':9} {lab.registry.address:20} {'up' if lab.registry.running else 'DOWN'}"]
+    lines.append(f"{'index':9} {lab.index.address:20} {'up' if lab.index.running else 'DOWN'}")
     for machine in (lab.ci.machine, *lab.hosts):
         missing = [
             what for what, there in (("sshd", machine.ssh_answers()), ("engine", machine.engine_answers())) if not there

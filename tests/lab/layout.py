@@ -76,6 +76,11 @@ class Layout:
         """The registry's address, HOST:PORT."""
         return f"{self.gateway}:5000"
 
+    @property
+    def index(self) -> str:
+        """The package index's address, HOST:PORT."""
+        return f"{self.gateway}:5443"
+
     def machine(self, name: str) -> Path:
         """Return the directory of machine `name`."""
         return self.dir / "machines" / name

@@ -85,22 +85,27 @@ class Registry:
 
     def get(self, path: str, *, password: str | None = None) -> tuple[int, bytes]:
         """GET `path` with the CA and the password (its own unless given): the status and the body."""
-        host, port = self.address.split(":")
-        context = ssl.create_default_context(cafile=str(self.ca))
-        connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
-        token = base64.b64encode(f"{USER}:{self.password if password is None else password}".encode())
-        try:
-            connection.request("GET", path, headers={"Authorization": f"Basic {token.decode()}"})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+        return get(self.address, path, self.ca, self.password if password is None else password)
 
     def _answers(self) -> bool:
         try:
             return self.get("/v2/")[0] == http.client.OK
         except OSError:
             return False
+
+
+def get(address: str, path: str, ca: Path, password: str) -> tuple[int, bytes]:
+    """GET `path` of a server of the lab as USER: the status and the body."""
+    host, port = address.split(":")
+    context = ssl.create_default_context(cafile=str(ca))
+    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+    token = base64.b64encode(f"{USER}:{password}".encode())
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Basic {token.decode()}"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
 
 
 def trust(ca: Path, address: str, certs: Path) -> None:

@@ -17,7 +17,7 @@ def test_another_ingredient_is_another_base(name: str, field: str) -> None:
     assert bases.Base(**changed).key != bases.Base(**base).key == bases.load(name).key
 
 
-@pytest.mark.parametrize("name", ["database-schema", "shop"])
+@pytest.mark.parametrize("name", ["database-schema", "money", "shop", "till"])
 def test_a_sample_s_relman_yml_is_good(name: str) -> None:
     """`relman check` finds nothing in what readers copy from, nor a file that it names missing."""
     assert check_service(bases.APPS / name) == []

@@ -71,6 +71,8 @@ def _with(key: str, value: Any) -> dict[str, Any]:
         at = at.setdefault(step, {})
         if step == "alias" and "services" in way and last != "release":
             at["image"] = "x"
+        if step == "library":
+            at["index"] = "https://x/"
         if step == "http" and "strategy" not in way:
             at["port"] = 1
         if step == "check":

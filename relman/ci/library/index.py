@@ -1,0 +1,177 @@
+"""A private package index: what it holds (PEP 503), and the upload of a file.
+
+The upload interface is the one that all indexes share: a form with the file and its metadata, POSTed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import relman
+from relman.ci.library.files import File
+from relman.model.errors import AccessDenied, PolicyRefused, RegistryError, Unreachable, UsageError
+from relman.registry.auth import Credentials
+
+if TYPE_CHECKING:
+    import requests
+
+_TIMEOUT = (5.0, 120.0)
+_NOT_THERE, _CONFLICT = 404, 409
+_REFUSED = (401, 403)
+
+
+def index_credentials(url: str, env: Mapping[str, str]) -> Credentials | None:
+    """The credentials for the index at `url`: RELMAN_INDEX_USERNAME and RELMAN_INDEX_PASSWORD, which are for the index
+    (host[:port]) in RELMAN_INDEX only, where that is set. Raises UsageError for half a pair."""
+    pair = env.get("RELMAN_INDEX_USERNAME", ""), env.get("RELMAN_INDEX_PASSWORD", "")
+    if not any(pair) or env.get("RELMAN_INDEX", host := urlsplit(url).netloc) != host:
+        return None
+    if not all(pair):
+        raise UsageError("RELMAN_INDEX_USERNAME and RELMAN_INDEX_PASSWORD go together; one of them is empty")
+    return Credentials(*pair)
+
+
+class Index:
+    """One package index. `url` is where files are uploaded, or its /simple page; the other follows from it.
+
+    The password goes to this index only. Close it after use.
+    """
+
+    def __init__(self, url: str, credentials: Credentials | None, ca: str | None) -> None:
+        base = url.rstrip("/").removesuffix("/simple")
+        self.host = urlsplit(base).netloc
+        self._upload, self._simple = f"{base}/", f"{base}/simple/"
+        self._credentials = credentials
+        self._session = _session(base, ca)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def has(self, file: File) -> bool:
+        """Whether the index holds exactly this file.
+
+        Raises PolicyRefused where it holds another one of that name, and what every call here raises: AccessDenied,
+        Unreachable, RegistryError.
+        """
+        link = self._files(file.project).get(file.name)
+        if link is None:
+            return False
+        address, fragment = urldefrag(link)
+        algorithm, _, found = fragment.partition("=")
+        found = found if algorithm == "sha256" else self._hash(address)
+        if found != file.sha256:
+            raise PolicyRefused(
+                f"{self.host} holds another {file.name}: sha256 {found[:12]}, and this one is {file.sha256[:12]}",
+                hint="A version is released once. Give the library a new version, or finish the run that released "
+                "this one: `relman promote` keeps its files.",
+            )
+        return True
+
+    def upload(self, file: File) -> None:
+        """Upload the file, and read back that the index holds it. One that somebody else put there meanwhile is as
+        good, if it is the same."""
+        form = [(":action", "file_upload"), ("protocol_version", "1"), *file.fields]
+        with self._told(f"cannot upload {file.name}"), file.path.open("rb") as content:
+            answer = self._session.post(
+                self._upload,
+                data=form,
+                files={"content": (file.name, content, "application/octet-stream")},
+                auth=self._auth,
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
+        if answer.status_code != _CONFLICT:
+            self._judge(answer, f"cannot upload {file.name}", redirects=False)
+        if not self.has(file):
+            raise RegistryError(f"{self.host} took {file.name} and does not show it")
+
+    @property
+    def _auth(self) -> tuple[str, str] | None:
+        known = self._credentials
+        return (known.username, known.password) if known else None
+
+    def _files(self, project: str) -> Mapping[str, str]:
+        """Every file of a project, by name, with its link."""
+        page = f"{self._simple}{project}/"
+        what = f"cannot read what there is of {project}"
+        with self._told(what):
+            answer = self._session.get(page, auth=self._auth, timeout=_TIMEOUT, headers={"Accept": "text/html"})
+        if answer.status_code == _NOT_THERE:
+            return {}
+        self._judge(answer, what)
+        links = _Links()
+        links.feed(answer.text)
+        found = [urljoin(answer.url, link) for link in links.found]
+        return {unquote(urlsplit(link).path.rpartition("/")[2]): link for link in found}
+
+    def _hash(self, address: str) -> str:
+        """The sha256 of a file of the index, for one that does not say it."""
+        digest, what = hashlib.sha256(), f"cannot read {urlsplit(address).path}"
+        auth = self._auth if urlsplit(address).netloc == self.host else None
+        with self._told(what), self._session.get(address, auth=auth, timeout=_TIMEOUT, stream=True) as answer:
+            self._judge(answer, what)
+            for chunk in answer.iter_content(1 << 16):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+    def _judge(self, answer: requests.Response, what: str, *, redirects: bool = True) -> None:
+        status = answer.status_code
+        if status in _REFUSED:
+            known = "Is the password right, and may it upload?"
+            unknown = "Set RELMAN_INDEX_USERNAME and RELMAN_INDEX_PASSWORD."
+            hint = known if self._credentials else unknown
+            raise AccessDenied(f"{what}: {status}", host=self.host, hint=hint)
+        if status >= 400 or (not redirects and status >= 300):
+            hint = "Is `release.library.index` the address for uploads?" if status in (301, 302, 404, 405) else ""
+            raise RegistryError(f"{what}: {status} {answer.reason}", host=self.host, hint=hint)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        import requests
+
+        try:
+            yield
+        except requests.exceptions.SSLError as error:
+            hint = "RELMAN_INDEX_CA names the CA certificates that it is checked against."
+            raise Unreachable(f"{what}: TLS: {_reason(error)}", host=self.host, hint=hint) from error
+        except requests.RequestException as error:
+            raise Unreachable(f"{what}: {_reason(error)}", host=self.host, hint="Is the index up?") from error
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause: the others repeat the request."""
+    reason: Any = error
+    while (inner := getattr(reason, "reason", None) or next(iter(reason.args), None)) and isinstance(inner, Exception):
+        reason = inner
+    return str(reason)
+
+
+def _session(url: str, ca: str | None) -> requests.Session:
+    import requests
+
+    session = requests.Session()
+    proxies = requests.utils.get_environ_proxies(url)
+    # REQUESTS_CA_BUNDLE and .netrc are for other programs.
+    session.trust_env = False
+    session.proxies = dict(proxies)
+    session.verify = ca or True
+    session.headers["User-Agent"] = f"relman/{relman.__version__}"
+    return session
+
+
+class _Links(HTMLParser):
+    """The links of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a link."""
+        self.found += [value for name, value in attrs if tag == "a" and name == "href" and value]

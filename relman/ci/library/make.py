@@ -1,0 +1,112 @@
+"""Make a library's files inside the exact image that was tested, and copy them out."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+import shutil
+import tarfile
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from relman.ci.cleanup import remove_temporary
+from relman.ci.containers import create, create_network, object_name, run_to_end, state
+from relman.ci.engine import Progress, translated
+from relman.ci.lines import Lines
+from relman.model.errors import BuildFailed, EngineError, NotFound
+from relman.model.image import ImageId
+from relman.model.run import RunName
+from relman.model.service import Library
+
+if TYPE_CHECKING:
+    import docker
+
+MAX_BYTES = 512 << 20
+SUFFIXES = (".whl", ".tar.gz")
+_PLAIN = {"Accept-Encoding": "identity"}
+
+
+def make_files(
+    client: docker.APIClient,
+    library: Library,
+    run: RunName,
+    image: ImageId,
+    *,
+    epoch: int,
+    timeout: float,
+    into: Path,
+    progress: Progress,
+) -> None:
+    """Run the library's build command in a container of `image` and copy its files to the directory `into`.
+
+    The command sees SOURCE_DATE_EPOCH, `epoch` in seconds, so that a build backend that respects it makes the same
+    bytes again. The container is gone afterwards. Raises BuildFailed, EngineError or Unreachable.
+    """
+    progress(f"building the library: {shlex.join(library.build)}")
+    try:
+        network = create_network(client, run)
+        env = {"SOURCE_DATE_EPOCH": str(epoch)}
+        name = object_name(run, "library")
+        container = create(client, run, name, image, network, command=library.build, env=env)
+        if (found := state(client, container, network).image) != image:
+            raise BuildFailed(f"the engine made the build's container from image {found}, not from {image}")
+        _build(client, container, timeout, progress)
+        ended = state(client, container, network)
+        _copy(client, container, posixpath.join(ended.directory, library.dist), ended.started, into)
+    finally:
+        remove_temporary(client, run)
+
+
+def _build(client: docker.APIClient, container: str, timeout: float, progress: Progress) -> None:
+    output = Lines(progress)
+    try:
+        code = run_to_end(client, container, timeout, output)
+    except EngineError as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        hint = "Is the program in the image, and does its ENTRYPOINT start it?"
+        raise BuildFailed(f"cannot start `release.library.build`: {error.what}", hint=hint) from error
+    if code != 0:
+        ended = f"exit code {code}" if code is not None else f"ended after {timeout:g} s"
+        raise BuildFailed(f"the library's build failed: {ended}", details=list(output.last))
+
+
+def _copy(client: docker.APIClient, container: str, place: str, started: float, into: Path) -> None:
+    url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
+    try:
+        with (
+            translated(f"cannot copy {place} out of the container"),
+            client.get(url, params={"path": place}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
+        ):
+            answer.raise_for_status()
+            found = list(_unpack(cast("IO[bytes]", answer.raw), place, started, into))
+    except NotFound:
+        raise BuildFailed(f"the library's build left no {place}", hint="`release.library.dist` says where.") from None
+    except tarfile.TarError as error:
+        raise BuildFailed(f"{place} cannot be copied out of the container: {error}") from None
+    if not found:
+        raise BuildFailed(f"there is no wheel (*.whl) and no sdist (*.tar.gz) in {place}")
+
+
+def _unpack(stream: IO[bytes], place: str, started: float, into: Path) -> Iterator[str]:
+    """Write the library's files in the archive of a directory; what else is in it stays out."""
+    left = MAX_BYTES
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            name = posixpath.basename(member.name)
+            if not member.isfile() or member.name.count("/") != 1 or not name.endswith(SUFFIXES):
+                continue
+            if member.mtime < int(started):
+                raise BuildFailed(
+                    f"{place}/{name} was in the image before the build",
+                    hint="Name dist/ in .dockerignore: only what this build makes is released.",
+                )
+            left -= member.size
+            content = archive.extractfile(member)
+            if left < 0 or content is None:
+                raise BuildFailed(f"the files in {place} are larger than {MAX_BYTES >> 20} MiB")
+            with (into / name).open("wb") as file:
+                shutil.copyfileobj(content, file)
+            yield name

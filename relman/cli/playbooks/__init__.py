@@ -1,0 +1,1 @@
+"""Playbooks: what one shows, does, and remembers of itself."""

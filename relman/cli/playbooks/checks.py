@@ -1,0 +1,132 @@
+"""The stages that look: a program, or a URL."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from urllib.parse import urlsplit
+
+from relman.ci.lines import Lines
+from relman.model.errors import TestsFailed, UsageError
+from relman.model.playbook import Command, Http
+
+HTTP_SECONDS = 30.0
+_PAUSE = 1.0
+_TERM_SECONDS = 5.0
+
+Progress = Callable[[str], None]
+
+
+def check_command(command: Command, env: Mapping[str, str], timeout: float | None, progress: Progress) -> None:
+    """Run a program in a process group of its own, show what it prints, and raise TestsFailed unless it ends with 0
+    within `timeout` seconds. Whatever ends this ends the group."""
+    output = Lines(progress)
+    try:
+        process = subprocess.Popen(  # noqa: S603
+            command.argv,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UsageError(f"cannot run {command.argv[0]}: {error.strerror}") from error
+    reader = threading.Thread(target=_read, args=(process, output), daemon=True)
+    with _ended(process):
+        reader.start()
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise TestsFailed(f"the check is not done after {timeout:g} s: {_shown(command)}") from None
+        # What the program started may hold its output open for longer than anybody asked.
+        reader.join(_PAUSE)
+    if code:
+        raise TestsFailed(f"the check failed with exit code {code}: {_shown(command)}", details=list(output.last))
+
+
+def _read(process: subprocess.Popen[str], output: Lines) -> None:
+    with suppress(ValueError, OSError):
+        for line in process.stdout or ():
+            output.feed(line)
+    output.end()
+
+
+def _shown(command: Command) -> str:
+    return command.argv[2] if command.is_text else shlex.join(command.argv)
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """End the process group after the body, if anything of it is left: first asked, then killed."""
+    try:
+        yield
+    finally:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_TERM_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def check_http(asked: Http, timeout: float | None, progress: Progress) -> None:
+    """Ask until the answer is as expected, for `timeout` seconds (30 where it is None); no redirect is followed.
+
+    Raises TestsFailed with the last answer, UsageError for what is no URL.
+    """
+    seconds = timeout or HTTP_SECONDS
+    give_up = time.monotonic() + seconds
+    said = ""
+    while True:
+        found = _ask(asked, min(10.0, max(0.1, give_up - time.monotonic())))
+        if found == str(asked.status) or (not asked.status and found.isdigit() and 200 <= int(found) < 400):
+            progress(f"{asked.url} answers {found}")
+            return
+        if found != said:
+            progress(f"{asked.url}: {found}")
+            said = found
+        if time.monotonic() + _PAUSE > give_up:
+            wanted = asked.status or "a status from 200 to 399"
+            raise TestsFailed(f"{asked.url} did not answer {wanted} within {seconds:g} s, but: {found}")
+        time.sleep(_PAUSE)
+
+
+def _ask(asked: Http, timeout: float) -> str:
+    """The status, or what went wrong in words."""
+    parts = urlsplit(asked.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"{asked.url!r} is not the URL of anything that can be asked")
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=_tls(asked.ca))
+    else:
+        connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
+    path = parts.path or "/"
+    try:
+        connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
+        return str(connection.getresponse().status)
+    except (OSError, http.client.HTTPException, socket.gaierror) as error:
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    finally:
+        connection.close()
+
+
+def _tls(ca: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca or None)
+    except OSError as error:
+        raise UsageError(f"the CA file {ca} cannot be used: {error.strerror or error}") from error

@@ -1,0 +1,44 @@
+"""A stage in words, and with its variables filled in. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from relman.config import template
+from relman.model.playbook import OUTPUTS, Action, Command, Confirm, Http, Stage, Verb, Wait
+
+
+def filled(action: Action, variables: Mapping[str, str]) -> Action:
+    """The action with its variables' values. Raises ValueError where one has none."""
+    match action:
+        case Verb(argv):
+            return Verb(tuple(template.fill(word, variables) for word in argv))
+        case Command(argv) if not action.is_text:
+            return Command(tuple(template.fill(word, variables) for word in argv))
+        case Http(url, status, ca):
+            return Http(template.fill(url, variables), status, template.fill(ca, variables))
+        case Confirm(question):
+            return Confirm(template.fill(question, variables))
+    return action
+
+
+def in_words(stage: Stage, variables: Mapping[str, str]) -> str:
+    """What a stage does, in one line; what only an earlier stage makes known stands as `${name}`."""
+    shown = {name: f"${{{name}}}" for name in OUTPUTS} | dict(variables)
+    match filled(stage.action, shown):
+        case Verb(argv):
+            words = f"relman {' '.join(_quoted(word) for word in argv if word != '--')}"
+        case Command(argv) as command:
+            words = f"run: {argv[2] if command.is_text else ' '.join(map(_quoted, argv))}"
+        case Http(url, status):
+            words = f"ask {url} for {status or 'a status from 200 to 399'}"
+        case Wait(seconds):
+            words = f"wait {seconds:g} s"
+        case Confirm(question):
+            words = f"a person confirms: {question}"
+    return f"{stage.name} ({words})" if stage.name else words
+
+
+def _quoted(word: str) -> str:
+    return word if word.startswith("${") and word.endswith("}") else shlex.quote(word)

@@ -1,0 +1,177 @@
+"""The schema of a playbook."""
+
+# ruff: noqa: RUF012 (pydantic copies defaults)
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import model_validator
+
+from relman.config import values, values_stages
+from relman.config.schema_base import Argv, Env, EnvName, PositiveDuration, Section, Text, Word, exactly_one, parsed
+from relman.config.values import Faults
+from relman.config.yaml import KeyPath
+from relman.model import playbook as model
+
+ACTIONS = ("ci", "promote", "deploy", "rollback", "check", "wait", "confirm")
+_ALONE = ("ci", "promote")  # need no options
+
+
+def _argv(*words: str, **options: str | None) -> tuple[str, ...]:
+    """A command line: an option for each that has a value."""
+    given = ((f"--{name.replace('_', '-')}", value) for name, value in options.items() if value)
+    return (*words, *(word for pair in given for word in pair))
+
+
+class Ci(Section):
+    """Build, test and promote: `relman ci`."""
+
+    file: Word | None = None
+    run: Word | None = None
+    image_version: Word | None = None
+    build_args: Env = {}
+    results: Word | None = None
+
+    def value(self) -> model.Action:
+        """The model's action."""
+        arguments = [word for name, text in self.build_args.items() for word in ("--build-arg", f"{name}={text}")]
+        options = {"file": self.file, "run": self.run, "image_version": self.image_version, "results": self.results}
+        return model.Verb((*_argv("ci", **options), *arguments))
+
+
+class Promote(Section):
+    """Release what was tested: `relman promote`."""
+
+    file: Word | None = None
+    run: Word | None = None
+    image: Word | None = None
+    results: Word | None = None
+
+    def value(self) -> model.Action:
+        """The model's action."""
+        options = {"file": self.file, "run": self.run, "image": self.image, "results": self.results}
+        return model.Verb(_argv("promote", **options))
+
+
+class Rollback(Section):
+    """Back to the release before: `relman rollback`."""
+
+    environment: Word
+    inventory: Word | None = None
+    service: Word | None = None
+    max_unavailable: Word | None = None
+    reason: Word | None = None
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that both commands on an environment have."""
+        return _argv(
+            "--yes",
+            environment=self.environment,
+            inventory=self.inventory,
+            service=self.service,
+            max_unavailable=self.max_unavailable,
+            reason=self.reason,
+        )
+
+    def value(self) -> model.Action:
+        """The model's action."""
+        return model.Verb(("rollback", *self.options))
+
+
+class Deploy(Rollback):
+    """Deploy a release: `relman deploy`."""
+
+    release: Word
+
+    def value(self) -> model.Action:
+        """The model's action."""
+        return model.Verb(("deploy", *self.options, "--", self.release))
+
+
+class Http(Section):
+    """Passes when this URL answers as expected."""
+
+    url: Word
+    status: Annotated[int, parsed(values_stages.http_status)] = model.Http.status
+    ca: Word | None = None
+
+
+class Check(Section):
+    """Look whether all is well."""
+
+    command: Argv | None = None
+    http: Http | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        exactly_one(self, ("command", "http"), "what to check")
+        return self
+
+    def value(self) -> model.Action:
+        """The model's action."""
+        if self.http:
+            return model.Http(self.http.url, self.http.status, self.http.ca or "")
+        return model.Command(self.command or ())
+
+
+class Stage(Section):
+    """One stage: one of the actions."""
+
+    name: Word | None = None
+    timeout: PositiveDuration | None = None
+    ci: Ci | None = None
+    promote: Promote | None = None
+    deploy: Deploy | None = None
+    rollback: Rollback | None = None
+    check: Check | None = None
+    wait: PositiveDuration | None = None
+    confirm: Text | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_options(cls, given: object) -> object:
+        if isinstance(given, str) and given in _ALONE:
+            return {given: {}}
+        if isinstance(given, dict):
+            return {key: {} if value is None and key in _ALONE else value for key, value in given.items()}
+        return given
+
+    @model_validator(mode="after")
+    def _one_action(self) -> Self:
+        exactly_one(self, ACTIONS, "what to do")
+        if self.timeout and (self.wait or self.confirm):
+            raise Faults([(("timeout",), "it has no meaning for wait and confirm")])
+        return self
+
+    def value(self) -> model.Stage:
+        """The model's stage."""
+        return model.Stage(self._action(), self.name or "", self.timeout)
+
+    def _action(self) -> model.Action:
+        if self.wait:
+            return model.Wait(self.wait)
+        section = self.ci or self.promote or self.deploy or self.rollback or self.check
+        return section.value() if section else model.Confirm(self.confirm or "")
+
+
+class PlaybookFile(Section):
+    """The whole of a playbook."""
+
+    description: Text = ""
+    vars: dict[EnvName, Annotated[str | None, parsed(lambda value: None if value is None else values.text(value))]] = {}
+    stages: list[Stage]
+
+    @model_validator(mode="after")
+    def _of_use(self) -> Self:
+        faults: list[tuple[KeyPath, str]] = []
+        if not self.stages:
+            faults.append((("stages",), "a playbook has at least one stage"))
+        promoting = next((kind for stage in self.stages for kind in ("ci", "promote") if getattr(stage, kind)), None)
+        for name in model.OUTPUTS if promoting else ():
+            if name in self.vars:
+                faults.append((("vars", name), f"the stage {promoting} sets this variable: name yours otherwise"))
+        if faults:
+            raise Faults(faults)
+        return self
