@@ -19,6 +19,7 @@ AT_ONCE = {
     **DEPLOY,
     "health": {**DEPLOY["health"], "window": "0s", "timeout": "3s"},
     "max_unavailable": 1,
+    "keep": 1,
 }
 TAGS = ("s1", "s2", "s3")
 MIDDLE = 0.7  # where in a deployment the death is that a recovery has to recover from
@@ -44,9 +45,11 @@ class Soak:
         self._counted: dict[str, int] = {}
 
     def prepare(self) -> None:
-        """Three releases without a health window, so that a point costs little."""
+        """Three releases without a health window, so that a point costs little. All were there once: a host keeps two
+        of them, so that every deployment of the third pulls one image and drops another."""
         for tag in TAGS:
             self.stage.release(tag, deploy=AT_ONCE)
+            self.stage.deploy(tag, "--max-unavailable", "100%")
 
     def changes(self, command: str) -> int:
         """How many changes of hosts the command makes."""
@@ -93,11 +96,11 @@ class Soak:
     def _resolve(self) -> None:
         """What a person does next: deploy; where that is refused, all hosts serve by then, and recover resolves it."""
         stage = self.stage
-        code = stage.any("deploy", "s3", "-e", "production", "--yes").code
+        code = stage.any("deploy", "s3", "-e", "production", "--yes", "--max-unavailable", "100%").code
         if code == 7:
             until(lambda: "-" not in stage.versions(), "every host to serve again", 10)
             stage.relman("recover", "-e", "production")
-            code = stage.any("deploy", "s3", "-e", "production", "--yes").code
+            code = stage.any("deploy", "s3", "-e", "production", "--yes", "--max-unavailable", "100%").code
         assert code == 0, f"the next deployment ended with {code}"
         stage.serve("s3")
         if any(len(files_of(host)) > 1 for host in stage.lab.hosts):
@@ -142,18 +145,18 @@ class Command:
 
 
 def _one_release(soak: Soak) -> None:
-    soak.stage.deploy("s1")
+    soak.stage.deploy("s1", "--max-unavailable", "100%")
 
 
 def _two_releases(soak: Soak) -> None:
-    soak.stage.deploy("s1")
-    soak.stage.deploy("s2")
+    _one_release(soak)
+    soak.stage.deploy("s2", "--max-unavailable", "100%")
 
 
 def _interrupted(soak: Soak) -> None:
     """A deployment that died in the gap of a host."""
     number = round(soak.changes("deployment") * MIDDLE)
-    soak.stage.deploy("s1")
+    _one_release(soak)
     assert soak.run(Point("deployment", "kill", number)) == -9
 
 
