@@ -41,8 +41,9 @@ def a_database_is_released(demo: Demo) -> None:
 
 
 def the_shop_is_tested_with_it(demo: Demo) -> None:
-    """The shop is a web application. Its relman.yml says that its tests need a database: relman starts the stable
-    PostgreSQL image, waits until it is healthy, links it, and runs the tests in the very image that was built."""
+    """The shop is a web application. Its relman.yml says that its tests need a database and a cache: relman starts the
+    stable PostgreSQL image and Redis, waits until both are ready, links them, and runs the tests in the very image
+    that was built."""
     demo.ci.types("cat relman.yml")
     demo.build(0)
 
