@@ -130,7 +130,7 @@ stages:
     assert problems("stages: [{ci: {}, wait: 3}]") == ["p.yml:1:10: stages[0]: give one of ci, wait, not 2 of them"]
     assert problems("stages: []") == ["p.yml:1:9: stages: a playbook has at least one stage"]
     assert problems("vars: {release: 1}\nstages: [promote]") == [
-        "p.yml:1:8: vars.release: the stage promote sets this variable: name yours otherwise"
+        "p.yml:1:17: vars.release: the stage promote sets this variable: name yours otherwise"
     ]
 
 
