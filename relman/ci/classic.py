@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What the engine says of every step, and the labels that relman adds as further steps.
 _NOISE = re.compile(
-    r" ---> (Running in )?[0-9a-f]{12}$|Removing intermediate container |Successfully (built|tagged) "
+    r" ---> (Running in )?([0-9a-f]{12})?$|( ---> )?Remov(ed|ing) intermediate container |Successfully (built|tagged) "
     r"|Step \d+/\d+ : LABEL (relman\.|org\.opencontainers\.image\.(revision|source|created|version|base\.\w+)=)"
 )
 

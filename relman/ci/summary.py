@@ -31,7 +31,8 @@ def totals_line(found: Findings) -> str:
         "failed": totals.failed,
         "skipped": totals.skipped,
     }
-    return f"{totals.tests} tests: {', '.join(f'{n} {word}' for word, n in counts.items() if n or word == 'passed')}"
+    shown = ", ".join(f"{n} {word}" for word, n in counts.items() if n or word == "passed")
+    return f"{totals.tests} {'test' if totals.tests == 1 else 'tests'}: {shown}"
 
 
 def _found(found: Findings, slowest: int) -> Iterator[str]:

@@ -13,8 +13,10 @@ from relman.cli.verb import Context, verb
 from relman.config.check import check_environments, check_settings
 from relman.config.inventory import load_inventory
 from relman.config.service import FILE_NAME, check_service, load_service
+from relman.config.trust import load_trust
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.host import Environment
+from relman.model.policy import Demands
 from relman.model.service import Service
 
 
@@ -38,6 +40,8 @@ def check(context: Context, file: str | None, environment: str | None, inventori
         environments, faults = _environments(context, environment, inventories)
         problems += faults
     service = load_service(named) if here and not problems else None
+    demands = [*(each.demands for each in environments), *([service.release.demands] if service else [])]
+    problems += _trust_problems(demands)
     if service:
         problems += check_settings(service, named, environments)
     if problems:
@@ -61,6 +65,17 @@ def _environments(
     for skipped in inventory.skipped:
         context.output.warn(f"{skipped} is encrypted by ansible-vault: relman does without it")
     return check_environments(inventory, names, **ssh_files(context))
+
+
+def _trust_problems(demands: Sequence[Demands]) -> list[Problem]:
+    """Those of every trust.yml that is named; one that is not there is a UsageError."""
+    problems: list[Problem] = []
+    for file in dict.fromkeys(d.trust for d in demands if d.trust):
+        try:
+            load_trust(file)
+        except ConfigError as error:
+            problems += error.problems
+    return problems
 
 
 def _say(context: Context, file: str, service: Service | None, environments: Sequence[Environment]) -> None:

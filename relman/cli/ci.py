@@ -18,10 +18,11 @@ from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
 from relman.cli.library import library_stage
 from relman.cli.options import build_options, file_option, results_option, run_option
-from relman.cli.promote import promote_stage, require_free
+from relman.cli.promote import promote_stage, release_check, require_free
 from relman.cli.runs import Job, local_engine, open_job, tags_of
 from relman.cli.test import test_stage
 from relman.cli.verb import Context, verb
+from relman.evidence.facts import Check
 from relman.model.image import ImageId
 from relman.model.run import RunName, TestReport
 
@@ -49,6 +50,7 @@ def ci(
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     commit, version = commit_of(job.root), version_for(job, version)
+    check = release_check(context, job.service)
     if not job.service.release.library:
         require_free(job, tags_of(job, commit, version))
     with (
@@ -61,16 +63,16 @@ def ci(
         with job.watch.stage("test"):
             report = test_stage(job, client, image, commit, results, keep=False)
         with job.watch.stage("promote"):
-            _promote(job, client, image, report)
+            _promote(job, client, image, report, check)
     if timings:
         _tell_timings(job, time.monotonic() - begin)
 
 
-def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport) -> None:
+def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport, check: Check) -> None:
     if library := job.service.release.library:
         library_stage(job, library, client, image, report)
     else:
-        promote_stage(job, client, images.inspect(client, image.value), report)
+        promote_stage(job, client, images.inspect(client, image.value), report, check)
 
 
 def _clean(job: Job, client: docker.APIClient, run: RunName) -> None:

@@ -54,10 +54,11 @@ def credentials_of(context: Context, registry: str) -> Credentials | None:
     return credentials_for(registry, context.environ, docker_config(context.environ))
 
 
-def registry_of(context: Context, repository: Repository, ca: str | None) -> Registry:
-    """A client of the registry that holds `repository`."""
+def registry_of(context: Context, repository: Repository, ca: str | None, *, writes: bool = False) -> Registry:
+    """A client of the registry that holds `repository`, to write to it too or not."""
     host = repository.registry
-    return Registry(host, credentials=credentials_of(context, host), ca=ca_for(host, ca, env=context.environ))
+    ca = ca_for(host, ca, env=context.environ)
+    return Registry(host, credentials=credentials_of(context, host), ca=ca, writes=writes)
 
 
 def index_of(context: Context, url: str) -> Index:

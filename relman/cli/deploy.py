@@ -11,7 +11,9 @@ import click
 from relman.cli import fleets
 from relman.cli.compose import credentials_of, registry_of
 from relman.cli.environments import open_environment, repository_of, service_of
+from relman.cli.gates import check_of, say_trust, served_in, skip_option, skips_of
 from relman.cli.options import environment_options, rollout_options
+from relman.cli.signing import reading_seal
 from relman.cli.verb import Context, verb
 from relman.config.deploy import resolve
 from relman.evidence.release import find_release
@@ -32,6 +34,7 @@ from relman.rollout.planner import Asked, plan_deploy
 @click.argument("tag")
 @environment_options
 @rollout_options
+@skip_option
 def deploy(
     context: Context,
     tag: str,
@@ -43,6 +46,7 @@ def deploy(
     max_unavailable: str | None,
     plan_only: bool,
     yes: bool,
+    skip_gates: Sequence[str],
 ) -> None:
     """Deploy the release TAG: exactly the image that was tested, host after host."""
     chosen = open_environment(context, environment, inventories, exclude, reason)
@@ -53,7 +57,14 @@ def deploy(
     asked = fleets.new_asked(name, chosen.name, max_unavailable)
     with Fleet(chosen, name) as fleet:
         # While the connections come up.
-        release = find_release(registry, repository, tag)
+        served = served_in(context, chosen.demands.policy, inventories, name)
+        check = check_of(
+            chosen.demands, reading_seal(chosen.demands), skips=skips_of(skip_gates, reason), served=served
+        )
+        release = find_release(registry, repository, tag, check=check)
+        say_trust(context.output, chosen.demands, chosen.name)
+        for skip in release.skipped:
+            context.output.warn(f"{release}: {skip}")
         require_service(release, name)
         settings = settings_of(release, chosen.hosts)
         fleets.require_all(fleet)
@@ -70,7 +81,8 @@ def deploy(
                 auth_config=credentials.auth_config() if credentials else None,
             )
 
-        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
+        note = "; ".join(release.skipped) if skip_gates else reason or ""
+        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=note)
 
 
 def require_service(release: Release, service: str) -> None:

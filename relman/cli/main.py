@@ -49,6 +49,19 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.deploy:deploy",
         "Deploy the release TAG: exactly the image that was tested, host after host.",
     ),
+    "gate": (
+        "relman.cli.gate:gate",
+        "Explain for every rule of an environment whether a release passes it, why, and what would make it pass.",
+    ),
+    "verify": (
+        "relman.cli.verify:verify",
+        "Check a release by the registry and public keys alone; with -e, what runs against what was tested.",
+    ),
+    "evidence": (
+        "relman.cli.evidence:evidence",
+        "Show every statement beside an image: what it says, who signed it, and whether it counts.",
+    ),
+    "key": ("relman.cli.key:key", "Make, show, rotate and revoke the keys that sign evidence."),
     "rollback": (
         "relman.cli.rollback:rollback",
         "Roll back to the newest release proven good before the one that serves, with its own settings.",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,18 +19,25 @@ from relman.ci.names import run_name
 from relman.ci.push import push
 from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who
+from relman.cli.copying import Move, to_elsewhere
+from relman.cli.gates import check_of, reason_option, say_trust, served_in, skip_option, skips_of
 from relman.cli.library import promote_library
 from relman.cli.options import file_option, results_option, run_option
+from relman.cli.references import reference_of
 from relman.cli.runs import Job, image_of, local_engine, tags_of
+from relman.cli.signing import writing_seal
 from relman.cli.verb import Context, verb
 from relman.config.service import load_service
+from relman.evidence.facts import Check
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
 from relman.model.container import RUN, Image
 from relman.model.errors import PolicyRefused, RelmanError, UnknownTag, Unreachable, UsageError
-from relman.model.image import ImageRef, ManifestDigest, Repository
+from relman.model.image import ManifestDigest, Repository
+from relman.model.policy import Skip
 from relman.model.run import Release, RunName, TestReport
 from relman.model.service import Service
+from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe
 
 if TYPE_CHECKING:
@@ -35,13 +45,40 @@ if TYPE_CHECKING:
 
 
 @verb("promote")
+@click.argument("tag", required=False)
+@click.option("--to", metavar="REGISTRY/NAME", help="Copy the release TAG and its evidence there.")
+@click.option("--channel", "channels", multiple=True, metavar="TAG", help="With --to: a channel that follows it there.")
 @file_option
 @run_option
 @click.option("--image", metavar="TAG|DIGEST", help="An image that is in the registry already: no engine is needed.")
 @results_option("What `relman test --results` wrote on another machine; by default what is kept on this one.")
-def promote(context: Context, file: str, run_flag: str | None, image: str | None, results: str | None) -> None:
-    """Release the image that passed: push it, prove that it is the tested one, and tag it."""
+@skip_option
+@reason_option
+def promote(
+    context: Context,
+    tag: str | None,
+    to: str | None,
+    channels: Sequence[str],
+    file: str,
+    run_flag: str | None,
+    image: str | None,
+    results: str | None,
+    skip_gates: Sequence[str],
+    reason: str | None,
+) -> None:
+    """Release the image that passed: push it, prove that it is the tested one, and tag it.
+
+    With TAG and --to a release is copied to another repository or registry: the same digests, with all statements, and
+    with a release statement of its own. Started again after an interruption it copies only what is missing.
+    """
     service = load_service(file)
+    check = release_check(context, service, skips_of(skip_gates, reason))
+    if tag or to or channels:
+        if not (tag and to):
+            raise UsageError("TAG and --to go together", hint="relman promote 118 --to registry.example.com/shop")
+        move = Move(service.repository, tag, Repository.parse(to), tuple(channels), service.name)
+        to_elsewhere(context, move, service.release.demands, check)
+        return
     report = kept.read(Path(results)) if results else None
     if library := service.release.library:
         if image:
@@ -50,8 +87,9 @@ def promote(context: Context, file: str, run_flag: str | None, image: str | None
         promote_library(Job(context, service, run), library, report)
         return
     if image:
-        found = _in_registry(context, service, reference_in(service.repository, image), report)
-        _promote_there(context, service, found, report, run_flag)
+        registry = registry_of(context, service.repository, None, writes=True)
+        found = _in_registry(registry, service, reference_of(service.repository, image), report)
+        _promote_there(context, service, registry, found, report, run_flag, check)
         return
     run = report.run if report and not run_flag else run_name(context.environ, run_flag)
     job = Job(context, service, run)
@@ -61,28 +99,36 @@ def promote(context: Context, file: str, run_flag: str | None, image: str | None
             held = image_of(client, job)
         except (Unreachable, UsageError) as error:
             found = _of_run_in_registry(job, report, error)
-            _promote_there(context, service, found, report, str(run))
+            _promote_there(context, service, job.registry, found, report, str(run), check)
         else:
-            promote_stage(job, client, held, report)
+            promote_stage(job, client, held, report, check)
 
 
-def promote_stage(job: Job, client: docker.APIClient, image: Image, report: TestReport | None) -> Release:
+def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = ()) -> Check:
+    """How an image is judged before it becomes a release of the service, and the seal that signs its statements."""
+    demands = service.release.demands
+    seal = writing_seal(context, demands)
+    served = served_in(context, demands.policy, (), service.name)
+    return check_of(demands, seal, skips=skips, served=served)
+
+
+def promote_stage(job: Job, client: docker.APIClient, image: Image, report: TestReport | None, check: Check) -> Release:
     """Push an image that the engine holds, and release it; without a report the one kept for it counts.
 
-    What forbids it is found before anything is pushed."""
+    What forbids it is found before anything is pushed, unless statements in the registry decide."""
     job.phase("promote")
     config = images.config_digest(client, image.id)
     report = report or kept.load(config, kept.directory(job.context.environ))
     tags = _tags(job, report, image.labels.get(VERSION, ""))
-    require_tested(report, config, job.local_tag)
+    require_tested(report, config, job.local_tag, check.skips)
     digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
-    return _release(job, digest, report, tags)
+    return _release(job, job.registry, digest, report, tags, check)
 
 
 def require_free(job: Job, tags: Tags) -> None:
     """Raise PolicyRefused where the release exists: a build makes a new image, and a release never moves."""
     repository = job.service.repository
-    if registry_of(job.context, repository, None).find(repository, tags.release) is not None:
+    if job.registry.find(repository, tags.release) is not None:
         raise PolicyRefused(
             f"the release {repository.name}:{tags.release} exists already",
             hint=f"Give this run another build number. If its promotion was interrupted, "
@@ -90,38 +136,32 @@ def require_free(job: Job, tags: Tags) -> None:
         )
 
 
-def reference_in(repository: Repository, text: str) -> str | ManifestDigest:
-    """The tag or digest that `text` names in `repository`, with or without it in front. Raises UsageError."""
-    named = ImageRef.parse(text if "/" in text else f"{repository}{'@' if ':' in text else ':'}{text}")
-    if named.repository != repository:
-        raise UsageError(
-            f"{named} is not in {repository}",
-            hint="relman.yml says where the service's images are; promote one of those.",
-        )
-    return named.reference
-
-
 def _promote_there(
-    context: Context, service: Service, found: ImageDescription, report: TestReport | None, run: str | None
+    context: Context,
+    service: Service,
+    registry: Registry,
+    found: ImageDescription,
+    report: TestReport | None,
+    run: str | None,
+    check: Check,
 ) -> None:
     """Release an image that the registry holds."""
     report = report or kept.load(found.config, kept.directory(context.environ))
     job = Job(context, service, RunName.parse(run) if run else report.run)
     job.phase("promote")
-    _release(job, found.resolved.digest, report, _tags(job, report, found.labels.get(VERSION, "")))
+    _release(job, registry, found, report, _tags(job, report, found.labels.get(VERSION, "")), check)
 
 
 def _in_registry(
-    context: Context, service: Service, reference: str | ManifestDigest, report: TestReport | None
+    registry: Registry, service: Service, reference: str | ManifestDigest, report: TestReport | None
 ) -> ImageDescription:
-    registry = registry_of(context, service.repository, None)
     return describe(registry, service.repository, reference, report.platform if report else None)
 
 
 def _of_run_in_registry(job: Job, report: TestReport | None, absent: RelmanError) -> ImageDescription:
     """The image that an earlier promotion pushed under the run's own tag; `absent` says why it is not the engine's."""
     try:
-        found = _in_registry(job.context, job.service, job.run.tag, report)
+        found = _in_registry(job.registry, job.service, job.run.tag, report)
     except UnknownTag as error:
         raise UsageError(
             f"there is no image of run {job.run}, neither on the engine nor in the registry",
@@ -139,16 +179,24 @@ def _tags(job: Job, report: TestReport, version: str) -> Tags:
     return tags_of(job, report.commit, version)
 
 
-def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -> Release:
-    """Release what the registry holds under `digest`, say so and note it in the history."""
+def _release(
+    job: Job,
+    registry: Registry,
+    source: ManifestDigest | ImageDescription,
+    report: TestReport,
+    tags: Tags,
+    check: Check,
+) -> Release:
+    """Release what the registry holds under a digest, say so and note it in the history."""
     context, repository = job.context, job.service.repository
     release = make_release(
-        registry_of(context, repository, None),
+        registry,
         repository,
-        source=digest,
+        source=source,
         report=report,
         release_tag=tags.release,
         channels=tags.channels,
+        check=replace(check, now=datetime.now(UTC)),
     )
     ledger(context).record_release(
         service=job.service.name,
@@ -158,7 +206,11 @@ def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -
         run=str(job.run),
         by=who(),
         at=timestamp(),
+        reason="; ".join(release.skipped),
     )
+    for skip in release.skipped:
+        context.output.warn(f"{release}: {skip}")
+    say_trust(context.output, job.service.release.demands, "relman.yml")
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
     job.say(f"  channels that follow it: {', '.join(tags.channels) or 'none'}")
@@ -171,5 +223,6 @@ def _release(job: Job, digest: ManifestDigest, report: TestReport, tags: Tags) -
         manifest=str(release.manifest),
         config=str(release.config),
         platform=str(release.platform),
+        skipped=list(release.skipped),
     )
     return release

@@ -13,8 +13,10 @@ import click
 from relman.cli.catalogue import Row, rows
 from relman.cli.compose import registry_of
 from relman.cli.environments import open_environment, repository_of, service_of
+from relman.cli.gates import check_of
 from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
 from relman.cli.render import Output
+from relman.cli.signing import reading_seal
 from relman.cli.text import age, some, without_empty
 from relman.cli.verb import Context, verb
 from relman.evidence.release import list_releases
@@ -22,6 +24,7 @@ from relman.model.container import MANIFEST, RELEASE
 from relman.model.errors import RelmanError, Unreachable, UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
+from relman.model.policy import Demands
 from relman.model.service import ReleaseRules
 
 _REFUSALS = 3
@@ -68,10 +71,16 @@ def releases(
     wanted = _wanted(context, environment, inventories, service, file)
     running = _running(wanted)
     registry = registry_of(context, wanted.repository, wanted.environment.registry_ca if wanted.environment else None)
-    found = rows(list_releases(registry, wanted.repository), wanted.rules, running.manifests)
+    demands = wanted.environment.demands if wanted.environment else wanted.rules.demands
+    # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
+    check = check_of(Demands(demands.trust), reading_seal(demands))
+    listed = list_releases(registry, wanted.repository, check=check)
+    found = rows(listed, wanted.rules, running.manifests)
     shown = [row for number, row in enumerate(found) if number < limit or row.hosts]
     context.output.json("releases", _data(wanted, shown, running, len(found)))
-    _show(context.output, wanted, shown, running, len(found))
+    others = {tag for row in shown for tag in row.others}
+    moved = {e.tag: e.refusal for e in listed if e.tag in others and e.evidence is None}
+    _show(context.output, wanted, shown, running, len(found), moved)
     if running.unasked:
         raise Unreachable(
             f"could not be asked what they run: {', '.join(running.unasked)}",
@@ -122,7 +131,14 @@ def _running(wanted: Wanted) -> Running:
     )
 
 
-def _show(output: Output, wanted: Wanted, shown: Sequence[Row], running: Running, total: int) -> None:
+def _show(
+    output: Output,
+    wanted: Wanted,
+    shown: Sequence[Row],
+    running: Running,
+    total: int,
+    moved: Mapping[str, str],
+) -> None:
     if not shown:
         output.line(f"{wanted.repository} holds no release yet")
         return
@@ -137,6 +153,11 @@ def _show(output: Output, wanted: Wanted, shown: Sequence[Row], running: Running
         output.warn(f"{row.tag} may not be deployed: {row.listed.refusal}")
     if len(refused) > _REFUSALS:
         output.warn(f"{len(refused) - _REFUSALS} more may not be deployed; --json says why of each")
+    for tag, refusal in moved.items():
+        output.warn(f"{tag} may not be deployed: {refusal}")
+    for row in shown:
+        for skip in row.listed.release.skipped:
+            output.warn(f"{row.tag}: {skip}")
     for host, release in _strangers(shown, running).items():
         output.warn(f"{host} runs {release}, which the registry does not hold under any tag")
 
@@ -186,6 +207,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "platform": str(release.platform),
         "created": release.created,
         "commit": release.commit,
+        "skipped": list(release.skipped),
         "evidence": {"run": evidence.run, "finished": evidence.finished, "passed": list(evidence.passed)}
         if evidence
         else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from relman.ci.names import run_name
 from relman.ci.tags import Tags, tags_for
 from relman.ci.timing import Watch
 from relman.cli.compose import credentials_of, data_dir, registry_of
+from relman.cli.signing import reading_seal
 from relman.cli.verb import Context
 from relman.config.service import load_service
+from relman.evidence.facts import Check
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
 from relman.model.container import RUN, Image
@@ -24,6 +27,7 @@ from relman.model.image import ImageRef, ManifestDigest, Platform
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.auth import Credentials
+from relman.registry.client import Registry
 
 if TYPE_CHECKING:
     import docker
@@ -60,13 +64,20 @@ class Job:
         return credentials_of(self.careful, registry)
 
     def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
-        """What a release of another team's is, once there is evidence that it passed. Raises what find_release does."""
+        """What a release of another team's is, once there is evidence that it passed, by a key that the service's own
+        trust.yml trusts, if it names one. Raises what find_release does."""
         registry = registry_of(self.careful, reference.repository, None)
-        return find_release(registry, reference.repository, reference.reference, platform).manifest
+        check = Check(reading_seal(self.service.release.demands))
+        return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
 
     def alone(self) -> AbstractContextManager[None]:
         """Keep other processes on this machine off the run. Raises Locked."""
         return alone(self.run, locks(self.context))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The one client of the service's registry."""
+        return registry_of(self.context, self.service.repository, None, writes=True)
 
     def say(self, text: str) -> None:
         """A line of what is going on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,7 @@ class Inventory:
             hosts=tuple(r.host for r in read),
             services=read[0].services,
             registry_ca=read[0].registry_ca,
+            demands=read[0].demands,
             ssh=SshOptions(known_hosts=tuple(dict.fromkeys(files))),
         )
 
@@ -96,6 +98,8 @@ class Inventory:
             for key, here, there in (
                 ("relman_services", read[0].services, other.services),
                 ("relman_registry_ca", read[0].registry_ca, other.registry_ca),
+                ("relman_trust", read[0].demands.trust, other.demands.trust),
+                ("relman_policy", read[0].demands.policy, other.demands.policy),
             ):
                 if here != there:
                     problems.append(self._disagreement(environment, key, read[0].host.name, other.host.name))
@@ -153,6 +157,8 @@ def describe_environment(environment: Environment) -> dict[str, Any]:
         "name": environment.name,
         "services": {name: str(repository) for name, repository in environment.services.items()},
         "registry_ca": environment.registry_ca,
+        "trust": environment.demands.trust,
+        "policy": json.loads(environment.demands.policy.source) if environment.demands.policy.rule else None,
         "known_hosts": list(environment.ssh.known_hosts),
         "hosts": [
             {

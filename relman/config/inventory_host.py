@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from relman.config import values
 from relman.config.inventory_tree import Variable
+from relman.config.policy import read_policy
 from relman.config.ssh import SshConfig
 from relman.config.values import Faults
 from relman.config.words import kind_of, nearest, shown
@@ -16,6 +17,7 @@ from relman.config.yaml import KeyPath, Tagged
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository
+from relman.model.policy import NO_POLICY, Demands
 
 _ADVICE = {
     **dict.fromkeys(
@@ -84,6 +86,8 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     _ENV: _env,
     "relman_services": _services,
     "relman_registry_ca": values.word,
+    "relman_trust": values.word,
+    "relman_policy": read_policy,
     "relman_state_dir": values.absolute_path,
     "relman_docker_socket": values.absolute_path,
 }
@@ -97,6 +101,7 @@ class ReadHost:
     host: Host
     services: Mapping[str, Repository]
     registry_ca: str | None
+    demands: Demands
     known_hosts: tuple[str, ...]
 
 
@@ -148,8 +153,19 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
     )
     return ReadHost(
-        host, known.get("relman_services", {}), _beside(variables.get("relman_registry_ca")), route.known_hosts
+        host=host,
+        services=known.get("relman_services", {}),
+        registry_ca=_beside(variables.get("relman_registry_ca")),
+        demands=_demands(variables, known),
+        known_hosts=route.known_hosts,
     )
+
+
+def _demands(variables: Mapping[str, Variable], known: Mapping[str, Any]) -> Demands:
+    policy = known.get("relman_policy")
+    if policy:
+        policy = replace(policy, origin=variables["relman_policy"].document.source.file)
+    return Demands(_beside(variables.get("relman_trust")), policy or NO_POLICY)
 
 
 def _problems(variable: Variable, error: ValueError) -> list[Problem]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
@@ -11,11 +12,13 @@ from pydantic import AfterValidator, model_validator
 from relman.config import values, values_stages
 from relman.config.schema_base import Argv, Env, EnvName, Section, Word, exactly_one, parsed
 from relman.config.schema_deploy import Deploy
+from relman.config.schema_policy import Rule
 from relman.config.schema_test import Test
 from relman.config.values import Faults
 from relman.config.yaml import KeyPath
 from relman.model import service as model
 from relman.model.image import Repository
+from relman.model.policy import Demands, Policy
 
 Template = Annotated[str, parsed(values.tag_template)]
 
@@ -63,15 +66,18 @@ class Library(Section):
 
 
 class Release(Section):
-    """Which tags a passed run gets, or where a shared library goes."""
+    """Which tags a passed run gets and what is demanded of its evidence, or where a shared library goes."""
 
     tag: Template = model.ReleaseRules.tag
     channels: list[Template] = list(model.ReleaseRules.channels)
+    trust: Word | None = None
+    policy: list[Rule] | None = None
     library: Library | None = None
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        useless = [name for name in ("tag", "channels") if self.library and name in self.model_fields_set]
+        for_images = ("tag", "channels", "trust", "policy")
+        useless = [name for name in for_images if self.library and name in self.model_fields_set]
         if useless:
             raise Faults([((name,), "a library's image gets no tag: remove this, or `library`") for name in useless])
         return self
@@ -90,10 +96,10 @@ class Release(Section):
             raise Faults(faults)
         return self
 
-    def value(self) -> model.ReleaseRules:
+    def value(self, demands: Demands) -> model.ReleaseRules:
         """The model's rules."""
         library = self.library.value() if self.library else None
-        return model.ReleaseRules(self.tag, tuple(self.channels), library)
+        return model.ReleaseRules(self.tag, tuple(self.channels), demands, library)
 
 
 class RelmanFile(Section):
@@ -107,14 +113,15 @@ class RelmanFile(Section):
     release: Release = Release()
     deploy: Deploy = Deploy()
 
-    def value(self, deploy: dict[str, object], root: str) -> model.Service:
-        """The model's service, with the deploy section as written."""
+    def value(self, deploy: dict[str, object], root: str, policy: Policy) -> model.Service:
+        """The model's service, with the deploy section and the policy as written."""
+        trust = str(Path(root) / Path(self.release.trust).expanduser()) if self.release.trust else None
         return model.Service(
             name=self.service,
             repository=Repository(self.registry, self.repository or self.service),
             build=self.build.value(),
             test=self.test.value(self.registry, root),
-            release=self.release.value(),
+            release=self.release.value(Demands(trust, policy)),
             deploy=deploy,
             root=root,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, ValidationInfo
 
@@ -16,7 +16,10 @@ OPEN = "open"
 
 
 class Section(BaseModel):
-    """A mapping with known keys only, and no value read as another type."""
+    """A mapping with known keys only, and no value read as another type. The keys of a `vocabulary` are words that may
+    stand inside of one another, and no keys of the file."""
+
+    vocabulary: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -87,7 +90,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             kind, dots = get_args(kind)[-1], f"{dots}NAME."
         elif getattr(kind, "__origin__", None) is list:
             kind, dots = get_args(kind)[-1], f"{prefix}{name}[]."
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and not getattr(kind, "vocabulary", False):
             yield from keys(kind, dots)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from relman.config import yaml
+from relman.config.policy import read_policy
 from relman.config.yaml import Document
 from relman.model.errors import ConfigError, Problem, UsageError
+from relman.model.policy import NO_POLICY
 from relman.model.service import Service
 
 FILE_NAME = "relman.yml"
@@ -62,7 +64,9 @@ def _service(document: Document, root: str) -> Service:
         raise ConfigError(problems) from None
     if problems:
         raise ConfigError(problems)
-    return checked.value(document.tree.get("deploy", {}), root)
+    written = document.tree.get("release", {}).get("policy")
+    policy = NO_POLICY if written is None else read_policy(written, document.source.file)
+    return checked.value(document.tree.get("deploy", {}), root, policy)
 
 
 def _missing_files(document: Document, service: Service) -> list[Problem]:

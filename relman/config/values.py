@@ -17,8 +17,8 @@ from relman.model.errors import UsageError
 from relman.model.image import Repository, check_tag
 from relman.model.settings import Mount, Port
 
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "": 1}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|)")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|)")
 _SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}
 _SIZE = re.compile(r"([0-9]{1,15})([bkmg]?)", re.IGNORECASE)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -97,7 +97,7 @@ def repository(value: object) -> str:
 
 
 def seconds(value: object) -> float:
-    """A duration: a number of seconds, or with a unit ms, s, m, h."""
+    """A duration: a number of seconds, or with a unit ms, s, m, h, d."""
     found = _DURATION.fullmatch(str(value)) if isinstance(value, str | int | float) else None
     if not found or isinstance(value, bool):
         raise ValueError(f"expected a duration such as 10s, 2m or 0.5s, found {shown(value)}")

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 
-from relman.evidence.release import RUN_TAGS, release_of
-from relman.evidence.statement import Rule, statement_for
-from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, attach
+from relman.evidence import store
+from relman.evidence.dsse import BUNDLE, IN_TOTO
+from relman.evidence.facts import Check, Counted, Facts, Subject, count, gather
+from relman.evidence.gates.judge import Decision, judge
+from relman.evidence.gates.tests import TESTS_PASSED
+from relman.evidence.parse import rfc3339
+from relman.evidence.release import RUN_TAGS, release_of, subject_of
+from relman.evidence.rules import Rule
+from relman.evidence.seal import Envelope, Opened
+from relman.evidence.statement import statement_for
+from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
+from relman.evidence.summary import release_statement, same
+from relman.evidence.views import write
 from relman.model.errors import PolicyRefused, UsageError
-from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Repository, check_tag
+from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
+from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
 from relman.registry.client import Registry
-from relman.registry.images import describe
+from relman.registry.images import ImageDescription, describe_resolved
 from relman.registry.release import retag, stands
 
 
@@ -19,35 +33,54 @@ def promote(
     registry: Registry,
     repository: Repository,
     *,
-    source: str | ManifestDigest,
-    report: TestReport,
+    source: str | ManifestDigest | ImageDescription,
+    report: TestReport | None,
     release_tag: str,
     channels: Sequence[str] = (),
-    seal: Seal = UNSIGNED,
+    platform: Platform | None = None,
+    check: Check | None = None,
 ) -> Release:
     """Make the image under `source`, which the registry holds already, the release `release_tag`; `channels` follow it.
 
     The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
-    failed. A release tag that stands for another digest is TagMoved. All this is found before anything is written.
-    Doing it again, also after a crash, completes what is missing. At most 20 requests with two channels. Raises
-    UnknownTag, UsageError, and what Registry raises.
+    failed, and one that the policy of `check` refuses. Without a report the test result that is beside the image
+    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All
+    this is found before anything is written. Doing it again, also after a crash, completes what is missing. At most 30
+    requests with two channels. Raises UnknownTag, UsageError, and what Registry raises.
     """
+    check = check or Check()
     check_names(release_tag, channels)
-    image = describe(registry, repository, source, report.platform)
-    require_tested(report, image.config, str(ImageRef(repository, source)))
+    found = source if isinstance(source, ImageDescription) else None
+    resolved = found.resolved if found else registry.resolve(repository, _reference(source))
+    platform = report.platform if report else platform
+    image: ImageDescription
+    image, _, *stored = at_once(
+        [
+            lambda: found or describe_resolved(registry, repository, resolved, _reference(source), platform),
+            partial(stands, registry, repository, resolved, release_tag),
+            partial(store.look, registry, repository, resolved.digest, eager=True),
+        ]
+    )
+    if report:
+        require_tested(report, image.config, str(ImageRef(repository, _reference(source))), check.skips)
     release = release_of(repository, release_tag, image)
-    stands(registry, repository, image.resolved, release_tag)
-    statement = statement_for(report, release.manifest, name=str(repository))
-    attach(registry, repository, image.manifest, seal.wrap(statement))
-    retag(registry, repository, image.resolved, release_tag, moveable=False)
-    for channel in channels:
-        retag(registry, repository, image.resolved, channel, moveable=True)
-    return release
+    if image.manifest != resolved:
+        stored.append(store.look(registry, repository, image.manifest.digest, eager=True))
+    decision, envelopes = _prove(report, release, image, stored, channels, check)
+    subjects = {m.digest: m for m in (resolved, image.manifest)}
+    views = [write(registry, repository, subjects[s.subject], envelopes, s) for s in stored]
+    at_once([partial(retag, registry, repository, resolved, release_tag, moveable=False), *views])
+    at_once([partial(retag, registry, repository, resolved, c, moveable=True) for c in channels])
+    return replace(release, skipped=tuple(map(str, decision.skipped)))
 
 
-def require_tested(report: TestReport, config: ConfigDigest, name: str) -> None:
+def _reference(source: str | ManifestDigest | ImageDescription) -> str | ManifestDigest:
+    return source.resolved.digest if isinstance(source, ImageDescription) else source
+
+
+def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: Sequence[Skip] = ()) -> None:
     """Raise PolicyRefused unless the tests passed, and passed in the image of this config, called `name` in errors."""
-    if not report.passed:
+    if not report.passed and TESTS_PASSED not in {s.gate for s in skips}:
         raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
     if config != report.config:
         raise PolicyRefused(
@@ -63,3 +96,47 @@ def check_names(release_tag: str, channels: Sequence[str]) -> None:
             raise UsageError(f"{tag} cannot be a release or a channel: {RUN_TAGS}… and {EVIDENCE_TAGS}… are taken")
     if release_tag in channels:
         raise UsageError(f"{release_tag} cannot be both a release and a channel: releases never move, channels do")
+
+
+def _prove(
+    report: TestReport | None,
+    release: Release,
+    image: ImageDescription,
+    stored: Iterable[Stored],
+    channels: Sequence[str],
+    check: Check,
+) -> tuple[Decision, tuple[Envelope, ...]]:
+    """Judge what will be beside the image, and give the test result and the release statement in their envelopes: those
+    that are there already, or new ones."""
+    subject = subject_of(release, image)
+    there = [(e, o) for s in stored for e in s.envelopes if (o := check.seal.unwrap(e)) is not None]
+    known = gather([o for _, o in there], subject, check)
+    made: list[tuple[Envelope, Counted]] = []
+    if report:
+        statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
+        made.append(_stated(statement, there, subject, check))
+    counted = {c.payload: c for c in (*known.counted, *(c for _, c in made))}
+    facts = Facts(subject, tuple(counted.values()), known.refused, check.served)
+    decision = judge(facts, check, deploying=False)
+    decision.require()
+    inputs = [counted for result, counted in facts.results if result == facts.result]
+    summary = release_statement(
+        subject, check.policy, decision.verdicts, channels=channels, inputs=inputs, now=check.now
+    )
+    made.append(_stated(summary, there, subject, check))
+    return decision, tuple(envelope for envelope, _ in made)
+
+
+def _stated(
+    payload: bytes, there: Iterable[tuple[Envelope, Opened]], subject: Subject, check: Check
+) -> tuple[Envelope, Counted]:
+    """The envelope that says this already and counts, else a new one. Raises PolicyRefused where what this seal makes
+    would not count itself."""
+    for envelope, opened in there:
+        if envelope.media_type in (BUNDLE, IN_TOTO) and same(opened.payload, payload):
+            with suppress(PolicyRefused):
+                return envelope, count(opened, subject, check)
+    envelope = check.seal.wrap(payload)
+    made = check.seal.unwrap(envelope)
+    assert made is not None  # noqa: S101 - a seal opens what it made
+    return envelope, count(made, subject, check)

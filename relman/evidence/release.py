@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from relman.evidence.gate import require_passed
+from relman.evidence.facts import Check, Facts, Subject, gather
+from relman.evidence.gates.judge import Decision, judge
+from relman.evidence.gates.statements import binding
 from relman.evidence.statement import TestResult
-from relman.evidence.store import EVIDENCE_TAGS, UNSIGNED, Seal, find
+from relman.evidence.store import EVIDENCE_TAGS, look
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
@@ -22,6 +24,15 @@ RUN_TAGS = "run-"
 MAX_DEPLOY_SECTION = 1 << 20
 _REVISION = "org.opencontainers.image.revision"
 _THREADS = 8
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A release, all that is known of it, and what the gates say."""
+
+    release: Release
+    facts: Facts
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -40,20 +51,35 @@ def find_release(
     reference: str | ManifestDigest,
     platform: Platform | None = None,
     *,
-    seal: Seal = UNSIGNED,
+    check: Check | None = None,
 ) -> Release:
-    """The release under a tag or digest, for `platform` (None: the only one), with evidence that it passed.
+    """The release under a tag or digest, for `platform` (None: the only one), if every gate lets it pass.
 
     Its `manifest` is the digest to pull: that of the platform's own manifest, also inside an index. Raises UnknownTag,
-    NoEvidence or PolicyRefused when it may not be deployed, and what Registry raises. At most 6 requests for a release
-    with one statement.
+    NoEvidence or PolicyRefused when it may not be deployed, and what Registry raises. At most 8 requests for a release
+    of one manifest with its two statements.
     """
+    examined = examine(registry, repository, reference, platform, check=check)
+    examined.decision.require()
+    return examined.release
+
+
+def examine(
+    registry: Registry,
+    repository: Repository,
+    reference: str | ManifestDigest,
+    platform: Platform | None = None,
+    *,
+    check: Check | None = None,
+    called: str = "",
+) -> Examined:
+    """As `find_release`, but what the gates say is for the caller to read. `called` is the tag under which the image of
+    a digest was released."""
+    check = check or Check()
     if not isinstance(reference, ManifestDigest):
         check_tag(reference)
     image = describe(registry, repository, reference, platform)
-    release = release_of(repository, str(reference), image)
-    require_passed(find(registry, repository, release.manifest, seal=seal), release.manifest, release.config)
-    return release
+    return _examined(registry, repository, called or reference, image, check, None)
 
 
 def list_releases(
@@ -62,7 +88,7 @@ def list_releases(
     *,
     platform: Platform | None = None,
     channels: Collection[str] = (),
-    seal: Seal = UNSIGNED,
+    check: Check | None = None,
 ) -> list[ListedRelease]:
     """All tags but those of runs, of evidence and `channels`, newest first. A tag that is no image for `platform` is
     left out. Raises UnknownTag if there is no such repository, and what Registry raises."""
@@ -70,7 +96,7 @@ def list_releases(
     chosen = [t for t in tags if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)) and t not in channels]
 
     def listed(tag: str) -> ListedRelease | None:
-        return _listed(registry, repository, tag, platform, seal, tags)
+        return _listed(registry, repository, tag, platform, check or Check(), tags)
 
     with ThreadPoolExecutor(_THREADS) as pool:
         found = [entry for entry in pool.map(listed, chosen) if entry]
@@ -94,22 +120,54 @@ def release_of(repository: Repository, tag: str, image: ImageDescription) -> Rel
     )
 
 
+def subject_of(release: Release, image: ImageDescription) -> Subject:
+    """What is judged when this release is."""
+    digest = release.tag.startswith("sha256:")
+    return Subject(
+        release.repository, release.manifest, image.resolved.digest, release.config, None if digest else release.tag
+    )
+
+
+def _examined(
+    registry: Registry,
+    repository: Repository,
+    reference: str | ManifestDigest,
+    image: ImageDescription,
+    check: Check,
+    tags: Sequence[str] | None,
+) -> Examined:
+    release = release_of(repository, str(reference), image)
+    subject = subject_of(release, image)
+    stored = look(registry, repository, subject.resolved, tags)
+    facts = gather(stored.opened(check.seal), subject, check)
+    decision = judge(facts, check, deploying=True)
+    if not decision.passed and subject.manifest != subject.resolved:
+        # Others may have put statements beside the manifest alone.
+        further = look(registry, repository, subject.manifest, tags)
+        stored = replace(stored, envelopes=(*stored.envelopes, *further.envelopes))
+        facts = gather(stored.opened(check.seal), subject, check)
+        decision = judge(facts, check, deploying=True)
+    bound = binding(facts)
+    skipped = (*(bound.skipped if bound else ()), *decision.skipped)
+    return Examined(replace(release, skipped=tuple(map(str, skipped))), facts, decision)
+
+
 def _listed(
     registry: Registry,
     repository: Repository,
     tag: str,
     platform: Platform | None,
-    seal: Seal,
+    check: Check,
     tags: Sequence[str],
 ) -> ListedRelease | None:
     try:
         image = describe(registry, repository, tag, platform)
     except UsageError:
         return None
-    statements = find(registry, repository, image.manifest.digest, seal=seal, tags=tags)
     try:
-        release = release_of(repository, tag, image)
-        return ListedRelease(tag, release, require_passed(statements, release.manifest, release.config))
+        examined = _examined(registry, repository, tag, image, check, tags)
+        examined.decision.require()
+        return ListedRelease(tag, examined.release, examined.facts.result)
     except PolicyRefused as refusal:
         unlabelled = release_of(repository, tag, replace(image, labels=_without_deploy_section(image)))
         return ListedRelease(tag, unlabelled, None, refusal.what)

@@ -6,35 +6,33 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from relman.model.errors import PolicyRefused, UsageError
+from relman.evidence.parse import at, count, digests, mapping, moment, names
+from relman.evidence.parse import notes as notes_of
+from relman.evidence.rules import Rule
+from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest
+from relman.model.predicates import TEST_RESULT
 from relman.model.run import Commit, TestReport
 from relman.registry.strictjson import load_object
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+# Of the same form: cosign's own attestations are of the older version.
+STATEMENT_TYPES = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")
 MAX_STATEMENT = 1 << 20
 _IMAGE_CONFIG = "image-config"
 _SOURCE = "source"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})$")
-
-
-class Rule(StrEnum):
-    """The rules by which evidence is refused; each refusal names its own."""
-
-    READABLE = "statement-readable"
-    PRESENT = "evidence-present"
-    SUBJECT = "subject-is-this-image"
-    CONFIG = "config-is-the-tested-one"
-    PASSED = "tests-passed"
-
-    def refuses(self, why: str) -> PolicyRefused:
-        """The refusal by this rule."""
-        return PolicyRefused(f"{why} (rule {self})")
+_TIMES = (
+    ("timeVerified",),
+    ("runDetails", "metadata", "finishedOn"),
+    ("metadata", "buildFinishedOn"),
+    ("metadata", "scanFinishedOn"),
+)
+"""Where statements of other types say when they were made."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,21 @@ class Statement:
     subjects: frozenset[ManifestDigest]
     predicate: Mapping[str, Any]
 
+    @property
+    def time(self) -> datetime | None:
+        """When it claims to have been made, where that is a time with its zone."""
+        if self.predicate_type == TEST_RESULT:
+            notes = notes_of(_tested(self.predicate))
+            return moment(notes.get("attested") or notes.get("finished"))
+        return next((t for path in _TIMES if (t := moment(at(self.predicate, path)))), None)
+
 
 @dataclass(frozen=True)
 class TestResult:
     """What a test-result statement says, so far as relman decides by it or shows it. `result` is PASSED, WARNED or
-    FAILED; `run` and `finished` are empty in statements of other makers."""
+    FAILED; `run` and the times are empty in statements of other makers. `passed`, `failed` and `flaky` are names;
+    `tests` counts the tests that passed, also where they are not named. `services` maps each linked service to the
+    image that it ran. `clean` is None where it is not said whether the checkout had changes of its own."""
 
     __test__ = False
 
@@ -57,21 +65,48 @@ class TestResult:
     config: ConfigDigest
     passed: tuple[str, ...]
     failed: tuple[str, ...]
+    flaky: tuple[str, ...] = ()
+    tests: int = 0
+    failures: int = 0
     commit: str = ""
+    branch: str = ""
+    clean: bool | None = None
     run: str = ""
+    started: str = ""
     finished: str = ""
+    services: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> datetime | None:
+        """When the tests ended, as far as that is a time with its zone."""
+        return moment(self.finished)
+
+    @property
+    def fault(self) -> str:
+        """Why this does not show a pass; "" when it does."""
+        if self.result != "PASSED":
+            return f"its result is {self.result[:20] or 'missing'}{some(self.failed)}"
+        if self.failed or self.failures:
+            return f"it calls itself PASSED, and {max(self.failures, len(self.failed))} failed{some(self.failed)}"
+        return "" if self.passed else "the statement names no test that passed"
 
 
-def statement_for(report: TestReport, manifest: ManifestDigest, *, name: str) -> bytes:
-    """The Statement that `manifest`, found under `name` (registry/repository), was tested as `report` says. The same
-    report always gives the same bytes."""
+def some(names: tuple[str, ...]) -> str:
+    """The first few of these names, after a colon; nothing for none."""
+    return f": {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else ""
+
+
+def statement_for(report: TestReport, *images: ManifestDigest, name: str, attested: str = "") -> bytes:
+    """The Statement that `images` (an index and the manifest in it that was tested, or the manifest alone), found under
+    `name` (registry/repository), were tested as `report` says. `attested` is when it is made, RFC 3339. The same
+    arguments always give the same bytes."""
     statement = {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": manifest.hex}}],
+        "subject": [{"name": name, "digest": {"sha256": image.hex}} for image in dict.fromkeys(images)],
         "predicateType": TEST_RESULT,
         "predicate": {
             "result": "PASSED" if report.passed else "FAILED",
-            "configuration": _configuration(report),
+            "configuration": _configuration(report, attested),
             "passedTests": [c.title for c in report.commands if c.passed],
             "warnedTests": list(report.flaky),
             "failedTests": [c.title for c in report.commands if not c.passed],
@@ -87,7 +122,7 @@ def read_statement(payload: bytes) -> Statement:
     except ValueError as error:
         raise Rule.READABLE.refuses(f"the statement cannot be read: {error}") from error
     predicate_type, predicate = document.get("predicateType"), document.get("predicate")
-    if document.get("_type") != STATEMENT_TYPE or not isinstance(predicate_type, str):
+    if document.get("_type") not in STATEMENT_TYPES or not isinstance(predicate_type, str):
         raise Rule.READABLE.refuses("the statement is no in-toto Statement v1")
     if not isinstance(predicate, dict):
         raise Rule.READABLE.refuses("the statement has no predicate")
@@ -100,25 +135,39 @@ def read_test_result(statement: Statement) -> TestResult:
     if statement.predicate_type != TEST_RESULT:
         raise Rule.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, no test result")
     described = _descriptors(statement.predicate)
-    tested = described.get(_IMAGE_CONFIG, {})
-    notes = tested.get("annotations")
-    notes = notes if isinstance(notes, dict) else {}
+    tested, source = _tested(statement.predicate), described.get(_SOURCE, {})
+    notes, origin = notes_of(tested), notes_of(source)
     try:
-        config = ConfigDigest(f"sha256:{_digests(tested).get('sha256')}")
+        config = ConfigDigest(f"sha256:{digests(tested).get('sha256')}")
     except UsageError as error:
         raise Rule.READABLE.refuses("the statement does not say which image configuration was tested") from error
+    passed, failed = names(statement.predicate, "passedTests"), names(statement.predicate, "failedTests")
+    # Where the commands wrote down their single tests, these count, and not the commands.
+    totals = mapping(notes.get("tests"))
+    run, failures = (count(totals, key, 0) for key in ("tests", "failed"))
     return TestResult(
         result=str(statement.predicate.get("result", "")),
         config=config,
-        passed=_names(statement.predicate, "passedTests"),
-        failed=_names(statement.predicate, "failedTests"),
-        commit=str(_digests(described.get(_SOURCE, {})).get("gitCommit", "")),
+        passed=passed,
+        failed=failed,
+        flaky=names(statement.predicate, "warnedTests"),
+        tests=max(run - failures - count(totals, "skipped", 0), 0) if totals else len(passed),
+        failures=max(failures, len(failed)),
+        commit=str(digests(source).get("gitCommit", "")),
+        branch=str(origin.get("branch", "")),
+        clean=not origin["dirty"] if isinstance(origin.get("dirty"), bool) else None,
         run=str(notes.get("run", "")),
+        started=str(notes.get("started", "")),
         finished=str(notes.get("finished", "")),
+        services={
+            name.removeprefix("service/"): str(d.get("uri", ""))
+            for name, d in described.items()
+            if name.startswith("service/")
+        },
     )
 
 
-def _configuration(report: TestReport) -> list[dict[str, Any]]:
+def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
     """In-toto ResourceDescriptors of all that the result depends on."""
     tested = {
         "name": _IMAGE_CONFIG,
@@ -129,6 +178,7 @@ def _configuration(report: TestReport) -> list[dict[str, Any]]:
             "platform": str(report.platform),
             "started": report.started,
             "finished": report.finished,
+            **({"attested": attested} if attested else {}),
             **({"tests": dataclasses.asdict(report.findings.totals)} if report.findings else {}),
             "commands": [
                 {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands
@@ -155,9 +205,9 @@ def _linked(alias: str, image: str) -> dict[str, Any]:
 def _subjects(subjects: object) -> frozenset[ManifestDigest]:
     if not isinstance(subjects, list) or not subjects or not all(isinstance(s, dict) for s in subjects):
         raise Rule.READABLE.refuses("the statement has no subject")
-    digests = [value for s in subjects if (value := _digests(s).get("sha256")) is not None]
+    found = [value for s in subjects if (value := digests(s).get("sha256")) is not None]
     try:
-        return frozenset(ManifestDigest(f"sha256:{value}") for value in digests)
+        return frozenset(ManifestDigest(f"sha256:{value}") for value in found)
     except UsageError as error:
         raise Rule.READABLE.refuses("a subject of the statement has no sha256 digest") from error
 
@@ -166,19 +216,14 @@ def _descriptors(predicate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     configuration = predicate.get("configuration")
     if not isinstance(configuration, list) or not all(isinstance(d, dict) for d in configuration):
         raise Rule.READABLE.refuses("the statement's configuration is no list of descriptors")
-    names = [str(d.get("name")) for d in configuration]
-    if names.count(_IMAGE_CONFIG) > 1:
+    called = [str(d.get("name")) for d in configuration]
+    if called.count(_IMAGE_CONFIG) > 1:
         raise Rule.READABLE.refuses("the statement names several image configurations")
-    return dict(zip(names, configuration, strict=True))
+    return dict(zip(called, configuration, strict=True))
 
 
-def _digests(descriptor: Mapping[str, Any]) -> dict[str, Any]:
-    digests = descriptor.get("digest")
-    return digests if isinstance(digests, dict) else {}
-
-
-def _names(predicate: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    names = predicate.get(key, [])
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise Rule.READABLE.refuses(f"the statement's {key} is no list of names")
-    return tuple(names)
+def _tested(predicate: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The descriptor of the image's configuration; empty where there is none."""
+    configuration = predicate.get("configuration")
+    descriptors = configuration if isinstance(configuration, list) else []
+    return next((d for d in descriptors if isinstance(d, dict) and d.get("name") == _IMAGE_CONFIG), {})

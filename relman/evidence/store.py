@@ -1,71 +1,93 @@
 """Evidence in the registry beside the image (OCI image-spec 1.1, referrers), so that any machine can check it.
 
-Each statement has a tag of its own, which is the truth. The index under `sha256-<hex>` (the specification's referrers
-tag schema) is a view for other programs: registries have no compare-and-swap, so that it may lose an entry.
+Each statement has a tag of its own, which is the truth: registries have no compare-and-swap. For other programs there
+are views of it, which the next writer makes whole (views.py).
 """
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
-from relman.evidence.statement import MAX_STATEMENT
-from relman.model.errors import RegistryError
+from relman.evidence import dsse
+from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
+from relman.evidence.seal import UNSIGNED, Envelope, Opened, Seal
+from relman.model.errors import RegistryError, UnknownTag
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.client import Registry
-from relman.registry.manifest import OCI_EMPTY, OCI_INDEX, OCI_MANIFEST, Manifest, digest_in
+from relman.registry.manifest import OCI_EMPTY, OCI_MANIFEST, Manifest, digest_in
 
-IN_TOTO = "application/vnd.in-toto+json"
 EVIDENCE_TAGS = "sha256-"
+EMPTY = Envelope(OCI_EMPTY, b"{}")
 MAX_CANDIDATES = 100
-INDEX_ATTEMPTS = 5
+MAX_INLINE = 1 << 15
+THREADS = 4
 _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
-class Envelope:
-    """A statement as it is stored."""
+class Stored:
+    """What is stored beside one image: the manifests under tags of their own (`tagged`), and those that only a view
+    lists; the two views as they are; `native` where the registry itself lists referrers; and all `envelopes`."""
 
-    media_type: str
-    content: bytes
+    subject: ManifestDigest
+    tagged: Mapping[str, Manifest] = field(default_factory=dict)
+    others: tuple[Manifest, ...] = ()
+    index: Manifest | None = None
+    attestations: Manifest | None = None
+    native: bool = False
+    envelopes: tuple[Envelope, ...] = field(default=(), repr=False)
 
+    @property
+    def own(self) -> tuple[Manifest, ...]:
+        """The manifests under tags of their own."""
+        return tuple(self.tagged.values())
 
-class Seal(Protocol):
-    """How statements are put into envelopes and, if they can be trusted, taken out again."""
-
-    def wrap(self, payload: bytes) -> Envelope:
-        """Put a statement into an envelope."""
-
-    def unwrap(self, envelope: Envelope) -> bytes | None:
-        """The statement, or None if the envelope is of another kind or not to be trusted."""
-
-
-class Unsigned:
-    """The plain statement: it says as much as the right to push to the repository does."""
-
-    def wrap(self, payload: bytes) -> Envelope:
-        """The statement as it is."""
-        return Envelope(IN_TOTO, payload)
-
-    def unwrap(self, envelope: Envelope) -> bytes | None:
-        """The statement as it is."""
-        return envelope.content if envelope.media_type == IN_TOTO else None
+    def opened(self, seal: Seal) -> list[Opened]:
+        """The statements in these envelopes."""
+        return [opened for e in self.envelopes if (opened := seal.unwrap(e)) is not None]
 
 
-UNSIGNED: Seal = Unsigned()
+def look(
+    registry: Registry,
+    repository: Repository,
+    subject: ManifestDigest,
+    tags: Sequence[str] | None = None,
+    *,
+    eager: bool = False,
+) -> Stored:
+    """Everything stored beside `subject` (the first MAX_CANDIDATES statements), in no order that means anything.
 
+    What it is about is for others to read: no annotation or descriptor is believed. `tags` spares the listing;
+    `eager` asks for the tags and by the referrers API at once, where there probably is no index. Raises what Registry
+    raises.
+    """
+    view, att = index_tag(subject), attestation_tag(subject)
+    asked = partial(registry.referrers, repository, subject)
+    given = tags
 
-def attach(registry: Registry, repository: Repository, subject: Manifest, envelope: Envelope) -> ManifestDigest:
-    """Store `envelope` beside `subject`; storing it twice changes nothing. Raises what Registry raises."""
-    evidence = _evidence(registry, repository, subject, envelope)
-    listed = registry.put_referrer(repository, own_tag(subject.digest, envelope), evidence)
-    if not listed:
-        _list_in_index(
-            registry, repository, subject.digest, {**evidence.descriptor(), "artifactType": envelope.media_type}
-        )
-    return evidence.digest
+    def listed_tags() -> Sequence[str]:
+        return _tags(registry, repository, view) if given is None else given
+
+    tags, api = at_once([listed_tags, asked]) if eager else (listed_tags(), None)
+    index = registry.find(repository, view) if view in tags else None
+    listed = index or (api if eager else asked())
+    own = [t for t in tags if t.startswith(view) and _OWN_TAG.fullmatch(t)]
+    wanted: list[str | ManifestDigest] = [*own, *([att] if att in tags else [])]
+    found = dict(zip(wanted, at_once([partial(registry.find, repository, r) for r in wanted]), strict=True))
+    attestations = found.pop(att, None)
+    tagged = {str(tag): m for tag, m in found.items() if m}
+    manifests = {m.digest for m in tagged.values()}
+    further = [d for e in descriptors(listed) if (d := ManifestDigest(digest_in(e).value)) not in manifests]
+    rest = at_once([partial(registry.find, repository, d) for d in list(dict.fromkeys(further))[:MAX_CANDIDATES]])
+    others = tuple(m for m in rest if m)
+    stored = Stored(subject, tagged, others, index, attestations, bool(listed and not index))
+    return _with_envelopes(registry, repository, stored)
 
 
 def find(
@@ -75,19 +97,31 @@ def find(
     *,
     seal: Seal = UNSIGNED,
     tags: Sequence[str] | None = None,
-) -> list[bytes]:
-    """All statements stored beside `subject` (the first MAX_CANDIDATES), in no order that means anything.
+) -> list[Opened]:
+    """All statements stored beside `subject`, as `look` finds them."""
+    return look(registry, repository, subject, tags).opened(seal)
 
-    What they are about is for the gate to read: no annotation or descriptor is believed. `tags` spares the listing.
-    Raises what Registry raises.
-    """
-    tags = registry.tags(repository) if tags is None else tags
-    return [
-        statement
-        for manifest in _candidates(registry, repository, subject, tags)
-        for envelope in _envelopes(registry, repository, manifest)
-        if (statement := seal.unwrap(envelope)) is not None
-    ]
+
+def evidence_manifest(subject: Manifest, envelope: Envelope, notes: dict[str, str]) -> Manifest:
+    """The manifest that holds one envelope about `subject`; a small one is in it as a whole, to spare a request."""
+    layer = described(envelope)
+    if len(envelope.content) <= MAX_INLINE:
+        layer["data"] = base64.b64encode(envelope.content).decode()
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": envelope.media_type,
+        "config": described(EMPTY),
+        "layers": [layer],
+        "subject": subject.descriptor(),
+    }
+    return Manifest.of(document | ({"annotations": notes} if notes else {}))
+
+
+def described(envelope: Envelope) -> dict[str, Any]:
+    """The OCI descriptor of an envelope."""
+    digest = Digest.of(envelope.content)
+    return {"mediaType": envelope.media_type, "digest": str(digest), "size": len(envelope.content)}
 
 
 def own_tag(subject: ManifestDigest, envelope: Envelope) -> str:
@@ -100,72 +134,67 @@ def index_tag(subject: ManifestDigest) -> str:
     return f"{EVIDENCE_TAGS}{subject.hex}"
 
 
-def _evidence(registry: Registry, repository: Repository, subject: Manifest, envelope: Envelope) -> Manifest:
-    return Manifest.of(
-        {
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "artifactType": envelope.media_type,
-            "config": _stored(registry, repository, Envelope(OCI_EMPTY, b"{}")),
-            "layers": [_stored(registry, repository, envelope)],
-            "subject": subject.descriptor(),
-        }
-    )
+def attestation_tag(subject: ManifestDigest) -> str:
+    """The tag under which cosign looks for attestations."""
+    return f"{index_tag(subject)}.att"
 
 
-def _stored(registry: Registry, repository: Repository, blob: Envelope) -> dict[str, Any]:
-    digest = registry.put_blob(repository, blob.content)
-    return {"mediaType": blob.media_type, "digest": str(digest), "size": len(blob.content)}
-
-
-def _list_in_index(registry: Registry, repository: Repository, subject: ManifestDigest, entry: dict[str, Any]) -> None:
-    """Add `entry`, and look whether it stayed: another writer may have put an index without it. Not staying is no
-    error, because the entry's own tag is the truth."""
-    for _ in range(INDEX_ATTEMPTS):
-        entries = _listed(registry.find(repository, index_tag(subject)))
-        if any(e.get("digest") == entry["digest"] for e in entries):
-            return
-        try:
-            registry.put_manifest(repository, index_tag(subject), _index([*entries, entry]))
-        except RegistryError:
-            # It refuses an index that names what was deleted since.
-            living = [e for e in entries if registry.has(repository, ManifestDigest(digest_in(e).value))]
-            registry.put_manifest(repository, index_tag(subject), _index([*living, entry]))
-
-
-def _index(entries: list[dict[str, Any]]) -> Manifest:
-    return Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
-
-
-def _candidates(
-    registry: Registry, repository: Repository, subject: ManifestDigest, tags: Sequence[str]
-) -> Iterator[Manifest]:
-    seen: set[ManifestDigest] = set()
-    own = [t for t in tags if t.startswith(index_tag(subject)) and _OWN_TAG.fullmatch(t)]
-    index = registry.find(repository, index_tag(subject)) if index_tag(subject) in tags else None
-    references: list[str | ManifestDigest] = [*own, *_digests(index)]
-    for reference in references[:MAX_CANDIDATES]:
-        if reference in seen or (found := registry.find(repository, reference)) is None or found.digest in seen:
-            continue
-        seen.add(found.digest)
-        yield found
-
-
-def _envelopes(registry: Registry, repository: Repository, evidence: Manifest) -> Iterator[Envelope]:
-    for layer in _listed(evidence, "layers"):
-        # A larger one (a list of all packages, say) is no test result; a false size is an error of the registry.
-        if isinstance(size := layer.get("size"), int) and size <= MAX_STATEMENT:
-            content = registry.blob(repository, digest_in(layer), limit=MAX_STATEMENT)
-            yield Envelope(str(layer.get("mediaType")), content)
-
-
-def _listed(manifest: Manifest | None, key: str = "manifests") -> list[dict[str, Any]]:
+def descriptors(manifest: Manifest | None, key: str = "manifests") -> list[dict[str, Any]]:
     """The descriptors with a digest in what anybody may have put there: nothing if it cannot be read."""
     try:
-        descriptors = manifest.list_of(key) if manifest else []
+        listed = manifest.list_of(key) if manifest else []
     except RegistryError:
         return []
-    return [d for d in descriptors if _has_digest(d)]
+    return [d for d in listed if _has_digest(d)]
+
+
+def at_once(work: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Do all side by side, and give their results in order; raises what the first of them raises."""
+    if len(work) < 2:
+        return [one() for one in work]
+    with ThreadPoolExecutor(min(THREADS, len(work))) as pool:
+        return list(pool.map(lambda one: one(), work))
+
+
+def _tags(registry: Registry, repository: Repository, prefix: str) -> list[str]:
+    """Those with the prefix; none in a repository that has no tag yet."""
+    try:
+        return registry.tags(repository, prefix)
+    except UnknownTag:
+        return []
+
+
+def _with_envelopes(registry: Registry, repository: Repository, stored: Stored) -> Stored:
+    known: dict[Digest, Envelope] = {}
+    layers = [layer for m in (*stored.own, *stored.others) for layer in _readable(m)]
+    for content in at_once([partial(_content, registry, repository, layer) for layer in layers]):
+        known[Digest.of(content.content)] = content
+    inner = {Digest.of(s.content) for e in known.values() if (s := dsse.read(e.media_type, e.content))}
+    rest = [d for d in _readable(stored.attestations) if Digest(digest_in(d).value) not in inner]
+    further = at_once([partial(_content, registry, repository, layer) for layer in rest])
+    return replace(stored, envelopes=(*known.values(), *further))
+
+
+def _readable(manifest: Manifest | None) -> Iterator[dict[str, Any]]:
+    """The layers that may be envelopes. A larger one (a list of all packages, say) is left out."""
+    for layer in descriptors(manifest, "layers")[:MAX_CANDIDATES]:
+        size, kind = layer.get("size"), layer.get("mediaType")
+        if isinstance(size, int) and size <= MAX_ENVELOPE and kind in (BUNDLE, DSSE, dsse.IN_TOTO):
+            yield layer
+
+
+def _content(registry: Registry, repository: Repository, layer: dict[str, Any]) -> Envelope:
+    """The content of a layer, from the descriptor itself where it is in there."""
+    digest, kind = digest_in(layer), str(layer["mediaType"])
+    inline = layer.get("data")
+    if isinstance(inline, str) and len(inline) <= MAX_INLINE * 2:
+        try:
+            content = base64.b64decode(inline, validate=True)
+        except ValueError:
+            content = b""
+        if Digest.of(content) == Digest(digest.value):
+            return Envelope(kind, content)
+    return Envelope(kind, registry.blob(repository, digest, limit=MAX_ENVELOPE))
 
 
 def _has_digest(descriptor: dict[str, Any]) -> bool:
@@ -176,5 +205,7 @@ def _has_digest(descriptor: dict[str, Any]) -> bool:
     return True
 
 
-def _digests(index: Manifest | None) -> list[ManifestDigest]:
-    return [ManifestDigest(digest_in(d).value) for d in _listed(index)]
+def signed_in(envelopes: Iterable[Envelope]) -> list[Envelope]:
+    """The DSSE envelopes of what is signed, as cosign keeps them."""
+    read = (dsse.read(e.media_type, e.content) for e in envelopes)
+    return [Envelope(DSSE, signed.content) for signed in read if signed]

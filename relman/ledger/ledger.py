@@ -42,12 +42,28 @@ class Ledger:
         )
 
     def record_release(
-        self, *, service: str, repository: str, tag: str, manifest: str, run: str, by: str, at: str
+        self,
+        *,
+        service: str,
+        repository: str,
+        tag: str,
+        manifest: str,
+        run: str,
+        by: str,
+        at: str,
+        reason: str = "",
     ) -> None:
-        """A release was made."""
+        """A release was made; `reason` is why gates were left out for it, if some were."""
         self._record(
             lambda: Release(
-                service=service, repository=repository, tag=tag, manifest=manifest, run=run, by=by, at=_utc(at)
+                service=service,
+                repository=repository,
+                tag=tag,
+                manifest=manifest,
+                run=run,
+                by=by,
+                at=_utc(at),
+                reason=reason,
             )
         )
 
@@ -158,7 +174,9 @@ def _of_run(row: Run) -> Entry:
 
 
 def _of_release(row: Release) -> Entry:
-    return Entry("promoted", row.at, row.by, row.service, "released", release=row.tag, digest=row.manifest)
+    return Entry(
+        "promoted", row.at, row.by, row.service, "released", release=row.tag, digest=row.manifest, reason=row.reason
+    )
 
 
 def _of_deployment(row: Deployment, hosts: Sequence[DeploymentHost] = ()) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 class Base(DeclarativeBase):
@@ -40,6 +40,7 @@ class Release(Base):
     run: Mapped[str]
     by: Mapped[str]
     at: Mapped[str] = mapped_column(index=True)
+    reason: Mapped[str] = mapped_column(server_default="", default="")
 
 
 class Deployment(Base):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.image import Repository
+from relman.model.policy import Demands
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 
@@ -49,10 +50,11 @@ class SshOptions:
 
 @dataclass(frozen=True)
 class Environment:
-    """A named set of hosts and the services that may be deployed to it."""
+    """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence."""
 
     name: str
     hosts: tuple[Host, ...]
     services: Mapping[str, Repository] = field(default_factory=dict)
     registry_ca: str | None = None
     ssh: SshOptions = field(default_factory=SshOptions)
+    demands: Demands = field(default_factory=Demands)

@@ -21,7 +21,8 @@ class Deployed:
     `id` is the deployment's; `image_id` is this host's name for the image, `kept_as` the local tag that protects it
     from pruning. `proven`: a deployment of it to the environment finished healthy and read back, and nobody rolled back
     from it.
-    `verified` is False when there was no health check to go by. `at` is RFC 3339 in UTC, by the deployer's clock.
+    `verified` is False when there was no health check to go by. `skipped` tells of each gate that a person left out
+    for this release, to be shown as long as it is here. `at` is RFC 3339 in UTC, by the deployer's clock.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Deployed:
     commit: str = ""
     proven: bool = False
     verified: bool = True
+    skipped: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
@@ -57,6 +59,7 @@ class Deployed:
                 "config": ConfigDigest(data["config"]),
                 "image_id": ImageId(data["image_id"]),
                 "settings": DeploySettings.from_json(data["settings"]),
+                "skipped": tuple(map(str, data.get("skipped", ()))),
             }
         )
 

@@ -140,7 +140,8 @@ class TestReport:
 @dataclass(frozen=True)
 class Release:
     """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
-    paths; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is RFC 3339."""
+    paths; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is RFC 3339. `skipped` tells of each gate
+    that a person left out for it."""
 
     repository: Repository
     tag: str
@@ -153,6 +154,7 @@ class Release:
     service: str = ""
     commit: str = ""
     created: str = ""
+    skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.repository.name}:{self.tag}"

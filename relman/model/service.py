@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relman.model.image import ImageRef, Repository
+from relman.model.policy import Demands
 from relman.model.settings import Mount
 
 
@@ -113,11 +114,13 @@ class Library:
 
 @dataclass(frozen=True)
 class ReleaseRules:
-    """Under which tag a passed run is released, and the channels that follow. `{build}`, `{job}`, `{commit}` and
-    `{version}` stand for the run's values. With `library` its files are released instead of the image."""
+    """Under which tag a passed run is released, the channels that follow, and what is demanded of its evidence.
+    `{build}`, `{job}`, `{commit}` and `{version}` stand for the run's values. With `library` its files are released
+    instead of the image."""
 
     tag: str = "{build}"
     channels: tuple[str, ...] = ("stable",)
+    demands: Demands = field(default_factory=Demands)
     library: Library | None = None
 
 

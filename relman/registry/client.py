@@ -9,13 +9,16 @@ from urllib.parse import quote, urlencode, urljoin
 
 from relman.model.errors import RegistryError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
+from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
-from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, Manifest
+from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
 from relman.registry.strictjson import load_object
 from relman.registry.transport import Answer, Request, Transport
+from relman.registry.uploads import Uploads
 
 MAX_BLOB = 8 << 20
+MAX_TAGS = 32 << 20
 MAX_PAGES = 1000
 PAGE = 1000
 
@@ -24,8 +27,9 @@ class Registry:
     """A registry, `host[:port]`. Safe to share between a few threads; close it, or use it in a `with`.
 
     `ca` is a file of CA certificates (None: the system's); UsageError if it is none. `timeout` in seconds bounds the
-    wait for each answer. `insecure` speaks plain HTTP. Every method may raise Unreachable, AccessDenied and
-    RegistryError; what comes from the registry is checked against its digest, and other bytes are a RegistryError.
+    wait for each answer. `insecure` speaks plain HTTP. `writes` asks for the right to write from the first request
+    on, which spares a second token. Every method may raise Unreachable, AccessDenied and RegistryError; what comes from
+    the registry is checked against its digest, and other bytes are a RegistryError.
     """
 
     def __init__(
@@ -36,10 +40,13 @@ class Registry:
         ca: str | None = None,
         timeout: float = 30.0,
         insecure: bool = False,
+        writes: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
+        self._writes = writes
         self._http = Transport(host, credentials=credentials, ca=ca, timeout=timeout, insecure=insecure, sleep=sleep)
+        self.uploads = Uploads(self._http)
 
     def __enter__(self) -> Self:
         return self
@@ -82,10 +89,10 @@ class Registry:
         self._put_manifest(repository, reference, manifest)
         return manifest.digest
 
-    def put_referrer(self, repository: Repository, tag: str, manifest: Manifest) -> bool:
+    def put_referrer(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> bool:
         """As `put_manifest` for a manifest with a `subject`: whether the registry itself lists it with its subject
         (it answers with OCI-Subject), or leaves that to the client."""
-        return "OCI-Subject" in self._put_manifest(repository, tag, manifest).headers
+        return "OCI-Subject" in self._put_manifest(repository, reference, manifest).headers
 
     def blob(self, repository: Repository, digest: Digest, *, limit: int = MAX_BLOB) -> bytes:
         """A blob of at most `limit` bytes."""
@@ -104,28 +111,44 @@ class Registry:
             self._expect(answer, 200, f"looking for {digest} in {repository.name}")
         return answer.status == 200
 
-    def put_blob(self, repository: Repository, content: bytes) -> Digest:
-        """Upload a small blob, unless the registry has it."""
+    def put_blob(self, repository: Repository, content: bytes, *, new: bool = False) -> Digest:
+        """Upload a small blob, unless the registry has it; what is certainly `new` is not asked for first."""
+        self._path(repository, "blobs", "uploads/")
         digest = Digest.of(content)
-        if not self.has(repository, digest):
+        if new or not self.has(repository, digest):
             # A broken upload cannot be resumed, only begun anew: so both requests are one attempt.
-            self._http.patiently(lambda: self._upload(repository, digest, content))
+            self._http.patiently(lambda: self.uploads.upload(repository, digest, content))
         return digest
 
-    def tags(self, repository: Repository) -> list[str]:
-        """All tags of the repository, sorted. Raises UnknownTag if there is no such repository."""
-        url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE})}"
+    def tags(self, repository: Repository, prefix: str = "") -> list[str]:
+        """All tags that begin with `prefix`, sorted. Raises UnknownTag if there is no such repository.
+
+        Where the registry lists in pages, those before the prefix are left out, and most of those after it.
+        """
+        # What sorts just before the prefix; a registry that does not know `last` lists all.
+        after = {"last": prefix[:-1]} if len(prefix) > 1 else {}
+        url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE, **after})}"
         tags: set[str] = set()
         for _ in range(MAX_PAGES):
             if url is None:
                 return sorted(tags)
-            answer = self._send("GET", url, repository, limit=MAX_MANIFEST)
+            answer = self._send("GET", url, repository, limit=MAX_TAGS)
             if answer.status == 404:
                 raise UnknownTag(f"there is no repository {repository.name}", host=self.host)
             self._expect(answer, 200, f"listing the tags of {repository.name}")
-            tags.update(self._tags_in(answer))
-            url = self._next_page(url, answer)
+            page = self._tags_in(answer)
+            tags.update(t for t in page if t.startswith(prefix))
+            passed = prefix and page == sorted(page) and page and not page[-1].startswith(prefix) and page[-1] > prefix
+            url = None if passed else self._next_page(url, answer)
         raise RegistryError(f"the list of tags of {repository.name} never ends", host=self.host)
+
+    def referrers(self, repository: Repository, digest: ManifestDigest) -> Manifest | None:
+        """The index of manifests with this subject, by the registry's own API; None where it has none."""
+        path = self._path(repository, "referrers", str(digest))
+        answer = self._send("GET", path, repository, headers={"Accept": OCI_INDEX}, limit=MAX_MANIFEST)
+        if answer.status != 200:
+            return None  # registries without it answer 404, or something else
+        return Manifest(answer.body, answer.headers.get("Content-Type", "").split(";")[0].strip())
 
     def _put_manifest(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> Answer:
         path = self._path(repository, "manifests", str(reference))
@@ -135,15 +158,6 @@ class Registry:
         self._expect(answer, 201, f"writing {what}")
         self._check_digest(answer, manifest.digest, what)
         return answer
-
-    def _upload(self, repository: Repository, digest: Digest, content: bytes) -> None:
-        what = f"uploading {digest} to {repository.name}"
-        started = self._send("POST", self._path(repository, "blobs", "uploads/"), repository, body=b"", once=True)
-        self._expect(started, 202, what)
-        location = self._http.absolute(started.headers.get("Location", ""))
-        url = f"{location}{'&' if '?' in location else '?'}{urlencode({'digest': str(digest)})}"
-        headers = {"Content-Type": "application/octet-stream"}
-        self._expect(self._send("PUT", url, repository, headers=headers, body=content, once=True), 201, what)
 
     def _send(
         self,
@@ -156,7 +170,7 @@ class Registry:
         limit: int = 1 << 20,
         once: bool = False,
     ) -> Answer:
-        scope = Scope(repository.name, write=method in ("PUT", "POST"))
+        scope = Scope(repository.name, write=self._writes or method == "PUT")
         return self._http.send(Request(method, url, scope, headers or {}, body, limit, once))
 
     def _path(self, repository: Repository, kind: str, name: str) -> str:
@@ -165,10 +179,7 @@ class Registry:
         return f"/v2/{repository.name}/{kind}/{quote(name, safe=':/')}"
 
     def _expect(self, answer: Answer, status: int, doing: str) -> None:
-        if answer.status != status:
-            raise RegistryError(
-                f"{doing}: the registry answered HTTP {answer.status}", host=self.host, details=_reasons(answer)
-            )
+        expect(answer, status, doing, self.host)
 
     def _check_digest(self, answer: Answer, digest: ManifestDigest, what: str) -> None:
         said = answer.headers.get("Docker-Content-Digest", str(digest))
@@ -177,7 +188,7 @@ class Registry:
 
     def _tags_in(self, answer: Answer) -> list[str]:
         try:
-            tags = load_object(answer.body, limit=MAX_MANIFEST).get("tags") or []
+            tags = load_object(answer.body, limit=MAX_TAGS).get("tags") or []
         except ValueError as error:
             raise RegistryError(f"the registry's list of tags cannot be read: {error}", host=self.host) from error
         if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
@@ -198,14 +209,3 @@ class Registry:
 def _name(repository: Repository, reference: str | ManifestDigest) -> str:
     mark = "@" if isinstance(reference, ManifestDigest) else ":"
     return f"{repository.name}{mark}{reference}"
-
-
-def _reasons(answer: Answer) -> list[str]:
-    try:
-        errors = load_object(answer.body, limit=1 << 16).get("errors")
-    except ValueError:
-        return []
-    if not isinstance(errors, list):
-        return []
-    texts = (f"{e.get('code', '')}: {e.get('message', '')}" for e in errors[:5] if isinstance(e, dict))
-    return ["".join(c for c in text[:200] if c.isprintable()) for text in texts]

@@ -39,7 +39,17 @@ def describe(
     None takes the only image there is. Raises UnknownTag if there is no such tag, digest or platform, UsageError if
     the reference is no image or `platform` is needed, and what Registry raises.
     """
-    resolved = registry.resolve(repository, reference)
+    return describe_resolved(registry, repository, registry.resolve(repository, reference), reference, platform)
+
+
+def describe_resolved(
+    registry: Registry,
+    repository: Repository,
+    resolved: Manifest,
+    reference: str | ManifestDigest,
+    platform: Platform | None = None,
+) -> ImageDescription:
+    """As `describe`, of what `reference` was resolved to already."""
     manifest = resolved
     if resolved.is_index:
         child = choose(platforms(resolved), platform, f"{repository.name}:{reference}")

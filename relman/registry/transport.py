@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import requests.adapters
 import urllib3
 
-import relman
-from relman.model.errors import RegistryError, RelmanError, Unreachable, UsageError
+from relman.model.errors import RegistryError, RelmanError, Unreachable
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Authorizer, Scope
+from relman.registry.session import causes_of, last_words, open_session
 
 PAUSES = (0.2, 0.6, 1.8)
 """Seconds between attempts; a Retry-After may lengthen them up to MAX_WAIT."""
@@ -76,7 +75,7 @@ class Transport:
         self._base = f"{'http' if insecure else 'https'}://{host}"
         self._timeout = timeout
         self._sleep = sleep
-        self._session = _session(ca)
+        self._session = open_session(ca)
         self._authorizer = Authorizer(host, credentials, self._ask_token, insecure=insecure)
 
     def close(self) -> None:
@@ -100,6 +99,19 @@ class Transport:
                     raise passing.error from passing.__cause__
                 self._sleep(max(pause, passing.wait))
         raise AssertionError("the last pause is None")
+
+    @contextmanager
+    def opened(self, request: Request) -> Iterator[tuple[int, Iterator[bytes]]]:
+        """Send, and give the status and the body in pieces, as they come; what breaks off raises Unreachable."""
+        response = self.patiently(lambda: self._opening(request))
+        try:
+            yield response.status_code, self._parts(response)
+        finally:
+            response.close()
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        self._sleep(seconds)
 
     def absolute(self, url: str) -> str:
         """`url` as the registry meant it: relative ones start at the registry."""
@@ -137,18 +149,47 @@ class Transport:
         answer = self._busy_is_passing(self._exchange(Request(method, url, Scope(""), headers, form), authorization))
         return answer.status, answer.body
 
-    def _exchange(self, request: Request, authorization: str | None) -> Answer:
-        headers = dict(request.headers) | ({"Authorization": authorization} if authorization else {})
+    def _opening(self, request: Request) -> requests.Response:
+        authorization = self._authorizer.header(request.scope)
         try:
-            with self._session.request(
-                request.method,
-                self.absolute(request.url),
-                headers=headers,
-                data=request.body,
-                timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
-                allow_redirects=request.method == "GET",
-                stream=True,
-            ) as response:
+            response = self._request(request, authorization)
+            if response.status_code == 401:
+                response.close()
+                challenge = response.headers.get("WWW-Authenticate", "")
+                response = self._request(request, self._authorizer.answer(challenge, request.scope))
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._translated(error) from error
+        if response.status_code in (401, 403):
+            response.close()
+            raise self._authorizer.denied(f"the registry refuses reading {request.scope.repository}")
+        if response.status_code in _BUSY:
+            response.close()
+            self._busy_is_passing(Answer(response.status_code, response.headers, b""))
+        return response
+
+    def _parts(self, response: requests.Response) -> Iterator[bytes]:
+        try:
+            while part := response.raw.read1(1 << 16, decode_content=False):
+                yield part
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            translated = self._translated(error)
+            raise (translated.error if isinstance(translated, _PassingError) else translated) from error
+
+    def _request(self, request: Request, authorization: str | None) -> requests.Response:
+        headers = dict(request.headers) | ({"Authorization": authorization} if authorization else {})
+        return self._session.request(
+            request.method,
+            self.absolute(request.url),
+            headers=headers,
+            data=request.body,
+            timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
+            allow_redirects=request.method == "GET",
+            stream=True,
+        )
+
+    def _exchange(self, request: Request, authorization: str | None) -> Answer:
+        try:
+            with self._request(request, authorization) as response:
                 return Answer(response.status_code, response.headers, self._read(response, request.limit))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._translated(error) from error
@@ -165,7 +206,7 @@ class Transport:
         return bytes(body)
 
     def _translated(self, error: Exception) -> Exception:
-        causes = _causes(error)
+        causes = causes_of(error)
         if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
             hint = f"Name its CA: RELMAN_REGISTRY_CA=FILE, or put it in /etc/docker/certs.d/{self.host}/ca.crt."
             return Unreachable("the registry's certificate is not one to trust", host=self.host, hint=hint)
@@ -177,41 +218,4 @@ class Transport:
             return RegistryError("the registry redirects to nowhere", host=self.host)
         if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
             return Unreachable(f"the registry did not answer within {self._timeout:g} s", host=self.host)
-        return _PassingError(Unreachable("the registry does not answer", host=self.host, hint=_last_words(causes)))
-
-
-def _session(ca: str | None) -> requests.Session:
-    if ca:
-        _check_ca(ca)
-    session = requests.Session()
-    # Otherwise REQUESTS_CA_BUNDLE beats `verify`, and .netrc and proxies decide what nobody asked them.
-    session.trust_env = False
-    session.verify = ca or True
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    session.headers = requests.structures.CaseInsensitiveDict(
-        {"User-Agent": f"relman/{relman.__version__}", "Accept-Encoding": "identity"}
-    )
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, requests.adapters.HTTPAdapter(pool_maxsize=16))
-    return session
-
-
-def _check_ca(file: str) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
-    except OSError as error:
-        raise UsageError(f"the CA file {file} cannot be used", hint=str(error)) from error
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
-
-
-def _last_words(causes: list[BaseException]) -> str:
-    reasons = [c.strerror for c in causes if isinstance(c, OSError) and isinstance(c.strerror, str)]
-    return f"{reasons[-1]}." if reasons else ""
+        return _PassingError(Unreachable("the registry does not answer", host=self.host, hint=last_words(causes)))

@@ -141,6 +141,7 @@ def _entry(asked: Asked, release: Release, settings: DeploySettings, seen: Obser
         by=asked.by,
         commit=release.commit,
         verified=settings.health.probe != "none",
+        skipped=release.skipped,
     )
     return replace(entry, image_id=_image_id(entry, seen))
 

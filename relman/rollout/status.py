@@ -58,6 +58,7 @@ def summarise(seen: Observed, service: str, health: str, machine: str) -> HostSt
     notes = [
         *([drift] if drift else []),
         *([f"also running: {', '.join(extra)}"] if extra else []),
+        *([f"{entry.release}: {skip}" for skip in entry.skipped] if entry else []),
         *([_lock_note(seen.lock, middle)] if seen.lock and (middle or not dead) else []),
     ]
     return HostStatus(

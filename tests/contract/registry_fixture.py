@@ -50,7 +50,7 @@ class Place:
     insecure: bool = False
     pauses: list[float] = field(default_factory=list)
 
-    def connect(self, credentials: Credentials | None = None) -> Registry:
+    def connect(self, credentials: Credentials | None = None, *, writes: bool = False) -> Registry:
         """A client that notes its pauses instead of making them."""
         return Registry(
             self.host,
@@ -58,6 +58,7 @@ class Place:
             ca=self.ca,
             timeout=10,
             insecure=self.insecure,
+            writes=writes,
             sleep=self.pauses.append,
         )
 

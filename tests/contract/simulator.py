@@ -3,67 +3,40 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.contract.content import Content, Query, Reply, Store
+
 USERNAME, PASSWORD, REFRESH_TOKEN = "ci", "pass: wörd", "refresh-me"
-
-
-@dataclass
-class Reply:
-    """One answer; `sent` cuts its body short and then the connection; with `drip` the body comes byte by byte until
-    that is set."""
-
-    status: int
-    body: bytes = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    sent: int | None = None
-    drip: threading.Event | None = None
-
-
-@dataclass
-class Query:
-    """One request."""
-
-    method: str
-    path: str
-    parameters: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
 
 
 Fault = Callable[[Callable[[], Reply]], Reply | None]
 """Stands before the handling of one request: calls it or not, and gives the answer, or None to hang up."""
 
 
-@dataclass
-class Store:
-    """What one repository holds."""
-
-    blobs: dict[str, bytes] = field(default_factory=dict)
-    manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-
-
 class Simulator:
     """`auth` is "basic", "token" or "" for none; `page` tags a page at most; `native` has the referrers API."""
 
     def __init__(self, *, auth: str = "basic", page: int = 1000, native: bool = False) -> None:
-        self.auth, self.page, self.native = auth, page, native
+        self.auth = auth
+        self.content = Content(page, native)
         self.queries: list[Query] = []
-        self.stores: dict[str, Store] = {}
         self.tokens: set[str] = set()
         self._faults: list[tuple[re.Pattern[str], Fault]] = []
         self._lock = threading.RLock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.host = f"127.0.0.1:{self._server.server_port}"
+
+    @property
+    def stores(self) -> dict[str, Store]:
+        """What each repository holds."""
+        return self.content.stores
 
     @property
     def log(self) -> list[str]:
@@ -104,19 +77,17 @@ class Simulator:
         with self._lock:
             if query.path == "/token":
                 return self._token(query)
-            found = re.fullmatch(r"/v2/(.+)/(manifests|blobs|tags)/(.+)", query.path)
+            found = re.fullmatch(r"/v2/(.+)/(manifests|blobs|tags|referrers)/(.+)", query.path)
             if not found:
                 return Reply(404)
             name, kind, rest = found.groups()
             if refused := self._refuse(query, name):
                 return refused
-            store = self.stores.setdefault(name, Store())
-            handlers = {"manifests": self._manifests, "blobs": self._blobs, "tags": self._tags}
-            return handlers[kind](store, name, rest, query)
+            return self.content.answer(name, kind, rest, query)
 
     def _refuse(self, query: Query, name: str) -> Reply | None:
         given = query.headers.get("authorization", "")
-        actions = "pull,push" if query.method in ("PUT", "POST") else "pull"
+        actions = "pull,push" if query.method in ("PUT", "POST", "PATCH") else "pull"
         if self.auth == "basic" and given != _basic():
             return Reply(401, headers={"WWW-Authenticate": 'Basic realm="simulator, of one"'})
         if self.auth == "token":
@@ -134,50 +105,6 @@ class Simulator:
         token = "token-for-" + (form | query.parameters)["scope"]
         self.tokens.add(token)
         return Reply(200, json.dumps({"token": token}).encode())
-
-    def _manifests(self, store: Store, name: str, reference: str, query: Query) -> Reply:
-        if query.method == "PUT":
-            return self._put_manifest(store, reference, query)
-        digest = store.tags.get(reference, reference)
-        if digest not in store.manifests:
-            return _error(404, "MANIFEST_UNKNOWN", "manifest unknown")
-        media_type, content = store.manifests[digest]
-        if media_type not in query.headers.get("accept", ""):
-            return _error(404, "MANIFEST_UNKNOWN", f"not acceptable in {name}: {media_type}")
-        return Reply(200, content, {"Content-Type": media_type, "Docker-Content-Digest": digest})
-
-    def _put_manifest(self, store: Store, reference: str, query: Query) -> Reply:
-        document = json.loads(query.body)
-        needed = [d["digest"] for d in [*document.get("layers", []), document.get("config")] if d]
-        children = [d["digest"] for d in document.get("manifests", [])]
-        if not (store.blobs.keys() >= set(needed) and store.manifests.keys() >= set(children)):
-            return _error(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry")
-        digest = _digest(query.body)
-        store.manifests[digest] = (query.headers["content-type"], query.body)
-        if not reference.startswith("sha256:"):
-            store.tags[reference] = digest
-        headers = {"Docker-Content-Digest": digest}
-        if self.native and "subject" in document:
-            headers["OCI-Subject"] = document["subject"]["digest"]
-        return Reply(201, headers=headers)
-
-    def _blobs(self, store: Store, name: str, reference: str, query: Query) -> Reply:
-        if query.method == "POST":
-            return Reply(202, headers={"Location": f"/v2/{name}/blobs/uploads/1?state=x%2Fy"})
-        if query.method == "PUT":
-            if _digest(query.body) != query.parameters.get("digest"):
-                return _error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
-            store.blobs[_digest(query.body)] = query.body
-            return Reply(201)
-        return Reply(200, store.blobs[reference]) if reference in store.blobs else _error(404, "BLOB_UNKNOWN", "")
-
-    def _tags(self, store: Store, name: str, _: str, query: Query) -> Reply:
-        if not store.tags:
-            return _error(404, "NAME_UNKNOWN", "repository name not known to registry")
-        after = [t for t in sorted(store.tags) if t > query.parameters.get("last", "")]
-        page = after[: self.page]
-        following = f'</v2/{name}/tags/list?last={page[-1]}&n={self.page}>; rel="next"'
-        return Reply(200, json.dumps({"tags": page}).encode(), {"Link": following} if len(after) > self.page else {})
 
 
 def busy(status: int = 429, wait: str | None = None) -> Fault:
@@ -204,14 +131,6 @@ def _basic() -> str:
     return "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 
 
-def _digest(content: bytes) -> str:
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def _error(status: int, code: str, message: str) -> Reply:
-    return Reply(status, json.dumps({"errors": [{"code": code, "message": message}]}).encode())
-
-
 def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -234,7 +153,7 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
                 self._write(reply)
             self.close_connection = self.close_connection or reply.sent is not None
 
-        do_GET = do_HEAD = do_PUT = do_POST = _serve  # noqa: N815 - names given by http.server
+        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = _serve  # noqa: N815 - names given by http.server
 
         def _write(self, reply: Reply) -> None:
             step = 1 if reply.drip else max(1, len(reply.body))

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from relman.evidence.dsse import IN_TOTO
+from relman.evidence.facts import Check
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release, list_releases
-from relman.evidence.statement import read_statement, statement_for
-from relman.evidence.store import IN_TOTO, Envelope, attach, find, index_tag, own_tag
+from relman.evidence.seal import Envelope
+from relman.evidence.statement import read_statement, read_test_result, statement_for
+from relman.evidence.store import find, index_tag, own_tag
+from relman.evidence.summary import read_release
+from relman.evidence.views import attach
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import NoEvidence, PolicyRefused, TagMoved, UnknownTag, UsageError
-from relman.model.image import ManifestDigest, Repository
+from relman.model.image import Digest, ManifestDigest, Repository
+from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, Manifest
 from tests.contract.images import AMD64, ARM64, push_image, push_index
@@ -42,13 +49,14 @@ def test_another_machine_finds_the_release(place: Place, registry: Registry, rep
 
 
 def test_promoting_again_changes_nothing(registry: Registry, repository: Repository) -> None:
-    """The second promotion of the same report leaves the same tags and one statement."""
+    """The second promotion of the same report leaves the same tags and the same two statements."""
     manifest = push_image(registry, repository)
-    for _ in range(2):
-        promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118")
-    assert len(find(registry, repository, manifest.digest)) == 1
-    assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 1
-    assert len([t for t in registry.tags(repository) if t.startswith("sha256-")]) == 2
+    for day in (1, 2):
+        check = Check(now=datetime(2026, 2, day, tzinfo=UTC))
+        promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118", check=check)
+    assert len(find(registry, repository, manifest.digest)) == 2
+    assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 2
+    assert len([t for t in registry.tags(repository) if t.startswith("sha256-")]) == 3
 
 
 def test_only_the_tested_image_is_promoted(registry: Registry, repository: Repository) -> None:
@@ -99,10 +107,10 @@ def test_evidence_about_another_image_does_not_count(registry: Registry, reposit
     """A real statement about one image, laid beside another, is no evidence for that other one."""
     tested, other = (push_image(registry, repository, n, labels={"n": n}) for n in ("1", "2"))
     stolen = Envelope(IN_TOTO, statement_for(report(tested), tested.digest, name="shop"))
-    attach(registry, repository, other, stolen)
+    attach(registry, repository, other, [stolen])
     with pytest.raises(NoEvidence) as caught:
         find_release(registry, repository, "2")
-    assert "subject-is-this-image" in caught.value.details[0]
+    assert any("subject-is-this-image" in detail for detail in caught.value.details)
 
 
 def test_statements_of_failure_and_nonsense_do_not_count(registry: Registry, repository: Repository) -> None:
@@ -110,10 +118,10 @@ def test_statements_of_failure_and_nonsense_do_not_count(registry: Registry, rep
     manifest = push_image(registry, repository, "1")
     failed = statement_for(report(manifest, exit_code=1), manifest.digest, name="shop")
     for payload in (failed, b"{", b"[" * 10000):
-        attach(registry, repository, manifest, Envelope(IN_TOTO, payload))
+        attach(registry, repository, manifest, [Envelope(IN_TOTO, payload)])
     with pytest.raises(PolicyRefused, match="tests-passed") as caught:
         find_release(registry, repository, "1")
-    assert len(caught.value.details) == 3
+    assert sum("statement-readable" in detail for detail in caught.value.details) == 2
     promote(registry, repository, source="1", report=report(manifest), release_tag="118")
     assert find_release(registry, repository, "118").manifest == manifest.digest
 
@@ -131,7 +139,7 @@ def test_evidence_is_found_though_the_index_lost_it(registry: Registry, reposito
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
     listed = registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")
     assert [e["digest"] for e in listed][:1] == [str(stranger.digest)]
-    assert len(listed) == 2
+    assert len(listed) == 3
 
 
 def test_evidence_is_found_though_only_the_index_lists_it(
@@ -140,7 +148,7 @@ def test_evidence_is_found_though_only_the_index_lists_it(
     """What another program copied to another repository with the index, without relman's own tags, is found too."""
     manifest = push_image(registry, repository)
     envelope = Envelope(IN_TOTO, statement_for(report(manifest), manifest.digest, name="shop"))
-    attach(registry, repository, manifest, envelope)
+    attach(registry, repository, manifest, [envelope])
     elsewhere = place.repository()
     push_image(registry, elsewhere)
     evidence = registry.resolve(repository, own_tag(manifest.digest, envelope))
@@ -149,7 +157,7 @@ def test_evidence_is_found_though_only_the_index_lists_it(
     registry.put_manifest(elsewhere, evidence.digest, evidence)
     index = registry.resolve(repository, index_tag(manifest.digest))
     registry.put_manifest(elsewhere, index_tag(manifest.digest), index)
-    assert find(registry, elsewhere, manifest.digest) == [envelope.content]
+    assert [o.payload for o in find(registry, elsewhere, manifest.digest)] == [envelope.content]
 
 
 def test_an_index_is_good_only_for_the_tested_platform(registry: Registry, repository: Repository) -> None:
@@ -195,20 +203,26 @@ def test_a_second_test_run_adds_a_statement(registry: Registry, repository: Repo
     reports = [replace(report(manifest), finished=f"2026-01-0{day}T00:00:00Z") for day in (1, 2)]
     for tested in reports:
         promote(registry, repository, source="run-shop-1", report=tested, release_tag="118")
-    statements = find(registry, repository, manifest.digest)
-    assert sorted(statements) == sorted(statement_for(r, manifest.digest, name=str(repository)) for r in reports)
-    assert all(read_statement(s).subjects == {manifest.digest} for s in statements)
+    statements = [read_statement(o.payload) for o in find(registry, repository, manifest.digest)]
+    assert all(s.subjects == {manifest.digest} for s in statements)
+    results = [read_test_result(s) for s in statements if s.predicate_type == TEST_RESULT]
+    assert {r.finished for r in results} == {r.finished for r in reports}
+    releases = [r for s in statements if (r := read_release(s))]
+    assert {(r.repository, r.tag, r.passed) for r in releases} == {(str(repository), "118", True)}
 
 
 def test_evidence_is_an_oci_referrer(registry: Registry, repository: Repository) -> None:
     """What is stored is a manifest with subject and artifactType by the specification, listed in the referrers tag."""
     manifest = push_image(registry, repository)
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
-    (entry,) = registry.resolve(repository, f"sha256-{manifest.digest.hex}").list_of("manifests")
-    assert entry["artifactType"] == IN_TOTO
-    evidence = registry.resolve(repository, ManifestDigest(entry["digest"]))
-    assert evidence.document["subject"] == manifest.descriptor()
-    assert evidence.document["artifactType"] == IN_TOTO
-    (layer,) = evidence.list_of("layers")
-    assert json.loads(find(registry, repository, manifest.digest)[0])["predicate"]["result"] == "PASSED"
-    assert layer["mediaType"] == IN_TOTO
+    entries = registry.resolve(repository, f"sha256-{manifest.digest.hex}").list_of("manifests")
+    assert [entry["artifactType"] for entry in entries] == [IN_TOTO, IN_TOTO]
+    types = []
+    for entry in entries:
+        evidence = registry.resolve(repository, ManifestDigest(entry["digest"]))
+        assert evidence.document["subject"] == manifest.descriptor()
+        assert evidence.document["artifactType"] == IN_TOTO
+        (layer,) = evidence.list_of("layers")
+        assert layer["mediaType"] == IN_TOTO
+        types.append(json.loads(registry.blob(repository, Digest(layer["digest"])))["predicateType"])
+    assert types == [TEST_RESULT, RELEASE]

@@ -16,9 +16,10 @@ from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.registry.transport import MAX_WAIT, PAUSES
+from tests.contract.content import Reply
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import Place, free_port, place_of
-from tests.contract.simulator import REFRESH_TOKEN, USERNAME, Fault, Reply, Simulator, busy, changed, hang_up
+from tests.contract.simulator import REFRESH_TOKEN, USERNAME, Fault, Simulator, busy, changed, hang_up
 from tests.lab.registry import Registry as RealRegistry
 
 

@@ -7,17 +7,22 @@ from collections.abc import Callable
 
 import pytest
 
+from relman.evidence.facts import Check
+from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
+from relman.evidence.seal import Signed
 from relman.evidence.store import find, index_tag
 from relman.model.errors import RelmanError, TagMoved, Unreachable
 from relman.model.image import Repository
 from relman.registry.client import Registry
+from relman.registry.images import describe
 from relman.registry.manifest import OCI_INDEX, Manifest
 from relman.registry.transport import PAUSES
+from tests.contract.content import Reply
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import Place, place_of
-from tests.contract.simulator import Reply, Simulator, hang_up
+from tests.contract.simulator import Simulator, hang_up
 from tests.unit.reports import report
 
 
@@ -35,7 +40,7 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(simul
         with place.connect() as registry:
             manifest = push_image(registry, repository)
             tested, tags = report(manifest), ["118", "stable"]
-            simulator.misbehave("", *[lambda handle: handle()] * cut_after, *[hang_up] * (len(PAUSES) + 1))
+            simulator.misbehave("", *[lambda handle: handle()] * cut_after, *[hang_up] * 8 * (len(PAUSES) + 1))
             try:
                 promote(
                     registry, repository, source="run-shop-1", report=tested, release_tag="118", channels=["stable"]
@@ -51,29 +56,49 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(simul
                 assert find_release(registry, repository, tag).manifest == manifest.digest
             promote(registry, repository, source="run-shop-1", report=tested, release_tag="118", channels=["stable"])
             assert find_release(registry, repository, "stable").manifest == manifest.digest
-            assert len(find(registry, repository, manifest.digest)) == 1
+            assert len(find(registry, repository, manifest.digest)) == 2
         if finished:
             break
     assert cut_after > 10
 
 
-def test_few_requests(simulator: Simulator, place: Place) -> None:
-    """A first promotion with two channels takes at most 20 requests, finding a release at most 7, one of each being
-    the challenge."""
-    repository = place.repository()
-    with place.connect() as registry:
-        manifest = push_image(registry, repository)
-    simulator.queries.clear()
-    with place.connect() as registry:
-        channels = ["stable", "shop-master"]
-        promote(
-            registry, repository, source="run-shop-1", report=report(manifest), release_tag="118", channels=channels
-        )
-    assert len(simulator.log) <= 20
-    simulator.queries.clear()
-    with place.connect() as registry:
-        find_release(registry, repository, "118")
-    assert len(simulator.log) <= 7
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+@pytest.mark.parametrize("native", [True, False], ids=["native API", "fallback index"])
+@pytest.mark.parametrize("auth", ["basic", "token"])
+def test_few_requests(auth: str, native: bool, signed: bool) -> None:
+    """A first promotion with a channel takes at most 30 requests, the challenge and tokens among them; done again at
+    most 20. The evidence costs a deployment at most 6 more than describing the image does."""
+    key = SigningKey.generate("ed25519")
+    check = Check(Signed(key=key)) if signed else Check()
+    with Simulator(auth=auth, native=native).running() as simulator:
+        place = place_of(simulator)
+        repository = place.repository()
+        with place.connect() as registry:
+            manifest = push_image(registry, repository)
+
+        def counted(act: Callable[[Registry], object], *, writes: bool = False) -> int:
+            simulator.queries.clear()
+            simulator.tokens.clear()
+            with place.connect(writes=writes) as registry:
+                act(registry)
+            return len(simulator.log)
+
+        def promotion(registry: Registry) -> object:
+            tested = report(manifest)
+            return promote(
+                registry,
+                repository,
+                source="run-shop-1",
+                report=tested,
+                release_tag="118",
+                channels=["stable"],
+                check=check,
+            )
+
+        assert counted(promotion, writes=True) <= 30
+        assert counted(promotion, writes=True) <= 20
+        bare = counted(lambda registry: describe(registry, repository, "118"))
+        assert counted(lambda registry: find_release(registry, repository, "118", check=check)) - bare <= 6
 
 
 def test_the_overtaken_promotion_is_told(simulator: Simulator, registry: Registry, repository: Repository) -> None:
@@ -106,7 +131,7 @@ def test_an_entry_lost_to_another_writer_is_listed_again(
 
     simulator.misbehave(f"PUT .*/manifests/{index_tag(manifest.digest)}$", overtaken, overtaken)
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
-    assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 2
+    assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 3
 
 
 @pytest.mark.parametrize("content", [None, b"{}", b"{", b'{"manifests": [1]}', b'{"manifests": [{"digest": "x"}]}'])
@@ -123,13 +148,13 @@ def test_a_broken_index_is_made_whole(
     store.tags[tag] = str(index.digest)
     del store.manifests[str(gone.digest)]
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
-    assert len(registry.resolve(repository, tag).list_of("manifests")) == 1
+    assert len(registry.resolve(repository, tag).list_of("manifests")) == 2
     assert find_release(registry, repository, "118").manifest == manifest.digest
 
 
 def test_a_registry_with_the_referrers_api_gets_no_index(simulator: Simulator) -> None:
     """Where the registry answers with OCI-Subject it lists the evidence itself, and relman writes no index tag."""
-    simulator.native = True
+    simulator.content.native = True
     place = place_of(simulator)
     repository = place.repository()
     with place.connect() as registry:
@@ -144,8 +169,8 @@ def test_hidden_evidence_is_a_refusal(simulator: Simulator, registry: Registry, 
     manifest = push_image(registry, repository)
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
     store = simulator.stores[repository.name]
-    for digest, content in [*store.blobs.items()]:
+    for digest, (_, content) in [*store.manifests.items()]:
         if b"in-toto" in content:
-            del store.blobs[digest]
+            del store.manifests[digest]
     with pytest.raises(RelmanError):
         find_release(registry, repository, "118")

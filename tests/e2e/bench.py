@@ -20,6 +20,7 @@ from relman.model.image import ConfigDigest, Platform, Repository
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
+from tests.e2e import bench_evidence
 from tests.e2e.bench_sides import DEPLOY, RESTART, SERVICE, SIDES, log_in, repository
 from tests.lab import images
 from tests.lab.host import LabHost
@@ -46,6 +47,7 @@ def main() -> int:
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         lab.down()
+    bench_evidence.main()
     return 0
 
 

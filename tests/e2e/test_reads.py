@@ -20,13 +20,14 @@ def test_releases_say_what_may_be_deployed_and_where_it_runs(stage: Stage) -> No
     """A channel stands on its release's line, an untested image is listed with the reason, and every host stands where
     it runs, also when a later release is all that fits."""
     stage.deploy("1")
+    stage.release("listed")
     registry = stage.registry()
-    retag(registry, stage.repository, registry.resolve(stage.repository, "2"), "stable", moveable=True)
+    retag(registry, stage.repository, registry.resolve(stage.repository, "listed"), "stable", moveable=True)
     stage.image("by-hand")
     found = _releases(stage)
     assert found["1"]["hosts"] == ["h1", "h2", "h3"]
-    assert (found["2"]["also"], found["2"]["hosts"], "stable" in found) == (["stable"], [], False)
-    assert found["2"]["evidence"]["run"] == "demo/2"
+    assert (found["listed"]["also"], found["listed"]["hosts"], "stable" in found) == (["stable"], [], False)
+    assert found["listed"]["evidence"]["run"] == "demo/listed"
     assert (found["by-hand"]["evidence"], "evidence" in found["by-hand"]["refusal"]) == (None, True)
     assert list(_releases(stage, "-n", "1")) == ["by-hand", "1"]
     assert "all 3 hosts" in stage.relman("releases", "-e", "production").out

@@ -34,8 +34,9 @@ def _options(verb: str | None) -> set[str]:
     context = click.Context(group)
     command = group.get_command(context, verb) if verb else group
     assert command is not None, f"there is no relman {verb}"
-    names = {name for p in command.params if isinstance(p, click.Option) for name in (*p.opts, *p.secondary_opts)}
-    return names | {"--help"}
+    commands = [command, *(command.commands.values() if verb and isinstance(command, click.Group) else ())]
+    params = [p for each in commands for p in each.params if isinstance(p, click.Option)]
+    return {name for p in params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
 
 
 @each

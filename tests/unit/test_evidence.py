@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -10,23 +11,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.evidence.gate import require_passed
+from relman.evidence.dsse import IN_TOTO
+from relman.evidence.facts import Check, Subject, gather
+from relman.evidence.gates.judge import judge
+from relman.evidence.seal import UNSIGNED, Envelope
 from relman.evidence.statement import (
     MAX_STATEMENT,
     STATEMENT_TYPE,
-    TEST_RESULT,
+    TestResult,
     read_statement,
     read_test_result,
     statement_for,
 )
 from relman.model.errors import NoEvidence, PolicyRefused
 from relman.model.image import ConfigDigest, ManifestDigest
+from relman.model.predicates import TEST_RESULT
 from tests.unit.reports import report
 from tests.unit.test_registry_manifest import IMAGE, json_values
-from tests.unit.values import hexes
+from tests.unit.values import REPOSITORY, hexes
 
 GOOD = statement_for(report(IMAGE), IMAGE.digest, name="registry.example/shop")
 FAILED = statement_for(report(IMAGE, exit_code=1), IMAGE.digest, name="registry.example/shop")
+
+
+def require_passed(payloads: Iterable[bytes], manifest: ManifestDigest, config: ConfigDigest) -> TestResult:
+    """The test result by which an image with these unsigned statements beside it may go on."""
+    opened = [o for p in payloads if (o := UNSIGNED.unwrap(Envelope(IN_TOTO, p)))]
+    facts = gather(opened, Subject(REPOSITORY, manifest, manifest, config, "118"), Check())
+    judge(facts, Check(), deploying=False).require()
+    assert facts.result
+    return facts.result
 
 
 def changed(path: str, value: object, base: bytes = GOOD) -> bytes:
@@ -93,7 +107,7 @@ def test_any_change_is_read_or_refused(part: str, value: object) -> None:
         GOOD + b"{}",
         GOOD.replace(b'{"_type"', b'{"predicateType":"x","_type"', 1),
         changed("padding", "x" * MAX_STATEMENT),
-        changed("_type", "https://in-toto.io/Statement/v0.1"),
+        changed("_type", "https://in-toto.io/Statement/v2"),
         changed("subject", []),
         changed("subject.0.digest.sha256", "A" * 64),
         changed("predicate", None),
@@ -130,7 +144,7 @@ def test_what_does_not_show_a_pass_is_refused(payload: bytes, rule: str) -> None
     matter."""
     with pytest.raises(PolicyRefused) as caught:
         require_passed([payload], IMAGE.digest, IMAGE.config)
-    assert rule in caught.value.details[0]
+    assert rule in " ".join(caught.value.details)
     assert not isinstance(caught.value, NoEvidence)
     assert require_passed([payload, GOOD], IMAGE.digest, IMAGE.config).result == "PASSED"
 
@@ -140,7 +154,7 @@ def test_what_does_not_show_a_pass_is_refused(payload: bytes, rule: str) -> None
     [
         (changed("subject.0.digest.sha256", "b" * 64), "subject-is-this-image"),
         (changed("subject.0.digest", {"gitCommit": "c0ffee"}), "subject-is-this-image"),
-        (changed("predicateType", "https://slsa.dev/provenance/v1"), "statement-readable"),
+        (changed("predicateType", "https://slsa.dev/provenance/v1"), "evidence-present"),
         (changed("predicate.configuration", []), "statement-readable"),
     ],
     ids=["other image", "no image", "other predicate", "no configuration"],
@@ -149,7 +163,7 @@ def test_what_is_about_something_else_is_no_evidence(payload: bytes, rule: str) 
     """A statement about another image, or that is no test result, counts as none, and the refusal says why."""
     with pytest.raises(NoEvidence) as caught:
         require_passed([payload], IMAGE.digest, IMAGE.config)
-    assert rule in caught.value.details[0]
+    assert rule in " ".join(caught.value.details)
 
 
 def test_the_config_digest_is_no_subject() -> None:

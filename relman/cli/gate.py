@@ -1,0 +1,61 @@
+"""relman gate TAG -e ENV: would it be let in, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from relman.cli.compose import registry_of
+from relman.cli.environments import open_environment, repository_of, service_of
+from relman.cli.gates import (
+    check_of,
+    decision_data,
+    reason_option,
+    say_trust,
+    served_in,
+    show_decision,
+    skip_option,
+    skips_of,
+)
+from relman.cli.options import environment_options
+from relman.cli.references import reference_of
+from relman.cli.signing import reading_seal
+from relman.cli.verb import Context, verb
+from relman.evidence.release import examine
+from relman.model.errors import PolicyRefused
+
+
+@verb("gate")
+@click.argument("tag", metavar="TAG|DIGEST")
+@environment_options
+@skip_option
+@reason_option
+def gate(
+    context: Context,
+    tag: str,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    skip_gates: Sequence[str],
+    reason: str | None,
+) -> None:
+    """Explain for every rule of an environment whether a release passes it, why, and what would make it pass.
+
+    It decides as deploy does, and changes nothing.
+    """
+    chosen = open_environment(context, environment, inventories, (), None)
+    name = service_of(chosen, service)
+    repository = repository_of(chosen, name)
+    registry = registry_of(context, repository, chosen.registry_ca)
+    served = served_in(context, chosen.demands.policy, inventories, name)
+    seal = reading_seal(chosen.demands)
+    check = check_of(chosen.demands, seal, skips=skips_of(skip_gates, reason), served=served)
+    decision = examine(registry, repository, reference_of(repository, tag), check=check).decision
+    say_trust(context.output, chosen.demands, chosen.name)
+    context.output.json("gate", {"environment": chosen.name, **decision_data(decision)})
+    show_decision(context.output, decision)
+    if not decision.passed:
+        shut = ", ".join(v.gate for v in decision.verdicts if not v.open)
+        raise PolicyRefused(f"{decision.facts.subject} would not be deployed to {chosen.name}: {shut}")
+    context.output.note(f"{decision.facts.subject} may be deployed to {chosen.name}")

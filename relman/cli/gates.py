@@ -1,0 +1,104 @@
+"""What promote, deploy, gate, verify and releases share: how an image is judged, and how that is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import click
+
+from relman.cli.compose import environment as load_environment
+from relman.cli.compose import timestamp, who
+from relman.cli.render import Output
+from relman.cli.verb import Context
+from relman.evidence.facts import Check, Served
+from relman.evidence.gates.judge import Decision
+from relman.evidence.gates.verdict import Verdict
+from relman.evidence.seal import Seal
+from relman.model.errors import RelmanError, UsageError
+from relman.model.policy import Demands, Policy, Skip
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+skip_option = click.option(
+    "--unsafe-skip-gate",
+    "skip_gates",
+    multiple=True,
+    metavar="NAME",
+    help="Leave this gate out, with --reason; recorded, and shown from then on. May be repeated.",
+)
+reason_option = click.option("--reason", metavar="TEXT", help="Why; goes into the history.")
+
+
+def skips_of(gates: Sequence[str], reason: str | None) -> tuple[Skip, ...]:
+    """The gates that a person leaves out, for a reason. Raises UsageError without one."""
+    if gates and not reason:
+        raise UsageError("--unsafe-skip-gate wants --reason", hint="Say why, for whoever looks at it afterwards.")
+    return tuple(Skip(gate, reason or "", who(), timestamp()) for gate in gates)
+
+
+def check_of(
+    demands: Demands, seal: Seal, *, skips: tuple[Skip, ...] = (), served: Mapping[str, Served] | None = None
+) -> Check:
+    """How images are judged now."""
+    return Check(seal, demands.policy, datetime.now(UTC), skips, served or {})
+
+
+def served_in(context: Context, policy: Policy, inventories: Sequence[str], service: str) -> dict[str, Served]:
+    """What the hosts of those environments remember in which the policy wants an image proven."""
+    return {name: _served(context, name, inventories, service) for name in policy.environments()}
+
+
+def _served(context: Context, name: str, inventories: Sequence[str], service: str) -> Served:
+    from relman.hosts import record
+    from relman.rollout.fleet import Fleet
+
+    try:
+        chosen = load_environment(context, name, inventories)
+        with Fleet(chosen, service) as fleet:
+            fleet.require_all()
+            found = fleet.each(lambda session: record.read(session.connection, chosen.name, service))
+            return Served(found.all(f"reading the records of {name}"))
+    except UsageError:
+        raise
+    except RelmanError as error:
+        return Served(why=str(error))
+
+
+def say_trust(output: Output, demands: Demands, of: str) -> None:
+    """Say it plainly where anybody who can push can make evidence."""
+    if demands.trust is None:
+        output.note(f"signatures are not asked for: {of} names no trust.yml, so whoever can push can make evidence")
+
+
+def show_decision(output: Output, decision: Decision) -> None:
+    """Every gate: whether it passes, why, and what would make it pass."""
+    rows = [row for verdict in decision.verdicts for row in _rows(verdict, "")]
+    output.table(("GATE", "", "WHY", "TO PASS"), rows)
+    for refused in decision.facts.refused:
+        output.warn(refused)
+
+
+def decision_data(decision: Decision) -> dict[str, Any]:
+    """A decision for programs."""
+    subject = decision.facts.subject
+    return {
+        "repository": str(subject.repository),
+        "tag": subject.tag,
+        "manifest": str(subject.manifest),
+        "resolved": str(subject.resolved),
+        "config": str(subject.config),
+        "passed": decision.passed,
+        "gates": [verdict.to_json() for verdict in decision.verdicts],
+        "refused": list(decision.facts.refused),
+    }
+
+
+def _rows(verdict: Verdict, indent: str) -> Iterator[tuple[str, ...]]:
+    mark = "pass" if verdict.passed else "skipped" if verdict.skip else "FAIL"
+    why = f"{verdict.why} ({verdict.skip.reason}, {verdict.skip.by})" if verdict.skip else verdict.why
+    fix = "" if verdict.passed or verdict.parts else verdict.fix
+    yield (f"{indent}{verdict.gate}", mark, why, fix)
+    for part in verdict.parts:
+        yield from _rows(part, f"{indent}  ")

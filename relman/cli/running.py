@@ -1,0 +1,119 @@
+"""What runs on every host of an environment, against what was tested and released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from relman.cli.compose import registry_of
+from relman.cli.gates import check_of
+from relman.cli.references import Target
+from relman.cli.verb import Context
+from relman.evidence.release import Examined, examine
+from relman.model.errors import Drift, PolicyRefused, RelmanError, Unreachable, UsageError
+from relman.model.host import Environment
+from relman.model.image import ImageId
+from relman.model.plan import Observed
+from relman.model.policy import Demands
+from relman.model.record import Deployed
+from relman.registry.client import Registry
+from relman.rollout.fleet import Fleet
+from relman.rollout.observe import observe
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One host: the release it is to run, and whether it runs exactly the image that was tested. `kind` is good,
+    drift (another image runs), refused (its evidence does not count), nothing (the service is not there) or unknown."""
+
+    host: str
+    release: str
+    manifest: str
+    kind: str
+    why: str
+
+
+def verify_running(context: Context, target: Target, chosen: Environment, service: str) -> None:
+    """Check every host, show what was found, and raise the gravest of it."""
+    rows = _rows(context, target, chosen, service)
+    output = context.output
+    output.json("verify", {"environment": chosen.name, "service": service, "hosts": [asdict(r) for r in rows]})
+    output.table(
+        ("HOST", "RELEASE", "DIGEST", "", "WHY"),
+        [(r.host, r.release, r.manifest.removeprefix("sha256:")[:12], r.kind, r.why) for r in rows],
+    )
+    if error := _verdict(rows, service):
+        raise error
+    output.note(f"what runs in {chosen.name} is what was tested")
+
+
+def _rows(context: Context, target: Target, chosen: Environment, service: str) -> list[Checked]:
+    with Fleet(chosen, service) as fleet:
+        found = fleet.each(lambda session: observe(session, chosen.name, service))
+        failed: Mapping[str, RelmanError] = {**fleet.unreachable, **found.errors}
+    with registry_of(context, target.repository, target.registry_ca) as registry:
+        records = [e for seen in found.answers.values() if (e := seen.record.serving)]
+        entries = {(e.manifest, e.release): e for e in records}
+        evidence = {key: _evidence(registry, target, entry) for key, entry in entries.items()}
+    rows = []
+    for host in chosen.hosts:
+        seen = found.answers.get(host.name)
+        if seen is None:
+            rows.append(Checked(host.name, "", "", "unknown", failed[host.name].what))
+        else:
+            entry = seen.record.serving
+            rows.append(compare(seen, evidence[entry.manifest, entry.release] if entry else None))
+    return rows
+
+
+def _evidence(registry: Registry, target: Target, entry: Deployed) -> Examined | RelmanError:
+    # What was demanded when it was deployed, such as the age of its tests, is no question now.
+    check = check_of(Demands(target.demands.trust), target.seal)
+    try:
+        return examine(registry, entry.repository, entry.manifest, called=entry.release, check=check)
+    except (PolicyRefused, UsageError) as error:
+        return error
+
+
+def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
+    """What a host runs against its record and the evidence of that. Pure."""
+    entry, container = seen.record.serving, seen.serving
+    if entry is None or evidence is None:
+        if container is None:
+            return Checked(seen.host, "", "", "nothing", "the service is not there")
+        return Checked(seen.host, "", "", "drift", f"{container.name} runs, and no record knows it")
+
+    def checked(kind: str, why: str) -> Checked:
+        return Checked(seen.host, entry.release, str(entry.manifest), kind, why)
+
+    if isinstance(evidence, RelmanError):
+        return checked("refused", evidence.what)
+    if not evidence.decision.passed:
+        return checked("refused", "; ".join(f"{v.gate}: {v.why}" for v in evidence.decision.verdicts if not v.open))
+    if container is None:
+        return checked("nothing", "nothing runs")
+    if container.image_id not in _right(seen, evidence):
+        return checked("drift", f"the image {container.image_id.short} runs, and that is not the one that was tested")
+    skipped = dict.fromkeys((*entry.skipped, *evidence.release.skipped))
+    return checked("good", "; ".join((evidence.decision.verdicts[0].why, *skipped)))
+
+
+def _right(seen: Observed, evidence: Examined) -> Sequence[ImageId]:
+    """What this engine calls the image that was tested."""
+    subject = evidence.facts.subject
+    if seen.facts.containerd_store:
+        return [ImageId(digest.value) for digest in subject.images]
+    return [ImageId(subject.config.value)]
+
+
+def _verdict(rows: Sequence[Checked], service: str) -> RelmanError | None:
+    hosts = {kind: [r.host for r in rows if r.kind == kind] for kind in ("refused", "drift", "nothing", "unknown")}
+    if hosts["refused"]:
+        return PolicyRefused(f"what {service} runs on {', '.join(hosts['refused'])} has no evidence that counts")
+    if hosts["drift"]:
+        return Drift(f"what {service} runs on {', '.join(hosts['drift'])} is not what was tested")
+    if hosts["nothing"]:
+        return Drift(f"{service} runs nothing on {', '.join(hosts['nothing'])}")
+    if hosts["unknown"]:
+        return Unreachable(f"could not be looked at: {', '.join(hosts['unknown'])}")
+    return None

@@ -1,0 +1,64 @@
+"""relman verify: by the registry and public keys alone, or what runs against what was tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from relman.cli.compose import registry_of
+from relman.cli.environments import service_of
+from relman.cli.gates import check_of, decision_data, say_trust, show_decision
+from relman.cli.references import Asked, Target, platform_of, platform_option, reference_of, target_of, target_options
+from relman.cli.verb import Context, verb
+from relman.evidence.release import examine
+from relman.model.errors import UsageError
+
+
+@verb("verify")
+@click.argument("reference", metavar="[TAG|DIGEST]", required=False)
+@target_options
+@click.option("--policy", metavar="FILE", help="Judge by the rules in this file instead.")
+@platform_option
+def verify(
+    context: Context,
+    reference: str | None,
+    environment: str | None,
+    inventories: Sequence[str],
+    service: str | None,
+    file: str,
+    keys: Sequence[str],
+    trust: str | None,
+    policy: str | None,
+    platform: str | None,
+) -> None:
+    """Check a release by the registry and public keys alone; with -e, what runs against what was tested.
+
+    TAG may be a whole REGISTRY/NAME:TAG: then nothing else is needed. With -e and no TAG every host is asked what it
+    runs, and that must be the image that was tested and released.
+    """
+    asked = Asked(environment, inventories, service, file, keys, trust, policy)
+    target = target_of(context, asked, reference)
+    if reference is None:
+        _running(context, target, service)
+        return
+    check = check_of(target.demands, target.seal)
+    registry = registry_of(context, target.repository, target.registry_ca)
+    examined = examine(
+        registry, target.repository, reference_of(target.repository, reference), platform_of(platform), check=check
+    )
+    say_trust(context.output, target.demands, target.of)
+    context.output.json("verify", decision_data(examined.decision))
+    show_decision(context.output, examined.decision)
+    examined.decision.require()
+    context.output.line(f"{examined.decision.facts.subject} is good: {examined.release.manifest}")
+
+
+def _running(context: Context, target: Target, service: str | None) -> None:
+    """What every host runs, against its evidence."""
+    from relman.cli.running import verify_running
+
+    if target.environment is None:
+        raise UsageError("verify what? say TAG or DIGEST, or -e ENV for what runs there")
+    say_trust(context.output, target.demands, target.of)
+    verify_running(context, target, target.environment, service_of(target.environment, service))

@@ -1,0 +1,36 @@
+"""Read a policy: in an inventory, in relman.yml, or in a file of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from relman.config import yaml
+from relman.config.values import Faults
+from relman.model.errors import ConfigError
+from relman.model.policy import Policy
+
+
+def read_policy(value: object, origin: str = "") -> Policy:
+    """The policy in a list of rules. Raises Faults, with the path to each."""
+    from pydantic import ValidationError
+
+    from relman.config.faults import faults
+    from relman.config.schema_policy import PolicyFile
+
+    try:
+        rule = PolicyFile.model_validate({"policy": value}).value()
+    except ValidationError as error:
+        raise Faults([(f.path[1:], f.message) for f in faults(error, PolicyFile)]) from None
+    return Policy(rule, json.dumps(value, sort_keys=True, separators=(",", ":")), origin)
+
+
+def load_policy(path: Path | str) -> Policy:
+    """The policy in a file. Raises UsageError if it cannot be read, ConfigError with every problem."""
+    document = yaml.read(Path(path))
+    if document.problems:
+        raise ConfigError(list(document.problems))
+    try:
+        return read_policy(document.tree, str(path))
+    except Faults as error:
+        raise ConfigError([document.problem(at, message) for at, message in error.faults]) from None

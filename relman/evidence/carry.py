@@ -1,0 +1,49 @@
+"""Carry an image to another repository or registry with everything that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from relman.evidence import store
+from relman.evidence.store import descriptors
+from relman.evidence.views import keep_attestations, keep_index
+from relman.model.image import ManifestDigest
+from relman.registry.blobs import Place
+from relman.registry.copy import Told, copy_blobs, copy_manifest
+from relman.registry.manifest import Manifest, digest_in
+
+
+def carry(source: Place, target: Place, image: Manifest, told: Told = lambda *_: None) -> int:
+    """Copy an image or index, and what is stored beside it and each of its images; gives how many things were missing.
+
+    Digests stay what they are. Statements come with their own tags, referrers and cosign's view with what the target
+    has of them already. Doing it again copies only what is missing. Raises what Registry raises.
+    """
+    done = copy_manifest(source, target, image, told)
+    return done + sum(_carry_evidence(source, target, subject, told) for subject in _subjects(image))
+
+
+def _subjects(image: Manifest) -> Iterator[ManifestDigest]:
+    yield image.digest
+    for child in image.list_of("manifests") if image.is_index else ():
+        yield ManifestDigest(digest_in(child).value)
+
+
+def _carry_evidence(source: Place, target: Place, subject: ManifestDigest, told: Told) -> int:
+    found = store.look(source.registry, source.repository, subject)
+    if not (found.own or found.others or found.attestations):
+        return 0
+    there = store.look(target.registry, target.repository, subject)
+    done = sum(copy_manifest(source, target, m, told) for m in (*found.own, *found.others))
+    native = there.native
+    for tag, manifest in found.tagged.items():
+        native |= target.registry.put_referrer(target.repository, tag, manifest)
+    for manifest in found.others:
+        native |= target.registry.put_referrer(target.repository, manifest.digest, manifest)
+    registry, repository = target.registry, target.repository
+    if not native:
+        keep_index(registry, repository, subject, there.index, [*there.own, *there.others, *found.own, *found.others])
+    layers = descriptors(found.attestations, "layers")
+    done += copy_blobs(source, target, layers, told)
+    keep_attestations(registry, repository, subject, there.attestations, layers, configured=False)
+    return done

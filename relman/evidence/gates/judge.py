@@ -1,0 +1,129 @@
+"""Judge facts by a policy, and compose what the gates say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from relman.evidence.facts import Check, Facts
+from relman.evidence.gates import order, source, statements, tests
+from relman.evidence.gates.verdict import Verdict
+from relman.model import policy as rules
+from relman.model.errors import NoEvidence, PolicyRefused, UsageError
+from relman.model.policy import Rule, Skip
+
+GATES: Mapping[type[Any], Callable[[Any, Facts, datetime], Verdict]] = {
+    rules.MinimumTests: tests.minimum_tests,
+    rules.NoFailures: tests.no_failures,
+    rules.NoFlaky: tests.no_flaky,
+    rules.MaximumAge: tests.maximum_age,
+    rules.Branch: source.branch,
+    rules.CleanCheckout: source.clean_checkout,
+    rules.ProvenIn: order.proven_in,
+    rules.Attested: statements.attested,
+}
+"""One gate a kind of rule; AllOf and AnyOf are composed of them."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What all gates say of one image."""
+
+    facts: Facts
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the image may go on, with what was skipped left out."""
+        return bool(self.verdicts) and all(v.open for v in self.verdicts)
+
+    @property
+    def skipped(self) -> tuple[Skip, ...]:
+        """The gates that stopped it and were left out."""
+        return tuple(leaf.skip for v in self.verdicts for leaf in v.leaves if leaf.skip)
+
+    def require(self) -> None:
+        """Raise PolicyRefused (NoEvidence where nothing is known of the image at all), unless it passed."""
+        if self.passed:
+            return
+        shut = [v for v in self.verdicts if not v.open]
+        kind = NoEvidence if shut and shut[0].absent and not self.facts.results else PolicyRefused
+        first = shut[0] if shut else Verdict("policy", False, "nothing was judged")
+        raise kind(
+            f"{self.facts.subject} is refused by {', '.join(v.gate for v in shut)}: {first.why}",
+            hint=first.fix,
+            details=[*(line for v in shut for line in _lines(v)), *self.facts.refused],
+        )
+
+
+def judge(facts: Facts, check: Check, *, deploying: bool) -> Decision:
+    """Judge what relman always demands, then the policy. Raises UsageError for a skip that names no gate of these."""
+    always = [tests.tests_passed(facts), *([statements.released(facts)] if deploying else [])]
+    rule = check.policy.rule
+    demanded = _parts(rule, facts, check.now) if rule else []
+    verdicts = [*always, *demanded]
+    _known(check.skips, verdicts)
+    return Decision(facts, tuple(_skipping(verdict, check.skips) for verdict in verdicts))
+
+
+def evaluate(rule: Rule, facts: Facts, now: datetime) -> Verdict:
+    """What one rule says."""
+    if not isinstance(rule, rules.AllOf | rules.AnyOf):
+        return GATES[type(rule)](rule, facts, now)
+    gate = "all-of" if isinstance(rule, rules.AllOf) else "any-of"
+    return _composed(gate, tuple(evaluate(part, facts, now) for part in rule.rules))
+
+
+def _parts(rule: Rule, facts: Facts, now: datetime) -> Sequence[Verdict]:
+    """The rules of a policy one by one; an empty one stays whole, and stops."""
+    verdict = evaluate(rule, facts, now)
+    return verdict.parts if verdict.gate == "all-of" and verdict.parts else [verdict]
+
+
+def _composed(gate: str, parts: tuple[Verdict, ...]) -> Verdict:
+    """All-of and any-of; of nothing neither passes."""
+    if not parts:
+        return Verdict(gate, False, "the rule is empty, and what is empty lets nothing pass", "Name rules in it.")
+    good = sum(part.open for part in parts)
+    passed = good == len(parts) if gate == "all-of" else good > 0
+    wanted = "all" if gate == "all-of" else "one"
+    fixes = " / ".join(part.fix for part in parts if part.fix and not part.open)
+    return Verdict(gate, passed, f"{good} of {len(parts)} hold, {wanted} must", "" if passed else fixes, parts)
+
+
+def _skipping(verdict: Verdict, skips: Sequence[Skip]) -> Verdict:
+    """The verdict with the gates left out that a person named; what passes anyway is not left out."""
+    if verdict.passed:
+        return verdict
+    if verdict.parts:
+        skipped = tuple(_skipping(part, skips) for part in verdict.parts)
+        verdict = replace(_composed(verdict.gate, skipped), passed=verdict.passed)
+        return (
+            verdict if verdict.passed or not _opened(verdict.gate, skipped) else replace(verdict, skip=_first(skipped))
+        )
+    named = next((s for s in skips if s.gate == verdict.gate), None)
+    return replace(verdict, skip=named) if named else verdict
+
+
+def _opened(gate: str, parts: Sequence[Verdict]) -> bool:
+    return all(p.open for p in parts) if gate == "all-of" else any(p.open for p in parts)
+
+
+def _first(parts: Sequence[Verdict]) -> Skip | None:
+    return next((leaf.skip for part in parts for leaf in part.leaves if leaf.skip), None)
+
+
+def _known(skips: Sequence[Skip], verdicts: Sequence[Verdict]) -> None:
+    names = sorted({leaf.gate for v in verdicts for leaf in v.leaves})
+    for skip in skips:
+        if skip.gate not in names:
+            raise UsageError(f"there is no gate {skip.gate!r} to skip", hint=f"The gates are {', '.join(names)}.")
+
+
+def _lines(verdict: Verdict, indent: str = "") -> Iterator[str]:
+    yield f"{indent}{verdict.gate}: {verdict.why}"
+    for part in verdict.parts:
+        if not part.open:
+            yield from _lines(part, indent + "  ")

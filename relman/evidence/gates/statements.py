@@ -1,0 +1,67 @@
+"""Gates about statements beside the image: that there are some, and that this is the release that its tag says."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from relman.evidence.facts import Facts
+from relman.evidence.gates.verdict import Verdict, passes, stops
+from relman.evidence.parse import rfc3339
+from relman.evidence.rules import Rule
+from relman.evidence.summary import ReleaseStatement, read_release
+from relman.model.policy import Attested
+from relman.model.predicates import RELEASE, short
+
+
+def attested(rule: Attested, facts: Facts, _: datetime) -> Verdict:
+    """There is a statement of a type, by one of some signers."""
+    gate, kind = "statement", short(rule.predicate_type)
+    found = [c for c in facts.counted if c.statement.predicate_type == rule.predicate_type]
+    signers = " or ".join(rule.signers)
+    good = [c for c in found if not rule.signers or c.signer in rule.signers]
+    if good:
+        return passes(
+            gate, f"there is a {kind} statement" + (f", signed by {good[0].signer}" if good[0].signer else "")
+        )
+    if found:
+        by = ", ".join(sorted({c.signer or "nobody" for c in found}))
+        return stops(
+            gate, f"the {kind} statement is signed by {by}, and {signers} is wanted", f"Let {signers} sign it."
+        )
+    who = f" signed by {signers}" if signers else ""
+    return stops(gate, f"there is no {kind} statement{who} about it", f"Attach one{who}.", absent=True)
+
+
+def released(facts: Facts) -> Verdict:
+    """Demanded of every deployment: a statement that binds repository, tag and digest, made when it was promoted."""
+    subject, gate = facts.subject, str(Rule.RELEASED)
+    if newest := binding(facts):
+        return passes(gate, f"{subject} was released at {rfc3339(newest.time)}{_skipped(newest)}")
+    here = _about(facts)
+    if any(s.binds(subject.tag) for s in here):
+        return stops(gate, f"the policy did not let {subject} pass when it was promoted", "Promote it again.")
+    others = ", ".join(sorted({s.tag for s in here}))
+    known = f"; it is the release {others}" if others else ""
+    return stops(
+        gate,
+        f"no statement makes {subject.resolved.short} the release {subject}{known}: it was never promoted as that, or "
+        "the tag was moved",
+        "Promote it: relman promote. If the tag was a release, find out who moved it.",
+        absent=not here,
+    )
+
+
+def binding(facts: Facts) -> ReleaseStatement | None:
+    """The newest statement by which the image is the release that it is asked for as."""
+    good = [s for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)]
+    return max(good, key=lambda s: s.time, default=None)
+
+
+def _about(facts: Facts) -> list[ReleaseStatement]:
+    subject = facts.subject
+    statements = [read_release(c.statement) for c in facts.counted if c.statement.predicate_type == RELEASE]
+    return [s for s in statements if s and s.repository == str(subject.repository) and subject.resolved in s.subjects]
+
+
+def _skipped(statement: ReleaseStatement) -> str:
+    return "".join(f"; {skip}" for skip in statement.skipped)

@@ -1,0 +1,27 @@
+"""The names of the rules by which relman itself refuses evidence; those of policies are in gates/."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from relman.model.errors import PolicyRefused
+
+
+class Rule(StrEnum):
+    """The rules by which evidence is refused; each refusal names its own."""
+
+    READABLE = "statement-readable"
+    PRESENT = "evidence-present"
+    SUBJECT = "subject-is-this-image"
+    CONFIG = "config-is-the-tested-one"
+    PASSED = "tests-passed"
+    RELEASED = "release-statement"
+    SIGNED = "signature-is-trusted"
+    GRANTED = "signer-may-sign-this"
+    REVOKED = "key-is-not-revoked"
+    IN_TIME = "key-was-valid-then"
+    NOT_FUTURE = "time-is-not-in-the-future"
+
+    def refuses(self, why: str) -> PolicyRefused:
+        """The refusal by this rule."""
+        return PolicyRefused(f"{why} (rule {self})")

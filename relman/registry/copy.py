@@ -1,0 +1,55 @@
+"""Copy images between repositories and registries, byte for byte, so that every digest stays what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from relman.model.image import Digest, ManifestDigest
+from relman.registry.blobs import Place, copy_blob
+from relman.registry.manifest import Manifest, digest_in
+
+THREADS = 3
+
+Told = Callable[[Digest, int, int], None]
+"""Is told of a blob how many of its bytes are done, from any thread."""
+
+
+def copy_manifest(source: Place, target: Place, manifest: Manifest, told: Told = lambda *_: None) -> int:
+    """Copy a manifest with all that it names, children of an index first; gives how many things were missing.
+
+    What the target has is not read again, so that an interrupted copy goes on where it was. Raises what Registry
+    raises.
+    """
+    if target.registry.has(target.repository, manifest.digest):
+        return 0
+    done = 0
+    for child in manifest.list_of("manifests") if manifest.is_index else ():
+        found = source.registry.find(source.repository, ManifestDigest(digest_in(child).value))
+        if found is not None:  # an index may name what nobody pushed, and the target says whether that is fine
+            done += copy_manifest(source, target, found, told)
+    done += copy_blobs(source, target, list(_blobs(manifest)), told)
+    target.registry.put_manifest(target.repository, manifest.digest, manifest)
+    return done + 1
+
+
+def copy_blobs(source: Place, target: Place, descriptors: list[dict[str, Any]], told: Told = lambda *_: None) -> int:
+    """Copy the blobs that these descriptors name, a few at once; gives how many were missing."""
+
+    def one(descriptor: dict[str, Any]) -> bool:
+        digest, size = digest_in(descriptor), int(descriptor.get("size", 0))
+        return copy_blob(source, target, digest, size, lambda done: told(digest, done, size))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return sum(pool.map(one, descriptors))
+
+
+def _blobs(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """The descriptors of the configuration and the layers; those that are fetched from elsewhere are left out."""
+    seen: set[str] = set()
+    config = manifest.document.get("config")
+    for descriptor in [*([config] if isinstance(config, dict) else []), *manifest.list_of("layers")]:
+        if not descriptor.get("urls") and str(digest_in(descriptor)) not in seen:
+            seen.add(str(digest_in(descriptor)))
+            yield descriptor

@@ -1,0 +1,98 @@
+"""Blobs on their way into and out of a registry (distribution specification 1.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import quote, urlencode
+
+from relman.model.errors import RegistryError
+from relman.model.image import Digest, Repository
+from relman.registry.answers import expect
+from relman.registry.challenge import Scope
+from relman.registry.transport import Answer, Request, Transport
+
+_OCTETS = {"Content-Type": "application/octet-stream"}
+
+
+class Uploads:
+    """Uploads to one registry, each of which goes on at the URL that the step before gave; and blobs read in pieces.
+
+    No step is repeated by itself: an upload that broke is begun anew, under `patiently`.
+    """
+
+    def __init__(self, http: Transport) -> None:
+        self._http = http
+        self.patiently = http.patiently
+        self.pause = http.pause
+
+    def upload(self, repository: Repository, digest: Digest, content: bytes) -> None:
+        """A small blob, as a whole."""
+        self.finish(repository, self.begin(repository), content, digest)
+
+    def begin(self, repository: Repository) -> str:
+        """Begin an upload; gives where it goes on."""
+        answer = self._send(repository, "POST", self._start(repository), b"")
+        expect(answer, 202, f"uploading to {repository.name}", self._http.host)
+        return self._next(answer)
+
+    def mount(self, repository: Repository, digest: Digest, source: Repository) -> str | None:
+        """Take a blob over from another repository of the registry: None where that is done, else where to upload it.
+
+        Not being allowed to read the other repository by this token is no error here: then it is uploaded.
+        """
+        url = f"{self._start(repository)}?{urlencode({'mount': str(digest), 'from': source.name})}"
+        answer = self._send(repository, "POST", url, b"")
+        if answer.status == 201:
+            return None
+        expect(answer, 202, f"mounting {digest} in {repository.name}", self._http.host)
+        return self._next(answer)
+
+    def add(self, repository: Repository, url: str, chunk: bytes, start: int) -> str:
+        """The bytes from `start` on; gives where it goes on."""
+        headers = {**_OCTETS, "Content-Range": f"{start}-{start + len(chunk) - 1}"}
+        answer = self._send(repository, "PATCH", url, chunk, headers)
+        expect(answer, 202, f"uploading to {repository.name}", self._http.host)
+        return self._next(answer)
+
+    def finish(self, repository: Repository, url: str, content: bytes, digest: Digest) -> None:
+        """The last bytes: the blob is there. Raises RegistryError, also where the registry has received other bytes."""
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode({'digest': str(digest)})}"
+        answer = self._send(repository, "PUT", url, content, _OCTETS)
+        expect(answer, 201, f"uploading {digest} to {repository.name}", self._http.host)
+
+    def read(self, repository: Repository, digest: Digest, *, start: int = 0) -> Iterator[bytes]:
+        """The bytes of a blob from `start` on, unchecked. Raises Unreachable where it breaks off."""
+        path = f"/v2/{repository.name}/blobs/{quote(str(digest), safe=':')}"
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        with self._http.opened(Request("GET", path, Scope(repository.name), headers)) as (status, parts):
+            if status == 206 and start:
+                yield from parts
+            elif status == 200:
+                yield from _without(parts, start)
+            else:
+                raise RegistryError(
+                    f"reading the blob {digest} of {repository.name}: the registry answered HTTP {status}",
+                    host=self._http.host,
+                )
+
+    def _start(self, repository: Repository) -> str:
+        return f"/v2/{repository.name}/blobs/uploads/"
+
+    def _send(
+        self, repository: Repository, method: str, url: str, body: bytes, headers: dict[str, str] | None = None
+    ) -> Answer:
+        scope = Scope(repository.name, write=True)
+        return self._http.send(Request(method, url, scope, headers or {}, body, once=True))
+
+    def _next(self, answer: Answer) -> str:
+        return self._http.absolute(answer.headers.get("Location", ""))
+
+
+def _without(parts: Iterator[bytes], skipped: int) -> Iterator[bytes]:
+    """The parts less the first bytes, for a registry that reads only from the beginning."""
+    for part in parts:
+        if skipped >= len(part):
+            skipped -= len(part)
+        else:
+            yield part[skipped:]
+            skipped = 0

@@ -1,0 +1,139 @@
+"""How long a promotion takes beside one bare manifest PUT, and how many requests it and a deployment's checks make.
+
+The registry is the real one, on loopback, with TLS and a password; the image is in it already; both statements are
+signed, both views written, one channel follows. Rounds alternate, and the medians are compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import requests
+
+from relman.evidence.facts import Check
+from relman.evidence.keys import SigningKey
+from relman.evidence.promote import promote
+from relman.evidence.release import find_release
+from relman.evidence.seal import Signed
+from relman.model.image import Repository
+from relman.model.predicates import RELEASE, TEST_RESULT
+from relman.model.trust import Grant, Trust, TrustedKey
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+from relman.registry.images import describe
+from tests.contract.images import push_image
+from tests.contract.registry_fixture import Loopback, free_port
+from tests.lab import packages
+from tests.lab.registry import USER
+from tests.lab.registry import Registry as RealRegistry
+from tests.unit.reports import report
+
+ROUNDS = 15
+_numbers = itertools.count(1)
+
+
+def main() -> None:
+    """Print `promote/put RATIO` and the requests of a promotion and of a deployment's checks."""
+    if not Path("/usr/bin/docker-registry").exists():
+        packages.install()
+    with tempfile.TemporaryDirectory(prefix="relman-bench-") as directory:
+        real = RealRegistry(Loopback(0, Path(directory), free_port()))
+        real.provision()
+        real.start()
+        try:
+            _measure(real)
+        finally:
+            real.stop()
+
+
+def _measure(real: RealRegistry) -> None:
+    key = SigningKey.generate("ed25519")
+    grant = Grant((TEST_RESULT, RELEASE), ("*",))
+    seal = Signed(Trust({"ci": TrustedKey("ci", key.public.pem, (grant,))}), key)
+    for name, pooled in (("each with a connection of its own", False), ("on connections that are there", True)):
+        promotions, puts = [], []
+        for _ in range(ROUNDS):
+            promotions.append(_promotion(real, seal, pooled=pooled))
+            puts.append(_put(real, pooled=pooled))
+        promoted, put = statistics.median(promotions), statistics.median(puts)
+        print(f"{name}: promote {promoted * 1000:.0f} ms, a bare manifest PUT {put * 1000:.1f} ms")
+        print(f"promote/put {promoted / put:.1f} {name}")
+    _count_requests(real, seal)
+
+
+def _promotion(real: RealRegistry, seal: Signed, *, pooled: bool) -> float:
+    repository, number = Repository(real.address, "bench/shop"), next(_numbers)
+    with _connected(real) as registry, _connected(real) as other:
+        manifest = push_image(registry, repository, f"run-{number}", labels={"n": str(number)})
+        begin = time.perf_counter()
+        _promote(registry if pooled else other, repository, f"run-{number}", f"release-{number}", manifest, seal)
+        return time.perf_counter() - begin
+
+
+def _put(real: RealRegistry, *, pooled: bool) -> float:
+    repository, number = Repository(real.address, "bench/shop"), next(_numbers)
+    with _connected(real) as registry, _connected(real) as other:
+        manifest = push_image(registry, repository, f"run-{number}", labels={"n": str(number)})
+        begin = time.perf_counter()
+        (registry if pooled else other).put_manifest(repository, f"put-{number}", manifest)
+        return time.perf_counter() - begin
+
+
+def _promote(registry: Registry, repository: Repository, source: str, tag: str, manifest: object, seal: Signed) -> None:
+    promote(
+        registry,
+        repository,
+        source=source,
+        report=report(manifest),  # type: ignore[arg-type]
+        release_tag=tag,
+        channels=["stable"],
+        check=Check(seal, now=datetime.now(UTC)),
+    )
+
+
+def _count_requests(real: RealRegistry, seal: Signed) -> None:
+    repository = Repository(real.address, "bench/count")
+    with _connected(real) as registry:
+        manifest = push_image(registry, repository, "run-1")
+    with _connected(real) as registry, _counting() as seen:
+        _promote(registry, repository, "run-1", "118", manifest, seal)
+    print(f"requests of a first promotion: {len(seen)} (at most 30)")
+    with _connected(real) as registry, _counting() as seen:
+        find_release(registry, repository, "118", check=Check(seal, now=datetime.now(UTC)))
+    with _connected(real) as registry, _counting() as bare:
+        describe(registry, repository, "118")
+    print(f"requests of a deployment for evidence: {len(seen) - len(bare)} (at most 6)")
+
+
+@contextmanager
+def _connected(real: RealRegistry) -> Iterator[Registry]:
+    with Registry(real.address, credentials=Credentials(USER, real.password), ca=str(real.ca), writes=True) as registry:
+        yield registry
+
+
+@contextmanager
+def _counting() -> Iterator[list[str]]:
+    """Every request that leaves while the block runs."""
+    seen: list[str] = []
+    before = requests.Session.request
+
+    def request(self: requests.Session, method: str, url: str, **options: object) -> requests.Response:
+        seen.append(f"{method} {url}")
+        return before(self, method, url, **options)  # type: ignore[arg-type]
+
+    requests.Session.request = request  # type: ignore[method-assign, assignment]
+    try:
+        yield seen
+    finally:
+        requests.Session.request = before  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    main()
