@@ -86,6 +86,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_registry_ca": values.word,
     "relman_state_dir": values.absolute_path,
     "relman_docker_socket": values.absolute_path,
+    "relman_docker_command": values.command_words,
 }
 KNOWN = tuple(_READ)
 
@@ -146,6 +147,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         env=env,
         state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
+        docker_command=known.get("relman_docker_command", Host.docker_command),
     )
     return ReadHost(
         host, known.get("relman_services", {}), _beside(variables.get("relman_registry_ca")), route.known_hosts

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
@@ -154,6 +155,17 @@ def argv(value: object) -> tuple[str, ...]:
     if isinstance(value, list) and value:
         return tuple(text(part) for part in value)
     raise ValueError("expected a command: a list of words, or one text for /bin/sh -c")
+
+
+def command_words(value: object) -> tuple[str, ...]:
+    """A command that no shell reads: its words in one text, quoted as a shell wants them, or in a list."""
+    try:
+        words = tuple(text(part) for part in value) if isinstance(value, list) else tuple(shlex.split(word(value)))
+    except ValueError as error:
+        raise ValueError(f"expected a command such as sudo -n docker, found {shown(value)}") from error
+    if not words or any("\0" in part or "\n" in part for part in words):
+        raise ValueError(f"expected a command such as sudo -n docker, found {shown(value)}")
+    return words
 
 
 def true(value: object) -> bool:
