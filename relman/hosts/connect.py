@@ -14,7 +14,7 @@ import fabric
 import paramiko
 
 from relman.hosts.known import KnownHosts, UnknownKey
-from relman.hosts.quiet import QuietSFTP
+from relman.hosts.sftp import Sftp
 from relman.hosts.streamlocal import open_streamlocal
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Hop, Host, SshOptions
@@ -36,7 +36,7 @@ class Connection:
         self.host = host
         self.timeout = timeout
         self._chain = chain
-        self._sftp: paramiko.SFTPClient | None = None
+        self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
         self.streamlocal = True
 
@@ -67,14 +67,14 @@ class Connection:
         channel.exec_command(shlex.join(words))
         return channel
 
-    def sftp(self) -> paramiko.SFTPClient:
+    def sftp(self) -> Sftp:
         """The connection's one SFTP client. Raises Unreachable when the host offers none."""
         with self._mutex:
             if self._sftp is None:
                 channel = self._session()
                 channel.settimeout(self.timeout)
                 channel.invoke_subsystem("sftp")
-                self._sftp = QuietSFTP(channel)
+                self._sftp = Sftp(channel)
             return self._sftp
 
     def _session(self) -> paramiko.Channel:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from relman.config.ssh import SshConfig
 from relman.evidence.promote import promote
+from relman.hosts import files
+from relman.hosts.connect import connect
+from relman.model.host import Host, SshOptions
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 from tests.contract.images import push_image, push_index
@@ -171,6 +179,34 @@ def test_an_image_without_a_tested_child_for_the_hosts_platform(one: Stage) -> N
         assert "h1: the host is linux/amd64, and only the image for linux/arm64 was tested" in said
     with h1.engine() as engine:
         assert engine.images() == []
+
+
+def test_threads_share_one_sftp_client(one: Stage) -> None:
+    """Files of every size come back whole, private and timed, also when several threads ask at the same time."""
+    inventory(one, {"h3": as_user("deploy")})
+    ssh = SshConfig(one.env["RELMAN_SSH_CONFIG"])
+    known = (one.env["RELMAN_KNOWN_HOSTS"],)
+    hop = replace(ssh.route("h3").endpoint, user="deploy")
+    connection = connect(Host("h3", hop, state_dir="/srv/relman/deploy"), SshOptions(known_hosts=known))
+
+    def one_file(number: int) -> None:
+        path, data = f"/srv/relman/deploy/{number}/file", os.urandom(number * 20_011)
+        for _ in range(5):
+            beside = files.write_beside(connection, path, "token", data)
+            assert files.read(connection, path) is None
+            found = files.read(connection, beside)
+            assert found is not None
+            assert (found[0] == data, abs(found[1] - time.time()) < 60) == (True, True)
+            connection.sftp().posix_rename(beside, path)
+            connection.sftp().remove(path)
+        files.write_beside(connection, path, "token", data)
+
+    try:
+        at_once(partial(one_file, number) for number in range(8))
+    finally:
+        connection.close()
+    modes = one.lab.hosts[2].run(["sh", "-c", "stat -c %a:%U /srv/relman/deploy/*/file.token"]).stdout
+    assert modes == "600:deploy\n" * 8
 
 
 def _tested(config: ConfigDigest, platform: Platform) -> TestReport:
