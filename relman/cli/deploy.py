@@ -10,7 +10,7 @@ import click
 
 from relman.cli import fleets
 from relman.cli.compose import credentials_of, registry_of
-from relman.cli.environments import open_environment, repository_of, service_of
+from relman.cli.environments import open_selected, repository_of, service_of
 from relman.cli.gates import check_of, say_trust, served_in, skip_option, skips_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.signing import reading_seal
@@ -41,20 +41,23 @@ def deploy(
     environment: str,
     inventories: Sequence[str],
     service: str | None,
+    only: Sequence[str],
     exclude: Sequence[str],
     reason: str | None,
+    wait_lock: float,
     max_unavailable: str | None,
     plan_only: bool,
     yes: bool,
     skip_gates: Sequence[str],
 ) -> None:
     """Deploy the release TAG: exactly the image that was tested, host after host."""
-    chosen = open_environment(context, environment, inventories, exclude, reason)
+    selected = open_selected(context, environment, inventories, only, exclude, reason)
+    chosen = selected.environment
     name = service_of(chosen, service)
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
     credentials = credentials_of(context, repository.registry)
-    asked = fleets.new_asked(name, chosen.name, max_unavailable)
+    asked = fleets.new_asked(name, chosen.name, max_unavailable, selected.left_out)
     with Fleet(chosen, name) as fleet:
         # While the connections come up.
         served = served_in(context, chosen.demands.policy, inventories, name)
@@ -72,13 +75,14 @@ def deploy(
         def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
             return Operation(
                 asked=asked,
-                plan=partial(_plan, asked, release, settings),
+                plan=partial(_plan, asked, release, settings, chosen.local_commands),
                 message=f"deploying {name} {release.tag}",
                 watcher=screen,
                 cancel=cancel,
                 planned=planned,
                 before_change=partial(_require_unmoved, registry, release),
                 auth_config=credentials.auth_config() if credentials else None,
+                wait_lock=wait_lock,
             )
 
         note = "; ".join(release.skipped) if skip_gates else reason or ""
@@ -106,8 +110,11 @@ def settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySett
     return settings
 
 
-def _plan(asked: Asked, release: Release, settings: dict[str, DeploySettings], seen: Sequence[Observed]) -> Plan:
+def _plan(
+    asked: Asked, release: Release, settings: dict[str, DeploySettings], local: bool, seen: Sequence[Observed]
+) -> Plan:
     plan = plan_deploy(asked, release, settings, seen)
+    preflight.check_local(plan, local)
     preflight.check(plan, seen, release)
     return plan
 

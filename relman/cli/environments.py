@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from relman.cli.compose import environment
 from relman.cli.verb import Context
@@ -12,27 +12,50 @@ from relman.model.host import Environment
 from relman.model.image import Repository
 
 
-def open_environment(
-    context: Context, name: str, inventories: Sequence[str], excluded: Sequence[str], reason: str | None
-) -> Environment:
-    """The environment from the inventory, less what is left out."""
-    chosen = without(environment(context, name, inventories), excluded, reason)
-    if excluded:
-        context.output.warn(f"left out: {', '.join(excluded)} ({reason})")
-    return chosen
+def open_environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
+    """The whole environment from the inventory."""
+    return environment(context, name, inventories)
 
 
-def without(chosen: Environment, excluded: Sequence[str], reason: str | None) -> Environment:
-    """The environment less the hosts that a person leaves out, for a reason. Raises UsageError."""
+@dataclass(frozen=True)
+class Selected:
+    """The part of an environment that a command is about, and why each of the other hosts is left out."""
+
+    environment: Environment
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_selected(
+    context: Context,
+    name: str,
+    inventories: Sequence[str],
+    only: Sequence[str],
+    excluded: Sequence[str],
+    reason: str | None,
+) -> Selected:
+    """The environment from the inventory, less what a person leaves out."""
+    selected = select(environment(context, name, inventories), only, excluded, reason)
+    if selected.left_out:
+        reasons = ", ".join(dict.fromkeys(selected.left_out.values()))
+        context.output.warn(f"left out: {', '.join(selected.left_out)} ({reasons})")
+    return selected
+
+
+def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], reason: str | None) -> Selected:
+    """The environment with nothing but some hosts, or less some for a reason. Raises UsageError."""
     names = [h.name for h in chosen.hosts]
-    for host in excluded:
+    for host in (*only, *excluded):
         if host not in names:
             raise UsageError(f"{chosen.name} has no host {host!r}", hint=f"its hosts are {', '.join(names)}")
+    if only and excluded:
+        raise UsageError("--only and --exclude say the same in two ways: give one of them")
     if excluded and not reason:
-        raise UsageError("--exclude wants --reason", hint="say why, for whoever looks at the history")
+        raise UsageError("--exclude wants --reason", hint="say why, for whoever looks at status or the history")
     if set(excluded) == set(names):
         raise UsageError(f"every host of {chosen.name} is excluded")
-    return replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in excluded))
+    out = [n for n in names if n in excluded or (only and n not in only)]
+    why = reason or f"only {', '.join(only)} was asked for"
+    return Selected(replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in out)), dict.fromkeys(out, why))
 
 
 def service_of(chosen: Environment, wanted: str | None) -> str:

@@ -25,10 +25,10 @@ from relman.model.errors import (
 )
 from relman.model.plan import Plan, Result
 from relman.rollout import recover
-from relman.rollout.executor import Report
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation, preview, run
 from relman.rollout.planner import Asked
+from relman.rollout.work import Report
 
 _PULL_STEP = 0.25
 _PULL_SMALL = 1e6  # bytes: what comes before the large layers are known
@@ -72,7 +72,12 @@ class Screen:
         self._output.note(text)
 
 
-def new_asked(service: str, environment: str, max_unavailable: str | None = None) -> Asked:
+def new_asked(
+    service: str,
+    environment: str,
+    max_unavailable: str | None = None,
+    left_out: Mapping[str, str] | None = None,
+) -> Asked:
     """A new deployment by this person, now. Its id sorts by time."""
     return Asked(
         id=time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3),
@@ -81,6 +86,7 @@ def new_asked(service: str, environment: str, max_unavailable: str | None = None
         service=service,
         environment=environment,
         max_unavailable=max_unavailable,
+        left_out=left_out or {},
     )
 
 
@@ -176,7 +182,12 @@ def _note(context: Context, report: Report, started: str, reason: str) -> None:
     )
 
 
-_DONE: Mapping[str, str] = {"deploy": "deployed", "rollback": "rolled back", "recover": "recovered"}
+_DONE: Mapping[str, str] = {
+    "deploy": "deployed",
+    "rollback": "rolled back",
+    "recover": "recovered",
+    "remove": "removed",
+}
 
 
 def _outcome(error: RelmanError | None) -> str:

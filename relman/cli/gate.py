@@ -44,7 +44,7 @@ def gate(
 
     It decides as deploy does, and changes nothing.
     """
-    chosen = open_environment(context, environment, inventories, (), None)
+    chosen = open_environment(context, environment, inventories)
     name = service_of(chosen, service)
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)

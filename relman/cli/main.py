@@ -78,6 +78,14 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.recover:recover",
         "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
     ),
+    "remove": (
+        "relman.cli.remove:remove",
+        "Take a service away from its hosts: containers, kept images and records. Its volumes stay, always.",
+    ),
+    "lock": (
+        "relman.cli.lock:lock",
+        "Show who is at work on the hosts (status), or take the locks away from whoever that is (break).",
+    ),
     "releases": (
         "relman.cli.releases:releases",
         "List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.",

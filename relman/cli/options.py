@@ -40,6 +40,13 @@ service_option = click.option("--service", metavar="NAME", help="The service; by
 limit_option = click.option(
     "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="The newest N."
 )
+wait_option = click.option(
+    "--wait-lock",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="SECONDS",
+    help="How long to wait while somebody else is at work on the hosts.",
+)
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
@@ -67,10 +74,13 @@ def environment_options(function: Decorated) -> Decorated:
 
 
 def exclude_options(function: Decorated) -> Decorated:
-    """Hosts that a person leaves out, and why."""
+    """Hosts that a person leaves out, and why; and how long to wait for somebody else to end."""
+    only = click.option("--only", multiple=True, metavar="HOST", help="Nothing but this host; may be repeated.")
     exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave this host out; may be repeated.")
-    reason = click.option("--reason", metavar="TEXT", help="Why; goes into the history.")
-    return exclude(reason(function))
+    reason = click.option(
+        "--reason", metavar="TEXT", help="Why; status shows it on the hosts left out, and the history."
+    )
+    return only(exclude(reason(wait_option(function))))
 
 
 def rollout_options(function: Decorated) -> Decorated:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from relman.cli.render import Output
-from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step
-from relman.rollout.executor import Report
+from relman.cli.text import some
+from relman.model.difference import Changed
+from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.rollout.local import in_words as in_words_of
+from relman.rollout.work import Report
 
 
 def in_words(plan: Plan) -> str:
     """What a plan does, in one line."""
-    return f"{plan.kind} {plan.service} {plan.release} on {_counted(len(plan.steps))} of {plan.environment}"
+    over = f", back over {', '.join(plan.crosses)}" if plan.crosses else ""
+    hosts = _counted(len(plan.steps))
+    return f"{plan.kind} {plan.service} {plan.release} on {hosts} of {plan.environment}{over}"
 
 
 def _counted(hosts: int) -> str:
@@ -20,23 +27,71 @@ def _counted(hosts: int) -> str:
 
 
 def show_plan(output: Output, plan: Plan) -> None:
-    """The plan: who changes when, from what to what, in which order and why."""
+    """The plan: who changes when, from what to what, in which order and why, and what else is done."""
     output.json("plan", plan_data(plan))
     if not plan.steps:
         output.line(f"nothing to do: {plan.service} {plan.release} serves on {', '.join(plan.unchanged)}")
         return
     output.heading(f"plan {plan.id}: {in_words(plan)}")
-    rows = [
-        (str(number), step.host, _change(step), step.entry.manifest.short, _order(step))
-        for number, wave in enumerate(plan.waves, 1)
-        for step in wave
-    ]
-    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER"), rows)
-    if plan.unchanged:
-        output.line(f"unchanged: {', '.join(plan.unchanged)}")
-    output.line(f"if it fails: {_FAILURE[plan.on_failure]}")
+    rows = [_cells(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave.steps]
+    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER", "ROLLBACK TO"), rows)
+    for line in _beside(plan):
+        output.line(line)
     for warning in plan.warnings:
         output.warn(warning)
+
+
+def _cells(number: int, step: Step) -> tuple[str, ...]:
+    new, old = step.entry.manifest.short, step.before.manifest.short if step.before else ""
+    digest = f"{old} -> {new}" if old not in ("", new) else new
+    back = step.restores.release if step.restores else "none"
+    return (str(number), step.host, _change(step), digest, _order(step), back)
+
+
+def _beside(plan: Plan) -> Iterator[str]:
+    """What the table does not say."""
+    yield from _settings(plan)
+    yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
+    for run in plan.tasks:
+        safe = "" if run.task.rollback_safe else "; not marked rollback_safe: nothing goes back by itself over it"
+        yield f"task {run.task.name} {run.task.when}, on {run.host}: {shlex.join(run.task.command)}{safe}"
+    yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
+    if plan.unchanged:
+        yield f"unchanged: {', '.join(plan.unchanged)}"
+    for absence in plan.left_out:
+        yield f"left out: {absence.host} ({absence.reason})"
+    tolerated = f" ({plan.max_failures} failed hosts are put up with)" if plan.max_failures else ""
+    yield f"if it fails: {_FAILURE[plan.on_failure]}{tolerated}"
+
+
+def _settings(plan: Plan) -> Iterator[str]:
+    """The settings that change, once for all hosts on which the same ones do."""
+    hosts: dict[tuple[Changed, ...], list[str]] = {}
+    for step in plan.steps:
+        hosts.setdefault(step.changes, []).append(step.host)
+    for changes, names in hosts.items():
+        if changes:
+            yield f"settings that change on {some(names)}:"
+            yield from (f"  {_changed(each)}" for each in changes)
+
+
+def _changed(change: Changed) -> str:
+    if not change.old:
+        return f"+ {change.key}: {change.new}"
+    if not change.new:
+        return f"- {change.key}: {change.old}"
+    return f"~ {change.key}: {change.old if change.old == change.new else f'{change.old} -> {change.new}'}"
+
+
+def _gate(wave: Wave) -> str:
+    """What has to be before the next wave."""
+    parts = [
+        *(["the canary"] if wave.canary else []),
+        *([f"watched for {wave.bake:g} s"] if wave.bake else []),
+        *(f"then asked: {in_words_of(check)}" for check in wave.checks),
+        *([f"then {wave.pause:g} s of waiting"] if wave.pause else []),
+    ]
+    return ", ".join(parts)
 
 
 _FAILURE: Mapping[str, str] = {
@@ -68,24 +123,45 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "service": plan.service,
         "environment": plan.environment,
         "release": plan.release,
-        "waves": [
-            [
-                {
-                    "host": s.host,
-                    "action": str(s.action),
-                    "from": s.old_release,
-                    "to": s.entry.release,
-                    "digest": str(s.entry.manifest),
-                    "order": "stop-first" if s.stop_first else "start-first",
-                    "why": s.why,
-                }
-                for s in wave
-            ]
-            for wave in plan.waves
+        "strategy": str(plan.strategy),
+        "waves": [_wave_data(wave) for wave in plan.waves],
+        "tasks": [
+            {"host": r.host, "name": r.task.name, "when": str(r.task.when), "rollback_safe": r.task.rollback_safe}
+            for r in plan.tasks
         ],
+        "hooks": [{"when": str(h.when), "command": list(h.command)} for h in plan.hooks],
         "unchanged": list(plan.unchanged),
+        "left_out": [asdict(absence) for absence in plan.left_out],
+        "crosses": list(plan.crosses),
         "warnings": list(plan.warnings),
         "on_failure": str(plan.on_failure),
+        "max_failures": plan.max_failures,
+    }
+
+
+def _wave_data(wave: Wave) -> dict[str, Any]:
+    return {
+        "canary": wave.canary,
+        "bake": wave.bake,
+        "checks": [in_words_of(check) for check in wave.checks],
+        "pause": wave.pause,
+        "steps": [_step_data(step) for step in wave.steps],
+    }
+
+
+def _step_data(step: Step) -> dict[str, Any]:
+    return {
+        "host": step.host,
+        "action": str(step.action),
+        "from": step.old_release,
+        "from_digest": str(step.before.manifest) if step.before else "",
+        "to": step.entry.release,
+        "digest": str(step.entry.manifest),
+        "order": "stop-first" if step.stop_first else "start-first",
+        "why": step.why,
+        "settings": [asdict(change) for change in step.changes],
+        "rollback_to": step.restores.release if step.restores else "",
+        "rollback_digest": str(step.restores.manifest) if step.restores else "",
     }
 
 

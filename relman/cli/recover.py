@@ -8,7 +8,7 @@ import click
 
 from relman.cli import fleets
 from relman.cli.compose import timestamp
-from relman.cli.environments import open_environment, service_of
+from relman.cli.environments import open_selected, service_of
 from relman.cli.options import environment_options, exclude_options
 from relman.cli.verb import Context, verb
 from relman.rollout import recover as recovery
@@ -24,12 +24,14 @@ def recover(
     environment: str,
     inventories: Sequence[str],
     service: str | None,
+    only: Sequence[str],
     exclude: Sequence[str],
     reason: str | None,
+    wait_lock: float,
     finish: bool | None,
 ) -> None:
     """Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran."""
-    chosen = open_environment(context, environment, inventories, exclude, reason)
+    chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen.name)
     screen = fleets.Screen(context.output)
@@ -37,5 +39,5 @@ def recover(
     with Fleet(chosen, name) as fleet:
         fleets.require_all(fleet)
         with screen.showing([h.name for h in chosen.hosts]):
-            report = fleets.shielded(lambda cancel: recovery.recover(fleet, asked, screen, cancel, finish))
+            report = fleets.shielded(lambda cancel: recovery.recover(fleet, asked, screen, cancel, finish, wait_lock))
         fleets.finish(context, report, started, reason or "")

@@ -101,7 +101,7 @@ def reference_of(repository: Repository, text: str) -> str | ManifestDigest:
 def _place(context: Context, asked: Asked, reference: str | None) -> Target:
     whole = ImageRef.parse(reference).repository if reference and "/" in reference else None
     if asked.environment:
-        chosen = open_environment(context, asked.environment, asked.inventories, (), None)
+        chosen = open_environment(context, asked.environment, asked.inventories)
         repository = whole or repository_of(chosen, service_of(chosen, asked.service))
         return Target(repository, chosen.demands, Signed(), chosen.name, chosen.registry_ca, chosen)
     if whole:

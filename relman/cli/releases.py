@@ -96,7 +96,7 @@ def _wanted(
     written = load_service(file or FILE_NAME) if file or (not environment and Path(FILE_NAME).is_file()) else None
     rules = written.release if written else ReleaseRules()
     if environment:
-        chosen = open_environment(context, environment, inventories, (), None)
+        chosen = open_environment(context, environment, inventories)
         name = service or (written.name if written else service_of(chosen, None))
         return Wanted(name, repository_of(chosen, name), rules, chosen)
     if written is None:

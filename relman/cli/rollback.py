@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
+import click
+
 from relman.cli import fleets
 from relman.cli.compose import credentials_of
-from relman.cli.environments import open_environment, service_of
+from relman.cli.environments import open_selected, service_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.verb import Context, verb
 from relman.model.image import Repository
@@ -21,25 +23,36 @@ from relman.rollout.planner import plan_rollback
 @verb("rollback")
 @environment_options
 @rollout_options
+@click.option("--force", is_flag=True, help="With --yes: go back over tasks that are not marked rollback_safe, too.")
 def rollback(
     context: Context,
     environment: str,
     inventories: Sequence[str],
     service: str | None,
+    only: Sequence[str],
     exclude: Sequence[str],
     reason: str | None,
+    wait_lock: float,
     max_unavailable: str | None,
     plan_only: bool,
     yes: bool,
+    force: bool,
 ) -> None:
-    """Roll back to the newest release proven good before the one that serves, with its own settings."""
-    chosen = open_environment(context, environment, inventories, exclude, reason)
+    """Roll back to the newest release proven good before the one that serves, with its own settings.
+
+    Where that goes back over a task (deploy.tasks) that is not marked rollback_safe, the question says so, and --yes
+    alone does not answer it.
+    """
+    selected = open_selected(context, environment, inventories, only, exclude, reason)
+    chosen = selected.environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen.name, max_unavailable)
+    asked = fleets.new_asked(name, chosen.name, max_unavailable, selected.left_out)
 
     def plan(seen: Sequence[Observed]) -> Plan:
         made = plan_rollback(asked, seen)
         preflight.check(made, seen, None)
+        if yes and not (force or plan_only):
+            preflight.check_crossing(made)
         return made
 
     def make(cancel: threading.Event, screen: fleets.Screen, planned: Callable[[Plan], None]) -> Operation:
@@ -51,6 +64,7 @@ def rollback(
             cancel=cancel,
             planned=planned,
             auth_config=_auth_config(context, chosen.services.get(name)),
+            wait_lock=wait_lock,
         )
 
     with Fleet(chosen, name) as fleet:

@@ -15,14 +15,14 @@ from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, Relm
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.lease import this_machine
-from relman.rollout.status import HostStatus, look_at, verdict
+from relman.rollout.status import HostStatus, look_at, verdict, with_absences
 
 
 @verb("status")
 @environment_options
 def status(context: Context, environment: str, inventories: Sequence[str], service: str | None) -> None:
     """Show what runs where: release, digest, since, health, and whether a rollback is ready."""
-    chosen = open_environment(context, environment, inventories, (), None)
+    chosen = open_environment(context, environment, inventories)
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})
@@ -61,6 +61,7 @@ def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
             note = failed[host.name].what
             rows.append(HostStatus(host.name, service or "", health=word, notes=(note,), unreachable=True))
         rows += found.answers.get(host.name, [])
+    rows = with_absences(rows)
     shown = [row for row in rows if row.service in ("", *chosen.services) or _anything(row)]
     if service and not shown:
         raise unknown_service(chosen, service)

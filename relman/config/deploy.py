@@ -13,7 +13,7 @@ from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings
 
-_FILLED = ("ports", "env", "volumes", "networks", "command")
+_FILLED = ("ports", "env", "volumes", "networks", "command", "strategy", "tasks", "hooks")
 
 
 def freeze(service: Service) -> str:
@@ -37,7 +37,7 @@ def resolve(
 ) -> DeploySettings:
     """The settings that a deploy section means on one host.
 
-    Every `${name}` in ports, env, volumes, networks and command is replaced from `variables`; `env` is added to the
+    Every `${name}` in _FILLED is replaced from `variables`; `env` is added to the
     section's and wins over it, as it is. `origin` says in errors where the section comes from and for whom it is
     resolved ("the label of shop:117, for web1 in production"). Raises ConfigError with every problem.
     """

@@ -72,6 +72,7 @@ class Inventory:
             registry_ca=read[0].registry_ca,
             demands=read[0].demands,
             ssh=SshOptions(known_hosts=tuple(dict.fromkeys(files))),
+            local_commands=read[0].local_commands,
         )
 
     def _check_name(self, name: str) -> None:
@@ -98,6 +99,7 @@ class Inventory:
             for key, here, there in (
                 ("relman_services", read[0].services, other.services),
                 ("relman_registry_ca", read[0].registry_ca, other.registry_ca),
+                ("relman_local_commands", read[0].local_commands, other.local_commands),
                 ("relman_trust", read[0].demands.trust, other.demands.trust),
                 ("relman_policy", read[0].demands.policy, other.demands.policy),
             ):
@@ -157,6 +159,7 @@ def describe_environment(environment: Environment) -> dict[str, Any]:
         "name": environment.name,
         "services": {name: str(repository) for name, repository in environment.services.items()},
         "registry_ca": environment.registry_ca,
+        "local_commands": environment.local_commands,
         "trust": environment.demands.trust,
         "policy": json.loads(environment.demands.policy.source) if environment.demands.policy.rule else None,
         "known_hosts": list(environment.ssh.known_hosts),

@@ -90,6 +90,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_policy": read_policy,
     "relman_state_dir": values.absolute_path,
     "relman_docker_socket": values.absolute_path,
+    "relman_local_commands": values.truth,
 }
 KNOWN = tuple(_READ)
 
@@ -103,6 +104,7 @@ class ReadHost:
     registry_ca: str | None
     demands: Demands
     known_hosts: tuple[str, ...]
+    local_commands: bool = False
 
 
 def misspelt(name: str) -> str | None:
@@ -158,6 +160,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         registry_ca=_beside(variables.get("relman_registry_ca")),
         demands=_demands(variables, known),
         known_hosts=route.known_hosts,
+        local_commands=known.get("relman_local_commands", False),
     )
 
 

@@ -22,9 +22,11 @@ from relman.config.schema_base import (
     filled,
     parsed,
 )
+from relman.config.schema_rollout import Hook, Strategy, Task, without_twins
 from relman.config.values import Faults
 from relman.config.yaml import KeyPath
 from relman.model import settings as model
+from relman.model import strategy as model_strategy
 from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port, Probe
 
 _ALONE = {"host", "none"}
@@ -132,6 +134,10 @@ class Deploy(Section):
     max_unavailable: Annotated[str, parsed(values.share)] = DeploySettings.max_unavailable
     on_failure: Annotated[str, choice(*OnFailure)] = DeploySettings.on_failure
     keep: Annotated[int, Field(ge=1)] = DeploySettings.keep
+    strategy: Strategy | None = None
+    max_failures: Annotated[int, Field(ge=0)] = DeploySettings.max_failures
+    tasks: Annotated[list[Task], AfterValidator(without_twins)] = []
+    hooks: list[Hook] = []
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -144,6 +150,8 @@ class Deploy(Section):
             yield ("ports",), f"the network {self.networks[0]} publishes no ports: leave them out"
         if self.order == Order.START_FIRST and self.singleton:
             yield ("order",), "start-first runs two copies for a while, which singleton forbids"
+        if self.max_failures and self.on_failure == OnFailure.CONTINUE:
+            yield ("max_failures",), "on_failure: continue stops at no number of failures: leave one of them out"
         bound = [p for p in self.ports if isinstance(p, Port) and p.host_port]
         if self.order == Order.START_FIRST and bound:
             yield (
@@ -165,7 +173,16 @@ class Deploy(Section):
             resources=model.Resources(self.resources.memory, self.resources.cpus, self.resources.pids),
             order=Order(self.order),
             singleton=self.singleton,
-            max_unavailable=self.max_unavailable,
+            max_unavailable=self._most(),
             on_failure=OnFailure(self.on_failure),
             keep=self.keep,
+            strategy=self.strategy.value() if self.strategy else model_strategy.Strategy(),
+            max_failures=self.max_failures,
+            tasks=tuple(t.value() for t in self.tasks),
+            hooks=tuple(h.value() for h in self.hooks),
         )
+
+    def _most(self) -> str:
+        """Where the strategy itself says how many, nothing else limits it unless that is written down, too."""
+        said = "max_unavailable" in self.model_fields_set
+        return "100%" if self.strategy and self.strategy.unbounded and not said else self.max_unavailable

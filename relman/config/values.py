@@ -147,6 +147,26 @@ def share(value: object) -> str:
     return found[0]
 
 
+def batches(value: object) -> tuple[str, ...]:
+    """A count or share of hosts, or a list of them."""
+    if isinstance(value, list):
+        return tuple(share(item) for item in value)
+    return (share(value),)
+
+
+def task_name(value: object) -> str:
+    """The name of a task: it becomes part of a container's name."""
+    return matching(_DNS_LABEL, word(value), "a task's name: a-z, 0-9 and - between them, at most 63")
+
+
+def url(value: object) -> str:
+    """An address that HTTP can ask."""
+    found = word(value)
+    if not re.fullmatch(r"https?://[!-~]+", found):
+        raise ValueError(f"expected an address such as https://shop.example.com/health, found {shown(found)}")
+    return found
+
+
 def argv(value: object) -> tuple[str, ...]:
     """A command: a list of words, or one text that a shell runs."""
     if isinstance(value, str) and value.strip():
@@ -154,6 +174,13 @@ def argv(value: object) -> tuple[str, ...]:
     if isinstance(value, list) and value:
         return tuple(text(part) for part in value)
     raise ValueError("expected a command: a list of words, or one text for /bin/sh -c")
+
+
+def truth(value: object) -> bool:
+    """`true` or `false`."""
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false, found {shown(value)}")  # noqa: TRY004
+    return value
 
 
 def true(value: object) -> bool:

@@ -45,6 +45,12 @@ class Connection:
             raise Unreachable("the SSH connection broke", host=self.host.name)
         return transport
 
+    @property
+    def alive(self) -> bool:
+        """Whether the SSH connection stands, as far as this end knows."""
+        transport = self._chain[-1].client.get_transport()
+        return transport is not None and bool(transport.is_active())
+
     def unix(self, path: str) -> paramiko.Channel:
         """A channel to a socket of the host. Raises paramiko.ChannelException when the host refuses."""
         channel = open_streamlocal(self.transport, path, self.timeout)

@@ -149,6 +149,13 @@ class Engine:
             text: bytes = self._api.logs(container, tail=tail, timestamps=timestamps)
         return text.decode(errors="replace").splitlines()
 
+    def logs_since(self, container: str, stamp: str) -> list[str]:
+        """All lines with their timestamps from the second of `stamp` (such a timestamp) on; "" is the beginning."""
+        since = int(translate.clock(stamp)) if stamp else None
+        with self._translated(f"container {container[:12]}"):
+            text: bytes = self._api.logs(container, since=since, timestamps=True)
+        return text.decode(errors="replace").splitlines()
+
     def follow(self, container: str, tail: int) -> Iterator[str]:
         """The last `tail` lines with their timestamps, and every line from now on, until the container ends."""
         with self._translated(f"container {container[:12]}"):
@@ -178,6 +185,7 @@ class Engine:
         cause = _innermost(error)
         said = f"{cause}" or type(cause).__name__
         if alive and isinstance(cause, TimeoutError):
+            self._connection.close()  # who did not answer for so long is not waited for again
             return Unreachable(f"{what}: the engine did not answer within {self._timeout:g} s", host=self._host)
         text = said if isinstance(cause, NoEngine) else f"{what}: the Docker engine does not answer: {said}"
         return Unreachable(

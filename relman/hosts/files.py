@@ -40,6 +40,7 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
             hint="give that user the directory, or set relman_state_dir in the inventory (the same for every user)",
         ) from error
     except TimeoutError as error:
+        connection.close()  # who did not answer for so long is not waited for again
         raise Unreachable(f"{path}: SFTP did not answer within {connection.timeout:g} s", host=host) from error
     except (EOFError, paramiko.SSHException) as error:
         raise Unreachable(f"{path}: the SSH connection broke", host=host) from error

@@ -2,7 +2,8 @@
 
 It comes into being whole: written beside, then renamed with SFTP's own rename, which in OpenSSH refuses an existing
 target (draft-ietf-secsh-filexfer-02, 6.5). Its age is the file's, by the host's clock. What remains of a race: a holder
-that was asleep for longer than its time to live and wakes between its last look at the file and its next change.
+that was asleep for longer than its time to live and wakes between its last look at the file and its next change, and
+two who find the guard of the same dead taker-over in the same moment.
 """
 
 from __future__ import annotations
@@ -10,15 +11,16 @@ from __future__ import annotations
 import contextlib
 import json
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from relman.hosts import files
 from relman.hosts.connect import Connection
 from relman.model.errors import Locked, UsageError
-from relman.model.record import FoundLock, Lock
+from relman.model.record import FoundLock, Lock, Phase
 
 NAME = "lock.json"
-_GUARD_TTL = 60.0
+RECORD = "record.json"
 
 
 def _path(connection: Connection, environment: str, service: str) -> str:
@@ -38,7 +40,8 @@ def _create(connection: Connection, path: str, token: str, data: bytes) -> None:
         try:
             sftp.rename(beside, path)
         except OSError:
-            sftp.remove(beside)
+            with contextlib.suppress(FileNotFoundError):
+                sftp.remove(beside)
             sftp.stat(path)
             raise Locked("is locked", host=connection.host.name) from None
 
@@ -46,14 +49,7 @@ def _create(connection: Connection, path: str, token: str, data: bytes) -> None:
 def read(connection: Connection, environment: str, service: str, *, now: float) -> FoundLock | None:
     """The lock as it stands, or None; `now` is the host's clock in seconds since the epoch."""
     found = files.read(connection, _path(connection, environment, service))
-    if found is None:
-        return None
-    data, written = found
-    try:
-        lock = Lock.from_json(json.loads(data))
-    except (KeyError, TypeError, ValueError, RecursionError, UsageError):
-        lock = None
-    return FoundLock(lock, max(0.0, now - written))
+    return _found(found, now) if found else None
 
 
 def advance(connection: Connection, environment: str, service: str, lock: Lock, *, look: bool) -> None:
@@ -81,7 +77,7 @@ def release(connection: Connection, environment: str, service: str, lock: Lock, 
 def _require_ours(connection: Connection, path: str, lock: Lock) -> None:
     found = files.read(connection, path)
     if found is None or _token(found[0]) != lock.token:
-        raise Locked("the lock ran out and somebody else has taken it", host=connection.host.name)
+        raise Locked("the lock is not ours any more: it ran out or was broken", host=connection.host.name)
 
 
 def _token(data: bytes) -> str:
@@ -92,35 +88,86 @@ def _token(data: bytes) -> str:
 
 
 def take_over(
-    connection: Connection, environment: str, service: str, found: FoundLock, lock: Lock, *, now: float
+    connection: Connection,
+    environment: str,
+    service: str,
+    found: FoundLock,
+    lock: Lock,
+    *,
+    now: float,
+    dead: Callable[[FoundLock], bool],
 ) -> None:
-    """Put `lock` in the place of a dead holder's. Of several comers one succeeds; the others get Locked."""
+    """Put `lock` in the place of a dead holder's; `dead` tells whether the holder of a lock is gone. Of several comers
+    one succeeds; the others get Locked."""
     path = _path(connection, environment, service)
-    dead = found.lock.token if found.lock else ""
-    with _guard(connection, f"{path}.takeover", lock.token, now):
+    before = found.lock.token if found.lock else ""
+    with _guard(connection, f"{path}.takeover", lock, now, dead):
         again = files.read(connection, path)
         if again is None:
             acquire(connection, environment, service, lock)
-        elif _token(again[0]) == dead:
+        elif _token(again[0]) == before:
             advance(connection, environment, service, lock, look=False)
         else:
             raise Locked("is locked by somebody who came first", host=connection.host.name)
 
 
+def break_lock(
+    connection: Connection,
+    environment: str,
+    service: str,
+    found: FoundLock,
+    mark: Lock,
+    *,
+    now: float,
+    dead: Callable[[FoundLock], bool],
+) -> None:
+    """Take the lock that was found away from its holder; `mark` is by whom. What the holder was in the middle of stays
+    on record, as an interrupted deployment. Raises Locked when the lock is another one by now."""
+    take_over(connection, environment, service, found, mark, now=now, dead=dead)
+    if mark.phase is Phase.HELD:
+        release(connection, environment, service, mark, look=False)
+
+
+def sweep(
+    connection: Connection, environment: str, service: str, *, now: float, dead: Callable[[FoundLock], bool]
+) -> None:
+    """Remove what processes that died left half written beside lock and record. The lock must be held."""
+    directory = files.directory(connection, environment, service)
+    with files.explained(connection, directory), contextlib.suppress(FileNotFoundError):
+        for name in connection.sftp().listdir(directory):
+            path = posixpath.join(directory, name)
+            if name.startswith(f"{NAME}.") and (found := files.read(connection, path)) and dead(_found(found, now)):
+                connection.sftp().remove(path)
+            elif name.startswith(f"{RECORD}."):
+                connection.sftp().remove(path)  # only the holder of the lock writes a record
+
+
 @contextlib.contextmanager
-def _guard(connection: Connection, path: str, token: str, now: float) -> Iterator[None]:
-    """Be the only one who takes over; a guard whose owner died is out of date after a minute."""
+def _guard(
+    connection: Connection, path: str, lock: Lock, now: float, dead: Callable[[FoundLock], bool]
+) -> Iterator[None]:
+    """Be the only one who takes over; a guard whose owner died is removed."""
+    data = files.encode(replace(lock, intent=None).to_json())
     try:
-        _create(connection, path, token, token.encode())
+        _create(connection, path, lock.token, data)
     except Locked:
         standing = files.read(connection, path)
-        if standing is None or now - standing[1] < _GUARD_TTL:
+        if standing and not dead(_found(standing, now)):
             raise
         with contextlib.suppress(FileNotFoundError):
             connection.sftp().remove(path)
-        _create(connection, path, token, token.encode())
+        _create(connection, path, lock.token, data)
     try:
         yield
     finally:
         with files.explained(connection, path), contextlib.suppress(FileNotFoundError):
             connection.sftp().remove(path)
+
+
+def _found(file: tuple[bytes, float], now: float) -> FoundLock:
+    data, written = file
+    try:
+        lock = Lock.from_json(json.loads(data))
+    except (KeyError, TypeError, ValueError, RecursionError, UsageError):
+        lock = None
+    return FoundLock(lock, max(0.0, now - written))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import posixpath
 import secrets
 
-from relman.hosts import files
+from relman.hosts import files, lock
 from relman.hosts.connect import Connection
 from relman.model.errors import PreflightFailed, UsageError
 from relman.model.record import HostRecord
 
-NAME = "record.json"
+NAME = lock.RECORD
 
 
 def read(connection: Connection, environment: str, service: str) -> HostRecord:
@@ -36,6 +37,20 @@ def write(connection: Connection, record: HostRecord) -> None:
     with files.explained(connection, path):
         beside = files.write_beside(connection, path, secrets.token_hex(4), files.encode(record.to_json()))
         connection.sftp().posix_rename(beside, path)
+
+
+def forget(connection: Connection, environment: str, service: str) -> None:
+    """Remove the record, if there is one."""
+    path = posixpath.join(files.directory(connection, environment, service), NAME)
+    with files.explained(connection, path), contextlib.suppress(FileNotFoundError):
+        connection.sftp().remove(path)
+
+
+def forget_directory(connection: Connection, environment: str, service: str) -> None:
+    """Remove the service's directory, unless somebody keeps something there."""
+    path = files.directory(connection, environment, service)
+    with contextlib.suppress(OSError), files.explained(connection, path):
+        connection.sftp().rmdir(path)
 
 
 def services(connection: Connection, environment: str) -> list[str]:

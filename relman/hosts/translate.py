@@ -22,11 +22,11 @@ def facts(info: Mapping[str, Any]) -> EngineFacts:
         version=str(info.get("ServerVersion", "")),
         platform=Platform(str(info.get("OSType", "linux")), _ARCHITECTURES.get(machine, machine)),
         containerd_store="driver-type" in status,
-        clock=_clock(str(info.get("SystemTime", ""))),
+        clock=clock(str(info.get("SystemTime", ""))),
     )
 
 
-def _clock(text: str) -> float:
+def clock(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time with any number of decimals."""
     seconds, _, rest = text.partition(".")
     zone = rest.lstrip("0123456789")

@@ -50,11 +50,15 @@ class SshOptions:
 
 @dataclass(frozen=True)
 class Environment:
-    """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence."""
+    """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence.
+
+    `local_commands`: what is deployed to it may run commands on the deployer's machine (hooks, a canary's check).
+    """
 
     name: str
     hosts: tuple[Host, ...]
     services: Mapping[str, Repository] = field(default_factory=dict)
     registry_ca: str | None = None
     ssh: SshOptions = field(default_factory=SshOptions)
+    local_commands: bool = False
     demands: Demands = field(default_factory=Demands)

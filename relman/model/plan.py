@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from relman.model.container import DEPLOYMENT, Container, EngineFacts
-from relman.model.record import Deployed, FoundLock, HostRecord, Intent
+from relman.model.difference import Changed, differences
+from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
 from relman.model.settings import OnFailure
+from relman.model.strategy import Check, Hook, StrategyKind, Task
 
 
 @dataclass(frozen=True)
 class Observed:
-    """One host as it was seen: its engine, its record, its lock, this service's containers (newest first) and who
-    takes which (protocol, port) of it."""
+    """One host as it was seen: its engine, its record, its lock, this service's containers (newest first), those of its
+    tasks, and who takes which (protocol, port) of it."""
 
     host: str
     facts: EngineFacts
@@ -23,6 +25,7 @@ class Observed:
     containers: tuple[Container, ...] = ()
     port_owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
     rollback_kept: bool = False
+    tasks: tuple[Container, ...] = ()
 
     def container_of(self, deployment: str) -> Container | None:
         """The container that this deployment made, if it is still there."""
@@ -54,6 +57,7 @@ class Kind(StrEnum):
     DEPLOY = "deploy"
     ROLLBACK = "rollback"
     RECOVER = "recover"
+    REMOVE = "remove"
 
 
 class Action(StrEnum):
@@ -68,8 +72,9 @@ class Action(StrEnum):
 class Step:
     """One action on one host: make `entry` serve in place of the container `old` (an id; None when there is none).
 
-    `why` explains the order. `old_release` is for people; `old_restart` the old container's restart policy;
-    `old_stop_timeout` in seconds.
+    `why` explains the order. `before` is what the host's record says of the old container, `old_release` its name for
+    people; `old_restart` is its restart policy; `old_stop_timeout` in seconds. `restores` is what a rollback would put
+    back once this is done.
     """
 
     host: str
@@ -81,27 +86,68 @@ class Step:
     old_stop_timeout: int = 10
     stop_first: bool = False
     why: str = ""
+    before: Deployed | None = None
+    restores: Deployed | None = None
+
+    @property
+    def changes(self) -> tuple[Changed, ...]:
+        """How the new container is run otherwise than the one before."""
+        return differences(self.before.settings if self.before else None, self.entry.settings)
+
+
+@dataclass(frozen=True)
+class Wave:
+    """Hosts that are done together.
+
+    `canary`: they must all succeed, whatever else is tolerated. Once they serve they are watched for `bake` seconds,
+    then `checks` are asked; `pause` in seconds is waited before the next wave.
+    """
+
+    steps: tuple[Step, ...]
+    pause: float = 0.0
+    canary: bool = False
+    bake: float = 0.0
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """A task, and the host that it runs on."""
+
+    host: str
+    task: Task
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that will be done. Hosts of one wave are done together, waves one after the other."""
+    """Everything that will be done.
+
+    Hosts of one wave are done together, waves one after the other; `tasks` run before the first and after the last one.
+    `left_out` are the hosts that a person does not want to change; `crosses` names the tasks, not known to be safe,
+    that a rollback goes back over.
+    """
 
     id: str
     kind: Kind
     service: str
     environment: str
     release: str
-    waves: tuple[tuple[Step, ...], ...]
+    waves: tuple[Wave, ...]
     unchanged: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     on_failure: OnFailure = OnFailure.ROLLBACK
     keep: int = 5
+    strategy: StrategyKind = StrategyKind.ROLLING
+    max_failures: int = 0
+    tasks: tuple[TaskRun, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    left_out: tuple[Absence, ...] = ()
+    crosses: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:
         """All steps, wave by wave."""
-        return tuple(s for wave in self.waves for s in wave)
+        return tuple(s for wave in self.waves for s in wave.steps)
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -116,6 +162,8 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"
     RETURNED = "returned"  # changed, then put back on what it ran before
     FAILED = "failed"  # and what runs there is not what was meant
+    REMOVED = "removed"
+    STALE = "stale"  # changed by somebody else since the plan was made, and so left alone
     NOT_SERVING = "not serving"
     NOT_REACHED = "not reached"  # its turn never came
 
@@ -151,7 +199,6 @@ class Interruption:
     """What a dead holder of a lock left on one host, and what it had meant to do there."""
 
     host: str
-    deployment: str
-    owner: str
     leftover: Leftover
     intent: Intent | None = None
+    phase: Phase = Phase.HELD

@@ -65,13 +65,29 @@ class Deployed:
 
 
 @dataclass(frozen=True)
+class Absence:
+    """A host that a person left out of a deployment: of what `release`, by whom, when (RFC 3339), and why."""
+
+    host: str
+    release: str
+    manifest: str
+    by: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class HostRecord:
-    """The releases put on one host, oldest first, and which of them serves (`current`, a deployment id)."""
+    """The releases put on one host, oldest first, and which of them serves (`current`, a deployment id).
+
+    `left_out` are the hosts that took no part in the last deployment here: their own records cannot say so.
+    """
 
     service: str
     environment: str
     entries: tuple[Deployed, ...] = ()
     current: str | None = None
+    left_out: tuple[Absence, ...] = ()
 
     @property
     def serving(self) -> Deployed | None:
@@ -103,6 +119,7 @@ class HostRecord:
             "environment": self.environment,
             "current": self.current,
             "entries": [e.to_json() for e in self.entries],
+            "left_out": [dataclasses.asdict(a) for a in self.left_out],
         }
 
     @classmethod
@@ -111,7 +128,8 @@ class HostRecord:
         if data["version"] > VERSION:
             raise ValueError(f"version {data['version']} was written by a newer relman")
         entries = tuple(Deployed.from_json(e) for e in data["entries"])
-        return cls(data["service"], data["environment"], entries, data["current"])
+        left_out = tuple(Absence(**a) for a in data.get("left_out", ()))
+        return cls(data["service"], data["environment"], entries, data["current"], left_out)
 
 
 class Phase(StrEnum):
@@ -120,6 +138,7 @@ class Phase(StrEnum):
     HELD = "held"  # nothing on this host differs from its record
     CHANGING = "changing"  # the old container may be stopped, the new one may run
     RETURNING = "returning"  # the old container is being put back
+    REMOVING = "removing"  # the service is being taken away from here
 
 
 @dataclass(frozen=True)

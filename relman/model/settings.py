@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from relman.model.strategy import Hook, Strategy, Task
+
 Json = Mapping[str, Any]
 
 
@@ -86,7 +88,8 @@ class DeploySettings:
     """Everything that decides how a container of the service is run on one host.
 
     `stop_timeout` is in seconds. `keep` is how many proven-good releases a host keeps for rollbacks.
-    `max_unavailable` is a count ("1") or a share of the hosts ("25%", "100%").
+    `max_unavailable` is a count ("1") or a share of the hosts ("25%", "100%"), and no wave is larger. `max_failures`
+    hosts may fail, each put back at once, before `on_failure` counts.
     """
 
     ports: tuple[Port, ...] = ()
@@ -103,6 +106,10 @@ class DeploySettings:
     max_unavailable: str = "1"
     on_failure: OnFailure = OnFailure.ROLLBACK
     keep: int = 5
+    strategy: Strategy = field(default_factory=Strategy)
+    max_failures: int = 0
+    tasks: tuple[Task, ...] = ()
+    hooks: tuple[Hook, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
@@ -128,5 +135,8 @@ class DeploySettings:
                 "resources": Resources(**known.get("resources", {})),
                 "order": Order(known.get("order", "auto")),
                 "on_failure": OnFailure(known.get("on_failure", "rollback")),
+                "strategy": Strategy.from_json(known.get("strategy", {})),
+                "tasks": tuple(Task.from_json(t) for t in known.get("tasks", ())),
+                "hooks": tuple(Hook.from_json(h) for h in known.get("hooks", ())),
             }
         )

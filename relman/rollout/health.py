@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
-from relman.model.errors import Cancelled, RelmanError
+from relman.model.errors import Cancelled, MixedFleet, RelmanError
 from relman.model.settings import DeploySettings, Probe
 from relman.rollout.fleet import Session
 
@@ -17,7 +17,7 @@ _PROBE_TIMEOUT = 5.0
 _LOG_LINES = 10
 
 
-class StepFailed(RelmanError):
+class StepFailed(MixedFleet):
     """A step did not reach its end; `details` are the evidence: exit code, OOM, health output, last log lines."""
 
 
@@ -64,6 +64,15 @@ def await_healthy(
         if cancel.wait(pause if first_seen is None else min(health.interval, max(0.0, first_seen + lasting - now))):
             raise Cancelled("cancelled while waiting for health")
         pause = min(health.interval, pause * 1.5)
+
+
+def require_healthy(session: Session, container_id: str, settings: DeploySettings) -> None:
+    """Raise StepFailed unless the container runs, was never restarted, and is healthy at this moment."""
+    container = session.engine.inspect(container_id)
+    _require_running(session, container, settings.health.probe)
+    answer = _probe(session, container, settings)
+    if not answer.ok:
+        raise _failed(session, container, f"is not healthy any more: {answer.detail}")
 
 
 def _settled(session: Session, container: Container, probe: Probe) -> Container:

@@ -13,6 +13,7 @@ from relman.hosts.connect import Connection
 from relman.model.record import FoundLock, Intent, Lock, Phase
 
 TTL = 60.0
+LOOK_AFTER = 5.0  # seconds; who breaks a lock waits until its holder has written nothing for longer
 
 
 def this_machine() -> str:
@@ -31,12 +32,13 @@ def is_dead(found: FoundLock, machine: str) -> bool:
 
 class Lease:
     """A held lock. Its writes are serialised, so that renewal never overwrites an intent; where so much time has passed
-    that somebody may have taken the lock (asleep included), it looks before it writes, and raises Locked."""
+    (asleep included) that somebody may have broken or taken the lock, it looks before it writes, and raises Locked."""
 
     def __init__(self, connection: Connection, environment: str, service: str, lock: Lock) -> None:
         self._where = (connection, environment, service)
         self._mutex = threading.Lock()
         self._written = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._over = False
         self.lock = lock
 
     def advance(self, phase: Phase, intent: Intent | None) -> None:
@@ -52,6 +54,7 @@ class Lease:
     def release(self) -> None:
         """Let go."""
         with self._mutex:
+            self._over = True
             lock_file.release(*self._where, self.lock, look=self._old)
 
     def settled(self) -> None:
@@ -63,12 +66,15 @@ class Lease:
         """Keep the intent, but let the next command take the lock at once: an interrupted deployment."""
         with self._mutex:
             self._write(replace(self.lock, ttl=0.0))
+            self._over = True
 
     @property
     def _old(self) -> bool:
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._written > self.lock.ttl / 2
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._written > LOOK_AFTER
 
     def _write(self, lock: Lock) -> None:
+        if self._over:
+            return  # a renewal that came too late must not bring the lock back
         lock_file.advance(*self._where, lock, look=self._old)
         self._written = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.lock = lock

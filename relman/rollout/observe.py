@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from relman.hosts import lock, record
-from relman.model.container import ENVIRONMENT, SERVICE
+from relman.model.container import ENVIRONMENT, SERVICE, TASK
 from relman.model.errors import NotFound
 from relman.model.plan import Observed
 from relman.model.record import Deployed
 from relman.rollout.fleet import Session
-from relman.rollout.planner import before
+from relman.rollout.target import before
 
 
 def observe(session: Session, environment: str, service: str, *, rollback: bool = False) -> Observed:
@@ -25,9 +25,10 @@ def observe(session: Session, environment: str, service: str, *, rollback: bool 
         facts=facts,
         record=remembered,
         lock=lock.read(session.connection, environment, service, now=facts.clock),
-        containers=tuple(containers),
+        containers=tuple(c for c in containers if TASK not in c.labels),
         port_owners=owners,
         rollback_kept=bool(rollback and target and is_kept(session, target)),
+        tasks=tuple(c for c in containers if TASK in c.labels),
     )
 
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from relman.hosts import lock as lock_file
-from relman.model.errors import Interrupted, Locked, PreflightFailed
-from relman.model.plan import Observed, Outcome, Plan, Result
-from relman.model.record import FoundLock, Lock, Phase
-from relman.rollout.executor import Credentials, Report, Work, carry_out, fetch_images
+from relman.model.errors import PreflightFailed
+from relman.model.plan import Observed, Outcome, Plan, Result, Step
+from relman.rollout import tasks
+from relman.rollout.executor import carry_out, fetch_images
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.lease import TTL, Lease, is_dead, this_machine
+from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
+from relman.rollout.prune import note_left_out
+from relman.rollout.work import Credentials, Report, Work
 
 Planner = Callable[[Sequence[Observed]], Plan]
 
@@ -27,7 +25,8 @@ class Operation:
     """What a deployment or a rollback needs besides the fleet: who asked for what, and how to plan it.
 
     `message` is what others read who find the lock. `planned` is told the plan before anything changes. `before_change`
-    raises when the release is no longer what was resolved (a moved tag).
+    raises when the release is no longer what was resolved (a moved tag). Somebody else's lock is waited for
+    `wait_lock` seconds.
     """
 
     asked: Asked
@@ -38,6 +37,7 @@ class Operation:
     planned: Callable[[Plan], None] = lambda _: None
     before_change: Callable[[], None] | None = None
     auth_config: Credentials | None = None
+    wait_lock: float = 0.0
 
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
@@ -50,20 +50,46 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 
     Raises RelmanError where nothing was changed; else the report says all.
     """
-    with locked(fleet, operation.asked, operation.message, operation.watcher):
-        seen = look(fleet, operation.asked)
+    asked, watcher = operation.asked, operation.watcher
+    with locked(fleet, asked, operation.message, watcher, patience=Patience(operation.wait_lock, operation.cancel)):
+        seen = look(fleet, asked)
         plan = operation.plan(seen)
-        if agreed and plan.waves != agreed.waves:
-            raise PreflightFailed("a host has changed since the plan was shown", hint="run it again for the new plan")
+        if agreed:
+            require_fresh(agreed, plan)
         operation.planned(plan)
+        by_host = {o.host: o for o in seen}
         if not plan.steps:
+            note_left_out(fleet, plan, by_host, watcher)
             return Report(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
         if operation.before_change:
             operation.before_change()
-        by_host = {o.host: o for o in seen}
-        work = Work(plan, fleet, by_host, operation.watcher, operation.cancel, operation.auth_config)
+        tasks.clear(fleet, seen, asked.environment)
+        work = Work(plan, fleet, by_host, watcher, operation.cancel, operation.auth_config)
         fetch_images(work)
         return carry_out(work)
+
+
+def require_fresh(agreed: Plan, plan: Plan) -> None:
+    """Raise PreflightFailed, with every host that is stale, unless `plan` is what was agreed to. Pure."""
+    then, now = ({s.host: s for s in each.steps} for each in (agreed, plan))
+    stale = [h for h in dict.fromkeys((*agreed.hosts, *plan.hosts)) if then.get(h) != now.get(h)]
+    if not stale and plan.waves == agreed.waves:
+        return
+    raise PreflightFailed(
+        "a host has changed since the plan was shown; nothing was changed",
+        details=[f"{h}: stale: {_change(then.get(h), now.get(h))}" for h in stale],
+        hint="run it again for the new plan",
+    )
+
+
+def _change(then: Step | None, now: Step | None) -> str:
+    if now is None:
+        return "it needs no change any more"
+    if then is None:
+        return f"it needs a change now ({now.action})"
+    if (then.old, then.old_release) != (now.old, now.old_release):
+        return f"it ran {then.old_release or 'nothing'} then, and runs {now.old_release or 'nothing'} now"
+    return "what would be done there is not what was shown"
 
 
 def look(fleet: Fleet, asked: Asked, *, rollback: bool = False) -> tuple[Observed, ...]:
@@ -74,99 +100,3 @@ def look(fleet: Fleet, asked: Asked, *, rollback: bool = False) -> tuple[Observe
 
     answers = fleet.each(one).all("looking at the hosts")
     return tuple(answers[h.name] for h in fleet.environment.hosts if h.name in answers)
-
-
-@contextlib.contextmanager
-def locked(fleet: Fleet, asked: Asked, message: str, watcher: Watcher, *, adopt: bool = False) -> Iterator[None]:
-    """Hold every host's lock, the first host's first so that of two comers one gets them all. With `adopt`, what a dead
-    holder had begun is taken over with its intent.
-
-    Raises Locked or Interrupted, with every lock that was got let go again.
-    """
-    lock = Lock(
-        owner=asked.by,
-        machine=this_machine(),
-        pid=os.getpid(),
-        token=secrets.token_hex(8),
-        deployment=asked.id,
-        message=message,
-        ttl=TTL,
-    )
-    names = list(fleet.sessions)
-
-    def one(session: Session) -> None:
-        session.lease = _acquire(session, asked, lock, adopt)
-
-    stop = threading.Event()
-    renewal = threading.Thread(target=_renew, args=(fleet, stop), name="renewal", daemon=True)
-    try:
-        fleet.each(one, names[:1]).all("locking")
-        fleet.each(one, names[1:]).all("locking")
-        renewal.start()
-        yield
-    finally:
-        stop.set()
-        for host in fleet.each(release_lock).errors:
-            watcher.say(f"{host}: its lock could not be let go; it runs out by itself in {TTL:.0f} s")
-
-
-def release_lock(session: Session) -> None:
-    """Let go of the host's lock when the host is consistent; else leave it as an interrupted deployment."""
-    lease, session.lease = session.lease, None
-    if lease is None:
-        return
-    if lease.lock.phase is Phase.HELD:
-        lease.release()
-    else:
-        lease.abandon()
-
-
-def _renew(fleet: Fleet, stop: threading.Event) -> None:
-    """Renew until told to stop. A host that cannot be reached is left alone: its own step finds out."""
-
-    def one(session: Session) -> None:
-        if session.lease:
-            session.lease.renew()
-
-    while not stop.wait(TTL / 3):
-        fleet.each(one)
-
-
-def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
-    try:
-        lock_file.acquire(session.connection, asked.environment, asked.service, lock)
-    except Locked:
-        now = session.engine.facts().clock
-        found = lock_file.read(session.connection, asked.environment, asked.service, now=now)
-        if found and not is_dead(found, this_machine()):
-            raise held(session.host.name, found) from None
-        if found and found.lock and found.lock.phase is not Phase.HELD:
-            if not adopt:
-                raise interrupted(session.host.name, found.lock, asked) from None
-            lock = replace(lock, phase=found.lock.phase, intent=found.lock.intent)
-        if found is None:
-            lock_file.acquire(session.connection, asked.environment, asked.service, lock)
-        else:
-            lock_file.take_over(session.connection, asked.environment, asked.service, found, lock, now=now)
-    return Lease(session.connection, asked.environment, asked.service, lock)
-
-
-def held(host: str, found: FoundLock) -> Locked:
-    """The error for a lock that somebody holds."""
-    if found.lock is None:
-        return Locked("is being locked right now by somebody else", host=host, hint="try again in a minute")
-    lock = found.lock
-    return Locked(
-        f"is locked by {lock.owner}: {lock.message} (last sign of life {found.age:.0f} s ago)",
-        host=host,
-        hint=f"wait for it to end; if its process died, the lock runs out {lock.ttl:.0f} s after that sign",
-    )
-
-
-def interrupted(host: str, lock: Lock, asked: Asked) -> Interrupted:
-    """The error for a lock whose holder died in the middle."""
-    return Interrupted(
-        f"was left in the middle by {lock.owner}: {lock.message}",
-        host=host,
-        hint=f"relman recover -e {asked.environment} --service {asked.service} finishes or undoes it",
-    )

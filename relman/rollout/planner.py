@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from relman.model.container import Container
-from relman.model.errors import PreflightFailed
+from relman.model.difference import same_run
 from relman.model.image import ImageId
-from relman.model.plan import Action, Kind, Observed, Plan, Step
-from relman.model.record import Deployed, HostRecord
+from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
+from relman.model.record import Absence, Deployed
 from relman.model.run import Release
-from relman.model.settings import DeploySettings, Order
+from relman.model.settings import DeploySettings
+from relman.model.strategy import Strategy, StrategyKind
+from relman.rollout.order import order
 from relman.rollout.strategies import WAVES
+from relman.rollout.target import before, crossed, own_entry, rollback_target, unsafe_tasks
 
 
 @dataclass(frozen=True)
 class Asked:
     """What the person asked for, and when: the parts of a plan that are not seen on hosts.
 
-    `id` is the deployment's, `at` RFC 3339 in UTC, `max_unavailable` overrides the release's own when given.
+    `id` is the deployment's, `at` RFC 3339 in UTC, `max_unavailable` overrides the release's own when given;
+    `left_out` says of hosts that a person leaves out why.
     """
 
     id: str
@@ -28,6 +32,7 @@ class Asked:
     service: str
     environment: str
     max_unavailable: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def plan_deploy(
@@ -43,17 +48,23 @@ def plan_deploy(
         else:
             unchanged.append(seen.host)
     first = settings[fleet[0].host]
+    strategy, strange = _strategy(first.strategy, fleet)
     return Plan(
         id=asked.id,
         kind=Kind.DEPLOY,
         service=asked.service,
         environment=asked.environment,
         release=release.tag,
-        waves=WAVES["rolling"](steps, asked.max_unavailable or first.max_unavailable),
+        waves=WAVES[strategy.kind](steps, strategy, asked.max_unavailable or first.max_unavailable),
         unchanged=tuple(unchanged),
-        warnings=_warnings(steps, release),
+        warnings=strange + _warnings(steps, release),
         on_failure=first.on_failure,
         keep=first.keep,
+        strategy=strategy.kind,
+        max_failures=first.max_failures,
+        tasks=_tasks(steps),
+        hooks=first.hooks,
+        left_out=_left_out(asked, release.tag, str(release.manifest)),
     )
 
 
@@ -64,66 +75,62 @@ def plan_rollback(asked: Asked, fleet: Sequence[Observed]) -> Plan:
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
-        entry = _own_entry(seen.record, target) or replace(target, container="", image_id=_image_id(target, seen))
+        entry = own_entry(seen.record, target) or replace(target, container="", image_id=_image_id(target, seen))
         step = _step(seen, entry, verify=False)
         if step:
-            steps.append(step)
+            steps.append(_returning(step, seen))
         else:
             unchanged.append(seen.host)
+    crosses = unsafe_tasks([e for seen in fleet for e in crossed(seen.record, leaving, target)])
     return Plan(
         id=asked.id,
         kind=Kind.ROLLBACK,
         service=asked.service,
         environment=asked.environment,
         release=target.release,
-        waves=WAVES["rolling"](steps, asked.max_unavailable or target.settings.max_unavailable),
+        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), asked.max_unavailable or target.settings.max_unavailable),
         unchanged=tuple(unchanged),
-        warnings=(f"{leaving.release} will not count as proven good until someone deploys it by name",),
+        warnings=_leaving(leaving, target, crosses),
         on_failure=target.settings.on_failure,
         keep=target.settings.keep,
+        left_out=_left_out(asked, target.release, str(target.manifest)),
+        crosses=crosses,
     )
 
 
-def rollback_target(records: Sequence[HostRecord]) -> tuple[Deployed, Deployed]:
-    """The release that serves (the newest of all hosts), and the newest proven good before it.
-
-    Hosts may disagree after a halted deployment: then what the newest release's hosts ran before it decides.
-    Raises PreflightFailed when nothing was deployed, or nothing proven good came before.
-    """
-    serving = [r.serving for r in records if r.serving]
-    if not serving:
-        raise PreflightFailed(
-            "nothing was deployed here, so there is nothing to roll back to",
-            hint="relman releases lists what can be deployed",
-        )
-    leaving = max(serving, key=lambda e: (e.at, e.id))
-    candidates = [target for r in records if (target := before(r, leaving))]
-    if not candidates:
-        raise PreflightFailed(
-            f"no release before {leaving.release} is proven good",
-            hint="relman deploy TAG puts a release of your choice there; relman releases lists them",
-        )
-    return leaving, max(candidates, key=lambda e: (e.at, e.id))
+def _strategy(wanted: Strategy, fleet: Sequence[Observed]) -> tuple[Strategy, tuple[str, ...]]:
+    """The strategy, and what is odd about it: a canary that is not among the hosts is replaced by the first host."""
+    hosts = {seen.host for seen in fleet}
+    if wanted.kind is not StrategyKind.CANARY or not wanted.hosts or hosts & set(wanted.hosts):
+        return wanted, ()
+    text = f"no canary is among these hosts ({', '.join(wanted.hosts)}): the first host that changes is it instead"
+    return replace(wanted, hosts=(), count="1"), (text,)
 
 
-def before(record: HostRecord, leaving: Deployed) -> Deployed | None:
-    """The newest release proven good on this host before `leaving`, or None. The same release with the same settings,
-    deployed again, is no way back."""
-    ids = [e.id for e in record.entries]
-    older = record.entries[: ids.index(leaving.id)] if leaving.id in ids else record.entries
-    here = _own_entry(record, leaving) or leaving
-    return next((e for e in reversed(older) if e.proven and not _alike(e, here)), None)
+def _tasks(steps: Sequence[Step]) -> tuple[TaskRun, ...]:
+    """The tasks of the release, each on the first host that gets a new container, or on all of them."""
+    changing = [s for s in steps if s.action is not Action.VERIFY]
+    found: list[TaskRun] = []
+    for at, task in enumerate(changing[0].entry.settings.tasks if changing else ()):
+        hosts = changing[:1] if task.once else changing
+        found += [TaskRun(s.host, s.entry.settings.tasks[at]) for s in hosts]
+    return tuple(found)
 
 
-def _alike(one: Deployed, other: Deployed) -> bool:
-    return (one.manifest, one.settings) == (other.manifest, other.settings)
+def _left_out(asked: Asked, release: str, manifest: str) -> tuple[Absence, ...]:
+    return tuple(
+        Absence(host, release, manifest, asked.by, asked.at, reason) for host, reason in asked.left_out.items()
+    )
 
 
-def _own_entry(record: HostRecord, target: Deployed) -> Deployed | None:
-    """This host's memory of the target: its own settings for that deployment, else for that release."""
-    same_deployment = (e for e in record.entries if e.id == target.id)
-    same_release = (e for e in reversed(record.entries) if e.manifest == target.manifest and e.proven)
-    return next(same_deployment, None) or next(same_release, None)
+def _leaving(leaving: Deployed, target: Deployed, crosses: Sequence[str]) -> tuple[str, ...]:
+    unproven = f"{leaving.release} will not count as proven good until someone deploys it by name"
+    over = f"{target.release} may not run on what these tasks left, not marked rollback_safe: {', '.join(crosses)}"
+    return (unproven, over) if crosses else (unproven,)
+
+
+def _returning(step: Step, seen: Observed) -> Step:
+    return replace(step, restores=before(seen.record.returned(step.entry), step.entry))
 
 
 def _entry(asked: Asked, release: Release, settings: DeploySettings, seen: Observed) -> Deployed:
@@ -160,12 +167,13 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     old = seen.in_place
     current = seen.record.serving
     if old is None:
-        return Step(seen.host, Action.START, entry)
+        return Step(seen.host, Action.START, entry, before=current, restores=_restores(seen, entry))
     old_release = current.release if current else old.name
     if current and old.running and _same(old, current, entry):
         if current.proven or not verify:
             return None
-        return Step(seen.host, Action.VERIFY, replace(current, by=entry.by), old.id, old_release)
+        same = replace(current, by=entry.by)
+        return Step(seen.host, Action.VERIFY, same, old.id, old_release, before=current, restores=_restores(seen, same))
     stop_first, why = order(current.settings if current else None, entry.settings)
     return Step(
         host=seen.host,
@@ -177,45 +185,23 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
         old_stop_timeout=current.settings.stop_timeout if current else 10,
         stop_first=stop_first,
         why=why,
+        before=current,
+        restores=_restores(seen, entry),
     )
+
+
+def _restores(seen: Observed, entry: Deployed) -> Deployed | None:
+    """What a rollback would put back after `entry` was deployed and proven good."""
+    return before(seen.record.deployed(entry), entry)
 
 
 def _same(old: Container, current: Deployed, entry: Deployed) -> bool:
     return (
         old.image_id == entry.image_id
         and current.manifest == entry.manifest
-        and current.settings == entry.settings
+        and same_run(current.settings, entry.settings)
         and old.id == current.container
     )
-
-
-def order(old: DeploySettings | None, new: DeploySettings) -> tuple[bool, str]:
-    """Whether the old container has to stop before the new one starts, and why (design: two copies must not share)."""
-    reason = must_stop_first(old, new)
-    if reason:
-        return True, reason
-    if new.order is Order.STOP_FIRST:
-        return True, "order: stop-first"
-    return False, "nothing is shared"
-
-
-def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
-    """Why two copies must not run at once, or "" when they may. Where the old is unknown, the new decides alone."""
-    last = old or new
-    if new.singleton or last.singleton:
-        return "singleton"
-    if "host" in new.networks and "host" in last.networks:
-        return "both use the host's network"
-    taken = {(p.protocol, p.host_port) for p in last.ports if p.host_port}
-    for port in new.ports:
-        if (port.protocol, port.host_port) in taken:
-            return f"both take port {port.host_port}"
-    shared = {m.source: m for m in last.volumes}
-    for mount in new.volumes:
-        other = shared.get(mount.source)
-        if other and not (mount.read_only and other.read_only):
-            return f"both write {mount.source}"
-    return ""
 
 
 def _warnings(steps: Sequence[Step], release: Release) -> tuple[str, ...]:

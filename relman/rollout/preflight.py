@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from relman.model.errors import PreflightFailed, TagMoved
+from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Observed, Plan, Step
 from relman.model.run import Release
 from relman.model.settings import Order, Probe
-from relman.rollout.planner import must_stop_first
+from relman.rollout.order import must_stop_first
 
 
 def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> None:
@@ -19,6 +20,27 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     faults = [f"{step.host}: {fault}" for step in plan.steps for fault in _faults(step, seen[step.host], release)]
     if faults:
         raise PreflightFailed("the hosts are not fit for this deployment", details=faults, hint="nothing was changed")
+
+
+def check_local(plan: Plan, allowed: bool) -> None:
+    """Raise PolicyRefused when the release wants to run commands on this machine, and the inventory does not let it."""
+    checks = [c.command for w in plan.waves for c in w.checks if c.command]
+    commands = [*checks, *(h.command for h in plan.hooks)]
+    if commands and not allowed and plan.steps:
+        raise PolicyRefused(
+            f"{plan.service} {plan.release} wants to run commands on this machine",
+            details=[shlex.join(c) for c in commands],
+            hint=f"if its releases may, set relman_local_commands: true for {plan.environment} in the inventory",
+        )
+
+
+def check_crossing(plan: Plan) -> None:
+    """Raise PolicyRefused when a rollback goes back over tasks that are not known to be safe."""
+    if plan.crosses:
+        raise PolicyRefused(
+            f"{plan.release} may not run on what these tasks left: {', '.join(plan.crosses)}",
+            hint="they are not marked rollback_safe; --force goes back all the same, and so does a yes at a terminal",
+        )
 
 
 def check_moved(release: Release, fleet: Sequence[Observed]) -> None:

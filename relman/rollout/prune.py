@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -12,9 +12,9 @@ from relman.model.container import Container
 from relman.model.errors import NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
 from relman.model.record import Deployed, HostRecord
-from relman.rollout.fleet import Session
-from relman.rollout.planner import before
+from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.steps import Change
+from relman.rollout.target import before
 
 _STRAY_STOP = 10
 
@@ -22,6 +22,7 @@ _STRAY_STOP = 10
 def after(plan: Plan, step: Step, change: Change, remembered: HostRecord, *, proven: bool) -> HostRecord:
     """What the record says once the step is done. Pure."""
     entry = replace(step.entry, container=change.container, proven=proven)
+    remembered = replace(remembered, left_out=plan.left_out)
     if plan.kind == "rollback":
         return remembered.returned(replace(entry, proven=True))
     return remembered.deployed(entry)
@@ -49,17 +50,36 @@ def record_and_prune(
     return tuple(_prune(session, seen, kept)) if proven else ()
 
 
+def note_left_out(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watcher: Watcher) -> None:
+    """Write down on the unchanged hosts, too, which hosts a person left out: whoever asks any host shall know."""
+    hosts = [h for h in plan.unchanged if plan.left_out and seen[h].record.left_out != plan.left_out]
+
+    def one(session: Session) -> None:
+        record.write(session.connection, replace(seen[session.host.name].record, left_out=plan.left_out))
+
+    for host, error in fleet.each(one, hosts).errors.items():
+        watcher.say(f"{host}: could not note which hosts were left out: {error.what}")
+
+
 def _prune(session: Session, seen: Observed, kept: HostRecord) -> Iterator[str]:
     current = kept.serving
     way_back = before(kept, current) if current else None
     staying = {e.container for e in (current, way_back) if e}
     for container in seen.containers:
         if container.id not in staying:
-            yield from _warn(f"container {container.name}", partial(_remove, session, container))
+            yield from warned(f"container {container.name}", partial(_remove, session, container))
+        elif _may_return(container, current):
+            yield from warned(f"container {container.name}", partial(session.engine.set_restart, container.id, "no"))
     tags = {e.kept_as for e in kept.entries}
     for entry in seen.record.entries:
         if entry.kept_as not in tags:
-            yield from _warn(f"image {entry.release}", partial(_drop_image, session, entry))
+            yield from warned(f"image {entry.release}", partial(drop_image, session, entry))
+
+
+def _may_return(container: Container, current: Deployed | None) -> bool:
+    """Whether it died before it was replaced, and a reboot would bring it back beside its successor."""
+    replaced = current is not None and container.id != current.container
+    return replaced and not container.running and container.restart_policy != "no"
 
 
 def _remove(session: Session, container: Container) -> None:
@@ -69,14 +89,15 @@ def _remove(session: Session, container: Container) -> None:
     session.engine.remove(container.id)
 
 
-def _drop_image(session: Session, entry: Deployed) -> None:
+def drop_image(session: Session, entry: Deployed) -> None:
     """Drop our names of the image; the engine deletes it when nobody else has one."""
     for reference in (entry.kept_as, entry.repository.at(entry.manifest)):
         with contextlib.suppress(NotFound):
             session.engine.remove_image(reference)
 
 
-def _warn(what: str, work: Callable[[], None]) -> Iterator[str]:
+def warned(what: str, work: Callable[[], None]) -> Iterator[str]:
+    """Do what is not needed for the deployment to be good; a failure becomes a warning."""
     try:
         work()
     except NotFound:

@@ -3,89 +3,50 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from relman.model.errors import Locked, MixedFleet, NotServing, RelmanError
+from relman.model.errors import Interrupted, MixedFleet, NotServing, RelmanError
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Plan, Result, Step
-from relman.model.record import Intent, Lock, Phase
+from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
-from relman.rollout.executor import Report
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import StepFailed, await_healthy
 from relman.rollout.lease import is_dead, this_machine
-from relman.rollout.operation import held, locked, look
+from relman.rollout.leftovers import AS_ASKED, Recovery, decide, everywhere, interruptions
+from relman.rollout.locks import Patience, locked, sweep
+from relman.rollout.operation import look
 from relman.rollout.planner import Asked
 from relman.rollout.prune import record_and_prune
-from relman.rollout.steps import Change, find
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """What was found interrupted, and whether it is to be finished (else undone)."""
-
-    interruptions: tuple[Interruption, ...]
-    finish: bool
-    why: str
-
-
-def interruptions(fleet: Sequence[Observed], machine: str) -> tuple[Interruption, ...]:
-    """What dead holders left behind, host by host. Raises Locked when a holder lives."""
-    found = []
-    for seen in fleet:
-        if seen.lock is None:
-            continue
-        if not is_dead(seen.lock, machine):
-            raise held(seen.host, seen.lock)
-        if seen.lock.lock:
-            found.append(_interruption(seen, seen.lock.lock))
-    return tuple(found)
-
-
-def _interruption(seen: Observed, lock: Lock) -> Interruption:
-    intent = lock.intent if lock.phase is not Phase.HELD else None
-    return Interruption(seen.host, lock.deployment, lock.owner, _leftover(seen, intent), intent)
-
-
-def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
-    if intent is None:
-        return Leftover.NOTHING
-    new = any(c.name == intent.new_name for c in seen.running)
-    old = any(c.id == intent.old for c in seen.running)
-    return {(True, True): Leftover.BOTH, (True, False): Leftover.NEW, (False, True): Leftover.OLD}.get(
-        (new, old), Leftover.GAP
-    )
-
-
-def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: bool | None) -> Recovery:
-    """Finish when a host already says in its record that it is done, or when the new container runs on every host that
-    was to change; else undo. A person's own word (`finish`) wins. Pure."""
-    begun = [i for i in found if i.intent]
-    if finish is not None:
-        return Recovery(tuple(found), finish, "as you asked")
-    recorded = {seen.record.current for seen in fleet}
-    if any(i.intent.entry.id in recorded for i in begun if i.intent):
-        return Recovery(tuple(found), True, "it had already been recorded as done on a host")
-    if begun and len(begun) == len(found) and all(i.leftover in (Leftover.NEW, Leftover.BOTH) for i in begun):
-        return Recovery(tuple(found), True, "the new release runs on every host")
-    return Recovery(tuple(found), False, "the new release does not run everywhere")
+from relman.rollout.remove import take_away
+from relman.rollout.steps import Change
+from relman.rollout.target import unsafe_tasks
+from relman.rollout.tasks import await_leftovers
+from relman.rollout.undo import find, undo
+from relman.rollout.work import Report
 
 
 def recover(
-    fleet: Fleet, asked: Asked, watcher: Watcher, cancel: threading.Event, finish: bool | None = None
+    fleet: Fleet,
+    asked: Asked,
+    watcher: Watcher,
+    cancel: threading.Event,
+    finish: bool | None = None,
+    wait_lock: float = 0.0,
 ) -> Report:
     """Take over what dead holders left, hosts that serve nothing first, and finish or undo it.
 
-    Raises Locked when a holder lives.
+    Raises Locked when a holder lives; Interrupted where the way back leads over a task that is not marked
+    rollback_safe, and nobody said that it should be taken.
     """
-    seen = {o.host: o for o in look(fleet, asked)}
-    found = interruptions(tuple(seen.values()), this_machine())
-    recovery = decide(found, tuple(seen.values()), finish)
-    by_host = {i.host: i for i in recovery.interruptions}
-    with locked(fleet, asked, f"recovering {asked.service}", watcher, adopt=True):
-        if by_host:
-            watcher.say(f"{'finishing' if recovery.finish else 'undoing'} it: {recovery.why}")
-        outcomes = _mend(fleet, asked, by_host, seen, recovery.finish, watcher, cancel)
+    patience = Patience(wait_lock, cancel)
+    with locked(fleet, asked, f"recovering {asked.service}", watcher, adopt=True, patience=patience):
+        fleet.each(lambda session: sweep(session, asked))
+        seen = {o.host: o for o in look(fleet, asked)}
+        await_leftovers(fleet, tuple(seen.values()), watcher)
+        recovery = decide(interruptions(tuple(seen.values())), tuple(seen.values()), finish)
+        outcomes = _Mending(fleet, asked, seen, watcher, cancel).mend(recovery)
+    found = recovery.interruptions
     plan = Plan(asked.id, Kind.RECOVER, asked.service, asked.environment, _release(found), (), tuple(seen))
     return Report(plan, tuple(outcomes[h] for h in seen), _error(asked, outcomes))
 
@@ -94,57 +55,131 @@ def _release(found: Sequence[Interruption]) -> str:
     return next((i.intent.entry.release for i in found if i.intent), "")
 
 
-def _mend(
-    fleet: Fleet,
-    asked: Asked,
-    by_host: Mapping[str, Interruption],
-    seen: Mapping[str, Observed],
-    finish: bool,
-    watcher: Watcher,
-    cancel: threading.Event,
-) -> dict[str, Outcome]:
-    outcomes = {host: Outcome(host, Result.UNCHANGED, "was not touched") for host in seen}
+@dataclass
+class _Mending:
+    """A recovery under way, with every lock in hand."""
 
-    def one(session: Session) -> Outcome:
-        found = by_host[session.host.name]
-        watcher.host(session.host.name, "finishing" if finish else "going back")
-        if found.intent is None:
-            return Outcome(session.host.name, Result.UNCHANGED, "was not touched")
-        if finish:
-            return _finish(session, asked, found.intent, seen[session.host.name], cancel)
-        return steps.undo(session, found.intent, seen[session.host.name].record.serving)
+    fleet: Fleet
+    asked: Asked
+    seen: Mapping[str, Observed]
+    watcher: Watcher
+    cancel: threading.Event
 
-    gaps = [h for h, i in by_host.items() if i.leftover is Leftover.GAP]
-    for hosts in (gaps, [h for h in by_host if h not in gaps]):
-        done = fleet.each(one, hosts)
+    def mend(self, recovery: Recovery) -> dict[str, Outcome]:
+        """Do it; one outcome a host."""
+        outcomes = {host: Outcome(host, Result.UNCHANGED, "was not touched") for host in self.seen}
+        self._each({i.host: i for i in recovery.interruptions if i.phase is Phase.REMOVING}, self._remove, outcomes)
+        begun = {i.host: i for i in recovery.interruptions if i.intent}
+        if not begun:
+            return outcomes
+        if recovery.finish:
+            recovery = self._looked_at(begun, recovery)
+        if recovery.finish:
+            self.watcher.say(f"finishing it: {recovery.why}")
+            self._each(begun, self._finish, outcomes)
+            return outcomes
+        self._require_word(begun, recovery)
+        self.watcher.say(f"undoing it: {recovery.why}")
+        gaps = {h: i for h, i in begun.items() if i.leftover is Leftover.GAP}
+        self._each(gaps, self._undo, outcomes)
+        self._each({h: i for h, i in begun.items() if h not in gaps}, self._undo, outcomes)
+        return outcomes
+
+    def _each(
+        self,
+        hosts: Mapping[str, Interruption],
+        work: Callable[[Session, Interruption], Outcome],
+        outcomes: dict[str, Outcome],
+    ) -> None:
+        done = self.fleet.each(lambda session: work(session, hosts[session.host.name]), hosts)
         outcomes |= done.answers
         outcomes |= {h: Outcome(h, Result.FAILED, e.what, e.details) for h, e in done.errors.items()}
-    return outcomes
+
+    def _remove(self, session: Session, _: Interruption) -> Outcome:
+        return take_away(session, self.asked, self.seen[session.host.name], self.watcher)
+
+    def _undo(self, session: Session, found: Interruption) -> Outcome:
+        assert found.intent  # noqa: S101
+        self.watcher.host(session.host.name, "going back")
+        return undo(session, found.intent, self.seen[session.host.name].record.serving)
+
+    def _looked_at(self, begun: Mapping[str, Interruption], recovery: Recovery) -> Recovery:
+        """The same, unless the new release is not healthy somewhere and nothing says yet that it was."""
+
+        def one(session: Session) -> None:
+            intent = begun[session.host.name].intent
+            if intent:
+                _prove(session, intent, self.cancel)
+
+        failed = self.fleet.each(one, begun).errors
+        if not failed or recovery.firm:
+            return recovery
+        for host, error in failed.items():
+            self.watcher.say(f"{host}: {error.what}")
+        return replace(recovery, finish=False, why=f"the new release is not healthy on {', '.join(failed)}")
+
+    def _finish(self, session: Session, found: Interruption) -> Outcome:
+        assert found.intent  # noqa: S101
+        self.watcher.host(session.host.name, "finishing")
+        return _finish(session, self.asked, found.intent, self.seen, self.cancel)
+
+    def _require_word(self, begun: Mapping[str, Interruption], recovery: Recovery) -> None:
+        """Raise Interrupted, with the hosts that serve nothing healed, when only a person can decide to go back."""
+        crossed = unsafe_tasks([i.intent.entry for i in begun.values() if i.intent and not i.intent.rollback])
+        if not crossed or recovery.why == AS_ASKED:
+            return
+        _start_old(self.fleet, {h: i for h, i in begun.items() if i.leftover is Leftover.GAP}, self.watcher)
+        raise Interrupted(
+            f"{', '.join(crossed)} ran before it was interrupted, and is not marked rollback_safe",
+            hint="decide yourself: relman recover --undo goes back over it; --finish finishes on the hosts that began",
+        )
 
 
-def _finish(session: Session, asked: Asked, intent: Intent, seen: Observed, cancel: threading.Event) -> Outcome:
-    step = Step(
+def _prove(session: Session, intent: Intent, cancel: threading.Event) -> str:
+    """Let the new container run, and raise StepFailed unless it is the right image and healthy; returns its id."""
+    new = find(session, intent.new_name)
+    if new is None:
+        raise StepFailed(f"its new container {intent.new_name} is gone; relman recover --undo puts the old one back")
+    if not new.running:
+        _make_room(session, intent)
+        session.engine.start(new.id)
+    healthy = await_healthy(session, new.id, intent.entry.settings, cancel)
+    steps.read_back(session, _step(session, intent, None), healthy.container)
+    return new.id
+
+
+def _make_room(session: Session, intent: Intent) -> None:
+    old = find(session, intent.old) if intent.old and intent.stop_first else None
+    if old and old.running:
+        session.engine.set_restart(old.id, "always")
+        session.engine.stop(old.id, 10)
+
+
+def _step(session: Session, intent: Intent, before: Deployed | None) -> Step:
+    return Step(
         host=session.host.name,
         action=Action.REPLACE,
         entry=intent.entry,
         old=intent.old,
         old_restart=intent.old_restart,
         stop_first=intent.stop_first,
+        before=before,
     )
+
+
+def _finish(
+    session: Session, asked: Asked, intent: Intent, fleet: Mapping[str, Observed], cancel: threading.Event
+) -> Outcome:
+    seen, entry = fleet[session.host.name], intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
-    plan = Plan(
-        asked.id, kind, asked.service, asked.environment, intent.entry.release, (), keep=intent.entry.settings.keep
-    )
-    new = find(session, intent.new_name)
-    if new is None:
-        raise StepFailed(f"its new container {intent.new_name} is gone; relman recover --undo puts the old one back")
-    if not new.running:
-        session.engine.start(new.id)
-    healthy = await_healthy(session, new.id, intent.entry.settings, cancel)
-    steps.read_back(session, step, healthy.container)
-    steps.commit(session, step, new.id)
-    record_and_prune(session, plan, step, Change(new.id), seen, proven=True)
-    return Outcome(session.host.name, Result.CHANGED, intent.entry.release)
+    plan = Plan(asked.id, kind, asked.service, asked.environment, entry.release, (), keep=entry.settings.keep)
+    new = _prove(session, intent, cancel)
+    step = _step(session, intent, seen.record.serving)
+    if step.old and find(session, step.old) is None:
+        step = replace(step, old=None)  # it had come as far as pruning
+    steps.commit(session, step, new)
+    record_and_prune(session, plan, step, Change(new), seen, proven=everywhere(entry, fleet.values()))
+    return Outcome(session.host.name, Result.CHANGED, entry.release)
 
 
 def _error(asked: Asked, outcomes: Mapping[str, Outcome]) -> RelmanError | None:
@@ -161,19 +196,22 @@ def _error(asked: Asked, outcomes: Mapping[str, Outcome]) -> RelmanError | None:
 
 def heal_gaps(fleet: Fleet, asked: Asked, watcher: Watcher) -> tuple[str, ...]:
     """Start the old container on every host that a dead holder left inside its gap, and leave the rest to `recover`."""
-    seen = look(fleet, asked)
-    try:
-        found = interruptions(seen, this_machine())
-    except Locked:
+    seen, machine = look(fleet, asked), this_machine()
+    if any(o.lock and not is_dead(o.lock, machine) for o in seen):
         return ()
-    gaps = {i.host: i.intent for i in found if i.leftover is Leftover.GAP and i.intent and i.intent.old}
+    gaps = {i.host: i for i in interruptions(seen) if i.leftover is Leftover.GAP}
+    return _start_old(fleet, gaps, watcher)
+
+
+def _start_old(fleet: Fleet, gaps: Mapping[str, Interruption], watcher: Watcher) -> tuple[str, ...]:
+    olds = {h: i.intent.old for h, i in gaps.items() if i.intent and i.intent.old}
 
     def one(session: Session) -> None:
-        intent = gaps[session.host.name]
-        if intent.old:
-            session.engine.start(intent.old)
+        session.engine.start(olds[session.host.name])
 
-    healed = fleet.each(one, gaps)
+    healed = fleet.each(one, olds)
     for host in healed.answers:
         watcher.say(f"{host} served nothing since an earlier deployment died there: the container before was started")
+    for host, error in healed.errors.items():
+        watcher.say(f"{host} serves nothing since an earlier deployment died there, and cannot: {error.what}")
     return tuple(healed.answers)

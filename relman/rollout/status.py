@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relman.model.container import RELEASE, Container
 from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError, Unreachable
 from relman.model.plan import Observed
-from relman.model.record import Deployed, FoundLock, Phase
+from relman.model.record import Absence, Deployed, FoundLock, Phase
 from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
 from relman.rollout.lease import is_dead
 from relman.rollout.observe import observe
-from relman.rollout.planner import before
+from relman.rollout.target import before
 
 
 @dataclass(frozen=True)
 class HostStatus:
     """One host and one service on it. `since` is RFC 3339; `health` is for people; `rollback` is the release that a
-    rollback would restore ("" when there is none) and `rollback_kept` whether the host still holds its image."""
+    rollback would restore ("" when there is none) and `rollback_kept` whether the host still holds its image;
+    `left_out` are the other hosts that took no part when this one was last deployed to."""
 
     host: str
     service: str
@@ -34,6 +35,8 @@ class HostStatus:
     drift: bool = False
     interrupted: bool = False
     unreachable: bool = False
+    deployed_at: str = ""
+    left_out: tuple[Absence, ...] = ()
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
@@ -74,7 +77,26 @@ def summarise(seen: Observed, service: str, health: str, machine: str) -> HostSt
         notes=tuple(notes),
         drift=bool(drift),
         interrupted=middle,
+        deployed_at=entry.at if entry else "",
+        left_out=seen.record.left_out,
     )
+
+
+def with_absences(rows: Sequence[HostStatus]) -> list[HostStatus]:
+    """The rows, each host that was left out of a deployment and has not caught up since with a note. Pure: what is
+    known of it stands in the other hosts' records."""
+    return [replace(row, notes=(*row.notes, *_missed(row, rows))) for row in rows]
+
+
+def _missed(row: HostStatus, rows: Sequence[HostStatus]) -> list[str]:
+    others = [a for r in rows if r.service == row.service or not row.service for a in r.left_out if a.host == row.host]
+    if not others:
+        return []
+    last = max(others, key=lambda a: a.at)
+    if row.manifest == last.manifest or row.deployed_at > last.at:
+        return []
+    who = f"{last.by} on {last.at}: {last.reason}"
+    return [f"was left out of {last.release} by {who}; relman deploy {last.release} brings it up to date"]
 
 
 def _release(entry: Deployed | None, container: Container | None) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 
 from relman.model.container import (
     CONFIG,
@@ -14,16 +14,20 @@ from relman.model.container import (
     MANIFEST,
     RELEASE,
     SERVICE,
+    TASK,
     Container,
     RunSpec,
 )
-from relman.model.errors import Cancelled, NotFound, RelmanError
-from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
+from relman.model.errors import Cancelled, NotFound
+from relman.model.plan import Action, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import StepFailed, await_healthy
+from relman.rollout.order import share_port
 
-_RETURN_WAIT = 5.0
+
+class Stale(StepFailed):
+    """The host is not as it was when the plan was made; it is left alone."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +80,19 @@ def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watc
 
 def _look_again(session: Session, plan: Plan, step: Step) -> None:
     """Compare with what the plan was made from; a host that changed since is not overwritten."""
-    stale = "changed since the plan was made"
+    found = ""
     if step.old:
         try:
-            if session.engine.inspect(step.old).alive:
-                return
+            state = session.engine.inspect(step.old)
+            found = "" if state.alive else f"{step.old_release} is {state.status}"
         except NotFound:
-            stale = "changed since the plan was made: its container is gone"
-    elif not any(c.alive for c in session.engine.survey(_own(plan))[0]):
-        return
-    raise StepFailed(stale, host=step.host, hint="run the same command again to plan anew")
+            found = f"the container of {step.old_release} is gone"
+    else:
+        running = [c for c in session.engine.survey(_own(plan))[0] if c.alive and TASK not in c.labels]
+        found = f"{running[0].name} runs" if running else ""
+    if found:
+        hint = "run the same command again to plan anew"
+        raise Stale(f"changed since the plan was made, and was left alone: {found}", host=step.host, hint=hint)
 
 
 def _own(plan: Plan) -> dict[str, str]:
@@ -154,67 +161,23 @@ def read_back(session: Session, step: Step, container: Container) -> None:
 
 
 def commit(session: Session, step: Step, new: str) -> None:
-    """From here a reboot brings back the new container, and no longer the old one."""
+    """From here a reboot brings back the new container, and no longer the old one.
+
+    The two policies cannot change in one stroke. In between a reboot brings back both, of which one gets the port; or
+    neither, where nothing but relman would keep both from writing the same data.
+    """
     engine = session.engine
-    if step.old:
-        engine.set_restart(step.old, "no")
+    retire = partial(engine.set_restart, step.old, "no") if step.old else None
+    if retire and not reboot_chooses(step):
+        retire()
     engine.set_restart(new, step.entry.settings.restart)
+    if retire and reboot_chooses(step):
+        retire()
     if step.old and not step.stop_first:
         engine.stop(step.old, step.old_stop_timeout)
 
 
-def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
-    """Put the old container back in the place of the new one; safe to repeat from any point of `do`.
-
-    `current` is what the record says of the old one. The outcome is RETURNED, or NOT_SERVING with the evidence.
-    """
-    _advance(session, Phase.RETURNING, intent)
-    new = find(session, intent.new_name)
-    old = find(session, intent.old) if intent.old else None
-    if new and intent.stop_first:
-        _retire(session, new)
-    if old:
-        if not old.running:
-            session.engine.start(old.id)
-        session.engine.set_restart(old.id, intent.old_restart)
-    if new:
-        if not intent.stop_first:
-            _retire(session, new)
-        if not intent.reused:
-            session.engine.remove(new.id)
-    outcome = _returned(session, intent, current)
-    _advance(session, Phase.HELD, None)
-    return outcome
-
-
-def find(session: Session, name: str) -> Container | None:
-    """The container of this name or id, or None."""
-    try:
-        return session.engine.inspect(name)
-    except NotFound:
-        return None
-
-
-def _retire(session: Session, container: Container) -> None:
-    with contextlib.suppress(NotFound):
-        if container.restart_policy != "no":
-            session.engine.set_restart(container.id, "no")
-        session.engine.stop(container.id, 10)
-
-
-def _returned(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
-    host = session.host.name
-    if not intent.old:
-        return Outcome(host, Result.RETURNED, "nothing ran here before, and nothing runs now")
-    name = current.release if current else "the container before"
-    old = find(session, intent.old)
-    if not (old and old.running):
-        return Outcome(host, Result.NOT_SERVING, f"{name} could not be started again")
-    if current is None:
-        return Outcome(host, Result.RETURNED, f"back on {name}")
-    patience = replace(current.settings, health=replace(current.settings.health, timeout=_RETURN_WAIT))
-    try:
-        await_healthy(session, old.id, patience, threading.Event(), window=0.0)
-    except RelmanError as error:
-        return Outcome(host, Result.RETURNED, f"back on {name}, whose health is not confirmed: {error.what}")
-    return Outcome(host, Result.RETURNED, f"back on {name}")
+def reboot_chooses(step: Step) -> bool:
+    """Whether both containers may be left to come back after a reboot: they can run beside each other, or the engine
+    lets only one of them have the port."""
+    return not step.stop_first or bool(share_port(step.before.settings if step.before else None, step.entry.settings))

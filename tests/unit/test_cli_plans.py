@@ -9,8 +9,8 @@ import pytest
 from relman.cli.plans import recap
 from relman.cli.render import Output
 from relman.model.errors import RolledBack
-from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step
-from relman.rollout.executor import Report
+from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.rollout.work import Report
 from tests.unit.values import deployed
 
 
@@ -23,7 +23,7 @@ def said(report: Report) -> str:
 
 def plan(*steps: Step, kind: Kind = Kind.DEPLOY) -> Plan:
     """A plan of release 118."""
-    return Plan("id", kind, "shop", "production", "118", (steps,))
+    return Plan("id", kind, "shop", "production", "118", (Wave(steps),))
 
 
 def step(host: str, action: Action = Action.REPLACE, *, verified: bool = True) -> Step:

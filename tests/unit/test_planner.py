@@ -17,8 +17,10 @@ from relman.model.record import Deployed, HostRecord
 from relman.model.run import Release
 from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Probe
 from relman.rollout import preflight
-from relman.rollout.planner import Asked, must_stop_first, plan_deploy, plan_rollback, rollback_target
-from relman.rollout.strategies.rolling import batch_size
+from relman.rollout.order import must_stop_first
+from relman.rollout.planner import Asked, plan_deploy, plan_rollback
+from relman.rollout.strategies.batches import batch_size
+from relman.rollout.target import rollback_target
 from tests.unit.values import REPOSITORY, deployed, records
 
 AMD64 = Platform("linux", "amd64")
@@ -58,8 +60,8 @@ def test_each_host_is_in_exactly_one_wave_and_no_wave_is_too_large(count: int, m
     if most == "100%":
         assert len(plan.waves) == 1
     else:
-        assert len(plan.waves[0]) == 1
-        assert all(len(w) <= batch_size(most, len(fleet)) for w in plan.waves)
+        assert len(plan.waves[0].steps) == 1
+        assert all(len(w.steps) <= batch_size(most, len(fleet)) for w in plan.waves)
 
 
 def test_a_converged_fleet_needs_nothing() -> None:

@@ -28,6 +28,7 @@ RELMAN_YML = under(TEXT, "relman.yml")
 HEAD = "service: shop\nregistry: registry.example.com\n"
 KEYS = tuple(keys(RelmanFile))
 HEADINGS = ("How it is read", "Variables of the environment")
+ITEMS = {"tasks": {"name": "x", "command": "x"}, "hooks": {"command": "x"}}
 WITHIN = "References to services"
 OWN = "Variables of your own"
 TYPE = re.compile(
@@ -66,7 +67,7 @@ def _with(key: str, value: Any) -> dict[str, Any]:
     *way, last = ["alias" if step == "NAME" else step for step in key.split(".")]
     for step in way:
         if step.endswith("[]"):
-            at[step.removesuffix("[]")] = [{"run": "x"}]
+            at[step.removesuffix("[]")] = [dict(ITEMS.get(step.removesuffix("[]"), {"run": "x"}))]
             at = at[step.removesuffix("[]")][0]
             continue
         at = at.setdefault(step, {})
@@ -74,8 +75,10 @@ def _with(key: str, value: Any) -> dict[str, Any]:
             at["image"] = "x"
         if step == "library":
             at["index"] = "https://x/"
-        if step == "http":
+        if step == "http" and "strategy" not in way:
             at["port"] = 1
+        if step == "check":
+            at["command"] = ["x"]
     if way[-1:] == ["health"] and "deploy" in way:
         at["none"] = True
     at[last] = value

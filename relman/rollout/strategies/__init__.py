@@ -1,5 +1,11 @@
 """How a fleet is divided into waves; each strategy is one file and one entry here."""
 
-from relman.rollout.strategies import rolling
+from relman.model.strategy import StrategyKind
+from relman.rollout.strategies import all_at_once, canary, rolling
+from relman.rollout.strategies.batches import Divide
 
-WAVES = {"rolling": rolling.waves}
+WAVES: dict[StrategyKind, Divide] = {
+    StrategyKind.ROLLING: rolling.waves,
+    StrategyKind.CANARY: canary.waves,
+    StrategyKind.ALL_AT_ONCE: all_at_once.waves,
+}

@@ -1,0 +1,145 @@
+"""The schema of what a deployment does beside replacing containers: strategy, tasks, hooks."""
+
+# ruff: noqa: RUF012 (pydantic copies defaults)
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import model_validator
+
+from relman.config import values
+from relman.config.schema_base import (
+    Argv,
+    Duration,
+    PositiveDuration,
+    Section,
+    choice,
+    exactly_one,
+    filled,
+    parsed,
+)
+from relman.config.values import Faults
+from relman.config.yaml import KeyPath
+from relman.model import strategy as model
+from relman.model.strategy import StrategyKind, When
+
+Batches = Annotated[tuple[str, ...], parsed(values.batches)]
+
+
+class HttpCheck(Section):
+    """Good when this address answers with a status from 200 to 399."""
+
+    url: Annotated[str, filled(values.url)]
+
+
+class Check(Section):
+    """What is asked on the deployer's machine before the rollout goes on."""
+
+    http: HttpCheck | None = None
+    command: Argv | None = None
+    timeout: PositiveDuration = model.Check.timeout
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        exactly_one(self, ("http", "command"), "what to ask")
+        return self
+
+    def value(self) -> model.Check:
+        """The model's check."""
+        return model.Check(self.http.url if self.http else "", self.command, self.timeout)
+
+
+class Rolling(Section):
+    """One host first, then batches."""
+
+    batches: Batches = model.Strategy.batches
+    pause: Duration = model.Strategy.pause
+
+
+class Canary(Section):
+    """A few hosts first, which are watched and asked about; then batches."""
+
+    hosts: list[Annotated[str, filled(values.word)]] = []
+    count: Annotated[str, parsed(values.share)] = model.Strategy.count
+    bake: Duration = model.Strategy.bake
+    check: Check | None = None
+    batches: Batches = model.Strategy.batches
+    pause: Duration = model.Strategy.pause
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        exactly_one(self, ("hosts", "count"), "which hosts", required=False)
+        return self
+
+
+class Strategy(Section):
+    """The way through the hosts."""
+
+    rolling: Rolling | None = None
+    canary: Canary | None = None
+    all_at_once: Annotated[bool, parsed(values.true)] = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        exactly_one(self, ("rolling", "canary", "all_at_once"), "which strategy")
+        return self
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether it says by itself how many hosts change at once."""
+        return self.all_at_once or bool(self.rolling and self.rolling.batches)
+
+    def value(self) -> model.Strategy:
+        """The model's strategy."""
+        if self.canary:
+            return model.Strategy(
+                kind=StrategyKind.CANARY,
+                batches=self.canary.batches,
+                pause=self.canary.pause,
+                hosts=tuple(self.canary.hosts),
+                count=self.canary.count,
+                bake=self.canary.bake,
+                check=self.canary.check.value() if self.canary.check else None,
+            )
+        if self.rolling:
+            return model.Strategy(StrategyKind.ROLLING, self.rolling.batches, self.rolling.pause)
+        return model.Strategy(StrategyKind.ALL_AT_ONCE)
+
+
+class Task(Section):
+    """A command that runs to its end in a container of the new image."""
+
+    name: Annotated[str, parsed(values.task_name)]
+    command: Argv
+    when: Annotated[str, choice(When.BEFORE, When.AFTER)] = model.Task.when
+    once: bool = model.Task.once
+    timeout: PositiveDuration = model.Task.timeout
+    rollback_safe: bool = model.Task.rollback_safe
+
+    def value(self) -> model.Task:
+        """The model's task."""
+        return model.Task(self.name, self.command, When(self.when), self.once, self.timeout, self.rollback_safe)
+
+
+class Hook(Section):
+    """A command on the deployer's machine."""
+
+    command: Argv
+    when: Annotated[str, choice(*When)] = model.Hook.when
+    timeout: PositiveDuration = model.Hook.timeout
+
+    def value(self) -> model.Hook:
+        """The model's hook."""
+        return model.Hook(self.command, When(self.when), self.timeout)
+
+
+def without_twins(tasks: list[Task]) -> list[Task]:
+    """The tasks, all of different names."""
+    faults: list[tuple[KeyPath, str]] = []
+    for i, task in enumerate(tasks):
+        if task.name in [other.name for other in tasks[:i]]:
+            faults.append(((i, "name"), f"another task is called {task.name}"))
+    if faults:
+        raise Faults(faults)
+    return tasks

@@ -1,0 +1,112 @@
+"""How a rollout goes through the hosts, and what runs beside it: strategies, checks, tasks and hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Self
+
+
+class StrategyKind(StrEnum):
+    """The ways through the hosts."""
+
+    ROLLING = "rolling"
+    CANARY = "canary"
+    ALL_AT_ONCE = "all-at-once"
+
+
+class When(StrEnum):
+    """When a task or a hook runs: before the first host changes, after the last one did, or when it went wrong."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A question asked on the deployer's machine: a URL that answers with 200 to 399, or a command that ends with 0.
+
+    Exactly one of `url` and `command` is given; `timeout` is in seconds.
+    """
+
+    url: str = ""
+    command: tuple[str, ...] | None = None
+    timeout: float = 30.0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from its plain form."""
+        return cls(**{**data, "command": _words(data.get("command"))})
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way through the hosts.
+
+    `batches` are counts ("2") or shares of the hosts to change ("25%"), one wave each, the last one repeated; without
+    any, max_unavailable decides. `pause` is the time in seconds between waves. Of a canary, `hosts` are its hosts by
+    name, or else `count` says how many; `bake` in seconds is how long they serve before `check` is asked.
+    """
+
+    kind: StrategyKind = StrategyKind.ROLLING
+    batches: tuple[str, ...] = ()
+    pause: float = 0.0
+    hosts: tuple[str, ...] = ()
+    count: str = "1"
+    bake: float = 60.0
+    check: Check | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from its plain form. Raises TypeError or ValueError."""
+        check = data.get("check")
+        return cls(
+            **{
+                **data,
+                "kind": StrategyKind(data.get("kind", "rolling")),
+                "batches": tuple(data.get("batches", ())),
+                "hosts": tuple(data.get("hosts", ())),
+                "check": Check.from_json(check) if check else None,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command that runs once in a container of the new image, with the service's variables, volumes and networks.
+
+    `once`: on one host, else on each that changes. `timeout` is in seconds. `rollback_safe`: the release before can
+    still run on what the task leaves behind.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    when: When = When.BEFORE
+    once: bool = True
+    timeout: float = 600.0
+    rollback_safe: bool = False
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from its plain form. Raises TypeError or ValueError."""
+        return cls(**{**data, "command": tuple(data["command"]), "when": When(data.get("when", "before"))})
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A command on the deployer's machine; `timeout` is in seconds."""
+
+    command: tuple[str, ...]
+    when: When = When.AFTER
+    timeout: float = 60.0
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from its plain form. Raises TypeError or ValueError."""
+        return cls(**{**data, "command": tuple(data["command"]), "when": When(data.get("when", "after"))})
+
+
+def _words(command: Any) -> tuple[str, ...] | None:
+    return None if command is None else tuple(command)

@@ -1,0 +1,129 @@
+"""What runs on the deployer's machine: hooks, and the check of a canary."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+
+from relman.model.errors import Cancelled, MixedFleet, NothingChanged
+from relman.model.plan import Plan
+from relman.model.strategy import Check, Hook, When
+from relman.rollout.fleet import Watcher
+
+_LAST_LINES = 10
+_PAUSE = 0.5
+_OWN = "RELMAN_"
+
+
+class CheckFailed(MixedFleet):
+    """The check of a canary says no."""
+
+
+class HookFailed(NothingChanged):
+    """A hook before the first change says no."""
+
+
+def in_words(check: Check) -> str:
+    """What a check asks."""
+    return check.url or shlex.join(check.command or ())
+
+
+def variables(plan: Plan) -> dict[str, str]:
+    """This process's variables without relman's own, which can hold passwords, and what the command is about."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    about = {
+        "SERVICE": plan.service,
+        "ENVIRONMENT": plan.environment,
+        "RELEASE": plan.release,
+        "DEPLOYMENT": plan.id,
+        "HOSTS": " ".join(s.host for s in plan.steps),
+    }
+    return inherited | {_OWN + name: value for name, value in about.items()}
+
+
+def run_hooks(plan: Plan, when: When, watcher: Watcher, cancel: threading.Event | None) -> None:
+    """Run the hooks of this moment, one after the other. Raises HookFailed at the first that fails, or Cancelled."""
+    for hook in plan.hooks:
+        if hook.when is when:
+            watcher.say(f"hook {when}: {shlex.join(hook.command)}")
+            _hook(hook, variables(plan), watcher, cancel or threading.Event())
+
+
+def _hook(hook: Hook, environ: Mapping[str, str], watcher: Watcher, cancel: threading.Event) -> None:
+    try:
+        for line in _run(hook.command, hook.timeout, environ, cancel):
+            watcher.say(f"  {line}")
+    except CheckFailed as error:
+        raise HookFailed(f"the hook {error.what}", details=error.details) from None
+
+
+def ask(check: Check, environ: Mapping[str, str], cancel: threading.Event) -> None:
+    """Ask once by a command, or for as long as its timeout at an address. Raises CheckFailed or Cancelled."""
+    if check.command:
+        _run(check.command, check.timeout, environ, cancel)
+        return
+    deadline = time.monotonic() + check.timeout
+    while answer := _get(check.url, max(0.1, deadline - time.monotonic())):
+        if time.monotonic() + _PAUSE > deadline:
+            raise CheckFailed(f"the check failed: GET {check.url}: {answer}")
+        if cancel.wait(_PAUSE):
+            raise Cancelled("cancelled while the canary was checked")
+
+
+def _get(url: str, timeout: float) -> str:
+    """What is wrong with the answer; "" when it is good."""
+    import urllib.error
+    import urllib.request
+
+    request = urllib.request.Request(url, headers={"User-Agent": "relman"})  # noqa: S310  # the schema allows http(s)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
+            return ""
+    except urllib.error.HTTPError as error:
+        return "" if error.code < 400 else str(error.code)
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "reason", "") or error or type(error).__name__)
+
+
+def _run(argv: tuple[str, ...], timeout: float, environ: Mapping[str, str], cancel: threading.Event) -> list[str]:
+    """Run a command to its end and return its lines; raises CheckFailed with the last of them, or Cancelled."""
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(  # noqa: S603  # the inventory allows it, the plan shows it
+                argv,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise CheckFailed(f"{shlex.join(argv)} could not be run: {error.strerror}") from error
+        ended = _await(process, timeout, cancel)
+        output.seek(0)
+        lines = output.read().decode(errors="replace").splitlines()
+    if cancel.is_set() and not ended:
+        raise Cancelled(f"cancelled while {shlex.join(argv)} ran")
+    if ended and process.returncode == 0:
+        return lines
+    end = f"ended with {process.returncode}" if ended else f"did not end within {timeout:g} s"
+    raise CheckFailed(f"{shlex.join(argv)} {end}", details=lines[-_LAST_LINES:])
+
+
+def _await(process: subprocess.Popen[bytes], timeout: float, cancel: threading.Event) -> bool:
+    """Whether it ended by itself; otherwise it and what it started are ended."""
+    deadline = time.monotonic() + timeout
+    while process.poll() is None:
+        if cancel.wait(0.05) or time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+    return True

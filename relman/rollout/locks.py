@@ -1,0 +1,207 @@
+"""Hold the locks of a whole fleet: take all or none, renew them, let go of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from relman.hosts import lock as lock_file
+from relman.model.errors import Cancelled, Interrupted, Locked, RelmanError
+from relman.model.record import FoundLock, Lock, Phase
+from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.lease import LOOK_AFTER, TTL, Lease, is_dead, this_machine
+from relman.rollout.planner import Asked
+
+_LOCK_PAUSE = 1.0
+_SEEN_AFTER = LOOK_AFTER + 2.0  # with what a write may take on its way
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How many seconds to wait for somebody else's lock; `cancel` ends the waiting."""
+
+    seconds: float = 0.0
+    cancel: threading.Event = field(default_factory=threading.Event)
+
+
+@contextlib.contextmanager
+def locked(
+    fleet: Fleet,
+    asked: Asked,
+    message: str,
+    watcher: Watcher,
+    *,
+    adopt: bool = False,
+    patience: Patience = Patience(),  # frozen; its event is never set
+) -> Iterator[None]:
+    """Hold every host's lock, the first host's first so that of two comers one gets them all. With `adopt`, what a dead
+    holder had begun is taken over with its intent.
+
+    Raises Locked or Interrupted, with every lock that was got let go again, and Cancelled while it waits.
+    """
+    lock = _new_lock(asked, message)
+
+    def one(session: Session) -> None:
+        session.lease = _acquire(session, asked, lock, adopt)
+
+    stop = threading.Event()
+    renewal = threading.Thread(target=_renew, args=(fleet, stop), name="renewal", daemon=True)
+    try:
+        _take(fleet, one, watcher, patience)
+        renewal.start()
+        yield
+    finally:
+        stop.set()
+        for host in fleet.each(release_lock).errors:
+            watcher.say(f"{host}: its lock could not be let go; it runs out by itself in {TTL:.0f} s")
+
+
+def _new_lock(asked: Asked, message: str) -> Lock:
+    return Lock(
+        owner=asked.by,
+        machine=this_machine(),
+        pid=os.getpid(),
+        token=secrets.token_hex(8),
+        deployment=asked.id,
+        message=message,
+        ttl=TTL,
+    )
+
+
+def _take(fleet: Fleet, one: Callable[[Session], None], watcher: Watcher, patience: Patience) -> None:
+    """Take all locks, or none; again and again for as long as patience lasts."""
+    names, deadline, told = list(fleet.sessions), time.monotonic() + patience.seconds, False
+    while True:
+        try:
+            fleet.each(one, names[:1]).all("locking")
+            fleet.each(one, names[1:]).all("locking")
+        except Locked as error:
+            if time.monotonic() >= deadline:
+                raise
+            fleet.each(release_lock)
+            if not told:
+                watcher.say(f"waiting up to {patience.seconds:g} s: {error}")
+            told = True
+            if patience.cancel.wait(min(_LOCK_PAUSE, max(0.0, deadline - time.monotonic()))):
+                raise Cancelled("cancelled while waiting for the lock; nothing was changed") from None
+        else:
+            return
+
+
+def release_lock(session: Session) -> None:
+    """Let go of the host's lock when the host is consistent; else leave it as an interrupted deployment."""
+    lease, session.lease = session.lease, None
+    if lease is None:
+        return
+    if lease.lock.phase is Phase.HELD:
+        lease.release()
+    else:
+        lease.abandon()
+
+
+def _renew(fleet: Fleet, stop: threading.Event) -> None:
+    """Renew until told to stop. A host that does not answer is left alone, and keeps no other from being renewed."""
+    under_way: dict[str, threading.Thread] = {}
+    while not stop.wait(TTL / 3):
+        for name, session in fleet.sessions.items():
+            if name not in under_way or not under_way[name].is_alive():
+                under_way[name] = threading.Thread(target=_renew_one, args=(session,), name="renewal", daemon=True)
+                under_way[name].start()
+
+
+def _renew_one(session: Session) -> None:
+    lease = session.lease
+    if lease:
+        with contextlib.suppress(RelmanError):
+            lease.renew()
+
+
+def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
+    try:
+        lock_file.acquire(session.connection, asked.environment, asked.service, lock)
+    except Locked:
+        now = session.engine.facts().clock
+        found = lock_file.read(session.connection, asked.environment, asked.service, now=now)
+        if found and not is_dead(found, this_machine()):
+            raise held(session.host.name, found) from None
+        if found and found.lock and found.lock.phase is not Phase.HELD:
+            if not adopt:
+                raise interrupted(session.host.name, found.lock, asked) from None
+            lock = replace(lock, phase=found.lock.phase, intent=found.lock.intent)
+        if found is None:
+            lock_file.acquire(session.connection, asked.environment, asked.service, lock)
+        else:
+            where = (session.connection, asked.environment, asked.service)
+            lock_file.take_over(*where, found, lock, now=now, dead=partial(is_dead, machine=lock.machine))
+    return Lease(session.connection, asked.environment, asked.service, lock)
+
+
+def held(host: str, found: FoundLock) -> Locked:
+    """The error for a lock that somebody holds."""
+    if found.lock is None:
+        return Locked("is being locked right now by somebody else", host=host, hint="try again in a minute")
+    lock = found.lock
+    return Locked(
+        f"is locked by {lock.owner}: {lock.message} (last sign of life {found.age:.0f} s ago)",
+        host=host,
+        hint=f"wait for it to end; if its process died, the lock runs out {lock.ttl:.0f} s after that sign",
+    )
+
+
+def interrupted(host: str, lock: Lock, asked: Asked) -> Interrupted:
+    """The error for a lock whose holder died in the middle."""
+    return Interrupted(
+        f"was left in the middle by {lock.owner}: {lock.message}",
+        host=host,
+        hint=f"relman recover -e {asked.environment} --service {asked.service} finishes or undoes it",
+    )
+
+
+def sweep(session: Session, asked: Asked) -> None:
+    """Remove what commands that died left half written. The lock must be held."""
+    where, dead = (session.connection, asked.environment, asked.service), partial(is_dead, machine=this_machine())
+    lock_file.sweep(*where, now=session.engine.facts().clock, dead=dead)
+
+
+def break_locks(fleet: Fleet, asked: Asked, reason: str, watcher: Watcher) -> Mapping[str, FoundLock]:
+    """Take every lock away from its holder; returns those that were broken. What a holder was in the middle of stays,
+    as an interrupted deployment.
+
+    A holder that lives finds out before it writes next: it looks at the lock when its own last write is older than
+    LOOK_AFTER, and so nothing is broken before that. Raises Locked where a lock changed hands meanwhile.
+    """
+
+    def one(session: Session) -> FoundLock | None:
+        return _break(session, asked, reason, watcher)
+
+    found = fleet.each(one).all("breaking the lock")
+    return {host: lock for host, lock in found.items() if lock}
+
+
+def _break(session: Session, asked: Asked, reason: str, watcher: Watcher) -> FoundLock | None:
+    where, dead = (session.connection, asked.environment, asked.service), partial(is_dead, machine=this_machine())
+    while found := lock_file.read(*where, now=(now := session.engine.facts().clock)):
+        left = _SEEN_AFTER - found.age
+        if left <= 0 or dead(found):
+            lock_file.break_lock(*where, found, _mark(asked, found, reason), now=now, dead=dead)
+            return found
+        watcher.host(session.host.name, "waiting until its holder has to look")
+        time.sleep(min(left, _SEEN_AFTER))
+    return None
+
+
+def _mark(asked: Asked, found: FoundLock, reason: str) -> Lock:
+    before = found.lock
+    text = f"{before.message if before else 'a lock that could not be read'} (lock broken by {asked.by}: {reason})"
+    return replace(
+        before or _new_lock(asked, text),
+        token=secrets.token_hex(8),
+        message=text,
+        ttl=0.0,
+    )

@@ -1,0 +1,38 @@
+"""Which of two containers moves first when one replaces the other, and why. Pure."""
+
+from __future__ import annotations
+
+from relman.model.settings import DeploySettings, Order
+
+
+def order(old: DeploySettings | None, new: DeploySettings) -> tuple[bool, str]:
+    """Whether the old container has to stop before the new one starts, and why (design: two copies must not share)."""
+    reason = must_stop_first(old, new)
+    if reason:
+        return True, reason
+    if new.order is Order.STOP_FIRST:
+        return True, "order: stop-first"
+    return False, "nothing is shared"
+
+
+def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
+    """Why two copies must not run at once, or "" when they may. Where the old is unknown, the new decides alone."""
+    last = old or new
+    if new.singleton or last.singleton:
+        return "singleton"
+    if "host" in new.networks and "host" in last.networks:
+        return "both use the host's network"
+    if port := share_port(last, new):
+        return f"both take port {port}"
+    shared = {m.source: m for m in last.volumes}
+    for mount in new.volumes:
+        other = shared.get(mount.source)
+        if other and not (mount.read_only and other.read_only):
+            return f"both write {mount.source}"
+    return ""
+
+
+def share_port(old: DeploySettings | None, new: DeploySettings) -> int:
+    """A port of the host that both take; 0 when there is none. Where the old is unknown, the new decides alone."""
+    taken = {(p.protocol, p.host_port) for p in (old or new).ports if p.host_port}
+    return next((p.host_port or 0 for p in new.ports if (p.protocol, p.host_port) in taken), 0)

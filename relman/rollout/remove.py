@@ -1,0 +1,103 @@
+"""Take a service away from its hosts: containers, kept images, records. Volumes never."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from relman.hosts import record
+from relman.model.errors import MixedFleet, RelmanError
+from relman.model.plan import Kind, Observed, Outcome, Plan, Result
+from relman.model.record import Phase
+from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.locks import Patience, locked, sweep
+from relman.rollout.operation import look
+from relman.rollout.planner import Asked
+from relman.rollout.prune import drop_image, warned
+from relman.rollout.work import Report
+
+_STOP = 10
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What one host loses, and the `volumes` (names and paths) that stay there."""
+
+    host: str
+    release: str
+    containers: tuple[str, ...]
+    images: tuple[str, ...]
+    volumes: tuple[str, ...]
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is something to remove."""
+        return bool(self.containers or self.images)
+
+
+def plan_removal(fleet: Sequence[Observed]) -> tuple[Removal, ...]:
+    """What every host loses. Pure."""
+    return tuple(_removal(seen) for seen in fleet)
+
+
+def _removal(seen: Observed) -> Removal:
+    entries = seen.record.entries
+    return Removal(
+        host=seen.host,
+        release=seen.record.serving.release if seen.record.serving else "",
+        containers=tuple(c.name for c in (*seen.containers, *seen.tasks)),
+        images=tuple(dict.fromkeys(e.kept_as for e in entries)),
+        volumes=tuple(dict.fromkeys(m.source for e in entries for m in e.settings.volumes)),
+    )
+
+
+def preview(fleet: Fleet, asked: Asked) -> tuple[Removal, ...]:
+    """What would be removed now; nothing is locked and nothing changes."""
+    return plan_removal(look(fleet, asked))
+
+
+def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> Report:
+    """Lock every host, and take the service away from all of them at once."""
+    with locked(fleet, asked, f"removing {asked.service}", watcher, patience=patience):
+        seen = {o.host: o for o in look(fleet, asked)}
+
+        def one(session: Session) -> Outcome:
+            return take_away(session, asked, seen[session.host.name], watcher)
+
+        done = fleet.each(one, [h for h, o in seen.items() if _removal(o).anything])
+    fleet.each(lambda session: record.forget_directory(session.connection, asked.environment, asked.service))
+    outcomes = {h: Outcome(h, Result.UNCHANGED, "nothing of it was there") for h in seen} | dict(done.answers)
+    outcomes |= {h: Outcome(h, Result.FAILED, e.what, e.details) for h, e in done.errors.items()}
+    plan = Plan(asked.id, Kind.REMOVE, asked.service, asked.environment, "", (), tuple(seen))
+    return Report(plan, tuple(outcomes.values()), _error(asked, done.errors.values()))
+
+
+def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) -> Outcome:
+    """Take the service away from one host; safe to repeat from any point of it."""
+    host = session.host.name
+    watcher.host(host, "removing")
+    if session.lease:
+        session.lease.advance(Phase.REMOVING, None)
+    for container in (*seen.containers, *seen.tasks):
+        if container.alive:
+            session.engine.stop(container.id, _STOP)
+        session.engine.remove(container.id)
+    for entry in {e.kept_as: e for e in seen.record.entries}.values():
+        for note in warned(f"image {entry.release}", partial(drop_image, session, entry)):
+            watcher.say(f"{host}: {note}")
+    record.forget(session.connection, asked.environment, asked.service)
+    sweep(session, asked)
+    if session.lease:
+        session.lease.settled()
+    return Outcome(host, Result.REMOVED, "its volumes stay" if _removal(seen).volumes else "")
+
+
+def _error(asked: Asked, errors: Collection[RelmanError]) -> RelmanError | None:
+    if not errors:
+        return None
+    return MixedFleet(
+        f"{asked.service} could not be removed everywhere from {asked.environment}",
+        details=[str(e) for e in errors],
+        hint=f"mend the cause, then: relman recover -e {asked.environment} --service {asked.service}",
+    )

@@ -1,0 +1,32 @@
+"""Canary: a few hosts first, which serve for a while and are asked about; then the rest in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relman.model.plan import Step, Wave
+from relman.model.strategy import Check, Strategy
+from relman.rollout.strategies.batches import batch_size, batches
+
+
+def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:
+    """The canaries, the last wave of them with the bake and the checks; then the rest in batches."""
+    chosen = canaries(steps, strategy)
+    rest = [s for s in steps if s not in chosen]
+    first = tuple(replace(w, canary=True) for w in batches(chosen, (most,), most, of=len(steps)))
+    if first:
+        first = (*first[:-1], replace(first[-1], bake=strategy.bake, checks=_checks(chosen), pause=strategy.pause))
+    return first + batches(rest, strategy.batches or (most,), most, pause=strategy.pause, of=len(steps))
+
+
+def canaries(steps: Sequence[Step], strategy: Strategy) -> tuple[Step, ...]:
+    """The named hosts among those that change, or else the first ones."""
+    if strategy.hosts:
+        return tuple(s for s in steps if s.host in strategy.hosts)
+    return tuple(steps[: batch_size(strategy.count, len(steps))])
+
+
+def _checks(chosen: Sequence[Step]) -> tuple[Check, ...]:
+    """What each canary's own settings ask; the same question only once."""
+    return tuple(dict.fromkeys(c for s in chosen if (c := s.entry.settings.strategy.check)))

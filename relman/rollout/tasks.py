@@ -1,0 +1,170 @@
+"""One-off tasks: a container of the new image that runs a command to its end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
+from relman.model.errors import Cancelled, Interrupted, NotFound, RolledBack
+from relman.model.plan import Observed, Plan
+from relman.model.record import Deployed
+from relman.model.settings import Health
+from relman.model.strategy import Task, When
+from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.work import Work
+
+_FIRST_PAUSE = 0.1
+_PAUSE = 1.0
+_LAST_LINES = 20
+
+
+class TaskFailed(RolledBack):
+    """A task did not come to a good end. No container of the service was changed by it."""
+
+
+def run(work: Work, when: When) -> None:
+    """Run the tasks of this moment in their order. Raises TaskFailed, Cancelled, or what the engine raises."""
+    entries = {s.host: s.entry for s in work.plan.steps}
+    due = [r for r in work.plan.tasks if r.task.when is when]
+    for name, group in groupby(due, lambda r: r.task.name):
+        by_host = {r.host: r.task for r in group}
+        if any(not t.rollback_safe for t in by_host.values()):
+            work.unsafe.append(name)
+
+        def one(session: Session, by_host: dict[str, Task] = by_host) -> None:
+            host = session.host.name
+            _run(session, work, entries[host], by_host[host])
+
+        work.fleet.each(one, by_host).all(f"the task {name}")
+
+
+def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
+    host = session.host.name
+    if work.cancel.is_set():
+        raise Cancelled(f"cancelled before the task {task.name}", host=host)
+    work.watcher.host(host, f"task {task.name}")
+    container = session.engine.create(_spec(work.plan, entry, task, work.images[host]))
+    try:
+        session.engine.start(container)
+        _await_end(session, work, task, container)
+    finally:
+        _remove(session, container)
+
+
+def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
+    """The service's own settings, but for its ports, which the service itself still holds."""
+    labels = {
+        SERVICE: plan.service,
+        ENVIRONMENT: plan.environment,
+        DEPLOYMENT: plan.id,
+        RELEASE: entry.release,
+        TASK: task.name,
+        TASK_TIMEOUT: f"{task.timeout:g}",
+    }
+    settings = replace(entry.settings, command=task.command, ports=(), restart="no", health=Health())
+    return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{task.name}", image, settings, labels)
+
+
+def _await_end(session: Session, work: Work, task: Task, container: str) -> None:
+    host, deadline, pause = session.host.name, time.monotonic() + task.timeout, _FIRST_PAUSE
+    output = _Output(session, container, work.watcher, f"{host}: {task.name}: ")
+    while True:
+        state = session.engine.inspect(container)
+        output.tell()
+        if not state.running:
+            break
+        if time.monotonic() > deadline:
+            raise TaskFailed(
+                _title(work, task, f"did not end within {task.timeout:g} s"), host=host, details=output.end
+            )
+        if work.cancel.wait(pause):
+            raise Cancelled(f"cancelled while the task {task.name} ran: it was stopped", host=host)
+        pause = min(_PAUSE, pause * 1.5)
+    if state.exit_code:
+        oom = " (it used more memory than deploy.resources.memory allows)" if state.oom_killed else ""
+        said = f"ended with exit code {state.exit_code}{oom}"
+        raise TaskFailed(_title(work, task, said), host=host, details=output.end)
+
+
+def _title(work: Work, task: Task, said: str) -> str:
+    when = "no host was changed" if task.when is When.BEFORE else "the hosts had all changed"
+    return f"the task {task.name} of {work.plan.service} {work.plan.release} {said}; {when}"
+
+
+class _Output:
+    """A container's log, told line by line while it grows."""
+
+    def __init__(self, session: Session, container: str, watcher: Watcher, before: str) -> None:
+        self._session, self._container = session, container
+        self._watcher, self._before = watcher, before
+        self._last = ""
+        self.end: list[str] = []
+
+    def tell(self) -> None:
+        """Tell what is new."""
+        for stamp, line in self._new():
+            self._watcher.say(f"{self._before}{line}")
+            self.end = [*self.end, line][-_LAST_LINES:]
+            self._last = stamp
+
+    def _new(self) -> Iterator[tuple[str, str]]:
+        for line in self._session.engine.logs_since(self._container, self._last):
+            stamp, _, text = line.partition(" ")
+            if stamp > self._last:
+                yield stamp, text
+
+
+def _remove(session: Session, container: str) -> None:
+    with contextlib.suppress(NotFound):
+        if session.engine.inspect(container).running:
+            session.engine.stop(container, 10)
+        session.engine.remove(container)
+
+
+def clear(fleet: Fleet, seen: Sequence[Observed], environment: str) -> None:
+    """Remove the containers of tasks whose deployment died. Raises Interrupted where one still runs."""
+    by_host = {o.host: o.tasks for o in seen if o.tasks}
+
+    def one(session: Session) -> None:
+        for container in by_host[session.host.name]:
+            if container.running:
+                raise _still_running(session.host.name, container, environment)
+            session.engine.remove(container.id)
+
+    fleet.each(one, by_host).all("clearing away old tasks")
+
+
+def _still_running(host: str, container: Container, environment: str) -> Interrupted:
+    task, release = container.labels.get(TASK, ""), container.labels.get(RELEASE, "")
+    return Interrupted(
+        f"the task {task} of {release} still runs there, and the deployment that began it is gone",
+        host=host,
+        hint=f"relman recover -e {environment} waits for its end; docker logs {container.name}, there, shows it",
+    )
+
+
+def await_leftovers(fleet: Fleet, seen: Sequence[Observed], watcher: Watcher) -> None:
+    """Wait for tasks whose deployment died, as long as they are allowed to run from now on, and remove them."""
+    by_host = {o.host: o.tasks for o in seen if o.tasks}
+
+    def one(session: Session) -> None:
+        for container in by_host[session.host.name]:
+            _outlive(session, container, watcher)
+
+    fleet.each(one, by_host).all("waiting for a task")
+
+
+def _outlive(session: Session, container: Container, watcher: Watcher) -> None:
+    host, name = session.host.name, container.labels.get(TASK, "")
+    deadline = time.monotonic() + float(container.labels.get(TASK_TIMEOUT, "0"))
+    if container.running:
+        watcher.host(host, f"waiting for the task {name}")
+    while (state := session.engine.inspect(container.id)).running and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+    end = "was stopped" if state.running else f"ended with exit code {state.exit_code}"
+    watcher.say(f"{host}: the task {name} of the deployment that died {end}")
+    _remove(session, container.id)

@@ -1,0 +1,101 @@
+"""Do the waves one after the other, as long as nothing speaks against the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from relman.model.errors import Cancelled, RelmanError
+from relman.model.plan import Outcome, Result, Wave
+from relman.model.settings import OnFailure
+from relman.rollout import local, steps
+from relman.rollout.fleet import Session
+from relman.rollout.health import require_healthy
+from relman.rollout.settle import go_back
+from relman.rollout.steps import Change
+from relman.rollout.work import Work
+
+_LOOK_EVERY = 5.0
+
+
+def do_waves(work: Work) -> None:
+    """Do one wave after the other until all are done, one has failed, or a person stops it."""
+    last = work.plan.waves[-1]
+    for wave in work.plan.waves:
+        if work.cancel.is_set():
+            return
+        _do(work, wave)
+        if not (_may_go_on(work, wave) and _proved(work, wave)):
+            return
+        if wave is not last and wave.pause:
+            work.watcher.say(f"waiting {wave.pause:g} s before the next hosts")
+            work.cancel.wait(wave.pause)
+
+
+def _do(work: Work, wave: Wave) -> None:
+    by_host = {s.host: s for s in wave.steps}
+    work.begun.update(by_host)
+
+    def one(session: Session) -> Change:
+        host = session.host.name
+        image = work.images.get(host, "")
+        return steps.do(session, work.plan, by_host[host], work.seen[host], image, work.cancel, work.watcher)
+
+    done = work.fleet.each(one, by_host)
+    work.changed.update(done.answers)
+    work.failures.update(done.errors)
+    for host, change in done.answers.items():
+        work.watcher.host(host, "done")
+        work.outcomes[host] = Outcome(host, Result.CHANGED, by_host[host].entry.release, (), change.gap, change.boot)
+
+
+def _may_go_on(work: Work, wave: Wave) -> bool:
+    """Whether the next wave may start: no failure, or few enough of them, all put back, and none of a canary."""
+    failed = [s.host for s in wave.steps if s.host in work.failures]
+    if not failed:
+        return True
+    tolerated = work.plan.on_failure is OnFailure.CONTINUE or len(work.failures) <= work.plan.max_failures
+    if wave.canary or not tolerated or work.cancelled:
+        return False
+    go_back(work, failed)
+    return all(work.outcomes[host].result not in (Result.FAILED, Result.NOT_SERVING) for host in failed)
+
+
+def _proved(work: Work, wave: Wave) -> bool:
+    """Watch a canary for its time, then ask about it; what is found counts against all of its hosts."""
+    try:
+        _bake(work, wave)
+        for check in wave.checks:
+            work.watcher.say(f"checking the canary: {local.in_words(check)}")
+            local.ask(check, local.variables(work.plan), work.cancel)
+    except RelmanError as error:
+        work.failures.update(dict.fromkeys(_hosts(work, wave), error))
+        return False
+    return True
+
+
+def _bake(work: Work, wave: Wave) -> None:
+    if not wave.bake:
+        return
+    hosts, left = _hosts(work, wave), wave.bake
+    work.watcher.say(f"watching {', '.join(hosts)} for {wave.bake:g} s")
+    while left > 0:
+        if work.cancel.wait(min(left, _LOOK_EVERY)):
+            raise Cancelled("cancelled while the canary was watched")
+        left -= _LOOK_EVERY
+        _require_healthy(work, hosts)
+
+
+def _hosts(work: Work, wave: Wave) -> list[str]:
+    """All canaries of the rollout up to this wave."""
+    canaries = [s.host for each in work.plan.waves if each.canary for s in each.steps]
+    return [h for h in canaries if h in work.changed] if wave.canary else [s.host for s in wave.steps]
+
+
+def _require_healthy(work: Work, hosts: Collection[str]) -> None:
+    entries = {s.host: s.entry for s in work.plan.steps}
+
+    def one(session: Session) -> None:
+        host = session.host.name
+        require_healthy(session, work.changed[host].container, entries[host].settings)
+
+    work.fleet.each(one, hosts).all("watching the canary")

@@ -1,0 +1,206 @@
+"""A fleet in memory, one host after the other, that can die, lose a cable or its power before any change of a host."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from relman.model.container import DEPLOYMENT, RELEASE
+from relman.model.errors import RelmanError, Unreachable
+from relman.model.host import Environment
+from relman.model.plan import Observed, Plan
+from relman.model.record import HostRecord
+from relman.model.run import Release
+from relman.model.settings import DeploySettings
+from relman.rollout import recover
+from relman.rollout.fleet import Fleet, Gathered, Session
+from relman.rollout.operation import Operation, look, run
+from relman.rollout.planner import Asked, plan_deploy, plan_rollback
+from relman.rollout.work import Report
+from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
+from tests.unit.values import REPOSITORY, deployed
+
+T = TypeVar("T")
+LATER = 1000.0  # seconds: every lock has run out
+
+
+class Quiet:
+    """A watcher that remembers what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def host(self, *_: object) -> None:
+        """Not interesting."""
+
+    def say(self, text: str) -> None:
+        """Remember it."""
+        self.said.append(text)
+
+
+class ModelFleet(Fleet):
+    """Sessions on model hosts."""
+
+    def __init__(self, hosts: Iterable[ModelHost]) -> None:
+        self.models = tuple(hosts)
+        self.environment = Environment("production", tuple(h.host for h in self.models))
+        self.service = "shop"
+        self._sessions = {
+            h.name: Session(h.host, cast(Any, ModelConnection(h)), cast(Any, ModelEngine(h))) for h in self.models
+        }
+
+    @property
+    def sessions(self) -> Mapping[str, Session]:
+        """All of them."""
+        return self._sessions
+
+    def each(
+        self,
+        work: Callable[[Session], T],
+        hosts: Iterable[str] | None = None,
+        cancel: threading.Event | None = None,  # noqa: ARG002  # as Fleet has it
+    ) -> Gathered[T]:
+        """One after the other, so that a change has a number."""
+        answers: dict[str, T] = {}
+        errors: dict[str, RelmanError] = {}
+        for name in list(self._sessions if hosts is None else hosts):
+            try:
+                answers[name] = work(self._sessions[name])
+            except RelmanError as error:
+                error.host = error.host or name
+                errors[name] = error
+        return Gathered(answers, errors)
+
+
+def release(tag: str) -> Release:
+    """The release of this tag, with the digests that `values.deployed` gives it."""
+    entry = deployed("x", release=tag)
+    ModelEngine._image_of[str(entry.manifest)] = entry.image_id
+    return Release(REPOSITORY, tag, entry.manifest, entry.config, AMD64)
+
+
+@dataclass
+class World:
+    """Hosts, a clock, and what happens before change number `at` (1 is the first) of a command."""
+
+    count: int
+    settings: DeploySettings
+    now: float = 0.0
+    changes: int = 0
+    at: int = 0
+    happens: Callable[[ModelHost], None] = lambda _: None
+    dark: int = 0
+    dead: bool = False
+    watcher: Quiet = field(default_factory=Quiet)
+
+    def __post_init__(self) -> None:
+        self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
+        self._number = 0
+
+    def _clock(self, number: int) -> float:
+        """Every host's clock is an hour ahead of the one before."""
+        return self.now + 3600 * number
+
+    def _step(self, host: ModelHost) -> None:
+        self.changes += 1
+        self.dark = max(self.dark, sum(h.serves == "-" for h in self.hosts))
+        if self.dead:
+            raise Died
+        if self.changes == self.at:
+            self.dead = self.happens is killed
+            self.happens(host)
+
+    def before(self, at: int, happens: Callable[[ModelHost], None]) -> None:
+        """Let this happen before change number `at` of what comes next; count from 1 again."""
+        self.at, self.happens, self.changes, self.dark, self.dead = at, happens, 0, 0, False
+
+    def calm(self) -> None:
+        """Nothing happens any more, cables are in, and so much time has passed that dead holders' locks ran out."""
+        self.before(0, lambda _: None)
+        self.now += LATER
+        for host in self.hosts:
+            host.reachable = True
+
+    def asked(self, **options: Any) -> Asked:
+        """What a person asks for now."""
+        self._number += 1
+        at = f"2026-01-01T00:{self._number // 60:02}:{self._number % 60:02}Z"
+        return Asked(f"d{self._number:04}", at, "a@b", "shop", "production", **options)
+
+    def deploy(self, tag: str, settings: DeploySettings | None = None, **options: Any) -> Report:
+        """Deploy to all hosts; raises what `relman deploy` raises before it changes anything."""
+        asked, found = self.asked(**options), release(tag)
+        wanted = {h.name: settings or self.settings for h in self.hosts}
+        return self._run(asked, lambda seen: plan_deploy(asked, found, wanted, seen))
+
+    def rollback(self) -> Report:
+        """Roll back."""
+        asked = self.asked()
+        return self._run(asked, lambda seen: plan_rollback(asked, seen))
+
+    def _run(self, asked: Asked, plan: Callable[[Any], Plan]) -> Report:
+        cancel = threading.Event()
+        return run(ModelFleet(self.hosts), Operation(asked, plan, "at work", self.watcher, cancel))
+
+    def recover(self, finish: bool | None = None) -> Report:
+        """Recover."""
+        return recover.recover(ModelFleet(self.hosts), self.asked(), self.watcher, threading.Event(), finish)
+
+    def heal(self) -> tuple[str, ...]:
+        """What every deployment does first when it meets an interrupted one."""
+        return recover.heal_gaps(ModelFleet(self.hosts), self.asked(), self.watcher)
+
+    def seen(self) -> tuple[Observed, ...]:
+        """The hosts as relman sees them."""
+        return look(ModelFleet(self.hosts), self.asked())
+
+    @property
+    def versions(self) -> list[str]:
+        """What every host serves."""
+        return [h.serves for h in self.hosts]
+
+    def state(self) -> list[tuple[object, ...]]:
+        """All that must be as before after a failure: what runs how, the policies, the records; and no lock."""
+        return [
+            (
+                sorted((c.id, c.running, c.restart_policy) for c in h.containers.values()),
+                [HostRecord.from_json(json.loads(d)) for p, (d, _) in h.files.items() if "record" in p],
+                sorted(h.files),
+            )
+            for h in self.hosts
+        ]
+
+    def tidy(self) -> None:
+        """Assert that every host serves in exactly one container, that a reboot changes nothing, and that no lock, no
+        half-written file and no unknown container is there."""
+        for host, seen in zip(self.hosts, self.seen(), strict=True):
+            assert len(host.running) == 1, host.containers
+            assert sorted(p.rpartition("/")[2] for p in host.files) == ["record.json"], sorted(host.files)
+            known = {e.container for e in seen.record.entries}
+            assert {c.id for c in host.containers.values()} <= known, host.containers
+            assert seen.record.serving
+            assert host.running[0].labels[DEPLOYMENT] == seen.record.current
+            serving = host.running[0].labels[RELEASE]
+            host.reboot()
+            assert [c.labels[RELEASE] for c in host.running] == [serving]
+
+
+def killed(_: ModelHost) -> None:
+    """relman is killed."""
+    raise Died
+
+
+def cut(host: ModelHost) -> None:
+    """The host's cable is pulled."""
+    host.reachable = False
+    raise Unreachable("the cable is out", host=host.name)
+
+
+def rebooted(host: ModelHost) -> None:
+    """The host loses its power and comes back; the connection to it is gone."""
+    host.reboot()
+    cut(host)

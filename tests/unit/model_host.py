@@ -1,0 +1,313 @@
+"""A host in memory: as much of an engine and of SFTP as a rollout uses, with the ways in which they fail."""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
+
+from relman.model.container import RELEASE, Container, EngineFacts, Image, RunSpec
+from relman.model.errors import EngineError, NotFound, Unreachable
+from relman.model.host import Hop, Host
+from relman.model.image import ImageId, Platform
+
+AMD64 = Platform("linux", "amd64")
+
+
+class Died(BaseException):
+    """relman is killed: no handler of errors sees it, and nothing more reaches any host."""
+
+
+@dataclass
+class ModelHost:
+    """One host. `step` is called before everything that changes it; `sick` are the releases that never get healthy
+    there; `thief`, if it is set, takes the service's port in the moment in which it is free."""
+
+    name: str
+    step: Callable[[ModelHost], None]
+    clock: Callable[[], float]
+    sick: frozenset[str] = frozenset()
+    thief: bool = False
+    reachable: bool = True
+    containers: dict[str, Container] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    images: dict[str, ImageId] = field(default_factory=dict)
+    files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
+    directories: set[str] = field(default_factory=lambda: {"/", "/var", "/var/lib"})
+    stopped_by_hand: set[str] = field(default_factory=set)
+    full: bool = False
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def host(self) -> Host:
+        """As an inventory names it."""
+        return Host(self.name, Hop(self.name))
+
+    @property
+    def running(self) -> list[Container]:
+        """What runs now."""
+        return [c for c in self.containers.values() if c.running]
+
+    @property
+    def serves(self) -> str:
+        """The release that serves well, or "-"."""
+        well = [c for c in self.running if c.labels.get(RELEASE) not in self.sick]
+        return well[0].labels[RELEASE] if well else "-"
+
+    def look(self) -> None:
+        """Anything that only looks."""
+        if not self.reachable:
+            raise Unreachable("the cable is out", host=self.name)
+
+    def change(self) -> None:
+        """Anything that changes the host."""
+        self.look()
+        self.step(self)
+        self.look()
+
+    def reboot(self) -> None:
+        """Cut the power: what its policy brings back runs afterwards, and of two that want one port the newer one."""
+        for id, container in self.containers.items():
+            self.containers[id] = replace(container, status="exited")
+        for id, container in reversed(self.containers.items()):
+            policy = container.restart_policy
+            wanted = policy == "always" or (policy == "unless-stopped" and id not in self.stopped_by_hand)
+            if wanted and not self.port_taken(container):
+                self.containers[id] = replace(container, status="running")
+
+    def port_taken(self, wanted: Container) -> bool:
+        """Whether another running container has one of its ports."""
+        return any(c.host_ports & wanted.host_ports for c in self.running if c.id != wanted.id)
+
+
+class ModelConnection:
+    """A connection to a model host."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self.model = host
+        self.host = host.host
+        self.timeout = 1.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the cable is in."""
+        return self.model.reachable
+
+    def sftp(self) -> ModelSftp:
+        """Files."""
+        return ModelSftp(self.model)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class ModelSftp:
+    """OpenSSH's SFTP: rename refuses an existing target, posix_rename replaces it."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self._host = host
+
+    def open(self, path: str, mode: str) -> _Handle:
+        """Open for reading or writing."""
+        self._host.look()
+        if "w" not in mode and path not in self._host.files:
+            raise FileNotFoundError(path)
+        if posixpath.dirname(path) not in self._host.directories:
+            raise FileNotFoundError(path)
+        return _Handle(self._host, path, "w" in mode)
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename unless the target exists."""
+        self._host.change()
+        if new in self._host.files:
+            raise OSError("Failure")
+        self._host.files[new] = self._host.files.pop(old)
+
+    def posix_rename(self, old: str, new: str) -> None:
+        """Rename over whatever is there."""
+        self._host.change()
+        self._host.files[new] = self._host.files.pop(old)
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        self._host.change()
+        if path not in self._host.files:
+            raise FileNotFoundError(path)
+        del self._host.files[path]
+
+    def rmdir(self, path: str) -> None:
+        """Remove an empty directory."""
+        self._host.change()
+        if any(posixpath.dirname(f) == path for f in self._host.files) or path not in self._host.directories:
+            raise OSError("Failure")
+        self._host.directories.remove(path)
+
+    def listdir(self, path: str) -> list[str]:
+        """Names of files."""
+        self._host.look()
+        if path not in self._host.directories:
+            raise FileNotFoundError(path)
+        return [posixpath.basename(f) for f in self._host.files if posixpath.dirname(f) == path]
+
+    def stat(self, path: str) -> SimpleNamespace:
+        """Time of writing."""
+        self._host.look()
+        if path in self._host.directories:
+            return SimpleNamespace(st_mtime=0)
+        if path not in self._host.files:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(st_mtime=self._host.files[path][1])
+
+    def mkdir(self, path: str, _mode: int) -> None:
+        """Make a directory."""
+        self._host.look()
+        self._host.directories.add(path)
+
+
+class _Handle:
+    def __init__(self, host: ModelHost, path: str, writing: bool) -> None:
+        self._host, self._path = host, path
+        if writing:
+            host.change()
+            if host.full:
+                raise OSError("Failure")
+            host.files[path] = (b"", host.clock())
+
+    def __enter__(self) -> _Handle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def chmod(self, _mode: int) -> None:
+        """No modes here."""
+
+    def write(self, data: bytes) -> None:
+        """All at once."""
+        self._host.files[self._path] = (self._host.files[self._path][0] + data, self._host.clock())
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def read(self, _size: int) -> bytes:
+        """All of it."""
+        return self._host.files[self._path][0]
+
+    def stat(self) -> SimpleNamespace:
+        """Time of writing."""
+        return SimpleNamespace(st_mtime=self._host.files[self._path][1])
+
+
+class ModelEngine:
+    """Docker, as far as a rollout can tell."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self._host = host
+
+    def facts(self) -> EngineFacts:
+        """The engine and its clock."""
+        self._host.look()
+        return EngineFacts("20.10", AMD64, False, self._host.clock())
+
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[tuple[str, int], str]]:
+        """Newest first."""
+        self._host.look()
+        own = [c for c in self._host.containers.values() if labels.items() <= c.labels.items()]
+        owners = {port: c.name for c in self._host.running for port in c.host_ports}
+        return own[::-1], owners
+
+    def inspect(self, name: str) -> Container:
+        """By id or name."""
+        self._host.look()
+        for container in self._host.containers.values():
+            if name in (container.id, container.name):
+                health = "unhealthy" if container.labels.get(RELEASE) in self._host.sick else "healthy"
+                return replace(container, health=health if container.running else "")
+        raise NotFound(f"container {name}: not found", host=self._host.name, status=404)
+
+    def image(self, reference: str) -> Image:
+        """By any reference."""
+        self._host.look()
+        if reference not in self._host.images:
+            raise NotFound(f"image {reference}: not found", host=self._host.name, status=404)
+        return Image(self._host.images[reference], (), (), AMD64)
+
+    def pull(self, repository: Any, digest: Any, _auth: Any, _progress: Any) -> None:
+        """The registry has everything that tests/unit/values.py names."""
+        self._host.change()
+        self._host.images[repository.at(digest)] = self._image_of[str(digest)]
+
+    _image_of: dict[str, ImageId] = {}  # noqa: RUF012  # filled by the fleet
+
+    def keep(self, image: ImageId, tag: str) -> None:
+        """One more name."""
+        self._host.change()
+        self._host.images[tag] = image
+
+    def remove_image(self, reference: str) -> None:
+        """One name less."""
+        self._host.change()
+        if self._host.images.pop(reference, None) is None:
+            raise NotFound(f"image {reference}: not found", host=self._host.name, status=404)
+
+    def create(self, spec: RunSpec) -> str:
+        """Not started."""
+        self._host.change()
+        id = f"{next(self._host.numbers):064x}"
+        self._host.containers[id] = Container(
+            id=id,
+            name=spec.name,
+            image_id=self._host.images[spec.image],
+            status="created",
+            labels=dict(spec.labels),
+            host_ports=frozenset((p.protocol, p.host_port) for p in spec.settings.ports if p.host_port),
+            restart_policy=spec.settings.restart,
+        )
+        self._host.settings[id] = spec.settings
+        return id
+
+    def start(self, id: str) -> None:
+        """Unless its port is taken."""
+        self._host.change()
+        container = self._of(id)
+        if container.running:
+            return
+        if self._host.port_taken(container) or (self._host.thief and container.host_ports):
+            raise EngineError("port is already allocated", host=self._host.name, status=500)
+        self._host.stopped_by_hand.discard(id)
+        self._host.containers[id] = replace(container, status="running")
+
+    def stop(self, id: str, _timeout: int) -> None:
+        """A stop by hand counts for unless-stopped."""
+        self._host.change()
+        self._host.containers[id] = replace(self._of(id), status="exited")
+        self._host.stopped_by_hand.add(id)
+
+    def set_restart(self, id: str, policy: str) -> None:
+        """Fails on a full disk, as Docker's does."""
+        self._host.change()
+        if self._host.full:
+            raise EngineError("no space left on device", host=self._host.name, status=500)
+        self._host.containers[id] = replace(self._of(id), restart_policy=policy)
+
+    def remove(self, id: str) -> None:
+        """Only what does not run."""
+        self._host.change()
+        if self._of(id).running:
+            raise EngineError("is running", host=self._host.name, status=409)
+        del self._host.containers[id]
+
+    def logs(self, _id: str, tail: int) -> Sequence[str]:  # noqa: ARG002  # the engine's own name
+        """It says nothing."""
+        return []
+
+    def _of(self, id: str) -> Container:
+        if id not in self._host.containers:
+            raise NotFound(f"container {id}: not found", host=self._host.name, status=404)
+        return self._host.containers[id]
