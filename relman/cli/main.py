@@ -146,7 +146,9 @@ def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     signals = Signals()
     signals.install()
-    sys.exit(run(sys.argv[1:], os.environ, signals))
+    code = run(sys.argv[1:], os.environ, signals)
+    signals.ignore()
+    sys.exit(code)
 
 
 def run(
@@ -176,6 +178,8 @@ def _invoke(argv: list[str], flags: Flags) -> int:
     try:
         with relman.make_context("relman", argv, obj=flags) as context:
             relman.invoke(context)
+        if flags.started:
+            flags.output.end_phase()
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
