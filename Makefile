@@ -5,7 +5,7 @@ N ?= 3
 # Test files that run side by side, each with a lab of its own: most of their time is waiting.
 WORKERS ?= 3
 
-.PHONY: setup check test demo bench lab-up lab-down lock clean
+.PHONY: setup check test soak demo bench lab-up lab-down lock clean
 
 # A virtual environment with exactly the locked packages; rebuilt only when the lock changes.
 setup: .venv/.locked
@@ -21,7 +21,11 @@ check: setup
 	$(BIN)/python -m pytest -q -n 2 tests/unit
 
 test: check
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/contract tests/lab tests/e2e
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/contract tests/lab tests/e2e tests/soak
+
+# Kill relman, cut a host's cable, reboot a host: before every single change of a host. It takes half an hour.
+soak: setup
+	$(BIN)/python -m tests.soak
 
 demo: setup
 	$(BIN)/python -m tests.e2e.demo

@@ -255,6 +255,16 @@ class ModelEngine:
 
     _image_of: dict[str, ImageId] = {}  # noqa: RUF012  # filled by the fleet
 
+    def images_under(self, name: str) -> list[Image]:
+        """All that have such a tag, with all their names."""
+        self._host.look()
+        ids = {i for r, i in self._host.images.items() if r.startswith(f"{name}:")}
+        names = {i: [r for r, at in self._host.images.items() if at == i] for i in ids}
+        return [
+            Image(i, tuple(r for r in found if "@" not in r), tuple(r for r in found if "@" in r), AMD64)
+            for i, found in names.items()
+        ]
+
     def keep(self, image: ImageId, tag: str) -> None:
         """One more name."""
         self._host.change()
