@@ -108,7 +108,14 @@ def wrong(value: Any, schema: dict[str, Any], root: dict[str, Any]) -> str:
         return "" if value in schema.get("enum", [schema.get("const")]) else f"{value!r}"
     kinds = schema.get("type", [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
-    types: dict[str, Any] = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
+    types: dict[str, Any] = {
+        "string": str,
+        "integer": int,
+        "number": (int, float),
+        "boolean": bool,
+        "array": list,
+        "object": dict,
+    }
     if kinds and not any(value is None if kind == "null" else isinstance(value, types[kind]) for kind in kinds):
         return f"{value!r} is no {kinds}"
     if isinstance(value, list):
