@@ -97,6 +97,11 @@ class Engine:
         with self._translated(f"image {image.short}"):
             self._api.tag(str(image), name, tag)
 
+    def images_under(self, name: str) -> list[Image]:
+        """The images that have a tag of this repository name; what they are made of is not asked for."""
+        with self._translated(f"images {name}"):
+            return [translate.listed_image(row) for row in self._api.images(name)]
+
     def remove_image(self, reference: str) -> None:
         """Take one name off an image; the engine deletes an image that has none left."""
         with self._translated(f"image {reference}"):

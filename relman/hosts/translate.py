@@ -80,6 +80,12 @@ def _bound(bindings: Mapping[str, Any]) -> set[tuple[str, int]]:
     return ports
 
 
+def listed_image(row: Mapping[str, Any]) -> Image:
+    """From GET /images/json, which tells names and no configuration."""
+    names = (tuple(row.get("RepoTags") or ()), tuple(row.get("RepoDigests") or ()))
+    return Image(_image_id(row["Id"]), *names, Platform("", ""))
+
+
 def image(data: Mapping[str, Any]) -> Image:
     """From GET /images/NAME/json."""
     config = data.get("Config") or {}

@@ -16,6 +16,8 @@ from relman.rollout.fleet import Session
 from relman.rollout.health import await_healthy, evidence
 
 _RETURN_WAIT = 5.0
+_START_WAIT = 3.0
+_PAUSE = 0.3
 _ENGINE_WAIT = 20.0
 _ENGINE_WAIT_CANCELLED = 3.0
 
@@ -80,10 +82,22 @@ def _swap_back(session: Session, intent: Intent, new: Container | None, old: Con
 
 
 def _start(session: Session, old: Container) -> None:
-    try:
-        session.engine.start(old.id)
-    except EngineError as error:
-        raise _Stuck(error) from error
+    """Start it, and try again for a while: whatever has its port may let go, an engine that is being restarted comes
+    back. Raises _Stuck."""
+    deadline = time.monotonic() + _START_WAIT
+    while True:
+        try:
+            session.engine.start(old.id)
+        except EngineError as error:
+            if isinstance(error, NotFound) or time.monotonic() > deadline:
+                raise _Stuck(error) from error
+            time.sleep(_PAUSE)
+        except Unreachable:
+            if time.monotonic() > deadline or not session.connection.alive:
+                raise
+            await_engine(session, threading.Event())
+        else:
+            return
 
 
 @contextlib.contextmanager
@@ -152,6 +166,6 @@ def await_engine(session: Session, cancel: threading.Event) -> None:
             patience = _ENGINE_WAIT_CANCELLED if cancel.is_set() else _ENGINE_WAIT
             if time.monotonic() - begin > patience:
                 return
-            time.sleep(0.3)
+            time.sleep(_PAUSE)
         else:
             return

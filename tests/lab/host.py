@@ -81,6 +81,18 @@ class LabHost(Machine):
         finally:
             end_file(pidfile)
 
+    @contextmanager
+    def stealing(self, port: int) -> Iterator[None]:
+        """Let a process that is no container take a port of the host in the moment in which it is free."""
+        netns = f"--net={NAMESPACES / self._layout.netns(self.name)}"
+        pidfile = self.dir / "thief.pid"
+        thief: list[str | Path] = [sys.executable, Path(__file__).with_name("thief.py"), str(port)]
+        spawn(["nsenter", netns, *thief], pidfile=pidfile, log=self.dir / "console.log")
+        try:
+            yield
+        finally:
+            end_file(pidfile)
+
     def limit_disk(self, megabytes: int) -> None:
         """Reboot it with an empty disk of that size, which holds all that it writes: /etc, /root, /var."""
         self._replace_disk()

@@ -174,9 +174,9 @@ class World:
             for h in self.hosts
         ]
 
-    def tidy(self) -> None:
+    def tidy(self, *, whole: bool = True) -> None:
         """Assert that every host serves in exactly one container, that a reboot changes nothing, and that no lock, no
-        half-written file and no unknown container is there."""
+        half-written file and no unknown container is there; with `whole`, no image but those that are kept, either."""
         for host, seen in zip(self.hosts, self.seen(), strict=True):
             assert len(host.running) == 1, host.containers
             assert sorted(p.rpartition("/")[2] for p in host.files) == ["record.json"], sorted(host.files)
@@ -184,6 +184,8 @@ class World:
             assert {c.id for c in host.containers.values()} <= known, host.containers
             assert seen.record.serving
             assert host.running[0].labels[DEPLOYMENT] == seen.record.current
+            kept = {e.kept_as for e in seen.record.entries}
+            assert not whole or {r for r in host.images if r.startswith("relman.kept/")} == kept, host.images
             serving = host.running[0].labels[RELEASE]
             host.reboot()
             assert [c.labels[RELEASE] for c in host.running] == [serving]

@@ -119,6 +119,16 @@ class ModelSftp:
             raise FileNotFoundError(path)
         return _Handle(self._host, path, "w" in mode)
 
+    def write_file(self, path: str, data: bytes, _mode: int) -> None:
+        """Write a whole file."""
+        with self.open(path, "w") as handle:
+            handle.write(data)
+
+    def read_file(self, path: str, most: int) -> tuple[bytes, float]:
+        """A file's bytes and time of writing."""
+        with self.open(path, "r") as handle:
+            return handle.read(most), float(handle.stat().st_mtime)
+
     def rename(self, old: str, new: str) -> None:
         """Rename unless the target exists."""
         self._host.change()
@@ -244,6 +254,16 @@ class ModelEngine:
         self._host.images[repository.at(digest)] = self._image_of[str(digest)]
 
     _image_of: dict[str, ImageId] = {}  # noqa: RUF012  # filled by the fleet
+
+    def images_under(self, name: str) -> list[Image]:
+        """All that have such a tag, with all their names."""
+        self._host.look()
+        ids = {i for r, i in self._host.images.items() if r.startswith(f"{name}:")}
+        names = {i: [r for r, at in self._host.images.items() if at == i] for i in ids}
+        return [
+            Image(i, tuple(r for r in found if "@" not in r), tuple(r for r in found if "@" in r), AMD64)
+            for i, found in names.items()
+        ]
 
     def keep(self, image: ImageId, tag: str) -> None:
         """One more name."""

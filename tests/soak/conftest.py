@@ -1,0 +1,21 @@
+"""A stage with releases that cost little time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stage import Stage
+from tests.lab.host import LabHost
+from tests.lab.lab import Lab
+from tests.soak.points import Soak
+
+
+@pytest.fixture
+def soak(lab: Lab, hosts: list[LabHost], tmp_path: Path) -> Soak:
+    """Three hosts as new."""
+    assert len(hosts) == 3
+    made = Soak(Stage(lab, tmp_path))
+    made.prepare()
+    return made

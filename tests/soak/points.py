@@ -1,0 +1,168 @@
+"""One point: something happens before the Nth change of a command; then everything must come right again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tests.e2e.stage import DEPLOY, Stage
+from tests.lab.host import LabHost
+from tests.lab.lab import at_once
+from tests.lab.process import until
+
+STATE = "/var/lib/relman/production/demo"
+AT_ONCE = {
+    **DEPLOY,
+    "health": {**DEPLOY["health"], "window": "0s", "timeout": "3s"},
+    "max_unavailable": 1,
+}
+TAGS = ("s1", "s2", "s3")
+MIDDLE = 0.7  # where in a deployment the death is that a recovery has to recover from
+
+
+@dataclass(frozen=True)
+class Point:
+    """`action` before change `number` of `command`."""
+
+    command: str
+    action: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.action} before change {self.number} of a {self.command}"
+
+
+class Soak:
+    """A stage on which points are tried."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._counted: dict[str, int] = {}
+
+    def prepare(self) -> None:
+        """Three releases without a health window, so that a point costs little."""
+        for tag in TAGS:
+            self.stage.release(tag, deploy=AT_ONCE)
+
+    def changes(self, command: str) -> int:
+        """How many changes of hosts the command makes."""
+        if command not in self._counted:
+            COMMANDS[command].before(self)
+            self.run(Point(command, "count", 0))
+            self._counted[command] = int((self.stage.home / "count").read_text())
+        return self._counted[command]
+
+    def run(self, point: Point) -> int:
+        """Run the command; returns how it ended."""
+        lab = self.stage.lab.layout.id
+        head = [sys.executable, "-m", "tests.soak.boundaries", str(lab), point.action, str(point.number)]
+        argv = [*head, str(self.stage.home / "count"), *COMMANDS[point.command].arguments]
+        done = subprocess.run(
+            argv, env=self.stage.env, cwd=self.stage.home, capture_output=True, text=True, timeout=180
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode
+
+    def trial(self, point: Point) -> float:
+        """Try one point; returns the seconds that it took. Raises AssertionError with the point in its text."""
+        begin = time.monotonic()
+        try:
+            COMMANDS[point.command].before(self)
+            code = self.run(point)
+            assert point.action != "kill" or code == -9, f"ended with {code}"
+            self._check_now(point)
+            at_once(host.mend for host in self.stage.lab.hosts)
+            self._resolve()
+        except AssertionError as error:
+            raise AssertionError(f"{point}: {error}") from error
+        return time.monotonic() - begin
+
+    def _check_now(self, point: Point) -> None:
+        """Every host serves, except for one inside its gap; one that was rebooted runs one container of the two."""
+        reached = [h for h in self.stage.lab.hosts if h.ssh_answers()]
+        running = {h.name: len(_containers(h, every=False)) for h in reached}
+        dark = [name for name, count in running.items() if not count]
+        assert len(dark) <= 1, f"dark: {dark}"
+        if point.action == "reboot":
+            assert set(running.values()) == {1}, f"running after the reboot: {running}"
+
+    def _resolve(self) -> None:
+        """What a person does next: deploy; where that is refused, all hosts serve by then, and recover resolves it."""
+        stage = self.stage
+        code = stage.any("deploy", "s3", "-e", "production", "--yes").code
+        if code == 7:
+            until(lambda: "-" not in stage.versions(), "every host to serve again", 10)
+            stage.relman("recover", "-e", "production")
+            code = stage.any("deploy", "s3", "-e", "production", "--yes").code
+        assert code == 0, f"the next deployment ended with {code}"
+        stage.serve("s3")
+        if any(len(files_of(host)) > 1 for host in stage.lab.hosts):
+            stage.relman("recover", "-e", "production")  # sweeps up what was half written when no lock was held yet
+        for host in stage.lab.hosts:
+            tidy(host)
+
+
+def files_of(host: LabHost) -> list[str]:
+    """What lies beside the host's record, itself included."""
+    return sorted(p.name for p in host.path(STATE).iterdir())
+
+
+def tidy(host: LabHost) -> None:
+    """Nothing is orphaned: one container runs, every other is known, no lock, exactly the images that are kept."""
+    assert files_of(host) == ["record.json"], f"{host.name}: {files_of(host)}"
+    record = json.loads((host.path(STATE) / "record.json").read_text())
+    known = {e["container"] for e in record["entries"]}
+    running, every = _containers(host, every=False), _containers(host, every=True)
+    assert list(running) == [record["entries"][-1]["container"]], f"{host.name} runs {running}"
+    assert set(every) <= known, f"{host.name} has {every}"
+    with host.engine() as engine:
+        tags = {t for i in engine.images() for t in i["RepoTags"] or () if t.startswith("relman.kept/")}
+        policies = {i: engine.inspect_container(i)["HostConfig"]["RestartPolicy"]["Name"] for i in every}
+    assert tags == {e["kept_as"] for e in record["entries"]}, f"{host.name} keeps {tags}"
+    others = {policy for id, policy in policies.items() if id not in running}
+    assert others <= {"no"}, f"{host.name}: a reboot would bring back another one: {policies}"
+
+
+def _containers(host: LabHost, *, every: bool) -> Mapping[str, str]:
+    with host.engine() as engine:
+        found = engine.containers(all=every, filters={"label": "relman.service=demo"})
+    return {c["Id"]: c["Names"][0] for c in found}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is interrupted, and how the hosts are before it."""
+
+    arguments: tuple[str, ...]
+    before: Callable[[Soak], None]
+
+
+def _one_release(soak: Soak) -> None:
+    soak.stage.deploy("s1")
+
+
+def _two_releases(soak: Soak) -> None:
+    soak.stage.deploy("s1")
+    soak.stage.deploy("s2")
+
+
+def _interrupted(soak: Soak) -> None:
+    """A deployment that died in the gap of a host."""
+    number = round(soak.changes("deployment") * MIDDLE)
+    soak.stage.deploy("s1")
+    assert soak.run(Point("deployment", "kill", number)) == -9
+
+
+COMMANDS: Mapping[str, Command] = {
+    "deployment": Command(("deploy", "s2", "-e", "production", "--yes"), _one_release),
+    "rollback": Command(("rollback", "-e", "production", "--yes"), _two_releases),
+    "recovery": Command(("recover", "-e", "production"), _interrupted),
+}
+# What is tried: a recovery from a lost cable is a recovery once more.
+TRIED = tuple((c, "kill") for c in COMMANDS) + tuple(
+    (c, a) for a in ("cut", "reboot") for c in ("deployment", "rollback")
+)
