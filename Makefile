@@ -35,6 +35,7 @@ demo: setup
 
 bench: setup
 	$(BIN)/python -m tests.e2e.bench
+	$(BIN)/python -m tests.e2e.bench_evidence
 
 lab-up: setup
 	$(BIN)/python -m tests.lab up $(N)
