@@ -51,7 +51,7 @@ def registries_named(dockerfile: str, arguments: Iterable[str]) -> set[str]:
 def _stages(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[_Stage]:
     variables: dict[str, str] = {}
     before_stages = True
-    for keyword, *words in map(str.split, _instructions(dockerfile)):
+    for keyword, *words in map(str.split, instructions(dockerfile)):
         if keyword.upper() == "ARG" and before_stages:
             for word in words:
                 name, _, default = word.partition("=")
@@ -63,7 +63,7 @@ def _stages(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[_Stage]:
             yield _Stage(_filled(image.strip("\"'"), variables), name)
 
 
-def _instructions(dockerfile: str) -> Iterator[str]:
+def instructions(dockerfile: str) -> Iterator[str]:
     """The instructions, each on one line, without comments and the contents of here-documents."""
     joined = ""
     lines = iter(dockerfile.splitlines())

@@ -7,40 +7,44 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from relman.ci.systems import NONE, SYSTEMS, system_of
 from relman.model.errors import UsageError
 from relman.model.run import Commit, RunName
 
-# CI system: the variables that together name the job, and the one that numbers the build.
-_SYSTEMS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "Jenkins": (("JOB_NAME",), "BUILD_NUMBER"),
-    "GitHub Actions": (("GITHUB_REPOSITORY", "GITHUB_WORKFLOW"), "GITHUB_RUN_NUMBER"),
-    "GitLab CI": (("CI_PROJECT_PATH",), "CI_PIPELINE_IID"),
-}
-
 
 def run_name(env: Mapping[str, str], flag: str | None) -> RunName:
-    """The run's name: `flag` (JOB/BUILD) if given, else from the variables of the CI system. Raises UsageError."""
-    if flag:
-        return RunName.parse(flag)
-    for job, build in _SYSTEMS.values():
-        if all(env.get(name) for name in (*job, build)):
-            return RunName("/".join(env[name] for name in job), env[build])
-    known = ", ".join(f"{system} ({' '.join((*job, build))})" for system, (job, build) in _SYSTEMS.items())
-    raise UsageError("this run has no name", hint=f"Give it with --run JOB/BUILD. In CI it is read from {known}.")
+    """The run's name: `flag` (JOB/BUILD) if given, else RELMAN_RUN, else from the variables of the CI system.
+
+    Raises UsageError.
+    """
+    if given := flag or env.get("RELMAN_RUN"):
+        return RunName.parse(given)
+    system = system_of(env)
+    if system is not NONE:
+        return RunName("/".join(env[name] for name in system.job), env[system.build])
+    known = ", ".join(f"{s.title} ({' '.join((*s.job, s.build))})" for s in SYSTEMS.values())
+    hint = f"Give it with --run JOB/BUILD or RELMAN_RUN. In CI it is read from {known}."
+    raise UsageError("this run has no name", hint=hint)
 
 
-def commit_of(root: Path) -> Commit:
+def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
     """The commit checked out at `root`; its revision is empty where git or a checkout is missing. `dirty` looks at
-    `root` and below, untracked files included; the URL is without its password."""
+    `root` and below, untracked files included; the URL is without its password. CI systems check out commits, not
+    branches: there the branch is what their variables in `env` say of this very commit."""
     revision = _git(root, "rev-parse", "HEAD")
     if not revision:
         return Commit()
     return Commit(
         revision=revision,
-        branch=_git(root, "symbolic-ref", "--short", "-q", "HEAD"),
+        branch=_git(root, "symbolic-ref", "--short", "-q", "HEAD") or _branch_in_ci(revision, env),
         url=without_password(_git(root, "config", "--get", "remote.origin.url")),
         dirty=bool(_git(root, "status", "--porcelain", "--", ".")),
     )
+
+
+def _branch_in_ci(revision: str, env: Mapping[str, str]) -> str:
+    facts = system_of(env).facts(env)
+    return facts.branch if facts.commit in ("", revision) else ""
 
 
 def commit_seconds(root: Path, commit: Commit) -> int:

@@ -33,7 +33,7 @@ def build(
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     with job.alone(), local_engine() as client:
-        build_stage(job, client, commit_of(job.root), version_for(job, version))
+        build_stage(job, client, commit_of(job.root, job.context.environ), version_for(job, version))
 
 
 def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str) -> ImageId:

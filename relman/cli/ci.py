@@ -49,7 +49,7 @@ def ci(
     begin = time.monotonic()
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
-    commit, version = commit_of(job.root), version_for(job, version)
+    commit, version = commit_of(job.root, job.context.environ), version_for(job, version)
     check = release_check(context, job.service)
     if not job.service.release.library:
         require_free(job, tags_of(job, commit, version))

@@ -50,7 +50,7 @@ def cleanup(context: Context, run_flag: str | None, older_than: float | None) ->
 
 def clean(context: Context, client: docker.APIClient, run: RunName) -> None:
     """Clean up after one run, and say what went."""
-    context.output.heading(f"clean up after run {run}")
+    context.output.phase(f"clean up after run {run}")
     _tell(context, engine.cleanup(client, run), run=str(run))
 
 

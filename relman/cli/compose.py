@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from relman.ci.systems import system_of
 from relman.cli.verb import Context
 from relman.model.errors import UsageError
 from relman.model.host import Environment
@@ -91,7 +92,15 @@ def preload_ledger() -> None:
 
 
 def who() -> str:
-    """Who is at work, as USER@MACHINE."""
+    """Who is at work: `ACTOR via SYSTEM` in a CI job that says who asked for it, else USER@MACHINE."""
+    system = system_of(os.environ)
+    if actor := system.facts(os.environ).actor:
+        return f"{actor} via {system.title or 'CI'}"
+    return account()
+
+
+def account() -> str:
+    """The account that this process runs in, as USER@MACHINE."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a number without an entry in passwd, as CI containers have it

@@ -71,6 +71,10 @@ def _show_environment(output: Output, data: Mapping[str, Any]) -> None:
 
 
 def _elsewhere(host: Mapping[str, Any]) -> str:
-    """The host's paths, where they are not the usual ones."""
-    usual = {"state_dir": DEFAULT_STATE_DIR, "docker_socket": Host.docker_socket}
+    """The host's paths and its docker command, where they are not the usual ones."""
+    usual = {
+        "state_dir": DEFAULT_STATE_DIR,
+        "docker_socket": Host.docker_socket,
+        "docker_command": " ".join(Host.docker_command),
+    }
     return " ".join(host[key] for key, path in usual.items() if host[key] != path)

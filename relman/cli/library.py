@@ -15,7 +15,7 @@ from relman.ci.library.publish import kept_package, message_for, publish, requir
 from relman.ci.library.tag import GitTag, tag_name
 from relman.ci.names import commit_seconds
 from relman.ci.names import describe as describe_commit
-from relman.cli.compose import data_dir, index_of, ledger, timestamp, who
+from relman.cli.compose import account, data_dir, index_of, ledger, timestamp, who
 from relman.cli.runs import Job, image_of, local_engine
 from relman.evidence.promote import require_tested
 from relman.model.errors import UsageError
@@ -56,7 +56,7 @@ def _release(job: Job, library: Library, report: TestReport, held: tuple[docker.
     directory = data_dir(job.context.environ) / "libraries" / report.config.hex
     package = kept_package(directory, partial(_make, job, library, report, held))
     name = tag_name(library.git_tag, job.run, report.commit, package.version)
-    tag = GitTag(job.root, library.remote, name, report.commit.revision, who(), job.context.environ)
+    tag = GitTag(job.root, library.remote, name, report.commit.revision, account(), job.context.environ)
     with closing(index_of(job.context, library.index)) as index:
         publish(package, index, tag, message_for(package, report), job.say)
     _record(job, library, package, report, name)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem, shell_complete
 
 from relman import __version__
 from relman.cli.exits import Exit, exit_of
@@ -20,6 +21,10 @@ from relman.model.errors import Cancelled, UsageError
 
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
+    "init": (
+        "relman.cli.init:init",
+        "Write a first relman.yml for the repository here, from its Dockerfile and tests; never over another.",
+    ),
     "check": ("relman.cli.check:check", "Check relman.yml and the inventory without touching anything."),
     "build": (
         "relman.cli.build:build",
@@ -102,7 +107,14 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.inventory:inventory",
         "Show what was understood of the inventory: environments and hosts, or how one environment is reached.",
     ),
+    "schema": (
+        "relman.cli.schema:schema",
+        "Print the JSON Schema of relman.yml, or with `playbook` of a playbook: editors complete keys with it.",
+    ),
 }
+
+
+_COMPLETE = "_RELMAN_COMPLETE"
 
 
 class Verbs(click.Group):
@@ -124,11 +136,16 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The verb that `args` begins with. Raises UsageError."""
-        if args[0] not in VERBS:
+        if args[0] not in VERBS and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], VERBS, 1)
             hint = f"Did you mean `relman {near[0]}`?" if near else "`relman --help` lists the commands."
             raise UsageError(f"there is no command {args[0]!r}", hint=hint)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Options or verbs that begin so; from the table, so that no verb is imported for it."""
+        verbs = [CompletionItem(name, help=line) for name, (_, line) in VERBS.items() if name.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the listing from the table."""
@@ -144,9 +161,13 @@ def relman() -> None:
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
+    if wanted := os.environ.get(_COMPLETE):
+        sys.exit(shell_complete(relman, {}, "relman", _COMPLETE, wanted))
     signals = Signals()
     signals.install()
-    sys.exit(run(sys.argv[1:], os.environ, signals))
+    code = run(sys.argv[1:], os.environ, signals)
+    signals.ignore()
+    sys.exit(code)
 
 
 def run(
@@ -176,6 +197,8 @@ def _invoke(argv: list[str], flags: Flags) -> int:
     try:
         with relman.make_context("relman", argv, obj=flags) as context:
             relman.invoke(context)
+        if flags.started:
+            flags.output.end_phase()
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:

@@ -9,13 +9,16 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from relman.ci.systems import system_of
 from relman.cli.exits import exit_of
+from relman.cli.marks import marks_of
 from relman.cli.text import clean, table
 from relman.model.errors import RelmanError, UsageError
 
@@ -48,6 +51,10 @@ class Output:
         self._colour = smart and not environ.get("NO_COLOR")
         self._live = smart and not json and stdout.isatty()
         self._lock = threading.RLock()
+        self._environ = environ
+        self._system = system_of(environ)
+        self._groups = 0
+        self._group = ""
         for stream in (stdout, stderr):
             with contextlib.suppress(AttributeError, ValueError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
@@ -58,8 +65,25 @@ class Output:
             self._write(self._out, clean(text))
 
     def heading(self, text: str) -> None:
-        """The beginning of a phase."""
+        """The beginning of something."""
+        self.end_phase()
         self._write(self._commentary, self._paint(self._commentary, _BOLD, f"== {clean(text)}"))
+
+    def phase(self, text: str) -> None:
+        """The beginning of a phase that may be long: a group of its own where the CI system's log has such."""
+        self.end_phase()
+        self._groups += 1
+        if opened := self._system.begin(self._groups, clean(text), int(time.time())):
+            self._group = clean(text)
+            self._write(self._commentary, opened)
+        else:
+            self.heading(text)
+
+    def end_phase(self) -> None:
+        """What is said from now on is in no group."""
+        if self._group:
+            self._write(self._commentary, self._system.end(self._groups, self._group, int(time.time())))
+            self._group = ""
 
     def note(self, text: str) -> None:
         """What is going on: output of a build, a phase reached."""
@@ -83,10 +107,13 @@ class Output:
 
     def error(self, error: BaseException, *, debug: bool = False) -> None:
         """An error as text on stderr, and under --json as a document, too."""
+        self.end_phase()
         known = error if isinstance(error, RelmanError) else _internal(error)
         self._write(self._err, "\n".join(self._error_lines(known)))
         if debug:
             self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
+        for marked in marks_of(self._system, known, self._environ):
+            self._write(self._err, marked)
         self.json(
             "error",
             {

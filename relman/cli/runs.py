@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from relman.ci import engine, images
 from relman.ci.alone import alone
 from relman.ci.names import run_name
+from relman.ci.systems import system_of
 from relman.ci.tags import Tags, tags_for
 from relman.ci.timing import Watch
 from relman.cli.compose import credentials_of, data_dir, registry_of
+from relman.cli.marks import tell_system
 from relman.cli.signing import reading_seal
 from relman.cli.verb import Context
 from relman.config.service import load_service
@@ -85,11 +87,18 @@ class Job:
 
     def phase(self, name: str) -> None:
         """A stage of the run begins."""
-        self.context.output.heading(f"{name} {self.service.name}, run {self.run}")
+        self.context.output.phase(f"{name} {self.service.name}, run {self.run}")
 
     def json(self, kind: str, **data: Any) -> None:
-        """The document of a stage that ended."""
-        self.context.output.json(kind, {"run": str(self.run), "service": self.service.name, **data})
+        """The document of a stage that ended; what of it the CI system wants is written where it wants it."""
+        document = {"run": str(self.run), "service": self.service.name, **data}
+        self.context.output.json(kind, document)
+        environ = self.context.environ
+        outputs = self.context.outputs if kind == "promote" else {}
+        try:
+            tell_system(system_of(environ), environ, kind, document, outputs)
+        except OSError as error:
+            self.context.output.warn(f"the CI system was not told of it: {error.filename}: {error.strerror}")
 
 
 def open_job(context: Context, file: str, run_flag: str | None) -> Job:

@@ -85,6 +85,7 @@ def _show_report(output: Output, report: TestReport) -> None:
         ("image", f"{report.config} ({report.platform})"),
         ("commit", f"{commit}, with changes that are not in it" if report.commit.dirty else commit),
         ("branch", report.commit.branch),
+        ("log", report.url),
         ("from", f"{moment(report.started)} to {moment(report.finished)} UTC"),
         *(("linked", f"{alias}: {image}") for alias, image in report.services.items()),
     ]

@@ -54,6 +54,12 @@ class Signals:
         if deadline is not None:
             self.deadline(max(deadline, 0.001))
 
+    def ignore(self) -> None:
+        """The process is ending, with an exit code that nothing may change any more: the interpreter gives handlers up
+        on its way out, but leaves what is ignored."""
+        for number in _REASONS:
+            signal.signal(number, signal.SIG_IGN)
+
     def disarm(self) -> None:
         """The command is over: whatever comes now is too late."""
         self._over = True

@@ -17,6 +17,7 @@ from relman.ci.pipeline import check_passed
 from relman.ci.push import push
 from relman.ci.shell import require_terminal, run_shell
 from relman.ci.summary import summary
+from relman.ci.systems import system_of
 from relman.ci.test import linked_bench, run_tests
 from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
@@ -70,6 +71,8 @@ def test_stage(
     """Test, keep what was found, passed or not, and return it. Raises TestsFailed."""
     job.phase("test")
     report = run_tests(client, job.service, job.run, image, commit, keep=keep, **_surroundings(job))
+    environ = job.context.environ
+    report = replace(report, url=system_of(environ).facts(environ).url)
     _keep(job, image, report, results)
     check_passed(report)
     for line in summary(report):
@@ -135,5 +138,5 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
 
 def _commit_of(job: Job, image: Image) -> Commit:
     """The commit that the image names; its branch, where that commit is still checked out."""
-    commit, here = commit_in(image.labels), commit_of(job.root)
+    commit, here = commit_in(image.labels), commit_of(job.root, job.context.environ)
     return replace(commit, branch=here.branch) if commit.revision == here.revision else commit

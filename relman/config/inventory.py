@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,7 @@ def describe_environment(environment: Environment) -> dict[str, Any]:
                 "env": sorted(host.env),
                 "state_dir": host.state_dir,
                 "docker_socket": host.docker_socket,
+                "docker_command": shlex.join(host.docker_command),
             }
             for host in environment.hosts
         ],

@@ -91,6 +91,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_state_dir": values.absolute_path,
     "relman_docker_socket": values.absolute_path,
     "relman_local_commands": values.truth,
+    "relman_docker_command": values.command_words,
 }
 KNOWN = tuple(_READ)
 
@@ -153,6 +154,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         env=env,
         state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
+        docker_command=known.get("relman_docker_command", Host.docker_command),
     )
     return ReadHost(
         host=host,

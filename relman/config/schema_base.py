@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainValidator, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, PlainValidator, ValidationInfo
 
 from relman.config import values
 from relman.config.template import is_open
@@ -24,9 +24,14 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-def parsed(parse: Callable[[object], object]) -> PlainValidator:
-    """A value read by `parse`."""
-    return PlainValidator(parse)
+Scalar = str | int | float | bool
+OneOrMore = Scalar | list[Scalar]
+"""What an editor is told that may be written; `parse` says it exactly."""
+
+
+def parsed(parse: Callable[[object], object], accepts: Any = Scalar) -> PlainValidator:
+    """A value read by `parse`; `accepts` is what an editor is told of it."""
+    return PlainValidator(parse, json_schema_input_type=accepts)
 
 
 def filled(parse: Callable[[object], object]) -> PlainValidator:
@@ -37,7 +42,7 @@ def filled(parse: Callable[[object], object]) -> PlainValidator:
             return value
         return parse(value)
 
-    return PlainValidator(validate)
+    return PlainValidator(validate, json_schema_input_type=Scalar)
 
 
 def _one_of(*choices: str) -> Callable[[object], str]:
@@ -51,7 +56,16 @@ def _one_of(*choices: str) -> Callable[[object], str]:
 
 def choice(*choices: str) -> PlainValidator:
     """One of these words."""
-    return PlainValidator(_one_of(*choices))
+    return PlainValidator(_one_of(*choices), json_schema_input_type=Literal[choices])
+
+
+def or_alone(other: dict[str, Any]) -> Any:
+    """For a section that may also be written as something simpler: the hook with which pydantic says so to editors."""
+
+    def both(cls: type[BaseModel], core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:  # noqa: ARG001
+        return {"anyOf": [handler(core), other]}
+
+    return classmethod(both)
 
 
 def exactly_one(section: Section, names: tuple[str, ...], what: str, *, required: bool = True) -> None:
@@ -98,7 +112,7 @@ Text = Annotated[str, parsed(values.text)]
 Word = Annotated[str, parsed(values.word)]
 EnvName = Annotated[str, AfterValidator(values.env_name)]
 Env = dict[EnvName, Text]
-Argv = Annotated[tuple[str, ...], parsed(values.argv)]
+Argv = Annotated[tuple[str, ...], parsed(values.argv, OneOrMore)]
 PortNumber = Annotated[int, parsed(values.port_number)]
 Duration = Annotated[float, parsed(values.seconds)]
 PositiveDuration = Annotated[float, parsed(values.positive_seconds)]

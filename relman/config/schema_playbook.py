@@ -9,7 +9,19 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from relman.config import values, values_stages
-from relman.config.schema_base import Argv, Env, EnvName, PositiveDuration, Section, Text, Word, exactly_one, parsed
+from relman.config.schema_base import (
+    Argv,
+    Env,
+    EnvName,
+    PositiveDuration,
+    Scalar,
+    Section,
+    Text,
+    Word,
+    exactly_one,
+    or_alone,
+    parsed,
+)
 from relman.config.values import Faults
 from relman.config.yaml import KeyPath
 from relman.model import playbook as model
@@ -129,6 +141,8 @@ class Stage(Section):
     wait: PositiveDuration | None = None
     confirm: Text | None = None
 
+    __get_pydantic_json_schema__ = or_alone({"enum": list(_ALONE)})
+
     @model_validator(mode="before")
     @classmethod
     def _without_options(cls, given: object) -> object:
@@ -156,11 +170,15 @@ class Stage(Section):
         return section.value() if section else model.Confirm(self.confirm or "")
 
 
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else values.text(value)
+
+
 class PlaybookFile(Section):
     """The whole of a playbook."""
 
     description: Text = ""
-    vars: dict[EnvName, Annotated[str | None, parsed(lambda value: None if value is None else values.text(value))]] = {}
+    vars: dict[EnvName, Annotated[str | None, parsed(_text_or_none, Scalar | None)]] = {}
     stages: list[Stage]
 
     @model_validator(mode="after")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from relman.config import values
-from relman.config.schema_base import Duration, PositiveDuration, Section, Word, exactly_one, parsed
+from relman.config.schema_base import Duration, OneOrMore, PositiveDuration, Section, Word, exactly_one, parsed
 from relman.config.words import kind_of, nearest, shown
 from relman.model import policy as model
 from relman.model.predicates import SHORT
@@ -37,7 +37,7 @@ def one_or_more(value: object) -> tuple[str, ...]:
 
 
 Type = Annotated[str, parsed(predicate_type)]
-Words = Annotated[tuple[str, ...], parsed(one_or_more)]
+Words = Annotated[tuple[str, ...], parsed(one_or_more, OneOrMore)]
 
 
 class ProvenIn(Section):

@@ -12,6 +12,7 @@ from relman.config import values
 from relman.config.schema_base import (
     Argv,
     Duration,
+    OneOrMore,
     PositiveDuration,
     Section,
     choice,
@@ -24,7 +25,7 @@ from relman.config.yaml import KeyPath
 from relman.model import strategy as model
 from relman.model.strategy import StrategyKind, When
 
-Batches = Annotated[tuple[str, ...], parsed(values.batches)]
+Batches = Annotated[tuple[str, ...], parsed(values.batches, OneOrMore)]
 
 
 class HttpCheck(Section):

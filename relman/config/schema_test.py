@@ -15,11 +15,13 @@ from relman.config import mapping, values, values_stages
 from relman.config.schema_base import (
     Argv,
     Env,
+    OneOrMore,
     PortNumber,
     PositiveDuration,
     Section,
     Word,
     exactly_one,
+    or_alone,
     parsed,
 )
 from relman.config.schema_deploy import mounts_clash, without_clash
@@ -102,9 +104,11 @@ class Command(Section):
     run: Argv
     name: Word | None = None
     timeout: PositiveDuration | None = None
-    junit: Annotated[tuple[str, ...], parsed(values_stages.paths)] | None = None
+    junit: Annotated[tuple[str, ...], parsed(values_stages.paths, OneOrMore)] | None = None
     retries: Annotated[int, parsed(values_stages.retries)] = model.TestCommand.retries
     allow_no_tests: bool = model.TestCommand.allow_no_tests
+
+    __get_pydantic_json_schema__ = or_alone({"type": ["string", "array"]})
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
@@ -181,6 +182,17 @@ def truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"expected true or false, found {shown(value)}")  # noqa: TRY004
     return value
+
+
+def command_words(value: object) -> tuple[str, ...]:
+    """A command that no shell reads: its words in one text, quoted as a shell wants them, or in a list."""
+    try:
+        words = tuple(text(part) for part in value) if isinstance(value, list) else tuple(shlex.split(word(value)))
+    except ValueError as error:
+        raise ValueError(f"expected a command such as sudo -n docker, found {shown(value)}") from error
+    if not words or any("\0" in part or "\n" in part for part in words):
+        raise ValueError(f"expected a command such as sudo -n docker, found {shown(value)}")
+    return words
 
 
 def true(value: object) -> bool:

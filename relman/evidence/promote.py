@@ -53,16 +53,21 @@ def promote(
     found = source if isinstance(source, ImageDescription) else None
     resolved = found.resolved if found else registry.resolve(repository, _reference(source))
     platform = report.platform if report else platform
+
+    def tested() -> ImageDescription:
+        image = found or describe_resolved(registry, repository, resolved, _reference(source), platform)
+        if report:
+            require_tested(report, image.config, str(ImageRef(repository, _reference(source))), check.skips)
+        return image
+
     image: ImageDescription
     image, _, *stored = at_once(
         [
-            lambda: found or describe_resolved(registry, repository, resolved, _reference(source), platform),
+            tested,
             partial(stands, registry, repository, resolved, release_tag),
             partial(store.look, registry, repository, resolved.digest, eager=True),
         ]
     )
-    if report:
-        require_tested(report, image.config, str(ImageRef(repository, _reference(source))), check.skips)
     release = release_of(repository, release_tag, image)
     if image.manifest != resolved:
         stored.append(store.look(registry, repository, image.manifest.digest, eager=True))

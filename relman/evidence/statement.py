@@ -110,6 +110,7 @@ def statement_for(report: TestReport, *images: ManifestDigest, name: str, attest
             "passedTests": [c.title for c in report.commands if c.passed],
             "warnedTests": list(report.flaky),
             "failedTests": [c.title for c in report.commands if not c.passed],
+            **({"url": report.url} if report.url else {}),
         },
     }
     return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import threading
 from typing import Any
 
@@ -13,7 +14,10 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from relman.hosts.connect import Connection
 
-_DIAL_STDIO = "docker system dial-stdio"
+_DIAL_STDIO = ("system", "dial-stdio")
+_PING = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"
+_ANSWER = b"HTTP/1."
+_MOST_NOISE = 1 << 20
 
 
 class _Reader(io.RawIOBase):
@@ -42,15 +46,28 @@ class ChannelSocket:
         self._process = process
         self._files = 0
         self._closing = False
+        self._noise = process
         self.sendall = channel.sendall
         self.settimeout = channel.settimeout
 
     def recv(self, size: int) -> bytes:
         """Some bytes, or none at the end. A process that ended on its own raises ConnectionError with its words."""
-        data = self.channel.recv(size)
+        data = self._first(size) if self._noise else self.channel.recv(size)
         if not data and self._process and self.channel.recv_stderr_ready():
             raise ConnectionError(self.channel.recv_stderr(4096).decode(errors="replace").strip())
         return data
+
+    def _first(self, size: int) -> bytes:
+        """The first bytes of the engine, without what the user's shell said before (an echo in a .bashrc)."""
+        said, skipped = b"", 0
+        while _ANSWER not in said:
+            skipped += len(said)
+            keep = said[1 - len(_ANSWER) :]
+            if skipped > _MOST_NOISE or not (data := self.channel.recv(max(1, size - len(keep)))):
+                return b""
+            said = keep + data
+        self._noise = False
+        return said[said.index(_ANSWER) :]
 
     @property
     def usable(self) -> bool:
@@ -127,21 +144,31 @@ class EngineAdapter(requests.adapters.BaseAdapter):
                 return ChannelSocket(connection.unix(connection.host.docker_socket), process=False)
             except paramiko.ChannelException as refused:
                 return self._fall_back(refused)
-        return ChannelSocket(connection.command(_DIAL_STDIO), process=True)
+        return self._dial()
+
+    def _dial(self) -> ChannelSocket:
+        words = (*self._connection.host.docker_command, *_DIAL_STDIO)
+        return ChannelSocket(self._connection.command(words), process=True)
 
     def _fall_back(self, refused: paramiko.ChannelException) -> ChannelSocket:
         """A refusal can also mean that no engine listens: only an answer through the command shows which it is."""
-        channel = ChannelSocket(self._connection.command(_DIAL_STDIO), process=True)
+        channel = self._dial()
         try:
-            channel.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
-            answer = channel.recv(4096)
+            channel.sendall(_PING)
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n") and (data := channel.recv(4096)):
+                answer += data
         except (OSError, paramiko.SSHException) as error:
-            raise NoEngine(f"no Docker engine answers at {self._connection.host.docker_socket}") from error
+            raise self._no_engine(str(error)) from error
         if not answer:
-            raise NoEngine(f"no Docker engine answers at {self._connection.host.docker_socket}") from refused
-        channel.close()
+            raise self._no_engine("") from refused
         self._connection.streamlocal = False
-        return ChannelSocket(self._connection.command(_DIAL_STDIO), process=True)
+        return channel
+
+    def _no_engine(self, said: str) -> NoEngine:
+        host = self._connection.host
+        words = f" ({shlex.join((*host.docker_command, *_DIAL_STDIO))}: {said})" if said else ""
+        return NoEngine(f"no Docker engine answers at {host.docker_socket}{words}")
 
 
 class _PoolAdapter(requests.adapters.HTTPAdapter):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import fabric
 import paramiko
 
 from relman.hosts.known import KnownHosts, UnknownKey
+from relman.hosts.sftp import Sftp
 from relman.hosts.streamlocal import open_streamlocal
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Hop, Host, SshOptions
@@ -33,7 +36,7 @@ class Connection:
         self.host = host
         self.timeout = timeout
         self._chain = chain
-        self._sftp: paramiko.SFTPClient | None = None
+        self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
         self.streamlocal = True
 
@@ -63,23 +66,33 @@ class Connection:
         channel.settimeout(timeout)
         return channel
 
-    def command(self, argv_line: str) -> paramiko.Channel:
-        """A channel to a remote process. `argv_line` is a constant of relman's own: nothing is ever put into it."""
-        channel = self.transport.open_session(timeout=self.timeout)
+    def command(self, words: Sequence[str]) -> paramiko.Channel:
+        """A channel to a remote process: the words arrive as they are. Raises Unreachable when no session is left."""
+        channel = self._session()
         channel.settimeout(self.timeout)
-        channel.exec_command(argv_line)
+        channel.exec_command(shlex.join(words))
         return channel
 
-    def sftp(self) -> paramiko.SFTPClient:
-        """The connection's one SFTP client."""
+    def sftp(self) -> Sftp:
+        """The connection's one SFTP client. Raises Unreachable when the host offers none."""
         with self._mutex:
             if self._sftp is None:
-                client = paramiko.SFTPClient.from_transport(self.transport)
-                if client is None:
-                    raise Unreachable("the host offers no SFTP", host=self.host.name)
-                client.get_channel().settimeout(self.timeout)  # type: ignore[union-attr]
-                self._sftp = client
+                channel = self._session()
+                channel.settimeout(self.timeout)
+                channel.invoke_subsystem("sftp")
+                self._sftp = Sftp(channel)
             return self._sftp
+
+    def _session(self) -> paramiko.Channel:
+        try:
+            return self.transport.open_session(timeout=self.timeout)
+        except paramiko.ChannelException as error:
+            raise Unreachable(
+                f"sshd refuses one more session on the connection ({error.text})",
+                host=self.host.name,
+                hint="MaxSessions in its sshd_config: relman needs one session for its records, and one for a Docker "
+                "call where sshd does not open the engine's socket itself (AllowStreamLocalForwarding)",
+            ) from error
 
     def close(self) -> None:
         """Close the connection and those to its jump hosts."""

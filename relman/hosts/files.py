@@ -12,6 +12,7 @@ from typing import Any
 import paramiko
 
 from relman.hosts.connect import Connection
+from relman.hosts.sftp import Sftp
 from relman.model.errors import PreflightFailed, Unreachable
 
 _LARGEST = 4 << 20
@@ -65,23 +66,18 @@ def write_beside(connection: Connection, path: str, token: str, data: bytes) -> 
     return beside
 
 
-def _write(sftp: paramiko.SFTPClient, path: str, data: bytes) -> None:
-    handle = sftp.open(path, "wb")
+def _write(sftp: Sftp, path: str, data: bytes) -> None:
     try:
-        try:
-            # Not pipelined: paramiko drops the error of a write that it did not wait for, and a full disk is one.
-            handle.chmod(0o600)
-            handle.write(data)
-            handle.flush()
-        finally:
-            handle.close()
+        sftp.write_file(path, data, 0o600)
+    except FileNotFoundError:
+        raise
     except OSError:
         with contextlib.suppress(OSError):
             sftp.remove(path)
         raise
 
 
-def _make_directories(sftp: paramiko.SFTPClient, path: str) -> None:
+def _make_directories(sftp: Sftp, path: str) -> None:
     missing = []
     while path not in ("/", ""):
         try:
@@ -99,9 +95,7 @@ def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
     """A file's content and its time of writing by the host's clock (seconds since the epoch), or None."""
     with explained(connection, path):
         try:
-            with connection.sftp().open(path, "rb") as handle:
-                data = handle.read(_LARGEST)
-                return data, float(handle.stat().st_mtime or 0)
+            return connection.sftp().read_file(path, _LARGEST)
         except FileNotFoundError:
             return None
 

@@ -26,7 +26,8 @@ class Host:
     """A host: its inventory name, how to reach it, and its variables.
 
     `jumps` are passed in order, outermost first. `variables` fill `${name}` in deploy settings; `env` is added to the
-    container's environment. `docker_socket` is a path on the host.
+    container's environment. `docker_socket` is a path on the host; `docker_command` the words with which its user runs
+    docker there, where the socket itself cannot be used.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Host:
     env: Mapping[str, str] = field(default_factory=dict)
     state_dir: str = DEFAULT_STATE_DIR
     docker_socket: str = "/var/run/docker.sock"
+    docker_command: tuple[str, ...] = ("docker",)
 
 
 @dataclass(frozen=True)

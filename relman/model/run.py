@@ -86,7 +86,8 @@ class CommandResult:
 @dataclass(frozen=True)
 class TestReport:
     """What the test stage found in one exact image. Times are RFC 3339 in UTC. `services` maps each alias to the
-    image that it ran. `findings` is what the commands' result files say, None where no command writes any."""
+    image that it ran. `findings` is what the commands' result files say, None where no command writes any. `url` is
+    where the CI system shows the run."""
 
     __test__ = False
 
@@ -100,6 +101,7 @@ class TestReport:
     started: str = ""
     finished: str = ""
     findings: Findings | None = None
+    url: str = ""
 
     @property
     def passed(self) -> bool:
@@ -134,6 +136,7 @@ class TestReport:
             started=data["started"],
             finished=data["finished"],
             findings=Findings.from_json(data["findings"]) if data.get("findings") is not None else None,
+            url=str(data.get("url", "")),
         )
 
 

@@ -41,8 +41,9 @@ def a_database_is_released(demo: Demo) -> None:
 
 
 def the_shop_is_tested_with_it(demo: Demo) -> None:
-    """The shop is a web application. Its relman.yml says that its tests need a database: relman starts the stable
-    PostgreSQL image, waits until it is healthy, links it, and runs the tests in the very image that was built."""
+    """The shop is a web application. Its relman.yml says that its tests need a database and a cache: relman starts the
+    stable PostgreSQL image and Redis, waits until both are ready, links them, and runs the tests in the very image
+    that was built."""
     demo.ci.types("cat relman.yml")
     demo.build(0)
 
@@ -118,6 +119,28 @@ def untested_is_refused(demo: Demo) -> None:
     demo.serves(0)
 
 
+def a_tag_that_somebody_moved(demo: Demo) -> None:
+    """Somebody with the registry's password re-points a release tag at another image, one that passed its tests, too.
+    A release statement beside the image binds repository, tag and digest, so that anybody finds it out, and nothing is
+    deployed."""
+    tag = str(demo.first + 1)
+    with demo.moved(tag, to=str(demo.first + 2)):
+        for line in (f"relman verify {tag} -e production", f"relman deploy {tag} -e production --yes"):
+            demo.engineer.types(line, code=3, says="release-statement")
+    demo.engineer.types(f"relman verify {tag} -e production")
+    demo.serves(0)
+
+
+def a_library_by_a_playbook(demo: Demo) -> None:
+    """A shared library takes the other path: its files are built inside the tested image and put on a private package
+    index, then the commit gets an annotated tag, which is pushed. This time the procedure is written down: a playbook
+    is a list of stages, shown whole before the first begins; `--resume` would go on after a failure."""
+    author = demo.library()
+    author.types("cat playbooks/library.yml")
+    author.types("relman run playbooks/library.yml", says="done")
+    author.types("git ls-remote --tags origin")
+
+
 def what_there_is_to_know(demo: Demo) -> None:
     """What runs where, asked of the hosts; what can be deployed, asked of the registry; what was done from here."""
     demo.engineer.types("relman status -e production")
@@ -156,6 +179,8 @@ STEPS: tuple[Callable[[Demo], None], ...] = (
     back_without_an_argument,
     a_prune_and_a_restart,
     untested_is_refused,
+    a_tag_that_somebody_moved,
+    a_library_by_a_playbook,
     what_there_is_to_know,
     the_end,
 )

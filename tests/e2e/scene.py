@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-from tests.apps.checkout import checkout, commit
+from relman.model.image import Repository
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+from tests.apps.checkout import checkout, commit, git
 from tests.e2e.narrator import Person, Untrue
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
@@ -60,6 +66,39 @@ class Demo:
         quicker = settings.read_text().replace("window: 10s", "window: 3s") + "  max_unavailable: 2\n"
         settings.write_text(quicker)
         commit(self.shop, "Watch a new container for 3 seconds, and change two at once: this is a demo")
+
+    @contextmanager
+    def moved(self, tag: str, to: str) -> Iterator[None]:
+        """Let a tag of the shop stand for another one's image, as somebody with the registry's password can."""
+        auth, host = self.lab.registry.auth, self.lab.registry.address
+        credentials, repository = Credentials(auth["username"], auth["password"]), Repository(host, "shop")
+        with Registry(host, credentials=credentials, ca=str(self.lab.registry.ca)) as registry:
+            own, other = (registry.resolve(repository, name) for name in (tag, to))
+            registry.put_manifest(repository, tag, other)
+            print(f"\n(somebody puts the image of {to} under the tag {tag})", flush=True)
+            try:
+                yield
+            finally:
+                registry.put_manifest(repository, tag, own)
+                print(f"\n(and the tag {tag} is put right again)", flush=True)
+
+    def library(self) -> Person:
+        """A new checkout of the library with a remote, in a version that the index does not have, and its CI job."""
+        home, lab = self.home / "library", self.lab
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        root = checkout("money", home / "money", lab.registry.address)
+        settings, project = root / "relman.yml", root / "pyproject.toml"
+        settings.write_text(settings.read_text().replace("10.77.0.254", lab.layout.gateway))
+        number = len(lab.index.names()) + 1
+        project.write_text(re.sub(r'^version = ".*"', f'version = "1.0.{number}"', project.read_text(), flags=re.M))
+        shutil.copytree(ROOT / "playbooks", root / "playbooks")
+        git(home, "init", "--quiet", "--bare", "money.git")
+        git(root, "remote", "add", "origin", str(home / "money.git"))
+        commit(root, f"Make it 1.0.{number}")
+        git(root, "push", "--quiet", "origin", "master")
+        job = {"JOB_NAME": "money", "BUILD_NUMBER": str(number)}
+        return Person({**self._env("ci-data"), **lab.index.env, **job}, root, lab.ci.prefix)
 
     def build(self, number: int, *arguments: str) -> None:
         """A run of the shop's CI job."""

@@ -17,6 +17,13 @@ else
   mount --bind "$dir/disk" /mnt
 fi
 mkdir -p /mnt/root /mnt/docker /mnt/socket
+
+# Another release's engine shadows the machine's own, for its services and for whoever signs in.
+mount -t tmpfs -o mode=755 tmpfs /usr/local/bin
+if [ -e "$dir/engine" ]; then
+  mount --bind "$dir/engine/usr/bin" /usr/local/bin
+  mount --bind "$dir/engine/usr/sbin" /usr/local/sbin
+fi
 cp -a "$dir/seed/." /mnt/
 mv "$dir/pid.new" "$dir/pid"
 
@@ -32,7 +39,6 @@ mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/sshd /run/lab
 mount --bind /mnt/socket /run/lab
 umount /mnt
-mount -t tmpfs -o mode=755 tmpfs /usr/local/bin
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 hostname "$name"
 

@@ -12,13 +12,14 @@ from typing import NamedTuple
 
 import docker
 
-from tests.lab import pki
+from tests.lab import pki, trixie
 from tests.lab.layout import LabError, Layout
 from tests.lab.machine import Machine
 from tests.lab.network import NAMESPACES
 from tests.lab.process import end_file, run, spawn, until
 
 SLOW_PORT = 2222
+MODERN = ("containerd", "docker-cli", "docker.io")  # without trixie's runc, which wants a newer C library
 BALLAST = "/var/lib/docker/ballast"
 
 
@@ -112,6 +113,38 @@ class LabHost(Machine):
         (self.dir / "disk.img").unlink(missing_ok=True)
         shutil.rmtree(self.dir / "disk", ignore_errors=True)
 
+    def modernise(self) -> None:
+        """Reboot it with an empty disk and Docker 26 with the containerd image store, until reset."""
+        if not self.modern:
+            self._change_engine(trixie.fetch(*MODERN))
+
+    def _change_engine(self, programs: Path | None) -> None:
+        self._replace_disk()
+        (self.dir / "engine").unlink(missing_ok=True)
+        if programs:
+            (self.dir / "engine").symlink_to(programs)
+        self._configure_engine()
+        self.start()
+
+    @contextmanager
+    def sshd(self, *lines: str) -> Iterator[None]:
+        """Let its sshd obey these lines of sshd_config(5), in the place of those with the same keywords."""
+        before = self.path("/etc/ssh/sshd_config").read_text()
+        keywords = {line.split()[0] for line in lines}
+        kept = [line for line in before.splitlines() if line.split()[0] not in keywords]
+        self._configure_sshd("\n".join([*lines, *kept, ""]))
+        try:
+            yield
+        finally:
+            self._configure_sshd(before)
+
+    def _configure_sshd(self, config: str) -> None:
+        """Stop the listening sshd, not the connections that it made, and start it anew: a bad line is a LabError."""
+        self.run(["tee", "/etc/ssh/sshd_config"], stdin=config)
+        self.run(["pkill", "-F", "/run/sshd.pid"])
+        until(lambda: not self.listens(22), f"sshd on {self.name} to end", 10)
+        self.run(["/usr/sbin/sshd"])
+
     def fill_disk(self) -> None:
         """Write until nothing more fits on the disk that limit_disk made; raise LabError without one."""
         if not (self.dir / "disk.img").exists():
@@ -147,6 +180,8 @@ class LabHost(Machine):
     def reset(self) -> None:
         """Make it as good as new: on, reachable, its own key, no containers, images, volumes, records."""
         self.unlimit_disk()
+        if self.modern:
+            self._change_engine(None)
         if self._proxy.exists():
             self.stop()
         self.repair()

@@ -26,7 +26,7 @@ PasswordAuthentication no
 UsePAM no
 Subsystem sftp internal-sftp
 """
-ENGINE = "#!/bin/sh\nexec dockerd >>/var/log/dockerd.log 2>&1\n"
+ENGINE = "#!/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:$PATH exec dockerd >>/var/log/dockerd.log 2>&1\n"
 
 
 class Machine:
@@ -49,17 +49,29 @@ class Machine:
         etc = self._seed / "etc"
         pki.make_ssh_key(self._key, self.name)
         (etc / "ssh/sshd_config").write_text(SSHD_CONFIG)
+        # Without its own name sudo would ask a name server that no lab machine reaches.
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         trust(registry.ca, registry.address, etc / "docker/certs.d")
         # Nothing of the machine's own /etc/docker shows through: its key.json would give all engines one ID.
         os.setxattr(etc / "docker", "trusted.overlay.opaque", b"y")
-        hosts = ["unix:///run/docker.sock", "unix:///run/lab/docker.sock"]
-        settings = {"hosts": hosts, "cgroup-parent": f"/{self._layout.cgroup}/{self.name}"}
-        (etc / "docker/daemon.json").write_text(json.dumps(settings))
+        self._configure_engine()
         (etc / "lab-engine").write_text(ENGINE)
         (etc / "lab-engine").chmod(0o755)
         (self._seed / "root/.ssh").mkdir(mode=0o700, parents=True, exist_ok=True)
         (self._seed / "root").chmod(0o700)
         (self._seed / "root/.ssh/authorized_keys").write_text(user_key + "\n")
+
+    def _configure_engine(self) -> None:
+        hosts = ["unix:///run/docker.sock", "unix:///run/lab/docker.sock"]
+        settings: dict[str, object] = {"hosts": hosts, "cgroup-parent": f"/{self._layout.cgroup}/{self.name}"}
+        if self.modern:
+            settings["features"] = {"containerd-snapshotter": True}
+        (self._seed / "etc/docker/daemon.json").write_text(json.dumps(settings))
+
+    @property
+    def modern(self) -> bool:
+        """Whether it boots with Debian trixie's engine and the containerd image store, not with the machine's own."""
+        return (self.dir / "engine").exists()
 
     @property
     def host_key(self) -> str:

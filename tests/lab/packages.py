@@ -23,6 +23,7 @@ NEEDED = (
     "openssh-client",
     "openssh-server",
     "procps",
+    "sudo",
     "util-linux",
 )
 

@@ -119,6 +119,16 @@ class ModelSftp:
             raise FileNotFoundError(path)
         return _Handle(self._host, path, "w" in mode)
 
+    def write_file(self, path: str, data: bytes, _mode: int) -> None:
+        """Write a whole file."""
+        with self.open(path, "w") as handle:
+            handle.write(data)
+
+    def read_file(self, path: str, most: int) -> tuple[bytes, float]:
+        """A file's bytes and time of writing."""
+        with self.open(path, "r") as handle:
+            return handle.read(most), float(handle.stat().st_mtime)
+
     def rename(self, old: str, new: str) -> None:
         """Rename unless the target exists."""
         self._host.change()

@@ -60,7 +60,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_clean_checkout(checkout: Path) -> None:
     """Revision, branch and URL are read; the URL's password is not."""
-    commit = commit_of(checkout)
+    commit = commit_of(checkout, {})
     assert len(commit.revision) == 40
     assert (commit.branch, commit.url, commit.dirty) == ("main", "https://git.example/shop.git", False)
 
@@ -69,7 +69,7 @@ def test_a_clean_checkout(checkout: Path) -> None:
 def test_a_dirty_checkout(checkout: Path, file: str) -> None:
     """A changed file and an untracked one both make it dirty, and that is said."""
     (checkout / file).write_text("changed")
-    commit = commit_of(checkout)
+    commit = commit_of(checkout, {})
     assert commit.dirty
     assert "changes" in describe(commit)
 
@@ -79,15 +79,15 @@ def test_another_directory_s_changes_are_not_this_service_s(checkout: Path) -> N
     (checkout / "other").mkdir()
     (checkout / "mine").mkdir()
     (checkout / "other/file").write_text("new")
-    assert not commit_of(checkout / "mine").dirty
+    assert not commit_of(checkout / "mine", {}).dirty
 
 
 def test_no_checkout_and_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outside a repository, and on a machine without git, the commit is empty and that is said."""
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert commit_of(tmp_path) == Commit()
+    assert commit_of(tmp_path, {}) == Commit()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert commit_of(tmp_path) == Commit()
+    assert commit_of(tmp_path, {}) == Commit()
     assert "no git checkout" in describe(Commit())
 
 

@@ -84,6 +84,7 @@ production:
       relman_env: {A: 1, B: "$(reboot); `x`"}
       relman_state_dir: /srv/relman
       relman_docker_socket: /run/podman.sock
+      relman_docker_command: sudo -n "/opt/my docker"
       site: eu
       version: 1.10
       debug: true
@@ -101,6 +102,7 @@ production:
     assert (host.endpoint.address, host.endpoint.port, host.endpoint.user) == ("10.0.0.1", 2222, "deploy")
     assert host.endpoint.identity_files == (str(tmp_path / "home/key"),)
     assert host.env == {"A": "1", "B": "$(reboot); `x`"}
+    assert host.docker_command == ("sudo", "-n", "/opt/my docker")
     assert (host.state_dir, host.docker_socket) == ("/srv/relman", "/run/podman.sock")
     assert host.variables == {
         "inventory_hostname": "web1",

@@ -15,8 +15,10 @@ from relman.cli.exits import Exit
 from relman.config.deploy import resolve
 from relman.config.inventory import load_inventory
 from relman.config.inventory_host import KNOWN
+from relman.config.playbook import parse_playbook
 from relman.config.schema import RelmanFile
 from relman.config.schema_base import OPEN, keys
+from relman.config.schema_playbook import PlaybookFile
 from relman.config.service import parse_service
 from relman.model.errors import ConfigError
 from tests.unit.documents import ROOT, Block, blocks, exit_table, sections, under
@@ -185,9 +187,27 @@ def test_a_wrong_inventory_is_refused_in_the_words_that_are_shown(block: Block, 
     assert "\n".join(caught.value.details).replace(f"{tmp_path}/", "") + "\n" == _after(block)
 
 
+@pytest.mark.parametrize("block", _of_kind("yaml playbook"))
+def test_an_example_of_a_playbook_is_good(block: Block) -> None:
+    """It is understood, and between them the examples have every key."""
+    assert parse_playbook(block.text.encode(), "playbook.yml").stages
+    for key in keys(PlaybookFile):
+        word = key.rpartition(".")[2].removesuffix("[]")
+        assert re.search(rf"\b{word}\b", TEXT.partition("## Playbooks")[2]), key
+
+
+@pytest.mark.parametrize("block", _of_kind("yaml playbook wrong"))
+def test_a_wrong_playbook_is_refused_in_the_words_that_are_shown(block: Block) -> None:
+    """The same for playbooks."""
+    with pytest.raises(ConfigError) as caught:
+        parse_playbook(block.text.encode(), "playbook.yml")
+    assert "\n".join(caught.value.details) + "\n" == _after(block)
+
+
 def test_every_fenced_block_is_of_a_known_kind() -> None:
     """No example escapes the tests by a misspelt mark."""
-    assert {b.info for b in blocks(TEXT)} == {"yaml", "yaml wrong", "yaml inventory", "yaml inventory wrong", "text"}
+    kinds = [kind for name in ("yaml", "yaml inventory", "yaml playbook") for kind in (name, f"{name} wrong")]
+    assert {b.info for b in blocks(TEXT)} == {*kinds, "text"}
 
 
 def test_every_variable_of_an_inventory_is_explained_and_shown() -> None:
@@ -204,8 +224,8 @@ def test_every_environment_variable_is_explained() -> None:
     code = "\n".join(file.read_text() for file in (ROOT / "relman").rglob("*.py"))
     table = under(TEXT, "Environment variables")
     assert set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", table)) == set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", code))
-    ci = (ROOT / "relman/ci/names.py").read_text()
-    assert set(re.findall(r'"([A-Z]+_[A-Z_]+)"', ci)) <= set(re.findall(r"`([A-Z_]+)`", table))
+    systems = "\n".join(file.read_text() for file in (ROOT / "relman/ci/systems").glob("*.py"))
+    assert set(re.findall(r'"\{?([A-Z]+_[A-Z_]+)', systems)) <= set(re.findall(r"`([A-Z_]+)`", table))
 
 
 def test_the_exit_codes_are_the_command_line_s() -> None:
@@ -215,7 +235,7 @@ def test_the_exit_codes_are_the_command_line_s() -> None:
 
 def test_every_kind_of_document_is_listed() -> None:
     """A program can look up each kind of JSON document that any command prints."""
-    code = "\n".join(file.read_text() for file in (ROOT / "relman/cli").glob("*.py"))
+    code = "\n".join(file.read_text() for file in (ROOT / "relman/cli").rglob("*.py"))
     rows = re.findall(r"^\| (`.+?`) \|", under(TEXT, "Output for programs"), re.MULTILINE)
     listed = {kind.strip("`") for row in rows for kind in row.split(", ")}
-    assert listed == set(re.findall(r'\.json\(\s*"([a-z]+)"', code))
+    assert listed == set(re.findall(r'\.json\(\s*"([a-z-]+)"', code))

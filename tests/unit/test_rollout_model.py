@@ -54,7 +54,7 @@ def serving(count: int, settings: DeploySettings, *tags: str) -> World:
     return world
 
 
-@effort(max_examples=150, deadline=None)
+@effort(max_examples=40, deadline=None)
 @given(st.integers(1, 6), policies, st.sets(st.integers(1, 6)))
 def test_whatever_fails_no_more_are_dark_than_allowed_and_no_failed_wave_starts_the_next(
     count: int, settings: DeploySettings, sick: set[int]

@@ -44,7 +44,9 @@ class Runner:
         output, count = self.context.output, len(self.playbook.stages)
         variables = {**self.journal.variables, **self.journal.outputs}
         what = in_words(stage, variables)
-        output.heading(f"stage {number + 1} of {count}: {what}")
+        title = f"stage {number + 1} of {count}: {what}"
+        # Commands of relman's have phases of their own.
+        (output.heading if isinstance(stage.action, Verb) else output.phase)(title)
         self._note(number, what=what, state="running", by=who(), started=now(), exit=None, finished="")
         code: int = Exit.INTERNAL
         try:

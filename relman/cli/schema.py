@@ -1,0 +1,23 @@
+"""relman schema: what may be written in relman.yml or a playbook, for editors."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from relman.cli.verb import Context, verb
+from relman.config.json_schema import KINDS, json_schema
+
+
+@verb("schema")
+@click.argument("kind", type=click.Choice(list(KINDS)), default="relman")
+def schema(context: Context, kind: str) -> None:
+    """Print the JSON Schema of relman.yml, or with `playbook` of a playbook: editors complete keys with it.
+
+    In the first line of a file, an editor with a YAML language server finds it by
+    `# yaml-language-server: $schema=relman.schema.json`.
+    """
+    found = json_schema(kind)
+    context.output.line(json.dumps(found, indent=2))
+    context.output.json("schema", {"of": kind, "schema": found})
