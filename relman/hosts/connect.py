@@ -77,11 +77,18 @@ class Connection:
         """The connection's one SFTP client. Raises Unreachable when the host offers none."""
         with self._mutex:
             if self._sftp is None:
-                channel = self._session()
-                channel.settimeout(self.timeout)
-                channel.invoke_subsystem("sftp")
-                self._sftp = Sftp(channel)
+                self._sftp = self._open_sftp()
             return self._sftp
+
+    def _open_sftp(self) -> Sftp:
+        try:
+            channel = self._session()
+            channel.settimeout(self.timeout)
+            channel.invoke_subsystem("sftp")
+            return Sftp(channel)
+        except (EOFError, OSError, paramiko.SSHException) as error:
+            said = str(error) or "the connection broke"
+            raise Unreachable(f"SFTP could not be opened: {said}", host=self.host.name) from error
 
     def _session(self) -> paramiko.Channel:
         try:
