@@ -57,11 +57,9 @@ def test_commands_on_this_machine_run_only_where_the_inventory_allows_it(stage: 
     """What an image wants to run here is shown and refused; allowed, it knows what it is about, and no password."""
     show = ["sh", "-c", "env | grep ^RELMAN_ | sort"]
     strategy = {"canary": {"bake": "0s", "check": {"command": ["false"]}}}
+    stage.release("hooked", deploy={**QUICK, "hooks": [{"command": show}]})
     stage.release(
-        "hooked", deploy={**QUICK, "hooks": [{"command": show}, {"command": ["echo", "sorry"], "when": "failed"}]}
-    )
-    stage.release(
-        "checked", deploy={**QUICK, "strategy": strategy, "hooks": [{"command": ["false"], "when": "failed"}]}
+        "checked", deploy={**QUICK, "strategy": strategy, "hooks": [{"command": ["echo", "sorry"], "when": "failed"}]}
     )
     assert "relman_local_commands" in stage.deploy("hooked", code=3).err
     stage.write_inventory(relman_local_commands=True)
