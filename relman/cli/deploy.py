@@ -17,9 +17,11 @@ from relman.cli.signing import reading_seal
 from relman.cli.verb import Context, verb
 from relman.config.deploy import resolve
 from relman.evidence.release import find_release
+from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.host import Host
 from relman.model.plan import Observed, Plan
+from relman.model.record import Deployed
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.registry.client import Registry
@@ -27,7 +29,7 @@ from relman.registry.images import describe
 from relman.rollout import preflight
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation
-from relman.rollout.planner import Asked, plan_deploy
+from relman.rollout.planner import Asked, entry_of, plan_deploy
 
 
 @verb("deploy")
@@ -81,6 +83,7 @@ def deploy(
                 cancel=cancel,
                 planned=planned,
                 before_change=partial(_require_unmoved, registry, release),
+                wanted=partial(_wanted, asked, release, settings),
                 auth_config=credentials.auth_config() if credentials else None,
                 wait_lock=wait_lock,
             )
@@ -117,6 +120,13 @@ def _plan(
     preflight.check_local(plan, local)
     preflight.check(plan, seen, release)
     return plan
+
+
+def _wanted(
+    asked: Asked, release: Release, settings: dict[str, DeploySettings], host: str, facts: EngineFacts
+) -> Deployed | None:
+    """What a host is to get, unless the plan will refuse it."""
+    return entry_of(asked, release, settings[host], facts) if preflight.fits(release, facts) else None
 
 
 def _require_unmoved(registry: Registry, release: Release) -> None:

@@ -55,7 +55,7 @@ def lock(
 
 def _read(fleet: Fleet, asked: Asked) -> Mapping[str, FoundLock]:
     def one(session: Session) -> FoundLock | None:
-        now = session.engine.facts().clock
+        now = session.now()
         return lock_file.read(session.connection, asked.environment, asked.service, now=now)
 
     return {host: found for host, found in fleet.each(one).all("looking at the locks").items() if found}

@@ -7,8 +7,9 @@ import logging
 import shlex
 import socket
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
 import fabric
 import paramiko
@@ -22,7 +23,9 @@ from relman.model.host import Hop, Host, SshOptions
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 logging.getLogger("paramiko").propagate = False
 
+T = TypeVar("T")
 KEEPALIVE = 15
+_ASIDE = 4
 _WEAK = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1-96"],
@@ -38,6 +41,7 @@ class Connection:
         self._chain = chain
         self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
+        self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="aside")
         self.streamlocal = True
 
     @property
@@ -53,6 +57,23 @@ class Connection:
         """Whether the SSH connection stands, as far as this end knows."""
         transport = self._chain[-1].client.get_transport()
         return transport is not None and bool(transport.is_active())
+
+    def aside(self, work: Callable[[], T]) -> Future[T]:
+        """Begin `work` in a thread of its own; it must not wait for other such work."""
+        return self._aside.submit(work)
+
+    def together(self, *works: Callable[[], Any]) -> list[Any]:
+        """Do all side by side, the last one in this thread, and give their results in order; raises, when all have
+        ended, what one of them raised. One after the other where each call to the engine takes a session of sshd."""
+        if not self.streamlocal:
+            return [work() for work in works]
+        *others, own = works
+        begun = [self.aside(work) for work in others]
+        try:
+            result = own()
+        finally:
+            wait(begun)
+        return [*(each.result() for each in begun), result]
 
     def unix(self, path: str) -> paramiko.Channel:
         """A channel to a socket of the host. Raises paramiko.ChannelException when the host refuses."""
@@ -106,6 +127,7 @@ class Connection:
         for link in reversed(self._chain):
             with contextlib.suppress(Exception):
                 link.client.close()
+        self._aside.shutdown(wait=False, cancel_futures=True)
 
 
 def connect(host: Host, ssh: SshOptions) -> Connection:

@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import docker
 import docker.errors
@@ -45,22 +46,19 @@ class Engine:
         """The containers with all these labels, newest first, and who takes which (protocol, port) of the host."""
         with self._translated("GET /containers"):
             rows = self._api.containers(all=True)
-        own = [r for r in rows if labels.items() <= (r.get("Labels") or {}).items()]
-        found = []
-        for row in own:
-            with contextlib.suppress(NotFound):
-                found.append(self.inspect(row["Id"]))
-        return found, translate.port_owners(rows)
+        own = [r["Id"] for r in rows if labels.items() <= (r.get("Labels") or {}).items()]
+        found = self._connection.together(*(partial(self._find, container) for container in own)) if own else []
+        return [c for c in found if c], translate.port_owners(rows)
+
+    def _find(self, container: str) -> Container | None:
+        with contextlib.suppress(NotFound):
+            return self.inspect(container)
+        return None
 
     def inspect(self, container: str) -> Container:
         """One container by id or name."""
         with self._translated(f"container {container}"):
             return translate.container(self._api.inspect_container(container))
-
-    def image(self, reference: str) -> Image:
-        """One image by id, tag or digest."""
-        with self._translated(f"image {reference}"):
-            return translate.image(self._api.inspect_image(reference))
 
     def pull(
         self,
@@ -97,10 +95,10 @@ class Engine:
         with self._translated(f"image {image.short}"):
             self._api.tag(str(image), name, tag)
 
-    def images_under(self, name: str) -> list[Image]:
-        """The images that have a tag of this repository name; what they are made of is not asked for."""
-        with self._translated(f"images {name}"):
-            return [translate.listed_image(row) for row in self._api.images(name)]
+    def images(self, *names: str) -> list[Image]:
+        """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
+        with self._translated(f"images {' '.join(names)}"):
+            return [translate.listed_image(row) for row in self._api.images(filters={"reference": list(names)})]
 
     def remove_image(self, reference: str) -> None:
         """Take one name off an image; the engine deletes an image that has none left."""

@@ -86,28 +86,6 @@ def listed_image(row: Mapping[str, Any]) -> Image:
     return Image(_image_id(row["Id"]), *names, Platform("", ""))
 
 
-def image(data: Mapping[str, Any]) -> Image:
-    """From GET /images/NAME/json."""
-    config = data.get("Config") or {}
-    exposed = [_port(p) for p in config.get("ExposedPorts") or ()]
-    return Image(
-        id=_image_id(data["Id"]),
-        repo_tags=tuple(data.get("RepoTags") or ()),
-        repo_digests=tuple(data.get("RepoDigests") or ()),
-        platform=Platform(data.get("Os", "linux"), data.get("Architecture", ""), data.get("Variant", "")),
-        labels=config.get("Labels") or {},
-        volumes=tuple(config.get("Volumes") or ()),
-        exposed_ports=tuple(sorted(exposed)),
-        env=dict(e.partition("=")[::2] for e in config.get("Env") or ()),
-        has_healthcheck=bool(config.get("Healthcheck")),
-    )
-
-
-def _port(text: str) -> tuple[int, str]:
-    number, _, protocol = text.partition("/")
-    return int(number), protocol or "tcp"
-
-
 def note_layer(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> None:
     """Add a pull's event to the bytes that are done and in all, by layer."""
     layer, detail = event.get("id"), event.get("progressDetail") or {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relman.model.container import DEPLOYMENT, Container, EngineFacts
+from relman.model.container import DEPLOYMENT, Container, EngineFacts, Image
 from relman.model.difference import Changed, differences
 from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
 from relman.model.settings import OnFailure
@@ -16,7 +16,7 @@ from relman.model.strategy import Check, Hook, StrategyKind, Task
 @dataclass(frozen=True)
 class Observed:
     """One host as it was seen: its engine, its record, its lock, this service's containers (newest first), those of its
-    tasks, and who takes which (protocol, port) of it."""
+    tasks, the names of its images, and who takes which (protocol, port) of it."""
 
     host: str
     facts: EngineFacts
@@ -24,8 +24,8 @@ class Observed:
     lock: FoundLock | None = None
     containers: tuple[Container, ...] = ()
     port_owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    rollback_kept: bool = False
     tasks: tuple[Container, ...] = ()
+    images: tuple[Image, ...] = ()
 
     def container_of(self, deployment: str) -> Container | None:
         """The container that this deployment made, if it is still there."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from relman.model.container import Image
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
 from relman.model.settings import DeploySettings
 
@@ -62,6 +63,20 @@ class Deployed:
                 "skipped": tuple(map(str, data.get("skipped", ()))),
             }
         )
+
+
+def kept_name(environment: str, service: str) -> str:
+    """The local repository name of the tags that keep a service's images from being pruned."""
+    return f"relman.kept/{environment.lower()}/{service.lower()}"
+
+
+def kept_in(images: Iterable[Image], entry: Deployed) -> str | None:
+    """The local reference of the entry's very image among the names of `images`, or None. Pure."""
+    pulled = entry.repository.at(entry.manifest)
+    named = [i for i in images if i.id == entry.image_id]
+    if any(entry.kept_as in i.repo_tags for i in named):
+        return entry.kept_as
+    return pulled if any(pulled in i.repo_digests for i in named) else None
 
 
 @dataclass(frozen=True)

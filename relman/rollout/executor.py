@@ -1,55 +1,16 @@
-"""Carry out a plan: images everywhere first, tasks, then wave after wave; go back where the plan says so; record."""
+"""Carry out a plan whose images are there: tasks, then wave after wave; go back where the plan says so; record."""
 
 from __future__ import annotations
 
-from relman.model.errors import Cancelled, Interrupted, MixedFleet, PullFailed, RelmanError
-from relman.model.plan import Action, Outcome, Result
-from relman.model.record import Deployed
+from relman.model.errors import Interrupted, MixedFleet, RelmanError
+from relman.model.plan import Outcome, Result
 from relman.model.strategy import When
 from relman.rollout import local, tasks
 from relman.rollout.fleet import Session
-from relman.rollout.observe import kept_image
 from relman.rollout.prune import note_left_out, record_and_prune
 from relman.rollout.settle import settle, title
 from relman.rollout.waves import do_waves
 from relman.rollout.work import NO_HOST, Report, Work
-
-
-def fetch_images(work: Work) -> None:
-    """Bring every step's very image to its host, under a local tag that protects it; nothing has changed yet.
-
-    Raises what the pulls raise (PullFailed, AccessDenied, Unreachable), or Cancelled.
-    """
-
-    def fetch(session: Session) -> str:
-        return _fetch(session, by_host[session.host.name].entry, work)
-
-    by_host = {s.host: s for s in work.plan.steps if s.action is not Action.VERIFY}
-    work.images = dict(work.fleet.each(fetch, by_host, work.cancel).all("getting the image"))
-    if work.cancel.is_set():
-        raise Cancelled("cancelled; nothing was changed")
-
-
-def _fetch(session: Session, entry: Deployed, work: Work) -> str:
-    kept = kept_image(session, entry)
-    if kept == entry.kept_as:
-        return kept
-    reference = entry.repository.at(entry.manifest)
-    host = session.host.name
-    if kept is None:
-
-        def progress(done: int, total: int) -> None:
-            if work.cancel.is_set():
-                raise Cancelled("cancelled while getting the image", host=host)
-            work.watcher.host(host, "pulling", done, total)
-
-        work.watcher.host(host, "pulling")
-        session.engine.pull(entry.repository, entry.manifest, work.auth_config, progress)
-        found = session.engine.image(reference).id
-        if found != entry.image_id:
-            raise PullFailed(f"the engine calls the pulled image {found}, not {entry.image_id}", host=host)
-    session.engine.keep(entry.image_id, entry.kept_as)
-    return reference
 
 
 def carry_out(work: Work) -> Report:

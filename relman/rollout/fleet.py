@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from relman.hosts.connect import Connection, connect
 from relman.hosts.engine import Engine
+from relman.model.container import EngineFacts
 from relman.model.errors import (
     Cancelled,
     Interrupted,
@@ -46,6 +48,27 @@ class Session:
     connection: Connection
     engine: Engine
     lease: Lease | None = None
+    _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
+    _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def facts(self) -> EngineFacts:
+        """What the engine is. Raises what the engine raises."""
+        return self._once()[0]
+
+    def now(self) -> float:
+        """The host's clock: seconds since the epoch. Raises what the engine raises."""
+        facts, asked = self._once()
+        return facts.clock + _uptime() - asked
+
+    def _once(self) -> tuple[EngineFacts, float]:
+        with self._mutex:
+            self._asked = self._asked or (self.engine.facts(), _uptime())
+            return self._asked
+
+
+def _uptime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)
@@ -168,7 +191,11 @@ class Fleet:
 
 def _open(host: Host, ssh: SshOptions) -> Session:
     connection = connect(host, ssh)
-    return Session(host, connection, Engine(connection))
+    session = Session(host, connection, Engine(connection))
+    # Both will be needed, and whoever needs them is told what fails.
+    connection.aside(connection.sftp)
+    connection.aside(lambda: session.facts)
+    return session
 
 
 def _close(connecting: Future[Session]) -> None:

@@ -126,7 +126,7 @@ def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
     try:
         lock_file.acquire(session.connection, asked.environment, asked.service, lock)
     except Locked:
-        now = session.engine.facts().clock
+        now = session.now()
         found = lock_file.read(session.connection, asked.environment, asked.service, now=now)
         if found and not is_dead(found, this_machine()):
             raise held(session.host.name, found) from None
@@ -166,7 +166,7 @@ def interrupted(host: str, lock: Lock, asked: Asked) -> Interrupted:
 def sweep(session: Session, asked: Asked) -> None:
     """Remove what commands that died left half written. The lock must be held."""
     where, dead = (session.connection, asked.environment, asked.service), partial(is_dead, machine=this_machine())
-    lock_file.sweep(*where, now=session.engine.facts().clock, dead=dead)
+    lock_file.sweep(*where, now=session.now(), dead=dead)
 
 
 def break_locks(fleet: Fleet, asked: Asked, reason: str, watcher: Watcher) -> Mapping[str, FoundLock]:
@@ -186,7 +186,7 @@ def break_locks(fleet: Fleet, asked: Asked, reason: str, watcher: Watcher) -> Ma
 
 def _break(session: Session, asked: Asked, reason: str, watcher: Watcher) -> FoundLock | None:
     where, dead = (session.connection, asked.environment, asked.service), partial(is_dead, machine=this_machine())
-    while found := lock_file.read(*where, now=(now := session.engine.facts().clock)):
+    while found := lock_file.read(*where, now=(now := session.now())):
         left = _SEEN_AFTER - found.age
         if left <= 0 or dead(found):
             lock_file.break_lock(*where, found, _mark(asked, found, reason), now=now, dead=dead)

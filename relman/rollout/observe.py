@@ -1,48 +1,44 @@
-"""Look at one host: its engine, its record, its lock, this service's containers."""
+"""Look at one host: its engine, its record, its lock, this service's containers and images."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from relman.hosts import lock, record
-from relman.model.container import ENVIRONMENT, SERVICE, TASK
-from relman.model.errors import NotFound
+from relman.model.container import ENVIRONMENT, SERVICE, TASK, Image
 from relman.model.plan import Observed
-from relman.model.record import Deployed
+from relman.model.record import FoundLock, HostRecord, kept_name
 from relman.rollout.fleet import Session
-from relman.rollout.target import before
 
 
-def observe(session: Session, environment: str, service: str, *, rollback: bool = False) -> Observed:
-    """See what is on the host; with `rollback`, also whether the image of the release before is still there.
-
-    Raises what the connection, the engine and the record raise.
-    """
-    facts = session.engine.facts()
-    remembered = record.read(session.connection, environment, service)
-    containers, owners = session.engine.survey({SERVICE: service, ENVIRONMENT: environment})
-    target = before(remembered, remembered.serving) if remembered.serving else None
+def observe(session: Session, environment: str, service: str) -> Observed:
+    """See what is on the host. Raises what the connection, the engine and the record raise."""
+    labels = {SERVICE: service, ENVIRONMENT: environment}
+    (remembered, images), found, (containers, owners) = session.connection.together(
+        partial(_remembered, session, environment, service),
+        partial(_lock, session, environment, service),
+        partial(session.engine.survey, labels),
+    )
     return Observed(
         host=session.host.name,
-        facts=facts,
+        facts=session.facts,
         record=remembered,
-        lock=lock.read(session.connection, environment, service, now=facts.clock),
+        lock=found,
         containers=tuple(c for c in containers if TASK not in c.labels),
         port_owners=owners,
-        rollback_kept=bool(rollback and target and is_kept(session, target)),
         tasks=tuple(c for c in containers if TASK in c.labels),
+        images=images,
     )
 
 
-def is_kept(session: Session, entry: Deployed) -> bool:
-    """Whether the host still holds the entry's very image."""
-    return kept_image(session, entry) is not None
+def _remembered(session: Session, environment: str, service: str) -> tuple[HostRecord, tuple[Image, ...]]:
+    remembered = record.read(session.connection, environment, service)
+    repositories = dict.fromkeys(str(e.repository) for e in remembered.entries)
+    return remembered, tuple(session.engine.images(kept_name(environment, service), *repositories))
 
 
-def kept_image(session: Session, entry: Deployed) -> str | None:
-    """The local reference of the entry's very image, or None when the host no longer holds it."""
-    for reference in (entry.kept_as, entry.repository.at(entry.manifest)):
-        try:
-            if session.engine.image(reference).id == entry.image_id:
-                return reference
-        except NotFound:
-            continue
-    return None
+def _lock(session: Session, environment: str, service: str) -> FoundLock | None:
+    """Our own lock says what we wrote into it, and nobody else writes there."""
+    if session.lease:
+        return FoundLock(session.lease.lock, 0.0)
+    return lock.read(session.connection, environment, service, now=session.now())

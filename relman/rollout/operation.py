@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Observed, Outcome, Plan, Result, Step
 from relman.rollout import tasks
-from relman.rollout.executor import carry_out, fetch_images
+from relman.rollout.executor import carry_out
+from relman.rollout.fetch import Credentials, Fetching, Wanted
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
 from relman.rollout.prune import note_left_out
-from relman.rollout.work import Credentials, Report, Work
+from relman.rollout.work import Report, Work
 
 Planner = Callable[[Sequence[Observed]], Plan]
 
@@ -25,7 +27,8 @@ class Operation:
     """What a deployment or a rollback needs besides the fleet: who asked for what, and how to plan it.
 
     `message` is what others read who find the lock. `planned` is told the plan before anything changes. `before_change`
-    raises when the release is no longer what was resolved (a moved tag). Somebody else's lock is waited for
+    raises when the release is no longer what was resolved (a moved tag). What each host is `wanted` to get is pulled
+    while the locks are taken and the plan is made. Somebody else's lock is waited for
     `wait_lock` seconds.
     """
 
@@ -36,6 +39,7 @@ class Operation:
     cancel: threading.Event
     planned: Callable[[Plan], None] = lambda _: None
     before_change: Callable[[], None] | None = None
+    wanted: Wanted | None = None
     auth_config: Credentials | None = None
     wait_lock: float = 0.0
 
@@ -50,8 +54,19 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 
     Raises RelmanError where nothing was changed; else the report says all.
     """
+    fetching = Fetching(fleet, operation.watcher, operation.cancel, operation.auth_config)
+    if operation.wanted:
+        fetching.begin(operation.wanted)
+    try:
+        return _run(fleet, operation, agreed, fetching)
+    finally:
+        fetching.give_up()
+
+
+def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching) -> Report:
     asked, watcher = operation.asked, operation.watcher
     with locked(fleet, asked, operation.message, watcher, patience=Patience(operation.wait_lock, operation.cancel)):
+        since = time.monotonic()
         seen = look(fleet, asked)
         plan = operation.plan(seen)
         if agreed:
@@ -64,9 +79,8 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
         if operation.before_change:
             operation.before_change()
         tasks.clear(fleet, seen, asked.environment)
-        work = Work(plan, fleet, by_host, watcher, operation.cancel, operation.auth_config)
-        fetch_images(work)
-        return carry_out(work)
+        images = fetching.finish(plan, by_host, since)
+        return carry_out(Work(plan, fleet, by_host, watcher, operation.cancel, images))
 
 
 def require_fresh(agreed: Plan, plan: Plan) -> None:
@@ -92,11 +106,11 @@ def _change(then: Step | None, now: Step | None) -> str:
     return "what would be done there is not what was shown"
 
 
-def look(fleet: Fleet, asked: Asked, *, rollback: bool = False) -> tuple[Observed, ...]:
+def look(fleet: Fleet, asked: Asked) -> tuple[Observed, ...]:
     """Look at every host, in the inventory's order; raises when one cannot be looked at."""
 
     def one(session: Session) -> Observed:
-        return observe(session, asked.environment, asked.service, rollback=rollback)
+        return observe(session, asked.environment, asked.service)
 
     answers = fleet.each(one).all("looking at the hosts")
     return tuple(answers[h.name] for h in fleet.environment.hosts if h.name in answers)

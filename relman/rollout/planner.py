@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from relman.model.container import Container
+from relman.model.container import Container, EngineFacts
 from relman.model.difference import same_run
 from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
-from relman.model.record import Absence, Deployed
+from relman.model.record import Absence, Deployed, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.model.strategy import Strategy, StrategyKind
@@ -42,7 +42,7 @@ def plan_deploy(
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
-        step = _step(seen, _entry(asked, release, settings[seen.host], seen), verify=True)
+        step = _step(seen, entry_of(asked, release, settings[seen.host], seen.facts), verify=True)
         if step:
             steps.append(step)
         else:
@@ -75,7 +75,7 @@ def plan_rollback(asked: Asked, fleet: Sequence[Observed]) -> Plan:
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
-        entry = own_entry(seen.record, target) or replace(target, container="", image_id=_image_id(target, seen))
+        entry = own_entry(seen.record, target) or replace(target, container="", image_id=_image_id(target, seen.facts))
         step = _step(seen, entry, verify=False)
         if step:
             steps.append(_returning(step, seen))
@@ -133,7 +133,8 @@ def _returning(step: Step, seen: Observed) -> Step:
     return replace(step, restores=before(seen.record.returned(step.entry), step.entry))
 
 
-def _entry(asked: Asked, release: Release, settings: DeploySettings, seen: Observed) -> Deployed:
+def entry_of(asked: Asked, release: Release, settings: DeploySettings, facts: EngineFacts) -> Deployed:
+    """What the record will say of `release` on a host with this engine. Pure."""
     entry = Deployed(
         id=asked.id,
         release=release.tag,
@@ -141,7 +142,7 @@ def _entry(asked: Asked, release: Release, settings: DeploySettings, seen: Obser
         manifest=release.manifest,
         config=release.config,
         image_id=ImageId(release.config.value),
-        kept_as=kept_as(asked.environment, asked.service, release),
+        kept_as=f"{kept_name(asked.environment, asked.service)}:{release.manifest.short}",
         settings=settings,
         container="",
         at=asked.at,
@@ -150,16 +151,11 @@ def _entry(asked: Asked, release: Release, settings: DeploySettings, seen: Obser
         verified=settings.health.probe != "none",
         skipped=release.skipped,
     )
-    return replace(entry, image_id=_image_id(entry, seen))
+    return replace(entry, image_id=_image_id(entry, facts))
 
 
-def kept_as(environment: str, service: str, release: Release) -> str:
-    """The local tag that keeps an image from being pruned."""
-    return f"relman.kept/{environment.lower()}/{service.lower()}:{release.manifest.short}"
-
-
-def _image_id(entry: Deployed, seen: Observed) -> ImageId:
-    return ImageId(entry.manifest.value if seen.facts.containerd_store else entry.config.value)
+def _image_id(entry: Deployed, facts: EngineFacts) -> ImageId:
+    return ImageId(entry.manifest.value if facts.containerd_store else entry.config.value)
 
 
 def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:

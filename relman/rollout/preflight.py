@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Observed, Plan, Step
 from relman.model.run import Release
@@ -57,6 +58,12 @@ def check_moved(release: Release, fleet: Sequence[Observed]) -> None:
                 )
 
 
+def fits(release: Release, facts: EngineFacts) -> bool:
+    """Whether the release's image is for this engine's platform. Pure."""
+    host, image = facts.platform, release.platform
+    return (host.os, host.architecture) == (image.os, image.architecture)
+
+
 def _faults(step: Step, seen: Observed, release: Release | None) -> Iterator[str]:
     yield from _port_faults(step, seen)
     yield from _order_faults(step, seen)
@@ -82,9 +89,8 @@ def _order_faults(step: Step, seen: Observed) -> Iterator[str]:
 
 def _image_faults(step: Step, seen: Observed, release: Release) -> Iterator[str]:
     settings = step.entry.settings
-    host, image = seen.facts.platform, release.platform
-    if (host.os, host.architecture) != (image.os, image.architecture):
-        yield f"the host is {host}, and only the image for {image} was tested"
+    if not fits(release, seen.facts):
+        yield f"the host is {seen.facts.platform}, and only the image for {release.platform} was tested"
     mapped = {m.target.rstrip("/") for m in settings.volumes}
     for volume in release.volumes:
         if volume.rstrip("/") not in mapped:

@@ -11,7 +11,7 @@ from relman.hosts import record
 from relman.model.container import Container
 from relman.model.errors import NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
-from relman.model.record import Deployed, HostRecord
+from relman.model.record import Deployed, HostRecord, kept_name
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.steps import Change
 from relman.rollout.target import before
@@ -70,32 +70,21 @@ def _prune(session: Session, seen: Observed, kept: HostRecord) -> Iterator[str]:
             yield from warned(f"container {container.name}", partial(_remove, session, container))
         elif _may_return(container, current):
             yield from warned(f"container {container.name}", partial(session.engine.set_restart, container.id, "no"))
-    yield from _drop_images(session, kept)
+    yield from _drop_images(session, seen, kept)
 
 
-def _drop_images(session: Session, kept: HostRecord) -> Iterator[str]:
+def _drop_images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[str]:
     """Let go of every image that was kept for the service and that the record no longer names: those of older releases,
     and those of deployments that failed or died."""
-    current = kept.serving
-    if current is None:
-        return
+    name = kept_name(kept.environment, kept.service)
     tags = {e.kept_as for e in kept.entries}
-    unused: list[str] = []
-    try:
-        for image in session.engine.images_under(current.kept_as.rpartition(":")[0]):
-            if not tags & set(image.repo_tags):
-                pulled = (d for d in image.repo_digests if d.startswith(f"{current.repository}@"))
-                unused += [*image.repo_tags, *pulled]
-    except RelmanError as error:
-        yield f"the images that are kept could not be looked at: {error.what}"
-    own = {current.kept_as.rpartition(":")[0], str(current.repository)}
-    for reference in unused:
-        if _name_of(reference) in own:
-            yield from warned(f"image {reference}", partial(session.engine.remove_image, reference))
-
-
-def _name_of(reference: str) -> str:
-    return reference.partition("@")[0] if "@" in reference else reference.rpartition(":")[0]
+    repositories = {str(e.repository) for e in seen.record.entries}
+    for image in seen.images:
+        own = {t for t in image.repo_tags if t.rpartition(":")[0] == name}
+        if own and not own & tags:
+            pulled = [d for d in image.repo_digests if d.partition("@")[0] in repositories]
+            for reference in (*own, *pulled):
+                yield from warned(f"image {reference}", partial(session.engine.remove_image, reference))
 
 
 def _may_return(container: Container, current: Deployed | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from relman.model.container import RELEASE, Container
 from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError, Unreachable
 from relman.model.plan import Observed
-from relman.model.record import Absence, Deployed, FoundLock, Phase
+from relman.model.record import Absence, Deployed, FoundLock, Phase, kept_in
 from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
 from relman.rollout.lease import is_dead
@@ -41,7 +41,7 @@ class HostStatus:
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
     """See one host; `machine` is relman.rollout.lease.this_machine. Raises what observing raises."""
-    seen = observe(session, environment, service, rollback=True)
+    seen = observe(session, environment, service)
     health = ""
     entry = seen.record.serving
     if seen.serving and entry:
@@ -73,7 +73,7 @@ def summarise(seen: Observed, service: str, health: str, machine: str) -> HostSt
         since=container.started_at if container else "",
         health=health if container else "not serving",
         rollback=target.release if target else "",
-        rollback_kept=seen.rollback_kept,
+        rollback_kept=bool(target and kept_in(seen.images, target)),
         notes=tuple(notes),
         drift=bool(drift),
         interrupted=middle,

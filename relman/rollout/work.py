@@ -11,7 +11,6 @@ from relman.model.plan import Observed, Outcome, Plan
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.steps import Change
 
-Credentials = Mapping[str, str]
 NO_HOST = ""  # the key of a failure that is no host's own
 
 
@@ -26,16 +25,15 @@ class Report:
 
 @dataclass
 class Work:
-    """A plan under way. `auth_config` goes with each pull; `changed` are the hosts whose step came to its end, `unsafe`
-    the tasks that began and that the release before may not be able to live with."""
+    """A plan under way. `images` are the local references of each host's image; `changed` are the hosts whose step came
+    to its end, `unsafe` the tasks that began and that the release before may not be able to live with."""
 
     plan: Plan
     fleet: Fleet
     seen: Mapping[str, Observed]
     watcher: Watcher
     cancel: threading.Event
-    auth_config: Credentials | None = None
-    images: dict[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     changed: dict[str, Change] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     failures: dict[str, RelmanError] = field(default_factory=dict)

@@ -17,9 +17,10 @@ from relman.model.record import HostRecord
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.rollout import recover
+from relman.rollout.fetch import Wanted
 from relman.rollout.fleet import Fleet, Gathered, Session
 from relman.rollout.operation import Operation, look, run
-from relman.rollout.planner import Asked, plan_deploy, plan_rollback
+from relman.rollout.planner import Asked, entry_of, plan_deploy, plan_rollback
 from relman.rollout.work import Report
 from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
 from tests.unit.values import REPOSITORY, deployed
@@ -135,16 +136,20 @@ class World:
         """Deploy to all hosts; raises what `relman deploy` raises before it changes anything."""
         asked, found = self.asked(**options), release(tag)
         wanted = {h.name: settings or self.settings for h in self.hosts}
-        return self._run(asked, lambda seen: plan_deploy(asked, found, wanted, seen))
+        return self._run(
+            asked,
+            lambda seen: plan_deploy(asked, found, wanted, seen),
+            lambda host, facts: entry_of(asked, found, wanted[host], facts),
+        )
 
     def rollback(self) -> Report:
         """Roll back."""
         asked = self.asked()
         return self._run(asked, lambda seen: plan_rollback(asked, seen))
 
-    def _run(self, asked: Asked, plan: Callable[[Any], Plan]) -> Report:
+    def _run(self, asked: Asked, plan: Callable[[Any], Plan], wanted: Wanted | None = None) -> Report:
         cancel = threading.Event()
-        return run(ModelFleet(self.hosts), Operation(asked, plan, "at work", self.watcher, cancel))
+        return run(ModelFleet(self.hosts), Operation(asked, plan, "at work", self.watcher, cancel, wanted=wanted))
 
     def recover(self, finish: bool | None = None) -> Report:
         """Recover."""

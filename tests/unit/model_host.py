@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 from relman.model.container import RELEASE, Container, EngineFacts, Image, RunSpec
-from relman.model.errors import EngineError, NotFound, Unreachable
+from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 
@@ -90,6 +91,19 @@ class ModelConnection:
         self.model = host
         self.host = host.host
         self.timeout = 1.0
+
+    def aside(self, work: Callable[[], Any]) -> Future[Any]:
+        """At once: it has ended when this returns."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work())
+        except RelmanError as error:
+            done.set_exception(error)
+        return done
+
+    def together(self, *works: Callable[[], Any]) -> list[Any]:
+        """One after the other, so that a change has a number."""
+        return [work() for work in works]
 
     @property
     def alive(self) -> bool:
@@ -241,13 +255,6 @@ class ModelEngine:
                 return replace(container, health=health if container.running else "")
         raise NotFound(f"container {name}: not found", host=self._host.name, status=404)
 
-    def image(self, reference: str) -> Image:
-        """By any reference."""
-        self._host.look()
-        if reference not in self._host.images:
-            raise NotFound(f"image {reference}: not found", host=self._host.name, status=404)
-        return Image(self._host.images[reference], (), (), AMD64)
-
     def pull(self, repository: Any, digest: Any, _auth: Any, _progress: Any) -> None:
         """The registry has everything that tests/unit/values.py names."""
         self._host.change()
@@ -255,19 +262,23 @@ class ModelEngine:
 
     _image_of: dict[str, ImageId] = {}  # noqa: RUF012  # filled by the fleet
 
-    def images_under(self, name: str) -> list[Image]:
-        """All that have such a tag, with all their names."""
+    def images(self, *names: str) -> list[Image]:
+        """Those that have a name of these, with the names that are of these."""
         self._host.look()
-        ids = {i for r, i in self._host.images.items() if r.startswith(f"{name}:")}
-        names = {i: [r for r, at in self._host.images.items() if at == i] for i in ids}
+        found: dict[ImageId, list[str]] = {}
+        for reference, image in self._host.images.items():
+            if (reference.partition("@")[0] if "@" in reference else reference.rpartition(":")[0]) in names:
+                found.setdefault(image, []).append(reference)
         return [
-            Image(i, tuple(r for r in found if "@" not in r), tuple(r for r in found if "@" in r), AMD64)
-            for i, found in names.items()
+            Image(i, tuple(r for r in named if "@" not in r), tuple(r for r in named if "@" in r), AMD64)
+            for i, named in found.items()
         ]
 
     def keep(self, image: ImageId, tag: str) -> None:
         """One more name."""
         self._host.change()
+        if image not in self._host.images.values():
+            raise NotFound(f"image {image}: not found", host=self._host.name, status=404)
         self._host.images[tag] = image
 
     def remove_image(self, reference: str) -> None:
