@@ -1,0 +1,101 @@
+"""Bring the very image to every host. A pull needs neither the locks nor the plan: it begins before they are there."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+
+from relman.model.container import EngineFacts
+from relman.model.errors import Cancelled, NotFound, PullFailed
+from relman.model.plan import Action, Observed, Plan
+from relman.model.record import Deployed, kept_in
+from relman.rollout.fleet import Fleet, Session, Watcher
+
+Wanted = Callable[[str, EngineFacts], Deployed | None]
+Credentials = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The image of an entry, under its local tag since a moment (monotonic seconds); `reference` is for creating."""
+
+    entry: Deployed
+    reference: str
+    since: float
+
+
+class Fetching:
+    """The images of one deployment, on their way to the hosts of `fleet`. `auth_config` goes with each pull."""
+
+    def __init__(
+        self, fleet: Fleet, watcher: Watcher, cancel: threading.Event, auth_config: Credentials | None = None
+    ) -> None:
+        self._fleet = fleet
+        self._watcher = watcher
+        self._cancel = cancel
+        self._auth_config = auth_config
+        self._given_up = threading.Event()
+        self._asked_for = threading.Event()
+        self._early: dict[str, Future[_Held | None]] = {}
+
+    def begin(self, wanted: Wanted) -> None:
+        """Begin on every host with what `wanted` says of its name and its engine (None: nothing)."""
+        for name, session in self._fleet.sessions.items():
+            self._early[name] = session.connection.aside(partial(self._begin, session, wanted))
+
+    def _begin(self, session: Session, wanted: Wanted) -> _Held | None:
+        entry = wanted(session.host.name, session.facts)
+        if entry is None:
+            return None
+        images = session.engine.images(entry.kept_as.rpartition(":")[0], str(entry.repository))
+        return self._fetch(session, entry, kept_in(images, entry))
+
+    def finish(self, plan: Plan, seen: Mapping[str, Observed], locked: float) -> dict[str, str]:
+        """The local reference of every step's image, each there and under a tag that protects it; nothing has changed.
+
+        What was brought before the locks were taken (at `locked`, monotonic) may be gone again: what was `seen` since
+        then decides. Raises what the pulls raise (PullFailed, AccessDenied, Unreachable), or Cancelled.
+        """
+
+        def one(session: Session) -> str:
+            entry = by_host[session.host.name].entry
+            early = self._early.get(session.host.name)
+            held = early.result() if early else None
+            if held and held.since > locked and held.entry.kept_as == entry.kept_as:
+                return held.reference
+            return self._fetch(session, entry, kept_in(seen[session.host.name].images, entry)).reference
+
+        by_host = {s.host: s for s in plan.steps if s.action is not Action.VERIFY}
+        self._asked_for.set()
+        images = self._fleet.each(one, by_host, self._cancel).all("getting the image")
+        if self._cancel.is_set():
+            raise Cancelled("cancelled; nothing was changed")
+        return dict(images)
+
+    def give_up(self) -> None:
+        """End what is still under way: nobody waits for it any more."""
+        self._given_up.set()
+
+    def _fetch(self, session: Session, entry: Deployed, kept: str | None) -> _Held:
+        host = session.host.name
+        if kept is None:
+            self._tell(host, 0, 0)
+            session.engine.pull(entry.repository, entry.manifest, self._auth_config, partial(self._tell, host))
+        if kept == entry.kept_as:
+            return _Held(entry, kept, time.monotonic())
+        try:
+            session.engine.keep(entry.image_id, entry.kept_as)
+        except NotFound as error:
+            text = f"the engine does not call the image that it pulled {entry.image_id}: {error.what}"
+            raise PullFailed(text, host=host) from error
+        return _Held(entry, entry.repository.at(entry.manifest), time.monotonic())
+
+    def _tell(self, host: str, done: int, total: int) -> None:
+        if self._cancel.is_set() or self._given_up.is_set():
+            raise Cancelled("cancelled while getting the image", host=host)
+        if self._asked_for.is_set():
+            self._watcher.host(host, "pulling", done, total)
