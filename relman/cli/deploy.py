@@ -21,12 +21,13 @@ from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.host import Host
 from relman.model.plan import Observed, Plan
-from relman.model.record import Deployed
+from relman.model.record import Deployed, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.rollout import preflight
+from relman.rollout.fetch import Wanted
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation
 from relman.rollout.planner import Asked, entry_of, plan_deploy
@@ -83,7 +84,7 @@ def deploy(
                 cancel=cancel,
                 planned=planned,
                 before_change=partial(_require_unmoved, registry, release),
-                wanted=partial(_wanted, asked, release, settings),
+                wanted=_wanted(asked, release, settings),
                 auth_config=credentials.auth_config() if credentials else None,
                 wait_lock=wait_lock,
             )
@@ -122,11 +123,13 @@ def _plan(
     return plan
 
 
-def _wanted(
-    asked: Asked, release: Release, settings: dict[str, DeploySettings], host: str, facts: EngineFacts
-) -> Deployed | None:
-    """What a host is to get, unless the plan will refuse it."""
-    return entry_of(asked, release, settings[host], facts) if preflight.fits(release, facts) else None
+def _wanted(asked: Asked, release: Release, settings: dict[str, DeploySettings]) -> Wanted:
+    """The image for every host that the plan will not refuse."""
+
+    def entry(host: str, facts: EngineFacts) -> Deployed | None:
+        return entry_of(asked, release, settings[host], facts) if preflight.fits(release, facts) else None
+
+    return Wanted((kept_name(asked.environment, asked.service), str(release.repository)), entry)
 
 
 def _require_unmoved(registry: Registry, release: Release) -> None:

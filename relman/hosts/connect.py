@@ -25,7 +25,7 @@ logging.getLogger("paramiko").propagate = False
 
 T = TypeVar("T")
 KEEPALIVE = 15
-_ASIDE = 4
+_ASIDE = 8
 _WEAK = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1-96"],
@@ -59,13 +59,13 @@ class Connection:
         return transport is not None and bool(transport.is_active())
 
     def aside(self, work: Callable[[], T]) -> Future[T]:
-        """Begin `work` in a thread of its own; it must not wait for other such work."""
+        """Begin `work` in a thread of its own. What waits there for other such work must be rare: there are few."""
         return self._aside.submit(work)
 
     def together(self, *works: Callable[[], Any]) -> list[Any]:
         """Do all side by side, the last one in this thread, and give their results in order; raises, when all have
         ended, what one of them raised. One after the other where each call to the engine takes a session of sshd."""
-        if not self.streamlocal:
+        if len(works) < 2 or not self.streamlocal:
             return [work() for work in works]
         *others, own = works
         begun = [self.aside(work) for work in others]

@@ -47,7 +47,7 @@ class Engine:
         with self._translated("GET /containers"):
             rows = self._api.containers(all=True)
         own = [r["Id"] for r in rows if labels.items() <= (r.get("Labels") or {}).items()]
-        found = self._connection.together(*(partial(self._find, container) for container in own)) if own else []
+        found = self._connection.together(*(partial(self._find, container) for container in own))
         return [c for c in found if c], translate.port_owners(rows)
 
     def _find(self, container: str) -> Container | None:

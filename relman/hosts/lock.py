@@ -52,8 +52,18 @@ def read(connection: Connection, environment: str, service: str, *, now: float) 
     return _found(found, now) if found else None
 
 
-def advance(connection: Connection, environment: str, service: str, lock: Lock, *, look: bool) -> None:
-    """Replace our lock's content in one atomic step; with `look` only after seeing that it still is ours.
+def draft(connection: Connection, environment: str, service: str, lock: Lock) -> str:
+    """Write what our lock is to say next beside it, and return that file's name. It counts only once it is placed."""
+    path = _path(connection, environment, service)
+    with files.explained(connection, path):
+        return files.write_beside(connection, path, f"{lock.token}.next", files.encode(lock.to_json()))
+
+
+def advance(
+    connection: Connection, environment: str, service: str, lock: Lock, *, look: bool, drafted: str | None = None
+) -> None:
+    """Replace our lock's content in one atomic step, by the draft if there is one; with `look` only after seeing that
+    it still is ours.
 
     Raises Locked when it has become somebody else's.
     """
@@ -61,8 +71,14 @@ def advance(connection: Connection, environment: str, service: str, lock: Lock, 
     if look:
         _require_ours(connection, path, lock)
     with files.explained(connection, path):
-        beside = files.write_beside(connection, path, lock.token, files.encode(lock.to_json()))
+        beside = drafted or files.write_beside(connection, path, lock.token, files.encode(lock.to_json()))
         connection.sftp().posix_rename(beside, path)
+
+
+def drop(connection: Connection, drafted: str) -> None:
+    """Remove a draft that was not placed."""
+    with files.explained(connection, drafted), contextlib.suppress(FileNotFoundError):
+        connection.sftp().remove(drafted)
 
 
 def release(connection: Connection, environment: str, service: str, lock: Lock, *, look: bool) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import posixpath
 import secrets
+from dataclasses import dataclass
 
 from relman.hosts import files, lock
 from relman.hosts.connect import Connection
@@ -33,10 +34,35 @@ def read(connection: Connection, environment: str, service: str) -> HostRecord:
 
 def write(connection: Connection, record: HostRecord) -> None:
     """Replace the host's record in one atomic step. Raises PreflightFailed or Unreachable, and leaves the old one."""
+    draft(connection, record).place()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A record that lies on the host, beside the one that counts."""
+
+    record: HostRecord
+    _connection: Connection
+    _path: str
+    _beside: str
+
+    def place(self) -> None:
+        """Make it the one that counts, in one atomic step. Raises PreflightFailed or Unreachable."""
+        with files.explained(self._connection, self._path):
+            self._connection.sftp().posix_rename(self._beside, self._path)
+
+    def drop(self) -> None:
+        """Remove it. Raises PreflightFailed or Unreachable."""
+        with files.explained(self._connection, self._beside), contextlib.suppress(FileNotFoundError):
+            self._connection.sftp().remove(self._beside)
+
+
+def draft(connection: Connection, record: HostRecord) -> Draft:
+    """Write a record that does not count yet. Raises PreflightFailed or Unreachable."""
     path = posixpath.join(files.directory(connection, record.environment, record.service), NAME)
     with files.explained(connection, path):
         beside = files.write_beside(connection, path, secrets.token_hex(4), files.encode(record.to_json()))
-        connection.sftp().posix_rename(beside, path)
+    return Draft(record, connection, path, beside)
 
 
 def forget(connection: Connection, environment: str, service: str) -> None:

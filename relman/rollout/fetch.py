@@ -15,8 +15,16 @@ from relman.model.plan import Action, Observed, Plan
 from relman.model.record import Deployed, kept_in
 from relman.rollout.fleet import Fleet, Session, Watcher
 
-Wanted = Callable[[str, EngineFacts], Deployed | None]
 Credentials = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What hosts are to get: `entry` of a host's name and its engine says which image (None: no image), `names` are the
+    repository names under which a host may have it already."""
+
+    names: tuple[str, ...]
+    entry: Callable[[str, EngineFacts], Deployed | None]
 
 
 @dataclass(frozen=True)
@@ -43,16 +51,14 @@ class Fetching:
         self._early: dict[str, Future[_Held | None]] = {}
 
     def begin(self, wanted: Wanted) -> None:
-        """Begin on every host with what `wanted` says of its name and its engine (None: nothing)."""
+        """Begin on every host."""
         for name, session in self._fleet.sessions.items():
             self._early[name] = session.connection.aside(partial(self._begin, session, wanted))
 
     def _begin(self, session: Session, wanted: Wanted) -> _Held | None:
-        entry = wanted(session.host.name, session.facts)
-        if entry is None:
-            return None
-        images = session.engine.images(entry.kept_as.rpartition(":")[0], str(entry.repository))
-        return self._fetch(session, entry, kept_in(images, entry))
+        listed = session.connection.aside(partial(session.engine.images, *wanted.names))
+        entry = wanted.entry(session.host.name, session.facts)
+        return self._fetch(session, entry, kept_in(listed.result(), entry)) if entry else None
 
     def finish(self, plan: Plan, seen: Mapping[str, Observed], locked: float) -> dict[str, str]:
         """The local reference of every step's image, each there and under a tag that protects it; nothing has changed.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from relman.hosts.connect import Connection, connect
 from relman.hosts.engine import Engine
+from relman.hosts.record import Draft
 from relman.model.container import EngineFacts
 from relman.model.errors import (
     Cancelled,
@@ -23,7 +23,7 @@ from relman.model.errors import (
     Unreachable,
 )
 from relman.model.host import Environment, Host, SshOptions
-from relman.rollout.lease import Lease
+from relman.rollout.lease import Lease, uptime
 
 T = TypeVar("T")
 _WORKERS = 32
@@ -42,12 +42,14 @@ class Watcher(Protocol):
 
 @dataclass
 class Session:
-    """One host while a command runs; `lease` is there while its lock is held."""
+    """One host while a command runs; `lease` is there while its lock is held, `draft` once its next record is written
+    but does not count yet."""
 
     host: Host
     connection: Connection
     engine: Engine
     lease: Lease | None = None
+    draft: Draft | None = None
     _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
     _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -59,16 +61,12 @@ class Session:
     def now(self) -> float:
         """The host's clock: seconds since the epoch. Raises what the engine raises."""
         facts, asked = self._once()
-        return facts.clock + _uptime() - asked
+        return facts.clock + uptime() - asked
 
     def _once(self) -> tuple[EngineFacts, float]:
         with self._mutex:
-            self._asked = self._asked or (self.engine.facts(), _uptime())
+            self._asked = self._asked or (self.engine.facts(), uptime())
             return self._asked
-
-
-def _uptime() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True)

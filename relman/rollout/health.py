@@ -76,6 +76,9 @@ def require_healthy(session: Session, container_id: str, settings: DeploySetting
 
 
 def _settled(session: Session, container: Container, probe: Probe) -> Container:
+    """The container once it answered; without an address of its own somebody else may have answered in its place."""
+    if any(container.addresses.values()):
+        return container
     last = session.engine.inspect(container.id)
     _require_running(session, last, probe)
     return last

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relman.hosts import lock as lock_file
 from relman.hosts.connect import Connection
+from relman.model.errors import RelmanError
 from relman.model.record import FoundLock, Intent, Lock, Phase
 
 TTL = 60.0
@@ -30,6 +32,18 @@ def is_dead(found: FoundLock, machine: str) -> bool:
     return lock is not None and lock.machine == machine and not Path(f"/proc/{lock.pid}").exists()
 
 
+def uptime() -> float:
+    """Seconds since this machine's start, those asleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    lock: Lock
+    path: str
+    since: float
+
+
 class Lease:
     """A held lock. Its writes are serialised, so that renewal never overwrites an intent; where so much time has passed
     (asleep included) that somebody may have broken or taken the lock, it looks before it writes, and raises Locked."""
@@ -37,9 +51,18 @@ class Lease:
     def __init__(self, connection: Connection, environment: str, service: str, lock: Lock) -> None:
         self._where = (connection, environment, service)
         self._mutex = threading.Lock()
-        self._written = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self._written = uptime()
+        self._draft: _Draft | None = None
         self._over = False
         self.lock = lock
+
+    def prepare(self, phase: Phase, intent: Intent | None) -> None:
+        """Write what will come next where it does not count yet: `advance` is quick then, if it follows soon. What
+        cannot be written is left to `advance`."""
+        with self._mutex, contextlib.suppress(RelmanError):
+            if not self._over:
+                lock, since = replace(self.lock, phase=phase, intent=intent), uptime()
+                self._draft = _Draft(lock, lock_file.draft(*self._where, lock), since)
 
     def advance(self, phase: Phase, intent: Intent | None) -> None:
         """Write the intent of what comes next."""
@@ -55,6 +78,7 @@ class Lease:
         """Let go."""
         with self._mutex:
             self._over = True
+            self._drop_draft()
             lock_file.release(*self._where, self.lock, look=self._old)
 
     def settled(self) -> None:
@@ -65,16 +89,28 @@ class Lease:
     def abandon(self) -> None:
         """Keep the intent, but let the next command take the lock at once: an interrupted deployment."""
         with self._mutex:
+            self._drop_draft()
             self._write(replace(self.lock, ttl=0.0))
             self._over = True
 
     @property
     def _old(self) -> bool:
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._written > LOOK_AFTER
+        return uptime() - self._written > LOOK_AFTER
 
     def _write(self, lock: Lock) -> None:
         if self._over:
             return  # a renewal that came too late must not bring the lock back
-        lock_file.advance(*self._where, lock, look=self._old)
-        self._written = time.clock_gettime(time.CLOCK_BOOTTIME)
+        draft = self._draft
+        # The lock's age is its file's: an old draft would look like a holder that has not written for as long.
+        if draft and draft.lock == lock and uptime() - draft.since < LOOK_AFTER:
+            lock_file.advance(*self._where, lock, look=self._old, drafted=draft.path)
+            self._draft, self._written = None, draft.since
+        else:
+            lock_file.advance(*self._where, lock, look=self._old)
+            self._written = uptime()
         self.lock = lock
+
+    def _drop_draft(self) -> None:
+        if self._draft:
+            lock_file.drop(self._where[0], self._draft.path)
+            self._draft = None

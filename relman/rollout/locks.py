@@ -99,6 +99,8 @@ def release_lock(session: Session) -> None:
     lease, session.lease = session.lease, None
     if lease is None:
         return
+    if session.draft:
+        session.draft.drop()
     if lease.lock.phase is Phase.HELD:
         lease.release()
     else:

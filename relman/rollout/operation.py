@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from relman.model.errors import PreflightFailed
-from relman.model.plan import Observed, Outcome, Plan, Result, Step
+from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
+from relman.model.record import Phase
 from relman.rollout import tasks
 from relman.rollout.executor import carry_out
 from relman.rollout.fetch import Credentials, Fetching, Wanted
@@ -17,6 +19,7 @@ from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
 from relman.rollout.prune import note_left_out
+from relman.rollout.steps import intended
 from relman.rollout.work import Report, Work
 
 Planner = Callable[[Sequence[Observed]], Plan]
@@ -79,8 +82,18 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
         if operation.before_change:
             operation.before_change()
         tasks.clear(fleet, seen, asked.environment)
+        _prepare(fleet, plan, by_host)
         images = fetching.finish(plan, by_host, since)
         return carry_out(Work(plan, fleet, by_host, watcher, operation.cancel, images))
+
+
+def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
+    """Write the first wave's intents while the images are on their way."""
+    for step in plan.waves[0].steps:
+        session = fleet.sessions[step.host]
+        if session.lease and step.action is not Action.VERIFY:
+            intent = intended(plan, step, seen[step.host])
+            session.connection.aside(partial(session.lease.prepare, Phase.CHANGING, intent))
 
 
 def require_fresh(agreed: Plan, plan: Plan) -> None:

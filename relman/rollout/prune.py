@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -13,41 +13,40 @@ from relman.model.errors import NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
 from relman.model.record import Deployed, HostRecord, kept_name
 from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.remember import remembered
 from relman.rollout.steps import Change
 from relman.rollout.target import before
 
 _STRAY_STOP = 10
 
 
-def after(plan: Plan, step: Step, change: Change, remembered: HostRecord, *, proven: bool) -> HostRecord:
-    """What the record says once the step is done. Pure."""
-    entry = replace(step.entry, container=change.container, proven=proven)
-    remembered = replace(remembered, left_out=plan.left_out)
-    if plan.kind == "rollback":
-        return remembered.returned(replace(entry, proven=True))
-    return remembered.deployed(entry)
-
-
-def keep(remembered: HostRecord, count: int) -> HostRecord:
-    """The serving entry and the newest `count` other ones proven good, in their order. Pure."""
-    others = [e.id for e in remembered.entries if e.proven and e.id != remembered.current]
-    kept = {*others[-count:], remembered.current} if count else {remembered.current}
-    return replace(remembered, entries=tuple(e for e in remembered.entries if e.id in kept))
-
-
 def record_and_prune(
     session: Session, plan: Plan, step: Step, change: Change, seen: Observed, *, proven: bool
 ) -> tuple[str, ...]:
-    """Write the record, then prune; returns warnings about what could not be pruned.
+    """Write the record, and prune what neither it nor the one before needs; returns warnings about what could not be
+    pruned.
 
     Raises what writing the record raises.
     """
-    written = after(plan, step, change, seen.record, proven=proven)
-    kept = keep(written, plan.keep) if proven and plan.kind == "deploy" else written
-    record.write(session.connection, kept)
+    written = remembered(plan, step, change.container, seen.record, proven=proven)
+    *notes, _ = session.connection.together(
+        *(_works(_containers(session, seen, written)) if proven else ()), partial(_record, session, written)
+    )
+    # Images last: one goes only when no container is made of it any more.
+    notes += session.connection.together(*_works(_images(session, seen, written))) if proven else ()
+    return tuple(filter(None, notes))
+
+
+def _record(session: Session, written: HostRecord) -> None:
+    draft, session.draft = session.draft, None
+    if draft and draft.record == written:
+        draft.place()
+    else:
+        record.write(session.connection, written)
+        if draft:
+            draft.drop()
     if session.lease:
         session.lease.settled()
-    return tuple(_prune(session, seen, kept)) if proven else ()
 
 
 def note_left_out(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watcher: Watcher) -> None:
@@ -61,21 +60,24 @@ def note_left_out(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watche
         watcher.say(f"{host}: could not note which hosts were left out: {error.what}")
 
 
-def _prune(session: Session, seen: Observed, kept: HostRecord) -> Iterator[str]:
+def _works(works: Iterable[tuple[str, Callable[[], None]]]) -> list[Callable[[], str]]:
+    return [partial(tolerated, what, work) for what, work in works]
+
+
+def _containers(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tuple[str, Callable[[], None]]]:
     current = kept.serving
     way_back = before(kept, current) if current else None
     staying = {e.container for e in (current, way_back) if e}
     for container in seen.containers:
         if container.id not in staying:
-            yield from warned(f"container {container.name}", partial(_remove, session, container))
+            yield f"container {container.name}", partial(_remove, session, container)
         elif _may_return(container, current):
-            yield from warned(f"container {container.name}", partial(session.engine.set_restart, container.id, "no"))
-    yield from _drop_images(session, seen, kept)
+            yield f"container {container.name}", partial(session.engine.set_restart, container.id, "no")
 
 
-def _drop_images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[str]:
-    """Let go of every image that was kept for the service and that the record no longer names: those of older releases,
-    and those of deployments that failed or died."""
+def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Every image that was kept for the service and that the record no longer names: those of older releases, and those
+    of deployments that failed or died."""
     name = kept_name(kept.environment, kept.service)
     tags = {e.kept_as for e in kept.entries}
     repositories = {str(e.repository) for e in seen.record.entries}
@@ -84,7 +86,7 @@ def _drop_images(session: Session, seen: Observed, kept: HostRecord) -> Iterator
         if own and not own & tags:
             pulled = [d for d in image.repo_digests if d.partition("@")[0] in repositories]
             for reference in (*own, *pulled):
-                yield from warned(f"image {reference}", partial(session.engine.remove_image, reference))
+                yield f"image {reference}", partial(session.engine.remove_image, reference)
 
 
 def _may_return(container: Container, current: Deployed | None) -> bool:
@@ -107,11 +109,12 @@ def drop_image(session: Session, entry: Deployed) -> None:
             session.engine.remove_image(reference)
 
 
-def warned(what: str, work: Callable[[], None]) -> Iterator[str]:
-    """Do what is not needed for the deployment to be good; a failure becomes a warning."""
+def tolerated(what: str, work: Callable[[], None]) -> str:
+    """Do what is not needed for the deployment to be good; a failure becomes a warning ("" when there is none)."""
     try:
         work()
     except NotFound:
-        return
+        return ""
     except RelmanError as error:
-        yield f"{what} could not be pruned: {error.what}"
+        return f"{what} could not be pruned: {error.what}"
+    return ""

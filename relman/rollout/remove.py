@@ -14,7 +14,7 @@ from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
 from relman.rollout.planner import Asked
-from relman.rollout.prune import drop_image, warned
+from relman.rollout.prune import drop_image, tolerated
 from relman.rollout.work import Report
 
 _STOP = 10
@@ -84,7 +84,7 @@ def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) 
             session.engine.stop(container.id, _STOP)
         session.engine.remove(container.id)
     for entry in {e.kept_as: e for e in seen.record.entries}.values():
-        for note in warned(f"image {entry.release}", partial(drop_image, session, entry)):
+        if note := tolerated(f"image {entry.release}", partial(drop_image, session, entry)):
             watcher.say(f"{host}: {note}")
     record.forget(session.connection, asked.environment, asked.service)
     sweep(session, asked)

@@ -24,6 +24,7 @@ from relman.model.record import Deployed, Intent, Phase
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import StepFailed, await_healthy
 from relman.rollout.order import share_port
+from relman.rollout.remember import draft
 
 
 class Stale(StepFailed):
@@ -55,17 +56,16 @@ def do(
         return _verify(session, step, cancel, watcher)
     if cancel.is_set():
         raise Cancelled("cancelled before its turn")
-    _look_again(session, plan, step)
     reusable = _reusable(seen, step.entry)
-    intent = _intent(plan, step, reusable)
-    _advance(session, Phase.CHANGING, intent)
+    _begin(session, plan, step, intended(plan, step, seen))
     watcher.host(step.host, "creating")
-    new = reusable.id if reusable else session.engine.create(_spec(plan, step.entry, image, intent.new_name))
-    if reusable:
-        session.engine.set_restart(new, "no")
+    new = _make(session, plan, step, image, reusable)
     gap, started = _start(session, step, new, watcher)
     watcher.host(step.host, "waiting for health")
-    healthy = await_healthy(session, new, step.entry.settings, cancel)
+    _, healthy = session.connection.together(
+        partial(draft, session, plan, step, new, seen),
+        partial(await_healthy, session, new, step.entry.settings, cancel),
+    )
     read_back(session, step, healthy.container)
     commit(session, step, new)
     return Change(new, gap, healthy.first_seen - started)
@@ -105,7 +105,9 @@ def _reusable(seen: Observed, entry: Deployed) -> Container | None:
     return kept if kept and not kept.running and kept.image_id == entry.image_id else None
 
 
-def _intent(plan: Plan, step: Step, reusable: Container | None) -> Intent:
+def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
+    """What a step that changes a container means to do. Pure."""
+    reusable = _reusable(seen, step.entry)
     return Intent(
         old=step.old,
         old_restart=step.old_restart,
@@ -117,9 +119,30 @@ def _intent(plan: Plan, step: Step, reusable: Container | None) -> Intent:
     )
 
 
-def _advance(session: Session, phase: Phase, intent: Intent | None) -> None:
-    if session.lease:
-        session.lease.advance(phase, intent)
+def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
+    """Write the intent while looking again; where somebody else was at work, nothing is intended any more."""
+    lease = session.lease
+    try:
+        session.connection.together(
+            partial(_look_again, session, plan, step),
+            *([partial(lease.advance, Phase.CHANGING, intent)] if lease else []),
+        )
+    except Stale:
+        if lease:
+            lease.advance(Phase.HELD, None)
+        raise
+
+
+def _make(session: Session, plan: Plan, step: Step, image: str, reusable: Container | None) -> str:
+    """Create the new container, or take the kept one, not to come back after a reboot; the old one is to, where it will
+    be stopped before the new one starts. Returns the new one's id."""
+    engine = session.engine
+    old = [partial(engine.set_restart, step.old, "always")] if step.old and step.stop_first else []
+    if reusable:
+        session.connection.together(*old, partial(engine.set_restart, reusable.id, "no"))
+        return reusable.id
+    spec = _spec(plan, step.entry, image, container_name(plan))
+    return str(session.connection.together(*old, partial(engine.create, spec))[-1])
 
 
 def _spec(plan: Plan, entry: Deployed, image: str, name: str) -> RunSpec:
@@ -141,7 +164,6 @@ def _start(session: Session, step: Step, new: str, watcher: Watcher) -> tuple[fl
         watcher.host(step.host, "starting")
         engine.start(new)
         return None, time.monotonic()
-    engine.set_restart(step.old, "always")
     watcher.host(step.host, "replacing")
     begin = time.monotonic()
     engine.stop(step.old, step.old_stop_timeout)

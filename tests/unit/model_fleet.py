@@ -13,7 +13,7 @@ from relman.model.container import DEPLOYMENT, RELEASE
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Environment
 from relman.model.plan import Observed, Plan
-from relman.model.record import HostRecord
+from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.rollout import recover
@@ -139,7 +139,10 @@ class World:
         return self._run(
             asked,
             lambda seen: plan_deploy(asked, found, wanted, seen),
-            lambda host, facts: entry_of(asked, found, wanted[host], facts),
+            Wanted(
+                (kept_name("production", "shop"), str(found.repository)),
+                lambda host, facts: entry_of(asked, found, wanted[host], facts),
+            ),
         )
 
     def rollback(self) -> Report:

@@ -1,0 +1,41 @@
+"""What a host's record says once a step is done there."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+
+from relman.hosts import record
+from relman.model.errors import RelmanError
+from relman.model.plan import Observed, Plan, Step
+from relman.model.record import HostRecord
+from relman.rollout.fleet import Session
+
+
+def remembered(plan: Plan, step: Step, container: str, before: HostRecord, *, proven: bool) -> HostRecord:
+    """The record after `step`, whose new container is `container` (an id). Pure."""
+    written = _after(plan, step, container, before, proven=proven)
+    return keep(written, plan.keep) if proven and plan.kind == "deploy" else written
+
+
+def _after(plan: Plan, step: Step, container: str, before: HostRecord, *, proven: bool) -> HostRecord:
+    entry = replace(step.entry, container=container, proven=proven)
+    before = replace(before, left_out=plan.left_out)
+    if plan.kind == "rollback":
+        return before.returned(replace(entry, proven=True))
+    return before.deployed(entry)
+
+
+def keep(written: HostRecord, count: int) -> HostRecord:
+    """The serving entry and the newest `count` other ones proven good, in their order. Pure."""
+    others = [e.id for e in written.entries if e.proven and e.id != written.current]
+    kept = {*others[-count:], written.current} if count else {written.current}
+    return replace(written, entries=tuple(e for e in written.entries if e.id in kept))
+
+
+def draft(session: Session, plan: Plan, step: Step, container: str, seen: Observed) -> None:
+    """Write the record as it will be when all goes well where it does not count yet. What cannot be written now is left
+    to whoever writes the record."""
+    with contextlib.suppress(RelmanError):
+        written = remembered(plan, step, container, seen.record, proven=True)
+        session.draft = record.draft(session.connection, written)
