@@ -22,7 +22,8 @@ from relman.model.errors import (
     RelmanError,
     Unreachable,
 )
-from relman.model.host import Environment, Host, SshOptions
+from relman.model.host import Environment, Host
+from relman.model.image import Repository
 from relman.rollout.lease import Lease, uptime
 
 T = TypeVar("T")
@@ -43,13 +44,14 @@ class Watcher(Protocol):
 @dataclass
 class Session:
     """One host while a command runs; `lease` is there while its lock is held, `draft` once its next record is written
-    but does not count yet."""
+    but does not count yet; `repositories` are where the inventory says that services' images come from."""
 
     host: Host
     connection: Connection
     engine: Engine
     lease: Lease | None = None
     draft: Draft | None = None
+    repositories: Mapping[str, Repository] = field(default_factory=dict)
     _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
     _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
@@ -180,16 +182,16 @@ class Fleet:
 
     def __enter__(self) -> Fleet:
         for host in self.environment.hosts:
-            self._connecting[host.name] = self._pool.submit(_open, host, self.environment.ssh)
+            self._connecting[host.name] = self._pool.submit(_open, host, self.environment)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _open(host: Host, ssh: SshOptions) -> Session:
-    connection = connect(host, ssh)
-    session = Session(host, connection, Engine(connection))
+def _open(host: Host, environment: Environment) -> Session:
+    connection = connect(host, environment.ssh)
+    session = Session(host, connection, Engine(connection), repositories=environment.services)
     # Both will be needed, and whoever needs them is told what fails.
     connection.aside(connection.sftp)
     connection.aside(lambda: session.facts)

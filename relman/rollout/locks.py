@@ -45,7 +45,7 @@ def locked(
 
     Raises Locked or Interrupted, with every lock that was got let go again, and Cancelled while it waits.
     """
-    lock = _new_lock(asked, message)
+    lock = new_lock(asked, message)
 
     def one(session: Session) -> None:
         session.lease = _acquire(session, asked, lock, adopt)
@@ -62,7 +62,8 @@ def locked(
             watcher.say(f"{host}: its lock could not be let go; it runs out by itself in {TTL:.0f} s")
 
 
-def _new_lock(asked: Asked, message: str) -> Lock:
+def new_lock(asked: Asked, message: str) -> Lock:
+    """A lock of this process, for its holder to write."""
     return Lock(
         owner=asked.by,
         machine=this_machine(),
@@ -202,7 +203,7 @@ def _mark(asked: Asked, found: FoundLock, reason: str) -> Lock:
     before = found.lock
     text = f"{before.message if before else 'a lock that could not be read'} (lock broken by {asked.by}: {reason})"
     return replace(
-        before or _new_lock(asked, text),
+        before or new_lock(asked, text),
         token=secrets.token_hex(8),
         message=text,
         ttl=0.0,

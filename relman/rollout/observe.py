@@ -5,20 +5,23 @@ from __future__ import annotations
 from functools import partial
 
 from relman.hosts import lock, record
-from relman.model.container import ENVIRONMENT, SERVICE, TASK, Image
+from relman.model.container import ENVIRONMENT, SERVICE, TASK
 from relman.model.plan import Observed
-from relman.model.record import FoundLock, HostRecord, kept_name
+from relman.model.record import FoundLock, kept_name
 from relman.rollout.fleet import Session
 
 
 def observe(session: Session, environment: str, service: str) -> Observed:
     """See what is on the host. Raises what the connection, the engine and the record raise."""
-    labels = {SERVICE: service, ENVIRONMENT: environment}
-    (remembered, images), found, (containers, owners) = session.connection.together(
-        partial(_remembered, session, environment, service),
+    names = [kept_name(environment, service), *map(str, filter(None, [session.repositories.get(service)]))]
+    remembered, found, images, (containers, owners) = session.connection.together(
+        partial(record.read, session.connection, environment, service),
         partial(_lock, session, environment, service),
-        partial(session.engine.survey, labels),
+        partial(session.engine.images, *names),
+        partial(session.engine.survey, {SERVICE: service, ENVIRONMENT: environment}),
     )
+    if elsewhere := {str(e.repository) for e in remembered.entries} - set(names):
+        images = session.engine.images(*names, *elsewhere)
     return Observed(
         host=session.host.name,
         facts=session.facts,
@@ -27,14 +30,8 @@ def observe(session: Session, environment: str, service: str) -> Observed:
         containers=tuple(c for c in containers if TASK not in c.labels),
         port_owners=owners,
         tasks=tuple(c for c in containers if TASK in c.labels),
-        images=images,
+        images=tuple(images),
     )
-
-
-def _remembered(session: Session, environment: str, service: str) -> tuple[HostRecord, tuple[Image, ...]]:
-    remembered = record.read(session.connection, environment, service)
-    repositories = dict.fromkeys(str(e.repository) for e in remembered.entries)
-    return remembered, tuple(session.engine.images(kept_name(environment, service), *repositories))
 
 
 def _lock(session: Session, environment: str, service: str) -> FoundLock | None:
