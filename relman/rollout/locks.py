@@ -71,6 +71,7 @@ def _new_lock(asked: Asked, message: str) -> Lock:
         deployment=asked.id,
         message=message,
         ttl=TTL,
+        since=asked.at,
     )
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from relman.registry.release import retag
-from tests.e2e.stage import Stage
+from tests.e2e.stage import DEPLOY, Stage, serves
 from tests.lab.images import Behaviour
 from tests.lab.process import until
 
@@ -41,6 +41,24 @@ def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
     said = stage.relman("releases", "-e", "production", code=4)
     assert "h1, h3" in said.out
     assert "h2: " in said.err
+
+
+def test_status_while_somebody_deploys(stage: Stage) -> None:
+    """A deployment under way is no drift and no mixed fleet: it is said who is at work, and each host's digest is that
+    of what runs there in this moment."""
+    stage.deploy("1")
+    slow = stage.release("slow-reads", deploy={**DEPLOY, "health": {**DEPLOY["health"], "window": "6s"}})
+    running = stage.start("deploy", "slow-reads", "-e", "production", "--yes")
+    running.says("h1: waiting for health")
+    until(lambda: serves(stage.lab.hosts[0]) == "slow-reads", "h1 serves the new release", 10)
+    ended = stage.relman("status", "-e", "production")
+    rows = stage.status()
+    assert "h1: being deployed by " in ended.err
+    assert "deploying demo slow-reads" in ended.err
+    assert (rows[0]["release"], rows[0]["manifest"], rows[0]["recorded_release"]) == ("slow-reads", str(slow), "1")
+    assert (rows[2]["release"], rows[2]["drift"]) == ("1", False)
+    assert running.ended().code == 0
+    assert all(not row["notes"] for row in stage.status())
 
 
 def _relman_yml(stage: Stage) -> str:
