@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from relman.hosts.translate import PREDEFINED
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Observed, Outcome, Plan, Result, Step
 from relman.rollout import tasks
@@ -14,6 +15,7 @@ from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
+from relman.rollout.preflight import check_networks
 from relman.rollout.prune import note_left_out
 from relman.rollout.work import Credentials, Report, Work
 
@@ -42,7 +44,9 @@ class Operation:
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
-    return operation.plan(look(fleet, operation.asked))
+    plan = operation.plan(look(fleet, operation.asked))
+    _require_networks(fleet, plan)
+    return plan
 
 
 def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Report:
@@ -54,6 +58,7 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
     with locked(fleet, asked, operation.message, watcher, patience=Patience(operation.wait_lock, operation.cancel)):
         seen = look(fleet, asked)
         plan = operation.plan(seen)
+        _require_networks(fleet, plan)
         if agreed:
             require_fresh(agreed, plan)
         operation.planned(plan)
@@ -67,6 +72,17 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
         work = Work(plan, fleet, by_host, watcher, operation.cancel, operation.auth_config)
         fetch_images(work)
         return carry_out(work)
+
+
+def _require_networks(fleet: Fleet, plan: Plan) -> None:
+    """Raise PreflightFailed where a network is missing; the hosts are only asked about networks of the users' own."""
+    wanted = {s.host: [n for n in s.entry.settings.networks if n not in PREDEFINED] for s in plan.steps}
+
+    def one(session: Session) -> list[str]:
+        return [name for name in wanted[session.host.name] if not session.engine.has_network(name)]
+
+    hosts = [host for host, names in wanted.items() if names]
+    check_networks(plan, fleet.each(one, hosts).all("looking at the networks"))
 
 
 def require_fresh(agreed: Plan, plan: Plan) -> None:
