@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from relman.registry.release import retag
 from tests.e2e.stage import DEPLOY, Stage, serves
@@ -59,6 +62,19 @@ def test_status_while_somebody_deploys(stage: Stage) -> None:
     assert (rows[2]["release"], rows[2]["drift"]) == ("1", False)
     assert running.ended().code == 0
     assert all(not row["notes"] for row in stage.status())
+
+
+@pytest.mark.parametrize(
+    "command", [("recover",), ("rollback", "--yes"), ("lock", "status"), ("lock", "break", "--reason", "none", "--yes")]
+)
+def test_a_service_that_nobody_knows_leaves_no_trace(stage: Stage, command: Sequence[str]) -> None:
+    """A slip of the pen is said, with the names that there are, and nothing comes into being on any host."""
+    stage.deploy("1")
+    said = stage.relman(*command, "-e", "production", "--service", "dmeo", code=2).err
+    assert "'dmeo'" in said
+    assert "known there: demo" in said
+    for host in stage.lab.hosts:
+        assert host.run(["ls", "/var/lib/relman/production"]).stdout.split() == ["demo"]
 
 
 def _relman_yml(stage: Stage) -> str:
