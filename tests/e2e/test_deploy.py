@@ -64,6 +64,22 @@ def test_from_a_published_port_to_the_host_s_network_and_back(stage: Stage) -> N
     stage.serve("on-host")
 
 
+def test_a_channel_is_deployed_as_the_release_that_it_stands_for(stage: Stage) -> None:
+    """The hosts remember the release by its own name, so that the channel may move on and be deployed again; what is
+    deployed by the release's name then is the same."""
+    for tag in ("c1", "c2"):
+        stage.release(tag, channels=["latest-good"])
+        assert f"latest-good is the release {tag}" in stage.deploy("latest-good").out
+        assert [(row["release"], row["notes"]) for row in stage.status()] == [(tag, [])] * 3
+    stage.serve("c2")
+    assert "nothing to do" in stage.deploy("c2").out
+    stage.rollback()
+    stage.serve("c1")
+    stage.deploy("latest-good")
+    stage.serve("c2")
+    assert "is good" in stage.relman("verify", "latest-good", "-e", "production").out
+
+
 def test_deploying_what_serves_already_does_nothing(stage: Stage) -> None:
     """A second deployment of the same release leaves every container as it is."""
     stage.deploy("1")
