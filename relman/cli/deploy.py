@@ -9,7 +9,7 @@ from functools import partial
 import click
 
 from relman.cli import fleets
-from relman.cli.candidate import release_called
+from relman.cli.candidate import release_for
 from relman.cli.compose import credentials_of, registry_of
 from relman.cli.environments import open_selected, repository_of, service_of
 from relman.cli.gates import check_of, say_trust, served_in, skip_option, skips_of
@@ -64,7 +64,7 @@ def deploy(
         check = check_of(
             chosen.demands, reading_seal(chosen.demands), skips=skips_of(skip_gates, reason), served=served
         )
-        release = release_called(registry, repository, tag, check, context.output)
+        release = release_for(fleet, registry, repository, tag, check, context.output)
         say_trust(context.output, chosen.demands, chosen.name)
         for skip in release.skipped:
             context.output.warn(f"{release}: {skip}")
