@@ -51,6 +51,16 @@ class Journal:
         """The first stage, from 0, that is not done; None when all are."""
         return next((i for i, stage in enumerate(self.stages) if stage.state != "done"), None)
 
+    @property
+    def at(self) -> str:
+        """When something was last noted."""
+        return max(self.started, *(time for stage in self.stages for time in (stage.started, stage.finished)))
+
+    @property
+    def by(self) -> str:
+        """Who did the last stage that was begun."""
+        return next((stage.by for stage in reversed(self.stages) if stage.by), "")
+
     def with_stage(self, number: int, **changes: Any) -> Journal:
         """The journal with a stage changed."""
         changed = replace(self.stages[number], **changes)
@@ -94,10 +104,25 @@ class Journals:
             return Journal.from_json(json.loads((self._directory / f"{id}.json").read_text(encoding="utf-8")))
         return None
 
+    def all(self) -> list[Journal]:
+        """Every run that can be read."""
+        return [j for path in self._directory.glob("*.json") if (j := self.get(path.stem))]
+
     def newest(self, file: str) -> Journal | None:
         """The newest run of this playbook."""
-        known = (self.get(path.stem) for path in self._directory.glob("*.json"))
-        return max((j for j in known if j and j.file == file), key=lambda j: (j.started, j.id), default=None)
+        return max((j for j in self.all() if j.file == file), key=lambda j: (j.started, j.id), default=None)
+
+    def is_held(self, id: str) -> bool:
+        """Whether a process is at work on the run."""
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(self._directory / f"{id}.lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
 
     @contextmanager
     def held(self, journal: Journal) -> Iterator[None]:
