@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,9 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from relman.cli.kept import outlived
 from relman.model.errors import Locked, UsageError
 
 VERSION = 1
+_MOST = 100
+_DAYS = 90.0
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,17 @@ class Journals:
             finally:
                 os.close(handle)
         return False
+
+    def sweep(self, now: float | None = None) -> None:
+        """Remove runs of long ago: never the newest of a playbook, which can be resumed, nor one at work."""
+        found = {j.id: j for j in self.all()}
+        resumable = {j.file: j.id for j in sorted(found.values(), key=lambda j: (j.started, j.id))}
+        times = {id: datetime.fromisoformat(j.at).timestamp() for id, j in found.items()}
+        old = outlived(times, time.time() if now is None else now, most=_MOST, days=_DAYS)
+        for id in set(old) - set(resumable.values()):
+            with contextlib.suppress(Locked, UsageError, OSError), self.held(found[id]):
+                for kind in ("json", "lock"):
+                    (self._directory / f"{id}.{kind}").unlink(missing_ok=True)
 
     @contextmanager
     def held(self, journal: Journal) -> Iterator[None]:
