@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from relman.config import values, values_stages
+from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
     Env,
@@ -23,7 +24,6 @@ from relman.config.schema_base import (
     parsed,
 )
 from relman.config.values import Faults
-from relman.config.yaml import KeyPath
 from relman.model import playbook as model
 
 ACTIONS = ("ci", "promote", "deploy", "rollback", "check", "wait", "confirm")
