@@ -43,6 +43,10 @@ def test_every_host_gets_the_tested_image_of_its_own_platform(stage: Stage) -> N
     stage.rollback()
     assert {row["manifest"] for row in stage.status()} == {str(digest)}
     stage.relman("verify", "-e", "production")
+    (listed,) = [
+        row for row in stage.relman("releases", "-e", "production").out.splitlines() if row.startswith("multi")
+    ]
+    assert "all 3 hosts" in listed
     assert "may be deployed" in stage.relman("gate", "multi", "-e", "production", "--platform", "linux/amd64").out
 
 
