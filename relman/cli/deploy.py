@@ -9,6 +9,7 @@ from functools import partial
 import click
 
 from relman.cli import fleets
+from relman.cli.candidate import release_for
 from relman.cli.compose import credentials_of, registry_of
 from relman.cli.environments import open_selected, repository_of, service_of
 from relman.cli.gates import check_of, say_trust, served_in, skip_option, skips_of
@@ -16,7 +17,6 @@ from relman.cli.options import environment_options, rollout_options
 from relman.cli.signing import reading_seal
 from relman.cli.verb import Context, verb
 from relman.config.deploy import resolve
-from relman.evidence.release import find_release
 from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.host import Host
@@ -67,7 +67,7 @@ def deploy(
         check = check_of(
             chosen.demands, reading_seal(chosen.demands), skips=skips_of(skip_gates, reason), served=served
         )
-        release = find_release(registry, repository, tag, check=check)
+        release = release_for(fleet, registry, repository, tag, check, context.output)
         say_trust(context.output, chosen.demands, chosen.name)
         for skip in release.skipped:
             context.output.warn(f"{release}: {skip}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relman.cli.compose import environment
@@ -80,7 +80,8 @@ def repository_of(chosen: Environment, service: str) -> Repository:
     return chosen.services[service]
 
 
-def unknown_service(chosen: Environment, service: str) -> UsageError:
-    """The error for a service of which neither the inventory nor any host knows anything."""
-    known = ", ".join(sorted(chosen.services)) or "none"
-    return UsageError(f"no host of {chosen.name} knows the service {service!r}", hint=f"its services are: {known}")
+def unknown_service(chosen: Environment, service: str, remembered: Iterable[str] = ()) -> UsageError:
+    """The error for a service of which neither the inventory nor any host knows anything; `remembered` are those that
+    the hosts know."""
+    known = ", ".join(sorted({*chosen.services, *remembered})) or "none"
+    return UsageError(f"no host of {chosen.name} knows the service {service!r}", hint=f"known there: {known}")

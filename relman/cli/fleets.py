@@ -11,9 +11,11 @@ from contextlib import contextmanager
 
 from relman.cli import plans
 from relman.cli.compose import ledger, preload_ledger, timestamp, who
+from relman.cli.environments import unknown_service
 from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
 from relman.cli.verb import Context
+from relman.hosts.record import services
 from relman.model.errors import (
     Cancelled,
     Interrupted,
@@ -26,7 +28,7 @@ from relman.model.errors import (
 from relman.model.plan import Plan, Result
 from relman.rollout import recover
 from relman.rollout.fleet import Fleet
-from relman.rollout.operation import Operation, preview, run
+from relman.rollout.operation import Operation, look, preview, run
 from relman.rollout.planner import Asked
 from relman.rollout.work import Report
 
@@ -99,6 +101,16 @@ def require_all(fleet: Fleet) -> None:
         stop = "" if not first else " " if first.endswith("?") else ". "
         error.hint = f"{first}{stop}To go on without a host: --exclude HOST --reason WHY"
         raise
+
+
+def require_known(fleet: Fleet, asked: Asked) -> None:
+    """Raise UsageError, with the names that are known, unless the inventory or a host knows the service: whoever goes
+    on takes locks, and so makes a directory for it."""
+    if asked.service in fleet.environment.services:
+        return
+    if not any(o.record.entries or o.lock or o.containers or o.tasks for o in look(fleet, asked)):
+        found = fleet.each(lambda session: services(session.connection, asked.environment)).answers
+        raise unknown_service(fleet.environment, asked.service, {name for names in found.values() for name in names})
 
 
 def shielded(work: Callable[[threading.Event], Report]) -> Report:

@@ -19,7 +19,7 @@ from relman.cli.gates import (
     skips_of,
 )
 from relman.cli.options import environment_options
-from relman.cli.references import reference_of
+from relman.cli.references import platform_of, platform_option, reference_of
 from relman.cli.signing import reading_seal
 from relman.cli.verb import Context, verb
 from relman.evidence.release import examine
@@ -29,6 +29,7 @@ from relman.model.errors import PolicyRefused
 @verb("gate")
 @click.argument("tag", metavar="TAG|DIGEST")
 @environment_options
+@platform_option
 @skip_option
 @reason_option
 def gate(
@@ -37,6 +38,7 @@ def gate(
     environment: str,
     inventories: Sequence[str],
     service: str | None,
+    platform: str | None,
     skip_gates: Sequence[str],
     reason: str | None,
 ) -> None:
@@ -51,7 +53,7 @@ def gate(
     served = served_in(context, chosen.demands.policy, inventories, name)
     seal = reading_seal(chosen.demands)
     check = check_of(chosen.demands, seal, skips=skips_of(skip_gates, reason), served=served)
-    decision = examine(registry, repository, reference_of(repository, tag), check=check).decision
+    decision = examine(registry, repository, reference_of(repository, tag), platform_of(platform), check=check).decision
     say_trust(context.output, chosen.demands, chosen.name)
     context.output.json("gate", {"environment": chosen.name, **decision_data(decision)})
     show_decision(context.output, decision)

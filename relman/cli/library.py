@@ -16,6 +16,7 @@ from relman.ci.library.tag import GitTag, tag_name
 from relman.ci.names import commit_seconds
 from relman.ci.names import describe as describe_commit
 from relman.cli.compose import account, data_dir, index_of, ledger, timestamp, who
+from relman.cli.kept import sweep_libraries
 from relman.cli.runs import Job, image_of, local_engine
 from relman.evidence.promote import require_tested
 from relman.model.errors import UsageError
@@ -59,6 +60,7 @@ def _release(job: Job, library: Library, report: TestReport, held: tuple[docker.
     tag = GitTag(job.root, library.remote, name, report.commit.revision, account(), job.context.environ)
     with closing(index_of(job.context, library.index)) as index:
         publish(package, index, tag, message_for(package, report), job.say)
+    sweep_libraries(directory.parent)
     _record(job, library, package, report, name)
 
 

@@ -47,6 +47,7 @@ def lock(
     asked = fleets.new_asked(service_of(chosen, service), chosen.name)
     with Fleet(chosen, asked.service) as fleet:
         fleet.require_all()
+        fleets.require_known(fleet, asked)
         found = _read(fleet, asked)
         _show(context, found)
         if what == "break" and found:

@@ -97,7 +97,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     ),
     "history": (
         "relman.cli.history:history",
-        "List what was done from this machine, newest first: tests, releases and deployments, or one environment's.",
+        "List what was done from this machine, newest first: tests, releases, deployments, playbooks.",
     ),
     "show": (
         "relman.cli.show:show",

@@ -38,6 +38,7 @@ def recover(
     started = timestamp()
     with Fleet(chosen, name) as fleet:
         fleets.require_all(fleet)
+        fleets.require_known(fleet, asked)
         with screen.showing([h.name for h in chosen.hosts]):
             report = fleets.shielded(lambda cancel: recovery.recover(fleet, asked, screen, cancel, finish, wait_lock))
         fleets.finish(context, report, started, reason or "")

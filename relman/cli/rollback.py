@@ -69,6 +69,7 @@ def rollback(
 
     with Fleet(chosen, name) as fleet:
         fleets.require_all(fleet)
+        fleets.require_known(fleet, asked)
         fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
 
 

@@ -45,6 +45,7 @@ def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: boo
         return
     if not yes:
         _require_someone(context, found, journal)
+    journals.sweep()
     with journals.held(journal):
         # What another process did until it let go counts.
         latest = journals.get(journal.id) or journal

@@ -70,7 +70,7 @@ def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
 
 def _anything(row: HostStatus) -> bool:
     """Whether anything of the service is known to be there, or cannot be known."""
-    return bool(row.serving or row.manifest or row.notes)
+    return bool(row.serving or row.recorded_manifest or row.notes)
 
 
 def _known(session: Session, chosen: Environment) -> Sequence[str]:
@@ -81,13 +81,21 @@ def _known(session: Session, chosen: Environment) -> Sequence[str]:
 def _cells(row: HostStatus) -> tuple[str, ...]:
     digest = row.manifest.removeprefix("sha256:")[:12]
     since = age(row.since, datetime.now(UTC)) if row.since else ""
-    return (row.host, row.service, row.release, digest, since, _health(row), _rollback(row) if row.manifest else "")
+    return (
+        row.host,
+        row.service,
+        row.release,
+        digest,
+        since,
+        _health(row),
+        _rollback(row) if row.recorded_manifest else "",
+    )
 
 
 def _health(row: HostStatus) -> str:
     if row.unreachable or row.interrupted:
         return row.health
-    if not row.serving and not row.manifest:
+    if not row.serving and not row.recorded_manifest:
         return "nothing deployed"
     return row.health or "runs, not checked"
 

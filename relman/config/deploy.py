@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from relman.config.document import KeyPath, dotted
 from relman.config.template import fill
-from relman.config.yaml import KeyPath, dotted
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings

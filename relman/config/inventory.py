@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relman.config import values, yaml
+from relman.config import values_names, yaml
+from relman.config.document import Document
 from relman.config.inventory_host import ReadHost, misspelt, read_host
 from relman.config.inventory_tree import ALL, SERVICES, UNGROUPED, Tree, Variables
 from relman.config.ssh import SshConfig
@@ -86,7 +87,7 @@ class Inventory:
                 hint=f"Environments: {', '.join(known) or 'none: no group has a host'}",
             )
         try:
-            values.service_name(name)
+            values_names.service_name(name)
         except ValueError:
             raise UsageError(
                 f"{name!r} cannot be an environment: its name becomes part of image names on its hosts",
@@ -194,7 +195,7 @@ def _files(path: Path) -> list[Path]:
 
 def _documents(
     files: Iterable[Path], problems: list[Problem], skipped: list[str], *, empty_is_fine: bool = False
-) -> Iterator[yaml.Document]:
+) -> Iterator[Document]:
     """Every file that can be read; the others become problems, and those of ansible-vault are skipped."""
     for file in files:
         try:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relman.config import values
+from relman.config import values, values_container, values_names
+from relman.config.document import KeyPath, Tagged
 from relman.config.inventory_tree import Variable
 from relman.config.policy import read_policy
 from relman.config.ssh import SshConfig
 from relman.config.values import Faults
 from relman.config.words import kind_of, nearest, shown
-from relman.config.yaml import KeyPath, Tagged
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository
@@ -62,7 +62,7 @@ def _each(read: Callable[[str, object], Any], value: object) -> dict[str, Any]:
 
 def _env(value: object) -> dict[str, str]:
     def read(name: str, item: object) -> str:
-        values.env_name(name)
+        values_names.env_name(name)
         return values.text(item)
 
     return _each(read, value)
@@ -70,15 +70,15 @@ def _env(value: object) -> dict[str, str]:
 
 def _services(value: object) -> dict[str, Repository]:
     def read(name: str, item: object) -> Repository:
-        values.service_name(name)
-        return values.repository_reference(item)
+        values_names.service_name(name)
+        return values_names.repository_reference(item)
 
     return _each(read, value)
 
 
 _READ: Mapping[str, Callable[[object], Any]] = {
-    "ansible_host": values.address,
-    "ansible_port": values.port_number,
+    "ansible_host": values_names.address,
+    "ansible_port": values_container.port_number,
     "ansible_user": values.word,
     "ansible_ssh_private_key_file": values.word,
     "ansible_private_key_file": values.word,

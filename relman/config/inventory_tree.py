@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from relman.config.document import Document, KeyPath
 from relman.config.words import kind_of, nearest
-from relman.config.yaml import Document, KeyPath
 from relman.model.errors import Problem
 
 ALL = "all"

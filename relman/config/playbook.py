@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from relman.config import template, yaml
+from relman.config.document import Document, KeyPath
 from relman.config.words import did_you_mean
-from relman.config.yaml import Document, KeyPath
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.playbook import OUTPUTS, Command, Playbook
 

@@ -9,18 +9,18 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config import values, values_stages
+from relman.config import values_names, values_stages
+from relman.config.document import KeyPath
 from relman.config.schema_base import Argv, Env, EnvName, Section, Word, exactly_one, parsed
 from relman.config.schema_deploy import Deploy
 from relman.config.schema_policy import Rule
 from relman.config.schema_test import Test
 from relman.config.values import Faults
-from relman.config.yaml import KeyPath
 from relman.model import service as model
 from relman.model.image import Repository
 from relman.model.policy import Demands, Policy
 
-Template = Annotated[str, parsed(values.tag_template)]
+Template = Annotated[str, parsed(values_names.tag_template)]
 
 
 class BuildSecret(Section):
@@ -43,7 +43,7 @@ class Build(Section):
     args: Env = {}
     target: Word | None = None
     secrets: dict[Annotated[str, AfterValidator(values_stages.secret_id)], BuildSecret] = {}
-    cache_from: list[Annotated[str, parsed(values.image)]] = []
+    cache_from: list[Annotated[str, parsed(values_names.image)]] = []
 
     def value(self) -> model.Build:
         """The model's build."""
@@ -105,9 +105,9 @@ class Release(Section):
 class RelmanFile(Section):
     """The whole of relman.yml."""
 
-    service: Annotated[str, parsed(values.service_name)]
-    registry: Annotated[str, parsed(values.registry)]
-    repository: Annotated[str, parsed(values.repository)] | None = None
+    service: Annotated[str, parsed(values_names.service_name)]
+    registry: Annotated[str, parsed(values_names.registry)]
+    repository: Annotated[str, parsed(values_names.repository)] | None = None
     build: Build = Build()
     test: Test = Test()
     release: Release = Release()

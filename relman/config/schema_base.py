@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, PlainValidator, ValidationInfo
 
-from relman.config import values
+from relman.config import values, values_container, values_names
+from relman.config.document import KeyPath
 from relman.config.template import is_open
 from relman.config.words import shown
-from relman.config.yaml import KeyPath
 
 OPEN = "open"
 
@@ -110,9 +110,9 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 Text = Annotated[str, parsed(values.text)]
 Word = Annotated[str, parsed(values.word)]
-EnvName = Annotated[str, AfterValidator(values.env_name)]
+EnvName = Annotated[str, AfterValidator(values_names.env_name)]
 Env = dict[EnvName, Text]
 Argv = Annotated[tuple[str, ...], parsed(values.argv, OneOrMore)]
-PortNumber = Annotated[int, parsed(values.port_number)]
+PortNumber = Annotated[int, parsed(values_container.port_number)]
 Duration = Annotated[float, parsed(values.seconds)]
 PositiveDuration = Annotated[float, parsed(values.positive_seconds)]

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from relman.config import values
+from relman.config import values, values_container, values_names
+from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
     Duration,
@@ -24,7 +25,6 @@ from relman.config.schema_base import (
 )
 from relman.config.schema_rollout import Hook, Strategy, Task, without_twins
 from relman.config.values import Faults
-from relman.config.yaml import KeyPath
 from relman.model import settings as model
 from relman.model import strategy as model_strategy
 from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port, Probe
@@ -76,7 +76,7 @@ class Http(Section):
     """relman asks this path and wants a status from 200 to 399."""
 
     port: PortNumber
-    path: Annotated[str, parsed(values.path)] = model.Health.path
+    path: Annotated[str, parsed(values_names.path)] = model.Health.path
 
 
 class Tcp(Section):
@@ -112,18 +112,18 @@ class Health(Section):
 class Resources(Section):
     """Limits of the container."""
 
-    memory: Annotated[int, parsed(values.size)] | None = None
-    cpus: Annotated[float, parsed(values.cpus)] | None = None
+    memory: Annotated[int, parsed(values_container.size)] | None = None
+    cpus: Annotated[float, parsed(values_container.cpus)] | None = None
     pids: Annotated[int, Field(ge=1)] | None = None
 
 
 class Deploy(Section):
     """How a container of the service is run on a host."""
 
-    ports: Annotated[list[Annotated[Port, filled(values.port)]], without_clash(_ports_clash)] = []
+    ports: Annotated[list[Annotated[Port, filled(values_container.port)]], without_clash(_ports_clash)] = []
     env: dict[EnvName, Annotated[str, filled(values.text)]] = {}
-    volumes: Annotated[list[Annotated[Mount, filled(values.mount)]], without_clash(mounts_clash)] = []
-    networks: Annotated[list[Annotated[str, filled(values.network)]], without_clash(_networks_clash)] = []
+    volumes: Annotated[list[Annotated[Mount, filled(values_container.mount)]], without_clash(mounts_clash)] = []
+    networks: Annotated[list[Annotated[str, filled(values_names.network)]], without_clash(_networks_clash)] = []
     command: Argv | None = None
     health: Health | None = None
     restart: Annotated[str, choice("no", "always", "unless-stopped", "on-failure")] = DeploySettings.restart

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import model_validator
 
 from relman.config import values, values_stages
+from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
     Env,
@@ -23,7 +24,6 @@ from relman.config.schema_base import (
     parsed,
 )
 from relman.config.values import Faults
-from relman.config.yaml import KeyPath
 from relman.model import playbook as model
 
 ACTIONS = ("ci", "promote", "deploy", "rollback", "check", "wait", "confirm")
@@ -52,7 +52,25 @@ class Ci(Section):
         return model.Verb((*_argv("ci", **options), *arguments))
 
 
-class Promote(Section):
+class Gated(Section):
+    """A command that asks the gates, and can leave some of them out for a reason."""
+
+    reason: Word | None = None
+    unsafe_skip_gate: list[Word] = []
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Self:
+        if self.unsafe_skip_gate and not self.reason:
+            raise Faults([(("unsafe_skip_gate",), "a reason is needed: say why, as reason")])
+        return self
+
+    @property
+    def skips(self) -> tuple[str, ...]:
+        """The options that leave them out."""
+        return tuple(word for gate in self.unsafe_skip_gate for word in ("--unsafe-skip-gate", gate))
+
+
+class Promote(Gated):
     """Release what was tested: `relman promote`."""
 
     file: Word | None = None
@@ -63,7 +81,7 @@ class Promote(Section):
     def value(self) -> model.Action:
         """The model's action."""
         options = {"file": self.file, "run": self.run, "image": self.image, "results": self.results}
-        return model.Verb(_argv("promote", **options))
+        return model.Verb((*_argv("promote", **options, reason=self.reason), *self.skips))
 
 
 class Rollback(Section):
@@ -92,14 +110,14 @@ class Rollback(Section):
         return model.Verb(("rollback", *self.options))
 
 
-class Deploy(Rollback):
+class Deploy(Gated, Rollback):
     """Deploy a release: `relman deploy`."""
 
     release: Word
 
     def value(self) -> model.Action:
         """The model's action."""
-        return model.Verb(("deploy", *self.options, "--", self.release))
+        return model.Verb(("deploy", *self.options, *self.skips, "--", self.release))
 
 
 class Http(Section):

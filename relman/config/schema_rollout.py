@@ -8,7 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from relman.config import values
+from relman.config import values, values_names
+from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
     Duration,
@@ -21,7 +22,6 @@ from relman.config.schema_base import (
     parsed,
 )
 from relman.config.values import Faults
-from relman.config.yaml import KeyPath
 from relman.model import strategy as model
 from relman.model.strategy import StrategyKind, When
 
@@ -31,7 +31,7 @@ Batches = Annotated[tuple[str, ...], parsed(values.batches, OneOrMore)]
 class HttpCheck(Section):
     """Good when this address answers with a status from 200 to 399."""
 
-    url: Annotated[str, filled(values.url)]
+    url: Annotated[str, filled(values_names.url)]
 
 
 class Check(Section):
@@ -111,7 +111,7 @@ class Strategy(Section):
 class Task(Section):
     """A command that runs to its end in a container of the new image."""
 
-    name: Annotated[str, parsed(values.task_name)]
+    name: Annotated[str, parsed(values_names.task_name)]
     command: Argv
     when: Annotated[str, choice(When.BEFORE, When.AFTER)] = model.Task.when
     once: bool = model.Task.once

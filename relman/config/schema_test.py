@@ -11,7 +11,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config import mapping, values, values_stages
+from relman.config import mapping, values, values_names, values_stages
+from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
     Env,
@@ -26,7 +27,6 @@ from relman.config.schema_base import (
 )
 from relman.config.schema_deploy import mounts_clash, without_clash
 from relman.config.values import Faults
-from relman.config.yaml import KeyPath
 from relman.model import service as model
 from relman.model.settings import Mount
 
@@ -35,7 +35,7 @@ class HttpWait(Section):
     """Ready when this path answers with a status from 200 to 399."""
 
     port: PortNumber
-    path: Annotated[str, parsed(values.path)] = model.Wait.http_path
+    path: Annotated[str, parsed(values_names.path)] = model.Wait.http_path
 
 
 class Wait(Section):
@@ -61,7 +61,7 @@ class Wait(Section):
 class LinkedService(Section):
     """A service container that tests are linked to."""
 
-    image: Annotated[str, parsed(values.image)] | None = None
+    image: Annotated[str, parsed(values_names.image)] | None = None
     release: Annotated[str, parsed(values_stages.release)] | None = None
     depends_on: list[Word] = []
     env: Env = {}
@@ -133,7 +133,7 @@ class Test(Section):
 
     __test__ = False
 
-    services: dict[Annotated[str, AfterValidator(values.alias)], LinkedService] = {}
+    services: dict[Annotated[str, AfterValidator(values_names.alias)], LinkedService] = {}
     env: Env = {}
     commands: list[Command] = []
     timeout: PositiveDuration = model.TestStage.timeout

@@ -9,12 +9,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config import values
+from relman.config import values, values_names
+from relman.config.document import KeyPath
 from relman.config.schema_base import Section, Text, Word, parsed
 from relman.config.schema_policy import Type, Words
 from relman.config.values import Faults
 from relman.config.words import shown
-from relman.config.yaml import KeyPath
 from relman.model import trust as model
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest
@@ -51,7 +51,7 @@ def public_key(value: str) -> str:
 
 def key_name(value: str) -> str:
     """What people call a key."""
-    return values.service_name(value)
+    return values_names.service_name(value)
 
 
 Moment = Annotated[datetime, parsed(moment)]

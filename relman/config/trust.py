@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from relman.config import yaml
-from relman.config.yaml import Document, KeyPath
+from relman.config.document import Document, KeyPath
 from relman.model.errors import ConfigError, UsageError
 from relman.model.predicates import short
 from relman.model.trust import Revocation, Trust, TrustedKey

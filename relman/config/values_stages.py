@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from relman.config.values import ENGINE_NAME, absolute_path, by_model, matching, mount, with_fields, word
+from relman.config.values import absolute_path, by_model, matching, word
+from relman.config.values_container import mount
+from relman.config.values_names import ENGINE_NAME, with_fields
 from relman.config.words import shown
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag

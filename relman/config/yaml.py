@@ -6,24 +6,19 @@ that would not be written back the same (`1.10`) stays text, so that nothing is 
 
 from __future__ import annotations
 
-import json
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
 
+from relman.config.document import Document, KeyPath, Source, Tagged
 from relman.model.errors import ConfigError, Problem, UsageError
-
-KeyPath = tuple[str | int, ...]
 
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 40
 _MAX_NODES = 100_000
-_PLAIN_KEY = re.compile(r"[\w-]+")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _CORE = "tag:yaml.org,2002:"
 _KNOWN_TAGS = {
@@ -33,68 +28,6 @@ _KNOWN_TAGS = {
 
 class EmptyFile(ConfigError):
     """There is nothing in the file but comments."""
-
-
-@dataclass(frozen=True)
-class Tagged:
-    """A value with a tag of somebody else's, such as Ansible's `!vault`: never decoded."""
-
-    tag: str
-
-    def __str__(self) -> str:
-        return f"a value tagged {self.tag}"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A text file's name, the offsets at which its lines start, and the offset of its last character."""
-
-    file: str
-    lines: tuple[int, ...]
-    end: int
-
-    @classmethod
-    def of(cls, file: str, text: str) -> Self:
-        """The source with this text."""
-        text = text.rstrip("\n")
-        return cls(file, (0, *(m.end() for m in re.finditer("\n", text))), max(len(text) - 1, 0))
-
-    def problem(self, offset: int, path: KeyPath, message: str) -> Problem:
-        """A fault at this offset of the text."""
-        offset = min(offset, self.end)
-        line = bisect_right(self.lines, offset)
-        return Problem(self.file, line, offset - self.lines[line - 1] + 1, dotted(path), message)
-
-
-@dataclass(frozen=True)
-class Document:
-    """One file: its `tree` of dict, list, str, int, float, bool, None and Tagged, and its faults so far.
-
-    `places` maps the path of every key to the offsets at which the key and its value start.
-    """
-
-    source: Source
-    tree: Any
-    problems: tuple[Problem, ...]
-    places: Mapping[KeyPath, tuple[int, int]]
-
-    def problem(self, path: KeyPath, message: str, *, on_key: bool = False) -> Problem:
-        """A fault of the value at `path`, or of its key; it stands at the nearest key above if the file has no such."""
-        known = next(p for p in (path[:n] for n in range(len(path), -1, -1)) if p in self.places)
-        key, value = self.places[known]
-        return self.source.problem(key if on_key or known != path else value, path, message)
-
-
-def dotted(path: KeyPath) -> str:
-    """How a path is written for people: `deploy.ports[0]`, `all.hosts."web1.example"`."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        else:
-            name = step if _PLAIN_KEY.fullmatch(step) else json.dumps(step)
-            text += f".{name}" if text else name
-    return text
 
 
 def read(path: Path) -> Document:

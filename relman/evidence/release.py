@@ -17,7 +17,7 @@ from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
-from relman.registry.images import ImageDescription, describe
+from relman.registry.images import ImageDescription, SeveralPlatforms, describe, platforms
 from relman.registry.strictjson import load_object
 
 RUN_TAGS = "run-"
@@ -91,7 +91,8 @@ def list_releases(
     check: Check | None = None,
 ) -> list[ListedRelease]:
     """All tags but those of runs, of evidence and `channels`, newest first. A tag that is no image for `platform` is
-    left out. Raises UnknownTag if there is no such repository, and what Registry raises."""
+    left out; of an index of several platforms one image stands for all, one that may be deployed if there is any.
+    Raises UnknownTag if there is no such repository, and what Registry raises."""
     tags = registry.tags(repository)
     chosen = [t for t in tags if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)) and t not in channels]
 
@@ -162,6 +163,11 @@ def _listed(
 ) -> ListedRelease | None:
     try:
         image = describe(registry, repository, tag, platform)
+    except SeveralPlatforms:
+        each = [
+            _listed(registry, repository, tag, p, check, tags) for p in platforms(registry.resolve(repository, tag))
+        ]
+        return max(filter(None, each), key=lambda entry: entry.evidence is not None, default=None)
     except UsageError:
         return None
     try:

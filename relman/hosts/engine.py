@@ -121,6 +121,17 @@ class Engine:
         with self._translated(f"image {reference}"):
             self._api.remove_image(reference)
 
+    def has_network(self, name: str) -> bool:
+        """Whether a container could join this network. A worker of a swarm learns of the swarm's networks only when it
+        joins one, and so is believed to have it."""
+        with self._translated(f"network {name}"):
+            try:
+                self._api.inspect_network(name)
+            except docker.errors.NotFound:
+                swarm = self._api.info().get("Swarm") or {}
+                return swarm.get("LocalNodeState") == "active" and not swarm.get("ControlAvailable")
+        return True
+
     def create(self, spec: RunSpec) -> str:
         """Create a container, not started; returns its id."""
         networks = [n for n in spec.settings.networks if n != "host"]

@@ -11,7 +11,7 @@ from relman.model.image import ImageId, Platform
 from relman.model.settings import Mount, Port
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i386": "386", "i686": "386"}
-_PREDEFINED = ("bridge", "default", "none")
+PREDEFINED = ("bridge", "default", "none", "host")
 
 
 def facts(info: Mapping[str, Any]) -> EngineFacts:
@@ -125,7 +125,7 @@ def creation(spec: RunSpec) -> dict[str, Any]:
 
 def aliases_in(network: str, spec: RunSpec) -> list[str]:
     """The container's names in a network: the engine's own networks know none, and refuse them."""
-    return [] if network in _PREDEFINED else list(spec.aliases)
+    return [] if network in PREDEFINED else list(spec.aliases)
 
 
 def _bindings(ports: Sequence[Port]) -> dict[str, list[dict[str, str]]]:

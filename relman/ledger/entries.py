@@ -16,8 +16,8 @@ class HostOutcome:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of history. `what` is tested, promoted, or a deployment's kind; `at` is RFC 3339 in UTC; what an entry
-    does not have is empty. `hosts` is filled for a deployment that was asked for by its id."""
+    """One line of history. `what` is tested, promoted, ran (a playbook), or a deployment's kind; `at` is RFC 3339 in
+    UTC; what an entry does not have is empty. `hosts` is filled for a deployment that was asked for by its id."""
 
     what: str
     at: str

@@ -190,7 +190,8 @@ class Lock:
     """The lock file: who holds it, for which deployment, for how long, and what comes next.
 
     `token` tells two holders of the same name apart; `machine` and `pid` let the holder's own machine see that it died.
-    `ttl` is in seconds since the file was last written, by the host's clock.
+    `ttl` is in seconds since the file was last written, by the host's clock; `since` is when the holder began, RFC 3339
+    in UTC by its own clock ("" from a relman that did not write it down).
     """
 
     owner: str
@@ -202,6 +203,7 @@ class Lock:
     ttl: float
     phase: Phase = Phase.HELD
     intent: Intent | None = None
+    since: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
@@ -213,9 +215,10 @@ class Lock:
         """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
         if data["version"] > VERSION:
             raise ValueError(f"version {data['version']} was written by a newer relman")
-        known = {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        known = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name != "since"}
         intent = Intent.from_json(data["intent"]) if data["intent"] else None
-        return cls(**known | {"phase": Phase(data["phase"]), "intent": intent})
+        since = str(data.get("since", ""))
+        return cls(**known | {"phase": Phase(data["phase"]), "intent": intent, "since": since})
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,10 @@ from relman.registry.strictjson import load_object
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
 
 
+class SeveralPlatforms(UsageError):
+    """An index has images for several platforms, and nobody said which is meant."""
+
+
 @dataclass(frozen=True)
 class ImageDescription:
     """One image. `resolved` is what the reference names (a manifest or an index), `manifest` the image of the one
@@ -36,8 +40,8 @@ def describe(
 ) -> ImageDescription:
     """Resolve `reference` and read the configuration of its image for `platform`.
 
-    None takes the only image there is. Raises UnknownTag if there is no such tag, digest or platform, UsageError if
-    the reference is no image or `platform` is needed, and what Registry raises.
+    None takes the only image there is. Raises UnknownTag if there is no such tag, digest or platform, SeveralPlatforms
+    if `platform` is needed, UsageError if the reference is no image, and what Registry raises.
     """
     return describe_resolved(registry, repository, registry.resolve(repository, reference), reference, platform)
 
@@ -71,12 +75,12 @@ def platforms(index: Manifest) -> dict[Platform, ManifestDigest]:
 
 
 def choose(children: Mapping[Platform, ManifestDigest], platform: Platform | None, name: str) -> ManifestDigest:
-    """The child for `platform`; None takes the only one. Raises UnknownTag, or UsageError where it must be named."""
+    """The child for `platform`; None takes the only one. Raises UnknownTag, or SeveralPlatforms if it must be named."""
     known = ", ".join(map(str, sorted(children)))
     if platform is None:
         if len(children) == 1:
             return next(iter(children.values()))
-        raise UsageError(f"{name} is for several platforms: {known or 'none'}", hint="Name one of them.")
+        raise SeveralPlatforms(f"{name} is for several platforms: {known or 'none'}", hint="Name one of them.")
     for candidate in sorted(children, key=lambda c: c != platform):
         if _fits(candidate, platform):
             return children[candidate]

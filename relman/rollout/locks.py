@@ -72,6 +72,7 @@ def new_lock(asked: Asked, message: str) -> Lock:
         deployment=asked.id,
         message=message,
         ttl=TTL,
+        since=asked.at,
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from relman.hosts.translate import PREDEFINED
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
@@ -18,6 +19,7 @@ from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
+from relman.rollout.preflight import check_networks
 from relman.rollout.prune import note_left_out
 from relman.rollout.steps import intended
 from relman.rollout.work import Report, Work
@@ -49,7 +51,9 @@ class Operation:
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
-    return operation.plan(look(fleet, operation.asked))
+    plan = operation.plan(look(fleet, operation.asked))
+    _require_networks(fleet, plan)
+    return plan
 
 
 def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Report:
@@ -72,6 +76,7 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
         since = time.monotonic()
         seen = look(fleet, asked)
         plan = operation.plan(seen)
+        _require_networks(fleet, plan)
         if agreed:
             require_fresh(agreed, plan)
         operation.planned(plan)
@@ -94,6 +99,17 @@ def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
         if session.lease and step.action is not Action.VERIFY:
             intent = intended(plan, step, seen[step.host])
             session.connection.aside(partial(session.lease.prepare, Phase.CHANGING, intent))
+
+
+def _require_networks(fleet: Fleet, plan: Plan) -> None:
+    """Raise PreflightFailed where a network is missing; the hosts are only asked about networks of the users' own."""
+    wanted = {s.host: [n for n in s.entry.settings.networks if n not in PREDEFINED] for s in plan.steps}
+
+    def one(session: Session) -> list[str]:
+        return [name for name in wanted[session.host.name] if not session.engine.has_network(name)]
+
+    hosts = [host for host, names in wanted.items() if names]
+    check_networks(plan, fleet.each(one, hosts).all("looking at the networks"))
 
 
 def require_fresh(agreed: Plan, plan: Plan) -> None:

@@ -20,8 +20,8 @@ def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
     last = old or new
     if new.singleton or last.singleton:
         return "singleton"
-    if "host" in new.networks and "host" in last.networks:
-        return "both use the host's network"
+    if reason := _share_host(last, new):
+        return reason
     if port := share_port(last, new):
         return f"both take port {port}"
     shared = {m.source: m for m in last.volumes}
@@ -29,6 +29,17 @@ def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
         other = shared.get(mount.source)
         if other and not (mount.read_only and other.read_only):
             return f"both write {mount.source}"
+    return ""
+
+
+def _share_host(old: DeploySettings, new: DeploySettings) -> str:
+    """Nobody knows on which ports a container in the host's network listens: they may be those that the other takes."""
+    within = ["host" in each.networks for each in (old, new)]
+    if all(within):
+        return "both use the host's network"
+    other = new if within[0] else old
+    if any(within) and (port := next((p.host_port for p in other.ports if p.host_port), 0)):
+        return f"one uses the host's network, and the other takes port {port}"
     return ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
@@ -21,6 +21,17 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     faults = [f"{step.host}: {fault}" for step in plan.steps for fault in _faults(step, seen[step.host], release)]
     if faults:
         raise PreflightFailed("the hosts are not fit for this deployment", details=faults, hint="nothing was changed")
+
+
+def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
+    """Raise PreflightFailed with every host that lacks a network which its step wants; `missing` is by host."""
+    faults = [f"{s.host}: there is no network {name}" for s in plan.steps for name in missing.get(s.host, ())]
+    if faults:
+        raise PreflightFailed(
+            "the hosts are not fit for this deployment",
+            details=faults,
+            hint="nothing was changed; docker network create NAME, on the host, or mend deploy.networks",
+        )
 
 
 def check_local(plan: Plan, allowed: bool) -> None:

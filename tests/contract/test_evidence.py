@@ -172,6 +172,19 @@ def test_an_index_is_good_only_for_the_tested_platform(registry: Registry, repos
         find_release(registry, repository, "118", ARM64)
 
 
+def test_an_index_is_listed_as_its_tested_platform(registry: Registry, repository: Repository) -> None:
+    """Of an index of several platforms the image that may be deployed is the one on the list; of one without any tested
+    image it is said why not."""
+    children = {p: push_image(registry, repository, f"run-{p.architecture}", platform=p) for p in (AMD64, ARM64)}
+    push_index(registry, repository, "untested", children)
+    push_index(registry, repository, "run-shop-1", dict(reversed(children.items())))
+    promote(registry, repository, source="run-shop-1", report=report(children[AMD64]), release_tag="118")
+    listed = {entry.tag: entry for entry in list_releases(registry, repository)}
+    assert listed["118"].evidence
+    assert listed["118"].release.manifest == children[AMD64].digest
+    assert "release-statement" in listed["untested"].refusal
+
+
 def test_a_broken_deploy_section_is_refused(registry: Registry, repository: Repository) -> None:
     """A frozen deploy section that cannot be read stops the promotion, and does not spoil the list of releases."""
     broken = push_image(registry, repository, "117", labels={DEPLOY_SECTION: "{"})

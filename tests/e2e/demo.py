@@ -76,6 +76,17 @@ def a_broken_release_goes_back(demo: Demo) -> None:
     demo.serves(2)
 
 
+def a_canary_goes_back(demo: Demo) -> None:
+    """The next release is worse: it starts and is healthy, but every visitor gets an error. The shop's relman.yml now
+    makes the first host a canary: once healthy it is watched for a while, then asked for what a visitor would ask for.
+    The answer is no: the canary goes back by itself, with exit code 5, and no other host was touched."""
+    demo.canary()
+    commit(demo.shop, "Let a canary be asked before all others change, and break the list of products")
+    demo.build(4, "--build-arg BREAK=products")
+    demo.deploy(4, code=5, says="checking the canary")
+    demo.serves(2)
+
+
 def back_without_an_argument(demo: Demo) -> None:
     """Something else is wrong with what runs now. A rollback needs no argument, no checkout, no registry and no
     ledger: the hosts remember what was proven good. A second rollback goes further back, never forward again. To
@@ -110,11 +121,12 @@ def untested_is_refused(demo: Demo) -> None:
     """Somebody in a hurry builds an image and pushes it past the tests. There is no evidence that it passed, so it is
     not deployed, to no host, by nobody."""
     image = f"{demo.lab.registry.address}/shop"
-    run = f"run-shop-{demo.first + 4}"
-    demo.ci.types(f"relman build --run shop/{demo.first + 4}")
+    build = demo.first + 5
+    run = f"run-shop-{build}"
+    demo.ci.types(f"relman build --run shop/{build}")
     demo.ci.types(f"docker tag {image}:{run} {image}:hotfix")
     demo.ci.types(f"docker push --quiet {image}:hotfix")
-    demo.ci.types(f"relman cleanup --run shop/{demo.first + 4}")
+    demo.ci.types(f"relman cleanup --run shop/{build}")
     demo.engineer.types("relman deploy hotfix -e production --yes", code=3, says="evidence")
     demo.serves(0)
 
@@ -147,12 +159,12 @@ def what_there_is_to_know(demo: Demo) -> None:
     demo.engineer.types("relman releases -e production")
     demo.engineer.types("relman history", says="rolled back")
     say("And from the CI machine:")
-    demo.ci.types("relman history -n 10", says=f"promoted {demo.first + 3}")
+    demo.ci.types("relman history -n 10", says=f"promoted {demo.first + 4}")
 
 
 def the_end(demo: Demo) -> None:
     """The lab stays up, to be played with. In a shell:"""
-    variables, build = demo.home / "env.sh", demo.first + 5
+    variables, build = demo.home / "env.sh", demo.first + 6
     programs = f"{Path(sys.executable).parent}:$PATH"
     exported = {**demo.lab.env, "RELMAN_DATA_DIR": str(demo.home / "ci-data"), "PATH": programs}
     variables.write_text("".join(f'export {name}="{value}"\n' for name, value in exported.items()))
@@ -176,6 +188,7 @@ STEPS: tuple[Callable[[Demo], None], ...] = (
     the_release_is_deployed,
     two_more_releases,
     a_broken_release_goes_back,
+    a_canary_goes_back,
     back_without_an_argument,
     a_prune_and_a_restart,
     untested_is_refused,

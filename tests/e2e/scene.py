@@ -22,6 +22,14 @@ from tests.lab.process import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8080
+CANARY = """\
+  strategy:
+    canary:
+      bake: 2s  # longer where it is no demo
+      check:
+        http: {url: "http://${address}:8080/"}
+        timeout: 2s
+"""
 
 
 class Demo:
@@ -66,6 +74,11 @@ class Demo:
         quicker = settings.read_text().replace("window: 10s", "window: 3s") + "  max_unavailable: 2\n"
         settings.write_text(quicker)
         commit(self.shop, "Watch a new container for 3 seconds, and change two at once: this is a demo")
+
+    def canary(self) -> None:
+        """From the next commit on the shop's first host is a canary, which is asked for its products."""
+        settings = self.shop / "relman.yml"
+        settings.write_text(settings.read_text() + CANARY)
 
     @contextmanager
     def moved(self, tag: str, to: str) -> Iterator[None]:

@@ -187,7 +187,9 @@ class Stage:
             config = busybox_image(engine, ref, version=tag.removeprefix("run-"), labels=labels, **options)
             return config, push(engine, ref, self.lab.registry.auth)
 
-    def release(self, tag: str, *, deploy: Mapping[str, Any] | None = None, **options: Any) -> ManifestDigest:
+    def release(
+        self, tag: str, *, deploy: Mapping[str, Any] | None = None, channels: Sequence[str] = (), **options: Any
+    ) -> ManifestDigest:
         """Build, push and release an image with evidence, as a CI run does."""
         config, digest = self.image(f"run-{tag}", deploy=deploy, **options)
         report = TestReport(
@@ -200,7 +202,8 @@ class Stage:
             started="2026-01-01T00:00:00Z",
             finished="2026-01-01T00:00:01Z",
         )
-        promote(self.registry(), self.repository, source=ManifestDigest(digest), report=report, release_tag=tag)
+        source = ManifestDigest(digest)
+        promote(self.registry(), self.repository, source=source, report=report, release_tag=tag, channels=channels)
         return ManifestDigest(digest)
 
     def registry(self) -> Registry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.lab import at_once
 
 
@@ -48,6 +48,36 @@ def test_a_rollback_after_a_prune_of_everything_unused(stage: Stage) -> None:
         host.run(["docker", "system", "prune", "-f"])
     stage.rollback()
     stage.serve("1")
+
+
+def test_from_a_published_port_to_the_host_s_network_and_back(stage: Stage) -> None:
+    """Both listen on the same port of the host: the old one stops first, in both directions, and on a rollback."""
+    health = {**DEPLOY["health"], "window": "0.5s"}
+    stage.release("on-host", deploy={"networks": ["host"], "ports": [], "health": health})
+    stage.deploy("1")
+    said = stage.deploy("on-host").out
+    assert "stop-first: one uses the host's network, and the other takes port 8080" in said
+    stage.serve("on-host")
+    stage.deploy("2")
+    stage.serve("2")
+    stage.rollback()
+    stage.serve("on-host")
+
+
+def test_a_channel_is_deployed_as_the_release_that_it_stands_for(stage: Stage) -> None:
+    """The hosts remember the release by its own name, so that the channel may move on and be deployed again; what is
+    deployed by the release's name then is the same."""
+    for tag in ("c1", "c2"):
+        stage.release(tag, channels=["latest-good"])
+        assert f"latest-good is the release {tag}" in stage.deploy("latest-good").out
+        assert [(row["release"], row["notes"]) for row in stage.status()] == [(tag, [])] * 3
+    stage.serve("c2")
+    assert "nothing to do" in stage.deploy("c2").out
+    stage.rollback()
+    stage.serve("c1")
+    stage.deploy("latest-good")
+    stage.serve("c2")
+    assert "is good" in stage.relman("verify", "latest-good", "-e", "production").out
 
 
 def test_deploying_what_serves_already_does_nothing(stage: Stage) -> None:

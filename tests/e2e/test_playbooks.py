@@ -46,6 +46,19 @@ def test_a_release_by_way_of_staging_and_back(stage: Stage) -> None:
     assert [host.http(PORT, "/version").text.strip() for host in stage.lab.hosts] == ["2", "1", "1"]
 
 
+def test_a_stage_may_leave_gates_out_for_a_reason(stage: Stage) -> None:
+    """What a person decided stands on every host and in the history; without it the stage is refused."""
+    stage.image("hotfix")
+    step = "stages: [{deploy: {release: hotfix, environment: production%s}}]\n"
+    skip = ", unsafe_skip_gate: [tests-passed, release-statement], reason: the shop is down"
+    for text, code in ((step % "", 3), (step % skip, 0)):
+        (stage.home / "p.yml").write_text(text)
+        assert states(stage, "p.yml", code=code) == [(1, code)]
+    stage.serve("hotfix")
+    assert all("the shop is down" in " ".join(row["notes"]) for row in stage.status())
+    assert "the shop is down" in stage.relman("history", "-e", "production").out
+
+
 def test_a_playbook_that_stopped_in_production_goes_on_there(stage: Stage) -> None:
     """With a host away the last deployment fails (4), staging is done; --resume deploys only what is left."""
     names = [host.name for host in stage.lab.hosts]

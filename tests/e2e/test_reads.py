@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from relman.registry.release import retag
-from tests.e2e.stage import Stage
+from tests.e2e.stage import DEPLOY, Stage, serves
 from tests.lab.images import Behaviour
 from tests.lab.process import until
 
@@ -41,6 +44,37 @@ def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
     said = stage.relman("releases", "-e", "production", code=4)
     assert "h1, h3" in said.out
     assert "h2: " in said.err
+
+
+def test_status_while_somebody_deploys(stage: Stage) -> None:
+    """A deployment under way is no drift and no mixed fleet: it is said who is at work, and each host's digest is that
+    of what runs there in this moment."""
+    stage.deploy("1")
+    slow = stage.release("slow-reads", deploy={**DEPLOY, "health": {**DEPLOY["health"], "window": "6s"}})
+    running = stage.start("deploy", "slow-reads", "-e", "production", "--yes")
+    running.says("h1: waiting for health")
+    until(lambda: serves(stage.lab.hosts[0]) == "slow-reads", "h1 serves the new release", 10)
+    ended = stage.relman("status", "-e", "production")
+    rows = stage.status()
+    assert "h1: being deployed by " in ended.err
+    assert "deploying demo slow-reads" in ended.err
+    assert (rows[0]["release"], rows[0]["manifest"], rows[0]["recorded_release"]) == ("slow-reads", str(slow), "1")
+    assert (rows[2]["release"], rows[2]["drift"]) == ("1", False)
+    assert running.ended().code == 0
+    assert all(not row["notes"] for row in stage.status())
+
+
+@pytest.mark.parametrize(
+    "command", [("recover",), ("rollback", "--yes"), ("lock", "status"), ("lock", "break", "--reason", "none", "--yes")]
+)
+def test_a_service_that_nobody_knows_leaves_no_trace(stage: Stage, command: Sequence[str]) -> None:
+    """A slip of the pen is said, with the names that there are, and nothing comes into being on any host."""
+    stage.deploy("1")
+    said = stage.relman(*command, "-e", "production", "--service", "dmeo", code=2).err
+    assert "'dmeo'" in said
+    assert "known there: demo" in said
+    for host in stage.lab.hosts:
+        assert host.run(["ls", "/var/lib/relman/production"]).stdout.split() == ["demo"]
 
 
 def _relman_yml(stage: Stage) -> str:

@@ -166,6 +166,28 @@ def test_a_port_that_a_foreign_container_takes(stage: Stage) -> None:
     until(lambda: stage.versions()[1] == "1", "the squatter still serves", 10)
 
 
+def test_a_network_that_a_host_does_not_have(serving: Stage) -> None:
+    """Found before anything changes, with host and network, for the plan, too; where it is made the release is
+    deployed, and once it is gone a rollback onto it is refused."""
+    serving.release("networked", deploy={"networks": ["demo-net"]})
+    for host in (serving.lab.hosts[0], serving.lab.hosts[2]):
+        host.run(["docker", "network", "create", "demo-net"])
+    for more in ((), ("--plan",)):
+        said = serving.deploy("networked", *more, code=4).err
+        assert "h2: there is no network demo-net" in said
+        assert "h1:" not in said
+    serving.serve("1")
+    serving.lab.hosts[1].run(["docker", "network", "create", "demo-net"])
+    serving.deploy("networked")
+    serving.deploy("1")
+    for host in serving.lab.hosts:
+        with host.engine() as engine:
+            for container in engine.containers(all=True, filters={"status": "exited"}):
+                engine.remove_container(container["Id"])
+        host.run(["docker", "network", "rm", "demo-net"])
+    assert "h1: there is no network demo-net" in serving.rollback(code=4).err
+
+
 def test_an_image_whose_volume_nothing_is_mapped_to(serving: Stage) -> None:
     """Data that the next deployment would lose is a reason not to begin."""
     serving.release("keeps-data", volume="/data")

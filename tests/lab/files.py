@@ -48,7 +48,12 @@ def inventory(hosts: Sequence[Machine], key: Path, registry: Registry) -> dict[s
         "relman_env": {},
     }
     described = {
-        h.name: {"ansible_host": h.address, "ansible_user": "root", "ansible_ssh_private_key_file": str(key)}
+        h.name: {
+            "ansible_host": h.address,
+            "ansible_user": "root",
+            "ansible_ssh_private_key_file": str(key),
+            "address": h.address,
+        }
         for h in hosts
     }
     staging = dict(list(described.items())[:1])

@@ -7,14 +7,16 @@ from relman.model.run import CommandResult, Commit, RunName, TestReport
 from relman.registry.manifest import Manifest
 from tests.unit.values import hexes
 
+AMD64 = Platform("linux", "amd64")
 
-def report(manifest: Manifest, *, exit_code: int = 0) -> TestReport:
-    """What run shop/118 found in the image of `manifest`, for linux/amd64."""
+
+def report(manifest: Manifest, *, exit_code: int = 0, platform: Platform = AMD64) -> TestReport:
+    """What run shop/118 found in the image of `manifest`, for `platform`."""
     return TestReport(
         run=RunName("shop", "118"),
         service="shop",
         config=manifest.config,
-        platform=Platform("linux", "amd64"),
+        platform=platform,
         commit=Commit("c0ffee", "master", "https://git.example/shop"),
         commands=(CommandResult(("pytest", "-q", "a test"), exit_code, 1.5),),
         services={"db": f"10.77.0.254:5000/schema@sha256:{hexes('db')}"},

@@ -68,6 +68,38 @@ def test_a_failed_playbook_is_resumed_after_the_last_success(home: Path) -> None
     assert "done to the end" in run(home, "run", "p.yml", "--resume", code=2).stderr
 
 
+def test_the_history_lists_runs_of_playbooks(home: Path) -> None:
+    """Each with what came of it, the newest first, and the id that `relman show` takes; not where only one
+    environment or service is asked for."""
+    run(home, "run", "p.yml", "--yes", "-v", "file=there", code=9)
+    (home / "there").touch()
+    run(home, "run", "p.yml", "--yes", "-v", "file=there")
+    said = run(home, "history").stdout
+    assert "ran p.yml" in said
+    new, old = json.loads(run(home, "--json", "history").stdout)["entries"]
+    assert (new["what"], new["outcome"]) == ("ran", "done")
+    assert old["outcome"] == "failed at stage 2 of 4 (exit code 9)"
+    assert old["release"] == str(home / "p.yml")
+    assert "failed" in run(home, "show", old["id"]).stdout
+    assert len(json.loads(run(home, "--json", "history", "-n", "1").stdout)["entries"]) == 1
+    for narrow in (("-e", "production"), ("--service", "shop")):
+        assert "nothing is recorded" in run(home, "history", *narrow).stdout
+
+
+def test_the_history_tells_a_run_at_work_from_one_whose_process_died(tmp_path: Path) -> None:
+    """Both left a stage that is running; only one is held."""
+    journals, journal = Journals(tmp_path / "playbooks"), new_journal("/p.yml", "0", {}, ["x", "y"])
+    journals.save(journal.with_stage(0, state="running", started="2026-01-01T00:00:00.000Z"))
+
+    def outcome() -> str:
+        said = relman("--json", "history", env={**ENV, "RELMAN_DATA_DIR": str(tmp_path)}).stdout
+        return str(json.loads(said)["entries"][0]["outcome"])
+
+    with journals.held(journal):
+        assert outcome() == "at stage 1 of 2"
+    assert outcome() == "broken off at stage 1 of 2"
+
+
 def test_nothing_is_done_before_all_is_known(home: Path) -> None:
     """--plan, a missing variable, a person who will be asked and is not there, another playbook than the one that was
     begun: no stage runs."""

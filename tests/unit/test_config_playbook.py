@@ -97,6 +97,31 @@ stages:
     assert variables_for(playbook, {"must": "1"}) == {"where": "production", "must": "1", "n": "3"}
 
 
+def test_a_stage_that_leaves_a_gate_out_says_why() -> None:
+    """The gates and the reason become the command's own options; without a reason it is a mistake with its place."""
+    text = """
+stages:
+  - promote: {{run: shop/1, unsafe_skip_gate: [no-flaky, maximum-age]{0}}}
+  - deploy: {{release: "118", environment: production, unsafe_skip_gate: [proven-in]{0}}}
+"""
+    skip, why = "--unsafe-skip-gate", ("--reason", "hotfix")
+    assert [stage.action for stage in parse_playbook(text.format(", reason: hotfix").encode(), "p.yml").stages] == [
+        Verb(("promote", "--run", "shop/1", *why, skip, "no-flaky", skip, "maximum-age")),
+        Verb(("deploy", "--yes", "--environment", "production", *why, skip, "proven-in", "--", "118")),
+    ]
+    from relman.cli.main import relman
+
+    for stage in parse_playbook(text.format(", reason: hotfix").encode(), "p.yml").stages:
+        assert isinstance(stage.action, Verb)
+        command = relman.get_command(None, stage.action.name)  # type: ignore[arg-type]
+        assert command is not None
+        command.make_context(stage.action.name, list(stage.action.argv[1:]))
+    assert problems(text.format("")) == [
+        "p.yml:3:46: stages[0].promote.unsafe_skip_gate: a reason is needed: say why, as reason",
+        "p.yml:4:73: stages[1].deploy.unsafe_skip_gate: a reason is needed: say why, as reason",
+    ]
+
+
 def test_each_mistake_has_its_place() -> None:
     """An unknown verb or key, a stage of two kinds or none, values of the wrong kind: all at once, with what was
     meant."""

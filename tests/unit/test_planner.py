@@ -117,6 +117,20 @@ def test_two_copies_never_share_what_cannot_be_shared(settings: DeploySettings, 
     assert bool(must_stop_first(settings, settings)) is forced
 
 
+HOST, BOUND = DeploySettings(networks=("host",)), DeploySettings(ports=(Port(80, host_port=8080),))
+
+
+@pytest.mark.parametrize(("old", "new"), [(HOST, BOUND), (BOUND, HOST)])
+def test_a_change_between_a_published_port_and_the_host_s_network_stops_first(
+    old: DeploySettings, new: DeploySettings
+) -> None:
+    """What listens in the host's network may listen on the very port that the other one publishes."""
+    assert "the host's network" in must_stop_first(old, new)
+    free = replace(BOUND, ports=(Port(80, host_port=0),))
+    assert must_stop_first(replace(old, ports=()), replace(new, ports=())) == ""
+    assert must_stop_first(HOST, free) == must_stop_first(free, HOST) == ""
+
+
 def test_the_image_id_follows_the_hosts_store() -> None:
     """The classic store calls the image by its config digest, the containerd store by its manifest digest."""
     plan = deploy([seen("h1", deployed("1")), seen("h2", deployed("1"), containerd=True)])

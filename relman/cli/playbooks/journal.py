@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -15,9 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from relman.cli.kept import outlived
 from relman.model.errors import Locked, UsageError
 
 VERSION = 1
+_MOST = 100
+_DAYS = 90.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,16 @@ class Journal:
     def next(self) -> int | None:
         """The first stage, from 0, that is not done; None when all are."""
         return next((i for i, stage in enumerate(self.stages) if stage.state != "done"), None)
+
+    @property
+    def at(self) -> str:
+        """When something was last noted."""
+        return max(self.started, *(time for stage in self.stages for time in (stage.started, stage.finished)))
+
+    @property
+    def by(self) -> str:
+        """Who did the last stage that was begun."""
+        return next((stage.by for stage in reversed(self.stages) if stage.by), "")
 
     def with_stage(self, number: int, **changes: Any) -> Journal:
         """The journal with a stage changed."""
@@ -94,10 +108,36 @@ class Journals:
             return Journal.from_json(json.loads((self._directory / f"{id}.json").read_text(encoding="utf-8")))
         return None
 
+    def all(self) -> list[Journal]:
+        """Every run that can be read."""
+        return [j for path in self._directory.glob("*.json") if (j := self.get(path.stem))]
+
     def newest(self, file: str) -> Journal | None:
         """The newest run of this playbook."""
-        known = (self.get(path.stem) for path in self._directory.glob("*.json"))
-        return max((j for j in known if j and j.file == file), key=lambda j: (j.started, j.id), default=None)
+        return max((j for j in self.all() if j.file == file), key=lambda j: (j.started, j.id), default=None)
+
+    def is_held(self, id: str) -> bool:
+        """Whether a process is at work on the run."""
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(self._directory / f"{id}.lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
+
+    def sweep(self, now: float | None = None) -> None:
+        """Remove runs of long ago: never the newest of a playbook, which can be resumed, nor one at work."""
+        found = {j.id: j for j in self.all()}
+        resumable = {j.file: j.id for j in sorted(found.values(), key=lambda j: (j.started, j.id))}
+        times = {id: datetime.fromisoformat(j.at).timestamp() for id, j in found.items()}
+        old = outlived(times, time.time() if now is None else now, most=_MOST, days=_DAYS)
+        for id in set(old) - set(resumable.values()):
+            with contextlib.suppress(Locked, UsageError, OSError), self.held(found[id]):
+                for kind in ("json", "lock"):
+                    (self._directory / f"{id}.{kind}").unlink(missing_ok=True)
 
     @contextmanager
     def held(self, journal: Journal) -> Iterator[None]:

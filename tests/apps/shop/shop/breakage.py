@@ -1,6 +1,7 @@
 """Faults that no test of the application sees, so that a release can pass and then fail when it serves.
 
-BREAK=start exits at once, BREAK=health never gets healthy, BREAK=later gets healthy and dies after 5 s.
+BREAK=start exits at once, BREAK=health never gets healthy, BREAK=later gets healthy and dies after 5 s; BREAK=products
+is healthy for good, and answers every visitor with an error.
 """
 
 import os
@@ -15,13 +16,16 @@ def at_start(how):
         threading.Timer(5, die).start()
 
 
+PATHS = {"health": "/health", "products": "/"}
+
+
 def in_service(app, how):
-    return never_healthy(app) if how == "health" else app
+    return failing_at(app, PATHS[how]) if how in PATHS else app
 
 
-def never_healthy(app):
+def failing_at(app, path):
     def serve(environ, start_response):
-        if environ["PATH_INFO"] != "/health":
+        if environ["PATH_INFO"] != path:
             return app(environ, start_response)
         start_response("503 Service Unavailable", [("Content-Type", "text/plain")])
         return [b"broken on purpose\n"]

@@ -1,0 +1,86 @@
+"""Read what a container takes of its host: ports, volumes, memory and processors, as relman.config.values reads plain
+values."""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import re
+from ipaddress import ip_address
+
+from relman.config.values import matching
+from relman.config.values_names import ENGINE_NAME
+from relman.config.words import shown
+from relman.model.settings import Mount, Port
+
+_SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}
+_SIZE = re.compile(r"([0-9]{1,15})([bkmg]?)", re.IGNORECASE)
+_PORT = re.compile(
+    r"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>[0-9]{1,5}):)?(?P<container>[0-9]{1,5})(?:/(?P<kind>[A-Za-z]+))?"
+)
+
+
+def size(value: object) -> int:
+    """A size in bytes, or with a unit b, k, m, g (of 1024); at least 6 MiB, as engines want it."""
+    found = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) else None
+    if not found or isinstance(value, bool):
+        raise ValueError(f"expected a size such as 256m or 1g, found {shown(value)}")
+    if (number := int(found[1]) * _SIZES[found[2].lower()]) < 6 << 20:
+        raise ValueError(f"expected at least 6m, found {shown(value)}")
+    return number
+
+
+def cpus(value: object) -> float:
+    """A number of processors."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        number = 0.0
+    if not number >= 0.01 or not math.isfinite(number):
+        raise ValueError(f"expected a number of processors such as 0.5 or 2, found {shown(value)}")
+    return number
+
+
+def port_number(value: object) -> int:
+    """A port, 1 to 65535."""
+    if isinstance(value, str | int) and re.fullmatch(r"[0-9]{1,5}", str(value)) and 1 <= int(value) <= 65535:
+        return int(value)
+    raise ValueError(f"expected a port from 1 to 65535, found {shown(value)}")
+
+
+def port(value: object) -> Port:
+    """`CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`, each with `/tcp`, `/udp` or `/sctp`; host 0 is any."""
+    found = _PORT.fullmatch(str(value)) if isinstance(value, str | int) else None
+    if not found or isinstance(value, bool):
+        raise ValueError(f'expected a port such as "8080:80", "127.0.0.1:8080:80/tcp" or "80", found {shown(value)}')
+    if (kind := (found["kind"] or "tcp").lower()) not in ("tcp", "udp", "sctp"):
+        raise ValueError(f"expected /tcp, /udp or /sctp, found {shown('/' + kind)}")
+    host = found["host"]
+    return Port(
+        container=port_number(found["container"]),
+        protocol=kind,
+        host_port=None if host is None else port_number(host) if int(host) else 0,
+        host_ip=_ip(found["ip"] or ""),
+    )
+
+
+def mount(value: object) -> Mount:
+    """`VOLUME:TARGET` or `/PATH:TARGET`, each with `:ro` or `:rw`."""
+    parts = value.split(":") if isinstance(value, str) else []
+    if len(parts) not in (2, 3) or (mode := parts[2] if len(parts) == 3 else "rw") not in ("ro", "rw"):
+        raise ValueError(f'expected a volume such as "data:/data" or "/srv/data:/data:ro", found {shown(value)}')
+    source, target = parts[0], posixpath.normpath(parts[1])
+    if source.startswith((".", "~")) or ("/" in source and not source.startswith("/")):
+        raise ValueError(f"a path of the host must be absolute, found {shown(source)}")
+    if not source.startswith("/"):
+        matching(ENGINE_NAME, source, "a volume's name: letters, digits, _ . - and a letter or digit first")
+    if not parts[1].startswith("/") or target.strip("/") == "":
+        raise ValueError(f"the path in the container must be absolute and not /, found {shown(parts[1])}")
+    return Mount(posixpath.normpath(source) if source.startswith("/") else source, target, mode == "ro")
+
+
+def _ip(value: str) -> str:
+    try:
+        return str(ip_address(value.strip("[]"))) if value else ""
+    except ValueError:
+        raise ValueError(f"expected an IP address before the ports, found {shown(value)}") from None

@@ -1,0 +1,107 @@
+"""Read the names of things, and addresses, in relman.yml, as relman.config.values reads plain values."""
+
+from __future__ import annotations
+
+import re
+
+from relman.config.values import by_model, matching, text, word
+from relman.config.words import shown
+from relman.model.errors import UsageError
+from relman.model.image import Repository, check_tag
+
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SERVICE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*")
+_ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*")
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_FIELDS = ("build", "job", "commit", "version")
+_RESERVED = ("run-", "sha256-")
+
+
+def env_name(value: str) -> str:
+    """The name of an environment variable."""
+    return matching(_ENV_NAME, value, "a variable's name: letters, digits and _, no digit first")
+
+
+def service_name(value: object) -> str:
+    """The name of a service."""
+    return matching(_SERVICE_NAME, word(value), "a service's name: a-z, 0-9 and - _ . between them")
+
+
+def alias(value: str) -> str:
+    """The alias of a linked service."""
+    return matching(_DNS_LABEL, value, "a host name's label: a-z, 0-9 and - between them, at most 63")
+
+
+def task_name(value: object) -> str:
+    """The name of a task: it becomes part of a container's name."""
+    return matching(_DNS_LABEL, word(value), "a task's name: a-z, 0-9 and - between them, at most 63")
+
+
+def network(value: object) -> str:
+    """The name of a network."""
+    return matching(ENGINE_NAME, text(value), "a network's name: letters, digits, _ . - and a letter or digit first")
+
+
+def image(value: object) -> str:
+    """A reference to an image."""
+    return matching(_IMAGE, text(value), "an image, such as postgres:15 or REGISTRY/NAME:TAG")
+
+
+def registry(value: object) -> str:
+    """A registry's host[:port]."""
+    return by_model(lambda: Repository(word(value), "name").registry)
+
+
+def repository(value: object) -> str:
+    """The path of a repository in its registry."""
+    return by_model(lambda: Repository("localhost", word(value)).name)
+
+
+def repository_reference(value: object) -> Repository:
+    """REGISTRY/NAME."""
+    try:
+        return Repository.parse(word(value))
+    except UsageError as error:
+        raise ValueError(f"expected REGISTRY/NAME: {error.what}") from None
+
+
+def tag_template(value: object) -> str:
+    """A tag in which {build}, {job}, {commit} and {version} stand for the run's values."""
+    found = word(value)
+    sample = with_fields(found)
+    if found.startswith(_RESERVED):
+        raise ValueError(f"tags that start with {' or '.join(_RESERVED)} are relman's own")
+    by_model(lambda: check_tag(sample))
+    return found
+
+
+def with_fields(template: str) -> str:
+    """A template with every field filled in with `x`. Raises ValueError for an unknown field."""
+    for name in _FIELD.findall(template):
+        if name not in _FIELDS:
+            raise ValueError(f"unknown field {{{name}}}: known are {', '.join(f'{{{f}}}' for f in _FIELDS)}")
+    return _FIELD.sub("x", template)
+
+
+def address(value: object) -> str:
+    """A host name or an IP address."""
+    return matching(_ADDRESS, word(value), "a host name or an IP address")
+
+
+def url(value: object) -> str:
+    """An address that HTTP can ask."""
+    found = word(value)
+    if not re.fullmatch(r"https?://[!-~]+", found):
+        raise ValueError(f"expected an address such as https://shop.example.com/health, found {shown(found)}")
+    return found
+
+
+def path(value: object) -> str:
+    """The path of an HTTP request."""
+    found = text(value)
+    if not re.fullmatch(r"/[!-~]*", found):
+        raise ValueError(f"expected a path that starts with /, found {shown(found)}")
+    return found
