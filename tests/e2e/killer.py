@@ -19,7 +19,7 @@ from relman.hosts.engine import Engine
 def kill_before(what: str, count: int) -> None:
     """Make the process die at that call, in whichever thread it comes."""
     calls = itertools.count(1)
-    owner, name = (record, "write") if what == "record" else (Engine, what)
+    owner, name = (record.Draft, "place") if what == "record" else (Engine, what)
     original = getattr(owner, name)
 
     def wrapped(*arguments: Any, **named: Any) -> Any:

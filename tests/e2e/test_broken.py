@@ -154,7 +154,7 @@ def test_a_record_that_cannot_be_written(serving: Stage) -> None:
         serving.deploy("1")
         serving.release("slow4", deploy={**DEPLOY, "health": {**DEPLOY["health"], "window": "3s"}})
         running = serving.start("deploy", "slow4", "-e", "production", "--yes")
-        running.says("h1: waiting for health")
+        running.says("h1: replacing")
         h1.run(["dd", "if=/dev/zero", "of=/var/lib/relman/ballast", "bs=1k"], check=False)
         ended = running.ended()
         assert ended.code == 7, ended.out
