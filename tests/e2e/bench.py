@@ -149,7 +149,7 @@ def ratios(size: int, where: str, times: Times, near: Times) -> list[str]:
 def round_trips(size: int, near: Times, far: Times) -> list[str]:
     """How many round trips a host can be seen in each side's figure."""
     seen = (f"{side} {(median(t) - median(near[side])) * 1000 / (2 * DELAY):.1f}" for side, t in far.items())
-    return [f"visible round trips of {2 * DELAY} ms at {size} hosts: {', '.join(seen)}"]
+    return [f"visible round trips of {2 * DELAY} ms at {size} hosts (relman: at most 20): {', '.join(seen)}"]
 
 
 if __name__ == "__main__":
