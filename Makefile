@@ -33,9 +33,15 @@ soak: setup
 demo: setup
 	$(BIN)/python -m tests.e2e.demo
 
-bench: setup
+bench: setup .peers/ansible/.locked .peers/pyinfra/.locked
 	$(BIN)/python -m tests.e2e.bench
 	$(BIN)/python -m tests.e2e.bench_evidence
+
+# What relman is measured beside, each in a virtual environment of its own with exactly the locked packages.
+.peers/%/.locked: tests/e2e/bench_%.lock
+	$(BIN)/python -m venv --clear .peers/$*
+	.peers/$*/bin/pip install -q --disable-pip-version-check --no-compile --require-hashes -r $<
+	touch $@
 
 lab-up: setup
 	$(BIN)/python -m tests.lab up $(N)
@@ -43,10 +49,12 @@ lab-up: setup
 lab-down: setup
 	$(BIN)/python -m tests.lab down
 
-# Resolve the dependencies of pyproject.toml anew, with hashes and without the index's address.
+# Resolve the dependencies of pyproject.toml and the bench's peers anew, with hashes and without the index's address.
+COMPILE := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+  --allow-unsafe --no-header --strip-extras
 lock: setup
-	$(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --allow-unsafe --no-header --strip-extras --extra dev -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+	for peer in ansible pyinfra; do echo $$peer | $(COMPILE) -o tests/e2e/bench_$$peer.lock - || exit 1; done
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,6 +1,6 @@
 """Three ways to replace one container by another image on many hosts: relman, plain OpenSSH, the engines alone.
 
-Each returns the seconds that it took and raises LabError if it failed. The work is the same: pull, stop within
+A side returns the seconds that it took and raises LabError if it failed. The work is the same: pull, stop within
 STOP_TIMEOUT, keep the old container under another name, create and start the new one with its port published.
 """
 
@@ -14,15 +14,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.lab import images
-from tests.lab.host import LabHost
 from tests.lab.lab import Lab, at_once
 from tests.lab.layout import LabError
 
+Side = Callable[[Lab, str], float]
 SERVICE = "shop"
 RESTART = "unless-stopped"
 STOP_TIMEOUT = 10
@@ -40,16 +41,27 @@ def repository(lab: Lab) -> str:
     return f"{lab.registry.address}/{SERVICE}"
 
 
-def by_relman(lab: Lab, tag: str) -> float:
-    """relman as its user has it: a whole process with every check, lock, record and read-back."""
-    argv = [sys.executable, "-m", "relman", "deploy", tag, "-e", "production", "--service", SERVICE, "--yes"]
-    environ = os.environ | lab.env | {"XDG_DATA_HOME": str(lab.dir / "data")}
+def timed(argv: Sequence[str | Path], environ: Mapping[str, str] | None = None) -> tuple[float, str]:
+    """Run a program, with more variables, and return its seconds and its output; raise LabError if it fails."""
     begin = time.monotonic()
-    done = subprocess.run(argv, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(
+        argv, env=os.environ | (environ or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
     seconds = time.monotonic() - begin
     if done.returncode:
-        raise LabError(f"relman deploy {tag}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return seconds
+        raise LabError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return seconds, done.stdout
+
+
+def deploy(lab: Lab, tag: str, *options: str) -> tuple[float, str]:
+    """Run relman as its user has it: a whole process with every check, lock, record and read-back."""
+    argv = [sys.executable, "-m", "relman", "deploy", tag, "-e", "production", "--service", SERVICE, "--yes", *options]
+    return timed(argv, lab.env | {"XDG_DATA_HOME": str(lab.dir / "data")})
+
+
+def by_relman(lab: Lab, tag: str) -> float:
+    """One deployment."""
+    return deploy(lab, tag)[0]
 
 
 def by_ssh(lab: Lab, tag: str) -> float:
@@ -75,16 +87,6 @@ def _client(argv: Sequence[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(argv, text=True, **streams)  # type: ignore[call-overload, no-any-return]
 
 
-def log_in(lab: Lab) -> None:
-    """Give every host's docker command the registry's password, as plain ssh needs it."""
-    argv = ["docker", "login", "--username", lab.registry.auth["username"], "--password-stdin", lab.registry.address]
-    at_once(partial(_run, host, argv, lab.registry.password) for host in lab.hosts)
-
-
-def _run(host: LabHost, argv: Sequence[str], stdin: str) -> None:
-    host.run(argv, stdin=stdin)
-
-
 def by_engine(lab: Lab, tag: str) -> float:
     """The limit: every engine's own socket, reached through /proc, with neither network nor SSH nor checks."""
     auth = base64.urlsafe_b64encode(json.dumps(lab.registry.auth).encode()).decode()
@@ -95,22 +97,23 @@ def by_engine(lab: Lab, tag: str) -> float:
 
 
 def _replace(path: str, name: str, tag: str, auth: str) -> None:
-    engine = _Engine(path)
+    engine = Engine(path)
     engine.call("POST", f"/images/create?fromImage={name}&tag={tag}", headers={"X-Registry-Auth": auth})
     engine.call("POST", f"/containers/{SERVICE}/stop?t={STOP_TIMEOUT}")
     engine.call("POST", f"/containers/{SERVICE}/rename?name={SERVICE}-old")
-    made = engine.call("POST", f"/containers/create?name={SERVICE}", _container(f"{name}:{tag}"))
+    made = engine.call("POST", f"/containers/create?name={SERVICE}", container(f"{name}:{tag}"))
     engine.call("POST", f"/containers/{json.loads(made)['Id']}/start")
     engine.close()
 
 
-def _container(image: str) -> dict[str, Any]:
+def container(image: str) -> dict[str, Any]:
+    """What the engine is asked to create."""
     port = f"{images.PORT}/tcp"
     host_config = {"PortBindings": {port: [{"HostPort": str(images.PORT)}]}, "RestartPolicy": {"Name": RESTART}}
     return {"Image": image, "ExposedPorts": {port: {}}, "HostConfig": host_config}
 
 
-class _Engine(http.client.HTTPConnection):
+class Engine(http.client.HTTPConnection):
     """The Engine API on a Unix socket."""
 
     def __init__(self, path: str) -> None:
@@ -118,6 +121,7 @@ class _Engine(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
+        """Connect to the socket, as http.client does before the first request."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.connect(self._path)
 
@@ -131,4 +135,4 @@ class _Engine(http.client.HTTPConnection):
         return data
 
 
-SIDES = {"relman": by_relman, "ssh": by_ssh, "engine": by_engine}
+SIDES: dict[str, Side] = {"relman": by_relman, "ssh": by_ssh, "engine": by_engine}

@@ -28,17 +28,17 @@ NEEDED = (
 )
 
 
-def missing() -> list[str]:
-    """Return the needed packages that are not installed."""
-    shown = run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *NEEDED, check=False).stdout
+def missing(*names: str) -> list[str]:
+    """Return the packages that are not installed."""
+    shown = run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names, check=False).stdout
     installed = {line.split()[0] for line in shown.splitlines() if line.endswith(" installed")}
-    return [name for name in NEEDED if name not in installed]
+    return [name for name in names if name not in installed]
 
 
-def install() -> None:
-    """Install what is missing, without starting any service; raise LabError if apt cannot."""
+def install(*more: str) -> None:
+    """Install what a lab needs, and `more`, without starting any service; raise LabError if apt cannot."""
     with locked(Path("/run/lock/relman-lab-packages")):
-        if not (names := missing()):
+        if not (names := missing(*NEEDED, *more)):
             return
         print("lab: installing " + " ".join(names), flush=True)
         with no_services():
