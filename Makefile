@@ -40,7 +40,7 @@ bench: setup .peers/ansible/.locked .peers/pyinfra/.locked
 # What relman is measured beside, each in a virtual environment of its own with exactly the locked packages.
 .peers/%/.locked: tests/e2e/bench_%.lock
 	$(BIN)/python -m venv --clear .peers/$*
-	.peers/$*/bin/pip install -q --disable-pip-version-check --no-compile --require-hashes -r $<
+	.peers/$*/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
 lab-up: setup

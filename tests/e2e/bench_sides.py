@@ -42,11 +42,13 @@ def repository(lab: Lab) -> str:
 
 
 def timed(argv: Sequence[str | Path], environ: Mapping[str, str] | None = None) -> tuple[float, str]:
-    """Run a program, with more variables, and return its seconds and its output; raise LabError if it fails."""
+    """Run a program, with more variables, and return its seconds and its output; raise LabError if it fails.
+
+    Python keeps what it compiles, as it is with programs that were installed.
+    """
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | (environ or {})
     begin = time.monotonic()
-    done = subprocess.run(
-        argv, env=os.environ | (environ or {}), stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    done = subprocess.run(argv, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     seconds = time.monotonic() - begin
     if done.returncode:
         raise LabError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
