@@ -46,7 +46,7 @@ def timed(argv: Sequence[str | Path], environ: Mapping[str, str] | None = None) 
 
     Python keeps what it compiles, as it is with programs that were installed.
     """
-    variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | (environ or {})
+    variables = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | dict(environ or {})
     begin = time.monotonic()
     done = subprocess.run(argv, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     seconds = time.monotonic() - begin
