@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -19,6 +21,7 @@ from relman.cli.signals import Signals
 from relman.cli.verb import Flags, shared_options
 from relman.model.errors import Cancelled, UsageError
 
+_GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
     "init": (
@@ -163,11 +166,15 @@ def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     if wanted := os.environ.get(_COMPLETE):
         sys.exit(shell_complete(relman, {}, "relman", _COMPLETE, wanted))
+    gc.set_threshold(_GARBAGE)
     signals = Signals()
     signals.install()
     code = run(sys.argv[1:], os.environ, signals)
     signals.ignore()
-    sys.exit(code)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)  # a thread that still waits for a dead host is not waited for
 
 
 def run(

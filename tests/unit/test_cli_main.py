@@ -65,8 +65,8 @@ def test_the_nearest_class_decides_the_code() -> None:
 def test_help_imports_nothing_heavy(line: list[str]) -> None:
     """Listing the commands loads none of their libraries."""
     code = (
-        "import sys\nfrom relman.cli.main import main\nsys.argv = ['relman', *sys.argv[1:]]\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\nprint('LOADED', *sys.modules)"
+        "import os, sys\nfrom relman.cli.main import run\nfrom relman.cli.signals import Signals\n"
+        "run(sys.argv[1:], os.environ, Signals())\nprint('LOADED', *sys.modules)"
     )
     done = subprocess.run(python(code, *line), capture_output=True, text=True, check=True)
     loaded = done.stdout.rpartition("LOADED")[2].split()
