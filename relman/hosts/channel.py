@@ -119,38 +119,45 @@ class _Pool(HTTPConnectionPool):
 
 
 class EngineAdapter(requests.adapters.BaseAdapter):
-    """A requests adapter whose every request goes through `connection` to the Engine's socket."""
+    """A requests adapter whose every request goes through `connection` to the Engine's socket: stream-local first;
+    where the host refuses that, by the docker command there. What worked is remembered."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__()
         self._connection = connection
         self._pool = _Pool(self._open)
         self._inner = _PoolAdapter(self._pool)
-        self._mutex = threading.Lock()
+        self._one_by_one = threading.Lock()
+        self._spare: ChannelSocket | None = None
 
     def send(self, request: Any, **arguments: Any) -> requests.Response:  # type: ignore[override]
-        """Send one request."""
-        return self._inner.send(request, **arguments)
+        """Send one request; one after the other where each that is under way takes a session of sshd."""
+        if self._connection.streamlocal:
+            try:
+                return self._inner.send(request, **arguments)
+            except paramiko.ChannelException as refused:
+                with self._one_by_one:
+                    if self._connection.streamlocal:
+                        self._fall_back(refused)
+        with self._one_by_one:
+            return self._inner.send(request, **arguments)
 
     def close(self) -> None:
         """Close every idle channel."""
         self._pool.close()
 
     def _open(self) -> ChannelSocket:
-        """Stream-local first; where the host refuses that, the docker command there. What worked is remembered."""
         connection = self._connection
         if connection.streamlocal:
-            try:
-                return ChannelSocket(connection.unix(connection.host.docker_socket), process=False)
-            except paramiko.ChannelException as refused:
-                return self._fall_back(refused)
-        return self._dial()
+            return ChannelSocket(connection.unix(connection.host.docker_socket), process=False)
+        spare, self._spare = self._spare, None
+        return spare or self._dial()
 
     def _dial(self) -> ChannelSocket:
         words = (*self._connection.host.docker_command, *_DIAL_STDIO)
         return ChannelSocket(self._connection.command(words), process=True)
 
-    def _fall_back(self, refused: paramiko.ChannelException) -> ChannelSocket:
+    def _fall_back(self, refused: paramiko.ChannelException) -> None:
         """A refusal can also mean that no engine listens: only an answer through the command shows which it is."""
         channel = self._dial()
         try:
@@ -162,8 +169,7 @@ class EngineAdapter(requests.adapters.BaseAdapter):
             raise self._no_engine(str(error)) from error
         if not answer:
             raise self._no_engine("") from refused
-        self._connection.streamlocal = False
-        return channel
+        self._spare, self._connection.streamlocal = channel, False
 
     def _no_engine(self, said: str) -> NoEngine:
         host = self._connection.host

@@ -9,6 +9,8 @@ from typing import Any
 import paramiko
 from paramiko.common import cMSG_CHANNEL_OPEN
 
+_CONNECT_FAILED = 2  # SSH_OPEN_CONNECT_FAILED (RFC 4254, 5.1)
+
 
 def open_streamlocal(transport: paramiko.Transport, path: str, timeout: float) -> paramiko.Channel:
     """Open a channel to the socket at `path`; raises paramiko.ChannelException when the host refuses.
@@ -50,5 +52,6 @@ def _opened(t: Any, number: int, channel: paramiko.Channel, event: threading.Eve
         if time.monotonic() > end:
             raise TimeoutError("the host did not open the channel in time")
     if t._channels.get(number) is None:
-        raise t.get_exception() or paramiko.SSHException("the channel was refused")
+        # The transport keeps one reason: where several channels are refused at once, the first takes it.
+        raise t.get_exception() or paramiko.ChannelException(_CONNECT_FAILED, "Connect failed")
     return channel
