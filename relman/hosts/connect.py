@@ -105,10 +105,9 @@ class Connection:
         try:
             channel = self._session()
             channel.settimeout(self.timeout)
-            channel.invoke_subsystem("sftp")
             return Sftp(channel)
         except (EOFError, OSError, paramiko.SSHException) as error:
-            said = str(error) or "the connection broke"
+            said = str(error) or ("sshd refuses it" if self.alive else "the connection broke")
             raise Unreachable(f"SFTP could not be opened: {said}", host=self.host.name) from error
 
     def _session(self) -> paramiko.Channel:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
 from paramiko.sftp import (
     CMD_CLOSE,
     CMD_FSTAT,
@@ -36,9 +37,11 @@ class Sftp(paramiko.SFTPClient):
     runs first. Raises what paramiko raises: OSError for what the server refuses, SSHException, EOFError, TimeoutError.
     """
 
-    def __init__(self, channel: paramiko.Channel) -> None:
+    def __init__(self, session: paramiko.Channel) -> None:
+        """Ask the session for the subsystem and greet it; the session's timeout bounds both."""
         self._turn = threading.RLock()
-        super().__init__(channel)
+        _ask_for(session, "sftp")
+        super().__init__(session)
 
     def write_file(self, path: str, data: bytes, mode: int) -> None:
         """Write a file of that mode, in two round trips; every part's answer is awaited, the end's too."""
@@ -108,6 +111,18 @@ class Sftp(paramiko.SFTPClient):
         length = int.from_bytes(seen[-_LENGTH - len(_GREETING) : -len(_GREETING)], "big")
         self._read_all(length - len(_GREETING))  # type: ignore[attr-defined]
         return _VERSION
+
+
+def _ask_for(session: Any, subsystem: str) -> None:
+    """Send the request (RFC 4254, 6.5); a refusal closes the session. Channel.invoke_subsystem would wait for the answer
+    of a host that froze, and for ever."""
+    request = paramiko.Message()
+    request.add_byte(cMSG_CHANNEL_REQUEST)
+    request.add_int(session.remote_chanid)
+    request.add_string("subsystem")
+    request.add_boolean(True)
+    request.add_string(subsystem)
+    session.transport._send_user_message(request)
 
 
 class _Batch:
