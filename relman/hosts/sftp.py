@@ -114,8 +114,8 @@ class Sftp(paramiko.SFTPClient):
 
 
 def _ask_for(session: Any, subsystem: str) -> None:
-    """Send the request (RFC 4254, 6.5); a refusal closes the session. Channel.invoke_subsystem would wait for the answer
-    of a host that froze, and for ever."""
+    """Send the request (RFC 4254, 6.5); a refusal closes the session. Channel.invoke_subsystem waits for the answer
+    without any limit, of a host that froze too."""
     request = paramiko.Message()
     request.add_byte(cMSG_CHANNEL_REQUEST)
     request.add_int(session.remote_chanid)
