@@ -19,7 +19,8 @@ from typing import Any
 
 import paramiko
 
-from relman.cli.main import main
+from relman.cli.main import run
+from relman.cli.signals import Signals
 from relman.hosts import files
 from relman.hosts.engine import Engine
 from relman.model.host import SshOptions
@@ -94,8 +95,8 @@ if __name__ == "__main__":
     boundaries = Boundaries(Lab(Layout.numbered(int(lab_number), os.environ)), action, int(count))
     boundaries.watch()
     _impatient()
-    sys.argv = ["relman", *arguments]
-    try:
-        main()
-    finally:
-        Path(count_file).write_text(str(boundaries.count))
+    signals = Signals()
+    signals.install()
+    code = run(arguments, os.environ, signals)
+    Path(count_file).write_text(str(boundaries.count))
+    sys.exit(code)
