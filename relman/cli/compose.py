@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import getpass
-import importlib
 import os
 import socket
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from relman.ci.systems import system_of
 from relman.cli.verb import Context
+from relman.ledger import pending
 from relman.model.errors import UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
@@ -83,12 +82,16 @@ def ledger(context: Context) -> Ledger:
     """This machine's ledger; what cannot be recorded becomes a warning."""
     from relman.ledger.ledger import Ledger
 
-    return Ledger(data_dir(context.environ) / "ledger.sqlite3", context.output.warn)
+    return Ledger(_ledger_file(context), context.output.warn)
 
 
-def preload_ledger() -> None:
-    """Begin to import what the ledger needs, so that it is there when a deployment ends."""
-    threading.Thread(target=importlib.import_module, args=("relman.ledger.ledger",), daemon=True).start()
+def record_deployment(context: Context, **told: Any) -> None:
+    """Note a deployment in this machine's history, as relman.ledger.pending says."""
+    pending.record_deployment(_ledger_file(context), context.output.warn, **told)
+
+
+def _ledger_file(context: Context) -> Path:
+    return data_dir(context.environ) / "ledger.sqlite3"
 
 
 def who() -> str:

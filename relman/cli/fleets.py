@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from relman.cli import plans
-from relman.cli.compose import ledger, preload_ledger, timestamp, who
+from relman.cli.compose import record_deployment, timestamp, who
 from relman.cli.environments import unknown_service
 from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
@@ -150,7 +150,6 @@ def carry_out(
         if agreed is None:
             plans.show_plan(context.output, plan)
 
-    preload_ledger()
     started = timestamp()
     with screen.showing([h.name for h in fleet.environment.hosts]):
         report = shielded(lambda cancel: _resolved(fleet, make(cancel, screen, planned), agreed, screen))
@@ -178,7 +177,8 @@ def finish(context: Context, report: Report, started: str, note: str = "") -> No
 def _note(context: Context, report: Report, started: str, reason: str) -> None:
     plan = report.plan
     first = next(iter(plan.steps), None)
-    ledger(context).record_deployment(
+    record_deployment(
+        context,
         id=plan.id,
         kind=_DONE[plan.kind],
         service=plan.service,

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from relman.cli import fleets
-from relman.cli.compose import ledger, timestamp, who
+from relman.cli.compose import record_deployment, timestamp, who
 from relman.cli.environments import open_environment, service_of
 from relman.cli.options import environment_options, yes_option
 from relman.cli.text import span
@@ -92,7 +92,8 @@ def _break(context: Context, fleet: Fleet, asked: Asked, reason: str, yes: bool)
         return
     started = timestamp()
     broken = break_locks(fleet, asked, reason, fleets.Screen(context.output))
-    ledger(context).record_deployment(
+    record_deployment(
+        context,
         id=asked.id,
         kind="lock broken",
         service=asked.service,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 
 @dataclass(frozen=True)
@@ -30,3 +31,9 @@ class Entry:
     digest: str = ""
     reason: str = ""
     hosts: tuple[HostOutcome, ...] = ()
+
+
+def utc(time: str) -> str:
+    """One form for all RFC 3339 times, so that text sorts by time. Raises ValueError."""
+    moment = datetime.fromisoformat(time).astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Engine, Select, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from relman.ledger.database import open_database, read_only, translated
-from relman.ledger.entries import Entry, HostOutcome
+from relman.ledger.entries import Entry, HostOutcome, utc
+from relman.ledger.pending import Pending
 from relman.ledger.tables import Base, Deployment, DeploymentHost, Release, Run
-from relman.model.errors import RelmanError
+from relman.model.errors import NothingChanged, RelmanError
 
 BUSY = 5.0
 
@@ -37,7 +37,7 @@ class Ledger:
         """A run's tests have ended; `config` is the digest of the tested image."""
         self._record(
             lambda: Run(
-                run=run, service=service, commit=commit, config=config, outcome=outcome, by=by, finished=_utc(finished)
+                run=run, service=service, commit=commit, config=config, outcome=outcome, by=by, finished=utc(finished)
             )
         )
 
@@ -62,46 +62,8 @@ class Ledger:
                 manifest=manifest,
                 run=run,
                 by=by,
-                at=_utc(at),
+                at=utc(at),
                 reason=reason,
-            )
-        )
-
-    def record_deployment(
-        self,
-        *,
-        id: str,
-        kind: str,
-        service: str,
-        environment: str,
-        release: str,
-        digest: str,
-        by: str,
-        started: str,
-        finished: str,
-        outcome: str,
-        hosts: Sequence[tuple[str, str, str]],
-        reason: str = "",
-    ) -> None:
-        """A deployment has ended; `kind` is what was done (deployed, rolled back, recovered), `hosts` are (host,
-        outcome, detail). Another record of the same id replaces it."""
-        self._record(
-            lambda: Deployment(
-                id=id,
-                kind=kind,
-                service=service,
-                environment=environment,
-                release=release,
-                digest=digest,
-                by=by,
-                started=_utc(started),
-                finished=_utc(finished),
-                outcome=outcome,
-                reason=reason,
-                hosts=[
-                    DeploymentHost(deployment_id=id, host=host, position=i, outcome=word, detail=detail)
-                    for i, (host, word, detail) in enumerate(hosts)
-                ],
             )
         )
 
@@ -143,11 +105,23 @@ class Ledger:
     def _reading(self) -> Iterator[Session | None]:
         """A session for reading; None where nothing was ever recorded, so that looking makes no file."""
         with translated(self._file):
+            self._take_in()
             if not self._file.exists():
                 yield None
                 return
             with Session(read_only(self._engine)) as session:
                 yield session
+
+    def _take_in(self) -> None:
+        """Enter the deployments that wait; twice does no harm. Where somebody else writes, they go on waiting."""
+        try:
+            with translated(self._file), Pending(self._file).taken() as waiting:
+                if waiting:
+                    with Session(self._engine) as session, session.begin():
+                        for line in waiting:
+                            session.merge(_deployment_of(line))
+        except NothingChanged as error:
+            self._warn(f"the latest deployments are not in this history: {error.what}")
 
     @cached_property
     def _engine(self) -> Engine:
@@ -167,6 +141,17 @@ _Rows = TypeVar("_Rows", Run, Release, Deployment)
 def _newest(rows: Select[_Rows], time: Attribute, limit: int, name: Attribute, service: str | None) -> Select[_Rows]:
     chosen = rows if service is None else rows.where(name == service)
     return chosen.order_by(time.desc()).limit(limit)
+
+
+def _deployment_of(line: Mapping[str, Any]) -> Deployment:
+    own = {k: v for k, v in line.items() if k != "hosts"}
+    return Deployment(
+        **own,
+        hosts=[
+            DeploymentHost(deployment_id=line["id"], host=host, position=i, outcome=word, detail=detail)
+            for i, (host, word, detail) in enumerate(line["hosts"])
+        ],
+    )
 
 
 def _of_run(row: Run) -> Entry:
@@ -193,9 +178,3 @@ def _of_deployment(row: Deployment, hosts: Sequence[DeploymentHost] = ()) -> Ent
         reason=row.reason,
         hosts=tuple(HostOutcome(h.host, h.outcome, h.detail) for h in hosts),
     )
-
-
-def _utc(time: str) -> str:
-    """One form for all, so that text sorts by time. Raises ValueError."""
-    moment = datetime.fromisoformat(time).astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,6 +9,7 @@ import pytest
 
 from relman.ci.results import save
 from relman.ledger.ledger import Ledger
+from relman.ledger.pending import record_deployment
 from tests.unit.cli import relman
 from tests.unit.test_ci_results import make
 
@@ -52,7 +53,9 @@ def home(tmp_path: Path) -> dict[str, str]:
         at="2026-01-01T09:00:00Z",
     )
     for number, (environment, outcome) in enumerate((("staging", "done"), ("production", "failed, went back"))):
-        ledger.record_deployment(
+        record_deployment(
+            ledger._file,
+            ledger._warn,
             id=f"d{number}",
             kind="deployed",
             service="shop",

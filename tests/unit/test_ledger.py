@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from relman.ledger.database import open_database
 from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger
+from relman.ledger.pending import record_deployment
 from relman.ledger.tables import HEAD, Base
 from relman.model.errors import NothingChanged
 
@@ -41,7 +42,9 @@ def _ledger(tmp_path: Path, warn: Callable[[str], None] | None = None, busy: flo
 
 
 def _deploy(ledger: Ledger, id: str, *, environment: str = "production", at: str = "", outcome: str = "done") -> None:
-    ledger.record_deployment(
+    record_deployment(
+        ledger._file,
+        ledger._warn,
         id=id,
         kind="deployed",
         service="shop",
@@ -133,8 +136,8 @@ def test_the_migrations_lead_to_the_tables(tmp_path: Path) -> None:
 
 
 def test_an_up_to_date_ledger_does_not_import_alembic(tmp_path: Path) -> None:
-    """Recording costs no migration library once the file is there."""
-    _deploy(_ledger(tmp_path), "1")
+    """Reading costs no migration library once the file is there."""
+    _run(_ledger(tmp_path), "2026-01-01T00:00:00Z")
     code = (
         "import sys; from pathlib import Path; from relman.ledger.ledger import Ledger\n"
         "ledger = Ledger(Path(sys.argv[1]), print)\n"
@@ -163,17 +166,45 @@ def test_many_processes_record_into_a_new_ledger_at_once(tmp_path: Path) -> None
 
 
 def test_a_crowd_waits_for_its_turn_but_not_for_ever(tmp_path: Path) -> None:
-    """A ledger that someone else holds is a warning; reading goes on meanwhile."""
+    """A ledger that someone else holds is a warning; reading goes on meanwhile, and a deployment is not forgotten."""
     warnings = Warnings()
     _deploy(_ledger(tmp_path), "1")
+    assert [e.id for e in _ledger(tmp_path).history(9)] == ["1"]
     holder = sqlite3.connect(_file(tmp_path), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     ledger = _ledger(tmp_path, warnings, busy=0.05)
     _deploy(ledger, "2")
+    assert warnings == []
     assert [e.id for e in ledger.history(9)] == ["1"]
+    _run(ledger, "2026-01-01T00:00:00Z")
     holder.close()
-    assert len(warnings) == 1
-    assert "locked" in warnings[0]
+    assert ["locked" in w for w in warnings] == [True, True]
+    assert [e.id for e in ledger.history(9)] == ["2", "1"]
+
+
+def test_many_processes_deploy_while_others_read(tmp_path: Path) -> None:
+    """No deployment is lost between those who add one and those who enter it into the database."""
+    code = (
+        "import sys; from pathlib import Path; from relman.ledger.pending import record_deployment\n"
+        "for i in range(20): record_deployment(Path(sys.argv[1]), sys.exit, id=f'{sys.argv[2]}-{i}', kind='deployed', "
+        "service='', environment='', release='', digest='', by='', started='2026-01-01T00:00:00Z', "
+        "finished='2026-01-01T00:00:00Z', outcome='done', hosts=[])"
+    )
+    command = [sys.executable, "-c", code, str(_file(tmp_path))]
+    processes = [subprocess.Popen([*command, str(i)]) for i in range(3)]
+    while any(process.poll() is None for process in processes):
+        _ledger(tmp_path).history(1)
+    assert [process.returncode for process in processes] == [0] * 3
+    assert len(_ledger(tmp_path).history(99)) == 60
+
+
+def test_a_deployment_that_was_left_half_written_harms_no_other(tmp_path: Path) -> None:
+    """A process that died while it noted a deployment loses that one alone."""
+    _deploy(_ledger(tmp_path), "1")
+    with _file(tmp_path).with_suffix(".pending").open("a") as file:
+        file.write('{"id": "2", "ki')
+    _deploy(_ledger(tmp_path), "3")
+    assert [e.id for e in _ledger(tmp_path).history(9)] == ["3", "1"]
 
 
 def _garbage(file: Path) -> None:
@@ -202,7 +233,7 @@ def test_a_broken_ledger_is_a_warning(tmp_path: Path, spoil: Callable[[Path], No
     """What cannot be recorded is said and passed over."""
     spoil(_file(tmp_path))
     warnings = Warnings()
-    _deploy(_ledger(tmp_path, warnings), "1")
+    _run(_ledger(tmp_path, warnings), "2026-01-01T00:00:00Z")
     assert len(warnings) == 1
     assert str(_file(tmp_path)) in warnings[0]
 
@@ -215,6 +246,15 @@ def test_a_broken_ledger_has_no_history(tmp_path: Path, spoil: Callable[[Path], 
         _ledger(tmp_path).history(9)
     assert str(_file(tmp_path)) in str(caught.value)
     assert caught.value.hint
+
+
+def test_a_deployment_that_cannot_be_noted_is_a_warning(tmp_path: Path) -> None:
+    """The deployment is as good as it was."""
+    _no_directory(_file(tmp_path))
+    warnings = Warnings()
+    _deploy(_ledger(tmp_path, warnings), "1")
+    assert len(warnings) == 1
+    assert str(_file(tmp_path)) in warnings[0]
 
 
 def test_a_time_that_is_none_is_a_warning(tmp_path: Path) -> None:
