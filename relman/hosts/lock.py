@@ -152,8 +152,11 @@ def sweep(
     with files.explained(connection, directory), contextlib.suppress(FileNotFoundError):
         for name in connection.sftp().listdir(directory):
             path = posixpath.join(directory, name)
-            if name.startswith(f"{NAME}.") and (found := files.read(connection, path)) and dead(_found(found, now)):
-                connection.sftp().remove(path)
+            if name.startswith(f"{NAME}.") and (found := files.read(connection, path)):
+                beside = _found(found, now)
+                # Half written, it is nobody's lock; who still writes it finds that ours stands.
+                if beside.lock is None or dead(beside):
+                    connection.sftp().remove(path)
             elif name.startswith(f"{RECORD}."):
                 connection.sftp().remove(path)  # only the holder of the lock writes a record
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from tests.e2e.stage import DEPLOY, Stage
+from tests.e2e.stage import DEPLOY, ROOT, Stage
 from tests.lab.process import until
 
 
@@ -18,6 +21,7 @@ def serving(stage: Stage) -> Stage:
     return stage
 
 
+_SENT_AGAIN = 4.0  # seconds: TCP tries again after 0.2, 0.4, 0.8 and 1.6 s
 SLOW = {**DEPLOY, "health": {**DEPLOY["health"], "window": "4s"}}
 
 
@@ -90,3 +94,22 @@ def test_status_tells_of_an_interrupted_deployment(serving: Stage) -> None:
     serving.relman("recover", "-e", "production")
     serving.serve("1")
     serving.relman("status", "-e", "production")
+
+
+def test_nothing_reaches_a_host_after_its_sender_died(stage: Stage) -> None:
+    """A change that was on its way to a host without a cable does not arrive when the cable is back: others may be at
+    work there by then."""
+    host = stage.lab.hosts[0]
+    argv = [sys.executable, "-m", "tests.e2e.late", host.name, "/root/late"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, env=stage.env, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as sender:
+        assert sender.stdin
+        assert sender.stdout
+        assert sender.stdout.readline() == "ready\n"
+        host.cut()
+        sender.stdin.write("now\n")
+        sender.stdin.flush()
+        assert sender.wait(10) == -signal.SIGKILL
+    host.mend()
+    time.sleep(_SENT_AGAIN)
+    assert not host.path("/root/late").exists()
