@@ -46,9 +46,9 @@ def promote(
 
     The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
     failed, and one that the policy of `check` refuses. Without a report the test result that is beside the image
-    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All
-    this is found before anything is written. Doing it again, also after a crash, completes what is missing. At most 30
-    requests with two channels. Raises UnknownTag, UsageError, and what Registry raises.
+    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All this is found
+    before anything is written. Doing it again, also after a crash, completes what is missing. An image with one channel
+    takes at most 30 requests. Raises UnknownTag, UsageError, and what Registry raises.
     """
     check = check or Check()
     check_names(release_tag, channels)

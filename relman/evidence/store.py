@@ -1,7 +1,7 @@
 """Evidence in the registry beside the image (OCI image-spec 1.1, referrers), so that any machine can check it.
 
 Each statement has a tag of its own, which is the truth: registries have no compare-and-swap. For other programs there
-are views of it, which the next writer makes whole (views.py).
+are views of it, which the next writer makes whole (views.py). addition.py writes both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EVIDENCE_TAGS = "sha256-"
 EMPTY = Envelope(OCI_EMPTY, b"{}")
 MAX_CANDIDATES = 100
 MAX_INLINE = 1 << 15
-THREADS = 5
+THREADS = 6
 _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 
 
