@@ -45,5 +45,5 @@ def _carry_evidence(source: Place, target: Place, subject: ManifestDigest, told:
         keep_index(registry, repository, subject, there.index, [*there.own, *there.others, *found.own, *found.others])
     layers = descriptors(found.attestations, "layers")
     done += copy_blobs(source, target, layers, told)
-    keep_attestations(registry, repository, subject, there.attestations, layers, configured=False)
+    keep_attestations(registry, repository, subject, there.attestations, layers)
     return done

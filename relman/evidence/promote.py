@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from relman.evidence import store
+from relman.evidence.addition import Addition, write
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.facts import Check, Counted, Facts, Subject, count, gather
 from relman.evidence.gates.judge import Decision, judge
@@ -19,14 +20,15 @@ from relman.evidence.seal import Envelope, Opened
 from relman.evidence.statement import statement_for
 from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
 from relman.evidence.summary import release_statement, same
-from relman.evidence.views import write
 from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
+from relman.registry.blobs import Place
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe_resolved
-from relman.registry.release import retag, stands
+from relman.registry.manifest import Manifest
+from relman.registry.release import put_free, retag, stands
 
 
 def promote(
@@ -44,9 +46,9 @@ def promote(
 
     The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
     failed, and one that the policy of `check` refuses. Without a report the test result that is beside the image
-    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All
-    this is found before anything is written. Doing it again, also after a crash, completes what is missing. At most 30
-    requests with two channels. Raises UnknownTag, UsageError, and what Registry raises.
+    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All this is found
+    before anything is written. Doing it again, also after a crash, completes what is missing. An image with one channel
+    takes at most 30 requests. Raises UnknownTag, UsageError, and what Registry raises.
     """
     check = check or Check()
     check_names(release_tag, channels)
@@ -73,10 +75,19 @@ def promote(
         stored.append(store.look(registry, repository, image.manifest.digest, eager=True))
     decision, envelopes = _prove(report, release, image, stored, channels, check)
     subjects = {m.digest: m for m in (resolved, image.manifest)}
-    views = [write(registry, repository, subjects[s.subject], envelopes, s) for s in stored]
-    at_once([partial(retag, registry, repository, resolved, release_tag, moveable=False), *views])
-    at_once([partial(retag, registry, repository, resolved, c, moveable=True) for c in channels])
+    place = Place(registry, repository)
+    additions = [Addition.to(place, subjects[s.subject], s, envelopes) for s in stored]
+    # Looked at again, because all this may have taken its time.
+    left, there = write(place, additions, partial(stands, registry, repository, resolved, release_tag))
+    at_once([partial(_tag, place, resolved, None if there else release_tag, channels), *left])
     return replace(release, skipped=tuple(map(str, decision.skipped)))
+
+
+def _tag(place: Place, resolved: Manifest, release_tag: str | None, channels: Sequence[str]) -> None:
+    """The release, unless it is there, and then the channels that follow it."""
+    if release_tag:
+        put_free(place.registry, place.repository, resolved, release_tag)
+    at_once([partial(retag, place.registry, place.repository, resolved, c, moveable=True) for c in channels])
 
 
 def _reference(source: str | ManifestDigest | ImageDescription) -> str | ManifestDigest:

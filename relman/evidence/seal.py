@@ -25,6 +25,11 @@ class Envelope:
     media_type: str
     content: bytes
 
+    @cached_property
+    def signed(self) -> dsse.Signed | None:
+        """What is signed in it, whoever signed it; None if it is of another kind."""
+        return dsse.read(self.media_type, self.content)
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -76,8 +81,7 @@ class Unsigned:
         """The statement as it is."""
         if envelope.media_type == IN_TOTO:
             return Opened(envelope.content)
-        signed = dsse.read(envelope.media_type, envelope.content)
-        return Opened(signed.payload) if signed else None
+        return Opened(envelope.signed.payload) if envelope.signed else None
 
     def admit(self, opened: Opened, *_: object) -> Admission:
         """It counts."""
@@ -112,7 +116,7 @@ class Signed:
             return UNSIGNED.unwrap(envelope)
         if envelope.media_type == IN_TOTO:
             return Opened(envelope.content, refusal=f"it is not signed (rule {Rule.SIGNED})")
-        signed = dsse.read(envelope.media_type, envelope.content)
+        signed = envelope.signed
         if signed is None:
             return None
         keys = tuple(key for key, public in self._keys if signed.signed_by(public))

@@ -1,7 +1,7 @@
 """Evidence in the registry beside the image (OCI image-spec 1.1, referrers), so that any machine can check it.
 
 Each statement has a tag of its own, which is the truth: registries have no compare-and-swap. For other programs there
-are views of it, which the next writer makes whole (views.py).
+are views of it, which the next writer makes whole (views.py). addition.py writes both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EVIDENCE_TAGS = "sha256-"
 EMPTY = Envelope(OCI_EMPTY, b"{}")
 MAX_CANDIDATES = 100
 MAX_INLINE = 1 << 15
-THREADS = 4
+THREADS = 6
 _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 
 
@@ -169,7 +169,7 @@ def _with_envelopes(registry: Registry, repository: Repository, stored: Stored) 
     layers = [layer for m in (*stored.own, *stored.others) for layer in _readable(m)]
     for content in at_once([partial(_content, registry, repository, layer) for layer in layers]):
         known[Digest.of(content.content)] = content
-    inner = {Digest.of(s.content) for e in known.values() if (s := dsse.read(e.media_type, e.content))}
+    inner = {Digest.of(e.signed.content) for e in known.values() if e.signed}
     rest = [d for d in _readable(stored.attestations) if Digest(digest_in(d).value) not in inner]
     further = at_once([partial(_content, registry, repository, layer) for layer in rest])
     return replace(stored, envelopes=(*known.values(), *further))
@@ -207,5 +207,4 @@ def _has_digest(descriptor: dict[str, Any]) -> bool:
 
 def signed_in(envelopes: Iterable[Envelope]) -> list[Envelope]:
     """The DSSE envelopes of what is signed, as cosign keeps them."""
-    read = (dsse.read(e.media_type, e.content) for e in envelopes)
-    return [Envelope(DSSE, signed.content) for signed in read if signed]
+    return [Envelope(DSSE, e.signed.content) for e in envelopes if e.signed]

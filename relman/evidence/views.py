@@ -1,4 +1,4 @@
-"""Put evidence beside an image, and keep the views of it whole that other programs read.
+"""The views of what is stored beside an image, for other programs, and how they are kept whole.
 
 The index under `sha256-<hex>` (distribution-spec, referrers tag schema) is for registries without a referrers API; the
 `.att` manifest is where cosign looks for attestations. Another writer may overwrite either at any time, so each is read
@@ -8,15 +8,14 @@ again after it is written; what another writer lost all the same, the next one a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 from relman.evidence import store
 from relman.evidence.dsse import BUNDLE
 from relman.evidence.seal import UNSIGNED, Envelope
 from relman.evidence.statement import read_statement
-from relman.evidence.store import Stored, at_once, descriptors
+from relman.evidence.store import descriptors
 from relman.model.errors import PolicyRefused, RegistryError
 from relman.model.image import ManifestDigest, Repository
 from relman.registry.client import Registry
@@ -24,43 +23,6 @@ from relman.registry.manifest import OCI_INDEX, OCI_MANIFEST, Manifest, digest_i
 
 ATTEMPTS = 5
 _CONFIG = "application/vnd.oci.image.config.v1+json"
-
-
-def attach(
-    registry: Registry,
-    repository: Repository,
-    subject: Manifest,
-    envelopes: Sequence[Envelope],
-    stored: Stored | None = None,
-) -> None:
-    """Store envelopes beside `subject`, in this order; what is there already is left. `stored` is what was seen there.
-
-    Raises what Registry raises.
-    """
-    write(registry, repository, subject, envelopes, stored or store.look(registry, repository, subject.digest))()
-
-
-def write(
-    registry: Registry, repository: Repository, subject: Manifest, envelopes: Sequence[Envelope], stored: Stored
-) -> Callable[[], None]:
-    """As `attach`; what is left to do when the truth is written (the index) is given back, to be done beside other
-    things."""
-    made = {e: store.evidence_manifest(subject, e, notes_of(e)) for e in envelopes}
-    known = {m.digest for m in stored.own}
-    fresh = {e: m for e, m in made.items() if m.digest not in known}
-    signed = store.signed_in([*stored.envelopes, *fresh])
-    layers = [_layer(e) for e in signed]
-    _upload(registry, repository, stored, fresh, _attestations(stored.attestations, layers), signed)
-
-    def put_all() -> bool:  # one after the other: no summary is there before what it sums up
-        put = [registry.put_referrer(repository, store.own_tag(subject.digest, e), m) for e, m in fresh.items()]
-        return stored.native or any(put)
-
-    att = partial(keep_attestations, registry, repository, stored.subject, stored.attestations, layers)
-    native, _ = at_once([put_all, att])
-    if native:
-        return lambda: None
-    return partial(keep_index, registry, repository, stored.subject, stored.index, [*stored.own, *fresh.values()])
 
 
 def notes_of(envelope: Envelope) -> dict[str, str]:
@@ -71,27 +33,6 @@ def notes_of(envelope: Envelope) -> dict[str, str]:
         "dev.sigstore.bundle.content": "dsse-envelope",
         "dev.sigstore.bundle.predicateType": _predicate_type(envelope),
     }
-
-
-def _upload(
-    registry: Registry,
-    repository: Repository,
-    stored: Stored,
-    fresh: dict[Envelope, Manifest],
-    attestations: Manifest | None,
-    signed: Sequence[Envelope],
-) -> None:
-    """Everything that the manifests will name."""
-    there = {digest_in(d).value for d in descriptors(stored.attestations, "layers")}
-    missing = [e for e in signed if store.described(e)["digest"] not in there]
-    blobs = [*fresh, *missing]
-    new = {*fresh, *store.signed_in(fresh)}
-    work = [partial(registry.put_blob, repository, blob.content, new=blob in new) for blob in blobs]
-    if fresh:
-        work.append(partial(registry.put_blob, repository, store.EMPTY.content))
-    if attestations and missing:
-        work.append(partial(registry.put_blob, repository, _config(attestations.list_of("layers")), new=True))
-    at_once(work)
 
 
 def keep_index(
@@ -124,40 +65,37 @@ def keep_attestations(
     subject: ManifestDigest,
     there: Manifest | None,
     layers: Sequence[dict[str, Any]],
-    *,
-    configured: bool = True,
 ) -> None:
-    """Have all these layers, whose blobs are there, in cosign's manifest; as `keep_index`.
-    `configured`: the configuration of the first manifest is there already."""
+    """Have all these layers, whose blobs are there, in cosign's manifest; as `keep_index`."""
     tag = store.attestation_tag(subject)
-    for attempt in range(ATTEMPTS):
-        wanted = _attestations(there, layers)
+    for _ in range(ATTEMPTS):
+        wanted = attestations(there, layers)
         if wanted is None:
             return
-        if attempt or not configured:  # somebody else's layers are in it now, and so another configuration
-            registry.put_blob(repository, _config(wanted.list_of("layers")))
+        registry.put_blob(repository, config_of(wanted.list_of("layers")))
         registry.put_manifest(repository, tag, wanted)
         there = registry.find(repository, tag)
 
 
-def _attestations(there: Manifest | None, layers: Sequence[dict[str, Any]]) -> Manifest | None:
+def attestations(there: Manifest | None, layers: Sequence[dict[str, Any]]) -> Manifest | None:
     """Cosign's manifest with these layers too; None where it has them all."""
     known = descriptors(there, "layers")
     names = {d["digest"] for d in known}
     missing = [d for d in layers if d["digest"] not in names]
     if not missing:
         return None
-    config = store.described(Envelope(_CONFIG, _config([*known, *missing])))
+    config = store.described(Envelope(_CONFIG, config_of([*known, *missing])))
     document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [*known, *missing]}
     return Manifest.of(document)
 
 
-def _layer(envelope: Envelope) -> dict[str, Any]:
+def layer_of(envelope: Envelope) -> dict[str, Any]:
+    """The layer of cosign's manifest that is this envelope."""
     notes = {"dev.cosignproject.cosign/signature": "", "predicateType": _predicate_type(envelope)}
     return {**store.described(envelope), "annotations": notes}
 
 
-def _config(layers: Sequence[dict[str, Any]]) -> bytes:
+def config_of(layers: Sequence[dict[str, Any]]) -> bytes:
     """The configuration of an image of these layers, as cosign wants one: layers are not compressed."""
     history = [{"created": "0001-01-01T00:00:00Z"} for _ in layers]
     root = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}

@@ -11,17 +11,25 @@ from relman.registry.manifest import Manifest
 def retag(registry: Registry, repository: Repository, manifest: Manifest, tag: str, *, moveable: bool) -> bool:
     """Put the same bytes under `tag`; gives whether there was anything to do.
 
-    A tag that is not `moveable` and stands for another digest is refused with TagMoved. Registries have no
-    compare-and-swap: the tag is read again afterwards, so that of two at once at least the overtaken one is told.
+    A tag that is not `moveable` and stands for another digest is refused with TagMoved, also as `put_free` does.
     """
     if moveable:
         registry.put_manifest(repository, check_tag(tag), manifest)
         return True
     if stands(registry, repository, manifest, tag):
         return False
-    registry.put_manifest(repository, tag, manifest)
-    stands(registry, repository, manifest, tag)
+    put_free(registry, repository, manifest, tag)
     return True
+
+
+def put_free(registry: Registry, repository: Repository, manifest: Manifest, tag: str) -> None:
+    """Put the same bytes under `tag`, which was just found to be free.
+
+    Registries have no compare-and-swap: the tag is read again afterwards, so that of two at once at least the overtaken
+    one is told, with TagMoved.
+    """
+    registry.put_manifest(repository, check_tag(tag), manifest)
+    stands(registry, repository, manifest, tag)
 
 
 def stands(registry: Registry, repository: Repository, manifest: Manifest, tag: str) -> bool:

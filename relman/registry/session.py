@@ -3,37 +3,63 @@
 from __future__ import annotations
 
 import ssl
+from functools import cache
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import requests
 import requests.adapters
+import requests.utils
+from urllib3.util.ssl_ import create_urllib3_context
 
 import relman
 from relman.model.errors import UsageError
 
+CONNECTIONS = 16
+"""Kept open at most."""
+
 
 def open_session(ca: str | None) -> requests.Session:
     """A session that trusts `ca` and asks no variable, cookie or .netrc. Raises UsageError for a file that is none."""
-    if ca:
-        _check_ca(ca)
     session = requests.Session()
-    # Otherwise REQUESTS_CA_BUNDLE beats `verify`, and .netrc and proxies decide what nobody asked them.
+    # Otherwise REQUESTS_CA_BUNDLE beats the context, and .netrc and proxies decide what nobody asked them.
     session.trust_env = False
-    session.verify = ca or True
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers = requests.structures.CaseInsensitiveDict(
         {"User-Agent": f"relman/{relman.__version__}", "Accept-Encoding": "identity"}
     )
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, requests.adapters.HTTPAdapter(pool_maxsize=16))
+    session.mount("https://", _Adapter(_context(ca) if ca else _public_context()))
+    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
     return session
 
 
-def _check_ca(file: str) -> None:
+class _Adapter(requests.adapters.HTTPAdapter):
+    """All connections share one TLS context: reading the CA certificates anew for each costs more than its requests."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__(pool_maxsize=CONNECTIONS)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Have the context in every connection."""
+        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """Who is trusted is in the context; otherwise the public CAs would be added to it, for each connection."""
+
+
+def _context(ca: str) -> ssl.SSLContext:
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+        context.load_verify_locations(cafile=ca)
     except OSError as error:
-        raise UsageError(f"the CA file {file} cannot be used", hint=str(error)) from error
+        raise UsageError(f"the CA file {ca} cannot be used", hint=str(error)) from error
+    return context
+
+
+@cache
+def _public_context() -> ssl.SSLContext:
+    return _context(requests.utils.DEFAULT_CA_BUNDLE_PATH)
 
 
 def causes_of(error: BaseException) -> list[BaseException]:

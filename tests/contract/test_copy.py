@@ -177,7 +177,7 @@ def test_third_parties_attestations_come_along(way: tuple[Place, Place]) -> None
         content = json.dumps({"payloadType": "application/vnd.in-toto+json", "n": number}).encode()
         place.registry.put_blob(place.repository, content)
         layer = store.described(Envelope(DSSE, content)) | {"annotations": {"dev.sigstore.cosign/bundle": str(number)}}
-        keep_attestations(place.registry, place.repository, manifest.digest, None, [layer], configured=False)
+        keep_attestations(place.registry, place.repository, manifest.digest, None, [layer])
         theirs.append(layer)
     carry(source, target, manifest)
     view = target.registry.resolve(target.repository, store.attestation_tag(manifest.digest))

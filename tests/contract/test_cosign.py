@@ -46,13 +46,14 @@ class Auditor:
             "HOME": str(self.home),
             "DOCKER_CONFIG": str(self.real.docker_config),
             "SSL_CERT_FILE": str(self.real.ca),
+            "COSIGN_PASSWORD": "",
         }
         argv = [str(trixie.program(program)), *arguments]
         return subprocess.run(argv, env=env, cwd=self.home, capture_output=True, text=True, timeout=60)
 
     def verify(self, key: SigningKey, predicate_type: str, reference: str) -> subprocess.CompletedProcess[str]:
         """`cosign verify-attestation` by the public key."""
-        public = self.home / "cosign.pub"
+        public = self.home / "relman.pub"
         public.write_bytes(key.public.pem)
         return self.run(
             "cosign",
@@ -99,6 +100,31 @@ def test_cosign_accepts_what_relman_signed(auditor: Auditor, algorithm: str) -> 
         assert payload["subject"][0]["digest"] == {"sha256": manifest.digest.hex}
     assert auditor.verify(key, TEST_RESULT, f"@{manifest.digest}").returncode == 0
     assert auditor.verify(other, TEST_RESULT, ":118").returncode != 0
+
+
+def test_cosign_adds_its_own_beside_what_relman_signed(auditor: Auditor) -> None:
+    """Somebody else's `cosign attest`, and `--replace` of it, go into the view that relman wrote, and what either
+    signed stays verifiable, also when relman has added to it again."""
+    key, registry, repository = SigningKey.generate("ed25519"), auditor.registry, auditor.repository
+    check = Check(Signed(key=key))
+    manifest = push_image(registry, repository)
+    (auditor.home / "scan.json").write_text('{"found": 0}')
+    assert auditor.run("cosign", "generate-key-pair").returncode == 0
+    attest = ("cosign", "attest", "--yes", "--tlog-upload=false", "--key", "cosign.key", "--predicate", "scan.json")
+    scan = "https://example.com/scan/v1"
+    for number, options in enumerate([(), ("--replace",)], 118):
+        tested = report(manifest)
+        promote(registry, repository, source=manifest.digest, report=tested, release_tag=str(number), check=check)
+        done = auditor.run(*attest, *options, "--type", scan, f"{repository}@{manifest.digest}")
+        assert done.returncode == 0, done.stderr
+        verify = ("cosign", "verify-attestation", "--insecure-ignore-tlog", "--key", "cosign.pub", "--type", scan)
+        assert auditor.run(*verify, f"{repository}:{number}").returncode == 0
+        assert auditor.verify(key, RELEASE, f":{number}").returncode == 0
+    promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="120", check=check)
+    view = registry.resolve(repository, attestation_tag(manifest.digest))
+    kinds = [layer["annotations"]["predicateType"] for layer in view.list_of("layers")]
+    assert (kinds.count(TEST_RESULT), kinds.count(RELEASE)) == (1, 3)
+    assert scan in kinds
 
 
 @pytest.mark.parametrize("part", ["payload", "signature"])

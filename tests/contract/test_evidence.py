@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from relman.evidence.addition import attach
 from relman.evidence.dsse import IN_TOTO
 from relman.evidence.facts import Check
 from relman.evidence.promote import promote
@@ -16,7 +17,6 @@ from relman.evidence.seal import Envelope
 from relman.evidence.statement import read_statement, read_test_result, statement_for
 from relman.evidence.store import find, index_tag, own_tag
 from relman.evidence.summary import read_release
-from relman.evidence.views import attach
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import NoEvidence, PolicyRefused, TagMoved, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository

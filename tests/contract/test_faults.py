@@ -20,6 +20,7 @@ from tests.contract.content import Reply
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import Place, free_port, place_of
 from tests.contract.simulator import REFRESH_TOKEN, USERNAME, Fault, Simulator, busy, changed, hang_up
+from tests.lab.pki import make_ca
 from tests.lab.registry import Registry as RealRegistry
 
 
@@ -266,6 +267,24 @@ def test_an_unknown_ca_is_explained(real_registry: RealRegistry, monkeypatch: py
     with Registry(real_registry.address) as registry, pytest.raises(Unreachable, match="certificate") as caught:
         registry.resolve(repository, "1")
     assert "RELMAN_REGISTRY_CA" in caught.value.hint
+
+
+def test_a_certificate_of_another_host_is_refused(real_registry: RealRegistry) -> None:
+    """A certificate of the right CA counts only for the hosts that it names."""
+    host = real_registry.address.replace("127.0.0.1", "localhost")
+    with Registry(host, ca=str(real_registry.ca)) as registry, pytest.raises(Unreachable, match="certificate"):
+        registry.resolve(Repository(host, "shop"), "1")
+
+
+def test_a_ca_of_its_own_is_the_only_one_trusted(real_registry: RealRegistry, tmp_path: Path) -> None:
+    """Where a CA is named for a registry, it alone counts, and not what was trusted for another one."""
+    make_ca(tmp_path, "127.0.0.1", "elsewhere.lab")
+    repository = Repository(real_registry.address, "shop")
+    with Registry(real_registry.address, ca=str(real_registry.ca)) as known, pytest.raises(AccessDenied):
+        known.find(repository, "1")
+    other = str(tmp_path / "ca.crt")
+    with Registry(real_registry.address, ca=other) as registry, pytest.raises(Unreachable, match="certificate"):
+        registry.find(repository, "1")
 
 
 def test_a_registry_without_tls_is_explained(simulator: Simulator, repository: Repository) -> None:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
+from relman.evidence.dsse import DSSE
 from relman.evidence.facts import Check
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
 from relman.evidence.seal import Signed
-from relman.evidence.store import find, index_tag
+from relman.evidence.store import attestation_tag, index_tag, look
+from relman.evidence.store import descriptors as listed_in
 from relman.model.errors import RelmanError, TagMoved, Unreachable
 from relman.model.image import Repository
+from relman.model.predicates import RELEASE, TEST_RESULT
+from relman.model.trust import Grant, Trust, TrustedKey
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.registry.manifest import OCI_INDEX, Manifest
 from relman.registry.transport import PAUSES
 from tests.contract.content import Reply
-from tests.contract.images import push_image
+from tests.contract.images import AMD64, push_image, push_index
 from tests.contract.registry_fixture import Place, place_of
 from tests.contract.simulator import Simulator, hang_up
 from tests.unit.reports import report
@@ -32,19 +38,38 @@ def place(simulated: Place) -> Place:
     return simulated
 
 
-def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(simulator: Simulator, place: Place) -> None:
+def signing() -> Check:
+    """Signs, and trusts only what it signed."""
+    key = SigningKey.generate("ed25519")
+    grant = Grant((TEST_RESULT, RELEASE), ("*",))
+    return Check(Signed(Trust({"ci": TrustedKey("ci", key.public.pem, (grant,))}), key))
+
+
+@pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
+def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(
+    simulator: Simulator, place: Place, *, signed: bool
+) -> None:
     """Cut off before its first, second, … request: a release tag that is there has its evidence, a channel has its
     release, and doing it again completes it."""
+    check = signing() if signed else Check()
     for cut_after in itertools.count():
         repository = place.repository()
         with place.connect() as registry:
             manifest = push_image(registry, repository)
-            tested, tags = report(manifest), ["118", "stable"]
+            tags = ["118", "stable"]
+            promotion = partial(
+                promote,
+                registry,
+                repository,
+                source="run-shop-1",
+                report=report(manifest),
+                release_tag="118",
+                channels=["stable"],
+                check=check,
+            )
             simulator.misbehave("", *[lambda handle: handle()] * cut_after, *[hang_up] * 8 * (len(PAUSES) + 1))
             try:
-                promote(
-                    registry, repository, source="run-shop-1", report=tested, release_tag="118", channels=["stable"]
-                )
+                promotion()
             except Unreachable:
                 finished = False
             else:
@@ -53,10 +78,13 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(simul
             there = [tag for tag in tags if registry.find(repository, tag)]
             assert there == tags[: len(there)]
             for tag in there:
-                assert find_release(registry, repository, tag).manifest == manifest.digest
-            promote(registry, repository, source="run-shop-1", report=tested, release_tag="118", channels=["stable"])
-            assert find_release(registry, repository, "stable").manifest == manifest.digest
-            assert len(find(registry, repository, manifest.digest)) == 2
+                assert find_release(registry, repository, tag, check=check).manifest == manifest.digest
+            promotion()
+            assert find_release(registry, repository, "stable", check=check).manifest == manifest.digest
+            listed = look(registry, repository, manifest.digest)
+            assert len(listed.own) == 2
+            assert {d["digest"] for d in listed_in(listed.index)} == {str(m.digest) for m in listed.own}
+            assert len(listed_in(listed.attestations, "layers")) >= 2 * signed
         if finished:
             break
     assert cut_after > 10
@@ -67,14 +95,17 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(simul
 @pytest.mark.parametrize("auth", ["basic", "token"])
 def test_few_requests(auth: str, native: bool, signed: bool) -> None:
     """A first promotion with a channel takes at most 30 requests, the challenge and tokens among them; done again at
-    most 20. The evidence costs a deployment at most 6 more than describing the image does."""
+    most 20. One of an index costs at most 10 more: what goes beside it and beside its image is uploaded once. The
+    evidence costs a deployment at most 6 more than describing the image does."""
     key = SigningKey.generate("ed25519")
     check = Check(Signed(key=key)) if signed else Check()
     with Simulator(auth=auth, native=native).running() as simulator:
         place = place_of(simulator)
-        repository = place.repository()
+        repository, other = place.repository(), place.repository()
         with place.connect() as registry:
             manifest = push_image(registry, repository)
+            child = push_image(registry, other, "child")
+            push_index(registry, other, "run-shop-1", {AMD64: child})
 
         def counted(act: Callable[[Registry], object], *, writes: bool = False) -> int:
             simulator.queries.clear()
@@ -83,22 +114,41 @@ def test_few_requests(auth: str, native: bool, signed: bool) -> None:
                 act(registry)
             return len(simulator.log)
 
-        def promotion(registry: Registry) -> object:
-            tested = report(manifest)
+        def promotion(registry: Registry, repository: Repository = repository, image: Manifest = manifest) -> object:
             return promote(
                 registry,
                 repository,
                 source="run-shop-1",
-                report=tested,
+                report=report(image),
                 release_tag="118",
                 channels=["stable"],
                 check=check,
             )
 
-        assert counted(promotion, writes=True) <= 30
+        first = counted(promotion, writes=True)
+        assert first <= 30
         assert counted(promotion, writes=True) <= 20
+        assert counted(lambda registry: promotion(registry, other, child), writes=True) <= first + 10
         bare = counted(lambda registry: describe(registry, repository, "118"))
         assert counted(lambda registry: find_release(registry, repository, "118", check=check)) - bare <= 6
+
+
+def test_a_tag_taken_while_evidence_is_written_stays(
+    simulator: Simulator, registry: Registry, repository: Repository
+) -> None:
+    """When another digest is put under the free release tag during our uploads, ours ends as TagMoved, and the tag
+    is what they made it."""
+    first, second = (push_image(registry, repository, f"run-shop-{n}", labels={"n": n}) for n in "12")
+
+    def taken(handle: Callable[[], Reply]) -> Reply:
+        simulator.stores[repository.name].tags["118"] = str(second.digest)
+        return handle()
+
+    simulator.misbehave("POST .*/blobs/uploads/", taken)
+    with pytest.raises(TagMoved):
+        promote(registry, repository, source="run-shop-1", report=report(first), release_tag="118", channels=["stable"])
+    assert registry.resolve(repository, "118") == second
+    assert "stable" not in registry.tags(repository)
 
 
 def test_the_overtaken_promotion_is_told(simulator: Simulator, registry: Registry, repository: Repository) -> None:
@@ -132,6 +182,28 @@ def test_an_entry_lost_to_another_writer_is_listed_again(
     simulator.misbehave(f"PUT .*/manifests/{index_tag(manifest.digest)}$", overtaken, overtaken)
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118")
     assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 3
+
+
+def test_an_attestation_lost_to_another_writer_is_added_again(
+    simulator: Simulator, registry: Registry, repository: Repository
+) -> None:
+    """When another writer puts cosign's manifest without our attestations just after ours, ours are added to it."""
+    manifest = push_image(registry, repository)
+    tag = attestation_tag(manifest.digest)
+
+    def overtaken(handle: Callable[[], Reply]) -> Reply:
+        reply = handle()
+        simulator.stores[repository.name].tags[tag] = str(manifest.digest)
+        return reply
+
+    simulator.misbehave(f"PUT .*/manifests/{tag}$", overtaken, overtaken)
+    promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118", check=signing())
+    view = registry.resolve(repository, tag)
+    theirs, *ours = view.list_of("layers")
+    assert theirs == manifest.list_of("layers")[0]
+    assert {layer["mediaType"] for layer in ours} == {DSSE}
+    described = json.loads(registry.blob(repository, view.config))
+    assert described["rootfs"]["diff_ids"] == [layer["digest"] for layer in (theirs, *ours)]
 
 
 @pytest.mark.parametrize("content", [None, b"{}", b"{", b'{"manifests": [1]}', b'{"manifests": [{"digest": "x"}]}'])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from relman.evidence import dsse, store
+from relman.evidence.addition import attach
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.facts import Check
 from relman.evidence.keys import SigningKey
@@ -20,7 +21,6 @@ from relman.evidence.promote import promote
 from relman.evidence.release import find_release
 from relman.evidence.seal import Envelope, Signed
 from relman.evidence.statement import statement_for
-from relman.evidence.views import attach
 from relman.model.errors import NoEvidence, PolicyRefused, RegistryError, RelmanError, TagMoved
 from relman.model.image import ManifestDigest, Repository
 from relman.model.predicates import RELEASE, TEST_RESULT
