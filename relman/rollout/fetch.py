@@ -58,7 +58,10 @@ class Fetching:
     def _begin(self, session: Session, wanted: Wanted) -> _Held | None:
         listed = session.connection.aside(partial(session.engine.images, *wanted.names))
         entry = wanted.entry(session.host.name, session.facts)
-        return self._fetch(session, entry, kept_in(listed.result(), entry)) if entry else None
+        images = listed.result()
+        if entry is None or not session.connection.streamlocal:
+            return None  # a pull beside other calls would take one more session of sshd
+        return self._fetch(session, entry, kept_in(images, entry))
 
     def finish(self, plan: Plan, seen: Mapping[str, Observed], locked: float) -> dict[str, str]:
         """The local reference of every step's image, each there and under a tag that protects it; nothing has changed.

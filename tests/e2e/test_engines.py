@@ -151,10 +151,13 @@ def test_two_jump_hosts_in_a_row(one: Stage) -> None:
 
 
 def test_one_session_is_enough_where_sshd_opens_the_socket(one: Stage) -> None:
-    """MaxSessions 1 leaves room for the records; where Docker needs a session too, it is named as the cause."""
+    """MaxSessions 1 leaves room for the records; where Docker needs a session too, 2 are enough, and with 1 it is named
+    as the cause."""
     h1 = one.lab.hosts[0]
     inventory(one, {"h1": {}})
     with h1.sshd("MaxSessions 1"):
+        lives(one, h1)
+    with h1.sshd("MaxSessions 2", "AllowStreamLocalForwarding no"):
         lives(one, h1)
     with h1.sshd("MaxSessions 1", "AllowStreamLocalForwarding no"):
         said = one.deploy("2", code=4).err

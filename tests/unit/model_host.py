@@ -91,6 +91,7 @@ class ModelConnection:
         self.model = host
         self.host = host.host
         self.timeout = 1.0
+        self.streamlocal = True
 
     def aside(self, work: Callable[[], Any]) -> Future[Any]:
         """At once: it has ended when this returns."""
