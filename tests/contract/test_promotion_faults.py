@@ -45,6 +45,20 @@ def signing() -> Check:
     return Check(Signed(Trust({"ci": TrustedKey("ci", key.public.pem, (grant,))}), key))
 
 
+def _promote(registry: Registry, repository: Repository, image: Manifest, check: Check) -> object:
+    """Release the image as 118, which stable follows."""
+    tested = report(image)
+    return promote(
+        registry,
+        repository,
+        source="run-shop-1",
+        report=tested,
+        release_tag="118",
+        channels=["stable"],
+        check=check,
+    )
+
+
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])
 def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(
     simulator: Simulator, place: Place, *, signed: bool
@@ -57,16 +71,7 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(
         with place.connect() as registry:
             manifest = push_image(registry, repository)
             tags = ["118", "stable"]
-            promotion = partial(
-                promote,
-                registry,
-                repository,
-                source="run-shop-1",
-                report=report(manifest),
-                release_tag="118",
-                channels=["stable"],
-                check=check,
-            )
+            promotion = partial(_promote, registry, repository, manifest, check)
             simulator.misbehave("", *[lambda handle: handle()] * cut_after, *[hang_up] * 8 * (len(PAUSES) + 1))
             try:
                 promotion()
@@ -115,15 +120,7 @@ def test_few_requests(auth: str, native: bool, signed: bool) -> None:
             return len(simulator.log)
 
         def promotion(registry: Registry, repository: Repository = repository, image: Manifest = manifest) -> object:
-            return promote(
-                registry,
-                repository,
-                source="run-shop-1",
-                report=report(image),
-                release_tag="118",
-                channels=["stable"],
-                check=check,
-            )
+            return _promote(registry, repository, image, check)
 
         first = counted(promotion, writes=True)
         assert first <= 30
