@@ -80,7 +80,7 @@ def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tupl
     of deployments that failed or died."""
     name = kept_name(kept.environment, kept.service)
     tags = {e.kept_as for e in kept.entries}
-    repositories = {str(e.repository) for e in seen.record.entries}
+    repositories = {str(e.repository) for e in (*seen.record.entries, *kept.entries)}
     for image in seen.images:
         own = {t for t in image.repo_tags if t.rpartition(":")[0] == name}
         if own and not own & tags:

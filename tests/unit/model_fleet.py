@@ -51,7 +51,13 @@ class ModelFleet(Fleet):
         self.environment = Environment("production", tuple(h.host for h in self.models))
         self.service = "shop"
         self._sessions = {
-            h.name: Session(h.host, cast(Any, ModelConnection(h)), cast(Any, ModelEngine(h))) for h in self.models
+            h.name: Session(
+                h.host,
+                cast(Any, ModelConnection(h)),
+                cast(Any, ModelEngine(h)),
+                repositories={"shop": REPOSITORY},
+            )
+            for h in self.models
         }
 
     @property

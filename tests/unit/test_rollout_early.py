@@ -19,6 +19,7 @@ from relman.rollout.operation import look
 from relman.rollout.planner import entry_of, plan_deploy
 from tests.unit.model_fleet import ModelFleet, Quiet, World, release
 from tests.unit.test_rollout_model import PORT, serving
+from tests.unit.values import REPOSITORY
 
 NAME = kept_name("production", "shop")
 
@@ -73,6 +74,16 @@ def test_what_nobody_waits_for_any_more_is_not_pulled() -> None:
     with pytest.raises(Cancelled):
         fetching.finish(plan, {o.host: o for o in look(fleet, world.asked())}, time.monotonic())
     assert world.hosts[0].images == images
+
+
+def test_the_image_of_a_failed_first_deployment_goes_with_all_its_names() -> None:
+    """The next good deployment lets go of what a failed one brought, although no record ever knew it."""
+    world = World(1, PORT)
+    world.hosts[0].sick = frozenset({"1"})
+    assert world.deploy("1").error
+    assert world.deploy("2").error is None
+    good = release("2")
+    assert set(world.hosts[0].images) == {REPOSITORY.at(good.manifest), f"{NAME}:{good.manifest.short}"}
 
 
 @pytest.fixture
