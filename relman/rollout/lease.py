@@ -111,6 +111,7 @@ class Lease:
         self.lock = lock
 
     def _drop_draft(self) -> None:
-        if self._draft:
-            lock_file.drop(self._where[0], self._draft.path)
-            self._draft = None
+        draft, self._draft = self._draft, None
+        if draft:
+            with contextlib.suppress(RelmanError):  # it counts for nothing; the lock itself matters
+                lock_file.drop(self._where[0], draft.path)

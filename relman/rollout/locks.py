@@ -101,8 +101,10 @@ def release_lock(session: Session) -> None:
     lease, session.lease = session.lease, None
     if lease is None:
         return
-    if session.draft:
-        session.draft.drop()
+    draft, session.draft = session.draft, None
+    if draft:
+        with contextlib.suppress(RelmanError):  # it counts for nothing, and is swept some day; the lock must go
+            draft.drop()
     if lease.lock.phase is Phase.HELD:
         lease.release()
     else:
