@@ -21,10 +21,9 @@ check: setup
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q -n 2 tests/unit
 
-# On a busy machine side by side can be too slow for a test: what failed is repeated, alone. What fails twice is broken.
+# The first result of a test decides: nothing is repeated.
 test: check
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_HOSTS) || \
-	  $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none $(ON_HOSTS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_HOSTS)
 
 # Kill relman, cut a host's cable, reboot a host: before every single change of a host. It takes half an hour.
 soak: setup

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relman.ci.containers import object_name
-from relman.model.errors import Locked, UsageError
+from relman.model.errors import Locked, StorageFailed
 from relman.model.run import RunName
 
 
@@ -17,7 +17,8 @@ from relman.model.run import RunName
 def alone(run: RunName, directory: Path) -> Iterator[None]:
     """Hold the run for this process, on this machine; the lock file in `directory` is let go also by a death.
 
-    Raises Locked where another process is at work on a run of this name, UsageError where the file cannot be written.
+    Raises Locked where another process is at work on a run of this name, StorageFailed where the file cannot be
+    written.
     """
     with _opened(run, directory) as handle:
         if not _taken(handle):
@@ -29,7 +30,7 @@ def alone(run: RunName, directory: Path) -> Iterator[None]:
 
 
 def at_work(run: RunName, directory: Path) -> bool:
-    """Whether a process holds the run. Raises UsageError."""
+    """Whether a process holds the run. Raises StorageFailed."""
     with _opened(run, directory) as handle:
         return not _taken(handle)
 
@@ -41,7 +42,7 @@ def _opened(run: RunName, directory: Path) -> Iterator[int]:
         directory.mkdir(parents=True, exist_ok=True)
         handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise UsageError(
+        raise StorageFailed(
             f"cannot write {file}: {error.strerror}", hint="RELMAN_DATA_DIR names another place."
         ) from error
     try:

@@ -14,7 +14,7 @@ from relman.ci.engine import CredentialsFor, Progress, translated
 from relman.ci.obtain import obtain
 from relman.ci.transfer import repository_of, tag_of
 from relman.model.container import Image
-from relman.model.errors import BuildFailed, NotFound, NothingChanged
+from relman.model.errors import BuildFailed, Failure, NotFound
 from relman.model.image import ImageId
 from relman.model.service import Service
 
@@ -58,7 +58,7 @@ def find_base(
         return None
     try:
         image, reference = obtain(client, name, credentials, progress, threading.Event())
-    except NothingChanged as error:
+    except Failure as error:
         return _as_it_is_here(client, name, error, progress)
     if "@" not in name and name not in image.repo_tags and "@" in reference:
         with translated(f"cannot tag {name}"):
@@ -66,7 +66,7 @@ def find_base(
     return Base(name, image, reference.partition("@")[2])
 
 
-def _as_it_is_here(client: docker.APIClient, name: str, error: NothingChanged, progress: Progress) -> Base:
+def _as_it_is_here(client: docker.APIClient, name: str, error: Failure, progress: Progress) -> Base:
     try:
         image = images.inspect(client, name)
     except NotFound:

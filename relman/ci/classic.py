@@ -13,7 +13,7 @@ from relman.ci.engine import CredentialsFor, Event, Progress, auth_header, event
 from relman.ci.lines import Lines
 from relman.ci.obtain import obtain
 from relman.ci.order import BuildOrder
-from relman.model.errors import BuildFailed, EngineError, NothingChanged
+from relman.model.errors import BuildFailed, EngineError, Failure
 from relman.model.service import Service
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _cache(
     for reference in service.build.cache_from:
         try:
             found.append(obtain(client, reference, credentials, progress, threading.Event())[1])
-        except NothingChanged as error:
+        except Failure as error:
             progress(f"no cache from {reference}: {error.what}")
     return {"cachefrom": json.dumps(found)} if found else {}
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from relman.model.errors import ConfigError, Problem, RelmanError, UsageError
+from relman.model.errors import ConfigError, Problem, RelmanError, StorageFailed, UsageError
 from relman.model.image import ConfigDigest
 from relman.model.run import RunName, TestReport
 
@@ -22,7 +22,7 @@ def directory(env: Mapping[str, str]) -> Path:
 
 
 def save(report: TestReport, directory: Path) -> Path:
-    """Keep the report; a later one for the same image replaces it. Returns the file. Raises UsageError."""
+    """Keep the report; a later one for the same image replaces it. Returns the file. Raises StorageFailed."""
     file = directory / f"{report.config.hex}.json"
     write(report, file)
     return file
@@ -50,7 +50,7 @@ def of_run(run: RunName, directory: Path) -> list[TestReport]:
 
 
 def write(report: TestReport, file: Path) -> None:
-    """Write the report to `file`, whole or not at all. Raises UsageError."""
+    """Write the report to `file`, whole or not at all. Raises StorageFailed."""
     text = json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def write(report: TestReport, file: Path) -> None:
             Path(name).unlink()
             raise
     except OSError as error:
-        raise UsageError(f"cannot write the test results to {file}: {error.strerror}") from error
+        raise StorageFailed(f"cannot write the test results to {file}: {error.strerror}") from error
 
 
 def read(file: Path) -> TestReport:

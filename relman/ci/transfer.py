@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relman.ci.engine import CredentialsFor, Progress, auth_header, events, line_of, translated
-from relman.model.errors import AccessDenied, EngineError, NotFound, NothingChanged, RegistryError, Unreachable
+from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def pull(client: docker.APIClient, reference: str, credentials: CredentialsFor, 
         raise explain(client, reference, known, error) from error
 
 
-def explain(client: docker.APIClient, reference: str, known: Credentials | None, error: EngineError) -> NothingChanged:
+def explain(client: docker.APIClient, reference: str, known: Credentials | None, error: EngineError) -> Failure:
     """Why the engine failed at a registry: AccessDenied, Unreachable, or else RegistryError with the engine's words.
 
     The engine reports all three with the same status, so it is asked once more for the reference alone, always with a

@@ -60,7 +60,7 @@ def deploy(
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
     credentials = credentials_of(context, repository.registry)
-    asked = fleets.new_asked(name, chosen.name, max_unavailable, selected.left_out)
+    asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out)
     with Fleet(chosen, name) as fleet:
         # While the connections come up.
         served = served_in(context, chosen.demands.policy, inventories, name)

@@ -1,4 +1,4 @@
-"""The exit code of every outcome: one error class, one code."""
+"""The exit code of every conclusion, and of the causes that end a command by themselves."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ class Exit(IntEnum):
     DRIFT = 8
     CI_FAILED = 9
     NOT_SERVING = 10
+    UNKNOWN = 11  # a host did not answer
+    UNHEALTHY = 12  # serves, but is unhealthy, paused or partly running
+    CHECK_FAILED = 13  # of a playbook or a canary
     CANCELLED = 130
 
 
@@ -29,15 +32,19 @@ EXITS: Mapping[type[BaseException], Exit] = {
     errors.UsageError: Exit.USAGE,
     errors.ConfigError: Exit.USAGE,
     errors.PolicyRefused: Exit.REFUSED,
+    errors.BuildFailed: Exit.CI_FAILED,
+    errors.TestsFailed: Exit.CI_FAILED,
+    errors.Failure: Exit.NOTHING_CHANGED,  # what fails after a change ends with a conclusion
+    errors.CheckFailed: Exit.CHECK_FAILED,
     errors.NothingChanged: Exit.NOTHING_CHANGED,
     errors.RolledBack: Exit.ROLLED_BACK,
     errors.MixedFleet: Exit.MIXED_FLEET,
     errors.Locked: Exit.LOCKED,
     errors.Interrupted: Exit.LOCKED,
     errors.Drift: Exit.DRIFT,
-    errors.BuildFailed: Exit.CI_FAILED,
-    errors.TestsFailed: Exit.CI_FAILED,
     errors.NotServing: Exit.NOT_SERVING,
+    errors.Unknown: Exit.UNKNOWN,
+    errors.Unhealthy: Exit.UNHEALTHY,
     errors.Cancelled: Exit.CANCELLED,
 }
 

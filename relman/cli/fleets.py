@@ -18,13 +18,16 @@ from relman.cli.verb import Context
 from relman.hosts.record import services
 from relman.model.errors import (
     Cancelled,
+    CheckFailed,
+    Failure,
     Interrupted,
     MixedFleet,
-    NothingChanged,
     NotServing,
     RelmanError,
     RolledBack,
+    Unknown,
 )
+from relman.model.host import Environment
 from relman.model.plan import Plan, Result
 from relman.rollout import recover
 from relman.rollout.fleet import Fleet
@@ -76,7 +79,7 @@ class Screen:
 
 def new_asked(
     service: str,
-    environment: str,
+    environment: Environment,
     max_unavailable: str | None = None,
     left_out: Mapping[str, str] | None = None,
 ) -> Asked:
@@ -86,7 +89,8 @@ def new_asked(
         at=timestamp(),
         by=who(),
         service=service,
-        environment=environment,
+        environment=environment.name,
+        several=bool(environment.services.keys() - {service}),
         max_unavailable=max_unavailable,
         left_out=left_out or {},
     )
@@ -96,7 +100,7 @@ def require_all(fleet: Fleet) -> None:
     """Raise unless every host is connected, and say how a person goes on without one."""
     try:
         fleet.require_all()
-    except NothingChanged as error:
+    except Failure as error:
         first = error.hint.rstrip(".")
         stop = "" if not first else " " if first.endswith("?") else ". "
         error.hint = f"{first}{stop}To go on without a host: --exclude HOST --reason WHY"
@@ -208,8 +212,10 @@ def _outcome(error: RelmanError | None) -> str:
 
 _WORDS: Mapping[type[RelmanError], str] = {
     Cancelled: "cancelled",
+    CheckFailed: "check failed, went back",
     Interrupted: "interrupted",
     MixedFleet: "mixed fleet",
     NotServing: "not serving",
     RolledBack: "failed, went back",
+    Unknown: "unknown",
 }

@@ -44,7 +44,7 @@ def lock(
     if what == "break" and not reason:
         raise UsageError("lock break wants --reason", hint="say why, for whoever holds it")
     chosen = open_environment(context, environment, inventories)
-    asked = fleets.new_asked(service_of(chosen, service), chosen.name)
+    asked = fleets.new_asked(service_of(chosen, service), chosen)
     with Fleet(chosen, asked.service) as fleet:
         fleet.require_all()
         fleets.require_known(fleet, asked)

@@ -33,7 +33,7 @@ def recover(
     """Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran."""
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen.name)
+    asked = fleets.new_asked(name, chosen)
     screen = fleets.Screen(context.output)
     started = timestamp()
     with Fleet(chosen, name) as fleet:

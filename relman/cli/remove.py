@@ -42,7 +42,7 @@ def remove(
     """Take a service away from its hosts: containers, kept images and records. Its volumes stay, always."""
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen.name)
+    asked = fleets.new_asked(name, chosen)
     screen = fleets.Screen(context.output)
     with Fleet(chosen, name) as fleet:
         fleet.require_all()

@@ -46,7 +46,7 @@ def rollback(
     selected = open_selected(context, environment, inventories, only, exclude, reason)
     chosen = selected.environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen.name, max_unavailable, selected.left_out)
+    asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out)
 
     def plan(seen: Sequence[Observed]) -> Plan:
         made = plan_rollback(asked, seen)

@@ -13,14 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from relman.ledger.tables import HEAD
-from relman.model.errors import NothingChanged
+from relman.model.errors import StorageFailed
 
 _READ_ONLY = "relman_read_only"
 
 
 def open_database(file: Path, *, busy: float) -> Engine:
     """An engine on `file`, which is made or brought up to date where that is needed; `busy` is how many seconds
-    another process is waited for. Raises NothingChanged."""
+    another process is waited for. Raises StorageFailed."""
     with translated(file):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": busy}, poolclass=NullPool)
@@ -38,13 +38,13 @@ def read_only(engine: Engine) -> Engine:
 
 @contextmanager
 def translated(file: Path) -> Iterator[None]:
-    """Raise every error of the database as NothingChanged."""
+    """Raise every error of the database as StorageFailed."""
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
         reason = getattr(error, "orig", None) or error
         hint = "Only history is kept there: it may be moved away, and is made anew."
-        raise NothingChanged(f"the ledger {file} cannot be used: {reason}", hint=hint) from error
+        raise StorageFailed(f"the ledger {file} cannot be used: {reason}", hint=hint) from error
 
 
 def _take_over_transactions(connection: Any, _record: Any) -> None:
@@ -83,6 +83,6 @@ def _upgrade(engine: Engine, file: Path) -> None:
                 try:
                     command.upgrade(config, "head")
                 except CommandError as error:
-                    raise NothingChanged(
+                    raise StorageFailed(
                         f"the ledger {file} was written by a newer relman", hint="Update relman."
                     ) from error

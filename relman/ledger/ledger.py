@@ -15,7 +15,7 @@ from relman.ledger.database import open_database, read_only, translated
 from relman.ledger.entries import Entry, HostOutcome, utc
 from relman.ledger.pending import Pending
 from relman.ledger.tables import Base, Deployment, DeploymentHost, Release, Run
-from relman.model.errors import NothingChanged, RelmanError
+from relman.model.errors import RelmanError, StorageFailed
 
 BUSY = 5.0
 
@@ -68,7 +68,7 @@ class Ledger:
         )
 
     def history(self, limit: int, environment: str | None = None, service: str | None = None) -> list[Entry]:
-        """The newest entries, newest first; of one environment, only deployments. Raises NothingChanged."""
+        """The newest entries, newest first; of one environment, only deployments. Raises StorageFailed."""
         with self._reading() as session:
             if session is None:
                 return []
@@ -86,13 +86,13 @@ class Ledger:
 
     def deployment(self, id: str) -> Entry | None:
         """One deployment with what it came to on each host; None if the ledger does not know it. Raises
-        NothingChanged."""
+        StorageFailed."""
         with self._reading() as session:
             found = session.get(Deployment, id) if session else None
             return _of_deployment(found, hosts=found.hosts) if found else None
 
     def of_run(self, run: str) -> list[Entry]:
-        """What came of the run JOB/BUILD, oldest first: its tests and its releases. Raises NothingChanged."""
+        """What came of the run JOB/BUILD, oldest first: its tests and its releases. Raises StorageFailed."""
         with self._reading() as session:
             if session is None:
                 return []
@@ -120,7 +120,7 @@ class Ledger:
                     with Session(self._engine) as session, session.begin():
                         for line in waiting:
                             session.merge(_deployment_of(line))
-        except NothingChanged as error:
+        except StorageFailed as error:
             self._warn(f"the latest deployments are not in this history: {error.what}")
 
     @cached_property

@@ -1,4 +1,23 @@
-"""The one error root and its classes: each class has one meaning, and so one exit code (cli/exits.py)."""
+"""The one error root, and below it two kinds: causes say what went wrong, conclusions what a command came to.
+
+    RelmanError
+      UsageError (UnknownTag) · ConfigError                          the command line or a file is wrong
+      PolicyRefused (NoEvidence, TagMoved)                           a rule forbids it
+      BuildFailed · TestsFailed                                      the image is not good
+      Failure                                                        something could not be done, at one place:
+        Unreachable · AccessDenied · HostKeyRejected                   a host, an engine, the registry
+        RegistryError · EngineError (NotFound) · PullFailed
+        PreflightFailed · StepFailed (Stale) · TaskFailed              a step on a host
+        HookFailed · CheckFailed · StorageFailed                       this machine
+        HostsFailed                                                    several hosts, each in its own way
+      Conclusion                                                     what a command came to, on all hosts:
+        NothingChanged · RolledBack · MixedFleet · NotServing
+        Unknown · Unhealthy · Drift · Locked · Interrupted · Cancelled
+
+A cause says nothing about what was changed: `relman/rollout/ending.py` turns causes and what became of each host into a
+conclusion, and `relman/cli/exits.py` classes into exit codes. A Failure that ends a command without a conclusion was
+raised before anything was changed.
+"""
 
 from __future__ import annotations
 
@@ -76,27 +95,37 @@ class TagMoved(PolicyRefused):
     """A release tag points at another digest than the one that it was given."""
 
 
-class NothingChanged(RelmanError):
-    """It could not be done, and nothing was changed."""
+class BuildFailed(RelmanError):
+    """The image could not be built."""
 
 
-class Unreachable(NothingChanged):
+class TestsFailed(RelmanError):
+    """The tests failed, or could not be run."""
+
+    __test__ = False
+
+
+class Failure(RelmanError):
+    """Something could not be done, at one place: on a host, at the registry, on this machine."""
+
+
+class Unreachable(Failure):
     """A host, an engine or the registry did not answer."""
 
 
-class AccessDenied(NothingChanged):
+class AccessDenied(Failure):
     """A password, key or permission was refused."""
 
 
-class HostKeyRejected(NothingChanged):
+class HostKeyRejected(Failure):
     """A host's key is unknown or is not the known one."""
 
 
-class RegistryError(NothingChanged):
+class RegistryError(Failure):
     """The registry answered against its specification, or with an error of its own."""
 
 
-class EngineError(NothingChanged):
+class EngineError(Failure):
     """An engine refused or failed a request. `status` is its HTTP status, where there was one."""
 
     def __init__(
@@ -116,47 +145,81 @@ class NotFound(EngineError):
     """The engine has no such container, image or network."""
 
 
-class PreflightFailed(NothingChanged):
-    """A host is not fit for the deployment; found before anything was changed."""
+class PullFailed(Failure):
+    """A host could not get the image."""
 
 
-class PullFailed(NothingChanged):
-    """A host could not get the image; found before anything was changed."""
+class PreflightFailed(Failure):
+    """A host is not fit for what is asked for."""
 
 
-class RolledBack(RelmanError):
+class StepFailed(Failure):
+    """A step did not reach its end; `details` are the evidence: exit code, OOM, health output, last log lines."""
+
+
+class Stale(StepFailed):
+    """The host is not as it was when the plan was made; it is left alone."""
+
+
+class TaskFailed(Failure):
+    """A task did not come to a good end. It changed no container of the service."""
+
+
+class HookFailed(Failure):
+    """A hook before the first change says no."""
+
+
+class CheckFailed(Failure):
+    """The check of a playbook or of a canary says no."""
+
+
+class StorageFailed(Failure):
+    """A file of relman's own on this machine cannot be read or written."""
+
+
+class HostsFailed(Failure):
+    """Several hosts failed, each in its own way."""
+
+
+class Conclusion(RelmanError):
+    """What a command came to."""
+
+
+class NothingChanged(Conclusion):
+    """It could not be done, and nothing was changed."""
+
+
+class RolledBack(Conclusion):
     """The deployment failed, and every changed host is back on what it ran before."""
 
 
-class MixedFleet(RelmanError):
+class MixedFleet(Conclusion):
     """Hosts now run different releases; a person decides."""
 
 
-class Locked(RelmanError):
-    """Somebody else is at work on these hosts."""
-
-
-class Interrupted(RelmanError):
-    """An earlier deployment died half way; `relman recover` resolves it."""
-
-
-class BuildFailed(RelmanError):
-    """The image could not be built."""
-
-
-class TestsFailed(RelmanError):
-    """The tests failed, or could not be run."""
-
-    __test__ = False
-
-
-class Drift(RelmanError):
-    """What runs is not what was deployed."""
-
-
-class NotServing(RelmanError):
+class NotServing(Conclusion):
     """At least one host serves nothing."""
 
 
-class Cancelled(RelmanError):
+class Unknown(Conclusion):
+    """A host did not answer, so that its state is not known."""
+
+
+class Unhealthy(Conclusion):
+    """It serves, but is unhealthy, paused or partly running."""
+
+
+class Drift(Conclusion):
+    """What runs is not what was deployed."""
+
+
+class Locked(Conclusion):
+    """Somebody else is at work on these hosts."""
+
+
+class Interrupted(Conclusion):
+    """An earlier deployment died half way; `relman recover` resolves it."""
+
+
+class Cancelled(Conclusion):
     """Stopped by a person or a signal; the fleet is consistent."""

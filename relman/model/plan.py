@@ -124,7 +124,7 @@ class Plan:
 
     Hosts of one wave are done together, waves one after the other; `tasks` run before the first and after the last one.
     `left_out` are the hosts that a person does not want to change; `crosses` names the tasks, not known to be safe,
-    that a rollback goes back over.
+    that a rollback goes back over. `place` is how a command names where: `-e ENV`, with `--service` where needed.
     """
 
     id: str
@@ -143,6 +143,7 @@ class Plan:
     hooks: tuple[Hook, ...] = ()
     left_out: tuple[Absence, ...] = ()
     crosses: tuple[str, ...] = ()
+    place: str = ""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -165,7 +166,9 @@ class Result(StrEnum):
     REMOVED = "removed"
     STALE = "stale"  # changed by somebody else since the plan was made, and so left alone
     NOT_SERVING = "not serving"
-    NOT_REACHED = "not reached"  # its turn never came
+    NOT_REACHED = "not reached"  # nothing was begun there
+    INTERRUPTED = "interrupted"  # what runs there could not be written down; its lock says so
+    UNKNOWN = "unknown"  # it did not answer
 
 
 @dataclass(frozen=True)

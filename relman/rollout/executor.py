@@ -2,66 +2,85 @@
 
 from __future__ import annotations
 
-from relman.model.errors import Interrupted, MixedFleet, RelmanError
+from dataclasses import replace
+
+from relman.model.errors import Cancelled, CheckFailed, Interrupted, NotServing, RelmanError, RolledBack
 from relman.model.plan import Outcome, Result
 from relman.model.strategy import When
 from relman.rollout import local, tasks
+from relman.rollout.ending import NO_HOST, Happened, conclude, failed
 from relman.rollout.fleet import Session
 from relman.rollout.prune import note_left_out, record_and_prune
-from relman.rollout.settle import settle, title
+from relman.rollout.settle import settle
 from relman.rollout.waves import do_waves
-from relman.rollout.work import NO_HOST, Report, Work
+from relman.rollout.work import Work
+
+_NOTHING_TO_RECORD = (Cancelled, CheckFailed, Interrupted, NotServing, RolledBack)
 
 
-def carry_out(work: Work) -> Report:
-    """Do hooks, tasks and waves, then record, or go back. A lease with an intent left marks a host left in the middle.
-
-    Only what fails before the first container changes is nobody's failure but the report's own.
-    """
-    try:
-        local.run_hooks(work.plan, When.BEFORE, work.watcher, work.cancel)
-        tasks.run(work, When.BEFORE)
-    except RelmanError as refused:
-        return _report(work, refused)
+def carry_out(work: Work) -> Happened:
+    """Do hooks, tasks and waves, then record, or go back. An intent left in a lease marks an interrupted host."""
+    if not _before(work):
+        return _happened(work, begun=False)
     do_waves(work)
     if work.whole:
         _after(work)
-    error = None if work.whole else settle(work)
-    if error is None or isinstance(error, MixedFleet):
-        unwritten = _record(work)
-        error = error or unwritten
-    _tell(work, error)
-    return _report(work, error)
+    if not work.whole:
+        settle(work)
+    if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):
+        _record(work)
+    happened = _happened(work)
+    _tell(work, conclude(happened))
+    return happened
+
+
+def _before(work: Work) -> bool:
+    """Do what comes before the first host changes; whether that went well. What fails here has changed no host."""
+    try:
+        local.run_hooks(work.plan, When.BEFORE, work.watcher, work.cancel)
+    except RelmanError as refused:
+        work.failures[NO_HOST] = refused
+        return False
+    return tasks.run(work, When.BEFORE)
 
 
 def _after(work: Work) -> None:
     """The tasks that come last. What fails here is no host's failure: each of them serves the new release."""
-    try:
-        tasks.run(work, When.AFTER)
-    except RelmanError as error:
-        work.failures[NO_HOST] = error
+    serving = dict(work.outcomes)
+    if not tasks.run(work, When.AFTER):
+        work.failures = {NO_HOST: next(iter(work.failures.values()))}
+        work.outcomes.update(serving)
 
 
 def _tell(work: Work, error: RelmanError | None) -> None:
     """The hooks after the end, good or bad: what they come to changes nothing any more."""
     try:
         local.run_hooks(work.plan, When.FAILED if error else When.AFTER, work.watcher, None)
-    except RelmanError as failed:
-        work.watcher.say(f"{failed.what}; the hosts are as the report says")
+    except RelmanError as failure:
+        work.watcher.say(f"{failure.what}; the hosts are as the report says")
 
 
-def _report(work: Work, error: RelmanError | None) -> Report:
+def _happened(work: Work, *, begun: bool = True) -> Happened:
+    outcomes = dict(work.outcomes)
     for host in work.plan.unchanged:
-        work.outcomes[host] = Outcome(host, Result.UNCHANGED, work.plan.release)
+        outcomes[host] = Outcome(host, Result.UNCHANGED, work.plan.release)
     for step in work.plan.steps:
-        work.outcomes.setdefault(step.host, Outcome(step.host, Result.NOT_REACHED, "its turn never came"))
-    return Report(work.plan, tuple(work.outcomes[h] for h in work.plan.hosts), error)
+        outcomes.setdefault(step.host, Outcome(step.host, Result.NOT_REACHED, "not started"))
+    return Happened(
+        plan=work.plan,
+        outcomes=tuple(outcomes[h] for h in work.plan.hosts),
+        failures=dict(work.failures),
+        cancelled=work.cancelled,
+        begun=begun,
+        tasks=tuple(work.tasks),
+        unsafe=tuple(work.unsafe),
+    )
 
 
-def _record(work: Work) -> RelmanError | None:
+def _record(work: Work) -> None:
     """Write what serves now, proven good when the whole plan came to its end, then drop what nobody needs any more.
 
-    The error is for hosts whose record could not be written: they stay interrupted, with the intent in their lock.
+    A host whose record could not be written stays interrupted, with the intent in its lock.
     """
     by_host = {s.host: s for s in work.plan.steps}
 
@@ -77,13 +96,6 @@ def _record(work: Work) -> RelmanError | None:
             work.watcher.say(f"{host}: {note}")
     note_left_out(work.fleet, work.plan, work.seen, work.watcher)
     for host, error in written.errors.items():
-        work.outcomes[host] = Outcome(
-            host, Result.FAILED, f"runs it, but its record could not be written: {error.what}"
-        )
-    if not written.errors:
-        return None
-    return Interrupted(
-        title(work.plan, "every host runs it, but not every host could write that down"),
-        details=[f"{host}: {error.what}" for host, error in written.errors.items()],
-        hint=f"mend the cause, then: relman recover -e {work.plan.environment}",
-    )
+        outcome = failed(host, error, f"{work.plan.release} runs there, but its record could not be written")
+        interrupted = outcome.result is Result.FAILED
+        work.outcomes[host] = replace(outcome, result=Result.INTERRUPTED) if interrupted else outcome

@@ -15,9 +15,9 @@ from relman.hosts.record import Draft
 from relman.model.container import EngineFacts
 from relman.model.errors import (
     Cancelled,
+    HostsFailed,
     Interrupted,
     Locked,
-    NothingChanged,
     PolicyRefused,
     RelmanError,
     Unreachable,
@@ -79,7 +79,7 @@ class Gathered(Generic[T]):
     errors: Mapping[str, RelmanError] = field(default_factory=dict)
 
     def all(self, what: str) -> Mapping[str, T]:
-        """Every answer; if some hosts failed, one NothingChanged (or the only error itself) that names them all."""
+        """Every answer; if some hosts failed, one HostsFailed (or the only error itself) that names them all."""
         if not self.errors:
             return self.answers
         errors = list(self.errors.values())
@@ -87,7 +87,7 @@ class Gathered(Generic[T]):
             raise errors[0]
         kinds = {type(e) for e in errors}
         telling = [kind for kind in (Interrupted, Locked, PolicyRefused, Cancelled) if kind in kinds]
-        kind = kinds.pop() if len(kinds) == 1 else (*telling, NothingChanged)[0]
+        kind = kinds.pop() if len(kinds) == 1 else (*telling, HostsFailed)[0]
         raise kind(
             f"{what} failed on {len(errors)} of {len(errors) + len(self.answers)} hosts",
             details=[line for e in errors for line in (str(e), *(f"  {d}" for d in e.details))],

@@ -8,17 +8,13 @@ from dataclasses import dataclass
 
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
-from relman.model.errors import Cancelled, MixedFleet, RelmanError
+from relman.model.errors import Cancelled, RelmanError, StepFailed
 from relman.model.settings import DeploySettings, Probe
 from relman.rollout.fleet import Session
 
 _FIRST_PAUSE = 0.05
 _PROBE_TIMEOUT = 5.0
 _LOG_LINES = 10
-
-
-class StepFailed(MixedFleet):
-    """A step did not reach its end; `details` are the evidence: exit code, OOM, health output, last log lines."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from relman.model.errors import Cancelled, MixedFleet, NothingChanged
+from relman.model.errors import Cancelled, CheckFailed, HookFailed
 from relman.model.plan import Plan
 from relman.model.strategy import Check, Hook, When
 from relman.rollout.fleet import Watcher
@@ -20,14 +20,6 @@ from relman.rollout.fleet import Watcher
 _LAST_LINES = 10
 _PAUSE = 0.5
 _OWN = "RELMAN_"
-
-
-class CheckFailed(MixedFleet):
-    """The check of a canary says no."""
-
-
-class HookFailed(NothingChanged):
-    """A hook before the first change says no."""
 
 
 def in_words(check: Check) -> str:

@@ -39,9 +39,10 @@ def locked(
     *,
     adopt: bool = False,
     patience: Patience = Patience(),  # frozen; its event is never set
-) -> Iterator[None]:
+) -> Iterator[Mapping[str, RelmanError]]:
     """Hold every host's lock, the first host's first so that of two comers one gets them all. With `adopt`, what a dead
-    holder had begun is taken over with its intent.
+    holder had begun is taken over with its intent. What is yielded holds, afterwards, why a lock could not be released,
+    by host.
 
     Raises Locked or Interrupted, with every lock that was got let go again, and Cancelled while it waits.
     """
@@ -50,16 +51,18 @@ def locked(
     def one(session: Session) -> None:
         session.lease = _acquire(session, asked, lock, adopt)
 
+    unreleased: dict[str, RelmanError] = {}
     stop = threading.Event()
     renewal = threading.Thread(target=_renew, args=(fleet, stop), name="renewal", daemon=True)
     try:
         _take(fleet, one, watcher, patience)
         renewal.start()
-        yield
+        yield unreleased
     finally:
         stop.set()
-        for host in fleet.each(release_lock).errors:
-            watcher.say(f"{host}: its lock could not be let go; it runs out by itself in {TTL:.0f} s")
+        unreleased.update(fleet.each(release_lock).errors)
+        for host in unreleased:
+            watcher.say(f"{host}: its lock could not be released; it expires in {TTL:.0f} s")
 
 
 def new_lock(asked: Asked, message: str) -> Lock:

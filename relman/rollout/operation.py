@@ -13,6 +13,7 @@ from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
 from relman.rollout import tasks
+from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
 from relman.rollout.fetch import Credentials, Fetching, Wanted
 from relman.rollout.fleet import Fleet, Session, Watcher
@@ -22,7 +23,7 @@ from relman.rollout.planner import Asked
 from relman.rollout.preflight import check_networks
 from relman.rollout.prune import note_left_out
 from relman.rollout.steps import intended
-from relman.rollout.work import Report, Work
+from relman.rollout.work import Report, Work, report_of
 
 Planner = Callable[[Sequence[Observed]], Plan]
 
@@ -71,25 +72,30 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 
 
 def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching) -> Report:
-    asked, watcher = operation.asked, operation.watcher
-    with locked(fleet, asked, operation.message, watcher, patience=Patience(operation.wait_lock, operation.cancel)):
-        since = time.monotonic()
-        seen = look(fleet, asked)
-        plan = operation.plan(seen)
-        _require_networks(fleet, plan)
-        if agreed:
-            require_fresh(agreed, plan)
-        operation.planned(plan)
-        by_host = {o.host: o for o in seen}
-        if not plan.steps:
-            note_left_out(fleet, plan, by_host, watcher)
-            return Report(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
-        if operation.before_change:
-            operation.before_change()
-        tasks.clear(fleet, seen, asked.environment)
-        _prepare(fleet, plan, by_host)
-        images = fetching.finish(plan, by_host, since)
-        return carry_out(Work(plan, fleet, by_host, watcher, operation.cancel, images))
+    asked, patience = operation.asked, Patience(operation.wait_lock, operation.cancel)
+    with locked(fleet, asked, operation.message, operation.watcher, patience=patience) as silent:
+        happened = _locked(fleet, operation, agreed, fetching)
+    return report_of(happened, silent)
+
+
+def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching) -> Happened:
+    since = time.monotonic()
+    seen = look(fleet, operation.asked)
+    plan = operation.plan(seen)
+    _require_networks(fleet, plan)
+    if agreed:
+        require_fresh(agreed, plan)
+    operation.planned(plan)
+    by_host = {o.host: o for o in seen}
+    if not plan.steps:
+        note_left_out(fleet, plan, by_host, operation.watcher)
+        return Happened(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
+    if operation.before_change:
+        operation.before_change()
+    tasks.clear(fleet, seen, operation.asked.environment)
+    _prepare(fleet, plan, by_host)
+    images = fetching.finish(plan, by_host, since)
+    return carry_out(Work(plan, fleet, by_host, operation.watcher, operation.cancel, images))
 
 
 def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:

@@ -23,7 +23,7 @@ class Asked:
     """What the person asked for, and when: the parts of a plan that are not seen on hosts.
 
     `id` is the deployment's, `at` RFC 3339 in UTC, `max_unavailable` overrides the release's own when given;
-    `left_out` says of hosts that a person leaves out why.
+    `left_out` says of hosts that a person leaves out why. `several`: the environment has other services, too.
     """
 
     id: str
@@ -33,6 +33,17 @@ class Asked:
     environment: str
     max_unavailable: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    several: bool = False
+
+    @property
+    def place(self) -> str:
+        """How a command names where: `-e ENV`, with `--service` where the environment has several."""
+        return f"-e {self.environment}" + (f" --service {self.service}" if self.several else "")
+
+
+def bare_plan(asked: Asked, kind: Kind, release: str, unchanged: tuple[str, ...]) -> Plan:
+    """A plan without waves, for what is done by what is found on each host."""
+    return Plan(asked.id, kind, asked.service, asked.environment, release, (), unchanged, place=asked.place)
 
 
 def plan_deploy(
@@ -65,6 +76,7 @@ def plan_deploy(
         tasks=_tasks(steps),
         hooks=first.hooks,
         left_out=_left_out(asked, release.tag, str(release.manifest)),
+        place=asked.place,
     )
 
 
@@ -95,6 +107,7 @@ def plan_rollback(asked: Asked, fleet: Sequence[Observed]) -> Plan:
         keep=target.settings.keep,
         left_out=_left_out(asked, target.release, str(target.manifest)),
         crosses=crosses,
+        place=asked.place,
     )
 
 

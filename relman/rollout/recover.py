@@ -6,24 +6,25 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from relman.model.errors import Interrupted, MixedFleet, NotServing, RelmanError
-from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Plan, Result, Step
+from relman.model.errors import Interrupted, StepFailed
+from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
+from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.health import StepFailed, await_healthy
+from relman.rollout.health import await_healthy
 from relman.rollout.lease import is_dead, this_machine
 from relman.rollout.leftovers import AS_ASKED, Recovery, decide, everywhere, interruptions
 from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
-from relman.rollout.planner import Asked
+from relman.rollout.planner import Asked, bare_plan
 from relman.rollout.prune import record_and_prune
 from relman.rollout.remove import take_away
 from relman.rollout.steps import Change
 from relman.rollout.target import unsafe_tasks
 from relman.rollout.tasks import await_leftovers
 from relman.rollout.undo import find, undo
-from relman.rollout.work import Report
+from relman.rollout.work import Report, report_of
 
 
 def recover(
@@ -40,15 +41,15 @@ def recover(
     rollback_safe, and nobody said that it should be taken.
     """
     patience = Patience(wait_lock, cancel)
-    with locked(fleet, asked, f"recovering {asked.service}", watcher, adopt=True, patience=patience):
+    with locked(fleet, asked, f"recovering {asked.service}", watcher, adopt=True, patience=patience) as silent:
         fleet.each(lambda session: sweep(session, asked))
         seen = {o.host: o for o in look(fleet, asked)}
         await_leftovers(fleet, tuple(seen.values()), watcher)
         recovery = decide(interruptions(tuple(seen.values())), tuple(seen.values()), finish)
         outcomes = _Mending(fleet, asked, seen, watcher, cancel).mend(recovery)
     found = recovery.interruptions
-    plan = Plan(asked.id, Kind.RECOVER, asked.service, asked.environment, _release(found), (), tuple(seen))
-    return Report(plan, tuple(outcomes[h] for h in seen), _error(asked, outcomes))
+    plan = bare_plan(asked, Kind.RECOVER, _release(found), tuple(seen))
+    return report_of(Happened(plan, tuple(outcomes[h] for h in seen)), silent)
 
 
 def _release(found: Sequence[Interruption]) -> str:
@@ -93,7 +94,7 @@ class _Mending:
     ) -> None:
         done = self.fleet.each(lambda session: work(session, hosts[session.host.name]), hosts)
         outcomes |= done.answers
-        outcomes |= {h: Outcome(h, Result.FAILED, e.what, e.details) for h, e in done.errors.items()}
+        outcomes |= {h: failed(h, e) for h, e in done.errors.items()}
 
     def _remove(self, session: Session, _: Interruption) -> Outcome:
         return take_away(session, self.asked, self.seen[session.host.name], self.watcher)
@@ -172,7 +173,7 @@ def _finish(
 ) -> Outcome:
     seen, entry = fleet[session.host.name], intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
-    plan = Plan(asked.id, kind, asked.service, asked.environment, entry.release, (), keep=entry.settings.keep)
+    plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
     new = _prove(session, intent, cancel)
     step = _step(session, intent, seen.record.serving)
     if step.old and find(session, step.old) is None:
@@ -180,18 +181,6 @@ def _finish(
     steps.commit(session, step, new)
     record_and_prune(session, plan, step, Change(new), seen, proven=everywhere(entry, fleet.values()))
     return Outcome(session.host.name, Result.CHANGED, entry.release)
-
-
-def _error(asked: Asked, outcomes: Mapping[str, Outcome]) -> RelmanError | None:
-    bad = [o for o in outcomes.values() if o.result in (Result.FAILED, Result.NOT_SERVING)]
-    if not bad:
-        return None
-    kind = NotServing if any(o.result is Result.NOT_SERVING for o in bad) else MixedFleet
-    return kind(
-        f"the recovery of {asked.service} in {asked.environment} did not succeed everywhere",
-        details=[f"{o.host}: {o.detail}" for o in bad],
-        hint=f"relman status -e {asked.environment} shows every host; relman recover can be run again",
-    )
 
 
 def heal_gaps(fleet: Fleet, asked: Asked, watcher: Watcher) -> tuple[str, ...]:

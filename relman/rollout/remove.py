@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from relman.hosts import record
-from relman.model.errors import MixedFleet, RelmanError
-from relman.model.plan import Kind, Observed, Outcome, Plan, Result
+from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Phase
+from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
-from relman.rollout.planner import Asked
+from relman.rollout.planner import Asked, bare_plan
 from relman.rollout.prune import drop_image, tolerated
-from relman.rollout.work import Report
+from relman.rollout.work import Report, report_of
 
 _STOP = 10
 
@@ -59,7 +59,7 @@ def preview(fleet: Fleet, asked: Asked) -> tuple[Removal, ...]:
 
 def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> Report:
     """Lock every host, and take the service away from all of them at once."""
-    with locked(fleet, asked, f"removing {asked.service}", watcher, patience=patience):
+    with locked(fleet, asked, f"removing {asked.service}", watcher, patience=patience) as silent:
         seen = {o.host: o for o in look(fleet, asked)}
 
         def one(session: Session) -> Outcome:
@@ -68,9 +68,8 @@ def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> 
         done = fleet.each(one, [h for h, o in seen.items() if _removal(o).anything])
     fleet.each(lambda session: record.forget_directory(session.connection, asked.environment, asked.service))
     outcomes = {h: Outcome(h, Result.UNCHANGED, "nothing of it was there") for h in seen} | dict(done.answers)
-    outcomes |= {h: Outcome(h, Result.FAILED, e.what, e.details) for h, e in done.errors.items()}
-    plan = Plan(asked.id, Kind.REMOVE, asked.service, asked.environment, "", (), tuple(seen))
-    return Report(plan, tuple(outcomes.values()), _error(asked, done.errors.values()))
+    outcomes |= {h: failed(h, e) for h, e in done.errors.items()}
+    return report_of(Happened(bare_plan(asked, Kind.REMOVE, "", tuple(seen)), tuple(outcomes.values())), silent)
 
 
 def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) -> Outcome:
@@ -91,13 +90,3 @@ def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) 
     if session.lease:
         session.lease.settled()
     return Outcome(host, Result.REMOVED, "its volumes stay" if _removal(seen).volumes else "")
-
-
-def _error(asked: Asked, errors: Collection[RelmanError]) -> RelmanError | None:
-    if not errors:
-        return None
-    return MixedFleet(
-        f"{asked.service} could not be removed everywhere from {asked.environment}",
-        details=[str(e) for e in errors],
-        hint=f"mend the cause, then: relman recover -e {asked.environment} --service {asked.service}",
-    )

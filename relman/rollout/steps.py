@@ -18,17 +18,13 @@ from relman.model.container import (
     Container,
     RunSpec,
 )
-from relman.model.errors import Cancelled, NotFound
+from relman.model.errors import Cancelled, NotFound, Stale, StepFailed
 from relman.model.plan import Action, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout.fleet import Session, Watcher
-from relman.rollout.health import StepFailed, await_healthy
+from relman.rollout.health import await_healthy
 from relman.rollout.order import share_port
 from relman.rollout.remember import draft
-
-
-class Stale(StepFailed):
-    """The host is not as it was when the plan was made; it is left alone."""
 
 
 @dataclass(frozen=True)

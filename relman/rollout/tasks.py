@@ -9,11 +9,12 @@ from dataclasses import replace
 from itertools import groupby
 
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
-from relman.model.errors import Cancelled, Interrupted, NotFound, RolledBack
+from relman.model.errors import Cancelled, Interrupted, NotFound, TaskFailed, Unreachable
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed
 from relman.model.settings import Health
 from relman.model.strategy import Task, When
+from relman.rollout.ending import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.work import Work
 
@@ -22,16 +23,14 @@ _PAUSE = 1.0
 _LAST_LINES = 20
 
 
-class TaskFailed(RolledBack):
-    """A task did not come to a good end. No container of the service was changed by it."""
-
-
-def run(work: Work, when: When) -> None:
-    """Run the tasks of this moment in their order. Raises TaskFailed, Cancelled, or what the engine raises."""
+def run(work: Work, when: When) -> bool:
+    """Run the tasks of this moment in their order, and stop after the first that fails; whether all went well. What
+    fails is noted in `work`, host by host: TaskFailed, Cancelled, or what the engine raises."""
     entries = {s.host: s.entry for s in work.plan.steps}
     due = [r for r in work.plan.tasks if r.task.when is when]
     for name, group in groupby(due, lambda r: r.task.name):
         by_host = {r.host: r.task for r in group}
+        work.tasks.append(name)
         if any(not t.rollback_safe for t in by_host.values()):
             work.unsafe.append(name)
 
@@ -39,7 +38,14 @@ def run(work: Work, when: When) -> None:
             host = session.host.name
             _run(session, work, entries[host], by_host[host])
 
-        work.fleet.each(one, by_host).all(f"the task {name}")
+        errors = work.fleet.each(one, by_host).errors
+        work.failures.update(errors)
+        for host, error in errors.items():
+            if isinstance(error, Unreachable):
+                work.outcomes[host] = failed(host, error, f"the task {name} was running")
+        if errors:
+            return False
+    return True
 
 
 def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:

@@ -15,6 +15,7 @@ from relman.rollout.steps import Change
 from relman.rollout.work import Work
 
 _LOOK_EVERY = 5.0
+_NOT_PUT_BACK = (Result.FAILED, Result.NOT_SERVING, Result.UNKNOWN)
 
 
 def do_waves(work: Work) -> None:
@@ -57,7 +58,7 @@ def _may_go_on(work: Work, wave: Wave) -> bool:
     if wave.canary or not tolerated or work.cancelled:
         return False
     go_back(work, failed)
-    return all(work.outcomes[host].result not in (Result.FAILED, Result.NOT_SERVING) for host in failed)
+    return all(work.outcomes[host].result not in _NOT_PUT_BACK for host in failed)
 
 
 def _proved(work: Work, wave: Wave) -> bool:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Observed, Outcome, Plan
+from relman.rollout.ending import Happened, conclude, silenced
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.steps import Change
-
-NO_HOST = ""  # the key of a failure that is no host's own
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,16 @@ class Report:
     error: RelmanError | None = None
 
 
+def report_of(happened: Happened, silent: Mapping[str, RelmanError]) -> Report:
+    """The report of what happened; `silent` are the hosts that did not answer when their locks were released. Pure."""
+    last = silenced(happened, silent)
+    return Report(last.plan, last.outcomes, conclude(last))
+
+
 @dataclass
 class Work:
     """A plan under way. `images` are the local references of each host's image; `changed` are the hosts whose step came
-    to its end, `unsafe` the tasks that began and that the release before may not be able to live with."""
+    to its end; `tasks` began, and of them the release before may not be able to live with the `unsafe` ones."""
 
     plan: Plan
     fleet: Fleet
@@ -38,6 +43,7 @@ class Work:
     begun: set[str] = field(default_factory=set)
     failures: dict[str, RelmanError] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    tasks: list[str] = field(default_factory=list)
     unsafe: list[str] = field(default_factory=list)
 
     @property

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relman.ci.results import directory, load, read, save, write
 from relman.model.cases import Findings, TestCase, TestTotals
-from relman.model.errors import ConfigError, UsageError
+from relman.model.errors import ConfigError, StorageFailed, UsageError
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 
@@ -109,9 +109,9 @@ def test_a_hostile_file_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def test_places_that_cannot_be_written_or_read(tmp_path: Path) -> None:
-    """A missing file, and a directory that is a file, are usage errors."""
+    """A missing file is a usage error; that a file cannot be written is not: the command line is right."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError):
+    with pytest.raises(StorageFailed):
         write(make(), tmp_path / "file/results.json")
     with pytest.raises(UsageError):
         read(tmp_path / "missing.json")

@@ -53,7 +53,7 @@ def log(home: Path) -> list[str]:
 def test_a_failed_playbook_is_resumed_after_the_last_success(home: Path) -> None:
     """The plan is shown, stages run in order, the failing one ends it with its exit code; --resume skips what is done,
     keeps the variables, and `relman show` tells it all."""
-    failed = run(home, "run", "p.yml", "--yes", "-v", "file=there", code=9)
+    failed = run(home, "run", "p.yml", "--yes", "-v", "file=there", code=13)
     assert "a person confirms: Go on with hello?" in failed.stdout
     assert "--resume" in failed.stderr
     assert log(home) == ["hello 1"]
@@ -71,14 +71,14 @@ def test_a_failed_playbook_is_resumed_after_the_last_success(home: Path) -> None
 def test_the_history_lists_runs_of_playbooks(home: Path) -> None:
     """Each with what came of it, the newest first, and the id that `relman show` takes; not where only one
     environment or service is asked for."""
-    run(home, "run", "p.yml", "--yes", "-v", "file=there", code=9)
+    run(home, "run", "p.yml", "--yes", "-v", "file=there", code=13)
     (home / "there").touch()
     run(home, "run", "p.yml", "--yes", "-v", "file=there")
     said = run(home, "history").stdout
     assert "ran p.yml" in said
     new, old = json.loads(run(home, "--json", "history").stdout)["entries"]
     assert (new["what"], new["outcome"]) == ("ran", "done")
-    assert old["outcome"] == "failed at stage 2 of 4 (exit code 9)"
+    assert old["outcome"] == "failed at stage 2 of 4 (exit code 13)"
     assert old["release"] == str(home / "p.yml")
     assert "failed" in run(home, "show", old["id"]).stdout
     assert len(json.loads(run(home, "--json", "history", "-n", "1").stdout)["entries"]) == 1
@@ -108,7 +108,7 @@ def test_nothing_is_done_before_all_is_known(home: Path) -> None:
     assert "no terminal" in run(home, "run", "p.yml", "-v", "file=x", code=2).stderr
     assert "nothing to resume" in run(home, "run", "p.yml", "--resume", code=2).stderr
     assert log(home) == []
-    run(home, "run", "p.yml", "--yes", "-v", "file=x", code=9)
+    run(home, "run", "p.yml", "--yes", "-v", "file=x", code=13)
     (home / "p.yml").write_text(STEPS + "# changed\n")
     assert "has changed" in run(home, "run", "p.yml", "--resume", code=2).stderr
 
@@ -119,9 +119,9 @@ def test_nothing_is_done_before_all_is_known(home: Path) -> None:
         ("rollback: {environment: production}", 2, "cannot read inventories"),
         ("ci: {file: nowhere.yml}", 2, "there is no nowhere.yml"),
         ("check: {command: [nothing-of-that-name]}", 2, "cannot run nothing-of-that-name"),
-        ("check: {command: [sh, -c, 'echo why; exit 3']}", 9, "exit code 3"),
-        ("check: {command: [sleep, '30']}, timeout: 300ms", 9, "not done after 0.3 s"),
-        ("check: {http: {url: 'http://127.0.0.1:1/'}}, timeout: 300ms", 9, "did not answer"),
+        ("check: {command: [sh, -c, 'echo why; exit 3']}", 13, "exit code 3"),
+        ("check: {command: [sleep, '30']}, timeout: 300ms", 13, "not done after 0.3 s"),
+        ("check: {http: {url: 'http://127.0.0.1:1/'}}, timeout: 300ms", 13, "did not answer"),
         ("check: {http: {url: 'ftp://x/'}}", 2, "is not the URL"),
     ],
 )

@@ -19,7 +19,7 @@ from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger
 from relman.ledger.pending import record_deployment
 from relman.ledger.tables import HEAD, Base
-from relman.model.errors import NothingChanged
+from relman.model.errors import StorageFailed
 
 
 class Warnings(list[str]):
@@ -242,7 +242,7 @@ def test_a_broken_ledger_is_a_warning(tmp_path: Path, spoil: Callable[[Path], No
 def test_a_broken_ledger_has_no_history(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     """Reading one is an error that names the file and what to do."""
     spoil(_file(tmp_path))
-    with pytest.raises(NothingChanged) as caught:
+    with pytest.raises(StorageFailed) as caught:
         _ledger(tmp_path).history(9)
     assert str(_file(tmp_path)) in str(caught.value)
     assert caught.value.hint

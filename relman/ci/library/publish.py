@@ -10,7 +10,7 @@ from relman.ci.engine import Progress
 from relman.ci.library.files import Package, read_package
 from relman.ci.library.index import Index
 from relman.ci.library.tag import GitTag
-from relman.model.errors import NothingChanged, PolicyRefused, UsageError
+from relman.model.errors import Failure, PolicyRefused, UsageError
 from relman.model.run import TestReport
 
 
@@ -54,7 +54,7 @@ def publish(package: Package, index: Index, tag: GitTag, message: str, progress:
         return
     try:
         tag.push(message)
-    except NothingChanged as error:
+    except Failure as error:
         raise type(error)(
             f"{package} is on {index.host}, but has no tag yet: {error.what}",
             hint="Run `relman promote` again with the same --run: it goes on from here.",

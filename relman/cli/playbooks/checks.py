@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 from relman.ci.lines import Lines
-from relman.model.errors import TestsFailed, UsageError
+from relman.model.errors import CheckFailed, UsageError
 from relman.model.playbook import Command, Http
 
 HTTP_SECONDS = 30.0
@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 
 
 def check_command(command: Command, env: Mapping[str, str], timeout: float | None, progress: Progress) -> None:
-    """Run a program in a process group of its own, show what it prints, and raise TestsFailed unless it ends with 0
+    """Run a program in a process group of its own, show what it prints, and raise CheckFailed unless it ends with 0
     within `timeout` seconds. Whatever ends this ends the group."""
     output = Lines(progress)
     try:
@@ -49,11 +49,11 @@ def check_command(command: Command, env: Mapping[str, str], timeout: float | Non
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise TestsFailed(f"the check is not done after {timeout:g} s: {_shown(command)}") from None
+            raise CheckFailed(f"the check is not done after {timeout:g} s: {_shown(command)}") from None
         # What the program started may hold its output open for longer than anybody asked.
         reader.join(_PAUSE)
     if code:
-        raise TestsFailed(f"the check failed with exit code {code}: {_shown(command)}", details=list(output.last))
+        raise CheckFailed(f"the check failed with exit code {code}: {_shown(command)}", details=list(output.last))
 
 
 def _read(process: subprocess.Popen[str], output: Lines) -> None:
@@ -86,7 +86,7 @@ def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
 def check_http(asked: Http, timeout: float | None, progress: Progress) -> None:
     """Ask until the answer is as expected, for `timeout` seconds (30 where it is None); no redirect is followed.
 
-    Raises TestsFailed with the last answer, UsageError for what is no URL.
+    Raises CheckFailed with the last answer, UsageError for what is no URL.
     """
     seconds = timeout or HTTP_SECONDS
     give_up = time.monotonic() + seconds
@@ -101,7 +101,7 @@ def check_http(asked: Http, timeout: float | None, progress: Progress) -> None:
             said = found
         if time.monotonic() + _PAUSE > give_up:
             wanted = asked.status or "a status from 200 to 399"
-            raise TestsFailed(f"{asked.url} did not answer {wanted} within {seconds:g} s, but: {found}")
+            raise CheckFailed(f"{asked.url} did not answer {wanted} within {seconds:g} s, but: {found}")
         time.sleep(_PAUSE)
 
 

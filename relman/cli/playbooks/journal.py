@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.cli.kept import outlived
-from relman.model.errors import Locked, UsageError
+from relman.model.errors import Locked, StorageFailed
 
 VERSION = 1
 _MOST = 100
@@ -90,7 +90,7 @@ class Journals:
         self._directory = directory
 
     def save(self, journal: Journal) -> None:
-        """Write it, whole or not at all. Raises UsageError."""
+        """Write it, whole or not at all. Raises StorageFailed."""
         file = self._directory / f"{journal.id}.json"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class Journals:
             unfinished.write_text(json.dumps(journal.to_json(), indent=1) + "\n", encoding="utf-8")
             unfinished.replace(file)
         except OSError as error:
-            raise UsageError(f"cannot write {file}: {error.strerror}") from error
+            raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
 
     def get(self, id: str) -> Journal | None:
         """The run of this id; None if there is none that can be read."""
@@ -135,19 +135,19 @@ class Journals:
         times = {id: datetime.fromisoformat(j.at).timestamp() for id, j in found.items()}
         old = outlived(times, time.time() if now is None else now, most=_MOST, days=_DAYS)
         for id in set(old) - set(resumable.values()):
-            with contextlib.suppress(Locked, UsageError, OSError), self.held(found[id]):
+            with contextlib.suppress(Locked, StorageFailed, OSError), self.held(found[id]):
                 for kind in ("json", "lock"):
                     (self._directory / f"{id}.{kind}").unlink(missing_ok=True)
 
     @contextmanager
     def held(self, journal: Journal) -> Iterator[None]:
-        """Hold the run for this process; let go also by a death. Raises Locked, UsageError."""
+        """Hold the run for this process; let go also by a death. Raises Locked, StorageFailed."""
         file = self._directory / f"{journal.id}.lock"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise UsageError(f"cannot write {file}: {error.strerror}") from error
+            raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

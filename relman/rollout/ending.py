@@ -1,0 +1,193 @@
+"""Turn what happened on the hosts into what the command came to: the one place that decides that. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from relman.model.errors import (
+    Cancelled,
+    CheckFailed,
+    Interrupted,
+    MixedFleet,
+    NotServing,
+    RelmanError,
+    RolledBack,
+    Unknown,
+    Unreachable,
+)
+from relman.model.plan import Kind, Outcome, Plan, Result
+
+NO_HOST = ""  # the key of a failure that is no host's own
+
+_NOUNS: Mapping[Kind, str] = {
+    Kind.DEPLOY: "deployment",
+    Kind.ROLLBACK: "rollback",
+    Kind.RECOVER: "recovery",
+    Kind.REMOVE: "removal",
+}
+
+
+_ON_WAVES = (Kind.DEPLOY, Kind.ROLLBACK)
+
+
+@dataclass(frozen=True)
+class Happened:
+    """What was seen of a plan when it had ended: one outcome a host, and what went wrong, by host (or NO_HOST).
+
+    `begun`: the first host was about to change, so that what failed did not fail before; `tasks` began before that;
+    `unsafe` are those that began and that the release before may not be able to live with.
+    """
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...]
+    failures: Mapping[str, RelmanError] = field(default_factory=dict)
+    cancelled: bool = False
+    begun: bool = True
+    tasks: tuple[str, ...] = ()
+    unsafe: tuple[str, ...] = ()
+
+    def of(self, result: Result) -> list[str]:
+        """The hosts with this result."""
+        return [o.host for o in self.outcomes if o.result is result]
+
+
+def failed(host: str, error: RelmanError, text: str = "") -> Outcome:
+    """The outcome of a host where something failed: what is there is unknown where it did not answer. `text` says what
+    was being done."""
+    said = f"{text}: {error.what}" if text else error.what
+    if isinstance(error, Unreachable):
+        return Outcome(host, Result.UNKNOWN, f"no answer: {said}", error.details)
+    return Outcome(host, Result.FAILED, said, error.details)
+
+
+def silenced(happened: Happened, silent: Mapping[str, RelmanError]) -> Happened:
+    """The same, once it is known that some hosts did not answer at the very end: nothing is claimed about them."""
+    outcomes = tuple(_silenced(o) if isinstance(silent.get(o.host), Unreachable) else o for o in happened.outcomes)
+    return replace(happened, outcomes=outcomes)
+
+
+def _silenced(outcome: Outcome) -> Outcome:
+    if outcome.result is Result.UNKNOWN:
+        return outcome
+    before = f"{outcome.result} before" + (f" ({outcome.detail})" if outcome.detail else "")
+    return replace(outcome, result=Result.UNKNOWN, detail=f"no answer at the end; {before}")
+
+
+def conclude(happened: Happened) -> RelmanError | None:
+    """How it ended, the gravest first; None when all is done as it was meant.
+
+    The order is that of `relman status`: not serving, interrupted, different releases, unknown; then why it failed.
+    """
+    return _bad(happened) or _unfinished(happened)
+
+
+def _bad(happened: Happened) -> RelmanError | None:
+    """The error for hosts that are not as anybody meant them, or of which nothing is known."""
+    plan, details = happened.plan, failure_lines(happened)
+    status, recover = f"relman status {plan.place} shows every host", f"relman recover {plan.place}"
+    if dark := happened.of(Result.NOT_SERVING):
+        text = f"{_hosts(dark)} {_verb(dark, 'serves', 'serve')} nothing"
+        return NotServing(title(plan, text), details=details, hint=status)
+    if stuck := happened.of(Result.INTERRUPTED):
+        text = f"{_hosts(stuck)} could not write down what runs there"
+        return Interrupted(title(plan, text), details=details, hint=f"correct the cause, then: {recover}")
+    if broken := happened.of(Result.FAILED):
+        kind = Interrupted if happened.cancelled else MixedFleet
+        return kind(title(plan, _undone(plan, broken)), details=details, hint=f"correct the cause, then: {recover}")
+    if away := happened.of(Result.UNKNOWN):
+        text = f"{_hosts(away)} did not answer, so what runs there is not known{_of_others(happened)}"
+        back = f"when {_verb(away, 'it answers', 'they answer')} again: {status}; {recover} resolves what was begun"
+        return Unknown(title(plan, text), details=details, hint=back)
+    return None
+
+
+def _undone(plan: Plan, hosts: list[str]) -> str:
+    could_not = "could not be put back" if plan.kind in _ON_WAVES else "failed"
+    return f"{_hosts(hosts)} {could_not}"
+
+
+def _of_others(happened: Happened) -> str:
+    """What is known of the hosts that answered."""
+    if happened.of(Result.CHANGED) and happened.of(Result.RETURNED):
+        return "; the others run different releases"
+    if happened.of(Result.RETURNED):
+        return "; every other changed host runs what it ran before"
+    if changed := happened.of(Result.CHANGED):
+        return f"; {_hosts(changed)} {_verb(changed, 'runs', 'run')} {happened.plan.release}"
+    return ""
+
+
+def _unfinished(happened: Happened) -> RelmanError | None:
+    """The error for a plan that failed or was stopped where every host answered and serves."""
+    plan, details = happened.plan, failure_lines(happened)
+    left = happened.of(Result.RETURNED) or happened.of(Result.NOT_REACHED) or happened.of(Result.STALE)
+    if plan.kind not in _ON_WAVES or not (happened.failures or left):
+        return None
+    if not happened.begun and happened.failures:
+        return _before_any_change(happened)
+    if happened.unsafe:
+        return _halted(happened)
+    if happened.cancelled:
+        return Cancelled(title(plan, "it was cancelled, and every host runs what it ran before"), details=details)
+    if changed := happened.of(Result.CHANGED):
+        everywhere = len(changed) == len(plan.steps)
+        text = "it failed when every host ran it already" if everywhere else "the hosts now run different releases"
+        return MixedFleet(title(plan, text), details=details, hint=f"relman status {plan.place} shows every host")
+    checks = bool(happened.failures) and all(isinstance(e, CheckFailed) for e in happened.failures.values())
+    if checks:
+        return CheckFailed(title(plan, "its check failed, and every host runs what it ran before"), details=details)
+    return RolledBack(title(plan, "it failed, and every host runs what it ran before"), details=details)
+
+
+def _before_any_change(happened: Happened) -> RelmanError:
+    """The cause itself; once a task had begun, that the hosts run what they ran before is all that can be said."""
+    error = next(iter(happened.failures.values()))
+    if not happened.tasks or isinstance(error, Cancelled):
+        return error
+    return RolledBack(error.what, host=error.host, details=error.details, hint=error.hint)
+
+
+def _halted(happened: Happened) -> RelmanError:
+    """Never roll back automatically past a task that is not marked rollback_safe."""
+    plan, tasks = happened.plan, ", ".join(happened.unsafe)
+    return MixedFleet(
+        title(plan, f"it {'was cancelled' if happened.cancelled else 'failed'} after its task {tasks}"),
+        details=failure_lines(happened),
+        hint=f"{tasks} is not marked rollback_safe, so the changed hosts were not put back over it; correct it and "
+        f"deploy again, or decide yourself: relman rollback {plan.place}",
+    )
+
+
+def title(plan: Plan, text: str) -> str:
+    """`text` about this plan."""
+    what = f"{plan.service} {plan.release}".rstrip()
+    return f"the {_NOUNS[plan.kind]} of {what} in {plan.environment}: {text}"
+
+
+def failure_lines(happened: Happened) -> list[str]:
+    """What went wrong, host by host and each thing once, and what became of the hosts."""
+    lines: dict[str, None] = {}
+    told: set[int] = set()
+    for host, error in happened.failures.items():
+        if not isinstance(error, Cancelled) and id(error) not in told:
+            told.add(id(error))
+            lines |= dict.fromkeys(_lines(error.host or host, error))
+    outcomes = [f"{o.host}: {o.detail}" for o in happened.outcomes if o.result not in _AS_MEANT]
+    return [*lines, *outcomes]
+
+
+_AS_MEANT = (Result.CHANGED, Result.UNCHANGED, Result.REMOVED)
+
+
+def _lines(host: str, error: RelmanError) -> Iterator[str]:
+    yield f"{host}: {error.what}" if host else error.what
+    yield from (f"  {line}" for line in error.details)
+
+
+def _hosts(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _verb(names: list[str], one: str, many: str) -> str:
+    return one if len(names) == 1 else many
