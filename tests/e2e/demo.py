@@ -83,7 +83,7 @@ def a_canary_goes_back(demo: Demo) -> None:
     demo.canary()
     commit(demo.shop, "Let a canary be asked before all others change, and break the list of products")
     demo.build(4, "--build-arg BREAK=products")
-    demo.deploy(4, code=5, says="checking the canary")
+    demo.deploy(4, code=13, says="checking the canary")
     demo.serves(2)
 
 

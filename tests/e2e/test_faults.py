@@ -120,7 +120,7 @@ def test_a_host_that_freezes_holds_the_others_back_no_longer_than_its_timeout(se
     running.says("h2: waiting for health")
     h2.cut()
     ended = running.ended(30)
-    assert ended.code == 6, ended.out
+    assert ended.code == 11, ended.out
     assert [serving.versions()[i] for i in (0, 2)] == ["1", "1"]
     h2.mend()
     serving.relman("recover", "-e", "production")

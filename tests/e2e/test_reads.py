@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relman.registry.release import retag
-from tests.e2e.stage import DEPLOY, Stage, serves
+from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.images import Behaviour
 from tests.lab.process import until
 
@@ -50,12 +50,16 @@ def test_status_while_somebody_deploys(stage: Stage) -> None:
     """A deployment under way is no drift and no mixed fleet: it is said who is at work, and each host's digest is that
     of what runs there in this moment."""
     stage.deploy("1")
-    slow = stage.release("slow-reads", deploy={**DEPLOY, "health": {**DEPLOY["health"], "window": "6s"}})
+    stage.write_inventory(relman_local_commands=True)
+    seen = stage.home / "seen"
+    check = {"command": ["sh", "-c", f"while [ ! -e '{seen}' ]; do sleep 0.1; done"], "timeout": "200s"}
+    held = {**DEPLOY, "strategy": {"canary": {"hosts": ["h1"], "bake": "0s", "check": check}}}
+    slow = stage.release("slow-reads", deploy=held)
     running = stage.start("deploy", "slow-reads", "-e", "production", "--yes")
-    running.says("h1: waiting for health")
-    until(lambda: serves(stage.lab.hosts[0]) == "slow-reads", "h1 serves the new release", 10)
+    running.says("checking the canary")
     ended = stage.relman("status", "-e", "production")
     rows = stage.status()
+    seen.touch()
     assert "h1: being deployed by " in ended.err
     assert "deploying demo slow-reads" in ended.err
     assert (rows[0]["release"], rows[0]["manifest"], rows[0]["recorded_release"]) == ("slow-reads", str(slow), "1")

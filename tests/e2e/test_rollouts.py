@@ -42,7 +42,7 @@ def test_a_canary_that_fails_goes_back_by_itself_and_a_good_one_is_followed_by_t
         return {**QUICK, "strategy": {"canary": {"hosts": ["h2"], "bake": "1s", "check": check, "batches": 2}}}
 
     serving.release("canary-bad", deploy=canary("/nothing"))
-    ended = serving.deploy("canary-bad", code=5)
+    ended = serving.deploy("canary-bad", code=13)
     assert f"GET http://{address}:8080/nothing: 404" in ended.err
     assert containers(serving) == [h1, h2, h3]
     serving.serve("1")
@@ -70,7 +70,7 @@ def test_commands_on_this_machine_run_only_where_the_inventory_allows_it(stage: 
         "RELMAN_RELEASE=hooked",
         "RELMAN_SERVICE=demo",
     ]
-    ended = stage.deploy("checked", code=5)
+    ended = stage.deploy("checked", code=13)
     assert "false ended with 1" in ended.err
     assert "\n  sorry\n" in ended.out
     stage.serve("hooked")
