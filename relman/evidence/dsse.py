@@ -20,12 +20,14 @@ MAX_SIGNATURES = 16
 @dataclass(frozen=True)
 class Signed:
     """A DSSE envelope as found: nothing of it is to be believed before `signed_by` says so. `signed` are the bytes that
-    the signatures are over (DSSE's pre-authentication encoding); `content` is the envelope in relman's own form."""
+    the signatures are over (DSSE's pre-authentication encoding); `content` is the envelope in relman's own form.
+    `names_key`: a signature has a key id."""
 
     payload: bytes
     signed: bytes
     signatures: tuple[bytes, ...]
     content: bytes
+    names_key: bool = False
 
     def signed_by(self, key: PublicKey) -> bool:
         """Whether one of the signatures is this key's. Key ids are not looked at: they are only hints."""
@@ -33,12 +35,15 @@ class Signed:
 
 
 def sign(payload: bytes, key: SigningKey) -> bytes:
-    """A DSSE envelope around an in-toto statement, as JSON: always the same bytes for the same signature."""
+    """A DSSE envelope around an in-toto statement, as JSON: always the same bytes for the same signature.
+
+    It names no key: a `keyid` is only a hint (DSSE 1.0), and cosign 3 refuses one that is not its own.
+    """
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import Signature
 
     envelope = Envelope(payload, IN_TOTO, {})
-    envelope.signatures[key.public.id] = Signature(key.public.id, key.sign(envelope.pae()).hex())
+    envelope.signatures[""] = Signature("", key.sign(envelope.pae()).hex())
     return _json(envelope.to_dict())
 
 
@@ -67,10 +72,11 @@ def _read(document: dict[str, Any]) -> Signed | None:
     if document["payloadType"] != IN_TOTO:
         return None
     signatures = [_decoded(s["sig"]) for s in document["signatures"]]
+    names_key = any(s.get("keyid") for s in document["signatures"])
     if len(signatures) > MAX_SIGNATURES:
         return None
     envelope = Envelope(_decoded(document["payload"]), IN_TOTO, {})
-    return Signed(envelope.payload, envelope.pae(), tuple(signatures), _json(document))
+    return Signed(envelope.payload, envelope.pae(), tuple(signatures), _json(document), names_key)
 
 
 def _decoded(text: str) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,28 +18,38 @@ from relman.evidence.facts import Check
 from relman.evidence.keys import ALGORITHMS, SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Signed
-from relman.evidence.store import attestation_tag
+from relman.evidence.seal import Envelope, Signed
+from relman.evidence.statement import read_statement
+from relman.evidence.store import attestation_tag, find, index_tag, look
+from relman.model.errors import PolicyRefused
 from relman.model.image import Digest, Repository
 from relman.model.predicates import RELEASE, TEST_RESULT
+from relman.model.trust import Grant, Trust, TrustedKey
 from relman.registry.client import Registry
-from relman.registry.manifest import Manifest, digest_in
+from relman.registry.manifest import OCI_INDEX, Manifest, digest_in
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.registry_fixture import Place
 from tests.lab import trixie
 from tests.lab.registry import USER
 from tests.lab.registry import Registry as RealRegistry
+from tests.unit.documents import ROOT
 from tests.unit.reports import report
+
+COSIGNS = {2: trixie.SUITE, 3: trixie.SID}
+"""Where each major version of cosign is from."""
+DOCUMENTED = re.compile(r"^ *cosign verify-attestation .*\\\n.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Auditor:
-    """Somebody who has the registry's CA, a login and a public key, and programs that are not relman."""
+    """Somebody who has the registry's CA, a login and a public key, and programs that are not relman: one major version
+    of cosign, and oras."""
 
     real: RealRegistry
     home: Path
     registry: Registry
     repository: Repository
+    cosign: int
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run cosign or oras."""
@@ -48,33 +60,43 @@ class Auditor:
             "SSL_CERT_FILE": str(self.real.ca),
             "COSIGN_PASSWORD": "",
         }
-        argv = [str(trixie.program(program)), *arguments]
+        suite = COSIGNS[self.cosign] if program == "cosign" else trixie.SUITE
+        argv = [str(trixie.program(program, suite=suite)), *arguments]
         return subprocess.run(argv, env=env, cwd=self.home, capture_output=True, text=True, timeout=60)
 
     def verify(self, key: SigningKey, predicate_type: str, reference: str) -> subprocess.CompletedProcess[str]:
-        """`cosign verify-attestation` by the public key."""
-        public = self.home / "relman.pub"
-        public.write_bytes(key.public.pem)
-        return self.run(
-            "cosign",
-            "verify-attestation",
-            "--insecure-ignore-tlog",
-            "--key",
-            str(public),
-            "--type",
-            predicate_type,
-            f"{self.repository}{reference}",
-        )
+        """What the README says that an auditor types, for this statement and image."""
+        (self.home / "ci.key.pub").write_bytes(key.public.pem)
+        (command,) = [c for c in documented("README.md") if predicate_type in c]
+        return self.run(*command[:-1], f"{self.repository}{reference}")
 
 
-@pytest.fixture
-def auditor(real_registry: RealRegistry, tmp_path: Path) -> Iterator[Auditor]:
+def documented(file: str) -> list[list[str]]:
+    """The commands for cosign in a document, in order, as arguments; the last one is the image."""
+    texts = DOCUMENTED.findall((ROOT / file).read_text())
+    found = [shlex.split(text.replace("\\\n", " ")) for text in texts]
+    assert all(re.fullmatch(r"registry\.example\.com(:5000)?/shop:118", command[-1]) for command in found)
+    return found
+
+
+def test_every_document_has_the_same_commands() -> None:
+    """The README and docs/evidence.md tell an auditor to type the same, for both statements; that is what is tested
+    here."""
+    readme, evidence = ([command[:-1] for command in documented(f)] for f in ("README.md", "docs/evidence.md"))
+    assert readme == evidence
+    assert [command[command.index("--type") + 1] for command in readme] == [TEST_RESULT, RELEASE]
+
+
+@pytest.fixture(params=COSIGNS, ids="cosign {}".format)
+def auditor(request: pytest.FixtureRequest, real_registry: RealRegistry, tmp_path: Path) -> Iterator[Auditor]:
     """An auditor of a repository that nobody used before."""
     from relman.registry.auth import Credentials
 
+    version = int(request.param)
+    assert trixie.major("cosign", suite=COSIGNS[version]) == version
     place = Place(real_registry.address, Credentials(USER, real_registry.password), ca=str(real_registry.ca))
     with place.connect() as registry:
-        yield Auditor(real_registry, tmp_path, registry, place.repository())
+        yield Auditor(real_registry, tmp_path, registry, place.repository(), version)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -103,14 +125,15 @@ def test_cosign_accepts_what_relman_signed(auditor: Auditor, algorithm: str) -> 
 
 
 def test_cosign_adds_its_own_beside_what_relman_signed(auditor: Auditor) -> None:
-    """Somebody else's `cosign attest`, and `--replace` of it, go into the view that relman wrote, and what either
-    signed stays verifiable, also when relman has added to it again."""
+    """Somebody else's `cosign attest`, and `--replace` of it, go beside what relman wrote (2: into the same view), and
+    what either signed stays verifiable, also when relman has added to it again, and is found by relman."""
     key, registry, repository = SigningKey.generate("ed25519"), auditor.registry, auditor.repository
     check = Check(Signed(key=key))
     manifest = push_image(registry, repository)
     (auditor.home / "scan.json").write_text('{"found": 0}')
     assert auditor.run("cosign", "generate-key-pair").returncode == 0
-    attest = ("cosign", "attest", "--yes", "--tlog-upload=false", "--key", "cosign.key", "--predicate", "scan.json")
+    unlogged = ["--tlog-upload=false", *(["--use-signing-config=false"] if auditor.cosign >= 3 else [])]
+    attest = ("cosign", "attest", "--yes", *unlogged, "--key", "cosign.key", "--predicate", "scan.json")
     scan = "https://example.com/scan/v1"
     for number, options in enumerate([(), ("--replace",)], 118):
         tested = report(manifest)
@@ -124,7 +147,7 @@ def test_cosign_adds_its_own_beside_what_relman_signed(auditor: Auditor) -> None
     view = registry.resolve(repository, attestation_tag(manifest.digest))
     kinds = [layer["annotations"]["predicateType"] for layer in view.list_of("layers")]
     assert (kinds.count(TEST_RESULT), kinds.count(RELEASE)) == (1, 3)
-    assert scan in kinds
+    assert scan in {read_statement(o.payload).predicate_type for o in find(registry, repository, manifest.digest)}
 
 
 @pytest.mark.parametrize("part", ["payload", "signature"])
@@ -141,19 +164,44 @@ def test_cosign_rejects_what_was_tampered_with(auditor: Auditor, part: str) -> N
         release_tag="118",
         check=check,
     )
-    tag = attestation_tag(manifest.digest)
-    view = auditor.registry.resolve(auditor.repository, tag)
-    layers = [tampered(auditor, layer, part) for layer in view.list_of("layers")]
-    changed = Manifest.of({**view.document, "mediaType": view.media_type, "layers": layers})
-    auditor.registry.put_manifest(auditor.repository, tag, changed)
+    tamper(auditor, manifest, part)
     done = auditor.verify(key, TEST_RESULT, ":118")
     assert done.returncode != 0
     assert "PASSED" not in done.stdout
+    trusting = Check(Signed(trust_in(key)))
+    with pytest.raises(PolicyRefused):
+        find_release(auditor.registry, auditor.repository, "118", check=trusting)
+
+
+def trust_in(key: SigningKey) -> Trust:
+    """The key may sign both statements about anything."""
+    return Trust({"ci": TrustedKey("ci", key.public.pem, (Grant((TEST_RESULT, RELEASE), ("*",)),))})
+
+
+def tamper(auditor: Auditor, manifest: Manifest, part: str) -> None:
+    """Change every envelope beside the image: what is under its own tag, and both views of it."""
+    registry, repository = auditor.registry, auditor.repository
+    stored = look(registry, repository, manifest.digest)
+    assert stored.attestations
+    for tag, own in stored.tagged.items():
+        registry.put_manifest(repository, tag, with_layers(auditor, own, part))
+    entries = [registry.resolve(repository, tag).descriptor() for tag in stored.tagged]
+    index = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries})
+    registry.put_manifest(repository, index_tag(manifest.digest), index)
+    view = with_layers(auditor, stored.attestations, part)
+    registry.put_manifest(repository, attestation_tag(manifest.digest), view)
+
+
+def with_layers(auditor: Auditor, manifest: Manifest, part: str) -> Manifest:
+    """The manifest with every envelope in it changed."""
+    layers = [tampered(auditor, layer, part) for layer in manifest.list_of("layers")]
+    return Manifest.of({**manifest.document, "mediaType": manifest.media_type, "layers": layers})
 
 
 def tampered(auditor: Auditor, layer: dict[str, object], part: str) -> dict[str, object]:
-    """The layer with an envelope changed: a failed test more, or one bit of the signature."""
-    envelope = json.loads(auditor.registry.blob(auditor.repository, digest_in(layer)))
+    """The layer with an envelope changed: another run, or one bit of the signature."""
+    document = json.loads(auditor.registry.blob(auditor.repository, digest_in(layer)))
+    envelope = document.get("dsseEnvelope", document)
     if part == "payload":
         payload = base64.b64decode(envelope["payload"]).replace(b"shop/118", b"shop/119").replace(b"PASSED", b"PASSEL")
         envelope["payload"] = base64.b64encode(payload).decode()
@@ -161,9 +209,41 @@ def tampered(auditor: Auditor, layer: dict[str, object], part: str) -> dict[str,
         signature = bytearray(base64.b64decode(envelope["signatures"][0]["sig"]))
         signature[10] ^= 1
         envelope["signatures"][0]["sig"] = base64.b64encode(signature).decode()
-    content = json.dumps(envelope).encode()
+    content = json.dumps(document).encode()
     auditor.registry.put_blob(auditor.repository, content)
-    return {**layer, "digest": str(Digest.of(content)), "size": len(content)}
+    kept = {name: value for name, value in layer.items() if name != "data"}
+    return kept | {"digest": str(Digest.of(content)), "size": len(content)}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_was_signed_with_a_key_id_counts_and_is_signed_again(auditor: Auditor, algorithm: str) -> None:
+    """An envelope that names its key, as relman once wrote them, counts for relman; promoted again cosign accepts both
+    statements too, whatever its version."""
+    key, registry, repository = SigningKey.generate(algorithm), auditor.registry, auditor.repository
+    check, old = Check(Signed(trust_in(key), key)), Check(Naming(trust_in(key), key))
+    manifest = push_image(registry, repository)
+    promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118", check=old)
+    assert b'"keyid":"%s"' % key.public.id.encode() in look(registry, repository, manifest.digest).envelopes[0].content
+    assert find_release(registry, repository, "118", check=check).manifest == manifest.digest
+    promote(registry, repository, source="118", report=report(manifest), release_tag="118", check=check)
+    for predicate_type in (TEST_RESULT, RELEASE):
+        done = auditor.verify(key, predicate_type, ":118")
+        assert done.returncode == 0, done.stderr
+
+
+class Naming(Signed):
+    """A seal whose envelopes name their key."""
+
+    def __init__(self, trust: Trust, key: SigningKey) -> None:
+        super().__init__(trust, key)
+        self._id = key.public.id
+
+    def wrap(self, payload: bytes) -> Envelope:
+        """As Signed does, with the key's id."""
+        made = super().wrap(payload)
+        document = json.loads(made.content)
+        document["dsseEnvelope"]["signatures"][0]["keyid"] = self._id
+        return Envelope(made.media_type, json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 
 def test_oras_lists_the_referrers(auditor: Auditor) -> None:

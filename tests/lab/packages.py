@@ -11,6 +11,9 @@ from pathlib import Path
 from tests.lab.layout import LabError
 from tests.lab.process import ENV, locked, run
 
+LOCK = Path("/run/lock/relman-lab-packages")
+"""Held by whoever runs apt: it does not wait for another's list of packages."""
+
 NEEDED = (
     "busybox-static",
     "docker.io",
@@ -37,7 +40,7 @@ def missing(*names: str) -> list[str]:
 
 def install(*more: str) -> None:
     """Install what a lab needs, and `more`, without starting any service; raise LabError if apt cannot."""
-    with locked(Path("/run/lock/relman-lab-packages")):
+    with locked(LOCK):
         if not (names := missing(*NEEDED, *more)):
             return
         print("lab: installing " + " ".join(names), flush=True)

@@ -1,4 +1,4 @@
-"""Programs of Debian trixie beside the machine's own system: downloaded by apt's own rules, unpacked, never installed.
+"""Programs of newer Debian releases beside the machine's own: downloaded by apt's rules, unpacked, never installed.
 
 They are independent readers of what relman writes, and newer engines to deploy to. The mirror is the one that the
 machine itself uses; its address is only in a temporary directory while apt runs.
@@ -6,21 +6,24 @@ machine itself uses; its address is only in a temporary directory while apt runs
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from tests.lab.layout import LabError
+from tests.lab.packages import LOCK
 from tests.lab.process import locked, run
 
-SUITE = "trixie"
+SUITE, SID = "trixie", "sid"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _TARGET = "$(REPO_URI) $(CODENAME)"
 
 
-def fetch(*packages: str) -> Path:
+def fetch(*packages: str, suite: str = SUITE) -> Path:
     """A directory that holds what these packages hold (`usr/bin/cosign`, …), without their dependencies.
 
     Fetched once, and kept under RELMAN_CACHE (default ~/.cache/relman-lab). Raises LabError if apt cannot.
@@ -28,25 +31,35 @@ def fetch(*packages: str) -> Path:
     names = sorted(set(packages))
     cache = Path(os.environ.get("RELMAN_CACHE") or Path.home() / ".cache" / "relman-lab")
     cache.mkdir(parents=True, exist_ok=True)
-    target = cache / f"{SUITE}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}"
+    target = cache / f"{suite}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}"
     with locked(Path(f"{target}.lock")):
         if not target.is_dir():
-            print(f"lab: fetching {' '.join(names)} of Debian {SUITE}", flush=True)
+            print(f"lab: fetching {' '.join(names)} of Debian {suite}", flush=True)
             unfinished = Path(f"{target}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
-            _download(names, unfinished)
+            _download(names, suite, unfinished)
             unfinished.rename(target)
     return target
 
 
-def program(package: str, name: str | None = None) -> Path:
+def program(package: str, name: str | None = None, *, suite: str = SUITE) -> Path:
     """The program `name` (by default called as its package) of a package."""
-    return fetch(package) / "usr" / "bin" / (name or package)
+    return fetch(package, suite=suite) / "usr" / "bin" / (name or package)
 
 
-def _download(names: list[str], target: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="relman-trixie-") as work:
-        options = _apart(Path(work))
+def major(package: str, *, suite: str = SUITE) -> int:
+    """The first number of a package's version, by its changelog (Debian policy 12.7)."""
+    file = fetch(package, suite=suite) / "usr/share/doc" / package / "changelog.Debian.gz"
+    first = gzip.decompress(file.read_bytes()).decode().partition("\n")[0]
+    found = re.match(rf"{re.escape(package)} \((?:\d+:)?(\d+)", first)
+    if not found:
+        raise LabError(f"the changelog of {package} begins with {first!r}")
+    return int(found[1])
+
+
+def _download(names: list[str], suite: str, target: Path) -> None:
+    with locked(LOCK), tempfile.TemporaryDirectory(prefix="relman-debian-") as work:
+        options = _apart(Path(work), suite)
         run("apt-get", *options, "update", "-qq")
         # apt runs as a user of its own who may not write here, and only warns of that.
         done = run("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", work, "apt-get", *options, "download", *names)
@@ -57,9 +70,9 @@ def _download(names: list[str], target: Path) -> None:
             run("dpkg", "-x", archive, target)
 
 
-def _apart(work: Path) -> list[str]:
+def _apart(work: Path, suite: str) -> list[str]:
     """A configuration of apt that knows only the one suite, and leaves the machine's own alone."""
-    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {SUITE} main\n")
+    (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
     for directory in ("lists/partial", "archives/partial", "parts"):
         (work / directory).mkdir(parents=True)
     (work / "status").touch()
@@ -72,6 +85,7 @@ def _apart(work: Path) -> list[str]:
         "Dir::Cache": work,
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
     }
     return [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
 
