@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Self
-from urllib.parse import quote, urlencode, urljoin
+from urllib.parse import quote, urlencode
 
 from relman.model.errors import RegistryError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
@@ -13,13 +13,11 @@ from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
 from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
-from relman.registry.strictjson import load_object
+from relman.registry.tags import MAX_TAGS, TagPages
 from relman.registry.transport import Answer, Request, Transport
 from relman.registry.uploads import Uploads
 
 MAX_BLOB = 8 << 20
-MAX_TAGS = 32 << 20
-MAX_PAGES = 1000
 PAGE = 1000
 
 
@@ -128,19 +126,18 @@ class Registry:
         # What sorts just before the prefix; a registry that does not know `last` lists all.
         after = {"last": prefix[:-1]} if len(prefix) > 1 else {}
         url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE, **after})}"
-        tags: set[str] = set()
-        for _ in range(MAX_PAGES):
-            if url is None:
-                return sorted(tags)
+        pages = TagPages(repository, self.host, self._http.timeout)
+        while url is not None:
             answer = self._send("GET", url, repository, limit=MAX_TAGS)
             if answer.status == 404:
                 raise UnknownTag(f"there is no repository {repository.name}", host=self.host)
             self._expect(answer, 200, f"listing the tags of {repository.name}")
-            page = self._tags_in(answer)
-            tags.update(t for t in page if t.startswith(prefix))
+            page = pages.add(answer)
             passed = prefix and page == sorted(page) and page and not page[-1].startswith(prefix) and page[-1] > prefix
             url = None if passed else self._next_page(url, answer)
-        raise RegistryError(f"the list of tags of {repository.name} never ends", host=self.host)
+            if url and not self._http.is_own(url):
+                raise pages.endless()
+        return sorted(t for t in pages.tags if t.startswith(prefix))
 
     def referrers(self, repository: Repository, digest: ManifestDigest) -> Manifest | None:
         """The index of manifests with this subject, by the registry's own API; None where it has none."""
@@ -186,24 +183,12 @@ class Registry:
         if said != str(digest):
             raise RegistryError(f"the registry calls {what} {said[:80]}, its bytes are {digest}", host=self.host)
 
-    def _tags_in(self, answer: Answer) -> list[str]:
-        try:
-            tags = load_object(answer.body, limit=MAX_TAGS).get("tags") or []
-        except ValueError as error:
-            raise RegistryError(f"the registry's list of tags cannot be read: {error}", host=self.host) from error
-        if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
-            raise RegistryError("the registry's list of tags is no list of names", host=self.host)
-        return tags
-
     def _next_page(self, url: str, answer: Answer) -> str | None:
         link = answer.headers.get("Link", "")
         target, _, parameters = link.partition(">")
         if 'rel="next"' not in parameters and "rel=next" not in parameters:
             return None
-        following = urljoin(self._http.absolute(url), target.strip().removeprefix("<"))
-        if not self._http.is_own(following) or following == self._http.absolute(url):
-            raise RegistryError("the registry's list of tags goes on nowhere", host=self.host)
-        return following
+        return self._http.joined(self._http.absolute(url), target.strip().removeprefix("<"))
 
 
 def _name(repository: Repository, reference: str | ManifestDigest) -> str:

@@ -1,4 +1,4 @@
-"""The session over which a registry is spoken to, and what its errors come from. Only for transport.py."""
+"""The session over which a registry is spoken to. Only for transport.py."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from typing import Any
 import requests
 import requests.adapters
 import requests.utils
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.util.ssl_ import create_urllib3_context
 
 import relman
 from relman.model.errors import UsageError
+from relman.registry.pace import PacedSocket
 
 CONNECTIONS = 16
 """Kept open at most."""
 
 
 def open_session(ca: str | None) -> requests.Session:
-    """A session that trusts `ca` and asks no variable, cookie or .netrc. Raises UsageError for a file that is none."""
-    session = requests.Session()
+    """A session that trusts `ca`, follows no redirection, and asks no variable, cookie or .netrc.
+
+    Raises UsageError for a file that is none.
+    """
+    session = _Session()
     # Otherwise REQUESTS_CA_BUNDLE beats the context, and .netrc and proxies decide what nobody asked them.
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -29,20 +35,50 @@ def open_session(ca: str | None) -> requests.Session:
         {"User-Agent": f"relman/{relman.__version__}", "Accept-Encoding": "identity"}
     )
     session.mount("https://", _Adapter(_context(ca) if ca else _public_context()))
-    session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=CONNECTIONS))
+    session.mount("http://", _Adapter(None))
     return session
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, _: requests.Response) -> None:
+        """None: requests would read what comes with a redirection to its end, however much that is."""
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        """Connect; from then on within the running Pace."""
+        super().connect()
+        self.sock = PacedSocket(self.sock)
+
+
+class _SecureConnection(HTTPSConnection):
+    def connect(self) -> None:
+        """As _Connection: the handshake has the time of connecting, as a whole."""
+        super().connect()
+        self.sock = PacedSocket(self.sock)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
     """All connections share one TLS context: reading the CA certificates anew for each costs more than its requests."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         super().__init__(pool_maxsize=CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Have the context in every connection."""
-        super().init_poolmanager(*arguments, ssl_context=self._context, **options)
+        """Have the context in every connection, and connections of our own."""
+        if self._context:
+            options["ssl_context"] = self._context
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
         """Who is trusted is in the context; otherwise the public CAs would be added to it, for each connection."""
@@ -60,19 +96,3 @@ def _context(ca: str) -> ssl.SSLContext:
 @cache
 def _public_context() -> ssl.SSLContext:
     return _context(requests.utils.DEFAULT_CA_BUNDLE_PATH)
-
-
-def causes_of(error: BaseException) -> list[BaseException]:
-    """The error and what it came from, in this order."""
-    chain: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in chain:
-        chain.append(current)
-        current = current.__cause__ or current.__context__
-    return chain
-
-
-def last_words(causes: list[BaseException]) -> str:
-    """What the operating system said, if it said something."""
-    reasons = [c.strerror for c in causes if isinstance(c, OSError) and isinstance(c.strerror, str)]
-    return f"{reasons[-1]}." if reasons else ""

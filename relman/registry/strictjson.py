@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 MAX_DEPTH = 32
@@ -12,12 +13,13 @@ def load_object(content: bytes, *, limit: int) -> dict[str, Any]:
     """Read one JSON object of at most `limit` bytes, nested at most MAX_DEPTH deep.
 
     Raises ValueError, saying what is wrong, for anything else: other encodings than UTF-8, duplicate keys, NaN and
-    Infinity, lone surrogates.
+    Infinity, numbers that are larger than they can be, lone surrogates.
     """
     if len(content) > limit:
         raise ValueError(f"it is larger than {limit} bytes")
     try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        text = content.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH}") from None
     if not isinstance(value, dict):
@@ -37,6 +39,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON value")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number in it is not finite")
+    return number
 
 
 def _check_values(value: object) -> None:

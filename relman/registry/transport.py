@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import urllib3
 
-from relman.model.errors import RegistryError, RelmanError, Unreachable
+from relman.model.errors import RegistryError, RelmanError
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Authorizer, Scope
-from relman.registry.session import causes_of, last_words, open_session
+from relman.registry.foreign import PassingError, translated
+from relman.registry.pace import Pace
+from relman.registry.session import open_session
 
 PAUSES = (0.2, 0.6, 1.8)
 """Seconds between attempts; a Retry-After may lengthen them up to MAX_WAIT."""
 MAX_WAIT = 30.0
 CONNECT_SECONDS = 5.0
+REDIRECTS = 5
+"""Followed one after the other, at most."""
+_WAIT_DIGITS = 6
 _BUSY = frozenset({429, 500, 502, 503, 504})
+_REDIRECTED = frozenset({301, 302, 303, 307, 308})
 _Result = TypeVar("_Result")
 
 
@@ -39,6 +43,12 @@ class Request:
     limit: int = 1 << 20
     once: bool = False
 
+    @property
+    def asked(self) -> str:
+        """What is asked for, in an error's words: without a query, which may hold what is not to be shown."""
+        path = "".join(c for c in self.url.partition("?")[0] if c.isprintable())
+        return f"{self.method} {path[:300]}"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -49,17 +59,11 @@ class Answer:
     body: bytes
 
 
-class _PassingError(Exception):
-    """Worth another try after `wait` seconds; `error` is what it is if no try is left."""
-
-    def __init__(self, error: RelmanError, wait: float = 0.0) -> None:
-        super().__init__()
-        self.error = error
-        self.wait = wait
-
-
 class Transport:
-    """Sends requests to one registry over pooled connections. Safe to share between a few threads."""
+    """Sends requests to one registry over pooled connections. Safe to share between a few threads.
+
+    An answer has `timeout` seconds to come as a whole, and a large body as much again while it moves (pace.py).
+    """
 
     def __init__(
         self,
@@ -73,7 +77,7 @@ class Transport:
     ) -> None:
         self.host = host
         self._base = f"{'http' if insecure else 'https'}://{host}"
-        self._timeout = timeout
+        self.timeout = timeout
         self._sleep = sleep
         self._session = open_session(ca)
         self._authorizer = Authorizer(host, credentials, self._ask_token, insecure=insecure)
@@ -94,7 +98,7 @@ class Transport:
         for pause in (*PAUSES, None):
             try:
                 return attempt()
-            except _PassingError as passing:
+            except PassingError as passing:
                 if pause is None or passing.wait > MAX_WAIT:
                     raise passing.error from passing.__cause__
                 self._sleep(max(pause, passing.wait))
@@ -103,9 +107,9 @@ class Transport:
     @contextmanager
     def opened(self, request: Request) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send, and give the status and the body in pieces, as they come; what breaks off raises Unreachable."""
-        response = self.patiently(lambda: self._opening(request))
+        response, pace = self.patiently(lambda: self._opening(request))
         try:
-            yield response.status_code, self._parts(response)
+            yield response.status_code, self._parts(request, response, pace)
         finally:
             response.close()
 
@@ -114,8 +118,17 @@ class Transport:
         self._sleep(seconds)
 
     def absolute(self, url: str) -> str:
-        """`url` as the registry meant it: relative ones start at the registry."""
-        return urljoin(self._base, url)
+        """`url` as the registry meant it: relative ones start at the registry. Raises RegistryError for nonsense."""
+        return self.joined(self._base, url)
+
+    def joined(self, base: str, url: str) -> str:
+        """`url` as it is meant in an answer from `base`. Raises RegistryError for nonsense."""
+        try:
+            joined = urljoin(base, url)
+            urlsplit(joined)
+        except ValueError as error:
+            raise RegistryError("the registry names an address that is none", host=self.host) from error
+        return joined
 
     def is_own(self, url: str) -> bool:
         """Whether `url` is the registry's own, so that credentials may go there."""
@@ -137,11 +150,11 @@ class Transport:
     def _busy_is_passing(self, answer: Answer) -> Answer:
         if answer.status not in _BUSY:
             return answer
-        wait = answer.headers.get("Retry-After", "")
+        wait = answer.headers.get("Retry-After", "")[:_WAIT_DIGITS]
         what = "is asked too much" if answer.status == 429 else "has a fault"
         hint = f"It asks to wait {wait} s." if wait.isdecimal() else ""
         error = RegistryError(f"the registry {what} (HTTP {answer.status})", host=self.host, hint=hint)
-        raise _PassingError(error, float(wait) if wait.isdecimal() else 0.0)
+        raise PassingError(error, float(wait) if wait.isdecimal() else 0.0)
 
     def _ask_token(self, url: str, form: bytes | None, authorization: str | None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
@@ -149,31 +162,56 @@ class Transport:
         answer = self._busy_is_passing(self._exchange(Request(method, url, Scope(""), headers, form), authorization))
         return answer.status, answer.body
 
-    def _opening(self, request: Request) -> requests.Response:
-        authorization = self._authorizer.header(request.scope)
-        try:
-            response = self._request(request, authorization)
-            if response.status_code == 401:
-                response.close()
-                challenge = response.headers.get("WWW-Authenticate", "")
-                response = self._request(request, self._authorizer.answer(challenge, request.scope))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._translated(error) from error
+    def _opening(self, request: Request) -> tuple[requests.Response, Pace]:
+        response, pace = self._begun(request, self._authorizer.header(request.scope))
+        if response.status_code == 401:
+            response.close()
+            challenge = response.headers.get("WWW-Authenticate", "")
+            response, pace = self._begun(request, self._authorizer.answer(challenge, request.scope))
         if response.status_code in (401, 403):
             response.close()
             raise self._authorizer.denied(f"the registry refuses reading {request.scope.repository}")
         if response.status_code in _BUSY:
             response.close()
             self._busy_is_passing(Answer(response.status_code, response.headers, b""))
-        return response
+        return response, pace
 
-    def _parts(self, response: requests.Response) -> Iterator[bytes]:
+    def _parts(self, request: Request, response: requests.Response, pace: Pace) -> Iterator[bytes]:
+        while part := self._part(request, response, pace):
+            pace.moved(len(part))
+            yield part
+
+    def _part(self, request: Request, response: requests.Response, pace: Pace) -> bytes:
         try:
-            while part := response.raw.read1(1 << 16, decode_content=False):
-                yield part
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            translated = self._translated(error)
-            raise (translated.error if isinstance(translated, _PassingError) else translated) from error
+            with self._edge(request), pace.running():
+                return response.raw.read1(1 << 16, decode_content=False) or b""
+        except PassingError as passing:
+            raise passing.error from passing.__cause__
+
+    def _exchange(self, request: Request, authorization: str | None) -> Answer:
+        response, pace = self._begun(request, authorization)
+        with self._edge(request), pace.running(), response:
+            return Answer(response.status_code, response.headers, self._read(request, response))
+
+    def _begun(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
+        """The answer's head; what it redirects to is asked instead, without the login where that is elsewhere's."""
+        pace = Pace(self.timeout)
+        for _ in range(REDIRECTS):
+            self._require_usable(request)
+            with self._edge(request), pace.running():
+                response = self._request(request, authorization)
+            location = response.headers.get("Location")
+            if request.method != "GET" or response.status_code not in _REDIRECTED or location is None:
+                return response, pace
+            response.close()
+            request = replace(request, url=self.joined(self.absolute(request.url), location))
+            authorization = authorization if self.is_own(request.url) else None
+        raise RegistryError(f"the registry redirects {request.asked} again and again", host=self.host)
+
+    def _require_usable(self, request: Request) -> None:
+        """Nothing of a registry that speaks TLS goes or comes without."""
+        if urlsplit(self.absolute(request.url)).scheme not in ("https", urlsplit(self._base).scheme):
+            raise RegistryError(f"the registry leads {request.asked} to an address without TLS", host=self.host)
 
     def _request(self, request: Request, authorization: str | None) -> requests.Response:
         headers = dict(request.headers) | ({"Authorization": authorization} if authorization else {})
@@ -182,40 +220,27 @@ class Transport:
             self.absolute(request.url),
             headers=headers,
             data=request.body,
-            timeout=(min(CONNECT_SECONDS, self._timeout), self._timeout),
-            allow_redirects=request.method == "GET",
+            timeout=(min(CONNECT_SECONDS, self.timeout), self.timeout),
+            allow_redirects=False,
             stream=True,
         )
 
-    def _exchange(self, request: Request, authorization: str | None) -> Answer:
-        try:
-            with self._request(request, authorization) as response:
-                return Answer(response.status_code, response.headers, self._read(response, request.limit))
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._translated(error) from error
-
-    def _read(self, response: requests.Response, limit: int) -> bytes:
-        end = time.monotonic() + self._timeout
+    def _read(self, request: Request, response: requests.Response) -> bytes:
         body = bytearray()
         while chunk := response.raw.read1(1 << 16, decode_content=False):
             body += chunk
-            if len(body) > limit:
-                raise RegistryError(f"the registry's answer is larger than {limit} bytes", host=self.host)
-            if time.monotonic() > end:
-                raise Unreachable(f"the registry's answer is not complete after {self._timeout:g} s", host=self.host)
+            if len(body) > request.limit:
+                raise RegistryError(
+                    f"the registry's answer to {request.asked} is larger than {request.limit} bytes", host=self.host
+                )
         return bytes(body)
 
-    def _translated(self, error: Exception) -> Exception:
-        causes = causes_of(error)
-        if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
-            hint = f"Name its CA: RELMAN_REGISTRY_CA=FILE, or put it in /etc/docker/certs.d/{self.host}/ca.crt."
-            return Unreachable("the registry's certificate is not one to trust", host=self.host, hint=hint)
-        if any(isinstance(c, ssl.SSLError) for c in causes):
-            return Unreachable(
-                "the registry does not speak TLS with relman", host=self.host, hint=str(causes[-1])[:200]
-            )
-        if isinstance(error, requests.TooManyRedirects | requests.exceptions.InvalidURL):
-            return RegistryError("the registry redirects to nowhere", host=self.host)
-        if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
-            return Unreachable(f"the registry did not answer within {self._timeout:g} s", host=self.host)
-        return _PassingError(Unreachable("the registry does not answer", host=self.host, hint=last_words(causes)))
+    @contextmanager
+    def _edge(self, request: Request) -> Iterator[None]:
+        """Whatever the libraries below raise becomes an error of relman's."""
+        try:
+            yield
+        except (RelmanError, PassingError):
+            raise
+        except Exception as error:
+            raise translated(error, self.host, request.asked, self.timeout) from error
