@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relman.evidence import store
+from relman.evidence.rules import Rule
 from relman.evidence.store import descriptors
 from relman.evidence.views import keep_attestations, keep_index
 from relman.model.image import ManifestDigest
@@ -17,7 +18,8 @@ def carry(source: Place, target: Place, image: Manifest, told: Told = lambda *_:
     """Copy an image or index, and what is stored beside it and each of its images; gives how many things were missing.
 
     Digests stay what they are. Statements come with their own tags, referrers and cosign's view with what the target
-    has of them already. Doing it again copies only what is missing. Raises what Registry raises.
+    has of them already. Doing it again copies only what is missing. Raises PolicyRefused for evidence that is not whole
+    or too much, and what Registry raises.
     """
     done = copy_manifest(source, target, image, told)
     return done + sum(_carry_evidence(source, target, subject, told) for subject in _subjects(image))
@@ -31,6 +33,10 @@ def _subjects(image: Manifest) -> Iterator[ManifestDigest]:
 
 def _carry_evidence(source: Place, target: Place, subject: ManifestDigest, told: Told) -> int:
     found = store.look(source.registry, source.repository, subject)
+    if found.missing:
+        raise Rule.WHOLE.refuses(
+            f"evidence about {source.repository.at(subject)} was deleted: {found.missing[0][:100]}"
+        )
     if not (found.own or found.others or found.attestations):
         return 0
     there = store.look(target.registry, target.repository, subject)

@@ -11,7 +11,7 @@ from relman.evidence.rules import Rule
 from relman.evidence.seal import UNSIGNED, Opened, Seal
 from relman.evidence.statement import Statement, TestResult, read_statement, read_test_result
 from relman.model.errors import PolicyRefused
-from relman.model.image import ConfigDigest, ManifestDigest, Repository
+from relman.model.image import ConfigDigest, Digest, ManifestDigest, Repository
 from relman.model.policy import NO_POLICY, Policy, Skip
 from relman.model.predicates import TEST_RESULT
 from relman.model.record import HostRecord
@@ -59,12 +59,20 @@ class Served:
 @dataclass(frozen=True)
 class Facts:
     """Everything that is judged. `refused` says of each statement that does not count why; `served` where the service
-    was deployed, by environment."""
+    was deployed, by environment; `missing` are statements that are listed beside the image, and not there; `uncounted`
+    the SHA-256 of those that are there and do not count."""
 
     subject: Subject
     counted: tuple[Counted, ...] = ()
     refused: tuple[str, ...] = ()
     served: Mapping[str, Served] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    uncounted: frozenset[str] = frozenset()
+
+    @cached_property
+    def found(self) -> frozenset[str]:
+        """The SHA-256 of every statement that is there."""
+        return self.uncounted | {Digest.of(c.payload).hex for c in self.counted}
 
     @cached_property
     def results(self) -> tuple[tuple[TestResult, Counted], ...]:
@@ -94,16 +102,17 @@ class Check:
     served: Mapping[str, Served] = field(default_factory=dict)
 
 
-def gather(opened: Iterable[Opened], subject: Subject, check: Check) -> Facts:
+def gather(opened: Iterable[Opened], subject: Subject, check: Check, missing: Iterable[str] = ()) -> Facts:
     """Read what was found beside the image, and let those statements count that may."""
     counted: dict[bytes, Counted] = {}
-    refused: list[str] = []
+    refused: dict[bytes, str] = {}
     for one in opened:
         try:
             counted[one.payload] = count(one, subject, check)
         except PolicyRefused as refusal:
-            refused.append(refusal.what)
-    return Facts(subject, tuple(counted.values()), tuple(refused), check.served)
+            refused[one.payload] = refusal.what
+    uncounted = frozenset(Digest.of(payload).hex for payload in refused)
+    return Facts(subject, tuple(counted.values()), tuple(refused.values()), check.served, tuple(missing), uncounted)
 
 
 def count(opened: Opened, subject: Subject, check: Check) -> Counted:

@@ -10,7 +10,7 @@ from functools import partial
 from relman.evidence import store
 from relman.evidence.addition import Addition, write
 from relman.evidence.dsse import BUNDLE, IN_TOTO
-from relman.evidence.facts import Check, Counted, Facts, Subject, count, gather
+from relman.evidence.facts import Check, Counted, Subject, count, gather
 from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.tests import TESTS_PASSED
 from relman.evidence.parse import rfc3339
@@ -118,7 +118,7 @@ def _prove(
     report: TestReport | None,
     release: Release,
     image: ImageDescription,
-    stored: Iterable[Stored],
+    stored: Sequence[Stored],
     channels: Sequence[str],
     check: Check,
 ) -> tuple[Decision, tuple[Envelope, ...]]:
@@ -126,13 +126,13 @@ def _prove(
     that are there already, or new ones."""
     subject = subject_of(release, image)
     there = [(e, o) for s in stored for e in s.envelopes if (o := check.seal.unwrap(e)) is not None]
-    known = gather([o for _, o in there], subject, check)
+    known = gather([o for _, o in there], subject, check, [name for s in stored for name in s.missing])
     made: list[tuple[Envelope, Counted]] = []
     if report:
         statement = statement_for(report, *subject.images, name=str(subject.repository), attested=rfc3339(check.now))
         made.append(_stated(statement, there, subject, check))
     counted = {c.payload: c for c in (*known.counted, *(c for _, c in made))}
-    facts = Facts(subject, tuple(counted.values()), known.refused, check.served)
+    facts = replace(known, counted=tuple(counted.values()))
     decision = judge(facts, check, deploying=False)
     decision.require()
     inputs = [counted for result, counted in facts.results if result == facts.result]

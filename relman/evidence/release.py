@@ -13,7 +13,7 @@ from relman.evidence.gates.statements import binding
 from relman.evidence.statement import TestResult
 from relman.evidence.store import EVIDENCE_TAGS, look
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
-from relman.model.errors import PolicyRefused, UsageError
+from relman.model.errors import PolicyRefused, RegistryError, UsageError
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
@@ -140,13 +140,14 @@ def _examined(
     release = release_of(repository, str(reference), image)
     subject = subject_of(release, image)
     stored = look(registry, repository, subject.resolved, tags)
-    facts = gather(stored.opened(check.seal), subject, check)
+    facts = gather(stored.opened(check.seal), subject, check, stored.missing)
     decision = judge(facts, check, deploying=True)
     if not decision.passed and subject.manifest != subject.resolved:
         # Others may have put statements beside the manifest alone.
         further = look(registry, repository, subject.manifest, tags)
-        stored = replace(stored, envelopes=(*stored.envelopes, *further.envelopes))
-        facts = gather(stored.opened(check.seal), subject, check)
+        missing = (*stored.missing, *further.missing)
+        stored = replace(stored, envelopes=(*stored.envelopes, *further.envelopes), missing=missing)
+        facts = gather(stored.opened(check.seal), subject, check, stored.missing)
         decision = judge(facts, check, deploying=True)
     bound = binding(facts)
     skipped = (*(bound.skipped if bound else ()), *decision.skipped)
@@ -174,7 +175,7 @@ def _listed(
         examined = _examined(registry, repository, tag, image, check, tags)
         examined.decision.require()
         return ListedRelease(tag, examined.release, examined.facts.result)
-    except PolicyRefused as refusal:
+    except (PolicyRefused, RegistryError) as refusal:
         unlabelled = release_of(repository, tag, replace(image, labels=_without_deploy_section(image)))
         return ListedRelease(tag, unlabelled, None, refusal.what)
 

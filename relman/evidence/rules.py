@@ -12,6 +12,8 @@ class Rule(StrEnum):
 
     READABLE = "statement-readable"
     PRESENT = "evidence-present"
+    BOUNDED = "evidence-is-bounded"
+    WHOLE = "evidence-is-whole"
     SUBJECT = "subject-is-this-image"
     CONFIG = "config-is-the-tested-one"
     PASSED = "tests-passed"

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from relman.evidence import dsse
+from relman.evidence.bounds import MAX_MANIFEST, Bounds
 from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
 from relman.evidence.seal import UNSIGNED, Envelope, Opened, Seal
 from relman.model.errors import RegistryError, UnknownTag
@@ -23,8 +24,9 @@ from relman.registry.client import Registry
 from relman.registry.manifest import OCI_EMPTY, OCI_MANIFEST, Manifest, digest_in
 
 EVIDENCE_TAGS = "sha256-"
+STATEMENTS = (BUNDLE, DSSE, dsse.IN_TOTO)
+"""The media types of what may hold a statement."""
 EMPTY = Envelope(OCI_EMPTY, b"{}")
-MAX_CANDIDATES = 100
 MAX_INLINE = 1 << 15
 THREADS = 6
 _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
@@ -33,7 +35,8 @@ _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 @dataclass(frozen=True)
 class Stored:
     """What is stored beside one image: the manifests under tags of their own (`tagged`), and those that only a view
-    lists; the two views as they are; `native` where the registry itself lists referrers; and all `envelopes`."""
+    lists; the two views as they are; `native` where the registry itself lists referrers; all `envelopes`; and what is
+    `missing`: tags and digests of statements that are listed, and not there."""
 
     subject: ManifestDigest
     tagged: Mapping[str, Manifest] = field(default_factory=dict)
@@ -42,6 +45,7 @@ class Stored:
     attestations: Manifest | None = None
     native: bool = False
     envelopes: tuple[Envelope, ...] = field(default=(), repr=False)
+    missing: tuple[str, ...] = ()
 
     @property
     def own(self) -> tuple[Manifest, ...]:
@@ -61,12 +65,13 @@ def look(
     *,
     eager: bool = False,
 ) -> Stored:
-    """Everything stored beside `subject` (the first MAX_CANDIDATES statements), in no order that means anything.
+    """Everything stored beside `subject`, in no order that means anything.
 
     What it is about is for others to read: no annotation or descriptor is believed. `tags` spares the listing;
-    `eager` asks for the tags and by the referrers API at once, where there probably is no index. Raises what Registry
-    raises.
+    `eager` asks for the tags and by the referrers API at once, where there probably is no index. Raises PolicyRefused
+    where it is more than bounds.py lets be read, before that is fetched, and what Registry raises.
     """
+    bounds = Bounds(repository, subject)
     view, att = index_tag(subject), attestation_tag(subject)
     asked = partial(registry.referrers, repository, subject)
     given = tags
@@ -78,16 +83,36 @@ def look(
     index = registry.find(repository, view) if view in tags else None
     listed = index or (api if eager else asked())
     own = [t for t in tags if t.startswith(view) and _OWN_TAG.fullmatch(t)]
-    wanted: list[str | ManifestDigest] = [*own, *([att] if att in tags else [])]
-    found = dict(zip(wanted, at_once([partial(registry.find, repository, r) for r in wanted]), strict=True))
+    others = {ManifestDigest(digest_in(d).value): d for d in descriptors(listed) if _may_hold_statements(d)}
+    bounds.count(max(len(own), len(others)))
+
+    def fetched(reference: str | ManifestDigest) -> Manifest | None:
+        bounds.spend(0)
+        found = registry.find(repository, reference, limit=MAX_MANIFEST)
+        bounds.spend(len(found.content) if found else 0)
+        return found
+
+    wanted = [partial(fetched, tag) for tag in own]
+    if att in tags:
+        wanted.append(partial(registry.find, repository, att))
+    found = dict(zip([*own, att], at_once(wanted), strict=False))
     attestations = found.pop(att, None)
-    tagged = {str(tag): m for tag, m in found.items() if m}
+    tagged = {tag: m for tag, m in found.items() if m}
     manifests = {m.digest for m in tagged.values()}
-    further = [d for e in descriptors(listed) if (d := ManifestDigest(digest_in(e).value)) not in manifests]
-    rest = at_once([partial(registry.find, repository, d) for d in list(dict.fromkeys(further))[:MAX_CANDIDATES]])
-    others = tuple(m for m in rest if m)
-    stored = Stored(subject, tagged, others, index, attestations, bool(listed and not index))
-    return _with_envelopes(registry, repository, stored)
+    further = [d for d in others if d not in manifests]
+    bounds.count(len(own) + len(further))
+    rest = dict(zip(further, at_once([partial(fetched, d) for d in further]), strict=True))
+    gone = [str(d) for d, m in rest.items() if m is None and others[d].get("artifactType") in STATEMENTS]
+    stored = Stored(
+        subject,
+        tagged,
+        tuple(m for m in rest.values() if m),
+        index,
+        attestations,
+        bool(listed and not index),
+        missing=(*(tag for tag in own if tag not in tagged), *gone),
+    )
+    return _with_envelopes(registry, repository, stored, bounds)
 
 
 def find(
@@ -164,23 +189,36 @@ def _tags(registry: Registry, repository: Repository, prefix: str) -> list[str]:
         return []
 
 
-def _with_envelopes(registry: Registry, repository: Repository, stored: Stored) -> Stored:
+def _with_envelopes(registry: Registry, repository: Repository, stored: Stored, bounds: Bounds) -> Stored:
     known: dict[Digest, Envelope] = {}
     layers = [layer for m in (*stored.own, *stored.others) for layer in _readable(m)]
+    _afford(bounds, layers, 0)
     for content in at_once([partial(_content, registry, repository, layer) for layer in layers]):
         known[Digest.of(content.content)] = content
     inner = {Digest.of(e.signed.content) for e in known.values() if e.signed}
     rest = [d for d in _readable(stored.attestations) if Digest(digest_in(d).value) not in inner]
+    _afford(bounds, rest, len(layers))
     further = at_once([partial(_content, registry, repository, layer) for layer in rest])
     return replace(stored, envelopes=(*known.values(), *further))
 
 
+def _afford(bounds: Bounds, layers: Sequence[dict[str, Any]], others: int) -> None:
+    bounds.count(len(layers) + others)
+    bounds.spend(sum(layer["size"] for layer in layers))
+
+
 def _readable(manifest: Manifest | None) -> Iterator[dict[str, Any]]:
     """The layers that may be envelopes. A larger one (a list of all packages, say) is left out."""
-    for layer in descriptors(manifest, "layers")[:MAX_CANDIDATES]:
+    for layer in descriptors(manifest, "layers"):
         size, kind = layer.get("size"), layer.get("mediaType")
-        if isinstance(size, int) and size <= MAX_ENVELOPE and kind in (BUNDLE, DSSE, dsse.IN_TOTO):
+        if type(size) is int and 0 <= size <= MAX_ENVELOPE and kind in STATEMENTS:
             yield layer
+
+
+def _may_hold_statements(descriptor: dict[str, Any]) -> bool:
+    """Whether what an index lists is looked at: something large that is not called a statement is left out too."""
+    size = descriptor.get("size")
+    return descriptor.get("artifactType") in STATEMENTS or not (type(size) is int and size > MAX_MANIFEST)
 
 
 def _content(registry: Registry, repository: Repository, layer: dict[str, Any]) -> Envelope:
@@ -194,7 +232,7 @@ def _content(registry: Registry, repository: Repository, layer: dict[str, Any]) 
             content = b""
         if Digest.of(content) == Digest(digest.value):
             return Envelope(kind, content)
-    return Envelope(kind, registry.blob(repository, digest, limit=MAX_ENVELOPE))
+    return Envelope(kind, registry.blob(repository, digest, limit=layer["size"]))
 
 
 def _has_digest(descriptor: dict[str, Any]) -> bool:

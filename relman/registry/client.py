@@ -65,12 +65,14 @@ class Registry:
             )
         return found
 
-    def find(self, repository: Repository, reference: str | ManifestDigest) -> Manifest | None:
-        """As `resolve`, but None if there is no such tag or digest."""
+    def find(
+        self, repository: Repository, reference: str | ManifestDigest, *, limit: int = MAX_MANIFEST
+    ) -> Manifest | None:
+        """As `resolve`, but None if there is no such tag or digest; of at most `limit` bytes."""
         # All types at once: a registry converts for a client that names fewer, and the digest changes.
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         path = self._path(repository, "manifests", str(reference))
-        answer = self._send("GET", path, repository, headers=headers, limit=MAX_MANIFEST)
+        answer = self._send("GET", path, repository, headers=headers, limit=limit)
         if answer.status == 404:
             return None
         self._expect(answer, 200, f"reading {_name(repository, reference)}")

@@ -60,7 +60,12 @@ class Decision:
 
 def judge(facts: Facts, check: Check, *, deploying: bool) -> Decision:
     """Judge what relman always demands, then the policy. Raises UsageError for a skip that names no gate of these."""
-    always = [tests.tests_passed(facts), *([statements.released(facts)] if deploying else [])]
+    whole = statements.whole(facts, deploying=deploying)
+    always = [
+        tests.tests_passed(facts),
+        *([statements.released(facts)] if deploying else []),
+        *([whole] if whole else []),
+    ]
     rule = check.policy.rule
     demanded = _parts(rule, facts, check.now) if rule else []
     verdicts = [*always, *demanded]

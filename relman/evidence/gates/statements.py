@@ -51,10 +51,28 @@ def released(facts: Facts) -> Verdict:
     )
 
 
+def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
+    """Demanded where something shows that a statement was deleted: it is listed beside the image and is not there, or a
+    release that is deployed was made by it. None where nothing shows it."""
+    inputs = sorted({i for s in _binding(facts) for i in s.inputs} - facts.found) if deploying else []
+    missing = [*facts.missing, *(f"the statement {i[:12]}, by which it was released" for i in inputs)]
+    if not missing:
+        return None
+    gone = ", ".join(m[:100] for m in missing[:3]) + (", …" if len(missing) > 3 else "")
+    return stops(
+        str(Rule.WHOLE),
+        f"evidence about it was deleted: {gone}",
+        "Find out who deleted it, and what it said; then test and promote the image again.",
+    )
+
+
 def binding(facts: Facts) -> ReleaseStatement | None:
     """The newest statement by which the image is the release that it is asked for as."""
-    good = [s for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)]
-    return max(good, key=lambda s: s.time, default=None)
+    return max(_binding(facts), key=lambda s: s.time, default=None)
+
+
+def _binding(facts: Facts) -> list[ReleaseStatement]:
+    return [s for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)]
 
 
 def _about(facts: Facts) -> list[ReleaseStatement]:

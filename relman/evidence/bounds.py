@@ -1,0 +1,43 @@
+"""How much may lie beside an image: more is refused, and not fetched."""
+
+from __future__ import annotations
+
+import threading
+
+from relman.evidence.rules import Rule
+from relman.model.errors import PolicyRefused
+from relman.model.image import ManifestDigest, Repository
+
+MAX_STATEMENTS = 200
+MAX_BYTES = 32 << 20
+"""Of all manifests and statements beside an image together."""
+MAX_MANIFEST = 1 << 18
+"""Bytes of one manifest that holds a statement."""
+_HINT = "Find out who put them there. Delete what nobody needs, or build the image again and release that."
+
+
+class Bounds:
+    """What reading the evidence of one image has cost so far. Safe to share between threads."""
+
+    def __init__(self, repository: Repository, subject: ManifestDigest) -> None:
+        self._image = repository.at(subject)
+        self._lock = threading.Lock()
+        self._size = 0
+
+    def count(self, number: int) -> None:
+        """Raise PolicyRefused (rule evidence-is-bounded) for more statements than are read."""
+        if number > MAX_STATEMENTS:
+            raise self._refusal(f"{number} statements", f"{MAX_STATEMENTS}")
+
+    def spend(self, size: int) -> None:
+        """Raise PolicyRefused (rule evidence-is-bounded) where these bytes are more than what is left."""
+        with self._lock:
+            self._size += size
+            if self._size > MAX_BYTES:
+                raise self._refusal(f"statements of {self._size} bytes and more", f"{MAX_BYTES} bytes")
+
+    def _refusal(self, found: str, most: str) -> PolicyRefused:
+        return PolicyRefused(
+            f"{self._image} is refused: {found} lie beside it, at most {most} are read (rule {Rule.BOUNDED})",
+            hint=_HINT,
+        )
