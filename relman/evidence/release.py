@@ -17,13 +17,14 @@ from relman.model.errors import PolicyRefused, RegistryError, UsageError
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
-from relman.registry.images import ImageDescription, SeveralPlatforms, describe, platforms
+from relman.registry.images import MAX_TEXT, ImageDescription, SeveralPlatforms, describe, platforms
 from relman.registry.strictjson import load_object
 
 RUN_TAGS = "run-"
 MAX_DEPLOY_SECTION = 1 << 20
 _REVISION = "org.opencontainers.image.revision"
 _THREADS = 8
+_AGAIN = "Build and release it again."
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,19 @@ def list_releases(
 
 
 def release_of(repository: Repository, tag: str, image: ImageDescription) -> Release:
-    """What `image` says of itself. Raises PolicyRefused if its frozen deploy section cannot be read."""
+    """What `image` says of itself. Raises PolicyRefused if a label of relman's (its deploy section, …) is broken."""
+    name = f"{repository.name}:{tag}"
     return Release(
         repository=repository,
         tag=tag,
         manifest=image.manifest.digest,
         config=image.config,
         platform=image.platform,
-        deploy=_deploy_section(image, f"{repository.name}:{tag}"),
+        deploy=_deploy_section(image, name),
         volumes=image.volumes,
         has_healthcheck=image.has_healthcheck,
-        service=image.labels.get(SERVICE_NAME, ""),
-        commit=image.labels.get(_REVISION, ""),
+        service=_label(image, SERVICE_NAME, name),
+        commit=_label(image, _REVISION, name),
         created=image.created,
     )
 
@@ -176,12 +178,22 @@ def _listed(
         examined.decision.require()
         return ListedRelease(tag, examined.release, examined.facts.result)
     except (PolicyRefused, RegistryError) as refusal:
-        unlabelled = release_of(repository, tag, replace(image, labels=_without_deploy_section(image)))
+        readable = {n: t for n, t in image.labels.items() if n != DEPLOY_SECTION and _is_text(t)}
+        unlabelled = release_of(repository, tag, replace(image, labels=readable))
         return ListedRelease(tag, unlabelled, None, refusal.what)
 
 
-def _without_deploy_section(image: ImageDescription) -> dict[str, str]:
-    return {name: value for name, value in image.labels.items() if name != DEPLOY_SECTION}
+def _is_text(text: str) -> bool:
+    return len(text) <= MAX_TEXT and text.isprintable()
+
+
+def _label(image: ImageDescription, label: str, name: str) -> str:
+    text = image.labels.get(label, "")
+    if not _is_text(text):
+        raise PolicyRefused(
+            f"the label {label} of {name} is longer than {MAX_TEXT} characters, or not printable", hint=_AGAIN
+        )
+    return text
 
 
 def _deploy_section(image: ImageDescription, name: str) -> Mapping[str, Any]:
@@ -193,5 +205,5 @@ def _deploy_section(image: ImageDescription, name: str) -> Mapping[str, Any]:
     except ValueError as error:
         raise PolicyRefused(
             f"the deploy section in the label {DEPLOY_SECTION} of {name} cannot be read: {error}",
-            hint="Build and release it again.",
+            hint=_AGAIN,
         ) from error

@@ -115,7 +115,8 @@ def same(one: bytes, other: bytes) -> bool:
 
 def _without_time(payload: bytes) -> Any:
     document = json.loads(payload)
-    for descriptor in document["predicate"].get("configuration") or []:
+    configuration = document["predicate"].get("configuration")
+    for descriptor in configuration if isinstance(configuration, list) else []:
         notes(mapping(descriptor)).pop("attested", None)
     return document
 

@@ -35,7 +35,7 @@ class Credentials:
     @property
     def basic(self) -> str:
         """The value of an Authorization header (RFC 7617)."""
-        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode(errors="surrogateescape")).decode()
 
 
 def credentials_for(registry: str, env: Mapping[str, str], docker_config_dir: Path) -> Credentials | None:
@@ -79,7 +79,7 @@ def _docker_config(file: Path) -> dict[str, Any]:
         config = json.loads(file.read_bytes())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{file} cannot be read", hint="Log in again with `docker login`.") from error
     return config if isinstance(config, dict) else {}
 
@@ -131,7 +131,7 @@ def _from_helper(output: bytes, program: str) -> Credentials:
     try:
         answer = json.loads(output)
         username, secret = str(answer["Username"]), str(answer["Secret"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         # No cause: the answer that could not be read may hold the secret.
         raise AccessDenied(f"the credential helper {program} answered nonsense") from None
     return Credentials(identity_token=secret) if username == "<token>" else Credentials(username, secret)

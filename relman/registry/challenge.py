@@ -14,7 +14,8 @@ from relman.registry.strictjson import load_object
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)\b((?:\s*,?\s*\w+\s*=\s*\"[^\"]*\"|\s*,?\s*\w+\s*=\s*[^\s,\"]+)*)", re.I)
 _PARAMETER = re.compile(r"(\w+)\s*=\s*(?:\"([^\"]*)\"|([^\s,\"]+))")
-_MAX_TOKEN = 1 << 20
+_MAX_TOKEN = 1 << 16
+_MAX_CHALLENGE = 4096
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Authorizer:
 
     def answer(self, challenge: str, scope: Scope) -> str:
         """The header that answers `challenge`. Raises AccessDenied when there is none."""
-        schemes = {scheme.lower(): _parameters(rest) for scheme, rest in _SCHEME.findall(challenge)}
+        schemes = {scheme.lower(): _parameters(rest) for scheme, rest in _SCHEME.findall(challenge[:_MAX_CHALLENGE])}
         if "bearer" in schemes:
             header, key = "Bearer " + self._token(schemes["bearer"], scope), scope
         else:
@@ -78,8 +79,12 @@ class Authorizer:
 
     def _token(self, parameters: Mapping[str, str], scope: Scope) -> str:
         realm = parameters.get("realm", "")
+        try:
+            urlsplit(realm)
+        except ValueError as error:
+            raise RegistryError("the registry's token service has no usable address", host=self._host) from error
         if urlsplit(realm).scheme != "https" and not self._insecure:
-            raise AccessDenied(f"the registry wants its password sent to {realm!r}, unencrypted", host=self._host)
+            raise AccessDenied(f"the registry wants its password sent to {realm[:200]!r}, unencrypted", host=self._host)
         status, body = self._ask(*self._token_request(realm, {"service": parameters.get("service", "")}, scope))
         if status in (400, 401, 403):
             raise self.denied("the registry's token service lets nobody in")

@@ -6,29 +6,41 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from relman.model.errors import RegistryError
 from relman.model.image import Digest, ManifestDigest
 from relman.registry.blobs import Place, copy_blob
-from relman.registry.manifest import Manifest, digest_in
+from relman.registry.manifest import Manifest, digest_in, size_in
 
 THREADS = 3
+MAX_DEPTH = 3
+"""Indexes in indexes."""
+MAX_CHILDREN = 500
 
 Told = Callable[[Digest, int, int], None]
 """Is told of a blob how many of its bytes are done, from any thread."""
 
 
-def copy_manifest(source: Place, target: Place, manifest: Manifest, told: Told = lambda *_: None) -> int:
+def copy_manifest(
+    source: Place, target: Place, manifest: Manifest, told: Told = lambda *_: None, *, depth: int = MAX_DEPTH
+) -> int:
     """Copy a manifest with all that it names, children of an index first; gives how many things were missing.
 
-    What the target has is not read again, so that an interrupted copy goes on where it was. Raises what Registry
-    raises.
+    What the target has is not read again, so that an interrupted copy goes on where it was. Raises RegistryError for an
+    index of more than MAX_CHILDREN or MAX_DEPTH, and what Registry raises.
     """
     if target.registry.has(target.repository, manifest.digest):
         return 0
     done = 0
-    for child in manifest.list_of("manifests") if manifest.is_index else ():
+    children = manifest.list_of("manifests") if manifest.is_index else []
+    if len(children) > MAX_CHILDREN or (children and not depth):
+        raise RegistryError(
+            f"the index {manifest.digest} has {len(children)} images, or too many indexes in it",
+            host=source.registry.host,
+        )
+    for child in children:
         found = source.registry.find(source.repository, ManifestDigest(digest_in(child).value))
         if found is not None:  # an index may name what nobody pushed, and the target says whether that is fine
-            done += copy_manifest(source, target, found, told)
+            done += copy_manifest(source, target, found, told, depth=depth - 1)
     done += copy_blobs(source, target, list(_blobs(manifest)), told)
     target.registry.put_manifest(target.repository, manifest.digest, manifest)
     return done + 1
@@ -38,7 +50,7 @@ def copy_blobs(source: Place, target: Place, descriptors: list[dict[str, Any]], 
     """Copy the blobs that these descriptors name, a few at once; gives how many were missing."""
 
     def one(descriptor: dict[str, Any]) -> bool:
-        digest, size = digest_in(descriptor), int(descriptor.get("size", 0))
+        digest, size = digest_in(descriptor), size_in(descriptor)
         return copy_blob(source, target, digest, size, lambda done: told(digest, done, size))
 
     with ThreadPoolExecutor(THREADS) as pool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from relman.model.errors import RegistryError, UnknownTag, UsageError
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
@@ -12,6 +12,9 @@ from relman.registry.client import MAX_BLOB, Registry
 from relman.registry.manifest import Manifest, digest_in
 from relman.registry.strictjson import load_object
 
+MAX_TEXT = 128
+_Kind = TypeVar("_Kind")
+_KINDS: Mapping[type, str] = {dict: "mapping", list: "list", str: "text"}
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
 
 
@@ -58,7 +61,8 @@ def describe_resolved(
     if resolved.is_index:
         child = choose(platforms(resolved), platform, f"{repository.name}:{reference}")
         manifest = registry.resolve(repository, child)
-    described = read_config(resolved, manifest, registry.blob(repository, manifest.config))
+    content = registry.blob(repository, manifest.config)
+    described = read_config(resolved, manifest, content, f"{repository.name}:{reference}")
     if platform and not _fits(described.platform, platform):
         raise UnknownTag(f"{repository.name}:{reference} is for {described.platform}, not for {platform}")
     return described
@@ -70,7 +74,11 @@ def platforms(index: Manifest) -> dict[Platform, ManifestDigest]:
     for entry in index.list_of("manifests"):
         said = entry.get("platform")
         if isinstance(said, dict) and said.get("architecture") not in (None, "unknown"):
-            found.setdefault(_platform(said), ManifestDigest(digest_in(entry).value))
+            try:
+                platform = _platform(said)
+            except ValueError as error:
+                raise RegistryError(f"a platform in the index {index.digest} cannot be read: {error}") from error
+            found.setdefault(platform, ManifestDigest(digest_in(entry).value))
     return found
 
 
@@ -87,29 +95,51 @@ def choose(children: Mapping[Platform, ManifestDigest], platform: Platform | Non
     raise UnknownTag(f"{name} has no image for {platform}, only for {known or 'nothing'}")
 
 
-def read_config(resolved: Manifest, manifest: Manifest, content: bytes) -> ImageDescription:
-    """Describe the image whose configuration is `content`. Raises RegistryError if it is malformed."""
+def read_config(resolved: Manifest, manifest: Manifest, content: bytes, name: str = "an image") -> ImageDescription:
+    """Describe the image whose configuration is `content`; `name` is its own in errors. Raises RegistryError if
+    anything in it is not of the type that it should be."""
     try:
         document = load_object(content, limit=MAX_BLOB)
-        run = document.get("config") or {}
-        health = run.get("Healthcheck") or {}
+        run = _mapping(document, "config")
+        test = _typed(_mapping(run, "Healthcheck"), "Test", list) or ["NONE"]
+        labels = _mapping(run, "Labels")
         return ImageDescription(
             resolved=resolved,
             manifest=manifest,
             config=manifest.config,
             platform=_platform(document),
-            labels={str(name): str(value) for name, value in (run.get("Labels") or {}).items()},
-            volumes=tuple(sorted(run.get("Volumes") or {})),
-            exposed_ports=_ports(run.get("ExposedPorts") or {}),
-            has_healthcheck=(health.get("Test") or ["NONE"])[0] not in ("NONE", ""),
-            created=str(document.get("created") or ""),
+            labels={label: _typed(labels, label, str) or "" for label in labels},
+            volumes=tuple(sorted(_mapping(run, "Volumes"))),
+            exposed_ports=_ports(_mapping(run, "ExposedPorts")),
+            has_healthcheck=test[0] not in ("NONE", ""),
+            created=_short(document, "created"),
         )
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise RegistryError(f"the configuration {manifest.config} cannot be read: {error}") from error
+    except ValueError as error:
+        raise RegistryError(f"the configuration {manifest.config} of {name} cannot be read: {error}") from error
+
+
+def _typed(section: Mapping[str, Any], key: str, kind: type[_Kind]) -> _Kind | None:
+    """What stands under `key`; None for nothing. Raises ValueError where it is of another type."""
+    found = section.get(key)
+    if found is not None and not isinstance(found, kind):
+        raise ValueError(f"{key[:80]!r} in it is no {_KINDS[kind]}")
+    return found
+
+
+def _mapping(section: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return _typed(section, key, dict) or {}
+
+
+def _short(section: Mapping[str, Any], key: str) -> str:
+    """A name or a time: short, and fit to be shown."""
+    text = _typed(section, key, str) or ""
+    if len(text) > MAX_TEXT or not text.isprintable():
+        raise ValueError(f"{key!r} in it is longer than {MAX_TEXT} characters, or not printable")
+    return text
 
 
 def _platform(said: Mapping[str, Any]) -> Platform:
-    return Platform(*(str(said.get(key) or "") for key in ("os", "architecture", "variant")))
+    return Platform(*(_short(said, key) for key in ("os", "architecture", "variant")))
 
 
 def _fits(candidate: Platform, wanted: Platform) -> bool:
@@ -123,4 +153,11 @@ def _fits(candidate: Platform, wanted: Platform) -> bool:
 
 def _ports(exposed: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
     pairs = (text.partition("/") for text in exposed)
-    return tuple(sorted((int(port), protocol or "tcp") for port, _, protocol in pairs if port.isdecimal()))
+    return tuple(sorted((_port(port), protocol or "tcp") for port, _, protocol in pairs if port.isdecimal()))
+
+
+def _port(text: str) -> int:
+    number = int(text[:6])
+    if not 0 < number < 1 << 16:
+        raise ValueError(f"{text[:20]!r} in it is no port")
+    return number

@@ -19,7 +19,11 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFEST_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 MAX_MANIFEST = 4 << 20
+MAX_SIZE = 1 << 40
+"""Bytes of a blob. (Images have layers of some gigabytes.)"""
 
+_LONGEST = 100
+"""Characters of what is no digest, in an error."""
 _INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
 _CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 
@@ -56,7 +60,7 @@ class Manifest:
             raise RegistryError(f"the manifest {self.digest} cannot be read: {error}") from error
         stray = {"manifests"} if not self.is_index else {"config", "layers"}
         if self.media_type not in MANIFEST_TYPES or document.get("mediaType", self.media_type) != self.media_type:
-            raise RegistryError(f"the manifest {self.digest} is not the {self.media_type!r} that it is called")
+            raise RegistryError(f"the manifest {self.digest} is not the {self.media_type[:100]!r} that it is called")
         if stray & document.keys():
             raise RegistryError(f"the manifest {self.digest} is a manifest and an index at once")
         return document
@@ -81,9 +85,17 @@ class Manifest:
         return {"mediaType": self.media_type, "digest": str(self.digest), "size": len(self.content)}
 
 
+def size_in(descriptor: Mapping[str, Any]) -> int:
+    """The size in an OCI descriptor, in bytes. Raises RegistryError if there is none."""
+    size = descriptor.get("size")
+    if type(size) is not int or not 0 <= size <= MAX_SIZE:
+        raise RegistryError(f"the descriptor of {digest_in(descriptor)} names no size")
+    return size
+
+
 def digest_in(descriptor: Mapping[str, Any]) -> Digest:
     """The digest in an OCI descriptor. Raises RegistryError if there is none that relman can check."""
     try:
-        return Digest(str(descriptor.get("digest")))
+        return Digest(str(descriptor.get("digest"))[:_LONGEST])
     except UsageError as error:
         raise RegistryError(f"a descriptor names no sha256 digest: {error.what}") from error

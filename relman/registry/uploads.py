@@ -17,7 +17,7 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 class Uploads:
     """Uploads to one registry, each of which goes on at the URL that the step before gave; and blobs read in pieces.
 
-    No step is repeated by itself: an upload that broke is begun anew, under `patiently`.
+    No step but `mount` is repeated by itself: an upload that broke is begun anew, under `patiently`.
     """
 
     def __init__(self, http: Transport) -> None:
@@ -41,7 +41,7 @@ class Uploads:
         Not being allowed to read the other repository by this token is no error here: then it is uploaded.
         """
         url = f"{self._start(repository)}?{urlencode({'mount': str(digest), 'from': source.name})}"
-        answer = self._send(repository, "POST", url, b"")
+        answer = self.patiently(lambda: self._send(repository, "POST", url, b""))
         if answer.status == 201:
             return None
         expect(answer, 202, f"mounting {digest} in {repository.name}", self._http.host)
