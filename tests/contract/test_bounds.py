@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -249,6 +250,9 @@ def test_a_failure_that_was_deleted_is_missed_where_anything_names_it(
     refused(again, image, "evidence-is-whole")
     other = replace(repository, name=f"{repository.name}-elsewhere")
     refused(partial(carry, Copied(registry, repository), Copied(registry, other), image), image, "evidence-is-whole")
+    skip = Skip("evidence-is-whole", "deleted on purpose", "ada", "2026-06-02T00:00:00Z")
+    again(check=Check(skips=(skip,), now=datetime.now(UTC) + timedelta(seconds=2)))
+    assert "deleted on purpose" in find_release(registry, repository, "118").skipped[0]
 
 
 def test_a_failure_that_a_release_was_made_by_is_missed_without_any_other_trace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -94,7 +95,9 @@ def test_helpers_may_hold_tokens_or_nothing(tmp_path: Path, monkeypatch: pytest.
     assert credentials_for(HOST, {}, docker) == Credentials("ci", "x")
 
 
-@pytest.mark.parametrize("script", ["echo nonsense secret-word", "echo '[]'", None])
+@pytest.mark.parametrize(
+    "script", ["echo nonsense secret-word", "echo '[]'", "head -c 99999 /dev/zero | tr '\\0' [", None]
+)
 def test_a_broken_helper_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) -> None:
     """A helper that is missing or answers nonsense is named, and its answer is not shown."""
     if script is None:
@@ -123,6 +126,21 @@ def test_any_config_json_is_read_or_refused(tmp_path_factory: pytest.TempPathFac
     (directory / "config.json").write_bytes(content)
     with suppress(RelmanError):
         assert credentials_for(HOST, {}, directory) is None
+
+
+def test_a_config_json_nested_deep_is_a_mistake(tmp_path: Path) -> None:
+    """What no parser takes is said as any other nonsense in the file is."""
+    (tmp_path / "config.json").write_bytes(b'{"auths":' * 100_000)
+    with pytest.raises(UsageError, match="cannot be read"):
+        credentials_for(HOST, {}, tmp_path)
+
+
+def test_a_password_is_sent_as_the_bytes_that_it_is(tmp_path: Path) -> None:
+    """Also one in another encoding than UTF-8, as an environment variable may have."""
+    password = b"p\xe4ss".decode(errors="surrogateescape")
+    found = credentials_for(HOST, PAIR | {"RELMAN_REGISTRY_PASSWORD": password}, tmp_path)
+    assert found
+    assert base64.b64decode(found.basic.removeprefix("Basic ")) == b"ci:p\xe4ss"
 
 
 def test_secrets_are_not_shown() -> None:
@@ -172,6 +190,17 @@ def test_challenges_are_understood(challenge: str) -> None:
     (question,) = asked(challenge)
     assert question[0] == "https://auth.example/token?service=registry&scope=repository%3Ateam%2Fshop%3Apull"
     assert question[1:] == (None, Credentials("ci", "x").basic)
+
+
+@pytest.mark.parametrize(
+    "challenge", ["Bearer " + " " * 60_000 + "!", "Bearer " + "a=" * 30_000, "," * 60_000, "Basic " * 9_000]
+)
+def test_a_long_challenge_takes_no_time(challenge: str) -> None:
+    """A header made to keep a parser busy is answered or refused at once."""
+    begun = time.process_time()
+    with suppress(RelmanError):
+        Authorizer(HOST, None, lambda *_: (200, b"{}"), insecure=False).answer(challenge, SCOPE)
+    assert time.process_time() - begun < 2
 
 
 def test_the_password_is_not_sent_in_clear() -> None:

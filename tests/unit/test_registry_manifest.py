@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relman.model.errors import RegistryError, RelmanError
 from relman.model.image import Digest
 from relman.registry.images import platforms, read_config
-from relman.registry.manifest import DOCKER_LIST, MANIFEST_TYPES, OCI_INDEX, OCI_MANIFEST, Manifest
+from relman.registry.manifest import DOCKER_LIST, MANIFEST_TYPES, OCI_INDEX, OCI_MANIFEST, Manifest, size_in
 from relman.registry.strictjson import MAX_DEPTH, load_object
 
 CONFIG = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": f"sha256:{'a' * 64}", "size": 2}
@@ -81,6 +81,37 @@ def test_any_configuration_is_read_or_refused(content: bytes) -> None:
     """Whatever the bytes of an image's configuration, only RegistryError comes of them."""
     with suppress(RegistryError):
         read_config(IMAGE, IMAGE, content)
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"config": []}, "'config'"),
+        ({"config": {"Labels": ["a"]}}, "'Labels'"),
+        ({"config": {"Labels": {"relman.deploy": {"ports": []}}}}, "'relman.deploy'"),
+        ({"config": {"Volumes": ["/data"]}}, "'Volumes'"),
+        ({"config": {"ExposedPorts": {"99999/tcp": {}}}}, "'99999'"),
+        ({"config": {"ExposedPorts": {"9" * 5000: {}}}}, "is no port"),
+        ({"config": {"Healthcheck": {"Test": "true"}}}, "'Test'"),
+        ({"os": {"name": "linux"}}, "'os'"),
+        ({"architecture": "x" * 129}, "'architecture'"),
+        ({"created": "\x1b[2J"}, "'created'"),
+        ({"created": 5}, "'created'"),
+    ],
+)
+def test_a_configuration_of_wrong_types_is_the_image_s_error(document: dict[str, Any], said: str) -> None:
+    """What is no mapping, list or text where it should be, or is not fit to be shown, is named with the image."""
+    with pytest.raises(RegistryError, match="shop:118") as caught:
+        read_config(IMAGE, IMAGE, json.dumps(document).encode(), "shop:118")
+    assert said in caught.value.what
+
+
+@pytest.mark.parametrize("size", [None, -1, True, "5", 1.5, 1 << 41])
+def test_a_descriptor_without_a_size_is_an_error(size: object) -> None:
+    """A size is a number of bytes that a blob can have."""
+    assert size_in(CONFIG) == 2
+    with pytest.raises(RegistryError, match="names no size"):
+        size_in(CONFIG | {"size": size})
 
 
 @pytest.mark.parametrize(

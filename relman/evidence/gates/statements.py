@@ -54,7 +54,9 @@ def released(facts: Facts) -> Verdict:
 def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
     """Demanded where something shows that a statement was deleted: it is listed beside the image and is not there, or a
     release that is deployed was made by it. None where nothing shows it."""
-    inputs = sorted({i for s in _binding(facts) for i in s.inputs} - facts.found) if deploying else []
+    newest = binding(facts) if deploying else None
+    releases = [s for s in _binding(facts) if newest and s.time == newest.time]
+    inputs = sorted({i for s in releases for i in s.inputs} - facts.found)
     missing = [*facts.missing, *(f"the statement {i[:12]}, by which it was released" for i in inputs)]
     if not missing:
         return None
@@ -62,7 +64,8 @@ def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
     return stops(
         str(Rule.WHOLE),
         f"evidence about it was deleted: {gone}",
-        "Find out who deleted it, and what it said; then test and promote the image again.",
+        f"Find out who deleted it and what it said. Then release a new build, or promote this one with "
+        f"--unsafe-skip-gate {Rule.WHOLE} and a reason.",
     )
 
 
