@@ -18,6 +18,7 @@ from relman.registry.manifest import MAX_MANIFEST, OCI_INDEX
 from relman.registry.pace import SLOWEST
 from relman.registry.strictjson import load_object
 from tests.contract.hostile import TICK, Hostile, Manners, Peer
+from tests.lab.pki import make_ca
 
 TIMEOUT = 0.5
 MARGIN = 10
@@ -90,6 +91,23 @@ def test_an_answer_that_never_ends_has_a_deadline(manners: Manners, tls: bool, t
     assert isinstance(error, Unreachable)
     assert f"within {TIMEOUT:g} s" in error.what
     assert "GET /v2/" in error.what
+
+
+@pytest.mark.parametrize(
+    "act", [lambda peer: peer.wait(), lambda peer: peer.drip(b"\x16\x03\x03\x40\x00" + b"\x02" * 9000)]
+)
+def test_a_handshake_that_never_ends_has_a_deadline(act: Callable[[Peer], None], real_ca: Path) -> None:
+    """A registry that takes the connection and never comes to an end with TLS is Unreachable in time."""
+    with Hostile(act).running() as server:
+        error = asked(server, lambda r, where: r.find(where, "118"), real_ca)
+    assert isinstance(error, Unreachable)
+
+
+@pytest.fixture
+def real_ca(tmp_path: Path) -> Path:
+    """The file of a CA."""
+    make_ca(tmp_path, "127.0.0.1", "hostile.lab")
+    return tmp_path / "ca.crt"
 
 
 FLOODS = {
