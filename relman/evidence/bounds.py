@@ -34,7 +34,7 @@ class Bounds:
         with self._lock:
             self._size += size
             if self._size > MAX_BYTES:
-                raise self._refusal(f"statements of {self._size} bytes and more", f"{MAX_BYTES} bytes")
+                raise self._refusal(f"statements of {self._size >> 20} MiB or more", f"{MAX_BYTES >> 20} MiB")
 
     def _refusal(self, found: str, most: str) -> PolicyRefused:
         return PolicyRefused(
