@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.contract.content import Content, Query, Reply, Store
@@ -18,6 +20,13 @@ USERNAME, PASSWORD, REFRESH_TOKEN = "ci", "pass: wörd", "refresh-me"
 
 Fault = Callable[[Callable[[], Reply]], Reply | None]
 """Stands before the handling of one request: calls it or not, and gives the answer, or None to hang up."""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is nothing to tell."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Simulator:
@@ -30,7 +39,7 @@ class Simulator:
         self.tokens: set[str] = set()
         self._faults: list[tuple[re.Pattern[str], Fault]] = []
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.host = f"127.0.0.1:{self._server.server_port}"
 
     @property
