@@ -21,7 +21,8 @@ _SHOWN = 40  # of a key that somebody else chose
 _MOST = 10_000  # items of one list or object
 _MOST_VALUES = 200_000  # of a whole document, before it is parsed: small values take much more memory than text
 _LARGEST_WHOLE = 1 << 63
-_LARGEST_NUMBER = 1e9  # seconds, mostly: no clock of Python waits longer
+LONGEST_WAIT = 1e9
+"""The largest number that is read, in seconds mostly: no clock of Python waits much longer."""
 
 
 class Misread(ValueError):
@@ -104,7 +105,7 @@ def _single(kind: Any, data: Any, key: str) -> Any:
         return _expected(fits, data, key, "a whole number")
     if kind is float:
         fits = isinstance(data, int | float) and not isinstance(data, bool)
-        return _expected(fits and math.isfinite(data) and abs(data) <= _LARGEST_NUMBER, data, key, "a number")
+        return _expected(fits and math.isfinite(data) and abs(data) <= LONGEST_WAIT, data, key, "a number")
     if kind is str:
         return _text(data, key)
     if issubclass(kind, Enum):
