@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
-import stat
 from dataclasses import dataclass
 
 from relman.hosts import files, state
@@ -89,13 +88,13 @@ def forget_directory(connection: Connection, environment: str, service: str) -> 
 
 
 def services(connection: Connection, environment: str) -> list[str]:
-    """The services that this host has records of in the environment. Raises PreflightFailed or Unreachable."""
+    """The services that this host has directories of in the environment. Raises PreflightFailed or Unreachable."""
     path = state.place(connection, environment).path
     with explained(connection, path):
         try:
-            found = connection.sftp().listdir_attr(path)
+            found = sorted(filter(_SERVICE.fullmatch, connection.sftp().listdir(path)))
         except FileNotFoundError:
             return []
     if len(found) > _MOST_SERVICES:
         raise PreflightFailed(f"{path} holds more than {_MOST_SERVICES} services", host=connection.host.name)
-    return sorted(f.filename for f in found if _SERVICE.fullmatch(f.filename) and not stat.S_ISREG(f.st_mode or 0))
+    return found

@@ -17,7 +17,7 @@ from relman.hosts.connect import Connection, connect
 from relman.model.errors import PreflightFailed
 from relman.model.host import Host, SshOptions
 from relman.model.record import HostRecord
-from tests.e2e.stage import Stage
+from tests.e2e.stage import ROOT, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab, at_once
 
@@ -164,11 +164,17 @@ def test_the_user_s_own_directory_is_trusted_and_no_other_user_s(users: Lab, hos
 
 
 def test_a_team_deploys_in_turns(one: Stage) -> None:
-    """In a directory of mode 2770 each of two users goes on where the other one stopped; what they write has the group
-    and is for nobody else."""
+    """A directory of one user's becomes a team's as the reference says it; each of two users goes on where the other
+    one stopped, and what they write has the group and is for nobody else."""
     h1 = one.lab.hosts[0]
-    run(h1, f"install -d -m 2770 -g deployers {TOP}")
-    for user, tag in (("anna", "1"), ("bert", "2"), ("anna", "3")):
+    run(h1, f"install -d -m 700 -o anna {TOP}")
+    _as(one, "anna")
+    one.deploy("1")
+    _as(one, "bert")
+    assert f"h1: {TOP} belongs to user" in one.deploy("2", code=4).err
+    reference = (ROOT / "docs/reference.md").read_text()
+    run(h1, *re.findall(r"^(?:chown -R|find) .*$", reference.replace("/var/lib/relman", TOP), re.MULTILINE))
+    for user, tag in (("bert", "2"), ("anna", "3")):
         _as(one, user)
         one.deploy(tag)
     _as(one, "bert")

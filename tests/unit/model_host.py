@@ -226,20 +226,12 @@ class ModelSftp:
         self._host.owners.pop(path, None)
 
     def listdir(self, path: str) -> list[str]:
-        """Names of files."""
-        return [f.filename for f in self.listdir_attr(path)]
-
-    def listdir_attr(self, path: str) -> list[SimpleNamespace]:
         """Names of files and directories."""
         self._host.look()
         if path not in self._host.directories:
             raise FileNotFoundError(path)
         there = [*self._host.files, *self._host.directories - {"/"}]
-        return [
-            SimpleNamespace(filename=posixpath.basename(f), st_mode=getattr(self._lstat(f), "st_mode", 0))
-            for f in there
-            if posixpath.dirname(f) == path
-        ]
+        return [posixpath.basename(f) for f in there if posixpath.dirname(f) == path]
 
     def mkdir(self, path: str, mode: int) -> None:
         """Make a directory, where its parent lets the user."""

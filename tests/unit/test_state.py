@@ -233,10 +233,10 @@ def test_a_lock_that_is_let_go_of_in_that_moment_is_no_obstacle() -> None:
         lock.acquire(host, "production", "shop", OURS)
 
 
-def test_services_are_directories_with_a_service_s_name() -> None:
+def test_services_have_a_service_s_name() -> None:
     """What else lies there is nobody's service; a host cannot send relman elsewhere."""
     host = connection()
     record.write(host, HostRecord("shop", "production"))
     host.model.directories |= {f"{TOP}/production/{name}" for name in (".git", "a b", "till")}
-    host.model.files[f"{TOP}/production/notes"] = (b"", 0.0)
+    host.model.files[f"{TOP}/production/.notes"] = (b"", 0.0)
     assert record.services(host, "production") == ["shop", "till"]
