@@ -42,6 +42,6 @@ def refused(connection: Connection, path: str) -> PreflightFailed:
     return PreflightFailed(
         f"{path} may not be read or written by {user}",
         host=connection.host.name,
-        hint=f"on {connection.host.name}, as root: install -d -m 700 -o {user} {state}; for several users see "
-        "relman_state_dir in docs/reference.md",
+        hint=f"on {connection.host.name}, as root, for {user} alone: install -d -m 700 -o {user} {state}; "
+        "for a team see relman_state_dir in docs/reference.md",
     )

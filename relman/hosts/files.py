@@ -24,15 +24,22 @@ def write_beside(
 
     Raises what `state.place` raises, and PreflightFailed where it cannot be written.
     """
-    place = state.place(connection, environment, service)
-    if place.missing:
-        place = state.make(connection, environment, service)
-    try:
-        _write(connection, place, f"{name}.{token}", data)
-    except FileNotFoundError:  # the last one to leave removed the directory
-        place = state.make(connection, environment, service)
-        _write(connection, place, f"{name}.{token}", data)
+    place = _put(connection, environment, service, f"{name}.{token}", data)
     return place.of(f"{name}.{token}"), place.of(name)
+
+
+def _put(
+    connection: Connection, environment: str, service: str, name: str, data: bytes, *, append: bool = False
+) -> Place:
+    """Write a file in the service's directory, which is made if it is not there."""
+    place = state.place(connection, environment, service)
+    for again in (False, True):  # the last one to leave may have removed the directory that was there
+        if again or place.missing:
+            place = state.make(connection, environment, service)
+        with contextlib.suppress(FileNotFoundError):
+            _write(connection, place, name, data, append=append)
+            return place
+    raise PreflightFailed(f"{place.path} was removed by somebody", host=connection.host.name)
 
 
 def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> None:
@@ -55,10 +62,7 @@ def _write(connection: Connection, place: Place, name: str, data: bytes, *, appe
 def append(connection: Connection, environment: str, service: str, name: str, data: bytes) -> None:
     """Add `data` to the end of a service's file, which is made if it is not there. Who dies in the middle may leave a
     part of it. Raises what `write_beside` raises."""
-    place = state.place(connection, environment, service)
-    if place.missing:
-        place = state.make(connection, environment, service)
-    _write(connection, place, name, data, append=True)
+    _put(connection, environment, service, name, data, append=True)
 
 
 def tail(connection: Connection, path: str, most: int) -> bytes | None:

@@ -88,13 +88,13 @@ def make(connection: Connection, environment: str, service: str) -> Place:
         for level in found.missing:
             try:
                 sftp.mkdir(level, 0o770 if found.team else 0o700)
-            except PermissionError as error:
+            except (PermissionError, FileNotFoundError) as error:
                 raise refused(connection, level) from error
             except TimeoutError:
                 raise
             except OSError:  # another command may have made it just now, and what it made is looked at below
                 if sftp.lstats([level]) == [None]:
-                    raise refused(connection, level) from None
+                    raise
                 continue
             if found.team:
                 sftp.chmod(level, 0o2770)  # the umask took the group's right to write

@@ -68,7 +68,7 @@ class Judge:
     def _check(self, level: Level, team: int | None) -> None:
         of_the_team = team is not None and level.gid == team
         if not of_the_team and level.uid not in (_ROOT, self.uid):
-            what = f"belongs to {self._who(level)} ({_octal(level)}), not to root or {self.user}"
+            what = f"belongs to {self._who(level)} ({_octal(level)}), not to {self._trusted}"
             own = level.path == self.top or self._below(level)
             raise Untrusted(level, what, f"chown -R {self.user}: {level.path}" if own else "")
         if level.mode & stat.S_IWOTH:
@@ -77,6 +77,12 @@ class Judge:
         if level.mode & stat.S_IWGRP and not (of_the_team or level.is_team):
             what = f"may be written by its group {level.gid} ({self._who(level)}, {_octal(level)})"
             raise Untrusted(level, what, f"chmod g-w {level.path}")
+
+    @property
+    def _trusted(self) -> str:
+        if self.uid is None:
+            return f"root (the host does not say which number {self.user} has)"
+        return f"root or {self.user}" if self.uid != _ROOT else "root"
 
     def _below(self, level: Level) -> bool:
         return level.path.startswith(f"{self.top}/")

@@ -97,7 +97,7 @@ FAULTS = {
     ),
     "a foreign owner": (
         f"chown anna: {SERVICE}",
-        rf"{SERVICE} belongs to user \d+ (mode 0700), not to root or root",
+        rf"{SERVICE} belongs to user \d+ (mode 0700), not to root",
         f"chown -R root: {SERVICE}",
     ),
     "a foreign file": (
@@ -201,7 +201,7 @@ def test_a_state_directory_that_the_user_cannot_make(one: Stage) -> None:
     _as(one, "anna")
     said = one.deploy("1", code=4).err
     assert f"h1: {TOP} may not be read or written by anna" in said
-    command = re.search(r"on h1, as root: (install .*?);", said)
+    command = re.search(r"as root, for anna alone: (install .*?);", said)
     assert command, said
     h1 = one.lab.hosts[0]
     h1.run(shlex.split(command[1]))

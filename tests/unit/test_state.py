@@ -107,7 +107,7 @@ def test_where_the_host_does_not_say_who_signed_in_root_alone_counts() -> None:
     """Nothing is guessed from names."""
     blind = replace(JUDGE, uid=None)
     assert blind.directories([level(0o755)]) is None
-    with pytest.raises(Untrusted):
+    with pytest.raises(Untrusted, match="the host does not say which number deploy has"):
         blind.directories([level(0o755, ME)])
 
 
@@ -198,7 +198,7 @@ def test_a_directory_that_cannot_be_made_is_no_error_of_relman_s_own() -> None:
     del host.model.owners[TOP]
     with pytest.raises(PreflightFailed, match=rf"h1: {TOP} may not be read or written by user1000") as caught:
         lock.acquire(host, "production", "shop", OURS)
-    assert f"on h1, as root: install -d -m 700 -o user1000 {TOP}" in caught.value.hint
+    assert f"on h1, as root, for user1000 alone: install -d -m 700 -o user1000 {TOP}" in caught.value.hint
 
 
 def test_a_lock_is_made_where_the_last_one_left_took_the_directory_away() -> None:
