@@ -85,14 +85,14 @@ class Sftp(paramiko.SFTPClient):
         return b"".join(message.get_string() for _, message in parts if message)[-most:]
 
     def lstats(self, paths: Sequence[str]) -> list[paramiko.SFTPAttributes | None]:
-        """What each path is, links not followed, or None where nothing is, in one round trip."""
+        """What each path is, links not followed, or None where nothing is or may be seen, in one round trip."""
         answers = self._answers([(CMD_LSTAT, path.encode()) for path in paths])
         return [self._described(*answer) for answer in answers]
 
     def _described(self, kind: int, message: paramiko.Message) -> paramiko.SFTPAttributes | None:
         try:
             _, message = self._understood(kind, message)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
             return None
         attributes: paramiko.SFTPAttributes = paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
         return attributes
