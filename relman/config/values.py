@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from relman.config.document import KeyPath, Tagged
 from relman.config.words import kind_of, shown
 from relman.model.errors import UsageError
+from relman.model.reading import LONGEST_WAIT
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|)")
@@ -48,7 +49,9 @@ def seconds(value: object) -> float:
     found = _DURATION.fullmatch(str(value)) if isinstance(value, str | int | float) else None
     if not found or isinstance(value, bool):
         raise ValueError(f"expected a duration such as 10s, 2m or 0.5s, found {shown(value)}")
-    return float(found[1]) * _UNITS[found[2]]
+    if (length := float(found[1]) * _UNITS[found[2]]) > LONGEST_WAIT:
+        raise ValueError(f"expected at most {LONGEST_WAIT:.0f} seconds, found {shown(value)}")
+    return length
 
 
 def positive_seconds(value: object) -> float:

@@ -1,105 +1,114 @@
-"""Small files in a host's state directory, over SFTP: whole or not at all."""
+"""Small files in a host's state directory, over SFTP: whole or not at all, in a place that may be trusted."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import posixpath
-from collections.abc import Iterator
 from typing import Any
 
-import paramiko
-
+from relman.hosts import state
 from relman.hosts.connect import Connection
-from relman.hosts.sftp import Sftp
-from relman.model.errors import PreflightFailed, Unreachable
+from relman.hosts.explained import explained
+from relman.hosts.state import Place
+from relman.model.errors import PreflightFailed
+from relman.model.reading import Misread, Newer
 
 _LARGEST = 4 << 20
 
 
-def directory(connection: Connection, environment: str, service: str) -> str:
-    """The directory of one service in one environment."""
-    for name in (environment, service):
-        if not name or "/" in name or name.startswith("."):
-            raise PreflightFailed(f"{name!r} cannot be a directory's name", host=connection.host.name)
-    return posixpath.join(connection.host.state_dir, environment, service)
+def write_beside(
+    connection: Connection, environment: str, service: str, name: str, token: str, data: bytes
+) -> tuple[str, str]:
+    """Write `data` under a name of its own beside the file `name` of a service, and return that name's path and the
+    file's own. Files are of mode 0600 and directories of 0700, 0660 and 2770 where a team shares them.
+
+    Raises what `state.place` raises, and PreflightFailed where it cannot be written.
+    """
+    place = _put(connection, environment, service, f"{name}.{token}", data)
+    return place.of(f"{name}.{token}"), place.of(name)
 
 
-@contextlib.contextmanager
-def explained(connection: Connection, path: str) -> Iterator[None]:
-    """Turn what SFTP raises into the model's errors; FileNotFoundError and FileExistsError pass."""
-    host = connection.host.name
-    try:
-        yield
-    except (FileNotFoundError, FileExistsError):
-        raise
-    except PermissionError as error:
-        raise PreflightFailed(
-            f"{path} may not be read or written by {connection.host.endpoint.user}",
-            host=host,
-            hint="give that user the directory, or set relman_state_dir in the inventory (the same for every user)",
-        ) from error
-    except TimeoutError as error:
-        connection.close()  # who did not answer for so long is not waited for again
-        raise Unreachable(f"{path}: SFTP did not answer within {connection.timeout:g} s", host=host) from error
-    except (EOFError, paramiko.SSHException) as error:
-        raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
-    except OSError as error:
-        if error.errno is None or error.errno in (errno.ENOSPC, errno.EROFS):
-            said = error.strerror or str(error) or "it failed"
-            raise PreflightFailed(
-                f"{path}: {said}", host=host, hint="is the disk full, or mounted read-only?"
-            ) from error
-        raise Unreachable(f"{path}: {error}", host=host) from error
+def _put(
+    connection: Connection, environment: str, service: str, name: str, data: bytes, *, append: bool = False
+) -> Place:
+    """Write a file in the service's directory, which is made if it is not there."""
+    place = state.place(connection, environment, service)
+    for again in (False, True):  # the last one to leave may have removed the directory that was there
+        if again or place.missing:
+            place = state.make(connection, environment, service)
+        with contextlib.suppress(FileNotFoundError):
+            _write(connection, place, name, data, append=append)
+            return place
+    raise PreflightFailed(f"{place.path} was removed by somebody", host=connection.host.name)
 
 
-def write_beside(connection: Connection, path: str, token: str, data: bytes) -> str:
-    """Write `data` under a name of its own beside `path` (mode 0600, directories 0700) and return that name."""
-    sftp = connection.sftp()
-    beside = f"{path}.{token}"
-    try:
-        _write(sftp, beside, data)
-    except FileNotFoundError:
-        _make_directories(sftp, posixpath.dirname(path))
-        _write(sftp, beside, data)
-    return beside
-
-
-def _write(sftp: Sftp, path: str, data: bytes) -> None:
-    try:
-        sftp.write_file(path, data, 0o600)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        with contextlib.suppress(OSError):
-            sftp.remove(path)
-        raise
-
-
-def _make_directories(sftp: Sftp, path: str) -> None:
-    missing = []
-    while path not in ("/", ""):
-        try:
-            sftp.stat(path)
-            break
-        except FileNotFoundError:
-            missing.append(path)
-            path = posixpath.dirname(path)
-    for each in reversed(missing):
-        with contextlib.suppress(OSError):
-            sftp.mkdir(each, 0o700)
-
-
-def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
-    """A file's content and its time of writing by the host's clock (seconds since the epoch), or None."""
+def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> None:
+    sftp, path = connection.sftp(), place.of(name)
     with explained(connection, path):
         try:
-            return connection.sftp().read_file(path, _LARGEST)
+            sftp.write_file(path, data, place.file_mode, append=append)
+            if place.team:  # the umask took the group's right to write
+                with contextlib.suppress(*[PermissionError][: int(append)]):  # another's file is shared already
+                    sftp.chmod(path, place.file_mode)
+        except (FileNotFoundError, TimeoutError):
+            raise
+        except OSError:
+            if not append:
+                with contextlib.suppress(OSError):
+                    sftp.remove(path)
+            raise
+
+
+def append(connection: Connection, environment: str, service: str, name: str, data: bytes) -> None:
+    """Add `data` to the end of a service's file, which is made if it is not there. Who dies in the middle may leave a
+    part of it. Raises what `write_beside` raises."""
+    _put(connection, environment, service, name, data, append=True)
+
+
+def tail(connection: Connection, path: str, most: int) -> bytes | None:
+    """A file's last `most` bytes, or None where there is none. Raises PreflightFailed or Unreachable."""
+    with explained(connection, path):
+        try:
+            return connection.sftp().read_end(path, most)
         except FileNotFoundError:
             return None
 
 
+def replace(connection: Connection, beside: str, path: str) -> None:
+    """Put a file in the place of another in one atomic step. Raises PreflightFailed or Unreachable."""
+    with explained(connection, path):
+        try:
+            connection.sftp().posix_rename(beside, path)
+        except FileNotFoundError as error:
+            raise PreflightFailed(f"{beside} was removed by somebody", host=connection.host.name) from error
+
+
+def remove(connection: Connection, path: str) -> None:
+    """Remove a file, if it is there. Raises PreflightFailed or Unreachable."""
+    with explained(connection, path), contextlib.suppress(FileNotFoundError):
+        connection.sftp().remove(path)
+
+
+def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
+    """A file's content and its time of writing by the host's clock (seconds since the epoch), or None. Raises
+    PreflightFailed, also where it is larger than 4 MiB, and Unreachable."""
+    with explained(connection, path):
+        try:
+            data, written = connection.sftp().read_file(path, _LARGEST + 1)
+        except FileNotFoundError:
+            return None
+    if len(data) > _LARGEST:
+        raise misread(connection, path, Misread("", f"it is larger than {_LARGEST >> 20} MiB"))
+    return data, written
+
+
+def misread(connection: Connection, path: str, error: Misread) -> PreflightFailed:
+    """The error for a file that says something wrong."""
+    hint = "update relman on this machine" if isinstance(error, Newer) else "look at it on the host"
+    return PreflightFailed(f"{path}: {error}", host=connection.host.name, hint=hint)
+
+
 def encode(data: Any) -> bytes:
-    """JSON as it is kept: indented for the person who looks at it."""
-    return json.dumps(data, indent=1, sort_keys=True).encode()
+    """JSON as it is kept: indented for the person who looks at it; what is no character (half of one, from an argument
+    that was no UTF-8) becomes "?"."""
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False).encode(errors="replace")

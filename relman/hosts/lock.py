@@ -9,54 +9,101 @@ two who find the guard of the same dead taker-over in the same moment.
 from __future__ import annotations
 
 import contextlib
-import json
-import posixpath
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from relman.hosts import files
+from relman.hosts import files, state
 from relman.hosts.connect import Connection
-from relman.model.errors import Locked, UsageError
+from relman.hosts.explained import explained
+from relman.model.errors import Locked, PreflightFailed
+from relman.model.reading import Misread, Newer, parse
 from relman.model.record import FoundLock, Lock, Phase
 
-NAME = "lock.json"
-RECORD = "record.json"
+NAME = state.LOCK
 
 
-def _path(connection: Connection, environment: str, service: str) -> str:
-    return posixpath.join(files.directory(connection, environment, service), NAME)
+@dataclass(frozen=True)
+class _Where:
+    """A service's directory on one host, and how its locks are read and written there."""
+
+    connection: Connection
+    environment: str
+    service: str
+
+    def path(self, name: str = NAME) -> str:
+        """The path of a file in it. Raises what `state.place` raises."""
+        return state.place(self.connection, self.environment, self.service).of(name)
+
+    def beside(self, name: str, token: str, lock: Lock) -> tuple[str, str]:
+        """Write a lock beside the file `name`; gives that path and the file's own."""
+        data = files.encode(lock.to_json())
+        return files.write_beside(self.connection, self.environment, self.service, name, token, data)
+
+    def standing(self, name: str = NAME) -> _Standing | None:
+        """The lock that the file holds. Raises PreflightFailed where a newer relman wrote it."""
+        path = self.path(name)
+        found = files.read(self.connection, path)
+        if found is None:
+            return None
+        data, written = found
+        try:
+            return _Standing(Lock.from_json(parse(data), self.environment, self.service), written)
+        except Newer as error:
+            raise files.misread(self.connection, path, error) from error
+        except Misread:
+            return _Standing(None, written)
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """A lock's file: what it says, None where that makes no sense, and when it was written, by the host's clock."""
+
+    lock: Lock | None
+    written: float
+
+    @property
+    def token(self) -> str:
+        """Whose it is."""
+        return self.lock.token if self.lock else ""
+
+    def found(self, now: float) -> FoundLock:
+        """As seen at a time of the host's clock."""
+        return FoundLock(self.lock, max(0.0, now - self.written))
 
 
 def acquire(connection: Connection, environment: str, service: str, lock: Lock) -> None:
     """Create the lock. Raises Locked when there is one, PreflightFailed where the directory cannot be written."""
-    path = _path(connection, environment, service)
-    _create(connection, path, lock.token, files.encode(lock.to_json()))
+    _create(_Where(connection, environment, service), NAME, lock)
 
 
-def _create(connection: Connection, path: str, token: str, data: bytes) -> None:
-    sftp = connection.sftp()
-    with files.explained(connection, path):
-        beside = files.write_beside(connection, path, token, data)
-        try:
-            sftp.rename(beside, path)
-        except OSError:
-            with contextlib.suppress(FileNotFoundError):
-                sftp.remove(beside)
-            sftp.stat(path)
-            raise Locked("is locked", host=connection.host.name) from None
+def _create(where: _Where, name: str, lock: Lock) -> None:
+    beside, path = where.beside(name, lock.token, lock)
+    sftp, said = where.connection.sftp(), ""
+    with explained(where.connection, path):
+        for _ in range(2):  # once more where the lock that was in the way has just been let go of
+            try:
+                return sftp.rename(beside, path)
+            except TimeoutError:
+                raise
+            except OSError as error:
+                said = str(error)
+            if sftp.lstats([path])[0]:
+                files.remove(where.connection, beside)
+                raise Locked("is locked", host=where.connection.host.name)
+        files.remove(where.connection, beside)
+    raise PreflightFailed(f"{path} could not be made: {said}", host=where.connection.host.name)
 
 
 def read(connection: Connection, environment: str, service: str, *, now: float) -> FoundLock | None:
-    """The lock as it stands, or None; `now` is the host's clock in seconds since the epoch."""
-    found = files.read(connection, _path(connection, environment, service))
-    return _found(found, now) if found else None
+    """The lock as it stands, or None; `now` is the host's clock in seconds since the epoch. Raises PreflightFailed
+    where a newer relman wrote it: this one cannot tell what it says."""
+    standing = _Where(connection, environment, service).standing()
+    return standing.found(now) if standing else None
 
 
 def draft(connection: Connection, environment: str, service: str, lock: Lock) -> str:
     """Write what our lock is to say next beside it, and return that file's name. It counts only once it is placed."""
-    path = _path(connection, environment, service)
-    with files.explained(connection, path):
-        return files.write_beside(connection, path, f"{lock.token}.next", files.encode(lock.to_json()))
+    return _Where(connection, environment, service).beside(NAME, f"{lock.token}.next", lock)[0]
 
 
 def advance(
@@ -67,40 +114,30 @@ def advance(
 
     Raises Locked when it has become somebody else's.
     """
-    path = _path(connection, environment, service)
+    where = _Where(connection, environment, service)
     if look:
-        _require_ours(connection, path, lock)
-    with files.explained(connection, path):
-        beside = drafted or files.write_beside(connection, path, lock.token, files.encode(lock.to_json()))
-        connection.sftp().posix_rename(beside, path)
+        _require_ours(where, lock)
+    beside = drafted or where.beside(NAME, lock.token, lock)[0]
+    files.replace(connection, beside, where.path())
 
 
 def drop(connection: Connection, drafted: str) -> None:
     """Remove a draft that was not placed."""
-    with files.explained(connection, drafted), contextlib.suppress(FileNotFoundError):
-        connection.sftp().remove(drafted)
+    files.remove(connection, drafted)
 
 
 def release(connection: Connection, environment: str, service: str, lock: Lock, *, look: bool) -> None:
     """Remove our lock; with `look` only after seeing that it still is ours. Raises Locked when it is not."""
-    path = _path(connection, environment, service)
+    where = _Where(connection, environment, service)
     if look:
-        _require_ours(connection, path, lock)
-    with files.explained(connection, path), contextlib.suppress(FileNotFoundError):
-        connection.sftp().remove(path)
+        _require_ours(where, lock)
+    files.remove(connection, where.path())
 
 
-def _require_ours(connection: Connection, path: str, lock: Lock) -> None:
-    found = files.read(connection, path)
-    if found is None or _token(found[0]) != lock.token:
-        raise Locked("the lock is not ours any more: it ran out or was broken", host=connection.host.name)
-
-
-def _token(data: bytes) -> str:
-    try:
-        return str(json.loads(data)["token"])
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return ""
+def _require_ours(where: _Where, lock: Lock) -> None:
+    standing = where.standing()
+    if standing is None or standing.token != lock.token:
+        raise Locked("the lock is not ours any more: it ran out or was broken", host=where.connection.host.name)
 
 
 def take_over(
@@ -115,13 +152,13 @@ def take_over(
 ) -> None:
     """Put `lock` in the place of a dead holder's; `dead` tells whether the holder of a lock is gone. Of several comers
     one succeeds; the others get Locked."""
-    path = _path(connection, environment, service)
+    where = _Where(connection, environment, service)
     before = found.lock.token if found.lock else ""
-    with _guard(connection, f"{path}.takeover", lock, now, dead):
-        again = files.read(connection, path)
+    with _guard(where, lock, now, dead):
+        again = where.standing()
         if again is None:
             acquire(connection, environment, service, lock)
-        elif _token(again[0]) == before:
+        elif again.token == before:
             advance(connection, environment, service, lock, look=False)
         else:
             raise Locked("is locked by somebody who came first", host=connection.host.name)
@@ -148,45 +185,41 @@ def sweep(
     connection: Connection, environment: str, service: str, *, now: float, dead: Callable[[FoundLock], bool]
 ) -> None:
     """Remove what processes that died left half written beside lock and record. The lock must be held."""
-    directory = files.directory(connection, environment, service)
-    with files.explained(connection, directory), contextlib.suppress(FileNotFoundError):
+    where = _Where(connection, environment, service)
+    directory = state.place(connection, environment, service).path
+    with explained(connection, directory), contextlib.suppress(FileNotFoundError):
         for name in connection.sftp().listdir(directory):
-            path = posixpath.join(directory, name)
-            if name.startswith(f"{NAME}.") and (found := files.read(connection, path)):
-                beside = _found(found, now)
-                # Half written, it is nobody's lock; who still writes it finds that ours stands.
-                if beside.lock is None or dead(beside):
-                    connection.sftp().remove(path)
-            elif name.startswith(f"{RECORD}."):
-                connection.sftp().remove(path)  # only the holder of the lock writes a record
+            if "/" in name:
+                continue
+            if name.startswith(f"{NAME}.") and _is_left(where, name, now, dead):
+                files.remove(connection, where.path(name))
+            elif name.startswith(f"{state.RECORD}."):
+                files.remove(connection, where.path(name))  # only the holder of the lock writes a record
+
+
+def _is_left(where: _Where, name: str, now: float, dead: Callable[[FoundLock], bool]) -> bool:
+    """Whether nobody wants a file beside the lock any more. Half written, it is nobody's lock: who still writes it
+    finds that ours stands. A newer relman's own is left to a newer one."""
+    try:
+        standing = where.standing(name)
+    except PreflightFailed:
+        return False
+    return standing is not None and (standing.lock is None or dead(standing.found(now)))
 
 
 @contextlib.contextmanager
-def _guard(
-    connection: Connection, path: str, lock: Lock, now: float, dead: Callable[[FoundLock], bool]
-) -> Iterator[None]:
+def _guard(where: _Where, lock: Lock, now: float, dead: Callable[[FoundLock], bool]) -> Iterator[None]:
     """Be the only one who takes over; a guard whose owner died is removed."""
-    data = files.encode(replace(lock, intent=None).to_json())
+    ours = replace(lock, intent=None)
     try:
-        _create(connection, path, lock.token, data)
+        _create(where, state.TAKEOVER, ours)
     except Locked:
-        standing = files.read(connection, path)
-        if standing and not dead(_found(standing, now)):
+        standing = where.standing(state.TAKEOVER)
+        if standing and not dead(standing.found(now)):
             raise
-        with contextlib.suppress(FileNotFoundError):
-            connection.sftp().remove(path)
-        _create(connection, path, lock.token, data)
+        files.remove(where.connection, where.path(state.TAKEOVER))
+        _create(where, state.TAKEOVER, ours)
     try:
         yield
     finally:
-        with files.explained(connection, path), contextlib.suppress(FileNotFoundError):
-            connection.sftp().remove(path)
-
-
-def _found(file: tuple[bytes, float], now: float) -> FoundLock:
-    data, written = file
-    try:
-        lock = Lock.from_json(json.loads(data))
-    except (KeyError, TypeError, ValueError, RecursionError, UsageError):
-        lock = None
-    return FoundLock(lock, max(0.0, now - written))
+        files.remove(where.connection, where.path(state.TAKEOVER))

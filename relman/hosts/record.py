@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import posixpath
+import re
 import secrets
 from dataclasses import dataclass
 
-from relman.hosts import files, lock
+from relman.hosts import files, state
 from relman.hosts.connect import Connection
-from relman.model.errors import PreflightFailed, UsageError
+from relman.hosts.explained import explained
+from relman.model.errors import PreflightFailed
+from relman.model.reading import Misread, Newer, parse
 from relman.model.record import HostRecord
 
-NAME = lock.RECORD
+NAME = state.RECORD
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_MOST_SERVICES = 1000
 
 
 def read(connection: Connection, environment: str, service: str) -> HostRecord:
     """What the host remembers; an empty record when it knows nothing. Raises PreflightFailed on a broken one."""
-    path = posixpath.join(files.directory(connection, environment, service), NAME)
+    path = state.place(connection, environment, service).of(NAME)
     found = files.read(connection, path)
     if found is None:
         return HostRecord(service, environment)
     try:
-        return HostRecord.from_json(json.loads(found[0]))
-    except (KeyError, TypeError, ValueError, RecursionError, UsageError) as error:
+        return _understood(found[0], environment, service)
+    except Newer as error:
+        raise files.misread(connection, path, error) from error
+    except Misread as error:
         raise PreflightFailed(
-            f"{path} is not a host record that this relman can read: {error}",
+            f"{path}: {error}",
             host=connection.host.name,
             hint="look at it; moved out of the way, relman starts a new one and forgets what could be rolled back to",
         ) from error
+
+
+def _understood(data: bytes, environment: str, service: str) -> HostRecord:
+    record = HostRecord.from_json(parse(data))
+    for key, here in (("environment", environment), ("service", service)):
+        if getattr(record, key) != here:
+            raise Misread(key, f"expected {here}, as its directory says")
+    return record
 
 
 def write(connection: Connection, record: HostRecord) -> None:
@@ -48,42 +61,40 @@ class Draft:
 
     def place(self) -> None:
         """Make it the one that counts, in one atomic step. Raises PreflightFailed or Unreachable."""
-        with files.explained(self._connection, self._path):
-            self._connection.sftp().posix_rename(self._beside, self._path)
+        files.replace(self._connection, self._beside, self._path)
 
     def drop(self) -> None:
         """Remove it. Raises PreflightFailed or Unreachable."""
-        with files.explained(self._connection, self._beside), contextlib.suppress(FileNotFoundError):
-            self._connection.sftp().remove(self._beside)
+        files.remove(self._connection, self._beside)
 
 
 def draft(connection: Connection, record: HostRecord) -> Draft:
     """Write a record that does not count yet. Raises PreflightFailed or Unreachable."""
-    path = posixpath.join(files.directory(connection, record.environment, record.service), NAME)
-    with files.explained(connection, path):
-        beside = files.write_beside(connection, path, secrets.token_hex(4), files.encode(record.to_json()))
+    data, token = files.encode(record.to_json()), secrets.token_hex(4)
+    beside, path = files.write_beside(connection, record.environment, record.service, NAME, token, data)
     return Draft(record, connection, path, beside)
 
 
 def forget(connection: Connection, environment: str, service: str) -> None:
     """Remove the record, if there is one."""
-    path = posixpath.join(files.directory(connection, environment, service), NAME)
-    with files.explained(connection, path), contextlib.suppress(FileNotFoundError):
-        connection.sftp().remove(path)
+    files.remove(connection, state.place(connection, environment, service).of(NAME))
 
 
 def forget_directory(connection: Connection, environment: str, service: str) -> None:
     """Remove the service's directory, unless somebody keeps something there."""
-    path = files.directory(connection, environment, service)
-    with contextlib.suppress(OSError), files.explained(connection, path):
+    path = state.place(connection, environment, service).path
+    with contextlib.suppress(OSError), explained(connection, path):
         connection.sftp().rmdir(path)
 
 
 def services(connection: Connection, environment: str) -> list[str]:
-    """The services that this host has records of in the environment."""
-    path = posixpath.join(connection.host.state_dir, environment)
-    with files.explained(connection, path):
+    """The services that this host has directories of in the environment. Raises PreflightFailed or Unreachable."""
+    path = state.place(connection, environment).path
+    with explained(connection, path):
         try:
-            return sorted(connection.sftp().listdir(path))
+            found = sorted(filter(_SERVICE.fullmatch, connection.sftp().listdir(path)))
         except FileNotFoundError:
             return []
+    if len(found) > _MOST_SERVICES:
+        raise PreflightFailed(f"{path} holds more than {_MOST_SERVICES} services", host=connection.host.name)
+    return found

@@ -12,10 +12,12 @@ from paramiko.sftp import (
     CMD_CLOSE,
     CMD_FSTAT,
     CMD_INIT,
+    CMD_LSTAT,
     CMD_OPEN,
     CMD_READ,
     CMD_STATUS,
     CMD_WRITE,
+    SFTP_FLAG_APPEND,
     SFTP_FLAG_CREATE,
     SFTP_FLAG_READ,
     SFTP_FLAG_TRUNC,
@@ -43,11 +45,13 @@ class Sftp(paramiko.SFTPClient):
         _ask_for(session, "sftp")
         super().__init__(session)
 
-    def write_file(self, path: str, data: bytes, mode: int) -> None:
-        """Write a file of that mode, in two round trips; every part's answer is awaited, the end's too."""
+    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> None:
+        """Write a file of that mode (less the host's umask) anew or at its end, in two round trips; every part's answer
+        is awaited, the end's too."""
         attributes = paramiko.SFTPAttributes()
         attributes.st_mode = mode
-        handle = self._open(path, SFTP_FLAG_WRITE | SFTP_FLAG_CREATE | SFTP_FLAG_TRUNC, attributes)
+        how = SFTP_FLAG_APPEND if append else SFTP_FLAG_TRUNC
+        handle = self._open(path, SFTP_FLAG_WRITE | SFTP_FLAG_CREATE | how, attributes)
         starts = range(0, len(data), _PART)
         writes = [(CMD_WRITE, handle, int64(start), data[start : start + _PART]) for start in starts]
         self._together([*writes, (CMD_CLOSE, handle)])
@@ -66,6 +70,33 @@ class Sftp(paramiko.SFTPClient):
                 self._async_request(type(None), CMD_CLOSE, handle)  # type: ignore[attr-defined]
         return data[:most], float(attributes.st_mtime or 0)
 
+    def read_end(self, path: str, most: int) -> bytes:
+        """A file's last `most` bytes, in three round trips."""
+        handle = self._open(path, SFTP_FLAG_READ, paramiko.SFTPAttributes())
+        try:
+            _, described = self._together([(CMD_FSTAT, handle)])[0]
+            attributes: Any = paramiko.SFTPAttributes._from_msg(described)  # type: ignore[attr-defined]
+            size = int(attributes.st_size or 0)
+            starts = range(max(0, size - most), size, _PART)
+            parts = self._together([(CMD_READ, handle, int64(start), _PART) for start in starts])
+        finally:
+            with self._turn:  # nobody waits for that answer
+                self._async_request(type(None), CMD_CLOSE, handle)  # type: ignore[attr-defined]
+        return b"".join(message.get_string() for _, message in parts if message)[-most:]
+
+    def lstats(self, paths: Sequence[str]) -> list[paramiko.SFTPAttributes | None]:
+        """What each path is, links not followed, or None where nothing is or may be seen, in one round trip."""
+        answers = self._answers([(CMD_LSTAT, path.encode()) for path in paths])
+        return [self._described(*answer) for answer in answers]
+
+    def _described(self, kind: int, message: paramiko.Message) -> paramiko.SFTPAttributes | None:
+        try:
+            _, message = self._understood(kind, message)
+        except (FileNotFoundError, PermissionError):
+            return None
+        attributes: paramiko.SFTPAttributes = paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
+        return attributes
+
     def _part(self, handle: bytes, start: int) -> bytes:
         _, message = self._together([(CMD_READ, handle, int64(start), _PART)])[0]
         return message.get_string() if message else b""
@@ -79,12 +110,15 @@ class Sftp(paramiko.SFTPClient):
 
         The message of a read beyond the end is None.
         """
+        return [self._understood(*answer) for answer in self._answers(requests)]
+
+    def _answers(self, requests: Sequence[tuple[Any, ...]]) -> list[tuple[int, paramiko.Message]]:
         batch = _Batch()
         with self._turn:
             numbers = [self._async_request(batch, *request) for request in requests]  # type: ignore[attr-defined]
             while len(batch.answers) < len(numbers):
                 self._read_response()  # type: ignore[attr-defined]
-        return [self._understood(*batch.answers[number]) for number in numbers]
+        return [batch.answers[number] for number in numbers]
 
     def _understood(self, kind: int, message: paramiko.Message) -> tuple[int, Any]:
         if kind == CMD_STATUS:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from relman.model.container import Image
-from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
+from relman.model.errors import UsageError
+from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
+from relman.model.reading import Misread, read
 from relman.model.settings import DeploySettings
+from relman.model.versions import plain, unversioned, version_of
 
-VERSION = 1
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_CONTAINER = re.compile(r"[0-9a-f]{64}")
+_CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,511}")
 
 
 @dataclass(frozen=True)
@@ -41,28 +46,6 @@ class Deployed:
     proven: bool = False
     verified: bool = True
     skipped: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON form, read back by `from_json`."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        texts = {k: str(plain[k]) for k in ("repository", "manifest", "config", "image_id")}
-        return plain | texts | {"settings": self.settings.to_json()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Deployed:
-        """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
-        known = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
-        return cls(
-            **known
-            | {
-                "repository": Repository.parse(data["repository"]),
-                "manifest": ManifestDigest(data["manifest"]),
-                "config": ConfigDigest(data["config"]),
-                "image_id": ImageId(data["image_id"]),
-                "settings": DeploySettings.from_json(data["settings"]),
-                "skipped": tuple(map(str, data.get("skipped", ()))),
-            }
-        )
 
 
 def kept_name(environment: str, service: str) -> str:
@@ -128,23 +111,42 @@ class HostRecord:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
-        return {
-            "version": VERSION,
-            "service": self.service,
-            "environment": self.environment,
-            "current": self.current,
-            "entries": [e.to_json() for e in self.entries],
-            "left_out": [dataclasses.asdict(a) for a in self.left_out],
-        }
+        return {"version": version_of(self), **plain(self)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> HostRecord:
-        """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
-        if data["version"] > VERSION:
-            raise ValueError(f"version {data['version']} was written by a newer relman")
-        entries = tuple(Deployed.from_json(e) for e in data["entries"])
-        left_out = tuple(Absence(**a) for a in data.get("left_out", ()))
-        return cls(data["service"], data["environment"], entries, data["current"], left_out)
+    def from_json(cls, data: Any) -> HostRecord:
+        """Rebuild from `to_json`, whoever may have written it. Raises Misread, and Newer where a newer relman did."""
+        record = read(cls, unversioned(data))
+        for number, entry in enumerate(record.entries):
+            _check(entry, record.environment, record.service, f"entries[{number}]")
+        ids = [e.id for e in record.entries]
+        if len(set(ids)) < len(ids):
+            raise Misread("entries", "two of them have the same id")
+        if record.current is not None and record.current not in ids:
+            raise Misread("current", "no entry has this id")
+        return record
+
+
+def _check(entry: Deployed, environment: str, service: str, key: str) -> None:
+    """Raise Misread unless the entry's names are such as relman gives."""
+    keeper, _, tag = entry.kept_as.partition(":")
+    _require(_ID.fullmatch(entry.id), f"{key}.id", "a deployment's id")
+    _require(_is_tag(entry.release), f"{key}.release", "a tag")
+    wanted = kept_name(environment, service)
+    _require(keeper == wanted and _is_tag(tag), f"{key}.kept_as", f"{wanted} and a tag")
+    _require(not entry.container or _CONTAINER.fullmatch(entry.container), f"{key}.container", "a container's id")
+
+
+def _is_tag(text: str) -> bool:
+    try:
+        return bool(check_tag(text))
+    except UsageError:
+        return False
+
+
+def _require(fits: object, key: str, what: str) -> None:
+    if not fits:
+        raise Misread(key, f"expected {what}")
 
 
 class Phase(StrEnum):
@@ -173,17 +175,6 @@ class Intent:
     reused: bool = False
     rollback: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """The JSON form, read back by `from_json`."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return plain | {"entry": self.entry.to_json()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Intent:
-        """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
-        known = {f.name: data[f.name] for f in dataclasses.fields(cls)}
-        return cls(**known | {"entry": Deployed.from_json(data["entry"])})
-
 
 @dataclass(frozen=True)
 class Lock:
@@ -207,18 +198,20 @@ class Lock:
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return plain | {"version": VERSION, "intent": self.intent.to_json() if self.intent else None}
+        return {"version": version_of(self), **plain(self)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Lock:
-        """Rebuild from `to_json`. Raises KeyError, TypeError, ValueError or UsageError."""
-        if data["version"] > VERSION:
-            raise ValueError(f"version {data['version']} was written by a newer relman")
-        known = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name != "since"}
-        intent = Intent.from_json(data["intent"]) if data["intent"] else None
-        since = str(data.get("since", ""))
-        return cls(**known | {"phase": Phase(data["phase"]), "intent": intent, "since": since})
+    def from_json(cls, data: Any, environment: str, service: str) -> Lock:
+        """Rebuild from `to_json`, whoever may have written it for this service. Raises Misread, and Newer where a newer
+        relman did."""
+        lock = read(cls, unversioned(data))
+        _require(_ID.fullmatch(lock.deployment), "deployment", "a deployment's id")
+        if lock.intent:
+            old, name = lock.intent.old, lock.intent.new_name
+            _require(old is None or _CONTAINER.fullmatch(old), "intent.old", "a container's id")
+            _require(_CONTAINER_NAME.fullmatch(name), "intent.new_name", "a container's name")
+            _check(lock.intent.entry, environment, service, "intent.entry")
+        return lock
 
 
 @dataclass(frozen=True)

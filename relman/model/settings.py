@@ -1,16 +1,12 @@
-"""How a container is run: the deploy section of relman.yml with every variable filled in, and its JSON form."""
+"""How a container is run: the deploy section of relman.yml with every variable filled in."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from relman.model.strategy import Hook, Strategy, Task
-
-Json = Mapping[str, Any]
 
 
 class Order(StrEnum):
@@ -110,33 +106,3 @@ class DeploySettings:
     max_failures: int = 0
     tasks: tuple[Task, ...] = ()
     hooks: tuple[Hook, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """The JSON form, read back by `from_json`."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Json) -> DeploySettings:
-        """Rebuild from `to_json`; unknown keys (of a newer relman) are ignored.
-
-        Raises KeyError, TypeError or ValueError.
-        """
-        known = {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
-        health = dict(known.get("health", {}))
-        return cls(
-            **known
-            | {
-                "ports": tuple(Port(**p) for p in known.get("ports", ())),
-                "env": dict(known.get("env", {})),
-                "volumes": tuple(Mount(**m) for m in known.get("volumes", ())),
-                "networks": tuple(known.get("networks", ())),
-                "command": tuple(known["command"]) if known.get("command") is not None else None,
-                "health": Health(**health | {"probe": Probe(health.get("probe", "none"))}),
-                "resources": Resources(**known.get("resources", {})),
-                "order": Order(known.get("order", "auto")),
-                "on_failure": OnFailure(known.get("on_failure", "rollback")),
-                "strategy": Strategy.from_json(known.get("strategy", {})),
-                "tasks": tuple(Task.from_json(t) for t in known.get("tasks", ())),
-                "hooks": tuple(Hook.from_json(h) for h in known.get("hooks", ())),
-            }
-        )

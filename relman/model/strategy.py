@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
 
 
 class StrategyKind(StrEnum):
@@ -35,11 +33,6 @@ class Check:
     command: tuple[str, ...] | None = None
     timeout: float = 30.0
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild from its plain form."""
-        return cls(**{**data, "command": _words(data.get("command"))})
-
 
 @dataclass(frozen=True)
 class Strategy:
@@ -58,20 +51,6 @@ class Strategy:
     bake: float = 60.0
     check: Check | None = None
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild from its plain form. Raises TypeError or ValueError."""
-        check = data.get("check")
-        return cls(
-            **{
-                **data,
-                "kind": StrategyKind(data.get("kind", "rolling")),
-                "batches": tuple(data.get("batches", ())),
-                "hosts": tuple(data.get("hosts", ())),
-                "check": Check.from_json(check) if check else None,
-            }
-        )
-
 
 @dataclass(frozen=True)
 class Task:
@@ -88,11 +67,6 @@ class Task:
     timeout: float = 600.0
     rollback_safe: bool = False
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild from its plain form. Raises TypeError or ValueError."""
-        return cls(**{**data, "command": tuple(data["command"]), "when": When(data.get("when", "before"))})
-
 
 @dataclass(frozen=True)
 class Hook:
@@ -101,12 +75,3 @@ class Hook:
     command: tuple[str, ...]
     when: When = When.AFTER
     timeout: float = 60.0
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Rebuild from its plain form. Raises TypeError or ValueError."""
-        return cls(**{**data, "command": tuple(data["command"]), "when": When(data.get("when", "after"))})
-
-
-def _words(command: Any) -> tuple[str, ...] | None:
-    return None if command is None else tuple(command)

@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar
 from relman.hosts.connect import Connection, connect
 from relman.hosts.engine import Engine
 from relman.hosts.record import Draft
+from relman.hosts.state import place
 from relman.model.container import EngineFacts
 from relman.model.errors import (
     Cancelled,
@@ -182,18 +183,18 @@ class Fleet:
 
     def __enter__(self) -> Fleet:
         for host in self.environment.hosts:
-            self._connecting[host.name] = self._pool.submit(_open, host, self.environment)
+            self._connecting[host.name] = self._pool.submit(_open, host, self.environment, self.service)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _open(host: Host, environment: Environment) -> Session:
+def _open(host: Host, environment: Environment, service: str) -> Session:
     connection = connect(host, environment.ssh)
     session = Session(host, connection, Engine(connection), repositories=environment.services)
     # Both will be needed, and whoever needs them is told what fails.
-    connection.aside(connection.sftp)
+    connection.aside(lambda: place(connection, environment.name, *filter(None, [service])))
     connection.aside(lambda: session.facts)
     return session
 

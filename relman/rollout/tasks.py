@@ -9,8 +9,9 @@ from dataclasses import replace
 from itertools import groupby
 
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
-from relman.model.errors import Cancelled, Interrupted, NotFound, TaskFailed, Unreachable
+from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, TaskFailed, Unreachable
 from relman.model.plan import Observed, Plan
+from relman.model.reading import LONGEST_WAIT
 from relman.model.record import Deployed
 from relman.model.settings import Health
 from relman.model.strategy import Task, When
@@ -164,9 +165,21 @@ def await_leftovers(fleet: Fleet, seen: Sequence[Observed], watcher: Watcher) ->
     fleet.each(one, by_host).all("waiting for a task")
 
 
+def _allowed(host: str, container: Container) -> float:
+    """The seconds that a task's label gives it. Raises EngineError where that makes no sense."""
+    said = container.labels.get(TASK_TIMEOUT, "0")
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= LONGEST_WAIT:  # NaN neither
+        raise EngineError(f"the label {TASK_TIMEOUT} of {container.name} is no number of seconds", host=host)
+    return seconds
+
+
 def _outlive(session: Session, container: Container, watcher: Watcher) -> None:
     host, name = session.host.name, container.labels.get(TASK, "")
-    deadline = time.monotonic() + float(container.labels.get(TASK_TIMEOUT, "0"))
+    deadline = time.monotonic() + _allowed(host, container)
     if container.running:
         watcher.host(host, f"waiting for the task {name}")
     while (state := session.engine.inspect(container.id)).running and time.monotonic() < deadline:

@@ -193,22 +193,22 @@ def test_threads_share_one_sftp_client(one: Stage) -> None:
     connection = connect(Host("h3", hop, state_dir="/srv/relman/deploy"), SshOptions(known_hosts=known))
 
     def one_file(number: int) -> None:
-        path, data = f"/srv/relman/deploy/{number}/file", os.urandom(number * 20_011)
+        data = os.urandom(number * 20_011)
         for _ in range(5):
-            beside = files.write_beside(connection, path, "token", data)
+            beside, path = files.write_beside(connection, "many", str(number), "file", "token", data)
             assert files.read(connection, path) is None
             found = files.read(connection, beside)
             assert found is not None
             assert (found[0] == data, abs(found[1] - time.time()) < 60) == (True, True)
             connection.sftp().posix_rename(beside, path)
             connection.sftp().remove(path)
-        files.write_beside(connection, path, "token", data)
+        files.write_beside(connection, "many", str(number), "file", "token", data)
 
     try:
         at_once(partial(one_file, number) for number in range(8))
     finally:
         connection.close()
-    modes = one.lab.hosts[2].run(["sh", "-c", "stat -c %a:%U /srv/relman/deploy/*/file.token"]).stdout
+    modes = one.lab.hosts[2].run(["sh", "-c", "stat -c %a:%U /srv/relman/deploy/many/*/file.token"]).stdout
     assert modes == "600:deploy\n" * 8
 
 

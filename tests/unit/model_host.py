@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import posixpath
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 
 AMD64 = Platform("linux", "amd64")
+UMASK = 0o022
 
 
 class Died(BaseException):
@@ -24,7 +26,8 @@ class Died(BaseException):
 
 @dataclass
 class ModelHost:
-    """One host. `step` is called before everything that changes it; `sick` are the releases that never get healthy
+    """One host. `owners` are owner, group and mode with its type of what is not root's own and private, `uid` is the
+    user's number. `step` is called before everything that changes it; `sick` are the releases that never get healthy
     there; `thief`, if it is set, takes the service's port in the moment in which it is free."""
 
     name: str
@@ -38,6 +41,8 @@ class ModelHost:
     images: dict[str, ImageId] = field(default_factory=dict)
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     directories: set[str] = field(default_factory=lambda: {"/", "/var", "/var/lib"})
+    owners: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    uid: int = 0
     stopped_by_hand: set[str] = field(default_factory=set)
     full: bool = False
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -134,27 +139,75 @@ class ModelSftp:
             raise FileNotFoundError(path)
         return _Handle(self._host, path, "w" in mode)
 
-    def write_file(self, path: str, data: bytes, _mode: int) -> None:
-        """Write a whole file."""
+    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> None:
+        """Write a whole file, or at its end."""
+        before = self._host.files[path][0] if append and path in self._host.files else b""
         with self.open(path, "w") as handle:
-            handle.write(data)
+            handle.write(before + data)
+        self._own(path, stat.S_IFREG | mode & ~UMASK)
 
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
         """A file's bytes and time of writing."""
         with self.open(path, "r") as handle:
-            return handle.read(most), float(handle.stat().st_mtime)
+            return handle.read(most)[:most], float(handle.stat().st_mtime)
+
+    def read_end(self, path: str, most: int) -> bytes:
+        """A file's last bytes."""
+        with self.open(path, "r") as handle:
+            return handle.read(most)[-most:]
+
+    def lstats(self, paths: Sequence[str]) -> list[SimpleNamespace | None]:
+        """Owner, group and mode of what is there."""
+        self._host.look()
+        return [self._lstat(path) for path in paths]
+
+    def _lstat(self, path: str) -> SimpleNamespace | None:
+        directory = path in self._host.directories
+        if path == "/proc/self/.":
+            uid, gid, mode = self._host.uid, self._host.uid, stat.S_IFDIR | 0o555
+        elif directory or path in self._host.files or path in self._host.owners:
+            plain = stat.S_IFDIR | 0o755 if directory else stat.S_IFREG | 0o600
+            uid, gid, mode = self._host.owners.get(path, (0, 0, plain))
+        else:
+            return None
+        return SimpleNamespace(st_uid=uid, st_gid=gid, st_mode=mode)
+
+    def _own(self, path: str, mode: int) -> None:
+        """What is made belongs to the user, and in a setgid directory to its group."""
+        _, group, above = self._host.owners.get(posixpath.dirname(path), (0, 0, 0))
+        gid = group if above & stat.S_ISGID else self._host.uid
+        inherited = above & stat.S_ISGID if stat.S_ISDIR(mode) else 0
+        self._host.owners[path] = (self._host.uid, gid, mode | inherited)
+
+    def chmod(self, path: str, mode: int) -> None:
+        """Set the permissions."""
+        self._host.look()
+        uid, gid, before = self._host.owners[path]
+        if self._host.uid not in (0, uid):
+            raise PermissionError(path)
+        self._host.owners[path] = (uid, gid, stat.S_IFMT(before) | mode)
+
+    def normalize(self, path: str) -> str:
+        """There is only one other place that a link leads to."""
+        return f"/elsewhere{path}"
 
     def rename(self, old: str, new: str) -> None:
         """Rename unless the target exists."""
         self._host.change()
         if new in self._host.files:
             raise OSError("Failure")
-        self._host.files[new] = self._host.files.pop(old)
+        self._move(old, new)
 
     def posix_rename(self, old: str, new: str) -> None:
         """Rename over whatever is there."""
         self._host.change()
+        self._move(old, new)
+
+    def _move(self, old: str, new: str) -> None:
+        if old not in self._host.files:
+            raise FileNotFoundError(old)
         self._host.files[new] = self._host.files.pop(old)
+        self._host.owners[new] = self._host.owners.pop(old)
 
     def remove(self, path: str) -> None:
         """Remove a file."""
@@ -162,6 +215,7 @@ class ModelSftp:
         if path not in self._host.files:
             raise FileNotFoundError(path)
         del self._host.files[path]
+        self._host.owners.pop(path, None)
 
     def rmdir(self, path: str) -> None:
         """Remove an empty directory."""
@@ -169,27 +223,26 @@ class ModelSftp:
         if any(posixpath.dirname(f) == path for f in self._host.files) or path not in self._host.directories:
             raise OSError("Failure")
         self._host.directories.remove(path)
+        self._host.owners.pop(path, None)
 
     def listdir(self, path: str) -> list[str]:
-        """Names of files."""
+        """Names of files and directories."""
         self._host.look()
         if path not in self._host.directories:
             raise FileNotFoundError(path)
-        return [posixpath.basename(f) for f in self._host.files if posixpath.dirname(f) == path]
+        there = [*self._host.files, *self._host.directories - {"/"}]
+        return [posixpath.basename(f) for f in there if posixpath.dirname(f) == path]
 
-    def stat(self, path: str) -> SimpleNamespace:
-        """Time of writing."""
+    def mkdir(self, path: str, mode: int) -> None:
+        """Make a directory, where its parent lets the user."""
         self._host.look()
+        uid, _, above = self._host.owners.get(posixpath.dirname(path), (0, 0, 0o755))
+        if self._host.uid not in (0, uid) and not above & stat.S_IWGRP:
+            raise PermissionError(path)
         if path in self._host.directories:
-            return SimpleNamespace(st_mtime=0)
-        if path not in self._host.files:
-            raise FileNotFoundError(path)
-        return SimpleNamespace(st_mtime=self._host.files[path][1])
-
-    def mkdir(self, path: str, _mode: int) -> None:
-        """Make a directory."""
-        self._host.look()
+            raise OSError("Failure")
         self._host.directories.add(path)
+        self._own(path, stat.S_IFDIR | mode & ~UMASK)
 
 
 class _Handle:
@@ -206,9 +259,6 @@ class _Handle:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def chmod(self, _mode: int) -> None:
-        """No modes here."""
 
     def write(self, data: bytes) -> None:
         """All at once."""

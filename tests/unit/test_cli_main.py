@@ -225,6 +225,7 @@ def test_relman_starts_in_both_ways(way: str) -> None:
         (["build", "--build-arg", "1=x"], "'1' is not NAME=VALUE"),
         (["build", "--build-arg", "SECRET"], "NAME=VALUE"),
         (["cleanup", "--older-than", "2 days"], "expected a duration"),
+        (["cleanup", "--older-than", "99999d"], "expected at most 1000000000 seconds"),
         (["cleanup", "--older-than", "2h", "--run", "a/1"], "exclude each other"),
         (["ci"], "this run has no name"),
         (["test", "--run", "shop"], "not a run's name"),

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from relman.model.container import RELEASE
-from relman.model.errors import Interrupted, MixedFleet, NotServing, RelmanError, RolledBack
+from relman.model.container import ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container
+from relman.model.errors import EngineError, Interrupted, MixedFleet, NotServing, RelmanError, RolledBack
+from relman.model.image import ImageId
 from relman.model.plan import Result
 from relman.model.settings import DeploySettings, Health, Mount, OnFailure, Port, Probe
 from relman.model.strategy import Strategy, StrategyKind
@@ -304,3 +305,15 @@ def test_what_is_left_out_stands_in_the_records_of_the_others() -> None:
     records = [json.loads(d) for h in world.hosts for p, (d, _) in h.files.items() if p.endswith("record.json")]
     assert all(r["entries"][-1]["release"] == "2" for r in records)
     assert {c.labels[RELEASE] for h in world.hosts for c in h.running} == {"2"}
+
+
+@pytest.mark.parametrize("said", ["soon", "nan", "inf", "-1", "1e300", ""])
+def test_a_task_s_label_that_is_no_time_is_its_host_s_error(said: str) -> None:
+    """Anybody who may use the engine can write a label: relman neither stops the task for it nor waits for ever."""
+    world = serving(2, PORT, "1")
+    host = world.hosts[0]
+    mark = {SERVICE: "shop", ENVIRONMENT: "production", TASK: "migrate", TASK_TIMEOUT: said}
+    host.containers["f" * 64] = Container("f" * 64, "migrate", ImageId("sha256:" + "0" * 64), "running", labels=mark)
+    with pytest.raises(EngineError, match=r"h1: the label relman.task.timeout of migrate is no number of seconds"):
+        world.recover()
+    assert host.containers["f" * 64].running

@@ -27,7 +27,7 @@ def deployed(id: str, *, release: str = "", proven: bool = True, settings: Deplo
         manifest=ManifestDigest("sha256:" + hexes(tag)),
         config=config,
         image_id=ImageId(config.value),
-        kept_as=f"relman/production/shop:{config.short}",
+        kept_as=f"relman.kept/production/shop:{config.short}",
         settings=settings or DeploySettings(),
         container=hexes("container" + id),
         at="2026-01-01T00:00:00Z",

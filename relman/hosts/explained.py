@@ -1,0 +1,47 @@
+"""What SFTP raises, in the model's words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+import paramiko
+
+from relman.hosts.connect import Connection
+from relman.model.errors import PreflightFailed, Unreachable
+
+
+@contextlib.contextmanager
+def explained(connection: Connection, path: str) -> Iterator[None]:
+    """Turn what SFTP raises into the model's errors; FileNotFoundError and FileExistsError pass."""
+    host = connection.host.name
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except PermissionError as error:
+        raise refused(connection, path) from error
+    except TimeoutError as error:
+        connection.close()  # who did not answer for so long is not waited for again
+        raise Unreachable(f"{path}: SFTP did not answer within {connection.timeout:g} s", host=host) from error
+    except (EOFError, paramiko.SSHException) as error:
+        raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
+    except OSError as error:
+        if error.errno is None or error.errno in (errno.ENOSPC, errno.EROFS):
+            said = error.strerror or str(error) or "it failed"
+            raise PreflightFailed(
+                f"{path}: {said}", host=host, hint="is the disk full, or mounted read-only?"
+            ) from error
+        raise Unreachable(f"{path}: {error}", host=host) from error
+
+
+def refused(connection: Connection, path: str) -> PreflightFailed:
+    """The error where the host does not let its user have the path."""
+    user, state = connection.host.endpoint.user, connection.host.state_dir
+    return PreflightFailed(
+        f"{path} may not be read or written by {user}",
+        host=connection.host.name,
+        hint=f"on {connection.host.name}, as root, for {user} alone: install -d -m 700 -o {user} {state}; "
+        "for a team see relman_state_dir in docs/reference.md",
+    )

@@ -1,0 +1,151 @@
+"""Where a host keeps what relman remembers, found to be trustworthy once per connection (relman.hosts.trust)."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+import stat
+import threading
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from paramiko import SFTPAttributes
+
+from relman.hosts.connect import Connection
+from relman.hosts.explained import explained, refused
+from relman.hosts.trust import Judge, Level, Untrusted
+from relman.model.errors import PreflightFailed
+
+RECORD = "record.json"
+LOCK = "lock.json"
+TAKEOVER = "lock.json.takeover"
+JOURNAL = "journal.jsonl"
+OLD_JOURNAL = "journal.jsonl.1"
+_FILES = (RECORD, LOCK, TAKEOVER, JOURNAL, OLD_JOURNAL)
+# The kernel gives this directory to the effective user of the process that looks at it, also where that lets nobody
+# trace it, as sftp-server does (task_dump_owner in fs/proc/base.c), and root alone could mount anything over it.
+_MYSELF = "/proc/self/."
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory of relman's on a host, which may be trusted. `team`: its group shares it. `missing` are those of its
+    levels that do not exist yet, outermost first."""
+
+    path: str
+    team: bool
+    missing: tuple[str, ...] = ()
+
+    def of(self, name: str) -> str:
+        """The path of a file in it."""
+        return posixpath.join(self.path, name)
+
+    @property
+    def file_mode(self) -> int:
+        """The mode of relman's files there."""
+        return 0o660 if self.team else 0o600
+
+
+@dataclass
+class _Known:
+    """The places of one connection that were looked at."""
+
+    mutex: threading.Lock = field(default_factory=threading.Lock)
+    places: dict[tuple[str, ...], Place] = field(default_factory=dict)
+
+
+_KNOWN: weakref.WeakKeyDictionary[Connection, _Known] = weakref.WeakKeyDictionary()
+_MUTEX = threading.Lock()
+
+
+def place(connection: Connection, environment: str, *service: str, fresh: bool = False) -> Place:
+    """The directory of a service in an environment, or, without a service, of the environment. It is looked at in one
+    round trip, once per connection: what is in a trusted directory later was put there by who is trusted. With `fresh`
+    it is looked at again.
+
+    Raises PreflightFailed, with the command that mends it, where any level may not be trusted, and Unreachable.
+    """
+    for name in (environment, *service):
+        if not name or "/" in name or name.startswith("."):
+            raise PreflightFailed(f"{name!r} cannot be a directory's name", host=connection.host.name)
+    with _MUTEX:
+        known = _KNOWN.setdefault(connection, _Known())
+    with known.mutex:
+        if fresh or (environment, *service) not in known.places:
+            known.places[environment, *service] = _look(connection, (environment, *service))
+        return known.places[environment, *service]
+
+
+def make(connection: Connection, environment: str, service: str) -> Place:
+    """The directory of a service, made if it is not there: mode 0700, or 2770 where a team shares it. Raises what
+    `place` raises, and PreflightFailed where it cannot be made."""
+    found = place(connection, environment, service, fresh=True)
+    if not found.missing:
+        return found
+    sftp = connection.sftp()
+    with explained(connection, found.path):
+        for level in found.missing:
+            try:
+                sftp.mkdir(level, 0o770 if found.team else 0o700)
+            except (PermissionError, FileNotFoundError) as error:
+                raise refused(connection, level) from error
+            except TimeoutError:
+                raise
+            except OSError:  # another command may have made it just now, and what it made is looked at below
+                if sftp.lstats([level]) == [None]:
+                    raise
+                continue
+            if found.team:
+                sftp.chmod(level, 0o2770)  # the umask took the group's right to write
+    return place(connection, environment, service, fresh=True)
+
+
+def _look(connection: Connection, names: Sequence[str]) -> Place:
+    top = posixpath.normpath(f"/{connection.host.state_dir.lstrip('/')}")
+    path = posixpath.join(top, *names)
+    files = [posixpath.join(path, name) for name in _FILES] if len(names) > 1 else []
+    levels = _levels(path)
+    with explained(connection, path):
+        (myself, *found) = connection.sftp().lstats([_MYSELF, *levels, *files])
+    judge = Judge(connection.host.endpoint.user, myself.st_uid if myself else None, top)
+    there = [_level(connection, p, a) for p, a in zip(levels, found, strict=False) if a]
+    try:
+        team = judge.directories(there)
+        for each, attributes in zip(files, found[len(levels) :], strict=True):
+            if attributes:
+                judge.file(_level(connection, each, attributes), team)
+    except Untrusted as error:
+        raise _refusal(connection, top, error) from error
+    return Place(path, team is not None, tuple(levels[len(there) :]))
+
+
+def _levels(path: str) -> list[str]:
+    """The path and all above it, outermost first."""
+    found = [path]
+    while found[0] != "/":
+        found.insert(0, posixpath.dirname(found[0]))
+    return found
+
+
+def _level(connection: Connection, path: str, said: SFTPAttributes) -> Level:
+    if said.st_uid is None or said.st_gid is None or said.st_mode is None:
+        raise PreflightFailed(f"SFTP does not say who owns {path}", host=connection.host.name)
+    return Level(path, said.st_uid, said.st_gid, said.st_mode)
+
+
+def _refusal(connection: Connection, top: str, error: Untrusted) -> PreflightFailed:
+    host, user = connection.host.name, connection.host.endpoint.user
+    if error.mend:
+        hint = f"on {host}, as root, once you have seen what is there: {error.mend}"
+    elif stat.S_ISLNK(error.level.mode) and (real := _real(connection, top)):
+        hint = f"set relman_state_dir to the real path: {real}"
+    else:
+        hint = f"set relman_state_dir to a directory that, with all above it, only root and {user} may change"
+    return PreflightFailed(f"{error}", host=host, hint=hint)
+
+
+def _real(connection: Connection, path: str) -> str:
+    with explained(connection, path), contextlib.suppress(FileNotFoundError):
+        return connection.sftp().normalize(path) or ""
+    return ""

@@ -1,0 +1,103 @@
+"""The JSON form of what hosts keep, and its version: which keys a relman of each version can read.
+
+A writer says the lowest version that holds all that it has to say, so that an older relman reads whatever it can
+understand. Keys that version 1 lacks are left out as long as they say nothing. Readers refuse what they do not know.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from relman.model.image import Digest, Repository
+from relman.model.reading import Misread, Newer
+
+VERSION = 2
+"""The newest version that this relman reads, and writes where it has to."""
+
+
+def _keys(**table: str) -> Mapping[str, frozenset[str]]:
+    return {name: frozenset(keys.split()) for name, keys in table.items()}
+
+
+VERSION_1_KEYS = _keys(
+    HostRecord="service environment entries current left_out",
+    Absence="host release manifest by at reason",
+    Deployed="id release repository manifest config image_id kept_as settings container at by commit proven verified"
+    " skipped",
+    Lock="owner machine pid token deployment message ttl phase intent since",
+    Intent="old old_restart new_name entry stop_first reused rollback",
+    Phase="held changing returning removing",
+    DeploySettings="ports env volumes networks command health restart stop_timeout resources order singleton"
+    " max_unavailable on_failure keep strategy max_failures tasks hooks",
+    Port="container protocol host_port host_ip",
+    Mount="source target read_only",
+    Health="probe port path window timeout interval",
+    Probe="http tcp image none",
+    Resources="memory cpus pids",
+    Order="auto start-first stop-first",
+    OnFailure="rollback halt continue",
+    Strategy="kind batches pause hosts count bake check",
+    StrategyKind="rolling canary all-at-once",
+    Check="url command timeout",
+    Task="name command when once timeout rollback_safe",
+    Hook="command when timeout",
+    When="before after failed",
+)
+"""What version 1 knows: the fields of each class, the words of each enum. Never changed."""
+
+VERSION_2_KEYS = _keys()
+"""What version 2 knows besides. Closed with the first release that writes it: what comes later is of version 3."""
+
+
+def plain(value: Any) -> Any:
+    """The JSON form of a value, read back by `relman.model.reading.read`."""
+    if isinstance(value, Digest | Repository):
+        return str(value)
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if _said(value, f)}
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def version_of(value: Any) -> int:
+    """The version that a writer of `value` has to say."""
+    return 2 if _is_later(value) else 1
+
+
+def unversioned(data: Any) -> Mapping[str, Any]:
+    """A document without its version. Raises Newer unless this relman can read that version, Misread if it has none."""
+    if not isinstance(data, Mapping):
+        raise Misread("", "expected an object")
+    version = data.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise Misread("version", f"expected a number from 1 to {VERSION}")
+    if version > VERSION:
+        raise Newer("", "it was written by a newer relman")
+    return {key: value for key, value in data.items() if key != "version"}
+
+
+def _is_later(value: Any) -> bool:
+    if isinstance(value, StrEnum):
+        return value not in VERSION_1_KEYS.get(type(value).__name__, ())
+    if dataclasses.is_dataclass(value) and not isinstance(value, Digest | Repository):
+        said = [f for f in dataclasses.fields(value) if _said(value, f)]
+        return any(_is_new(value, f) or _is_later(getattr(value, f.name)) for f in said)
+    if isinstance(value, Mapping):
+        return any(map(_is_later, value.values()))
+    return isinstance(value, tuple) and any(map(_is_later, value))
+
+
+def _is_new(value: Any, field: dataclasses.Field[Any]) -> bool:
+    return field.name not in VERSION_1_KEYS.get(type(value).__name__, ())
+
+
+def _said(value: Any, field: dataclasses.Field[Any]) -> bool:
+    """Whether the field is written: always if version 1 has it, else if it says more than its default."""
+    if not _is_new(value, field):
+        return True
+    made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    return bool(getattr(value, field.name) != made)
