@@ -87,6 +87,24 @@ def test_directories_of_results(shop: Shop, image: ImageId) -> None:
     assert bad.commands[0].problem.startswith("reports/deep/b.xml is no complete XML")
 
 
+def test_reports_beside_other_files(shop: Shop, image: ImageId) -> None:
+    """In a directory of Maven's, XML of another kind does not count; a pattern names files right in a directory. Where
+    none is left, the command has failed."""
+    script = (
+        "busybox mkdir -p reports/sub; echo '<failsafe-summary/>' >reports/failsafe-summary.xml; "
+        f'echo "{GOOD}" >reports/TEST-a.xml; echo "{GOOD}" >reports/sub/TEST-b.xml'
+    )
+    for paths, count in ((("reports",), 2), (("reports/TEST-*.xml",), 1), (("reports/*", "reports/sub/TEST-?.xml"), 2)):
+        found = run(shop, image, script, junit=paths).findings
+        assert found
+        assert found.totals == TestTotals(count), paths
+    for path, problem in (
+        ("reports/*-summary.xml", "there is no reports/*-summary.xml that is JUnit XML"),
+        ("reports/failsafe-summary.xml", "reports/failsafe-summary.xml is no JUnit XML"),
+    ):
+        assert run(shop, image, script, junit=(path,)).commands[0].problem.startswith(problem)
+
+
 def test_commands_with_times_of_their_own(shop: Shop, image: ImageId) -> None:
     """Named commands run in order, each with its own time, and the first that fails is the last."""
     report = shop.run_stage(
