@@ -84,7 +84,7 @@ def _shell(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) ->
     job.phase("shell for")
     with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
         job.say("the tests' environment is set; leave with `exit`")
-        run_shell(bench, image, linked, job.service.test.env)
+        run_shell(bench, image, linked, job.service.test)
 
 
 def _surroundings(job: Job) -> dict[str, Any]:

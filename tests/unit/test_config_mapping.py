@@ -175,6 +175,17 @@ def test_mistakes_in_commands(text: str, problem: str) -> None:
     assert [p.partition(": ")[2] for p in said(f"test: {{commands: {text}}}")] == [f"test.commands{problem}"]
 
 
+def test_what_commands_are_run_with() -> None:
+    """The image's ENTRYPOINT, nothing, other words, or not said; a shell's text is none of them."""
+    for text, value in (("image", "image"), ("[]", ()), ("[tini, --]", ("tini", "--"))):
+        stage = written(f"test: {{entrypoint: {text}}}").test
+        assert (stage.entrypoint, stage.own_entrypoint) == (value, value if isinstance(value, tuple) else None)
+    assert written("test: {}").test.entrypoint is None
+    for text in ("/entry.sh", "true", "{a: b}"):
+        (problem,) = said(f"test: {{entrypoint: {text}}}")
+        assert "test.entrypoint: expected image, [] or a list of words, found" in problem
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
