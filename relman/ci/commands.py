@@ -36,7 +36,7 @@ def run_commands(bench: Bench, stage: TestStage, image: Image, linked: Mapping[s
     for number, command in enumerate(stage.commands, start=1):
         bench.progress(f"test {number} of {len(stage.commands)}: {command.title}")
         outcomes.append(_run(bench, stage, command, image, linked, number))
-        if not outcomes[-1].result.passed:
+        if not outcomes[-1].result.good:
             break
     return tuple(outcomes)
 
@@ -55,7 +55,7 @@ def _run(
         if fallen:
             problem = ", ".join(filter(None, (outcome.result.problem, fallen)))
             return replace(outcome, result=replace(outcome.result, problem=problem))
-        if outcome.result.passed or attempt > command.retries:
+        if outcome.result.good or attempt > command.retries:
             break
         earlier += [case.name for case in outcome.findings.failed] if outcome.findings else []
         bench.progress(f"it is known as flaky: attempt {attempt + 1} of {command.retries + 1}")
@@ -93,7 +93,8 @@ def _attempt(
     except BadResults as error:
         return Outcome(replace(result, problem=bench.mask(str(error))))
     problem = contradiction(code, found, allow_no_tests=command.allow_no_tests)
-    return Outcome(replace(result, problem=problem), hidden(found, bench))
+    nothing = not problem and found.totals.ran == 0
+    return Outcome(replace(result, problem=problem, ran_nothing=nothing), hidden(found, bench))
 
 
 def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) -> str:
