@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from relman.cli.catalogue import Row, rows
-from relman.cli.compose import registry_of
+from relman.cli.compose import registry_of, written_service
 from relman.cli.environments import open_environment, repository_of, service_of
 from relman.cli.gates import check_of
 from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
@@ -92,9 +92,10 @@ def releases(
 def _wanted(
     context: Context, environment: str | None, inventories: Sequence[str], service: str | None, file: str | None
 ) -> Wanted:
-    from relman.config.service import FILE_NAME, load_service
+    from relman.config.service import FILE_NAME
 
-    written = load_service(file or FILE_NAME) if file or (not environment and Path(FILE_NAME).is_file()) else None
+    here = file or (not environment and Path(FILE_NAME).is_file())
+    written = written_service(context, file or FILE_NAME) if here else None
     rules = written.release if written else ReleaseRules()
     if environment:
         chosen = open_environment(context, environment, inventories)
