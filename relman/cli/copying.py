@@ -129,7 +129,7 @@ def _tell(context: Context, move: Move, made: Sequence[Release]) -> None:
         {
             "repository": str(move.target),
             "release": move.tag,
-            "channels": list(move.channels),
+            "channels": list(dict.fromkeys(channel for release in made for channel in release.channels)),
             "from": str(move.source),
             "images": [{"platform": str(r.platform), "manifest": str(r.manifest)} for r in made],
         },

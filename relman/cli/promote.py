@@ -212,13 +212,15 @@ def _release(
     say_trust(context.output, job.service.release.demands, "relman.yml")
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
-    job.say(f"  channels that follow it: {', '.join(tags.channels) or 'none'}")
+    job.say(f"  channels that follow it: {', '.join(release.channels) or 'none'}")
+    if stay := [channel for channel in tags.channels if channel not in release.channels]:
+        job.say(f"  channels that stay where they are, because it is no new release: {', '.join(stay)}")
     job.context.outputs.update(release=release.tag, digest=str(release.manifest))
     job.json(
         "promote",
         repository=str(repository),
         release=release.tag,
-        channels=tags.channels,
+        channels=list(release.channels),
         manifest=str(release.manifest),
         config=str(release.config),
         platform=str(release.platform),

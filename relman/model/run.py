@@ -157,7 +157,7 @@ class TestReport:
 class Release:
     """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
     paths; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is RFC 3339. `skipped` tells of each gate
-    that a person left out for it."""
+    that a person left out for it; `channels` are those that a promotion left on it, and no part of what it is."""
 
     repository: Repository
     tag: str
@@ -171,6 +171,7 @@ class Release:
     commit: str = ""
     created: str = ""
     skipped: tuple[str, ...] = ()
+    channels: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.repository.name}:{self.tag}"
