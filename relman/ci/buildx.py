@@ -25,6 +25,7 @@ from relman.ci.lines import Lines
 from relman.ci.mask import Mask
 from relman.ci.order import BuildOrder
 from relman.ci.timing import Watch
+from relman.config.values_names import RELMAN_S
 from relman.model.errors import BuildFailed, UsageError
 from relman.model.service import BuildSecret
 
@@ -52,15 +53,17 @@ def build_with_buildkit(
 ) -> str:
     """Build and tag the image; return its id as BuildKit says it.
 
-    Logins are in a configuration of docker's that only this user can read and that is gone afterwards. Raises
-    BuildFailed with the last lines of output, UsageError where a secret is missing.
+    The program inherits none of relman's own variables, which hold passwords. Logins are in a configuration of docker's
+    that only this user can read and that is gone afterwards. Raises BuildFailed with the last lines of output,
+    UsageError where a secret is missing, or is one of relman's own.
     """
     mask = Mask(_secret_values(order, environ))
     output = Lines(progress, mask=mask)
     with tempfile.TemporaryDirectory(prefix="relman-build-") as private:
         _write_private(Path(private) / "config.json", {"auths": {k: _auth(v) for k, v in order.logins.items()}})
         said = Path(private) / "image"
-        variables = {**environ, "DOCKER_CONFIG": private, "BUILDX_CONFIG": f"{private}/buildx"}
+        inherited = {name: value for name, value in environ.items() if not name.startswith(RELMAN_S)}
+        variables = {**inherited, "DOCKER_CONFIG": private, "BUILDX_CONFIG": f"{private}/buildx"}
         if environ.get("DOCKER_TLS_VERIFY"):
             variables.setdefault("DOCKER_CERT_PATH", str(docker_config(environ)))
         with watch.waiting():
@@ -99,12 +102,15 @@ def _file(secret: BuildSecret, root: Path) -> Path:
 def _secret_values(order: BuildOrder, environ: Mapping[str, str]) -> Iterator[str]:
     """The values of the build's secrets, so far as they are text. Raises UsageError, with every one that is missing."""
     missing = []
+    own = {Path(v).resolve() for n, v in environ.items() if v and n.startswith(RELMAN_S) and n.endswith("_FILE")}
     for secret in order.service.build.secrets:
         if secret.env:
             value = environ.get(secret.env)
             missing += [] if value else [f"{secret.id}: the variable {secret.env} is not set"]
         else:
             file = _file(secret, Path(order.service.root))
+            if file.resolve() in own:
+                raise UsageError(f"{secret.id}: {file} is relman's own, and no secret of a build")
             value = file.read_text(errors="replace") if file.is_file() else None
             missing += [] if value else [f"{secret.id}: there is nothing in {file}"]
         if value:

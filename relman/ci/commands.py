@@ -14,6 +14,7 @@ from relman.ci.junit import BadResults
 from relman.ci.junit_files import read_results
 from relman.ci.lines import Lines
 from relman.model.cases import Findings, TestCase
+from relman.model.container import Image
 from relman.model.errors import EngineError, TestsFailed
 from relman.model.image import ImageId
 from relman.model.run import CommandResult
@@ -28,21 +29,20 @@ class Outcome:
     findings: Findings | None = None
 
 
-def run_commands(bench: Bench, stage: TestStage, image: ImageId, linked: Mapping[str, Linked]) -> tuple[Outcome, ...]:
+def run_commands(bench: Bench, stage: TestStage, image: Image, linked: Mapping[str, Linked]) -> tuple[Outcome, ...]:
     """Run the stage's commands in order; those after the first that fails are not run. Raises TestsFailed where one
     cannot be started, EngineError or Unreachable."""
     outcomes: list[Outcome] = []
     for number, command in enumerate(stage.commands, start=1):
-        shown = command.name or shlex.join(command.argv)
-        bench.progress(f"test {number} of {len(stage.commands)}: {shown}")
+        bench.progress(f"test {number} of {len(stage.commands)}: {command.title}")
         outcomes.append(_run(bench, stage, command, image, linked, number))
-        if not outcomes[-1].result.passed:
+        if not outcomes[-1].result.good:
             break
     return tuple(outcomes)
 
 
 def _run(
-    bench: Bench, stage: TestStage, command: TestCommand, image: ImageId, linked: Mapping[str, Linked], number: int
+    bench: Bench, stage: TestStage, command: TestCommand, image: Image, linked: Mapping[str, Linked], number: int
 ) -> Outcome:
     """All attempts at one command; what failed before an attempt that passed is flaky."""
     earlier: list[str] = []
@@ -55,7 +55,7 @@ def _run(
         if fallen:
             problem = ", ".join(filter(None, (outcome.result.problem, fallen)))
             return replace(outcome, result=replace(outcome.result, problem=problem))
-        if outcome.result.passed or attempt > command.retries:
+        if outcome.result.good or attempt > command.retries:
             break
         earlier += [case.name for case in outcome.findings.failed] if outcome.findings else []
         bench.progress(f"it is known as flaky: attempt {attempt + 1} of {command.retries + 1}")
@@ -69,16 +69,23 @@ def _attempt(
     bench: Bench,
     stage: TestStage,
     command: TestCommand,
-    image: ImageId,
+    image: Image,
     linked: Mapping[str, Linked],
     name: str,
 ) -> Outcome:
     env = bench.env(name, linked, stage.env)
-    container = create(bench.client, bench.run, name, image, bench.network, command=command.argv, env=env)
-    _check_image(state(bench.client, container, bench.network).image, image)
+    entrypoint = stage.own_entrypoint
+    container = create(
+        bench.client, bench.run, name, image.id, bench.network, command=command.argv, env=env, entrypoint=entrypoint
+    )
+    made = state(bench.client, container, bench.network)
+    _check_image(made.image, image.id)
+    _check_argv(made.argv, (*(image.entrypoint if entrypoint is None else entrypoint), *command.argv))
+    if (real := shlex.join(made.argv)) != command.title:
+        bench.progress(f"runs {real}")
     begin = time.monotonic()
     code = _run_to_end(bench, container, command, command.timeout or stage.timeout)
-    result = CommandResult(command.argv, code, round(time.monotonic() - begin, 3), command.name)
+    result = CommandResult(made.argv, code, round(time.monotonic() - begin, 3), command.name)
     if not command.junit:
         return Outcome(result)
     try:
@@ -86,7 +93,8 @@ def _attempt(
     except BadResults as error:
         return Outcome(replace(result, problem=bench.mask(str(error))))
     problem = contradiction(code, found, allow_no_tests=command.allow_no_tests)
-    return Outcome(replace(result, problem=problem), hidden(found, bench))
+    nothing = not problem and found.totals.ran == 0
+    return Outcome(replace(result, problem=problem, ran_nothing=nothing), hidden(found, bench))
 
 
 def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) -> str:
@@ -125,6 +133,11 @@ def _run_to_end(bench: Bench, container: str, command: TestCommand, timeout: flo
             "Is the program in the image, and does its ENTRYPOINT start it? A command given as one text needs /bin/sh."
         )
         raise TestsFailed(f"cannot start test command {command.argv[0]}: {error.what}", hint=hint) from error
+
+
+def _check_argv(found: tuple[str, ...], wanted: tuple[str, ...]) -> None:
+    if found != wanted:
+        raise TestsFailed(f"the engine made a test container that runs {shlex.join(found)}, not {shlex.join(wanted)}")
 
 
 def _check_image(found: ImageId, wanted: ImageId) -> None:

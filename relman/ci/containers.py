@@ -34,7 +34,8 @@ _COMMAND_LOG: tuple[str, dict[str, str]] = ("none", {})
 @dataclass(frozen=True)
 class State:
     """What the engine says of a container now. `health` is "" without HEALTHCHECK; `address` its address in the
-    run's network; `started` is in seconds since the epoch, by the engine's clock; its process starts in `directory`."""
+    run's network; `started` is in seconds since the epoch, by the engine's clock; its process starts in `directory`, as
+    `argv`."""
 
     running: bool
     exit_code: int
@@ -45,6 +46,7 @@ class State:
     env: tuple[str, ...]
     started: float
     directory: str
+    argv: tuple[str, ...]
 
     @property
     def death(self) -> str:
@@ -83,14 +85,16 @@ def create(
     *,
     command: Sequence[str] | None,
     env: Mapping[str, str],
+    entrypoint: Sequence[str] | None = None,
     alias: str | None = None,
     mounts: Iterable[Mount] = (),
     tmpfs: Mapping[str, str] | None = None,
     tty: bool = False,
 ) -> str:
     """Create a container of the run in its network and return its id. With an alias it is a service, whose log is
-    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays. The source of a mount is
-    a volume as the engine knows it, or a path of the engine's machine. Raises EngineError."""
+    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays without an `entrypoint`; an
+    empty one is none. The source of a mount is a volume as the engine knows it, or a path of the engine's machine.
+    Raises EngineError."""
     from docker import types
 
     driver, options = _SERVICE_LOG if alias else _COMMAND_LOG
@@ -109,6 +113,7 @@ def create(
             image.value,
             name=name,
             command=list(command) if command is not None else None,
+            entrypoint=list(entrypoint) if entrypoint is not None else None,
             environment=dict(env),
             labels=labels(run),
             tty=tty,
@@ -134,6 +139,7 @@ def state(client: docker.APIClient, container: str, network: str) -> State:
         env=tuple(answer["Config"].get("Env") or ()),
         started=epoch(now["StartedAt"]),
         directory=answer["Config"].get("WorkingDir") or "/",
+        argv=(answer["Path"], *(answer.get("Args") or ())),
     )
 
 

@@ -1,7 +1,8 @@
-"""What a Dockerfile says about other images, without building it: FROM, ARG and COPY --from. Pure."""
+"""What a Dockerfile says without being built: other images, by FROM, ARG and COPY --from, and its ENTRYPOINT. Pure."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,46 @@ def base_of(dockerfile: str, arguments: Mapping[str, str], target: str | None = 
     while (earlier := next((i for i in range(found) if stages[i].name == image.lower()), None)) is not None:
         found, image = earlier, stages[earlier].image
     return image or None
+
+
+def entrypoint_of(dockerfile: str, target: str | None = None) -> tuple[str, ...]:
+    """The ENTRYPOINT of the last stage, or of `target`, which it may have from a stage that it is based on; empty where
+    the Dockerfile shows none. In shell form it is what Docker makes of it: a shell with a text."""
+    found: dict[str, tuple[str, ...]] = {}
+    entrypoint: tuple[str, ...] = ()
+    name = ""
+    for instruction in instructions(dockerfile):
+        keyword, _, rest = instruction.strip().partition(" ")
+        if keyword.upper() == "FROM":
+            if target and name == target.lower():
+                break
+            image, *alias = [word for word in rest.split() if not word.startswith("--")] or [""]
+            name = alias[1].lower() if len(alias) == 2 else ""
+            entrypoint = found.get(image.lower(), ())
+        if keyword.upper() == "ENTRYPOINT":
+            entrypoint = _exec_form(rest.strip())
+        found[name] = entrypoint
+    return entrypoint
+
+
+def copies(dockerfile: str) -> dict[str, str]:
+    """What single files of the build context are called in the image, each with its path in the context."""
+    found = {}
+    for keyword, *rest in map(str.split, instructions(dockerfile)):
+        words = [word for word in rest if not word.startswith("--")]
+        if keyword.upper() in ("COPY", "ADD") and len(words) == 2 and not any(w.startswith("--from") for w in rest):
+            found[words[1]] = words[0]
+    return found
+
+
+def _exec_form(text: str) -> tuple[str, ...]:
+    try:
+        words = json.loads(text)
+    except ValueError:
+        words = None
+    if isinstance(words, list) and all(isinstance(word, str) for word in words):
+        return tuple(words)
+    return ("/bin/sh", "-c", text) if text else ()
 
 
 def registries_named(dockerfile: str, arguments: Iterable[str]) -> set[str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relman.ci.dockerfile import instructions
+from relman.ci.entrypoint.checkout import unseen_here
+from relman.ci.entrypoint.judge import shown
 from relman.model.errors import UsageError
 
 _DOCKERFILES = ("Dockerfile", "deploy/Dockerfile", "docker/Dockerfile", ".docker/Dockerfile")
@@ -17,7 +19,8 @@ _TEST_DIRECTORIES = ("tests", "test")
 
 @dataclass(frozen=True)
 class Look:
-    """What a repository shows: its name, the Dockerfile and what its last stage declares, and how it may be tested."""
+    """What a repository shows: its name, the Dockerfile and what its last stage declares, how it may be tested, and the
+    ENTRYPOINT of which it is not seen that it would run such tests, empty where it is."""
 
     name: str
     dockerfile: str = "Dockerfile"
@@ -25,6 +28,7 @@ class Look:
     volumes: tuple[str, ...] = ()
     healthcheck: bool = False
     tests: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
 
 
 def look(root: Path) -> Look:
@@ -36,7 +40,8 @@ def look(root: Path) -> Look:
         )
     name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-") or "service"
     text = (root / dockerfile).read_text(encoding="utf-8", errors="replace")
-    return Look(name, dockerfile, *declared(text), tests=_tests(root))
+    entrypoint, why = unseen_here(text, root)
+    return Look(name, dockerfile, *declared(text), tests=_tests(root), entrypoint=entrypoint if why else ())
 
 
 def declared(dockerfile: str) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
@@ -131,6 +136,11 @@ def _test_section(found: Look) -> str:
         "  # services:  # containers that the tests need, linked as host names\n"
         "  #   db: {image: postgres:15, env: {POSTGRES_PASSWORD: test}}\n"
     )
+    if found.entrypoint:
+        services += (
+            f"  # The image's ENTRYPOINT, {shown(found.entrypoint)}, may not start the commands below.\n"
+            "  entrypoint: []  # they run without it; image: they are its arguments, as in `docker run`\n"
+        )
     if found.tests:
         where = "# run inside the image, which has to hold what they need"
         return f"test:\n{services}  commands:  {where}\n    - {json.dumps(found.tests)}"

@@ -36,6 +36,8 @@ def image_of(answer: Mapping[str, Any]) -> Image:
         exposed_ports=tuple(sorted(port_of(p) for p in config.get("ExposedPorts") or ())),
         env=env_of(config.get("Env") or ()),
         has_healthcheck=health[0] != "NONE",
+        entrypoint=tuple(config.get("Entrypoint") or ()),
+        directory=config.get("WorkingDir") or "/",
     )
 
 

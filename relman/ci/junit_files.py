@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
 from relman.ci.containers import State
 from relman.ci.engine import translated
-from relman.ci.junit import BadResults, read_junit
+from relman.ci.junit import BadResults, OtherXml, read_junit
 from relman.model.cases import Findings
 from relman.model.errors import NotFound
 
@@ -23,8 +26,9 @@ _PLAIN = {"Accept-Encoding": "identity"}
 
 
 def read_results(client: docker.APIClient, container: str, ended: State, paths: Iterable[str]) -> Findings:
-    """What the JUnit XML files at `paths` say together: files, or directories with files named *.xml, relative to
-    where the container's process starts.
+    """What the JUnit XML files at `paths` say together, relative to where the container's process starts: files, the
+    files of a directory that match a pattern in the last part of a path, or directories with files named *.xml, of
+    which those that are XML of another kind do not count.
 
     Raises BadResults where one is missing, unreadable, too large, or older than the container: a file that came with
     the image says nothing of this run. Raises EngineError or Unreachable.
@@ -34,32 +38,52 @@ def read_results(client: docker.APIClient, container: str, ended: State, paths: 
 
 def _read(client: docker.APIClient, container: str, ended: State, path: str) -> list[Findings]:
     url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
-    place = posixpath.join(ended.directory, path)
+    directory, pattern = posixpath.split(path)
+    wanted = _Wanted(directory, pattern) if set(pattern) & set("*?[") else _Wanted(path)
+    place = posixpath.join(ended.directory, wanted.place)
     try:
         with (
             translated(f"cannot read {path} out of the container"),
             client.get(url, params={"path": place}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
         ):
             answer.raise_for_status()
-            found = list(_in_archive(_Bounded(answer.raw, path), path, ended.started))
+            found = list(_in_archive(_Bounded(answer.raw, path), wanted, ended.started))
     except NotFound:
         raise BadResults(f"{path} is not there: the command wrote no results") from None
     except tarfile.TarError as error:
         raise BadResults(f"{path} cannot be read out of the container: {error}") from None
     if not found:
-        raise BadResults(f"{path} has no file named *.xml")
+        where = f"there is no {path}" if wanted.pattern else f"{path} has no file named *.xml"
+        raise BadResults(f"{where} that is JUnit XML")
     return found
 
 
-def _in_archive(stream: _Bounded, path: str, started: float) -> Iterator[Findings]:
+@dataclass(frozen=True)
+class _Wanted:
+    """A place in the container: a file, or a directory, of which the files right in it count that match the pattern,
+    or without one all named *.xml in it and below."""
+
+    place: str
+    pattern: str = ""
+
+    def has(self, name: str) -> bool:
+        """Whether a file below the place counts."""
+        return fnmatch.fnmatchcase(name, self.pattern) and "/" not in name if self.pattern else name.endswith(".xml")
+
+
+def _in_archive(stream: _Bounded, wanted: _Wanted, started: float) -> Iterator[Findings]:
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
         for number, member in enumerate(archive):
             if number >= MAX_FILES:
-                raise BadResults(f"{path} has more than {MAX_FILES} files")
-            alone = number == 0 and not member.isdir()
-            if not alone and not (member.isfile() and member.name.endswith(".xml")):
+                raise BadResults(f"{wanted.place} has more than {MAX_FILES} files")
+            if number == 0 and not member.isdir():
+                yield _in_member(archive, member, wanted.place, started)
                 continue
-            yield _in_member(archive, member, path if alone else _below(path, member.name), started)
+            # The archive's names begin with the directory's own.
+            name = member.name.partition("/")[2]
+            if member.isfile() and wanted.has(name):
+                with suppress(OtherXml):
+                    yield _in_member(archive, member, posixpath.join(wanted.place, name), started)
 
 
 def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, started: float) -> Findings:
@@ -68,17 +92,13 @@ def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, sta
         raise BadResults(f"{name} is no plain file")
     if member.size > MAX_BYTES:
         raise BadResults(f"{name} is larger than {MAX_BYTES >> 20} MiB")
+    try:
+        found = read_junit(content)
+    except BadResults as error:
+        raise type(error)(f"{name} {error}") from None
     if member.mtime < started - CLOCK_SLACK:
         raise BadResults(f"{name} was in the image before the command ran: it says nothing of this run")
-    try:
-        return read_junit(content)
-    except BadResults as error:
-        raise BadResults(f"{name} {error}") from None
-
-
-def _below(path: str, member: str) -> str:
-    """The name of a file in a directory that was asked for; the archive's names begin with the directory's own."""
-    return posixpath.join(path, member.partition("/")[2])
+    return found
 
 
 class _Bounded:

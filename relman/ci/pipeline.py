@@ -24,6 +24,12 @@ def check_passed(report: TestReport) -> None:
         return
     if not report.commands:
         raise TestsFailed("no test command ran", hint="Name at least one under `test.commands` in relman.yml.")
+    if all(command.good for command in report.commands):
+        raise TestsFailed(
+            f"not one test of {report.service} ran in run {report.run}",
+            hint="`allow_no_tests` lets one command among others have no test: nothing is released untested.",
+            details=list(summary(report)),
+        )
     raise TestsFailed(f"the tests of {report.service} failed in run {report.run}", details=list(summary(report)))
 
 

@@ -19,6 +19,7 @@ from relman.ci.containers import create, object_name
 from relman.ci.engine import translated
 from relman.model.errors import EngineError, TestsFailed, UsageError
 from relman.model.image import ImageId
+from relman.model.service import TestStage
 
 if TYPE_CHECKING:
     import docker
@@ -35,15 +36,17 @@ def require_terminal() -> None:
         )
 
 
-def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], env: Mapping[str, str]) -> int:
-    """Open a shell in the image, through its ENTRYPOINT, with the environment of the tests; return its exit code.
+def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], stage: TestStage) -> int:
+    """Open a shell in the image, with the ENTRYPOINT and environment of the tests; return its exit code.
 
     Output is not searched for secrets: who asks for a shell may ask for them. Raises TestsFailed where the image has no
     shell, EngineError or Unreachable.
     """
     client, name = bench.client, object_name(bench.run, "shell")
-    filled = bench.env(name, linked, env)
-    container = create(client, bench.run, name, image, bench.network, command=SHELL, env=filled, tty=True)
+    env, entrypoint = bench.env(name, linked, stage.env), stage.own_entrypoint
+    container = create(
+        client, bench.run, name, image, bench.network, command=SHELL, env=env, entrypoint=entrypoint, tty=True
+    )
     with translated("cannot open a shell"):
         stream = client.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         _start(client, container)
@@ -59,7 +62,7 @@ def _start(client: docker.APIClient, container: str) -> None:
     except EngineError as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
-        hint = "The image needs /bin/sh, and an ENTRYPOINT, if it has one, that starts what it is given."
+        hint = "The image needs /bin/sh. Does its ENTRYPOINT start what it is given? `test.entrypoint` may replace it."
         raise TestsFailed(error.what, hint=hint) from error
 
 

@@ -14,6 +14,7 @@ from relman.ci.cleanup import remove_temporary
 from relman.ci.commands import run_commands
 from relman.ci.containers import create_network
 from relman.ci.engine import CredentialsFor, Progress
+from relman.ci.entrypoint.image import require_started, with_proof
 from relman.ci.environment import Values, secrets_of
 from relman.ci.mask import Mask
 from relman.ci.pipeline import cleaned_up
@@ -48,9 +49,11 @@ def run_tests(
     `environ` are the CI's own variables, of which only the secrets referred to are read; `released` checks the releases
     that services run. A network of the run's own and what an earlier attempt of the same run left are removed before
     and, unless `keep`, after. Commands after the first that fails are not run. Raises TestsFailed where the tests could
-    not be run: a service that was never ready, another image than the one asked for.
+    not be run, or nothing would show that they were: a service that was never ready, another image than the one asked
+    for, an ENTRYPOINT that might swallow the commands.
     """
     config, tested = images.config_digest(client, image), images.inspect(client, image.value)
+    seen = require_started(client, run, service.test, tested)
     started = now()
     with linked_bench(
         client,
@@ -63,7 +66,7 @@ def run_tests(
         watch=watch,
         keep=keep,
     ) as (bench, linked):
-        outcomes = run_commands(bench, service.test, image, linked)
+        outcomes = run_commands(bench, service.test if seen else with_proof(service.test), tested, linked)
     findings = [outcome.findings for outcome in outcomes if outcome.findings]
     return TestReport(
         run=run,

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import click
 
+from relman.ci.base import dockerfile_of
+from relman.ci.entrypoint.checkout import unseen_here
+from relman.ci.entrypoint.judge import shown
 from relman.cli.compose import INVENTORIES, inventory_paths, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
@@ -67,6 +70,23 @@ def _environments(
     return check_environments(inventory, names, **ssh_files(context))
 
 
+def _doubt(service: Service) -> str:
+    """Why the test commands might not run, as far as the checkout shows it; empty where nothing speaks for it."""
+    unproved = [command for command in service.test.commands if not command.junit]
+    if service.test.entrypoint is not None or not unproved:
+        return ""
+    dockerfile = dockerfile_of(service)
+    text = dockerfile.read_text(encoding="utf-8", errors="replace")
+    entrypoint, why = unseen_here(text, Path(service.root) / service.build.context, service.build.target)
+    if not why:
+        return ""
+    return (
+        f"test command {unproved[0].title} may only be arguments of the image's ENTRYPOINT {shown(entrypoint)} "
+        f"({why}, in this checkout); where the built image does not show that it starts them, `relman test` ends with "
+        "exit code 9. Say under `test`: entrypoint: [], image, or a list of words"
+    )
+
+
 def _trust_problems(demands: Sequence[Demands]) -> list[Problem]:
     """Those of every trust.yml that is named; one that is not there is a UsageError."""
     problems: list[Problem] = []
@@ -89,6 +109,8 @@ def _say(context: Context, file: str, service: Service | None, environments: Seq
         output.line(f"environment {each.name} is good: {hosts}, {', '.join(each.services) or 'no service'}")
         if each.registry_ca and not Path(each.registry_ca).is_file():
             output.warn(f"{each.name}: there is no registry CA file {each.registry_ca} on this machine")
+    if service and (doubt := _doubt(service)):
+        output.warn(f"{file}: {doubt}")
     if service and environments and not any(service.name in each.services for each in environments):
         output.warn(f"no environment checked here knows the service {service.name}: see relman_services")
     data = {"file": file, "service": service.name, "repository": str(service.repository)} if service else {}

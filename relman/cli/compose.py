@@ -16,6 +16,7 @@ from relman.ledger import pending
 from relman.model.errors import UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
+from relman.model.service import Service
 from relman.registry.auth import Credentials, ca_for, credentials_for
 from relman.registry.client import Registry
 
@@ -52,6 +53,26 @@ def docker_config(environ: Mapping[str, str]) -> Path:
 def credentials_of(context: Context, registry: str) -> Credentials | None:
     """The credentials for a registry, from the environment's variables or docker's configuration."""
     return credentials_for(registry, context.environ, docker_config(context.environ))
+
+
+def written_service(context: Context, file: str) -> Service:
+    """The service that a checkout's file describes, for a command that uses the registry and the index named there.
+
+    A branch may name any: a password in the environment's variables must say what it is for. Raises UsageError and
+    ConfigError.
+    """
+    from relman.config.service import load_service
+
+    service = load_service(file)
+    named = {"RELMAN_REGISTRY": "registry"} | ({"RELMAN_INDEX": "package index"} if service.release.library else {})
+    for name, what in named.items():
+        given = [f"{name}_{part}" for part in ("USERNAME", "PASSWORD") if context.environ.get(f"{name}_{part}")]
+        if given and not context.environ.get(name):
+            raise UsageError(
+                f"{' and '.join(given)} {'are' if len(given) > 1 else 'is'} set, and {name} is not",
+                hint=f"Set {name} to the HOST[:PORT] of the {what} that they are for: {file} may name another.",
+            )
+    return service
 
 
 def registry_of(context: Context, repository: Repository, ca: str | None, *, writes: bool = False) -> Registry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relman.cli.compose import ledger, registry_of, timestamp, who
 from relman.cli.gates import say_trust
@@ -47,11 +47,9 @@ def to_elsewhere(context: Context, move: Move, demands: Demands, check: Check) -
     if move.source == move.target:
         raise UsageError(f"{move.target} is where it is already", hint="Name another repository with --to.")
     output = context.output
-    # A user and password in variables that name no registry are for the service's own; the other never sees them.
-    careful = replace(context, environ={"RELMAN_REGISTRY": move.source.registry, **context.environ})
     with ExitStack() as stack:
         source, target = (
-            Place(stack.enter_context(registry_of(careful, r, None)), r) for r in (move.source, move.target)
+            Place(stack.enter_context(registry_of(context, r, None)), r) for r in (move.source, move.target)
         )
         image = source.registry.resolve(source.repository, move.tag)
         tested = _tested(source, move.tag, image, check)
@@ -131,7 +129,7 @@ def _tell(context: Context, move: Move, made: Sequence[Release]) -> None:
         {
             "repository": str(move.target),
             "release": move.tag,
-            "channels": list(move.channels),
+            "channels": list(dict.fromkeys(channel for release in made for channel in release.channels)),
             "from": str(move.source),
             "images": [{"platform": str(r.platform), "manifest": str(r.manifest)} for r in made],
         },

@@ -17,7 +17,7 @@ from relman.cli.verb import Context, verb
 from relman.evidence.facts import Counted
 from relman.evidence.parse import rfc3339
 from relman.evidence.release import examine
-from relman.evidence.statement import TestResult, read_test_result
+from relman.evidence.statement import EXIT_CODE_ONLY, TestResult, read_test_result
 from relman.evidence.summary import ReleaseStatement, read_release
 from relman.model.predicates import RELEASE, TEST_RESULT, short
 
@@ -89,7 +89,8 @@ def _says(counted: Counted) -> list[str]:
 
 def _tested(result: TestResult) -> Iterator[str]:
     flaky = f", {len(result.flaky)} flaky" if result.flaky else ""
-    yield f"{result.result}: {result.tests} passed, {result.failures} failed{flaky}" + (
+    how = f", {EXIT_CODE_ONLY}" if result.exit_code_only else ""
+    yield f"{result.result}: {result.tests} passed, {result.failures} failed{flaky}{how}" + (
         f", run {result.run}" if result.run else ""
     )
     if result.commit:

@@ -74,8 +74,18 @@ def _make(
     client, image = held
     require_tested(report, images.config_digest(client, image), job.local_tag)
     epoch = commit_seconds(job.root, report.commit)
-    timeout = job.service.test.timeout
-    make_files(client, library, job.run, image, epoch=epoch, timeout=timeout, into=into, progress=job.say)
+    stage = job.service.test
+    make_files(
+        client,
+        library,
+        job.run,
+        image,
+        entrypoint=stage.own_entrypoint,
+        epoch=epoch,
+        timeout=stage.timeout,
+        into=into,
+        progress=job.say,
+    )
 
 
 def _record(job: Job, library: Library, package: Package, report: TestReport, tag: str) -> None:

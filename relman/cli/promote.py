@@ -18,7 +18,7 @@ from relman.ci.names import describe as describe_commit
 from relman.ci.names import run_name
 from relman.ci.push import push
 from relman.ci.tags import Tags
-from relman.cli.compose import ledger, registry_of, timestamp, who
+from relman.cli.compose import ledger, registry_of, timestamp, who, written_service
 from relman.cli.copying import Move, to_elsewhere
 from relman.cli.gates import check_of, reason_option, say_trust, served_in, skip_option, skips_of
 from relman.cli.library import promote_library
@@ -27,7 +27,6 @@ from relman.cli.references import reference_of
 from relman.cli.runs import Job, image_of, local_engine, tags_of
 from relman.cli.signing import writing_seal
 from relman.cli.verb import Context, verb
-from relman.config.service import load_service
 from relman.evidence.facts import Check
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
@@ -71,7 +70,7 @@ def promote(
     With TAG and --to a release is copied to another repository or registry: the same digests, with all statements, and
     with a release statement of its own. Started again after an interruption it copies only what is missing.
     """
-    service = load_service(file)
+    service = written_service(context, file)
     check = release_check(context, service, skips_of(skip_gates, reason))
     if tag or to or channels:
         if not (tag and to):
@@ -213,13 +212,15 @@ def _release(
     say_trust(context.output, job.service.release.demands, "relman.yml")
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
-    job.say(f"  channels that follow it: {', '.join(tags.channels) or 'none'}")
+    job.say(f"  channels that follow it: {', '.join(release.channels) or 'none'}")
+    if stay := [channel for channel in tags.channels if channel not in release.channels]:
+        job.say(f"  channels that stay where they are, because it is no new release: {', '.join(stay)}")
     job.context.outputs.update(release=release.tag, digest=str(release.manifest))
     job.json(
         "promote",
         repository=str(repository),
         release=release.tag,
-        channels=tags.channels,
+        channels=list(release.channels),
         manifest=str(release.manifest),
         config=str(release.config),
         platform=str(release.platform),

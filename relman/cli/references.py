@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from relman.cli.compose import written_service
 from relman.cli.environments import open_environment, repository_of, service_of
 from relman.cli.options import any_environment_option, inventory_option, service_option
 from relman.cli.signing import read, reading_seal
@@ -106,9 +107,7 @@ def _place(context: Context, asked: Asked, reference: str | None) -> Target:
         return Target(repository, chosen.demands, Signed(), chosen.name, chosen.registry_ca, chosen)
     if whole:
         return Target(whole, Demands(), Signed(), "the command line")
-    from relman.config.service import load_service
-
-    service = load_service(asked.file)
+    service = written_service(context, asked.file)
     return Target(service.repository, service.release.demands, Signed(), asked.file)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from relman.cli.catalogue import Row, rows
-from relman.cli.compose import registry_of
+from relman.cli.compose import registry_of, written_service
 from relman.cli.environments import open_environment, repository_of, service_of
 from relman.cli.gates import check_of
 from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
@@ -20,6 +20,7 @@ from relman.cli.signing import reading_seal
 from relman.cli.text import age, some, without_empty
 from relman.cli.verb import Context, verb
 from relman.evidence.release import list_releases
+from relman.evidence.statement import EXIT_CODE_ONLY
 from relman.model.container import MANIFEST, RELEASE
 from relman.model.errors import RelmanError, Unreachable, UsageError
 from relman.model.host import Environment
@@ -91,9 +92,10 @@ def releases(
 def _wanted(
     context: Context, environment: str | None, inventories: Sequence[str], service: str | None, file: str | None
 ) -> Wanted:
-    from relman.config.service import FILE_NAME, load_service
+    from relman.config.service import FILE_NAME
 
-    written = load_service(file or FILE_NAME) if file or (not environment and Path(FILE_NAME).is_file()) else None
+    here = file or (not environment and Path(FILE_NAME).is_file())
+    written = written_service(context, file or FILE_NAME) if here else None
     rules = written.release if written else ReleaseRules()
     if environment:
         chosen = open_environment(context, environment, inventories)
@@ -165,6 +167,7 @@ def _show(
 def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
     release, evidence = row.listed.release, row.listed.evidence
     passed = f"passed in {evidence.run}" if evidence and evidence.run else "passed" if evidence else "none that counts"
+    passed += f", {EXIT_CODE_ONLY}" if evidence and evidence.exit_code_only else ""
     also = [f"{tag} (channel)" if tag in row.channels else tag for tag in row.others]
     tag = f"{row.tag} (channel)" if row.tag in row.channels else row.tag
     when = age(release.created, now) if release.created else "unknown"
@@ -208,7 +211,12 @@ def _row_data(row: Row) -> dict[str, Any]:
         "created": release.created,
         "commit": release.commit,
         "skipped": list(release.skipped),
-        "evidence": {"run": evidence.run, "finished": evidence.finished, "passed": list(evidence.passed)}
+        "evidence": {
+            "run": evidence.run,
+            "finished": evidence.finished,
+            "passed": list(evidence.passed),
+            "exit_code_only": evidence.exit_code_only,
+        }
         if evidence
         else None,
         "refusal": row.listed.refusal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,10 @@ from relman.ci.names import run_name
 from relman.ci.systems import system_of
 from relman.ci.tags import Tags, tags_for
 from relman.ci.timing import Watch
-from relman.cli.compose import credentials_of, data_dir, registry_of
+from relman.cli.compose import credentials_of, data_dir, registry_of, written_service
 from relman.cli.marks import tell_system
 from relman.cli.signing import reading_seal
 from relman.cli.verb import Context
-from relman.config.service import load_service
 from relman.evidence.facts import Check
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
@@ -54,21 +53,14 @@ class Job:
         """The name of the run's image: build gives it on the engine, promote in the registry."""
         return self.service.repository.tag(self.run.tag)
 
-    @property
-    def careful(self) -> Context:
-        """The context for any registry. A user and password in the environment's variables that name no registry are
-        for the service's own: another one, named in a Dockerfile or as a release, never sees them."""
-        environ = {"RELMAN_REGISTRY": self.service.repository.registry, **self.context.environ}
-        return replace(self.context, environ=environ)
-
     def credentials(self, registry: str) -> Credentials | None:
         """The credentials for any registry."""
-        return credentials_of(self.careful, registry)
+        return credentials_of(self.context, registry)
 
     def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
         """What a release of another team's is, once there is evidence that it passed, by a key that the service's own
         trust.yml trusts, if it names one. Raises what find_release does."""
-        registry = registry_of(self.careful, reference.repository, None)
+        registry = registry_of(self.context, reference.repository, None)
         check = Check(reading_seal(self.service.release.demands))
         return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
 
@@ -103,7 +95,7 @@ class Job:
 
 def open_job(context: Context, file: str, run_flag: str | None) -> Job:
     """The run that the flag or the CI system's variables name, of the service in `file`."""
-    service = load_service(file)
+    service = written_service(context, file)
     return Job(context, service, run_name(context.environ, run_flag))
 
 

@@ -23,6 +23,7 @@ from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, open_job
 from relman.cli.verb import Context, verb
+from relman.evidence.statement import EXIT_CODE_ONLY
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.run import Commit, TestReport
@@ -77,6 +78,8 @@ def test_stage(
     check_passed(report)
     for line in summary(report):
         job.say(line)
+    if report.exit_code_only:
+        job.say(f"{EXIT_CODE_ONLY}: no result file (`junit`) shows which tests ran, and the evidence says so")
     return report
 
 
@@ -84,7 +87,7 @@ def _shell(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) ->
     job.phase("shell for")
     with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
         job.say("the tests' environment is set; leave with `exit`")
-        run_shell(bench, image, linked, job.service.test.env)
+        run_shell(bench, image, linked, job.service.test)
 
 
 def _surroundings(job: Job) -> dict[str, Any]:
@@ -121,7 +124,14 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
         finished=report.finished,
     )
     commands = [
-        {"name": c.title, "argv": c.argv, "exit": c.exit_code, "seconds": c.seconds, "problem": c.problem}
+        {
+            "name": c.title,
+            "argv": c.argv,
+            "exit": c.exit_code,
+            "seconds": c.seconds,
+            "problem": c.problem,
+            "ran_nothing": c.ran_nothing,
+        }
         for c in report.commands
     ]
     job.json(
@@ -133,6 +143,7 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
         services=dict(report.services),
         findings=report.to_json()["findings"],
         flaky=report.flaky,
+        exit_code_only=report.exit_code_only,
     )
 
 

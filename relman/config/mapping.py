@@ -2,7 +2,7 @@
 
     ${db.host} ${db.port} ${db.port.5432} ${db.env.NAME}   of the service linked as `db`
     ${run.id}                                               JOB/BUILD
-    ${secret:NAME}                                          the variable NAME of the CI's own environment
+    ${secret:NAME}                                          the variable NAME of the CI's own environment, no RELMAN_*
     ${…:-text}                                              text where the value is missing or empty
 
 `$${` is a literal `${`, and any other `$` is itself.
@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from relman.config import values_names
 from relman.config.words import did_you_mean, shown
 
 RUN_ID = "run.id"
@@ -75,6 +76,7 @@ def _name(match: re.Match[str]) -> Name:
     if text == RUN_ID:
         return Name("run", text=text)
     if text.startswith("secret:") and _VARIABLE.fullmatch(item := text.removeprefix("secret:")):
+        values_names.not_relman_s(item)
         return Name("secret", "", item, text)
     alias, _, rest = text.partition(".")
     kind, dot, item = rest.partition(".")

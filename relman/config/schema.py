@@ -26,7 +26,7 @@ Template = Annotated[str, parsed(values_names.tag_template)]
 class BuildSecret(Section):
     """Where a secret of the build comes from."""
 
-    env: EnvName | None = None
+    env: Annotated[EnvName, AfterValidator(values_names.not_relman_s)] | None = None
     file: Word | None = None
 
     @model_validator(mode="after")

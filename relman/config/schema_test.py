@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
@@ -19,6 +19,7 @@ from relman.config.schema_base import (
     OneOrMore,
     PortNumber,
     PositiveDuration,
+    Scalar,
     Section,
     Word,
     exactly_one,
@@ -136,6 +137,9 @@ class Test(Section):
     services: dict[Annotated[str, AfterValidator(values_names.alias)], LinkedService] = {}
     env: Env = {}
     commands: list[Command] = []
+    entrypoint: Annotated[
+        tuple[str, ...] | str | None, parsed(values_stages.entrypoint, Literal["image"] | list[Scalar])
+    ] = None
     timeout: PositiveDuration = model.TestStage.timeout
 
     @model_validator(mode="after")
@@ -174,7 +178,8 @@ class Test(Section):
     def value(self, registry: str, root: str) -> model.TestStage:
         """The model's test stage."""
         linked = tuple(service.value(alias, registry, root) for alias, service in self.services.items())
-        return model.TestStage(linked, self.env, tuple(c.value() for c in self.commands), self.timeout)
+        commands = tuple(command.value() for command in self.commands)
+        return model.TestStage(linked, self.env, commands, self.timeout, self.entrypoint)
 
 
 def _unknown(path: KeyPath, env: Mapping[str, Any], known: list[str], hint: str) -> Iterator[tuple[KeyPath, str]]:

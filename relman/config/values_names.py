@@ -9,6 +9,7 @@ from relman.config.words import shown
 from relman.model.errors import UsageError
 from relman.model.image import Repository, check_tag
 
+RELMAN_S = "RELMAN_"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SERVICE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -23,6 +24,13 @@ _RESERVED = ("run-", "sha256-")
 def env_name(value: str) -> str:
     """The name of an environment variable."""
     return matching(_ENV_NAME, value, "a variable's name: letters, digits and _, no digit first")
+
+
+def not_relman_s(name: str) -> str:
+    """The name of a variable that a checkout may have read out: none of relman's own, which hold its passwords."""
+    if name.startswith(RELMAN_S):
+        raise ValueError(f"{name} is relman's own: put what builds or tests may read into a variable of another name")
+    return name
 
 
 def service_name(value: object) -> str:

@@ -11,6 +11,7 @@ from relman.config.values_names import ENGINE_NAME, with_fields
 from relman.config.words import shown
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag
+from relman.model.service import IMAGE_ENTRYPOINT
 from relman.model.settings import Mount
 
 # git-check-ref-format(1): what no tag's name may hold, and how its parts may not begin or end.
@@ -55,6 +56,15 @@ def paths(value: object) -> tuple[str, ...]:
     if isinstance(value, list) and value:
         return tuple(word(item) for item in value)
     return (word(value),)
+
+
+def entrypoint(value: object) -> tuple[str, ...] | str:
+    """What test commands are run with: the image's ENTRYPOINT, other words, or none."""
+    if value == IMAGE_ENTRYPOINT:
+        return IMAGE_ENTRYPOINT
+    if isinstance(value, list):
+        return tuple(word(item) for item in value)
+    raise ValueError(f"expected {IMAGE_ENTRYPOINT}, [] or a list of words, found {shown(value)}")
 
 
 def retries(value: object) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from relman.evidence import store
@@ -12,6 +13,7 @@ from relman.evidence.addition import Addition, write
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.facts import Check, Counted, Subject, count, gather
 from relman.evidence.gates.judge import Decision, judge
+from relman.evidence.gates.statements import first_released
 from relman.evidence.gates.tests import TESTS_PASSED
 from relman.evidence.parse import rfc3339
 from relman.evidence.release import RUN_TAGS, release_of, subject_of
@@ -47,8 +49,9 @@ def promote(
     The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
     failed, and one that the policy of `check` refuses. Without a report the test result that is beside the image
     counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All this is found
-    before anything is written. Doing it again, also after a crash, completes what is missing. An image with one channel
-    takes at most 30 requests. Raises UnknownTag, UsageError, and what Registry raises.
+    before anything is written. Doing it again, also after a crash, completes what is missing; a channel that follows a
+    later release by now stays there. An image with one channel takes at most 30 requests. Raises UnknownTag,
+    UsageError, and what Registry raises.
     """
     check = check or Check()
     check_names(release_tag, channels)
@@ -73,14 +76,28 @@ def promote(
     release = release_of(repository, release_tag, image)
     if image.manifest != resolved:
         stored.append(store.look(registry, repository, image.manifest.digest, eager=True))
-    decision, envelopes = _prove(report, release, image, stored, channels, check)
+    decision, envelopes, since = _prove(report, release, image, stored, channels, check)
     subjects = {m.digest: m for m in (resolved, image.manifest)}
     place = Place(registry, repository)
     additions = [Addition.to(place, subjects[s.subject], s, envelopes) for s in stored]
     # Looked at again, because all this may have taken its time.
     left, there = write(place, additions, partial(stands, registry, repository, resolved, release_tag))
+    if there:
+        stay = at_once([partial(_stays, place, c, subject_of(release, image), since, check) for c in channels])
+        channels = [c for c, stays in zip(channels, stay, strict=True) if not stays]
     at_once([partial(_tag, place, resolved, None if there else release_tag, channels), *left])
-    return replace(release, skipped=tuple(map(str, decision.skipped)))
+    return replace(release, skipped=tuple(map(str, decision.skipped)), channels=tuple(channels))
+
+
+def _stays(place: Place, channel: str, subject: Subject, since: datetime | None, check: Check) -> bool:
+    """Whether a channel stands for something else than a release that was made before `since`, when this one was."""
+    now = place.registry.find(place.repository, channel)
+    if now is None or now.digest == subject.resolved:
+        return False
+    other = replace(subject, manifest=now.digest, resolved=now.digest, tag=None)
+    stored = store.look(place.registry, place.repository, now.digest)
+    made = first_released(gather(stored.opened(check.seal), other, check))
+    return since is None or made is None or made >= since
 
 
 def _tag(place: Place, resolved: Manifest, release_tag: str | None, channels: Sequence[str]) -> None:
@@ -121,9 +138,9 @@ def _prove(
     stored: Sequence[Stored],
     channels: Sequence[str],
     check: Check,
-) -> tuple[Decision, tuple[Envelope, ...]]:
+) -> tuple[Decision, tuple[Envelope, ...], datetime | None]:
     """Judge what will be beside the image, and give the test result and the release statement in their envelopes: those
-    that are there already, or new ones."""
+    that are there already, or new ones; and since when it has been this release, if it has."""
     subject = subject_of(release, image)
     there = [(e, o) for s in stored for e in s.envelopes if (o := check.seal.unwrap(e)) is not None]
     known = gather([o for _, o in there], subject, check, [name for s in stored for name in s.missing])
@@ -140,7 +157,7 @@ def _prove(
         subject, check.policy, decision.verdicts, channels=channels, inputs=inputs, now=check.now
     )
     made.append(_stated(summary, there, subject, check))
-    return decision, tuple(envelope for envelope, _ in made)
+    return decision, tuple(envelope for envelope, _ in made), first_released(known)
 
 
 def _stated(

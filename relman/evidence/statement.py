@@ -25,6 +25,7 @@ STATEMENT_TYPES = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")
 MAX_STATEMENT = 1 << 20
 _IMAGE_CONFIG = "image-config"
 _SOURCE = "source"
+EXIT_CODE_ONLY = "exit code only"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})$")
 _TIMES = (
     ("timeVerified",),
@@ -57,7 +58,8 @@ class TestResult:
     """What a test-result statement says, so far as relman decides by it or shows it. `result` is PASSED, WARNED or
     FAILED; `run` and the times are empty in statements of other makers. `passed`, `failed` and `flaky` are names;
     `tests` counts the tests that passed, also where they are not named. `services` maps each linked service to the
-    image that it ran. `clean` is None where it is not said whether the checkout had changes of its own."""
+    image that it ran. `clean` is None where it is not said whether the checkout had changes of its own.
+    `exit_code_only`: commands ended so, and no result file shows what ran in them."""
 
     __test__ = False
 
@@ -75,6 +77,7 @@ class TestResult:
     started: str = ""
     finished: str = ""
     services: Mapping[str, str] = field(default_factory=dict)
+    exit_code_only: bool = False
 
     @property
     def ended(self) -> datetime | None:
@@ -109,7 +112,7 @@ def statement_for(report: TestReport, *images: ManifestDigest, name: str, attest
             "configuration": _configuration(report, attested),
             "passedTests": [c.title for c in report.commands if c.passed],
             "warnedTests": list(report.flaky),
-            "failedTests": [c.title for c in report.commands if not c.passed],
+            "failedTests": [c.title for c in report.commands if not c.good],
             **({"url": report.url} if report.url else {}),
         },
     }
@@ -165,6 +168,8 @@ def read_test_result(statement: Statement) -> TestResult:
             for name, d in described.items()
             if name.startswith("service/")
         },
+        # Statements of before it was said have the commands, and no tests.
+        exit_code_only="judgedBy" in notes or ("commands" in notes and not totals),
     )
 
 
@@ -180,6 +185,7 @@ def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
             "started": report.started,
             "finished": report.finished,
             **({"attested": attested} if attested else {}),
+            **({"judgedBy": EXIT_CODE_ONLY} if report.exit_code_only else {}),
             **({"tests": dataclasses.asdict(report.findings.totals)} if report.findings else {}),
             "commands": [
                 {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands

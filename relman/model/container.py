@@ -68,7 +68,8 @@ class Container:
 
 @dataclass(frozen=True)
 class Image:
-    """One image as inspected on an engine."""
+    """One image as inspected on an engine. `entrypoint` is empty where it has none; its process starts in
+    `directory`."""
 
     id: ImageId
     repo_tags: tuple[str, ...]
@@ -79,6 +80,8 @@ class Image:
     exposed_ports: tuple[tuple[int, str], ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     has_healthcheck: bool = False
+    entrypoint: tuple[str, ...] = ()
+    directory: str = "/"
 
 
 @dataclass(frozen=True)

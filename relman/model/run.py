@@ -55,7 +55,8 @@ class CommandResult:
     """One test command: argv, exit code (None when it was ended for its timeout), duration in seconds.
 
     `problem` says why it failed in spite of its exit code: what its result files say, or that they cannot be read.
-    `attempts` is more than 1 where it was run again.
+    `attempts` is more than 1 where it was run again. With `ran_nothing` its result files show no test that ran, which
+    relman.yml allows: it has not failed, and is no pass.
     """
 
     argv: tuple[str, ...]
@@ -64,10 +65,16 @@ class CommandResult:
     name: str = ""
     problem: str = ""
     attempts: int = 1
+    ran_nothing: bool = False
 
     @property
     def passed(self) -> bool:
         """Whether it ended with exit code 0 and its results say nothing else."""
+        return self.good and not self.ran_nothing
+
+    @property
+    def good(self) -> bool:
+        """Whether it did not fail: the next command may run."""
         return self.exit_code == 0 and not self.problem
 
     @property
@@ -78,7 +85,8 @@ class CommandResult:
     @property
     def end(self) -> str:
         """How it ended, in a few words."""
-        codes = {None: "ended for its timeout", 0: "exit code 0" if self.problem else "passed"}
+        good = "not one test ran, which is allowed" if self.ran_nothing else "passed"
+        codes = {None: "ended for its timeout", 0: "exit code 0" if self.problem else good}
         end = codes.get(self.exit_code, f"exit code {self.exit_code}")
         return "; ".join(filter(None, (end, self.problem)))
 
@@ -105,8 +113,13 @@ class TestReport:
 
     @property
     def passed(self) -> bool:
-        """Whether at least one command ran and all passed."""
-        return bool(self.commands) and all(c.passed for c in self.commands)
+        """Whether at least one command passed and none failed."""
+        return any(c.passed for c in self.commands) and all(c.good for c in self.commands)
+
+    @property
+    def exit_code_only(self) -> bool:
+        """Whether no result file shows a test that ran."""
+        return not (self.findings and self.findings.totals.ran)
 
     @property
     def flaky(self) -> tuple[str, ...]:
@@ -144,7 +157,7 @@ class TestReport:
 class Release:
     """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
     paths; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is RFC 3339. `skipped` tells of each gate
-    that a person left out for it."""
+    that a person left out for it; `channels` are those that a promotion left on it, and no part of what it is."""
 
     repository: Repository
     tag: str
@@ -158,6 +171,7 @@ class Release:
     commit: str = ""
     created: str = ""
     skipped: tuple[str, ...] = ()
+    channels: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.repository.name}:{self.tag}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from relman.model.image import ImageRef, Repository
 from relman.model.policy import Demands
 from relman.model.settings import Mount
+
+IMAGE_ENTRYPOINT = "image"
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,17 @@ class TestCommand:
     retries: int = 0
     allow_no_tests: bool = False
 
+    @property
+    def title(self) -> str:
+        """What it is called: its name, else its argv as a shell would take it."""
+        return self.name or shlex.join(self.argv)
+
 
 @dataclass(frozen=True)
 class TestStage:
     """The test stage: commands run in order inside the exact image, with the services linked. `env` may refer to them
-    (config.mapping). `timeout` is in seconds a command."""
+    (config.mapping). `timeout` is in seconds a command. `entrypoint` is what they are run with: IMAGE_ENTRYPOINT, words
+    of its own, none of them for nothing; None where nobody says, and then it is the image's."""
 
     __test__ = False
 
@@ -98,6 +107,12 @@ class TestStage:
     env: Mapping[str, str] = field(default_factory=dict)
     commands: tuple[TestCommand, ...] = ()
     timeout: float = 1800.0
+    entrypoint: tuple[str, ...] | str | None = None
+
+    @property
+    def own_entrypoint(self) -> tuple[str, ...] | None:
+        """The words that replace the image's ENTRYPOINT; None where it stays."""
+        return self.entrypoint if isinstance(self.entrypoint, tuple) else None
 
 
 @dataclass(frozen=True)

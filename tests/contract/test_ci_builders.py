@@ -169,6 +169,20 @@ def test_secrets_of_a_build(buildkit: Shop) -> None:
     assert not any(line.startswith("#") for line in shop.output)
 
 
+def test_a_build_sees_none_of_relman_s_variables(buildkit: Shop) -> None:
+    """BuildKit's client has the CI's variables, but not those with relman's own passwords."""
+    shop = buildkit
+    shop.environ |= {"RELMAN_SIGNING_KEY": "k", "OTHER_KEY": "k"}
+    step = "busybox tr '\\\\0' '\\\\n' </run/secrets/all | busybox cut -d= -f1; busybox date +%N"
+    shop.build(
+        f'{BUSYBOX}RUN --mount=type=secret,id=all ["/bin/sh", "-c", "{step}"]\n',
+        build=Build(secrets=(BuildSecret("all", file="/proc/self/environ"),)),
+    )
+    names = {line.rpartition(" ")[2] for line in shop.output}
+    assert {"PATH", "OTHER_KEY"} <= names
+    assert not [name for name in names if name.startswith("RELMAN_")]
+
+
 def test_secrets_without_buildkit(shop: Shop) -> None:
     """Without BuildKit a build that needs secrets is refused, and the error says what to install."""
     with pytest.raises(BuildFailed, match="npm") as failure:

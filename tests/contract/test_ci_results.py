@@ -70,8 +70,10 @@ def test_results_of_a_pass_and_of_failures(shop: Shop, image: ImageId) -> None:
     killed = run(shop, image, f'echo "{BAD}" >out.xml; busybox sleep 600', timeout=1)
     assert killed.commands[0].end == "ended for its timeout; 1 of 1 tests failed"
     assert not run(shop, image, f'echo "{GOOD}" >out.xml; exit 3').passed
-    assert run(shop, image, "echo '<testsuite/>' >out.xml", allow_no_tests=True).passed
-    assert TestReport.from_json(failed.to_json()) == failed
+    nothing = run(shop, image, "echo '<testsuite/>' >out.xml", allow_no_tests=True)
+    assert (nothing.commands[0].end, nothing.passed) == ("not one test ran, which is allowed", False)
+    for report in (nothing, failed):
+        assert TestReport.from_json(report.to_json()) == report
 
 
 def test_directories_of_results(shop: Shop, image: ImageId) -> None:
@@ -85,6 +87,24 @@ def test_directories_of_results(shop: Shop, image: ImageId) -> None:
     assert found.totals == TestTotals(3)
     bad = run(shop, image, script + "; echo no >reports/deep/b.xml", junit=("reports",))
     assert bad.commands[0].problem.startswith("reports/deep/b.xml is no complete XML")
+
+
+def test_reports_beside_other_files(shop: Shop, image: ImageId) -> None:
+    """In a directory of Maven's, XML of another kind does not count; a pattern names files right in a directory. Where
+    none is left, the command has failed."""
+    script = (
+        "busybox mkdir -p reports/sub; echo '<failsafe-summary/>' >reports/failsafe-summary.xml; "
+        f'echo "{GOOD}" >reports/TEST-a.xml; echo "{GOOD}" >reports/sub/TEST-b.xml'
+    )
+    for paths, count in ((("reports",), 2), (("reports/TEST-*.xml",), 1), (("reports/*", "reports/sub/TEST-?.xml"), 2)):
+        found = run(shop, image, script, junit=paths).findings
+        assert found
+        assert found.totals == TestTotals(count), paths
+    for path, problem in (
+        ("reports/*-summary.xml", "there is no reports/*-summary.xml that is JUnit XML"),
+        ("reports/failsafe-summary.xml", "reports/failsafe-summary.xml is no JUnit XML"),
+    ):
+        assert run(shop, image, script, junit=(path,)).commands[0].problem.startswith(problem)
 
 
 def test_commands_with_times_of_their_own(shop: Shop, image: ImageId) -> None:

@@ -21,6 +21,7 @@ from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import NoEvidence, PolicyRefused, TagMoved, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.model.predicates import RELEASE, TEST_RESULT
+from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, Manifest
 from tests.contract.images import AMD64, ARM64, push_image, push_index
@@ -81,6 +82,30 @@ def test_a_taken_release_tag_is_refused_before_anything_is_written(registry: Reg
         )
     assert registry.tags(repository) == before
     assert registry.resolve(repository, "118") == first
+
+
+def test_a_release_that_is_made_again_moves_no_channel_back(registry: Registry, repository: Repository) -> None:
+    """Signing an older release again leaves the channel on the later one, and says so; a channel that is not there yet
+    is made, and a later release takes it further."""
+    images = {
+        tag: push_image(registry, repository, f"run-shop-{tag}", labels={"n": tag}) for tag in ("118", "119", "120")
+    }
+
+    def release(tag: str, day: int, *channels: str) -> Release:
+        at = Check(now=datetime(2026, 1, day, tzinfo=UTC))
+        source, tested = images[tag].digest, report(images[tag])
+        return promote(registry, repository, source=source, report=tested, release_tag=tag, channels=channels, check=at)
+
+    assert release("118", 2, "stable").channels == ("stable",)
+    assert release("119", 3, "stable").channels == ("stable",)
+    assert release("118", 4, "stable", "lts").channels == ("lts",)
+    assert release("119", 5, "stable").channels == ("stable",)
+    assert registry.resolve(repository, "stable") == images["119"]
+    assert registry.resolve(repository, "lts") == images["118"]
+    release("120", 6, "stable")
+    assert release("119", 7, "stable").channels == ()
+    assert registry.resolve(repository, "stable") == images["120"]
+    assert find_release(registry, repository, "119").manifest == images["119"].digest
 
 
 @pytest.mark.parametrize("tag", ["run-shop-9", "sha256-0", "stable", "no tag", "-x", ""])

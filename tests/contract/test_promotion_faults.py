@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -93,6 +94,39 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(
         if finished:
             break
     assert cut_after > 10
+
+
+def test_a_channel_that_a_dying_promotion_left_behind(
+    simulator: Simulator, registry: Registry, repository: Repository
+) -> None:
+    """A promotion that was cut off after its tag, and before its channel left the release before, is completed when it
+    is done again; a channel that somebody put on what is no release stays."""
+    old, new, foreign = (push_image(registry, repository, f"run-shop-{n}", labels={"n": n}) for n in "123")
+
+    def release(tag: str, image: Manifest, day: int) -> tuple[str, ...]:
+        at = Check(now=datetime(2026, 1, day, tzinfo=UTC))
+        return promote(
+            registry,
+            repository,
+            source=image.digest,
+            report=report(image),
+            release_tag=tag,
+            channels=["stable"],
+            check=at,
+        ).channels
+
+    release("117", old, 2)
+    simulator.misbehave("PUT .*/manifests/stable", *[hang_up] * (len(PAUSES) + 1))
+    with pytest.raises(Unreachable):
+        release("118", new, 3)
+    simulator.behave()
+    assert registry.resolve(repository, "118") == new
+    assert registry.resolve(repository, "stable") == old
+    assert release("118", new, 4) == ("stable",)
+    assert registry.resolve(repository, "stable") == new
+    registry.put_manifest(repository, "stable", foreign)
+    assert release("118", new, 5) == ()
+    assert registry.resolve(repository, "stable") == foreign
 
 
 @pytest.mark.parametrize("signed", [True, False], ids=["signed", "unsigned"])

@@ -36,7 +36,7 @@ class PackageIndex:
         """The variables with which relman uses it; without the password until there is a lab."""
         made = (self.dir / "password").exists()
         login = {"RELMAN_INDEX_USERNAME": USER, "RELMAN_INDEX_PASSWORD": self.password} if made else {}
-        return {"RELMAN_INDEX_CA": str(self.ca), **login}
+        return {"RELMAN_INDEX_CA": str(self.ca), "RELMAN_INDEX": self.address, **login}
 
     @property
     def running(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 import pytest
@@ -17,6 +18,11 @@ from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals
 def read(text: str | bytes) -> Findings:
     """What this file says."""
     return read_junit(io.BytesIO(text.encode() if isinstance(text, str) else text))
+
+
+def written_by(runner: str) -> Findings:
+    """What a real runner's file says."""
+    return read((Path(__file__).parent / f"junit/{runner}.xml").read_bytes())
 
 
 def test_a_file_of_pytest() -> None:
@@ -94,13 +100,87 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
         (b"\xff\xfe\x00<", "no complete XML"),
         ("<?xml version='1.0' encoding='utf-7'?><testsuite/>", "cannot be read"),
         ("<?xml version='1.0' encoding='nope'?><testsuite/>", "cannot be read"),
-        ("<testsuite>\x1b[2J</testsuite>", "no complete XML"),
     ],
 )
 def test_what_nobody_should_believe(content: str | bytes, why: str) -> None:
     """Broken, foreign and hostile files are refused in words, at once and without reading another file."""
     with pytest.raises(BadResults, match=why):
         read(content)
+
+
+def test_nothing_ran_as_ctest_says_it() -> None:
+    """A file of CTest's whose only test is disabled has no test that ran."""
+    totals = written_by("ctest-disabled").totals
+    assert (totals.tests, totals.ran, totals.failed) == (1, 0, 0)
+
+
+NOT_RUN = [
+    "<testcase status='disabled'/>",
+    "<testcase status='notrun' result='suppressed'/>",
+    "<testcase status='run' result='skipped'/>",
+    "<testcase status='Not Run'/>",
+    "<testcase result='Inconclusive' executed='True'/>",
+    "<testcase executed='False'/>",
+    "<testcase skipped='true'/>",
+    "<testcase><skipped/></testcase>",
+    "<testcase><ignored/></testcase>",
+    "<testcase><disabled/></testcase>",
+]
+
+
+@pytest.mark.parametrize("case", NOT_RUN)
+def test_a_test_that_was_not_run(case: str) -> None:
+    """However a runner says that a test was not run, it does not count as one that ran, beside one that did."""
+    assert read(f"<testsuite>{case}</testsuite>").totals == TestTotals(1, 0, 1)
+    assert read(f"<testsuite>{case}<testcase status='run' result='completed'/></testsuite>").totals.ran == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "ran"),
+    [
+        ("<testsuite tests='2' disabled='2'><testcase/><testcase/></testsuite>", 0),
+        ("<testsuites tests='3' skipped='1'><testsuite tests='1' skipped='1'><testcase/></testsuite></testsuites>", 0),
+        ("<testsuite tests='3' skipped='2'><testcase/></testsuite>", 1),
+        ("<testsuite tests='2' skipped='1'><testcase><skipped/></testcase><testcase/></testsuite>", 1),
+        ("<testsuite tests='2' ignored='2'><testcase><failure/></testcase><testcase/></testsuite>", 1),
+        ("<testsuite skipped='2'><testcase/></testsuite>", 1),
+        ("<testsuite tests='0' skipped='0'><testcase/></testsuite>", 1),
+    ],
+)
+def test_a_claim_that_nothing_ran_counts(text: str, ran: int) -> None:
+    """A suite that says that its tests were not run is believed, also where the test cases do not say so; sums that
+    cannot be, and one that names test cases of no file, take nothing away."""
+    assert read(text).totals.ran == ran
+
+
+def test_a_status_of_failure_counts() -> None:
+    """A test case that failed by its status alone failed."""
+    found = read("<testsuite><testcase name='a' status='fail'/><testcase name='b' result='Failure'/></testsuite>")
+    assert (found.totals.failed, found.failed[0].message) == (2, "fail without a message")
+
+
+def test_retries_that_ended_well_as_surefire_counts_them() -> None:
+    """Surefire's sum of failures has every attempt: a test that passed in the end is flaky, and nothing failed. A
+    failure more than there are attempts is one."""
+    found = written_by("surefire-flaky")
+    assert (found.totals, found.flaky) == (TestTotals(2), ("x.FlakyTest.flaky",))
+    assert read("<testsuite failures='3'><testcase><flakyFailure/><flakyFailure/></testcase></testsuite>").totals == (
+        TestTotals(1, 1)
+    )
+
+
+def test_failures_that_were_expected() -> None:
+    """What Catch2 and node write of a test that may fail, both marks, is no failure, and no test that counts."""
+    case = "<testcase><skipped type='todo'/><failure/></testcase>"
+    assert read(f"<testsuite failures='1'>{case}<testcase/></testsuite>").totals == TestTotals(2, 0, 1)
+
+
+@pytest.mark.parametrize("control", ["\x1b", "\0", "&#27;", "&#x1B;", "&#0;"])
+def test_control_characters(control: str) -> None:
+    """A name or a message with a character that XML has no form for is read, and shown without it."""
+    found = read(f"<testsuite><testcase name='a{control}b'><failure message='{control}'/></testcase></testsuite>")
+    assert found.failed == (TestCase("a?b", 0.0, "?"),)
+    assert written_by("jest-escape-in-name").totals == TestTotals(1)
 
 
 def test_what_is_kept_is_bounded() -> None:

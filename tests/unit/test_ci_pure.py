@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,3 +210,8 @@ def test_passed_means_all_passed() -> None:
     assert ended.value.details == ("run 0: ended for its timeout (1.0 s)",)
     with pytest.raises(TestsFailed, match="no test command"):
         check_passed(report())
+    nothing = CommandResult(("ctest",), 0, 1.0, ran_nothing=True)
+    check_passed(replace(report(0), commands=(*report(0).commands, nothing)))
+    with pytest.raises(TestsFailed, match="not one test of shop ran") as empty:
+        check_passed(replace(report(0), commands=(nothing,)))
+    assert empty.value.details == ("ctest: not one test ran, which is allowed (1.0 s)",)

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.ci.dockerfile import entrypoint_of
 from relman.ci.first import Look, declared, first_file
 from relman.config.json_schema import KINDS, json_schema
 from relman.config.service import parse_service
@@ -85,10 +86,14 @@ def test_without_a_dockerfile_there_is_nothing_to_write(tmp_path: Path) -> None:
     assert "no Dockerfile" in said.stderr
 
 
-@given(st.text(alphabet="FROMEXPSVLUHTCK 0123456789/tcpud[]\"',\\\n#$<-", max_size=80))
+@given(
+    st.text(alphabet="FROMEXPSVLUHTCK 0123456789/tcpud[]\"',\\\n#$<-", max_size=80)
+    | st.text(max_size=20).map('FROM x\nENTRYPOINT ["{}"]'.format)
+)
 def test_any_dockerfile_gives_a_good_file(text: str) -> None:
     """Whatever the instructions hold, the file is one that relman reads."""
-    parse_service(first_file(Look("a-1", "Dockerfile", *declared(text)), "localhost").encode(), "relman.yml")
+    found = Look("a-1", "Dockerfile", *declared(text), entrypoint=entrypoint_of(text))
+    parse_service(first_file(found, "localhost").encode(), "relman.yml")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -56,6 +56,21 @@ def test_what_is_no_reference(text: str) -> None:
         check(text, ["db", "run"])
 
 
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('test: {env: {A: "${secret:RELMAN_REGISTRY_PASSWORD}"}}', "test.env.A"),
+        ('test: {services: {db: {image: x, env: {A: "${secret:RELMAN_X:-y}"}}}}', "test.services.db.env.A"),
+        ("build: {secrets: {key: {env: RELMAN_SIGNING_KEY}}}", "build.secrets.key.env"),
+    ],
+)
+def test_relman_s_own_variables_are_nobody_s_secrets(text: str, key: str) -> None:
+    """A branch's relman.yml cannot have them read out, neither by a build nor by tests and their services."""
+    (problem,) = said(text)
+    assert problem.partition(": ")[2].startswith(f"{key}: RELMAN_")
+    assert "is relman's own" in problem
+
+
 @given(st.text(alphabet="ab${}:-. \n"))
 def test_text_without_references_stays(text: str) -> None:
     """Escaping every `${` gives the text back, whatever it is."""
@@ -173,6 +188,17 @@ test:
 def test_mistakes_in_commands(text: str, problem: str) -> None:
     """What a command cannot be is said at its key."""
     assert [p.partition(": ")[2] for p in said(f"test: {{commands: {text}}}")] == [f"test.commands{problem}"]
+
+
+def test_what_commands_are_run_with() -> None:
+    """The image's ENTRYPOINT, nothing, other words, or not said; a shell's text is none of them."""
+    for text, value in (("image", "image"), ("[]", ()), ("[tini, --]", ("tini", "--"))):
+        stage = written(f"test: {{entrypoint: {text}}}").test
+        assert (stage.entrypoint, stage.own_entrypoint) == (value, value if isinstance(value, tuple) else None)
+    assert written("test: {}").test.entrypoint is None
+    for text in ("/entry.sh", "true", "{a: b}"):
+        (problem,) = said(f"test: {{entrypoint: {text}}}")
+        assert "test.entrypoint: expected image, [] or a list of words, found" in problem
 
 
 @pytest.mark.parametrize(

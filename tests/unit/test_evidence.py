@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,9 +24,11 @@ from relman.evidence.statement import (
     read_test_result,
     statement_for,
 )
+from relman.model.cases import Findings, TestTotals
 from relman.model.errors import NoEvidence, PolicyRefused
 from relman.model.image import ConfigDigest, ManifestDigest
 from relman.model.predicates import TEST_RESULT
+from relman.model.run import CommandResult
 from tests.unit.reports import report
 from tests.unit.test_registry_manifest import IMAGE, json_values
 from tests.unit.values import REPOSITORY, hexes
@@ -79,6 +82,39 @@ def test_a_statement_is_read_back() -> None:
     result = read_test_result(statement)
     assert (result.result, result.config, result.commit, result.run) == ("PASSED", IMAGE.config, "c0ffee", "shop/118")
     assert read_test_result(read_statement(FAILED)).failed == ("pytest -q 'a test'",)
+
+
+def test_what_a_pass_rests_on() -> None:
+    """A statement says that nothing but exit codes speaks for a pass, and not where result files show a test that ran;
+    one of before that was said is read so too, one of another maker is not. A gate says it."""
+
+    def stated(**changes: Any) -> bytes:
+        return statement_for(replace(report(IMAGE), **changes), IMAGE.digest, name="registry.example/shop")
+
+    disabled, counted = Findings(TestTotals(2, 0, 2)), Findings(TestTotals(3, 0, 2))
+    notes = [json.loads(s)["predicate"]["configuration"][0]["annotations"] for s in (GOOD, stated(findings=counted))]
+    assert [n.get("judgedBy") for n in notes] == ["exit code only", None]
+    older = {k: v for k, v in notes[0].items() if k != "judgedBy"}
+    for payload, alone, tests in (
+        (GOOD, True, 1),
+        (stated(findings=disabled), True, 0),
+        (stated(findings=counted), False, 1),
+        (changed("predicate.configuration.0.annotations", older), True, 1),
+        (changed("predicate.configuration.0.annotations", {}), False, 1),
+    ):
+        result = require_passed([payload], IMAGE.digest, IMAGE.config)
+        assert (result.exit_code_only, result.tests) == (alone, tests)
+
+
+def test_where_nothing_ran_nothing_passed() -> None:
+    """A command whose result files show no test that ran names no test that passed, whoever allowed it."""
+    command = CommandResult(("ctest",), 0, 1.0, ran_nothing=True)
+    nothing = replace(report(IMAGE), commands=(command,), findings=Findings(TestTotals(1, 0, 1)))
+    predicate = json.loads(statement_for(nothing, IMAGE.digest, name="registry.example/shop"))["predicate"]
+    assert (predicate["result"], predicate["passedTests"], predicate["failedTests"]) == ("FAILED", [], [])
+    both = replace(nothing, commands=(*report(IMAGE).commands, command))
+    predicate = json.loads(statement_for(both, IMAGE.digest, name="registry.example/shop"))["predicate"]
+    assert (predicate["result"], predicate["passedTests"]) == ("PASSED", ["pytest -q 'a test'"])
 
 
 @given(st.binary())

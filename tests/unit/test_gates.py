@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.evidence.facts import Check, Counted, Facts, Served, Subject
+from relman.evidence.gates import tests as gates_of_tests
 from relman.evidence.gates.judge import GATES, evaluate, judge
 from relman.evidence.gates.order import proven_for
 from relman.evidence.statement import read_statement, statement_for
@@ -142,6 +143,13 @@ def test_what_a_test_result_does_not_say_does_not_pass(changes: dict[str, object
     """A result that says the wrong thing, nothing, or what cannot be, shuts the gate that asks for it."""
     tested = statement_for(replace(report(IMAGE), **changes), IMAGE.digest, name="shop")  # type: ignore[arg-type]
     assert not evaluate(rule, Facts(SUBJECT, (Counted(read_statement(tested)),)), NOW).passed
+
+
+def test_a_gate_says_that_only_exit_codes_speak() -> None:
+    """Of a pass without result files the gates that count tests say so."""
+    for verdict in (gates_of_tests.tests_passed(GOOD), evaluate(rules.MinimumTests(1), GOOD, NOW)):
+        assert verdict.passed
+        assert "exit code only" in verdict.why
 
 
 @given(st.timedeltas(timedelta(), timedelta(days=9)), st.timedeltas(timedelta(), timedelta(days=9)))

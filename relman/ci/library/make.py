@@ -6,7 +6,7 @@ import posixpath
 import shlex
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -34,6 +34,7 @@ def make_files(
     run: RunName,
     image: ImageId,
     *,
+    entrypoint: Sequence[str] | None,
     epoch: int,
     timeout: float,
     into: Path,
@@ -41,15 +42,16 @@ def make_files(
 ) -> None:
     """Run the library's build command in a container of `image` and copy its files to the directory `into`.
 
-    The command sees SOURCE_DATE_EPOCH, `epoch` in seconds, so that a build backend that respects it makes the same
-    bytes again. The container is gone afterwards. Raises BuildFailed, EngineError or Unreachable.
+    An `entrypoint` replaces the image's. The command sees SOURCE_DATE_EPOCH, `epoch` in seconds, so that a build
+    backend that respects it makes the same bytes again. The container is gone afterwards. Raises BuildFailed,
+    EngineError or Unreachable.
     """
     progress(f"building the library: {shlex.join(library.build)}")
     try:
         network = create_network(client, run)
         env = {"SOURCE_DATE_EPOCH": str(epoch)}
         name = object_name(run, "library")
-        container = create(client, run, name, image, network, command=library.build, env=env)
+        container = create(client, run, name, image, network, command=library.build, env=env, entrypoint=entrypoint)
         if (found := state(client, container, network).image) != image:
             raise BuildFailed(f"the engine made the build's container from image {found}, not from {image}")
         _build(client, container, timeout, progress)
@@ -66,7 +68,7 @@ def _build(client: docker.APIClient, container: str, timeout: float, progress: P
     except EngineError as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
-        hint = "Is the program in the image, and does its ENTRYPOINT start it?"
+        hint = "Is the program in the image, and does its ENTRYPOINT start it? `test.entrypoint` may replace that."
         raise BuildFailed(f"cannot start `release.library.build`: {error.what}", hint=hint) from error
     if code != 0:
         ended = f"exit code {code}" if code is not None else f"ended after {timeout:g} s"

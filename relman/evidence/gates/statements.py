@@ -78,6 +78,11 @@ def _binding(facts: Facts) -> list[ReleaseStatement]:
     return [s for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)]
 
 
+def first_released(facts: Facts) -> datetime | None:
+    """When the image first became the release that it is asked for as; None where no statement makes it one."""
+    return min((s.time for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)), default=None)
+
+
 def _about(facts: Facts) -> list[ReleaseStatement]:
     subject = facts.subject
     statements = [read_release(c.statement) for c in facts.counted if c.statement.predicate_type == RELEASE]

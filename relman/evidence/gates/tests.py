@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from relman.evidence.facts import Facts
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import Rule
-from relman.evidence.statement import TestResult, some
+from relman.evidence.statement import EXIT_CODE_ONLY, TestResult, some
 from relman.evidence.trust import SKEW
 from relman.model.policy import MaximumAge, MinimumTests, NoFailures, NoFlaky
 
@@ -34,7 +34,7 @@ def tests_passed(facts: Facts) -> Verdict:
         )
     if fault := result.fault:
         return stops(TESTS_PASSED, f"{fault} (rule {Rule.PASSED})", _TEST_IT)
-    return passes(TESTS_PASSED, f"{_tests(result.tests)} passed{_where(result)}")
+    return passes(TESTS_PASSED, f"{_tests(result.tests)} passed{_how(result)}{_where(result)}")
 
 
 def minimum_tests(rule: MinimumTests, facts: Facts, _: datetime) -> Verdict:
@@ -42,9 +42,10 @@ def minimum_tests(rule: MinimumTests, facts: Facts, _: datetime) -> Verdict:
     gate, result = "minimum-tests", facts.result
     if result is None:
         return nothing(gate)
+    said = f"{_tests(result.tests)} passed, {rule.count} are wanted{_how(result)}"
     if result.tests < rule.count:
-        return stops(gate, f"{_tests(result.tests)} passed, {rule.count} are wanted", "Run more tests.")
-    return passes(gate, f"{_tests(result.tests)} passed, {rule.count} are wanted")
+        return stops(gate, said, "Run more tests.")
+    return passes(gate, said)
 
 
 def no_failures(_: NoFailures, facts: Facts, __: datetime) -> Verdict:
@@ -92,6 +93,11 @@ def nothing(gate: str) -> Verdict:
 
 def _tests(count: int) -> str:
     return "1 test" if count == 1 else f"{count} tests"
+
+
+def _how(result: TestResult) -> str:
+    """Where nothing counted single tests, whole commands stand for them."""
+    return f" ({EXIT_CODE_ONLY} of each command)" if result.exit_code_only else ""
 
 
 def _where(result: TestResult) -> str:

@@ -1,0 +1,102 @@
+"""The programs of an image, read out of a container that is never started."""
+
+from __future__ import annotations
+
+import posixpath
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import IO, TYPE_CHECKING, cast
+
+from relman.ci.engine import labels, translated
+from relman.ci.entrypoint.judge import Reader, shown, unseen
+from relman.model.container import Image
+from relman.model.errors import NotFound, TestsFailed
+from relman.model.run import RunName
+from relman.model.service import TestStage
+
+if TYPE_CHECKING:
+    import docker
+
+MAX_SCRIPT = 64 << 10  # bytes: of a larger program only so many are looked at
+_LINKS = 8
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PLAIN = {"Accept-Encoding": "identity"}
+
+
+def require_started(client: docker.APIClient, run: RunName, stage: TestStage, image: Image) -> bool:
+    """Whether it is seen, or said, that the stage's commands are started as programs. Raises TestsFailed where it is
+    not, and a command writes no result files that would show it; EngineError or Unreachable."""
+    if stage.entrypoint is not None or not image.entrypoint:
+        return True
+    with programs_of(client, run, image) as read:
+        why = unseen(image.entrypoint, read)
+    if why and (unproved := next((command for command in stage.commands if not command.junit), None)):
+        raise TestsFailed(
+            f"test command {unproved.title} might never run: the image's ENTRYPOINT {shown(image.entrypoint)} gets it "
+            f"as arguments, and relman does not see that it starts them: {why}",
+            hint=HINT,
+        )
+    return not why
+
+
+def with_proof(stage: TestStage) -> TestStage:
+    """The stage with commands that pass only where their results show a test that ran."""
+    return replace(stage, commands=tuple(replace(command, allow_no_tests=False) for command in stage.commands))
+
+
+HINT = (
+    "Say under `test` in relman.yml `entrypoint: []` to run the commands without it, `entrypoint: image` if it does "
+    "start them, or the words to run them with; or name under `junit` the result files that a command writes."
+)
+
+
+@contextmanager
+def programs_of(client: docker.APIClient, run: RunName, image: Image) -> Iterator[Reader]:
+    """Read programs of an image that has an ENTRYPOINT: by path, from where its process starts, or by name in its PATH.
+
+    Raises EngineError or Unreachable.
+    """
+    with translated(f"cannot look into image {image.id.short}"):
+        # Without a name, so that one left by an attempt that died is in nobody's way; `cleanup` knows its labels.
+        container = str(client.create_container(image.id.value, labels=labels(run))["Id"])
+
+    def read(name: str) -> bytes | None:
+        directories = [image.directory] if "/" in name else image.env.get("PATH", _PATH).split(":")
+        found = (_content(client, container, posixpath.join("/", each, name)) for each in directories)
+        return next((content for content in found if content is not None), None)
+
+    try:
+        yield read
+    finally:
+        with translated(f"cannot remove container {container[:12]}"):
+            client.remove_container(container, force=True, v=True)
+
+
+def _content(client: docker.APIClient, container: str, path: str) -> bytes | None:
+    for _ in range(_LINKS):
+        found = _member(client, container, path)
+        if not isinstance(found, str):
+            return found
+        path = posixpath.join(posixpath.dirname(path), found)
+    return None
+
+
+def _member(client: docker.APIClient, container: str, path: str) -> bytes | str | None:
+    """The beginning of a file, where a link points to, or None for what is neither."""
+    url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
+    try:
+        with (
+            translated(f"cannot read {path} out of the image"),
+            client.get(url, params={"path": path}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
+        ):
+            answer.raise_for_status()
+            with tarfile.open(fileobj=cast("IO[bytes]", answer.raw), mode="r|") as archive:
+                member = archive.next()
+                if member and member.issym():
+                    return member.linkname
+                content = archive.extractfile(member) if member and member.isfile() else None
+                return content.read(MAX_SCRIPT) if content else None
+    except (NotFound, tarfile.TarError):
+        return None
