@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 N ?= 3
 # Test files that run side by side, each with a lab of its own: most of their time is waiting.
-WORKERS ?= 3
+WORKERS ?= $(shell n=$$(nproc); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 ON_HOSTS := tests/contract tests/lab tests/e2e tests/soak
 
-.PHONY: setup check test soak demo bench lab-up lab-down lock clean
+.PHONY: setup check prepare test soak demo bench lab-up lab-down lock clean
 
 # A virtual environment with exactly the locked packages; rebuilt only when the lock changes.
 setup: .venv/.locked
@@ -21,9 +21,13 @@ check: setup
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q -n 2 tests/unit
 
-# The first result of a test decides: nothing is repeated.
-test: check
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_HOSTS)
+# All that tests download, before they begin; a second when it is there.
+prepare: setup
+	$(BIN)/python -m tests.lab prepare
+
+# The first result of a test decides: nothing is repeated, and nothing is downloaded meanwhile.
+test: check prepare
+	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_HOSTS)
 
 # Kill relman, cut a host's cable, reboot a host: before every single change of a host. It takes half an hour.
 soak: setup

@@ -9,7 +9,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import tomllib
@@ -22,7 +21,13 @@ from pathlib import Path
 import docker
 from docker.errors import ImageNotFound
 
+from tests.lab import packages
+from tests.lab.packages import may_download
+from tests.lab.process import locked
+
 APPS = Path(__file__).parent
+NAMES = ("python-base", "postgres-base", "redis-base")
+NEEDED = ("mmdebstrap",)
 KEY_LABEL = "relman.lab.base"
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")
 TARGET = "deb $(REPO_URI) $(RELEASE) $(COMPONENT)"
@@ -55,26 +60,10 @@ def load(name: str) -> Base:
     return Base(**tomllib.loads((APPS / name / "base.toml").read_text()))
 
 
-def ensure_python_base(engine_socket: Path) -> str:
-    """Import `python-base:latest` into the engine at this socket unless it is there; return its name."""
-    return ensure("python-base", engine_socket)
-
-
-def ensure_postgres_base(engine_socket: Path) -> str:
-    """Import `postgres-base:15` into the engine at this socket unless it is there; return its name."""
-    return ensure("postgres-base", engine_socket)
-
-
-def ensure_redis_base(engine_socket: Path) -> str:
-    """Import `redis-base:7` into the engine at this socket unless it is there; return its name."""
-    return ensure("redis-base", engine_socket)
-
-
 def ensure_all(engine_socket: Path) -> None:
     """Import all bases; what has to be made first is made at the same time."""
-    bases = [ensure_python_base, ensure_postgres_base, ensure_redis_base]
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda ensured: ensured(engine_socket), bases))
+        list(pool.map(lambda name: ensure(name, engine_socket), NAMES))
 
 
 def ensure(name: str, engine_socket: Path) -> str:
@@ -105,11 +94,11 @@ def rootfs(name: str) -> Path:
     base = load(name)
     cache = Path(os.environ.get("RELMAN_CACHE") or Path.home() / ".cache" / "relman-lab")
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "mmdebstrap.lock"):
-        _install_mmdebstrap()
     tar = cache / f"{name}-{base.key}.tar"
     with _locked(cache / f"{name}.lock"):
         if not tar.exists():
+            may_download(f"the base image {base.image}")
+            packages.install(*NEEDED)
             unfinished = cache / f"{name}.unfinished.tar"
             _make(base, unfinished)
             unfinished.rename(tar)
@@ -130,18 +119,13 @@ def _key_of(client: docker.DockerClient, image: str) -> str | None:
         return None
 
 
-def _install_mmdebstrap() -> None:
-    if not shutil.which("mmdebstrap"):
-        _run(["apt-get", "update", "-qq"])
-        _run(["apt-get", "install", "-qq", "-y", "--no-install-recommends", "mmdebstrap"])
-
-
 def _make(base: Base, tar: Path) -> None:
     """Let mmdebstrap write the tar, without apt, documentation or the mirror's address in it.
 
     It works in memory, which takes half the time.
     """
-    codename, sources = _debian_sources()
+    with locked(packages.LOCK):
+        codename, sources = _debian_sources()
     command = ["mmdebstrap", "--quiet", "--variant=essential", "--format=tar"]
     command += [f"--include={','.join(base.packages)}"]
     command += [f"--dpkgopt=path-exclude={path}" for path in (*EXCLUDED, *base.exclude)]

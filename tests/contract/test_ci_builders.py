@@ -23,7 +23,7 @@ from relman.model.run import Commit, RunName
 from relman.model.service import Build, BuildSecret
 from tests.contract.shop import BUSYBOX, Shop, left
 from tests.lab.lab import Lab
-from tests.lab.process import until
+from tests.lab.process import patience, until
 from tests.lab.trixie import fetch
 
 BUILDX = r"\S*/docker-buildx build "
@@ -287,8 +287,8 @@ def test_a_build_that_is_ended(buildkit: Shop, lab: Lab) -> None:
         assert any(line.strip().endswith("building now") for line in job.stdout)
         begin = time.monotonic()
         job.send_signal(signal.SIGTERM)
-        assert job.wait(timeout=20) == 130
-        assert time.monotonic() - begin < 5
+        assert job.wait(timeout=20 * patience()) == 130
+        assert time.monotonic() - begin < 5 * patience()
     assert left(shop.client, RunName("ended", "1")) == []
     until(lambda: not _command_lines(BUILDX), "buildx to end")
     until(lambda: not _command_lines("busybox sleep 600"), "the engine to end the step")

@@ -23,7 +23,7 @@ from relman.model.run import RunName
 from relman.model.service import LinkedService, TestCommand, TestStage
 from relman.model.settings import Mount
 from tests.contract.shop import DATABASE, Shop
-from tests.lab.process import until
+from tests.lab.process import patience, until
 
 RUNS = 20
 TALK = "echo $RUN | busybox nc -w 1 db 5432"
@@ -138,5 +138,5 @@ def test_a_run_that_is_stopped_while_services_start(shop: Shop) -> None:
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         shop.run_stage(image, TestStage(services), progress=progress)
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 15 * patience()
     assert temporary(shop.client) == []

@@ -23,7 +23,7 @@ from relman.model.service import Build
 from relman.registry.auth import Credentials
 from tests.contract.shop import BUSYBOX, Shop, away, left
 from tests.lab.lab import Lab
-from tests.lab.process import until
+from tests.lab.process import patience, until
 
 
 class TestBuild:
@@ -168,6 +168,6 @@ class TestStopped:
             assert job.stdout
             assert any(line.strip() == phase for line in job.stdout)
             job.send_signal(number)
-            assert job.wait(timeout=20) == 130
+            assert job.wait(timeout=20 * patience()) == 130
         assert left(shop.client, RunName("stopped", "1")) == []
         until(lambda: not shop.client.containers(), "the engine to end the build")

@@ -25,14 +25,14 @@ from relman.registry.client import Registry
 from tests.lab.host import LabHost
 from tests.lab.images import Behaviour, busybox_image, push
 from tests.lab.lab import Lab
-from tests.lab.process import until
+from tests.lab.process import patience, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8080
 
 DEPLOY: Mapping[str, Any] = {
     "ports": ["${port:-8080}:8080"],
-    "health": {"http": {"port": PORT, "path": "/health"}, "window": "0.5s", "timeout": "5s"},
+    "health": {"http": {"port": PORT, "path": "/health"}, "window": "0.5s", "timeout": f"{5 * patience():.0f}s"},
     "stop_timeout": "2s",
     "max_unavailable": 2,
 }
@@ -81,7 +81,7 @@ class Running:
 
     def ended(self, timeout: float = 60) -> Ended:
         """Wait for its end."""
-        code = self.process.wait(timeout)
+        code = self.process.wait(timeout * patience())
         return Ended(code, self.seen, "")
 
 
@@ -132,7 +132,7 @@ class Stage:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=120 * patience(),
         )
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
@@ -140,7 +140,9 @@ class Stage:
     def relman_killed(self, method: str, count: int, *arguments: str) -> int:
         """Run relman and kill it before its `count`-th call of an Engine method; returns how it ended."""
         argv = [sys.executable, "-m", "tests.e2e.killer", method, str(count), *arguments]
-        return subprocess.run(argv, env=self.env, cwd=self.home, capture_output=True, timeout=120).returncode
+        return subprocess.run(
+            argv, env=self.env, cwd=self.home, capture_output=True, timeout=120 * patience()
+        ).returncode
 
     def start(self, *arguments: str) -> Running:
         """Run relman beside the test."""
@@ -234,5 +236,7 @@ def make_releases(stage: Stage) -> None:
     for tag in ("1", "2", "3"):
         stage.release(tag)
     stage.release("exits", behaviour=Behaviour.EXITS)
-    stage.release("sick", behaviour=Behaviour.SERVES_UNHEALTHY)
+    stage.release(
+        "sick", behaviour=Behaviour.SERVES_UNHEALTHY, deploy={"health": {**DEPLOY["health"], "timeout": "5s"}}
+    )
     stage.release("dies", behaviour=Behaviour.DIES, deploy={"health": {**DEPLOY["health"], "window": "10s"}})

@@ -28,6 +28,7 @@ from tests.apps.checkout import commit, git
 from tests.e2e.stage import ROOT, Running, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
+from tests.lab.process import patience
 
 EXAMPLES = ROOT / "docs/ci"
 NAME = "ci-demo"
@@ -247,9 +248,9 @@ def test_a_cancelled_job_is_in_order_before_it_is_killed(job: Job) -> None:
         running.says("\nasleep", 60)
         begin = time.monotonic()
         running.send(signal.SIGINT)
-        while process.poll() is None and time.monotonic() < begin + 10:
+        while process.poll() is None and time.monotonic() < begin + 10 * patience():
             time.sleep(0.05)
             running.send(signal.SIGTERM)
-        assert time.monotonic() - begin < 7.5
+        assert time.monotonic() - begin < 7.5 * patience()
         assert running.ended(10).code == 130
     assert left(job.lab) == []

@@ -83,7 +83,7 @@ def workshop(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Works:
     """The library's author, with a remote; version 1.0.0 is released by the playbook for libraries."""
     lab.registry.start()
     lab.index.start()
-    bases.ensure_python_base(lab.dir / "ci/docker.sock")
+    bases.ensure("python-base", lab.dir / "ci/docker.sock")
     home = tmp_path_factory.mktemp("works")
     works = Works(lab, home, _checkout("money", home, lab))
     git(home, "init", "--quiet", "--bare", "remote.git")

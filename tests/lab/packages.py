@@ -31,6 +31,12 @@ NEEDED = (
 )
 
 
+def may_download(what: str) -> None:
+    """Raise LabError while RELMAN_LAB_OFFLINE is set: tests that run side by side download nothing."""
+    if os.environ.get("RELMAN_LAB_OFFLINE"):
+        raise LabError(f"{what} is not on this machine: tests/lab/prepare.py gets it before the tests, or has to")
+
+
 def missing(*names: str) -> list[str]:
     """Return the packages that are not installed."""
     shown = run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n", *names, check=False).stdout
@@ -43,6 +49,7 @@ def install(*more: str) -> None:
     with locked(LOCK):
         if not (names := missing(*NEEDED, *more)):
             return
+        may_download(" ".join(names))
         print("lab: installing " + " ".join(names), flush=True)
         with no_services():
             _apt("update", "-qq")

@@ -16,6 +16,7 @@ from typing import TypeVar
 from tests.lab.layout import LabError
 
 T = TypeVar("T")
+_MOST = 8.0
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 # Writes the shell's own process id and start time, then becomes the command.
@@ -80,7 +81,7 @@ def end(pid: int, number: signal.Signals = signal.SIGKILL, timeout: float = 20) 
         return
     try:
         signal.pidfd_send_signal(fd, number)
-        if not select.select([fd], [], [], timeout)[0]:
+        if not select.select([fd], [], [], timeout * patience())[0]:
             raise LabError(f"process {pid} is still there {timeout} s after {number.name}")
     except ProcessLookupError:
         return
@@ -96,12 +97,21 @@ def end_file(pidfile: Path) -> None:
     pidfile.unlink(missing_ok=True)
 
 
+def patience() -> float:
+    """How much longer to wait than on a machine that does nothing else: RELMAN_TEST_PATIENCE, or else as many times as
+    there are more processes that want to run than cores."""
+    said = os.environ.get("RELMAN_TEST_PATIENCE")
+    return float(said) if said else min(_MOST, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
+
+
 def until(check: Callable[[], T | None], what: str, timeout: float = 30) -> T:
-    """Return the first true answer of `check`, asked every 20 ms; raise LabError after `timeout` seconds."""
-    give_up = time.monotonic() + timeout
+    """Return the first true answer of `check`, asked every 20 ms; raise LabError after `timeout` seconds, or longer
+    where `patience` says so."""
+    begin = time.monotonic()
     while not (answer := check()):
-        if time.monotonic() > give_up:
-            raise LabError(f"waited {timeout:g} s in vain for {what}")
+        waited = time.monotonic() - begin
+        if waited > timeout * patience():
+            raise LabError(f"waited {waited:.0f} s in vain for {what}")
         time.sleep(0.02)
     return answer
 

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.lab.layout import LabError
-from tests.lab.packages import LOCK
+from tests.lab.packages import LOCK, may_download
 from tests.lab.process import locked, run
 
 SUITE, SID = "trixie", "sid"
@@ -34,6 +34,7 @@ def fetch(*packages: str, suite: str = SUITE) -> Path:
     target = cache / f"{suite}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:16]}"
     with locked(Path(f"{target}.lock")):
         if not target.is_dir():
+            may_download(f"{' '.join(names)} of Debian {suite}")
             print(f"lab: fetching {' '.join(names)} of Debian {suite}", flush=True)
             unfinished = Path(f"{target}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -27,10 +27,11 @@ from relman.model.host import SshOptions
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.layout import Layout
+from tests.lab.process import patience
 
 ENGINE = ("pull", "keep", "create", "start", "stop", "set_restart", "remove", "remove_image")
 SFTP = ("rename", "posix_rename", "remove")
-PATIENCE = 3.0  # seconds
+PATIENCE = 3.0 * patience()  # seconds
 
 
 def kill(_: LabHost) -> None:

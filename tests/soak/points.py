@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
-from tests.lab.process import until
+from tests.lab.process import patience, until
 
 STATE = "/var/lib/relman/production/demo"
 AT_ONCE = {
     **DEPLOY,
-    "health": {**DEPLOY["health"], "window": "0s", "timeout": "3s"},
+    "health": {**DEPLOY["health"], "window": "0s", "timeout": f"{3 * patience():.0f}s"},
     "max_unavailable": 1,
     "keep": 1,
 }
@@ -69,7 +69,7 @@ class Soak:
         head = [sys.executable, "-m", "tests.soak.boundaries", str(lab), point.action, str(point.number)]
         argv = [*head, str(self.stage.home / "count"), *COMMANDS[point.command].arguments]
         done = subprocess.run(
-            argv, env=self.stage.env, cwd=self.stage.home, capture_output=True, text=True, timeout=180
+            argv, env=self.stage.env, cwd=self.stage.home, capture_output=True, text=True, timeout=180 * patience()
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode
