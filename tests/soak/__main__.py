@@ -1,4 +1,7 @@
-"""Every point, on two labs of two hosts side by side; prints their number. usage: python -m tests.soak [ACTION...]
+"""Every point, and hosts that die at random moments, on two labs of two hosts side by side; prints their numbers.
+
+usage: python -m tests.soak [ACTION...]   kill (relman), cut (a cable), reboot (a host): before every change of a host;
+                                          die (a host): at KILLS random moments, of RELMAN_SOAK_SEED (default: the time)
 
 RELMAN_LAB_ID (default 110) is the first lab's number. The labs are gone afterwards.
 """
@@ -9,29 +12,32 @@ import os
 import signal
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.e2e.stage import Stage
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, at_once
 from tests.lab.layout import LabError, Layout
+from tests.soak.kills import Kills, kills
 from tests.soak.points import TRIED, Point, Soak
+from tests.soak.trials import T, Trials
 
 LABS = 2
 HOSTS = 2
+KILLS = 200
+ACTIONS = ("die", "kill", "cut", "reboot")
 
 
 def main() -> int:
-    """Try all points; the exit code is 1 if one failed."""
+    """Try all; the exit code is 1 if something failed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     first = int(os.environ.get("RELMAN_LAB_ID", "110"))
     labs = [Lab(Layout.numbered(first + i, os.environ)) for i in range(LABS)]
-    tried = [pair for pair in TRIED if pair[1] in (sys.argv[1:] or ("kill", "cut", "reboot"))]
     try:
         with tempfile.TemporaryDirectory() as home:
-            return _soak(labs, tried, Path(home))
+            failures = _soak(labs, sys.argv[1:] or ACTIONS, Path(home))
     except KeyboardInterrupt:
         return 130
     except LabError as error:
@@ -41,62 +47,61 @@ def main() -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         for lab in labs:
             lab.down()
-
-
-def _soak(labs: Sequence[Lab], tried: Sequence[tuple[str, str]], home: Path) -> int:
-    soaks = []
-    for lab in labs:
-        lab.up(HOSTS)
-        (home / str(lab.layout.id)).mkdir()
-        soaks.append(Soak(Stage(lab, home / str(lab.layout.id))))
-        soaks[-1].prepare()
-    points = _Points([Point(c, a, n) for c, a in tried for n in range(1, soaks[0].changes(c) + 1)])
-    with ThreadPoolExecutor(len(soaks)) as pool:
-        workers = [pool.submit(points.work_off, soak) for soak in soaks]
-        try:
-            failures = [line for worker in workers for line in worker.result()]
-        except KeyboardInterrupt:
-            points.stop()
-            raise
     for line in failures:
         print(f"FAILED {line}")
-    print(f"{points.done} points tried, {len(failures)} failed")
     return 1 if failures else 0
 
 
-class _Points:
-    """Points that several labs work off."""
+def _soak(labs: Sequence[Lab], actions: Sequence[str], home: Path) -> list[str]:
+    failures = _die(_stages(labs, home)) if "die" in actions else []
+    if tried := [pair for pair in TRIED if pair[1] in actions]:
+        failures += _points(_stages(labs, home), tried)
+    return failures
 
-    def __init__(self, points: Sequence[Point]) -> None:
-        self._left: Iterator[Point] = iter(points)
-        self._of = len(points)
-        self._mutex = threading.Lock()
-        self.done = 0
 
-    def work_off(self, soak: Soak) -> list[str]:
-        """Try one after the other until none is left; returns what failed."""
-        failures: list[str] = []
-        while point := self._next():
-            try:
-                said = f"{soak.trial(point):.1f} s"
-            except (AssertionError, LabError) as error:
-                said = f"FAILED: {error}"
-                failures.append(f"{point}: {error}")
-                for host in soak.stage.lab.hosts:
-                    host.reset()
-            with self._mutex:
-                self.done += 1
-                print(f"{self.done}/{self._of} {point}: {said}", flush=True)
-        return failures
+def _stages(labs: Sequence[Lab], home: Path) -> list[Stage]:
+    """A stage on each lab, its hosts as new."""
+    for lab in labs:
+        lab.up(HOSTS)
+        at_once(host.reset for host in lab.hosts)
+        (home / str(lab.layout.id)).mkdir(exist_ok=True)
+    return [Stage(lab, home / str(lab.layout.id)) for lab in labs]
 
-    def stop(self) -> None:
-        """Begin no further point."""
-        with self._mutex:
-            self._left = iter(())
 
-    def _next(self) -> Point | None:
-        with self._mutex:
-            return next(self._left, None)
+def _die(stages: Sequence[Stage]) -> list[str]:
+    """Hosts die at random moments."""
+    seed = int(os.environ.get("RELMAN_SOAK_SEED") or time.time())
+    print(f"hosts die at random moments: RELMAN_SOAK_SEED={seed}", flush=True)
+    killed = [Kills(stage) for stage in stages]
+    for each in killed:
+        each.prepare()
+    trials = Trials(kills(seed, HOSTS), KILLS)
+    _side_by_side(trials, [(each.trial, each.reset) for each in killed])
+    print(f"{trials.done} kills of hosts, {len(trials.failures)} failed (RELMAN_SOAK_SEED={seed})")
+    return trials.failures
+
+
+def _points(stages: Sequence[Stage], tried: Sequence[tuple[str, str]]) -> list[str]:
+    """Something happens before every single change."""
+    soaks = [Soak(stage) for stage in stages]
+    for soak in soaks:
+        soak.prepare()
+    points = [Point(c, a, n) for c, a in tried for n in range(1, soaks[0].changes(c) + 1)]
+    trials = Trials(points, len(points))
+    _side_by_side(trials, [(soak.trial, soak.reset) for soak in soaks])
+    print(f"{trials.done} points tried, {len(trials.failures)} failed")
+    return trials.failures
+
+
+def _side_by_side(trials: Trials[T], works: Sequence[tuple[Callable[[T], str], Callable[[], None]]]) -> None:
+    with ThreadPoolExecutor(len(works)) as pool:
+        workers = [pool.submit(trials.work_off, attempt, reset) for attempt, reset in works]
+        try:
+            for worker in workers:
+                worker.result()
+        except KeyboardInterrupt:
+            trials.stop()
+            raise
 
 
 if __name__ == "__main__":

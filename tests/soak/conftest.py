@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.stage import Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
+from tests.soak.kills import Kills
 from tests.soak.points import Soak
 
 
@@ -17,5 +18,14 @@ def soak(lab: Lab, hosts: list[LabHost], tmp_path: Path) -> Soak:
     """Three hosts as new."""
     assert len(hosts) == 3
     made = Soak(Stage(lab, tmp_path))
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def killed(lab: Lab, hosts: list[LabHost], tmp_path: Path) -> Kills:
+    """Three hosts with two releases on them."""
+    assert len(hosts) == 3
+    made = Kills(Stage(lab, tmp_path))
     made.prepare()
     return made

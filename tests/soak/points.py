@@ -74,8 +74,12 @@ class Soak:
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode
 
-    def trial(self, point: Point) -> float:
-        """Try one point; returns the seconds that it took. Raises AssertionError with the point in its text."""
+    def reset(self) -> None:
+        """Hosts as new, whatever the last trial left."""
+        at_once(host.reset for host in self.stage.lab.hosts)
+
+    def trial(self, point: Point) -> str:
+        """Try one point; returns how long it took. Raises AssertionError with the point in its text."""
         begin = time.monotonic()
         try:
             COMMANDS[point.command].before(self)
@@ -87,7 +91,7 @@ class Soak:
             self._resolve()
         except AssertionError as error:
             raise AssertionError(f"{point}: {error}") from error
-        return time.monotonic() - begin
+        return f"{time.monotonic() - begin:.1f} s"
 
     def _check_now(self, point: Point) -> None:
         """Every host serves, except for one inside its gap; one that was rebooted runs one container of the two."""
@@ -119,8 +123,9 @@ def files_of(host: LabHost) -> list[str]:
     return sorted(p.name for p in host.path(STATE).iterdir())
 
 
-def tidy(host: LabHost) -> None:
-    """Nothing is orphaned: one container runs, every other is known, no lock, exactly the images that are kept."""
+def tidy(host: LabHost, *, images: bool = True) -> None:
+    """Nothing is orphaned: one container runs, every other is known, no lock; with `images`, which a deployment prunes,
+    exactly those that are kept."""
     assert files_of(host) == ["record.json"], f"{host.name}: {files_of(host)}"
     record = json.loads((host.path(STATE) / "record.json").read_text())
     known = {e["container"] for e in record["entries"]}
@@ -130,7 +135,8 @@ def tidy(host: LabHost) -> None:
     with host.engine() as engine:
         tags = {t for i in engine.images() for t in i["RepoTags"] or () if t.startswith("relman.kept/")}
         policies = {i: engine.inspect_container(i)["HostConfig"]["RestartPolicy"]["Name"] for i in every}
-    assert tags == {e["kept_as"] for e in record["entries"]}, f"{host.name} keeps {tags}"
+    kept = {e["kept_as"] for e in record["entries"]}
+    assert tags == kept if images else tags >= kept, f"{host.name} keeps {tags}"
     others = {policy for id, policy in policies.items() if id not in running}
     assert others <= {"no"}, f"{host.name}: a reboot would bring back another one: {policies}"
 

@@ -1,12 +1,18 @@
-"""A few of the points that `make soak` tries all of, the same ones each time."""
+"""A few of the points and moments that `make soak` tries, the same ones each time."""
 
 from __future__ import annotations
 
 import random
 
+import pytest
+
+from tests.soak.kills import Kills, kills
 from tests.soak.points import TRIED, Point, Soak
 
 SEED = 20260201
+KILLS = 4
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_sample_of_the_points_at_which_relman_or_a_host_dies(soak: Soak) -> None:
@@ -14,3 +20,13 @@ def test_a_sample_of_the_points_at_which_relman_or_a_host_dies(soak: Soak) -> No
     chance = random.Random(SEED)  # noqa: S311  # which points, not secrets
     for command, action in TRIED[:-1]:
         soak.trial(Point(command, action, chance.randint(1, soak.changes(command))))
+
+
+def test_a_sample_of_the_moments_at_which_a_host_dies(killed: Kills) -> None:
+    """After a host died at a random moment, near or far, the recap is true of every host, the one that died is unknown,
+    and what `status` advises once it is back puts everything right."""
+    tried: list[str] = []
+    for kill in kills(SEED, len(killed.stage.lab.hosts)):
+        tried += filter(None, [killed.trial(kill)])
+        if len(tried) == KILLS:
+            return
