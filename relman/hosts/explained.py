@@ -11,6 +11,8 @@ import paramiko
 from relman.hosts.connect import Connection
 from relman.model.errors import PreflightFailed, Unreachable
 
+_CLOSED = "Socket is closed"  # what paramiko says of a channel that is gone, without a number
+
 
 @contextlib.contextmanager
 def explained(connection: Connection, path: str) -> Iterator[None]:
@@ -28,6 +30,8 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
     except (EOFError, paramiko.SSHException) as error:
         raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
     except OSError as error:
+        if str(error) == _CLOSED:
+            raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
         if error.errno is None or error.errno in (errno.ENOSPC, errno.EROFS):
             said = error.strerror or str(error) or "it failed"
             raise PreflightFailed(

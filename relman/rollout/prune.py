@@ -9,7 +9,7 @@ from functools import partial
 
 from relman.hosts import record
 from relman.model.container import Container
-from relman.model.errors import NotFound, RelmanError
+from relman.model.errors import EngineError, NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
 from relman.model.record import Deployed, HostRecord, kept_name
 from relman.rollout.fleet import Fleet, Session, Watcher
@@ -86,7 +86,18 @@ def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tupl
         if own and not own & tags:
             pulled = [d for d in image.repo_digests if d.partition("@")[0] in repositories]
             for reference in (*own, *pulled):
-                yield f"image {reference}", partial(session.engine.remove_image, reference)
+                yield f"image {reference}", partial(_let_go, session, reference)
+
+
+def _let_go(session: Session, reference: str) -> None:
+    """Take a name off an image. All its names go at once, and an engine that is about to delete the image for the one
+    may trip over the other ("unrecognized image ID"): it is asked again."""
+    try:
+        session.engine.remove_image(reference)
+    except EngineError as error:
+        if isinstance(error, NotFound):
+            raise
+        session.engine.remove_image(reference)
 
 
 def _may_return(container: Container, current: Deployed | None) -> bool:
