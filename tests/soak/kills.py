@@ -28,6 +28,7 @@ RELEASED: Mapping[str, Any] = {
     "health": {**AT_ONCE["health"], "window": "0.3s", "interval": "0.1s", "timeout": DEPLOY["health"]["timeout"]},
     "tasks": [TASK],
 }
+LONG = {"pull": 0.6, "task": 0.6, "unlock": 0.03}  # seconds within which the host dies, where that is not 0.15
 BALLAST = 20_000_000  # bytes: a pull that takes a moment
 DELAY = 75  # milliseconds, each way
 ALL = ("--max-unavailable", "100%")
@@ -79,8 +80,9 @@ def kills(seed: int, hosts: int) -> Iterator[Kill]:
         command = chance.choice(COMMANDS)
         moment = chance.choice(list(MOMENTS[command]))
         far = chance.random() < 0.5
-        longest = 0.6 if moment in ("pull", "task") else 0.5 if far else 0.15
-        number = chance.randint(1, MOMENTS[command][moment] * hosts)
+        once = command == "recovery" and moment not in ("lock", "unlock")  # it has one host to mend
+        number = chance.randint(1, MOMENTS[command][moment] * (1 if once else hosts))
+        longest = LONG.get(moment, 0.15) + 0.35 * far
         yield Kill(command, moment, number, chance.uniform(0, longest), far, chance.choice(INTERRUPTED))
 
 
