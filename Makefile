@@ -29,8 +29,9 @@ prepare: setup
 test: check prepare
 	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_HOSTS)
 
-# Kill relman, cut a host's cable, reboot a host: before every single change of a host. It takes half an hour.
-soak: setup
+# Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
+# single change of a host. It takes an hour.
+soak: prepare
 	$(BIN)/python -m tests.soak
 
 demo: setup

@@ -20,7 +20,8 @@ from pathlib import Path
 from tests.e2e.stage import Stage
 from tests.lab.lab import Lab, at_once
 from tests.lab.layout import LabError, Layout
-from tests.soak.kills import Kills, kills
+from tests.soak.kills import Kills
+from tests.soak.moments import kills
 from tests.soak.points import TRIED, Point, Soak
 from tests.soak.trials import T, Trials
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from tests.e2e.stage import DEPLOY, Ended, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
 from tests.lab.process import patience, until
+from tests.soak.moments import DELAY, Kill
 from tests.soak.points import AT_ONCE, STATE, tidy
 
 TAGS = ("k1", "k2", "k3", "k4", "k5")
@@ -28,62 +28,10 @@ RELEASED: Mapping[str, Any] = {
     "health": {**AT_ONCE["health"], "window": "0.3s", "interval": "0.1s", "timeout": DEPLOY["health"]["timeout"]},
     "tasks": [TASK],
 }
-LONG = {"pull": 0.6, "task": 0.6, "unlock": 0.03}  # seconds within which the host dies, where that is not 0.15
 BALLAST = 20_000_000  # bytes: a pull that takes a moment
-DELAY = 75  # milliseconds, each way
 ALL = ("--max-unavailable", "100%")
-# How often each moment comes, on one host.
-DEPLOYMENT = {
-    "lock": 1,
-    "pull": 1,
-    "create": 2,
-    "task": 2,
-    "stop": 1,
-    "start": 2,
-    "probe": 3,
-    "commit": 3,
-    "record": 1,
-    "unlock": 1,
-}
-ROLLBACK = {"lock": 1, "stop": 1, "start": 1, "probe": 3, "commit": 3, "record": 1, "unlock": 1}
-RECOVERY = {"lock": 1, "stop": 1, "start": 1, "probe": 1, "commit": 2, "unlock": 1}
-MOMENTS = {"deployment": DEPLOYMENT, "rollback": ROLLBACK, "recovery": RECOVERY}
-COMMANDS = ("deployment", "deployment", "rollback", "recovery")  # how often each is tried
-# Where relman itself dies, so that there is something to recover.
-INTERRUPTED = (("stop", 1), ("stop", 2), ("set_restart", 3), ("set_restart", 5), ("record", 1), ("record", 2))
 ROUNDS = 4
 FOUGHT_OVER = ("port is already allocated", "address already in use")
-
-
-@dataclass(frozen=True)
-class Kill:
-    """The host of the `number`th `moment` of `command` dies `seconds` after it; a recovery is of what `interrupted`."""
-
-    command: str
-    moment: str
-    number: int
-    seconds: float
-    far: bool
-    interrupted: tuple[str, int] = ("", 0)
-
-    def __str__(self) -> str:
-        where = f"{DELAY} ms away" if self.far else "near"
-        of = f"{self.command} (of a deployment killed before {' '.join(map(str, self.interrupted))})"
-        of = of if self.command == "recovery" else self.command
-        return f"{self.seconds:.3f} s after {self.moment} {self.number} of a {of}, {where}"
-
-
-def kills(seed: int, hosts: int) -> Iterator[Kill]:
-    """Kills at random moments, the same ones for a seed and a number of hosts; half of them far away."""
-    chance = random.Random(seed)  # noqa: S311  # which moments, not secrets
-    while True:
-        command = chance.choice(COMMANDS)
-        moment = chance.choice(list(MOMENTS[command]))
-        far = chance.random() < 0.5
-        once = command == "recovery" and moment not in ("lock", "unlock")  # it has one host to mend
-        number = chance.randint(1, MOMENTS[command][moment] * (1 if once else hosts))
-        longest = LONG.get(moment, 0.15) + 0.35 * far
-        yield Kill(command, moment, number, chance.uniform(0, longest), far, chance.choice(INTERRUPTED))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from tests.soak.kills import Kills, kills
+from tests.soak.kills import Kills
+from tests.soak.moments import kills
 from tests.soak.points import TRIED, Point, Soak
 
 SEED = 20260201
