@@ -27,7 +27,7 @@ prepare: setup
 
 # The first result of a test decides: nothing is repeated, and nothing is downloaded meanwhile.
 test: check prepare
-	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ON_HOSTS)
+	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=15 $(ON_HOSTS)
 
 # Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
 # single change of a host. It takes an hour.
