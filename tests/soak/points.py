@@ -130,7 +130,8 @@ def tidy(host: LabHost, *, images: bool = True) -> None:
     record = json.loads((host.path(STATE) / "record.json").read_text())
     known = {e["container"] for e in record["entries"]}
     running, every = _containers(host, every=False), _containers(host, every=True)
-    assert list(running) == [record["entries"][-1]["container"]], f"{host.name} runs {running}"
+    current = [e["container"] for e in record["entries"] if e["id"] == record["current"]]
+    assert list(running) == current, f"{host.name} runs {running}"
     assert set(every) <= known, f"{host.name} has {every}"
     with host.engine() as engine:
         tags = {t for i in engine.images() for t in i["RepoTags"] or () if t.startswith("relman.kept/")}
