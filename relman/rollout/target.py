@@ -67,7 +67,8 @@ def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[st
     # Hosts that are newer than the release have no part in the choice, and none of the others' entries.
     alone = [r for r in proposed if all(c.takes(r) or c.proposal is None for c in choices)]
     if len(alone) == 1:
-        raise _unknown_to([c.host for c in choices if not c.takes(alone[0])], alone[0][0], _Typing(place, left_out))
+        lacking = [c.host for c in choices if not c.takes(alone[0])]
+        raise _unknown_to(lacking, alone[0][0], _Typing(place, left_out), choices)
     raise _disagreement(choices, _Typing(place, left_out))
 
 
@@ -86,7 +87,7 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
             hint=f"relman deploy {shlex.quote(release)} {place} deploys it from the registry",
         )
     if lacking := [c.host for c in choices if c.host not in entries]:
-        raise _unknown_to(lacking, release, _Typing(place, left_out), named=True)
+        raise _unknown_to(lacking, release, _Typing(place, left_out))
     manifests = {e.manifest for e in entries.values()}
     if len(manifests) > 1:
         raise PreflightFailed(
@@ -167,12 +168,16 @@ def _require_any(choices: Sequence[_Choice]) -> None:
         )
 
 
-def _unknown_to(hosts: Sequence[str], release: str, typing: _Typing, *, named: bool = False) -> PreflightFailed:
+def _unknown_to(
+    hosts: Sequence[str], release: str, typing: _Typing, choices: Sequence[_Choice] = ()
+) -> PreflightFailed:
+    """The error for hosts without an entry of the release that was named, or that the other `choices` agree on."""
     one = len(hosts) == 1
     return PreflightFailed(
         f"{', '.join(hosts)} {'has' if one else 'have'} no entry of {'its' if one else 'their'} own for {release}, and "
         "the settings of another host are not used there",
-        hint=" ".join(_without(hosts, release, typing, named=named)),
+        details=[_line(c) for c in choices],
+        hint=" ".join(_without(hosts, release, typing, named=not choices)),
     )
 
 
