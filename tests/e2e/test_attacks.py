@@ -94,7 +94,7 @@ def test_an_entry_that_a_host_made_up_runs_nowhere_and_no_password_goes_to_its_r
 
 def test_a_record_that_names_another_registry_sends_no_engine_there(serving: Stage, spy: Spy) -> None:
     """The very release that all go back to, but from elsewhere: h1, which has lost the image, gets it by its digest
-    from the inventory's repository."""
+    from the inventory's repository. Evidence is looked for there, too, whatever the last host says."""
     h1 = serving.lab.hosts[0]
     forge(h1, lambda record: [e.update(repository=f"{spy.address}/demo") for e in record["entries"]])
     with h1.engine() as engine:
@@ -105,6 +105,9 @@ def test_a_record_that_names_another_registry_sends_no_engine_there(serving: Sta
     assert len(stopped) == 1
     serving.rollback()
     serving.serve("1")
+    elsewhere = f"{serving.lab.registry.address}/elsewhere"
+    forge(serving.lab.hosts[2], lambda record: [e.update(repository=elsewhere) for e in record["entries"]])
+    assert "what was tested" in serving.relman("verify", "-e", "production").text
     assert (spy.asked, spy.told) == ([], [])
 
 
