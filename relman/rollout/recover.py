@@ -143,7 +143,7 @@ class _Mending:
             return
         _start_old(self.fleet, {h: i for h, i in begun.items() if i.leftover is Leftover.GAP}, self.watcher)
         raise Interrupted(
-            f"{', '.join(crossed)} ran before it was interrupted, and is not marked rollback_safe",
+            f"{', '.join(crossed)} ran before it was interrupted on {', '.join(ran)}, and is not marked rollback_safe",
             hint=f"decide yourself: relman recover {self.asked.place} --undo goes back over it; "
             "--finish finishes on the hosts that began",
         )

@@ -12,8 +12,9 @@ import pytest
 from relman.model.errors import Interrupted, MixedFleet, PreflightFailed
 from relman.model.image import ManifestDigest, Repository
 from relman.model.plan import Result
-from relman.model.record import HostRecord, Intent, Lock, Phase
+from relman.model.record import Deployed, Intent, Lock, Phase
 from relman.model.settings import OnFailure
+from relman.model.strategy import Task
 from tests.unit.model_fleet import LOGIN, World, killed
 from tests.unit.model_host import Died, ModelHost
 from tests.unit.test_rollout_model import FREE, PORT, serving
@@ -121,18 +122,20 @@ def test_a_record_that_says_done_does_not_finish_it_on_others() -> None:
     assert not [p for h in world.hosts for p in h.files if "lock" in p]
 
 
+def _lock(world: World, entry: Deployed) -> None:
+    """Let h1 say that relman died there while it put `entry` in the place of what runs."""
+    h1 = world.hosts[0]
+    path = next(p for p in h1.files if "record" in p).replace("record", "lock")
+    intent = Intent(h1.running[0].id, "always", "evil", entry, stop_first=True)
+    lock = Lock("m@x", "elsewhere", 1, "t", "evil", "deploying shop 3", 0.0, Phase.CHANGING, intent)
+    h1.files[path] = (json.dumps(lock.to_json()).encode(), h1.clock() - 1)
+
+
 def test_a_lock_that_a_host_made_up_is_its_own_affair() -> None:
     """It says that something was begun there, and names a release: recover undoes that there, and touches no other."""
     world = serving(3, FREE, "1", "2")
-    h1 = world.hosts[0]
-    (record,) = (json.loads(d) for p, (d, _) in h1.files.items() if "record" in p)
-    path = next(p for p in h1.files if "record" in p).replace("record", "lock")
-    entry = HostRecord.from_json(record).entries[0]
-    intent = Intent(
-        h1.running[0].id, "always", "evil", replace(entry, id="evil", repository=ELSEWHERE), stop_first=True
-    )
-    lock = Lock("m@x", "elsewhere", 1, "t", "evil", "deploying shop 3", 0.0, Phase.CHANGING, intent)
-    h1.files[path] = (json.dumps(lock.to_json()).encode(), h1.clock() - 1)
+    first = world.seen()[0].record.entries[0]
+    _lock(world, replace(first, id="evil", repository=ELSEWHERE))
     before = world.state()[1:]
     with pytest.raises(Interrupted, match="h1"):
         world.deploy("3")
@@ -144,3 +147,15 @@ def test_a_lock_that_a_host_made_up_is_its_own_affair() -> None:
         "h3": Result.UNCHANGED,
     }
     assert world.state()[1:] == before
+
+
+def test_a_task_that_a_host_made_up_waits_for_a_person_by_the_host_s_name() -> None:
+    """What cannot be gone back over stops the recovery, and says where it is said to have run."""
+    world = serving(3, FREE, "1", "2")
+    first = world.seen()[0].record.entries[0]
+    _lock(world, replace(first, id="evil", settings=replace(FREE, tasks=(Task("evil", ("rm",)),))))
+    with pytest.raises(Interrupted, match="evil of 1 ran before it was interrupted on h1"):
+        world.recover()
+    world.calm()
+    assert world.recover(finish=False).error is None
+    assert world.versions == ["2", "2", "2"]
