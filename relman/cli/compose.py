@@ -17,7 +17,7 @@ from relman.model.errors import UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 from relman.model.service import Service
-from relman.registry.auth import Credentials, ca_for, credentials_for
+from relman.registry.auth import Credentials, Login, ca_for, credentials_for
 from relman.registry.client import Registry
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ def written_service(context: Context, file: str) -> Service:
                 hint=f"Set {name} to the HOST[:PORT] of the {what} that they are for: {file} may name another.",
             )
     return service
+
+
+def login_of(context: Context, repository: Repository) -> Login | None:
+    """What hosts are given to pull from `repository`, and nothing that was meant for another registry."""
+    credentials = credentials_of(context, repository.registry)
+    return Login(repository.registry, credentials.auth_config()) if credentials else None
 
 
 def registry_of(context: Context, repository: Repository, ca: str | None, *, writes: bool = False) -> Registry:

@@ -10,7 +10,7 @@ import click
 
 from relman.cli import fleets
 from relman.cli.candidate import release_for
-from relman.cli.compose import credentials_of, registry_of
+from relman.cli.compose import login_of, registry_of
 from relman.cli.environments import open_selected, repository_of, service_of
 from relman.cli.gates import check_of, say_trust, served_in, skip_option, skips_of
 from relman.cli.options import environment_options, rollout_options
@@ -59,7 +59,7 @@ def deploy(
     name = service_of(chosen, service)
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
-    credentials = credentials_of(context, repository.registry)
+    login = login_of(context, repository)
     asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out)
     with Fleet(chosen, name) as fleet:
         # While the connections come up.
@@ -85,7 +85,7 @@ def deploy(
                 planned=planned,
                 before_change=partial(_require_unmoved, registry, release),
                 wanted=_wanted(asked, release, settings),
-                auth_config=credentials.auth_config() if credentials else None,
+                login=login,
                 wait_lock=wait_lock,
             )
 

@@ -1,18 +1,17 @@
-"""relman rollback -e ENV: back to the release before, proven good; no other argument, no registry, no checkout."""
+"""relman rollback -e ENV: back to the release before, proven good; no registry, no checkout."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
 from relman.cli import fleets
-from relman.cli.compose import credentials_of
+from relman.cli.compose import login_of
 from relman.cli.environments import open_selected, service_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.verb import Context, verb
-from relman.model.image import Repository
 from relman.model.plan import Observed, Plan
 from relman.rollout import preflight
 from relman.rollout.fleet import Fleet
@@ -23,6 +22,7 @@ from relman.rollout.planner import plan_rollback
 @verb("rollback")
 @environment_options
 @rollout_options
+@click.option("--to", "release", metavar="RELEASE", help="Back to this one, which every host must remember.")
 @click.option("--force", is_flag=True, help="With --yes: go back over tasks that are not marked rollback_safe, too.")
 def rollback(
     context: Context,
@@ -36,9 +36,13 @@ def rollback(
     max_unavailable: str | None,
     plan_only: bool,
     yes: bool,
+    release: str | None,
     force: bool,
 ) -> None:
     """Roll back to the newest release proven good before the one that serves, with its own settings.
+
+    Every host remembers its own. Where they do not agree, nothing changes, each host's release is shown, and --to says
+    which one is meant.
 
     Where that goes back over a task (deploy.tasks) that is not marked rollback_safe, the question says so, and --yes
     alone does not answer it.
@@ -48,8 +52,10 @@ def rollback(
     name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out)
 
+    source = chosen.services.get(name)
+
     def plan(seen: Sequence[Observed]) -> Plan:
-        made = plan_rollback(asked, seen)
+        made = plan_rollback(asked, seen, release)
         preflight.check(made, seen, None)
         if yes and not (force or plan_only):
             preflight.check_crossing(made)
@@ -63,7 +69,7 @@ def rollback(
             watcher=screen,
             cancel=cancel,
             planned=planned,
-            auth_config=_auth_config(context, chosen.services.get(name)),
+            login=login_of(context, source) if source else None,
             wait_lock=wait_lock,
         )
 
@@ -71,9 +77,3 @@ def rollback(
         fleets.require_all(fleet)
         fleets.require_known(fleet, asked)
         fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
-
-
-def _auth_config(context: Context, repository: Repository | None) -> Mapping[str, str] | None:
-    """For the last resort, a pull; a rollback does without where there are none."""
-    credentials = credentials_of(context, repository.registry) if repository else None
-    return credentials.auth_config() if credentials else None

@@ -70,7 +70,7 @@ def _evidence(registry: Registry, target: Target, entry: Deployed) -> Examined |
     # What was demanded when it was deployed, such as the age of its tests, is no question now.
     check = check_of(Demands(target.demands.trust), target.seal)
     try:
-        return examine(registry, entry.repository, entry.manifest, called=entry.release, check=check)
+        return examine(registry, target.repository, entry.manifest, called=entry.release, check=check)
     except (PolicyRefused, UsageError) as error:
         return error
 

@@ -96,7 +96,7 @@ class Engine:
                     tag=str(digest),
                     stream=True,
                     decode=True,
-                    auth_config=dict(auth_config or {}) or None,
+                    auth_config=dict(auth_config or {}),  # None would send what docker-py finds on this machine
                 ):
                     if "error" in event:
                         raise PullFailed(_pull_text(reference, event["error"]), host=self._host, hint=_PULL_HINT)

@@ -38,6 +38,14 @@ class Credentials:
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode(errors="surrogateescape")).decode()
 
 
+@dataclass(frozen=True)
+class Login:
+    """What an engine is given so that it may pull from `registry`, and from no other. Never shown."""
+
+    registry: str
+    auth_config: Mapping[str, str] = field(repr=False)
+
+
 def credentials_for(registry: str, env: Mapping[str, str], docker_config_dir: Path) -> Credentials | None:
     """The credentials for `registry`, or None to go without.
 

@@ -121,6 +121,12 @@ def _of_others(happened: Happened) -> str:
 def _unfinished(happened: Happened) -> RelmanError | None:
     """The error for a plan that failed or was stopped where every host answered and serves."""
     plan, details = happened.plan, failure_lines(happened)
+    if plan.kind is Kind.RECOVER and happened.of(Result.CHANGED) and happened.of(Result.RETURNED):
+        text = (
+            f"it was finished on {_hosts(happened.of(Result.CHANGED))}, where it was recorded as done, and undone on "
+        )
+        text += _hosts(happened.of(Result.RETURNED))
+        return MixedFleet(title(plan, text), details=details, hint=f"relman status {plan.place} shows every host")
     left = happened.of(Result.RETURNED) or happened.of(Result.NOT_REACHED) or happened.of(Result.STALE)
     if plan.kind not in _ON_WAVES or not (happened.failures or left):
         return None

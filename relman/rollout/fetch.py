@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from relman.model.container import EngineFacts
-from relman.model.errors import Cancelled, NotFound, PullFailed
+from relman.model.errors import Cancelled, NotFound, PreflightFailed, PullFailed
+from relman.model.image import Repository
 from relman.model.plan import Action, Observed, Plan
 from relman.model.record import Deployed, kept_in
+from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session, Watcher
-
-Credentials = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,14 @@ class _Held:
 
 
 class Fetching:
-    """The images of one deployment, on their way to the hosts of `fleet`. `auth_config` goes with each pull."""
+    """The images of one deployment, on their way to the hosts of `fleet`: from the repository that the inventory names,
+    and from no other; `login` goes with a pull from its registry."""
 
-    def __init__(
-        self, fleet: Fleet, watcher: Watcher, cancel: threading.Event, auth_config: Credentials | None = None
-    ) -> None:
+    def __init__(self, fleet: Fleet, watcher: Watcher, cancel: threading.Event, login: Login | None = None) -> None:
         self._fleet = fleet
         self._watcher = watcher
         self._cancel = cancel
-        self._auth_config = auth_config
+        self._login = login
         self._given_up = threading.Event()
         self._asked_for = threading.Event()
         self._early: dict[str, Future[_Held | None]] = {}
@@ -91,9 +90,7 @@ class Fetching:
 
     def _fetch(self, session: Session, entry: Deployed, kept: str | None) -> _Held:
         host = session.host.name
-        if kept is None:
-            self._tell(host, 0, 0)
-            session.engine.pull(entry.repository, entry.manifest, self._auth_config, partial(self._tell, host))
+        reference = kept or self._pull(session, entry)
         if kept == entry.kept_as:
             return _Held(entry, kept, time.monotonic())
         try:
@@ -101,7 +98,24 @@ class Fetching:
         except NotFound as error:
             text = f"the engine does not call the image that it pulled {entry.image_id}: {error.what}"
             raise PullFailed(text, host=host) from error
-        return _Held(entry, entry.repository.at(entry.manifest), time.monotonic())
+        return _Held(entry, reference, time.monotonic())
+
+    def _pull(self, session: Session, entry: Deployed) -> str:
+        """Pull the entry's digest; what its record says of a repository is not asked. Returns the reference."""
+        host, source = session.host.name, session.repositories.get(self._fleet.service)
+        if source is None:
+            raise PreflightFailed(
+                f"does not hold the image of {entry.release} any more, and the inventory does not say where the images "
+                f"of {self._fleet.service} are",
+                host=host,
+                hint="add it to relman_services in the inventory; nothing was changed",
+            )
+        self._tell(host, 0, 0)
+        session.engine.pull(source, entry.manifest, self._auth_config(source), partial(self._tell, host))
+        return source.at(entry.manifest)
+
+    def _auth_config(self, source: Repository) -> Mapping[str, str] | None:
+        return self._login.auth_config if self._login and self._login.registry == source.registry else None
 
     def _tell(self, host: str, done: int, total: int) -> None:
         if self._cancel.is_set() or self._given_up.is_set():

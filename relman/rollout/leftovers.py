@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from relman.model.plan import Interruption, Leftover, Observed
@@ -13,13 +13,14 @@ AS_ASKED = "as you asked"
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was found interrupted, and whether it is to be finished (else undone). `firm`: nothing that is seen later
-    changes that."""
+    """What was found interrupted, and whether it is to be finished (else undone), and why. On the `recorded` hosts it
+    is finished in any case: their own records say that it is done. `asked`: a person said so, for all of them."""
 
     interruptions: tuple[Interruption, ...]
     finish: bool
     why: str
-    firm: bool = False
+    recorded: frozenset[str] = frozenset()
+    asked: bool = False
 
 
 def interruptions(fleet: Sequence[Observed]) -> tuple[Interruption, ...]:
@@ -43,30 +44,46 @@ def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
 
 
 def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: bool | None) -> Recovery:
-    """Finish when a host already says in its record that it is done, or when every host runs the new release; undo what
-    was going back already, and all else. A person's own word (`finish`) wins. Pure."""
-    begun = [(i, i.intent) for i in found if i.intent]
+    """Finish what every host has finished but for writing it down, by its own container or record; undo all else.
+
+    What one host shows or says makes no other finish: it can only make the others go back, and is named then. A host
+    that wrote it down is not undone. A person's own word (`finish`) wins. Pure.
+    """
     if finish is not None:
-        return Recovery(tuple(found), finish, AS_ASKED, firm=True)
-    if any(i.phase is Phase.RETURNING for i, _ in begun):
-        return Recovery(tuple(found), False, "it was going back already", firm=True)
-    if any(_recorded(intent, fleet, i.host) for i, intent in begun):
-        return Recovery(tuple(found), True, "it had already been recorded as done on a host", firm=True)
-    runs = all(i.leftover in (Leftover.NEW, Leftover.BOTH) for i, _ in begun)
-    if begun and runs and everywhere(begun[0][1].entry, fleet):
-        return Recovery(tuple(found), True, "the new release runs on every host")
-    return Recovery(tuple(found), False, "the new release does not run everywhere")
+        return Recovery(tuple(found), finish, AS_ASKED, asked=True)
+    begun = {i.host: i.intent for i in found if i.intent}
+    recorded = frozenset(i.host for i in found if i.intent and _recorded(i, i.intent, fleet))
+    if returning := [i.host for i in found if i.intent and i.phase is Phase.RETURNING]:
+        return Recovery(tuple(found), False, f"{_going_back(returning)} going back already", recorded)
+    if len({(e.release, e.manifest) for e in (intent.entry for intent in begun.values())}) > 1:
+        each = ", ".join(f"{host}: {intent.entry.release}" for host, intent in begun.items())
+        return Recovery(tuple(found), False, f"not all hosts were in the middle of the same ({each})", recorded)
+    shows = recorded | {i.host for i in found if i.intent and i.leftover in (Leftover.NEW, Leftover.BOTH)}
+    behind = [o.host for o in fleet if o.host not in shows and (o.host in begun or not _serves(o, begun))]
+    if behind:
+        return Recovery(tuple(found), False, f"the new release does not run on {', '.join(behind)}", recorded)
+    return Recovery(tuple(found), bool(begun), "the new release runs on every host", recorded)
 
 
-def _recorded(intent: Intent, fleet: Sequence[Observed], host: str) -> bool:
-    """Whether a record says that this very change is done. What a rollback goes back to stands in records that it has
-    never touched: there only the host's own counts."""
-    records = [o.record.current for o in fleet if o.host == host or not intent.rollback]
-    return intent.entry.id in records
+def _recorded(found: Interruption, intent: Intent, fleet: Sequence[Observed]) -> bool:
+    """Whether the host's own record says that this very change is done."""
+    own = next(o.record for o in fleet if o.host == found.host)
+    return found.phase is Phase.CHANGING and own.current == intent.entry.id
+
+
+def _serves(seen: Observed, begun: Mapping[str, Intent]) -> bool:
+    """Whether a host where nothing was begun has the release by its own record."""
+    serving = seen.record.serving
+    return serving is not None and all(serving.manifest == intent.entry.manifest for intent in begun.values())
+
+
+def _going_back(hosts: Sequence[str]) -> str:
+    return f"{', '.join(hosts)} {'was' if len(hosts) == 1 else 'were'}"
 
 
 def everywhere(entry: Deployed, fleet: Collection[Observed]) -> bool:
     """Whether no host is left that neither began with `entry` nor already serves it: only then is it proven good."""
-    begun = {i.host for i in interruptions(tuple(fleet)) if i.intent}
+    intents = {i.host: i.intent for i in interruptions(tuple(fleet)) if i.intent}
+    begun = {host for host, intent in intents.items() if intent.entry.manifest == entry.manifest}
     serving = {o.host for o in fleet if o.record.serving and o.record.serving.manifest == entry.manifest}
     return begun | serving == {o.host for o in fleet}

@@ -12,10 +12,11 @@ from relman.hosts.translate import PREDEFINED
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
+from relman.registry.auth import Login
 from relman.rollout import tasks
 from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
-from relman.rollout.fetch import Credentials, Fetching, Wanted
+from relman.rollout.fetch import Fetching, Wanted
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
@@ -46,7 +47,7 @@ class Operation:
     planned: Callable[[Plan], None] = lambda _: None
     before_change: Callable[[], None] | None = None
     wanted: Wanted | None = None
-    auth_config: Credentials | None = None
+    login: Login | None = None
     wait_lock: float = 0.0
 
 
@@ -62,7 +63,7 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 
     Raises RelmanError where nothing was changed; else the report says all.
     """
-    fetching = Fetching(fleet, operation.watcher, operation.cancel, operation.auth_config)
+    fetching = Fetching(fleet, operation.watcher, operation.cancel, operation.login)
     if operation.wanted:
         fetching.begin(operation.wanted)
     try:

@@ -15,7 +15,7 @@ from relman.model.settings import DeploySettings
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.order import order
 from relman.rollout.strategies import WAVES
-from relman.rollout.target import before, crossed, own_entry, rollback_target, unsafe_tasks
+from relman.rollout.target import agreed_target, before, crossed, named_target, unsafe_tasks
 
 
 @dataclass(frozen=True)
@@ -80,31 +80,37 @@ def plan_deploy(
     )
 
 
-def plan_rollback(asked: Asked, fleet: Sequence[Observed]) -> Plan:
-    """Plan the way back to the newest release proven good before the one that serves; raises PreflightFailed where
-    the records know none."""
-    leaving, target = rollback_target([seen.record for seen in fleet])
+def plan_rollback(asked: Asked, fleet: Sequence[Observed], release: str | None = None) -> Plan:
+    """Plan the way back to what the hosts agree on, or to the `release` that a person named; each host by its own
+    record, which decides nothing for the others: how they are gone through is the command's, or relman's default.
+
+    Raises PreflightFailed where they do not agree, or one does not know it.
+    """
+    where = (asked.place, tuple(asked.left_out))
+    target = named_target(fleet, release, *where) if release else agreed_target(fleet, *where)
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
-        entry = own_entry(seen.record, target) or replace(target, container="", image_id=_image_id(target, seen.facts))
-        step = _step(seen, entry, verify=False)
+        step = _step(seen, target.entries[seen.host], verify=False)
         if step:
-            steps.append(_returning(step, seen))
+            steps.append(replace(step, restores=before(seen.record.returned(step.entry), step.entry)))
         else:
             unchanged.append(seen.host)
-    crosses = unsafe_tasks([e for seen in fleet for e in crossed(seen.record, leaving, target)])
+    records = {o.host: o.record for o in fleet}
+    over = {s.host: crossed(records[s.host], s.entry) for s in steps}
+    crosses = unsafe_tasks(over)
+    default = DeploySettings()
     return Plan(
         id=asked.id,
         kind=Kind.ROLLBACK,
         service=asked.service,
         environment=asked.environment,
         release=target.release,
-        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), asked.max_unavailable or target.settings.max_unavailable),
+        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), asked.max_unavailable or default.max_unavailable),
         unchanged=tuple(unchanged),
-        warnings=_leaving(leaving, target, crosses),
-        on_failure=target.settings.on_failure,
-        keep=target.settings.keep,
+        warnings=_leaving(target.release, steps, over, crosses),
+        on_failure=default.on_failure,
+        keep=default.keep,
         left_out=_left_out(asked, target.release, str(target.manifest)),
         crosses=crosses,
         place=asked.place,
@@ -136,14 +142,17 @@ def _left_out(asked: Asked, release: str, manifest: str) -> tuple[Absence, ...]:
     )
 
 
-def _leaving(leaving: Deployed, target: Deployed, crosses: Sequence[str]) -> tuple[str, ...]:
-    unproven = f"{leaving.release} will not count as proven good until someone deploys it by name"
-    over = f"{target.release} may not run on what these tasks left, not marked rollback_safe: {', '.join(crosses)}"
-    return (unproven, over) if crosses else (unproven,)
-
-
-def _returning(step: Step, seen: Observed) -> Step:
-    return replace(step, restores=before(seen.record.returned(step.entry), step.entry))
+def _leaving(
+    release: str, steps: Sequence[Step], over: Mapping[str, Sequence[Deployed]], crosses: Sequence[str]
+) -> tuple[str, ...]:
+    left = dict.fromkeys(own[-1].release for own in over.values() if own)
+    warnings = [f"{each} will not count as proven good until someone deploys it by name" for each in left]
+    if unproven := [s.host for s in steps if not s.entry.proven]:
+        warnings.append(f"{release} is not proven good on {', '.join(unproven)}")
+    if crosses:
+        tasks = ", ".join(crosses)
+        warnings.append(f"{release} may not run on what these tasks left, not marked rollback_safe: {tasks}")
+    return tuple(warnings)
 
 
 def entry_of(asked: Asked, release: Release, settings: DeploySettings, facts: EngineFacts) -> Deployed:
@@ -181,7 +190,8 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     if current and old.running and _same(old, current, entry):
         if current.proven or not verify:
             return None
-        same = replace(current, by=entry.by)
+        # What the release says now counts for the way through the hosts, not what this one wrote down of it.
+        same = replace(current, by=entry.by, settings=entry.settings)
         return Step(seen.host, Action.VERIFY, same, old.id, old_release, before=current, restores=_restores(seen, same))
     stop_first, why = order(current.settings if current else None, entry.settings)
     return Step(

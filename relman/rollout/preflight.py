@@ -62,10 +62,11 @@ def check_moved(release: Release, fleet: Sequence[Observed]) -> None:
             same_tag = (entry.repository, entry.release) == (release.repository, release.tag)
             if same_tag and entry.manifest != release.manifest:
                 raise TagMoved(
-                    f"the release tag {release} was moved: it was {entry.manifest} when it was deployed on {entry.at}, "
-                    f"and is {release.manifest} now",
+                    f"the release tag {release} was moved: this host remembers that it was {entry.manifest} at "
+                    f"{entry.at}, when it was deployed, and it is {release.manifest} now",
                     host=seen.host,
-                    hint="a release tag never moves: find out who re-pointed it, and release under a tag of its own",
+                    hint="a release tag never moves: find out who re-pointed it, and release under a tag of its own; "
+                    f"where the host's memory is wrong, leave the host out: --exclude {seen.host} --reason WHY",
                 )
 
 

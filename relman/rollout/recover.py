@@ -14,7 +14,7 @@ from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.lease import is_dead, this_machine
-from relman.rollout.leftovers import AS_ASKED, Recovery, decide, everywhere, interruptions
+from relman.rollout.leftovers import Recovery, decide, everywhere, interruptions
 from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
 from relman.rollout.planner import Asked, bare_plan
@@ -53,7 +53,9 @@ def recover(
 
 
 def _release(found: Sequence[Interruption]) -> str:
-    return next((i.intent.entry.release for i in found if i.intent), "")
+    """What was begun, where all hosts say the same."""
+    releases = {i.intent.entry.release for i in found if i.intent}
+    return releases.pop() if len(releases) == 1 else ""
 
 
 @dataclass
@@ -71,20 +73,25 @@ class _Mending:
         outcomes = {host: Outcome(host, Result.UNCHANGED, "was not touched") for host in self.seen}
         self._each({i.host: i for i in recovery.interruptions if i.phase is Phase.REMOVING}, self._remove, outcomes)
         begun = {i.host: i for i in recovery.interruptions if i.intent}
-        if not begun:
-            return outcomes
-        if recovery.finish:
-            recovery = self._looked_at(begun, recovery)
-        if recovery.finish:
-            self.watcher.say(f"finishing it: {recovery.why}")
-            self._each(begun, self._finish, outcomes)
-            return outcomes
-        self._require_word(begun, recovery)
-        self.watcher.say(f"undoing it: {recovery.why}")
-        gaps = {h: i for h, i in begun.items() if i.leftover is Leftover.GAP}
-        self._each(gaps, self._undo, outcomes)
-        self._each({h: i for h, i in begun.items() if h not in gaps}, self._undo, outcomes)
+        if recovery.finish and not recovery.asked:
+            recovery = self._looked_at({h: i for h, i in begun.items() if h not in recovery.recorded}, recovery)
+        finished = begun if recovery.finish else {h: begun[h] for h in recovery.recorded}
+        undone = {h: i for h, i in begun.items() if h not in finished}
+        if undone:
+            self._undo_all(undone, recovery, outcomes)
+        if finished:
+            where = "" if recovery.finish else f" on {', '.join(finished)}"
+            self.watcher.say(f"finishing it{where}: {recovery.why if recovery.finish else 'recorded there as done'}")
+            self._each(finished, lambda s, i: self._finish(s, i, recovery), outcomes)
         return outcomes
+
+    def _undo_all(self, undone: Mapping[str, Interruption], recovery: Recovery, outcomes: dict[str, Outcome]) -> None:
+        """Undo it on these hosts, those first that serve nothing."""
+        self._require_word(undone, recovery)
+        self.watcher.say(f"undoing it: {recovery.why}")
+        gaps = {h: i for h, i in undone.items() if i.leftover is Leftover.GAP}
+        self._each(gaps, self._undo, outcomes)
+        self._each({h: i for h, i in undone.items() if h not in gaps}, self._undo, outcomes)
 
     def _each(
         self,
@@ -105,7 +112,7 @@ class _Mending:
         return undo(session, found.intent, self.seen[session.host.name].record.serving)
 
     def _looked_at(self, begun: Mapping[str, Interruption], recovery: Recovery) -> Recovery:
-        """The same, unless the new release is not healthy somewhere and nothing says yet that it was."""
+        """The same, unless the new release is not healthy on one of these hosts."""
 
         def one(session: Session) -> None:
             intent = begun[session.host.name].intent
@@ -113,26 +120,32 @@ class _Mending:
                 _prove(session, intent, self.cancel)
 
         failed = self.fleet.each(one, begun).errors
-        if not failed or recovery.firm:
+        if not failed:
             return recovery
         for host, error in failed.items():
             self.watcher.say(f"{host}: {error.what}")
         return replace(recovery, finish=False, why=f"the new release is not healthy on {', '.join(failed)}")
 
-    def _finish(self, session: Session, found: Interruption) -> Outcome:
+    def _finish(self, session: Session, found: Interruption, recovery: Recovery) -> Outcome:
         assert found.intent  # noqa: S101
-        self.watcher.host(session.host.name, "finishing")
-        return _finish(session, self.asked, found.intent, self.seen, self.cancel)
+        host, entry = session.host.name, found.intent.entry
+        self.watcher.host(host, "finishing")
+        # Where others go back, a host that was done before remains as it wrote that down.
+        own = self.seen[host].record.serving
+        proven = everywhere(entry, self.seen.values()) if recovery.finish else bool(own and own.proven)
+        return _finish(session, self.asked, found.intent, self.seen[host], self.cancel, proven=proven)
 
     def _require_word(self, begun: Mapping[str, Interruption], recovery: Recovery) -> None:
         """Raise Interrupted, with the hosts that serve nothing healed, when only a person can decide to go back."""
-        crossed = unsafe_tasks([i.intent.entry for i in begun.values() if i.intent and not i.intent.rollback])
-        if not crossed or recovery.why == AS_ASKED:
+        ran = {h: [i.intent.entry] for h, i in begun.items() if i.intent and not i.intent.rollback}
+        crossed = unsafe_tasks(ran)
+        if not crossed or recovery.asked:
             return
         _start_old(self.fleet, {h: i for h, i in begun.items() if i.leftover is Leftover.GAP}, self.watcher)
         raise Interrupted(
-            f"{', '.join(crossed)} ran before it was interrupted, and is not marked rollback_safe",
-            hint="decide yourself: relman recover --undo goes back over it; --finish finishes on the hosts that began",
+            f"{', '.join(crossed)} ran before it was interrupted on {', '.join(ran)}, and is not marked rollback_safe",
+            hint=f"decide yourself: relman recover {self.asked.place} --undo goes back over it; "
+            "--finish finishes on the hosts that began",
         )
 
 
@@ -169,9 +182,9 @@ def _step(session: Session, intent: Intent, before: Deployed | None) -> Step:
 
 
 def _finish(
-    session: Session, asked: Asked, intent: Intent, fleet: Mapping[str, Observed], cancel: threading.Event
+    session: Session, asked: Asked, intent: Intent, seen: Observed, cancel: threading.Event, *, proven: bool
 ) -> Outcome:
-    seen, entry = fleet[session.host.name], intent.entry
+    entry = intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
     plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
     new = _prove(session, intent, cancel)
@@ -179,7 +192,7 @@ def _finish(
     if step.old and find(session, step.old) is None:
         step = replace(step, old=None)  # it had come as far as pruning
     steps.commit(session, step, new)
-    record_and_prune(session, plan, step, Change(new), seen, proven=everywhere(entry, fleet.values()))
+    record_and_prune(session, plan, step, Change(new), seen, proven=proven)
     return Outcome(session.host.name, Result.CHANGED, entry.release)
 
 

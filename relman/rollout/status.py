@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -115,19 +116,24 @@ def _is_new(container: Container, intent: Intent) -> bool:
 
 def with_absences(rows: Sequence[HostStatus]) -> list[HostStatus]:
     """The rows, each host that was left out of a deployment and has not caught up since with a note. Pure: what is
-    known of it stands in the other hosts' records."""
+    known of it stands in the other hosts' records, and is shown as what they say."""
     return [replace(row, notes=(*row.notes, *_missed(row, rows))) for row in rows]
 
 
 def _missed(row: HostStatus, rows: Sequence[HostStatus]) -> list[str]:
-    others = [a for r in rows if r.service == row.service or not row.service for a in r.left_out if a.host == row.host]
-    if not others:
-        return []
-    last = max(others, key=lambda a: a.at)
-    if row.manifest == last.manifest or row.deployed_at > last.at:
-        return []
-    who = f"{last.by} on {last.at}: {last.reason}"
-    return [f"was left out of {last.release} by {who}; relman deploy {last.release} brings it up to date"]
+    """The last time of which each other host says that this one was left out; what several say, once."""
+    says: dict[Absence, list[str]] = {}
+    for other in rows:
+        told = [a for a in other.left_out if a.host == row.host]
+        if told and other.host != row.host and (other.service == row.service or not row.service):
+            says.setdefault(max(told, key=lambda a: a.at), []).append(other.host)
+    return [_absence(a, hosts) for a, hosts in says.items() if row.manifest != a.manifest and row.deployed_at <= a.at]
+
+
+def _absence(absence: Absence, hosts: Sequence[str]) -> str:
+    who = f"{', '.join(hosts)} {'says' if len(hosts) == 1 else 'say'} that it"
+    what = f"was left out of {absence.release} by {absence.by} at {absence.at}: {absence.reason}"
+    return f"{who} {what}; relman deploy {shlex.quote(absence.release)} brings it up to date"
 
 
 def _release(entry: Deployed | None, container: Container | None) -> str:

@@ -1,66 +1,214 @@
-"""What a rollback goes back to. Pure: from host records, and from nothing else."""
+"""What a rollback goes back to. Pure: each host by its own record; another's can only keep it from changing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from relman.model.difference import same_run
 from relman.model.errors import PreflightFailed
+from relman.model.image import ManifestDigest
+from relman.model.plan import Observed
 from relman.model.record import Deployed, HostRecord
 
 
-def rollback_target(records: Sequence[HostRecord]) -> tuple[Deployed, Deployed]:
-    """The release that serves (the newest of all hosts), and the newest proven good before it.
+@dataclass(frozen=True)
+class Target:
+    """What every host goes back to: one release, and of each host its own entry of it."""
 
-    Hosts may disagree after a halted deployment: then what the newest release's hosts ran before it decides.
-    Raises PreflightFailed when nothing was deployed, or nothing proven good came before.
+    release: str
+    manifest: ManifestDigest
+    entries: Mapping[str, Deployed]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One host: what serves there, and the newest release proven good before that, both by its own record."""
+
+    host: str
+    record: HostRecord
+    serving: Deployed | None
+    proposal: Deployed | None
+
+    def takes(self, release: _Release) -> bool:
+        return release in (_release(self.serving), _release(self.proposal))
+
+
+@dataclass(frozen=True)
+class _Typing:
+    """How a command names where, and which hosts it leaves out already."""
+
+    place: str
+    left_out: Collection[str]
+
+
+_Release = tuple[str, ManifestDigest]
+
+
+def _release(entry: Deployed | None) -> _Release | None:
+    return (entry.release, entry.manifest) if entry else None
+
+
+def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[str] = ()) -> Target:
+    """The one release that some host proposes from its own record, and that every other proposes or serves.
+
+    `place` is how a command names where, `left_out` are the hosts that were left out already: for hints. Raises
+    PreflightFailed, with every host and what it proposes, where there is not exactly one: a person chooses then.
     """
-    serving = [r.serving for r in records if r.serving]
-    if not serving:
+    choices = [_choice(seen) for seen in fleet]
+    _require_any(choices)
+    proposed = dict.fromkeys(r for c in choices if (r := _release(c.proposal)))
+    found = [r for r in proposed if all(c.takes(r) for c in choices)]
+    if len(found) == 1:
+        release, manifest = found[0]
+        entries = {c.host: _own(c, choices, found[0]) for c in choices}
+        return Target(release, manifest, {h: e for h, e in entries.items() if e})
+    # Hosts that are newer than the release have no part in the choice, and none of the others' entries.
+    alone = [r for r in proposed if all(c.takes(r) or c.proposal is None for c in choices)]
+    if len(alone) == 1:
+        lacking = [c.host for c in choices if not c.takes(alone[0])]
+        raise _unknown_to(lacking, alone[0][0], _Typing(place, left_out), choices)
+    raise _disagreement(choices, _Typing(place, left_out))
+
+
+def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: Collection[str] = ()) -> Target:
+    """The release that a person named, as each host's own record has it, proven good or not.
+
+    Raises PreflightFailed, by the hosts' names, where one does not know it, or knows another image under this tag.
+    """
+    choices = [_choice(seen) for seen in fleet]
+    entries = {c.host: e for c in choices if (e := _remembered(c, release))}
+    if not entries:
+        known = dict.fromkeys(e.release for c in choices for e in c.record.entries)
         raise PreflightFailed(
-            "nothing was deployed here, so there is nothing to roll back to",
-            hint="relman releases lists what can be deployed",
+            f"no host remembers {release}",
+            details=[f"remembered: {', '.join(known)}"] if known else (),
+            hint=f"relman deploy {shlex.quote(release)} {place} deploys it from the registry",
         )
-    leaving = max(serving, key=lambda e: (e.at, e.id))
-    candidates = [target for r in records if (target := before(r, leaving))]
-    if not candidates:
+    if lacking := [c.host for c in choices if c.host not in entries]:
+        raise _unknown_to(lacking, release, _Typing(place, left_out))
+    manifests = {e.manifest for e in entries.values()}
+    if len(manifests) > 1:
         raise PreflightFailed(
-            f"no release before {leaving.release} is proven good",
-            hint="relman deploy TAG puts a release of your choice there; relman releases lists them",
+            f"the hosts do not remember the same image under the tag {release}",
+            details=[f"{h}: {e.manifest}, deployed at {e.at} by {e.by}" for h, e in entries.items()],
+            hint="find out which one is true, and leave the other hosts out: --exclude HOST --reason WHY",
         )
-    return leaving, max(candidates, key=lambda e: (e.at, e.id))
+    return Target(release, manifests.pop(), entries)
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:
-    """The newest release proven good on this host before `leaving`, or None. The same release with the same settings,
-    deployed again, is no way back."""
+    """The newest release proven good on this host before `leaving`, an entry of it; or None. The same release with the
+    same settings, deployed again, is no way back."""
     ids = [e.id for e in record.entries]
     older = record.entries[: ids.index(leaving.id)] if leaving.id in ids else record.entries
-    here = own_entry(record, leaving) or leaving
-    return next((e for e in reversed(older) if e.proven and not _alike(e, here)), None)
+    return next((e for e in reversed(older) if e.proven and not _alike(e, leaving)), None)
 
 
 def _alike(one: Deployed, other: Deployed) -> bool:
     return one.manifest == other.manifest and same_run(one.settings, other.settings)
 
 
-def own_entry(record: HostRecord, target: Deployed) -> Deployed | None:
-    """This host's memory of the target: its own settings for that deployment, else for that release."""
-    same_deployment = (e for e in record.entries if e.id == target.id)
-    same_release = (e for e in reversed(record.entries) if e.manifest == target.manifest and e.proven)
-    return next(same_deployment, None) or next(same_release, None)
-
-
-def crossed(record: HostRecord, leaving: Deployed, target: Deployed) -> tuple[Deployed, ...]:
-    """The entries of this host that a rollback from `leaving` to `target` goes back over, the oldest first."""
+def crossed(record: HostRecord, target: Deployed) -> tuple[Deployed, ...]:
+    """The entries of this host that it goes back over on its way to `target`, one of them; the oldest first."""
     ids = [e.id for e in record.entries]
-    if leaving.id not in ids:
+    if record.current not in ids:
         return ()
-    since = ids.index(target.id) + 1 if target.id in ids else 0
-    return record.entries[since : ids.index(leaving.id) + 1]
+    return record.entries[ids.index(target.id) + 1 : ids.index(record.current) + 1]
 
 
-def unsafe_tasks(entries: Sequence[Deployed]) -> tuple[str, ...]:
-    """The tasks of these releases that the release before may not be able to live with, as `migrate of 118`."""
-    names = (f"{t.name} of {e.release}" for e in entries for t in e.settings.tasks if not t.rollback_safe)
-    return tuple(dict.fromkeys(names))
+def unsafe_tasks(entries: Mapping[str, Sequence[Deployed]]) -> tuple[str, ...]:
+    """The tasks of these hosts' entries that the release before may not be able to live with, as `migrate of 118`; with
+    the hosts that say so where not all do."""
+    says: dict[str, list[str]] = {}
+    for host, own in entries.items():
+        for name in dict.fromkeys(
+            f"{t.name} of {e.release}" for e in own for t in e.settings.tasks if not t.rollback_safe
+        ):
+            says.setdefault(name, []).append(host)
+    return tuple(n if len(hosts) == len(entries) else f"{n} (on {', '.join(hosts)})" for n, hosts in says.items())
+
+
+def _choice(seen: Observed) -> _Choice:
+    serving = seen.record.serving
+    return _Choice(seen.host, seen.record, serving, before(seen.record, serving) if serving else None)
+
+
+def _own(choice: _Choice, fleet: Sequence[_Choice], release: _Release) -> Deployed | None:
+    """This host's entry of what was agreed on: what it serves, unless it goes back, as the others do, to other settings
+    of the same release."""
+    if _release(choice.proposal) != release:
+        return choice.serving
+    if _release(choice.serving) != release or choice.serving is None:
+        return choice.proposal
+    reached = {c.proposal.id for c in fleet if c is not choice and c.proposal}
+    return choice.serving if choice.serving.id in reached else choice.proposal
+
+
+def _remembered(choice: _Choice, release: str) -> Deployed | None:
+    """What serves, if it is this release; else the newest entry of it, one that is proven good before others."""
+    if choice.serving and choice.serving.release == release:
+        return choice.serving
+    own = [e for e in choice.record.entries if e.release == release]
+    return next((e for e in reversed(own) if e.proven), own[-1] if own else None)
+
+
+def _require_any(choices: Sequence[_Choice]) -> None:
+    serving = list(dict.fromkeys(c.serving.release for c in choices if c.serving))
+    if not serving:
+        raise PreflightFailed(
+            "nothing was deployed here, so there is nothing to roll back to",
+            hint="relman releases lists what can be deployed",
+        )
+    if not any(c.proposal for c in choices):
+        raise PreflightFailed(
+            f"no release before {', '.join(serving)} is proven good",
+            hint="relman deploy TAG puts a release of your choice there; relman releases lists them",
+        )
+
+
+def _unknown_to(
+    hosts: Sequence[str], release: str, typing: _Typing, choices: Sequence[_Choice] = ()
+) -> PreflightFailed:
+    """The error for hosts without an entry of the release that was named, or that the other `choices` agree on."""
+    one = len(hosts) == 1
+    return PreflightFailed(
+        f"{', '.join(hosts)} {'has' if one else 'have'} no entry of {'its' if one else 'their'} own for {release}, and "
+        "the settings of another host are not used there",
+        details=[_line(c) for c in choices],
+        hint=" ".join(_without(hosts, release, typing, named=not choices)),
+    )
+
+
+def _without(hosts: Collection[str], release: str, typing: _Typing, *, named: bool) -> Iterator[str]:
+    """What to type to go back without these hosts, and then to bring them along."""
+    tag = shlex.quote(release)
+    to = f" --to {tag}" if named else ""
+    out = [*typing.left_out, *(h for h in hosts if h not in typing.left_out)]
+    excluded = "".join(f" --exclude {h}" for h in out) + (" --reason WHY" if out else "")
+    yield f"relman rollback {typing.place}{to}{excluded}"
+    if hosts:
+        only = "".join(f" --only {h}" for h in hosts)
+        yield f"goes back without {'it' if len(hosts) == 1 else 'them'}; then relman deploy {tag} {typing.place}{only}"
+
+
+def _disagreement(choices: Sequence[_Choice], typing: _Typing) -> PreflightFailed:
+    releases = dict.fromkeys(c.proposal.release for c in choices if c.proposal)
+    lacking = {r: [c.host for c in choices if _remembered(c, r) is None] for r in releases}
+    best = [r for r in releases if not lacking[r]] or list(releases)
+    ways = [" ".join(_without(lacking[r], r, typing, named=True)) for r in best]
+    return PreflightFailed(
+        "the hosts do not agree on the release to go back to",
+        details=[_line(c) for c in choices],
+        hint=f"choose: {'; or '.join(ways)}",
+    )
+
+
+def _line(choice: _Choice) -> str:
+    """What one host proposes, for people."""
+    if choice.serving is None:
+        return f"{choice.host}: nothing was deployed there"
+    if choice.proposal is None:
+        return f"{choice.host}: {choice.serving.release} -> none before it is proven good there"
+    return f"{choice.host}: {choice.serving.release} -> {choice.proposal.release} ({choice.proposal.manifest.short})"

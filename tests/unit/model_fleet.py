@@ -16,6 +16,7 @@ from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
+from relman.registry.auth import Login
 from relman.rollout import recover
 from relman.rollout.fetch import Wanted
 from relman.rollout.fleet import Fleet, Gathered, Session
@@ -26,6 +27,7 @@ from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, Mod
 from tests.unit.values import REPOSITORY, deployed
 
 T = TypeVar("T")
+LOGIN = Login(REPOSITORY.registry, {"username": "ci", "password": "secret"})
 LATER = 1000.0  # seconds: every lock has run out
 
 
@@ -151,14 +153,15 @@ class World:
             ),
         )
 
-    def rollback(self) -> Report:
+    def rollback(self, to: str | None = None) -> Report:
         """Roll back."""
         asked = self.asked()
-        return self._run(asked, lambda seen: plan_rollback(asked, seen))
+        return self._run(asked, lambda seen: plan_rollback(asked, seen, to))
 
     def _run(self, asked: Asked, plan: Callable[[Any], Plan], wanted: Wanted | None = None) -> Report:
         cancel = threading.Event()
-        return run(ModelFleet(self.hosts), Operation(asked, plan, "at work", self.watcher, cancel, wanted=wanted))
+        operation = Operation(asked, plan, "at work", self.watcher, cancel, wanted=wanted, login=LOGIN)
+        return run(ModelFleet(self.hosts), operation)
 
     def recover(self, finish: bool | None = None) -> Report:
         """Recover."""

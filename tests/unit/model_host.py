@@ -28,7 +28,8 @@ class Died(BaseException):
 class ModelHost:
     """One host. `owners` are owner, group and mode with its type of what is not root's own and private, `uid` is the
     user's number. `step` is called before everything that changes it; `sick` are the releases that never get healthy
-    there; `thief`, if it is set, takes the service's port in the moment in which it is free."""
+    there; `thief`, if it is set, takes the service's port in the moment in which it is free. `pulls` are the
+    repositories that it was sent to, each with the login that came along."""
 
     name: str
     step: Callable[[ModelHost], None]
@@ -45,6 +46,7 @@ class ModelHost:
     uid: int = 0
     stopped_by_hand: set[str] = field(default_factory=set)
     full: bool = False
+    pulls: list[tuple[str, Any]] = field(default_factory=list)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -306,9 +308,10 @@ class ModelEngine:
                 return replace(container, health=health if container.running else "")
         raise NotFound(f"container {name}: not found", host=self._host.name, status=404)
 
-    def pull(self, repository: Any, digest: Any, _auth: Any, _progress: Any) -> None:
+    def pull(self, repository: Any, digest: Any, auth: Any, _progress: Any) -> None:
         """The registry has everything that tests/unit/values.py names."""
         self._host.change()
+        self._host.pulls.append((str(repository), auth))
         self._host.images[repository.at(digest)] = self._image_of[str(digest)]
 
     _image_of: dict[str, ImageId] = {}  # noqa: RUF012  # filled by the fleet

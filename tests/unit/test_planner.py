@@ -16,11 +16,12 @@ from relman.model.plan import Action, Observed, Plan
 from relman.model.record import Deployed, HostRecord
 from relman.model.run import Release
 from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Probe
+from relman.model.strategy import Check, Strategy, StrategyKind, Task
 from relman.rollout import preflight
 from relman.rollout.order import must_stop_first
 from relman.rollout.planner import Asked, plan_deploy, plan_rollback
 from relman.rollout.strategies.batches import batch_size
-from relman.rollout.target import rollback_target
+from relman.rollout.target import agreed_target
 from tests.unit.values import REPOSITORY, deployed, records
 
 AMD64 = Platform("linux", "amd64")
@@ -94,6 +95,16 @@ def test_an_unproven_container_of_the_same_release_is_only_verified() -> None:
     assert [s.action for s in plan.steps] == [Action.VERIFY]
 
 
+def test_what_is_only_verified_is_gone_about_as_the_release_says() -> None:
+    """A host's record cannot smuggle in a command that would run here as the check of a canary."""
+    evil = Strategy(StrategyKind.CANARY, check=Check(command=("touch", "/evil")))
+    good = Strategy(StrategyKind.CANARY, check=Check(url="http://shop.example/"))
+    wrote = deployed("117", settings=replace(CHECKED, strategy=evil), proven=False)
+    plan = deploy([seen("h1", wrote)], "117", replace(CHECKED, strategy=good))
+    assert [s.action for s in plan.steps] == [Action.VERIFY]
+    assert [w.checks for w in plan.waves] == [(good.check,)]
+
+
 def test_a_dead_container_is_started_anew() -> None:
     """A record that says it serves is not believed against the engine."""
     plan = deploy([seen("h1", deployed("117", settings=CHECKED), running=False)], "117")
@@ -138,28 +149,32 @@ def test_the_image_id_follows_the_hosts_store() -> None:
     assert ids == [release("118").config.value, release("118").manifest.value]
 
 
+def remembers(host: str, record: HostRecord) -> Observed:
+    """A host with this record; nothing runs there."""
+    return Observed(host, EngineFacts("20.10", AMD64, False, 0.0), record)
+
+
 @given(records().filter(lambda r: r.serving is not None))
 def test_a_rollback_never_goes_forward(record: HostRecord) -> None:
     """The target is proven good and stands before the serving entry, whatever came after it."""
     try:
-        leaving, target = rollback_target([record])
+        target = agreed_target([remembers("h1", record)], "-e production").entries["h1"]
     except PreflightFailed:
         return
     ids = [e.id for e in record.entries]
-    assert leaving == record.serving
     assert target.proven
-    assert ids.index(target.id) < ids.index(leaving.id)
+    assert ids.index(target.id) < ids.index(record.current or "")
 
 
 def test_two_rollbacks_go_two_releases_back() -> None:
     """From 118 to 117 to 116, and then there is nothing left."""
     record = HostRecord("shop", "production", tuple(deployed(i) for i in ("116", "117", "118")), "118")
     for expected in ("117", "116"):
-        _, target = rollback_target([record])
+        target = agreed_target([remembers("h1", record)], "-e production")
         assert target.release == expected
-        record = record.returned(target)
-    with pytest.raises(PreflightFailed):
-        rollback_target([record])
+        record = record.returned(target.entries["h1"])
+    with pytest.raises(PreflightFailed, match="no release before 116 is proven good"):
+        agreed_target([remembers("h1", record)], "-e production")
 
 
 def test_a_release_deployed_again_is_no_way_back_to_itself() -> None:
@@ -167,21 +182,98 @@ def test_a_release_deployed_again_is_no_way_back_to_itself() -> None:
     one, two = deployed("a", release="1"), deployed("b", release="2")
     again = replace(deployed("c", release="2"), at="2026-01-02T00:00:00Z")
     fleet = [
-        HostRecord("shop", "production", (one, two, again), "c"),
-        HostRecord("shop", "production", (one, two), "b"),
+        remembers("h1", HostRecord("shop", "production", (one, two, again), "c")),
+        remembers("h2", HostRecord("shop", "production", (one, two), "b")),
     ]
-    assert rollback_target(fleet)[1].id == "a"
+    assert {e.id for e in agreed_target(fleet, "").entries.values()} == {"a"}
     changed = replace(again, settings=replace(again.settings, env={"A": "1"}))
-    assert rollback_target([HostRecord("shop", "production", (one, two, changed), "c")])[1].id == "b"
+    fleet = [remembers("h1", HostRecord("shop", "production", (one, two, changed), "c"))]
+    assert agreed_target(fleet, "").entries["h1"].id == "b"
 
 
 def test_a_mixed_fleet_goes_back_to_one_release() -> None:
-    """After a halted deployment the changed host goes back, and the others stay where they are."""
-    old = deployed("117")
-    mixed = [seen("h1", old, replace(deployed("118", proven=False), at="2026-01-02T00:00:00Z")), seen("h2", old)]
-    plan = plan_rollback(ASKED, mixed)
-    assert [(s.host, s.entry.release) for s in plan.steps] == [("h1", "117")]
-    assert plan.unchanged == ("h2",)
+    """After a halted deployment the changed host goes back, and the others stay where they are: also where the release
+    that they serve was deployed with other settings before."""
+    old, other = deployed("117"), deployed("117a", release="117", settings=DeploySettings(env={"A": "1"}))
+    new = replace(deployed("118", proven=False), at="2026-01-02T00:00:00Z")
+    for earlier in ((), (deployed("116"),), (other,)):
+        mixed = [seen("h1", *earlier, old, new), seen("h2", *earlier, old)]
+        plan = plan_rollback(ASKED, mixed)
+        assert [(s.host, s.entry.id) for s in plan.steps] == [("h1", "117")]
+        assert plan.unchanged == ("h2",)
+
+
+def test_other_settings_of_the_same_release_are_gone_back_from_by_all() -> None:
+    """Where every host serves the release with new settings, each goes back to those that it had before."""
+    changed = deployed("b", release="1", settings=DeploySettings(env={"A": "1"}))
+    plan = plan_rollback(
+        ASKED, [seen("h1", deployed("a", release="1"), changed), seen("h2", deployed("c", release="1"), changed)]
+    )
+    assert [(s.host, s.entry.id) for s in plan.steps] == [("h1", "a"), ("h2", "c")]
+
+
+def test_hosts_that_disagree_are_listed_and_a_person_chooses() -> None:
+    """Each host and its proposal, and the commands that choose; of the chosen release each host takes its own entry."""
+    a, b, c = deployed("116"), deployed("117"), deployed("118")
+    fleet = [seen("h1", a, b, c), seen("h2", a, replace(b, proven=False), c)]
+    with pytest.raises(PreflightFailed, match="do not agree") as caught:
+        plan_rollback(ASKED, fleet)
+    assert list(caught.value.details) == [
+        f"h1: 118 -> 117 ({b.manifest.short})",
+        f"h2: 118 -> 116 ({a.manifest.short})",
+    ]
+    assert "relman rollback -e production --to 117" in caught.value.hint
+    assert "relman rollback -e production --to 116" in caught.value.hint
+    plan = plan_rollback(ASKED, fleet, "117")
+    assert [s.entry.release for s in plan.steps] == ["117", "117"]
+    assert "117 is not proven good on h2" in plan.warnings
+    assert plan_rollback(ASKED, fleet, "118").unchanged == ("h1", "h2")
+
+
+def test_a_host_without_an_entry_of_its_own_is_refused_by_name() -> None:
+    """It gets no other host's settings: what to type without it, and what brings it along afterwards, is said."""
+    a, b = deployed("117"), deployed("118")
+    fleet = [seen("h1", a, b), seen("h2", a, b), seen("h3", b), seen("h4")]
+    for release, to in ((None, ""), ("117", " --to 117")):
+        with pytest.raises(PreflightFailed, match="h3, h4 have no entry of their own for 117") as caught:
+            plan_rollback(replace(ASKED, left_out={"h9": "burned"}), fleet, release)
+        assert (
+            f"relman rollback -e production{to} --exclude h9 --exclude h3 --exclude h4 --reason WHY"
+            in caught.value.hint
+        )
+        assert "relman deploy 117 -e production --only h3 --only h4" in caught.value.hint
+    with pytest.raises(PreflightFailed, match="no host remembers 9"):
+        plan_rollback(ASKED, fleet, "9")
+
+
+def test_the_same_tag_of_two_images_is_not_one_release() -> None:
+    """Hosts that remember other images under one tag are named with them, whether a person named the tag or not."""
+    a, b, c = deployed("116"), deployed("117"), deployed("118")
+    other = replace(b, manifest=ManifestDigest.of(b"other"))
+    fleet = [seen("h1", a, other, c), seen("h2", a, b, c)]
+    with pytest.raises(PreflightFailed, match="do not agree"):
+        plan_rollback(ASKED, fleet)
+    with pytest.raises(PreflightFailed, match="the same image under the tag 117") as caught:
+        plan_rollback(ASKED, fleet, "117")
+    assert f"h1: {other.manifest}" in caught.value.details[0]
+
+
+def test_what_a_person_types_next_is_no_command_of_a_host() -> None:
+    """A release name out of a record is quoted where a command is typed out."""
+    evil = replace(deployed("1"), release="1; rm -rf /")
+    fleet = [seen("h1", evil, deployed("3")), seen("h2", deployed("2"), deployed("3"))]
+    with pytest.raises(PreflightFailed) as caught:
+        plan_rollback(ASKED, fleet)
+    assert "--to '1; rm -rf /' " in caught.value.hint
+
+
+def test_tasks_that_only_one_host_tells_of_are_told_as_what_it_says() -> None:
+    """What may not be gone back over is named with the host, where the others know nothing of it."""
+    task = Task("migrate", ("true",))
+    old, new = deployed("117"), deployed("118")
+    told = replace(new, settings=DeploySettings(tasks=(task,)))
+    assert plan_rollback(ASKED, [seen("h1", old, told), seen("h2", old, new)]).crosses == ("migrate of 118 (on h1)",)
+    assert plan_rollback(ASKED, [seen("h1", old, told), seen("h2", old, told)]).crosses == ("migrate of 118",)
 
 
 def test_a_taken_port_an_unmapped_volume_and_a_foreign_platform_are_found_before_anything_changes() -> None:
@@ -204,8 +296,10 @@ def test_a_release_tag_that_moved_since_a_host_deployed_it_is_refused() -> None:
     """A host's memory of the tag's digest is held against the registry's."""
     moved = replace(release("117"), manifest=ManifestDigest.of(b"other"))
     fleet = [seen("h1", deployed("117"))]
-    with pytest.raises(TagMoved):
+    with pytest.raises(TagMoved) as caught:
         preflight.check_moved(moved, fleet)
+    assert caught.value.host == "h1"
+    assert "--exclude h1" in caught.value.hint
 
 
 def test_start_first_by_wish_is_refused_where_it_cannot_be() -> None:
