@@ -95,7 +95,7 @@ class ModelConnection:
     def __init__(self, host: ModelHost) -> None:
         self.model = host
         self.host = host.host
-        self.timeout = 1.0
+        self.timeout = self.patience = 1.0
         self.streamlocal = True
 
     def aside(self, work: Callable[[], Any]) -> Future[Any]:
