@@ -100,8 +100,12 @@ class ChannelSocket:
         rest = memoryview(data).cast("B")
         while rest:
             self.channel.settimeout(self._seconds())
-            if not (sent := self.channel.send(rest[:_PART].tobytes())):
-                raise ConnectionError("the connection was closed")
+            try:
+                sent = self.channel.send(rest[:_PART].tobytes())
+            except BrokenPipeError:  # urllib3 would go on, and wait for an answer
+                sent = 0
+            if not sent:
+                raise ConnectionResetError
             rest = rest[sent:]
 
     def recv(self, size: int) -> bytes:
