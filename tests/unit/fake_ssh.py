@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 import struct
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import paramiko
+from paramiko import sftp
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN
 from paramiko.transport import ChannelMap
@@ -96,14 +98,14 @@ class Fault:
             raise self.error
 
 
-class _Pipe(BufferedPipe):
+class _Pipe(BufferedPipe):  # type: ignore[type-arg]
     def __init__(self, fault: Fault) -> None:
         super().__init__()
         self._fault = fault
 
     def read(self, nbytes: int, timeout: float | None = None) -> bytes:
         self._fault.step()
-        return super().read(nbytes, timeout)
+        return bytes(super().read(nbytes, timeout))
 
 
 class FakeTransport:
@@ -112,7 +114,8 @@ class FakeTransport:
     default_window_size = 1 << 21
     default_max_packet_size = 1 << 15
 
-    def __init__(self, fault: Fault, engine: Callable[[str], bytes]) -> None:
+    def __init__(self, fault: Fault, engine: Callable[[str], bytes], hostile: Iterable[bytes] | None = None) -> None:
+        self._hostile = hostile
         self.fault = fault
         fault.transport = self
         self.active = True
@@ -131,15 +134,19 @@ class FakeTransport:
             return self._number
 
     def is_active(self) -> bool:
+        """Whether the connection stands."""
         return self.active
 
     def get_exception(self) -> None:
-        return None
+        """What ended it."""
+        return
 
     def get_log_channel(self) -> str:
+        """Where paramiko logs to."""
         return "paramiko.transport"
 
     def get_hexdump(self) -> bool:
+        """Whether it logs everything."""
         return False
 
     def _sanitize_packet_size(self, size: int) -> int:
@@ -149,9 +156,11 @@ class FakeTransport:
         self._channels.delete(number)
 
     def open_session(self, timeout: float | None = None) -> paramiko.Channel:  # noqa: ARG002
+        """A session."""
         return self._made()
 
     def open_channel(self, *_: Any, **__: Any) -> paramiko.Channel:
+        """A channel to a port."""
         return self._made()
 
     def _made(self) -> paramiko.Channel:
@@ -181,7 +190,21 @@ class FakeTransport:
             self._asked[number] = self._asked.get(number, b"") + sent.get_string()
             self._answer(number, self._channels.get(number).in_buffer)
 
+    def _flood(self, channel: Any) -> None:
+        for part in self._hostile or ():
+            while self.active and not channel.closed and (not part or len(channel.in_buffer) > 1 << 20):
+                time.sleep(0.02)
+                if not part:
+                    break
+            if not self.active or channel.closed:
+                return
+            channel.in_buffer.feed(part)
+        channel._handle_eof(None)
+
     def _answer(self, number: int, pipe: Any) -> None:
+        if self._hostile is not None:
+            threading.Thread(target=self._flood, args=(self._channels.get(number),), daemon=True).start()
+            return
         asked = self._asked[number]
         if asked[:1] == b"\0":
             while len(asked) >= 5 and len(asked) >= 4 + (size := int.from_bytes(asked[:4], "big")):
@@ -202,24 +225,28 @@ class FakeTransport:
                 pipe.feed(b"0\r\n\r\n")
 
 
+def _text(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
 def _sftp(packet: bytes, listed: set[int]) -> bytes:
-    kind, number, text = packet[0], packet[1:5], lambda data: struct.pack(">I", len(data)) + data
-    attributes = struct.pack(">IQII", 1 | 8, 2, 1, 1)
-    if kind == paramiko.sftp.CMD_READDIR and not listed:
+    kind, number = packet[0], packet[1:5]
+    attributes = number + struct.pack(">IQII", 1 | 8, 2, 1, 1)
+    handle = bytes([sftp.CMD_HANDLE]) + number + _text(b"h")
+    end = 1 if kind == sftp.CMD_READDIR and listed else 0
+    said = {
+        sftp.CMD_INIT: bytes([sftp.CMD_VERSION]) + struct.pack(">I", 3),
+        sftp.CMD_OPEN: handle,
+        sftp.CMD_OPENDIR: handle,
+        sftp.CMD_READ: bytes([sftp.CMD_DATA]) + number + _text(b"{}"),
+        sftp.CMD_FSTAT: bytes([sftp.CMD_ATTRS]) + attributes,
+        sftp.CMD_STAT: bytes([sftp.CMD_ATTRS]) + attributes,
+    }.get(kind, bytes([sftp.CMD_STATUS]) + number + struct.pack(">I", end) + _text(b"") * 2)
+    if kind == sftp.CMD_READDIR and not listed:
         listed.add(1)
-        said = bytes([paramiko.sftp.CMD_NAME]) + number + struct.pack(">I", 1)
-        said += text(b"lock.json.x") + text(b"") + attributes
-    else:
-        end = 1 if kind == paramiko.sftp.CMD_READDIR else 0
-        said = {
-            paramiko.sftp.CMD_INIT: bytes([paramiko.sftp.CMD_VERSION]) + struct.pack(">I", 3),
-            paramiko.sftp.CMD_OPEN: bytes([paramiko.sftp.CMD_HANDLE]) + number + text(b"h"),
-            paramiko.sftp.CMD_OPENDIR: bytes([paramiko.sftp.CMD_HANDLE]) + number + text(b"h"),
-            paramiko.sftp.CMD_READ: bytes([paramiko.sftp.CMD_DATA]) + number + text(b"{}"),
-            paramiko.sftp.CMD_FSTAT: bytes([paramiko.sftp.CMD_ATTRS]) + number + attributes,
-            paramiko.sftp.CMD_STAT: bytes([paramiko.sftp.CMD_ATTRS]) + number + attributes,
-        }.get(kind, bytes([paramiko.sftp.CMD_STATUS]) + number + struct.pack(">I", end) + text(b"") + text(b""))
-    return text(said)
+        names = _text(b"lock.json.x") + _text(b"") + attributes[4:]
+        said = bytes([sftp.CMD_NAME]) + number + struct.pack(">I", 1) + names
+    return _text(said)
 
 
 def answer(path: str) -> bytes:
@@ -228,10 +255,18 @@ def answer(path: str) -> bytes:
     return next((body for end, body in ANSWERS.items() if plain.endswith(end)), b"")
 
 
-def connection(fault: Fault, engine: Callable[[str], bytes] = answer, *, streamlocal: bool = True) -> Connection:
-    """relman's own connection to the host h1, over a fake transport."""
-    transport = FakeTransport(fault, engine)
+def connection(
+    fault: Fault,
+    engine: Callable[[str], bytes] = answer,
+    *,
+    streamlocal: bool = True,
+    hostile: Iterable[bytes] | None = None,
+    timeout: float = 5.0,
+) -> Connection:
+    """relman's own connection to the host h1, over a fake transport; `hostile` are the bytes that every channel gets
+    instead of answers, b"" for a while without any."""
+    transport = FakeTransport(fault, engine, hostile)
     client = SimpleNamespace(get_transport=lambda: transport, close=lambda: setattr(transport, "active", False))
-    opened = Connection(Host("h1", Hop("h1")), [SimpleNamespace(client=client)], 5.0)
+    opened = Connection(Host("h1", Hop("h1")), [SimpleNamespace(client=client)], timeout)
     opened.streamlocal = streamlocal
     return opened
