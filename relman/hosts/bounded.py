@@ -22,12 +22,12 @@ _PULSE = 25.0  # seconds of silence in a stream after which is asked whether any
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an answer may take: `seconds` and `size` in all. With `silence` it is a stream, of which both bound only the
-    beginning: then it goes on as long as it likes, without ever being silent for so many seconds."""
+    """What an answer may take: `seconds` and `size` in all. With `stall` it is a stream, of which both bound only the
+    beginning: then it goes on as long as it makes progress, which whoever reads it says, within so many seconds."""
 
     seconds: float
     size: int = MOST_BYTES
-    silence: float | None = None
+    stall: float | None = None
 
 
 class Late(TimeoutError):
@@ -84,10 +84,10 @@ class ChannelSocket:
         self._wait(bounds.seconds)
 
     def flow(self) -> None:
-        """The beginning of a stream is there."""
-        if self._bounds.silence is not None:
+        """The beginning of a stream is there, or it has made progress."""
+        if self._bounds.stall is not None:
             self._left = math.inf
-            self._wait(self._bounds.silence)
+            self._wait(self._bounds.stall)
 
     def _wait(self, seconds: float) -> None:
         self._patience, self._until = seconds, time.monotonic() + seconds
@@ -123,14 +123,12 @@ class ChannelSocket:
                 data = self.channel.recv(size)
             except TimeoutError:
                 self._seconds()
-                if self._bounds.silence is not None:
+                if self._bounds.stall is not None:
                     self._pulse()
                 continue
             self._left -= len(data)
             if self._left < 0:
                 raise TooLarge(self._bounds.size)
-            if self._left == math.inf:
-                self.flow()
             return data
 
     def _seconds(self) -> float:

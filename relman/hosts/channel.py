@@ -5,6 +5,7 @@ An answer that never ends, or never comes, ends in relman/hosts/bounded.py.
 
 from __future__ import annotations
 
+import logging
 import shlex
 import threading
 from collections.abc import Callable, Mapping
@@ -19,6 +20,9 @@ from relman.hosts.bounded import MOST_HEAD, Bounds, ChannelSocket
 from relman.hosts.connect import ChannelRefused, Connection
 from relman.hosts.words import said
 from relman.model.errors import Unreachable
+
+logging.getLogger("urllib3").addHandler(logging.NullHandler())
+logging.getLogger("urllib3").propagate = False
 
 _DIAL_STDIO = ("system", "dial-stdio")
 _PING = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"
@@ -56,6 +60,11 @@ class _HTTPConnection(HTTPConnection):
         if self._channel and answer.status < _FAILED:
             self._channel.flow()
         return answer
+
+    def renew(self) -> None:
+        """The stream has made progress."""
+        if self._channel:
+            self._channel.flow()
 
     @property
     def is_connected(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -25,6 +26,14 @@ _PART = 1 << 16
 _LONGEST = 2000  # characters of what an engine says of an error
 _MOST_VALUES = 1_000_000
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, ArithmeticError)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The parts of an answer that goes on; `renew` says that it made progress."""
+
+    parts: Iterator[bytes]
+    renew: Callable[[], None]
 
 
 class Client:
@@ -64,13 +73,13 @@ class Client:
         params: Mapping[str, Any],
         headers: Mapping[str, str] | None = None,
         bounds: Bounds,
-    ) -> Iterator[Iterator[bytes]]:
+    ) -> Iterator[Stream]:
         """The parts of an answer as they come; leaving ends it. What is raised within is translated, too."""
         with (
             self._edge(what, bounds),
             self._open(what, method, path, names, params, None, headers or {}, bounds) as answer,
         ):
-            yield _parts(answer)
+            yield Stream(_parts(answer), getattr(answer.connection, "renew", _nothing))
 
     @contextlib.contextmanager
     def _open(
@@ -129,13 +138,19 @@ class Client:
             return Unreachable("the SSH connection broke", host=self._host)
         hint = socket_hint(self._connection)
         if late(error):
-            self._connection.close()  # who did not answer for so long is not waited for again
             waited = next((each.seconds for each in causes if isinstance(each, Late)), bounds.seconds)
+            if waited == bounds.stall:
+                return EngineError(f"{what}: it made no progress for {waited:g} s", host=self._host)
+            self._connection.close()  # who did not answer for so long is not waited for again
             text = f"{what}: the Docker engine did not answer within {waited:g} s"
             return Unreachable(text, host=self._host, hint=hint)
         if isinstance(error, _NONSENSE):
             return EngineError(f"{what}: the Docker engine says nonsense: {said(error)}", host=self._host)
         return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
+
+
+def _nothing() -> None:
+    """The answer had no body, and so is over."""
 
 
 def _parts(answer: BaseHTTPResponse) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from relman.hosts import streams, translate
 from relman.hosts.bounded import Bounds
-from relman.hosts.client import Client
+from relman.hosts.client import Client, Stream
 from relman.hosts.connect import Connection
 from relman.model.container import Container, EngineFacts, Image, RunSpec
 from relman.model.errors import EngineError, NotFound, PullFailed
@@ -74,28 +74,24 @@ class Engine:
         """
         reference = repository.at(digest)
         params = {"fromImage": str(repository), "tag": str(digest)}
-        bounds = Bounds(_STALLED, silence=_STALLED)
+        bounds = Bounds(_STALLED, stall=_STALLED)
         try:
             with self._client.stream(
                 f"pull {reference}", "POST", "/images/create", params=params, headers=_auth(auth_config), bounds=bounds
-            ) as parts:
-                for done, total in self._pulled(reference, parts):
-                    progress(done, total)
+            ) as stream:
+                self._follow_pull(reference, stream, progress)
         except EngineError as error:
             raise PullFailed(_pull_text(reference, error.what), host=self._host, hint=_PULL_HINT) from error
 
-    def _pulled(self, reference: str, parts: Iterator[bytes]) -> Iterator[tuple[int, int]]:
-        layers, moved = translate.Layers(), time.monotonic()
-        for event in streams.events(parts):
+    def _follow_pull(self, reference: str, stream: Stream, progress: Callable[[int, int], None]) -> None:
+        layers = translate.Layers()
+        for event in streams.events(stream.parts):
             if "error" in event:
                 raise PullFailed(_pull_text(reference, str(event["error"])), host=self._host, hint=_PULL_HINT)
             with translate.of(self._host, f"pull {reference}"):
                 if layers.note(event):
-                    moved = time.monotonic()
-            if time.monotonic() - moved > _STALLED:
-                text = _pull_text(reference, f"it made no progress for {_STALLED:g} s")
-                raise PullFailed(text, host=self._host, hint=_PULL_HINT)
-            yield layers.done, layers.total
+                    stream.renew()
+            progress(layers.done, layers.total)
 
     def keep(self, image: ImageId, local_tag: str) -> None:
         """Give the image a local tag, so that no prune takes it."""
@@ -183,7 +179,7 @@ class Engine:
         """The lines with their timestamps from the second of `since` on ("": only those from now on), and every line
         as it comes, until the container ends. A silent one is waited for as long as its engine answers."""
         wanted = self._since(container, since) or {"tail": 0}
-        bounds = Bounds(self._connection.patience, silence=math.inf)
+        bounds = Bounds(self._connection.patience, stall=math.inf)
         with self._log(container, {**wanted, "timestamps": 1, "follow": 1}, bounds) as lines:
             yield from lines
 
@@ -192,8 +188,8 @@ class Engine:
         wanted = {"stdout": 1, "stderr": 1, **params}
         with self._client.stream(
             _named(container), "GET", "/containers/{}/logs", container, params=wanted, bounds=bounds
-        ) as parts:
-            yield streams.log_lines(parts)
+        ) as stream:
+            yield streams.log_lines(stream.parts)
 
     def _since(self, container: str, stamp: str) -> dict[str, Any]:
         with translate.of(self._host, f"log of {_named(container)}"):

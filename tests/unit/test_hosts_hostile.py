@@ -82,15 +82,8 @@ def test_an_engine_that_means_ill(name: str, call: str, monkeypatch: pytest.Monk
     finally:
         opened.close()
     assert time.monotonic() - began < 20
-    if said is None:
-        assert call == "logs"
-        assert name in (
-            "drips its body",
-            "nests deeply",
-            "is no UTF-8",
-            "has very many values",
-            "has a number without end",
-        )
+    if said is None:  # what a pull left behind is looked for by its digest
+        assert call == "logs" or (call, name) == ("pull", "ends in its head")
     else:
         assert said.host == "h1"
 
@@ -118,21 +111,13 @@ def test_a_pull_without_progress_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_service_that_means_ill_is_unhealthy_in_time(name: str) -> None:
-    """A probe ends within its timeout in all, whatever answers it; a redirect is followed by nobody, and is an answer."""
+    """A probe ends within its timeout in all, whatever answers it; a redirect is an answer, and nobody follows it."""
     began, opened = time.monotonic(), connection(Fault(), hostile=HOSTILE[name]())
     found = probe_http(opened, "172.17.0.2", 80, "/", 0.5)
     opened.close()
     assert time.monotonic() - began < 5
-    good = name in (
-        "sends somebody elsewhere",
-        "nests deeply",
-        "is no UTF-8",
-        "has a number without end",
-        "is compressed",
-    )
-    assert found.ok is (
-        good or name in ("has an endless body", "has very many values", "has endless chunks", "has an endless chunk")
-    )
+    no_answer = ("says", "drips", "has an endless head", "has an endless line", "speaks", "ends at once", "refuses")
+    assert found.ok is not name.startswith((*no_answer, "has no length", "is no engine"))
     assert found.detail.startswith("GET http://172.17.0.2:80/: ")
 
 
@@ -253,5 +238,5 @@ def test_times_are_compared_as_an_engine_writes_them() -> None:
     """A container's start comes without the zeros at its end, a log's lines have all nine decimals."""
     assert tail.moment("2026-01-01T00:00:00.12Z") < tail.moment("2026-01-01T00:00:00.120000001Z")
     assert tail.moment("2026-01-01T00:00:00Z") == tail.moment("2026-01-01T01:00:00.000000000+01:00")
-    assert tail.moment("nonsense") < tail.moment("0001-01-02T00:00:00Z")
+    assert tail.moment("0001-01-01T00:00:00Z") <= tail.moment("nonsense") < tail.moment("2026-01-01T00:00:00Z")
     assert list(tail.after(["x", "2026-01-01T00:00:01Z b"], "2026-01-01T00:00:01Z")) == ["2026-01-01T00:00:01Z b"]
