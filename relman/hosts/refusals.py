@@ -51,7 +51,7 @@ def _of_keys(error: Exception, hop: Hop, known: KnownHosts) -> RelmanError | Non
 
 
 def _of_files(error: Exception, hop: Hop) -> RelmanError | None:
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename:
         what = f"there is no key file {error.filename}"
         return AccessDenied(what, hint="check the inventory and ssh_config")
     if isinstance(error, PermissionError) and error.filename:
