@@ -46,7 +46,7 @@ def _turn(method: Callable[Concatenate[Sftp, P], T]) -> Callable[Concatenate[Sft
     """Let a method be one call: one thread's turn, with an end."""
 
     @functools.wraps(method)
-    def turn(self: Sftp, *arguments: P.args, **named: P.kwargs) -> T:
+    def turn(self: Sftp, /, *arguments: P.args, **named: P.kwargs) -> T:
         with self._call():
             return method(self, *arguments, **named)
 

@@ -231,7 +231,9 @@ def _text(data: bytes) -> bytes:
 
 def _sftp(packet: bytes, listed: set[int]) -> bytes:
     kind, number = packet[0], packet[1:5]
-    attributes = number + struct.pack(">IQII", 1 | 8, 2, 1, 1)
+    mode = 0o100600 if b".json" in packet else 0o40700
+    of_root = struct.pack(">IQIIIII", 1 | 2 | 4 | 8, 2, 0, 0, mode, 1, 1)
+    attributes = number + of_root
     handle = bytes([sftp.CMD_HANDLE]) + number + _text(b"h")
     end = 1 if kind == sftp.CMD_READDIR and listed else 0
     said = {
@@ -241,6 +243,8 @@ def _sftp(packet: bytes, listed: set[int]) -> bytes:
         sftp.CMD_READ: bytes([sftp.CMD_DATA]) + number + _text(b"{}"),
         sftp.CMD_FSTAT: bytes([sftp.CMD_ATTRS]) + attributes,
         sftp.CMD_STAT: bytes([sftp.CMD_ATTRS]) + attributes,
+        sftp.CMD_LSTAT: bytes([sftp.CMD_ATTRS]) + attributes,
+        sftp.CMD_REALPATH: bytes([sftp.CMD_NAME]) + number + struct.pack(">I", 1) + packet[5:] + _text(b"") + of_root,
     }.get(kind, bytes([sftp.CMD_STATUS]) + number + struct.pack(">I", end) + _text(b"") * 2)
     if kind == sftp.CMD_READDIR and not listed:
         listed.add(1)

@@ -115,6 +115,8 @@ CONNECTION: dict[str, Callable[[Connection], Any]] = {
     "command": lambda c: c.command(["docker", "version"]),
     "sftp": lambda c: c.sftp(),
     "files.read": lambda c: files.read(c, "/x"),
+    "files.tail": lambda c: files.tail(c, "/x", 1),
+    "files.append": lambda c: files.append(c, "production", "shop", "journal.jsonl", b"{}"),
     "record.services": lambda c: record.services(c, "production"),
     "record.write": lambda c: record.write(c, HostRecord("shop", "production")),
     "record.forget": lambda c: record.forget(c, "production", "shop"),
