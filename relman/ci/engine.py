@@ -7,6 +7,7 @@ up; here closing the iterator closes it, and the engine then stops the work.
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from relman.ci.timing import Watch
 from relman.model.container import RUN
-from relman.model.errors import EngineError, NotFound, Unreachable
+from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 from relman.model.run import RunName
 from relman.registry.auth import Credentials
 
@@ -78,19 +79,39 @@ def _noted_parts(watch: Watch, stream: Callable[..., Iterator[bytes]]) -> Callab
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Raise what docker-py and requests raise as NotFound, EngineError or Unreachable, beginning with `what`."""
+    """Raise whatever docker-py, requests and urllib3 raise as NotFound, EngineError or Unreachable, beginning with
+    `what`: what comes of an answer that they do not understand, too."""
     import requests
     import urllib3
     from docker.errors import DockerException
 
     try:
         yield
+    except RelmanError:
+        raise
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else None
         kind = NotFound if status == requests.codes.not_found else EngineError
         raise kind(f"{what}: {_message(error)}", status=status) from error
-    except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as error:
-        raise Unreachable(f"{what}: {error}", hint="Does the engine run, and does DOCKER_HOST name it?") from error
+    except (
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        DockerException,
+        OSError,
+        EOFError,
+    ) as error:
+        raise Unreachable(
+            f"{what}: {_said(error)}", hint="Does the engine run, and does DOCKER_HOST name it?"
+        ) from error
+    except Exception as error:
+        raise EngineError(f"{what}: the engine says nonsense ({type(error).__name__})") from error
+
+
+def _said(error: BaseException) -> str:
+    from relman.hosts.words import said
+
+    return said(error)
 
 
 def _message(error: requests.HTTPError) -> str:
@@ -100,7 +121,7 @@ def _message(error: requests.HTTPError) -> str:
             explanation = error.response.json()["message"]
         except (ValueError, KeyError, TypeError):
             explanation = error.response.text
-    return str(explanation or error)
+    return str(explanation or error) or "it refuses"
 
 
 def events(
@@ -124,6 +145,8 @@ def events(
         answer.raise_for_status()
         for line in answer.iter_lines():
             event = json.loads(line) if line else {}
+            if not isinstance(event, dict):
+                raise EngineError(f"{what}: the engine says nonsense: an event is no object")
             if "error" in event:
                 raise EngineError(f"{what}: {event['error']}")
             yield event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import click
 
@@ -13,10 +13,11 @@ from relman.cli.options import environment_options
 from relman.cli.render import Output
 from relman.cli.verb import Context, verb
 from relman.model.container import Container
-from relman.model.errors import RelmanError, Unreachable
+from relman.model.errors import InternalError, RelmanError, Unreachable
 from relman.model.host import Environment, Host
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.observe import observe
+from relman.rollout.tail import tail as tail_of
 
 
 @verb("logs")
@@ -24,7 +25,7 @@ from relman.rollout.observe import observe
 @click.option(
     "-n", "--tail", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Lines of each host."
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come, over deployments too.")
 def logs(
     context: Context, environment: str, inventories: Sequence[str], service: str | None, tail: int, follow: bool
 ) -> None:
@@ -47,9 +48,14 @@ def logs(
         if not merged and speaking and tail:
             context.output.note(f"{name} has written no line yet")
         if follow:
-            _follow(context.output, fleet, {h: c.id for h, c in speaking.items() if c.running})
+            begun = {
+                host: (container, lines.answers.get(host) if tail else None)
+                for host, container in seen.answers.items()
+                if container is None or host in lines.answers
+            }
+            failed |= _follow(context.output, fleet, name, begun)
     if failed:
-        raise Unreachable(f"could not be asked for their logs: {', '.join(h.name for h in _in_order(chosen, failed))}")
+        raise Unreachable(f"no logs from {', '.join(h.name for h in _in_order(chosen, failed))}")
 
 
 def _speaking(session: Session, environment: str, service: str) -> Container | None:
@@ -88,29 +94,32 @@ def _show(output: Output, host: str, line: str) -> None:
     output.line(f"{host}  {at[:23]}  {text}")
 
 
-def _follow(output: Output, fleet: Fleet, containers: dict[str, str]) -> None:
-    """Show lines as they come, until every container has ended or a person has seen enough."""
-    found: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+def _follow(
+    output: Output, fleet: Fleet, service: str, begun: Mapping[str, tuple[Container | None, list[str] | None]]
+) -> dict[str, RelmanError]:
+    """Show lines as they come, after those that were shown of each host's container, until a person has seen enough or
+    no host is left; each one that is lost is said at once. Returns what became of these."""
+    found: queue.SimpleQueue[tuple[str, str | RelmanError]] = queue.SimpleQueue()
 
     def read(session: Session) -> None:
+        host = session.host.name
+        container, shown = begun[host]
         try:
-            for line in session.engine.follow(containers[session.host.name], tail=0):
-                found.put((session.host.name, line))
+            for line in tail_of(session, fleet.environment.name, service, container, shown, output.note):
+                found.put((host, line))
         except RelmanError as error:
-            found.put((session.host.name, f"- {error.what}"))
-        finally:
-            found.put(None)
+            found.put((host, error))
+        except Exception as error:
+            found.put((host, InternalError.of(error, host)))
 
-    for host in containers:
+    for host in begun:
         threading.Thread(target=read, args=(fleet.sessions[host],), daemon=True).start()
-    for host, line in _until_all_end(found, len(containers)):
-        _show(output, host, line)
-
-
-def _until_all_end(found: queue.SimpleQueue[tuple[str, str] | None], readers: int) -> Iterator[tuple[str, str]]:
-    while readers:
-        item = found.get()
-        if item is None:
-            readers -= 1
+    gone: dict[str, RelmanError] = {}
+    while len(gone) < len(begun):
+        host, said = found.get()
+        if isinstance(said, RelmanError):
+            gone[host] = said
+            output.warn(f"{host}: {said.what}; its lines end here")
         else:
-            yield item
+            _show(output, host, said)
+    return gone

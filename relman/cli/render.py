@@ -20,7 +20,7 @@ from relman.ci.systems import system_of
 from relman.cli.exits import exit_of
 from relman.cli.marks import marks_of
 from relman.cli.text import clean, table
-from relman.model.errors import RelmanError, UsageError
+from relman.model.errors import InternalError, RelmanError, UsageError
 
 JSON_VERSION = 1
 
@@ -108,7 +108,7 @@ class Output:
     def error(self, error: BaseException, *, debug: bool = False) -> None:
         """An error as text on stderr, and under --json as a document, too."""
         self.end_phase()
-        known = error if isinstance(error, RelmanError) else _internal(error)
+        known = error if isinstance(error, RelmanError) else InternalError.of(error)
         self._write(self._err, "\n".join(self._error_lines(known)))
         if debug:
             self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
@@ -202,13 +202,6 @@ class _Lines:
 
     def finish(self, host: str, outcome: str, *, ok: bool) -> None:
         self._output.note(f"{host}: {outcome}" if ok else f"{host}: FAILED: {outcome}")
-
-
-def _internal(error: BaseException) -> RelmanError:
-    return RelmanError(
-        f"internal error: {type(error).__name__}: {error}",
-        hint="This is a bug in relman; --debug shows the traceback.",
-    )
 
 
 def point_at_nothing(stream: TextIO) -> None:

@@ -1,172 +1,166 @@
-"""HTTP over SSH channels: the transport under docker-py, with keep-alive and one pool for all its URLs."""
+"""HTTP over SSH channels: a pool of channels to the Engine's socket, with keep-alive.
+
+An answer that never ends, or never comes, ends in relman/hosts/bounded.py.
+"""
 
 from __future__ import annotations
 
-import io
+import logging
 import shlex
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import paramiko
-import requests.adapters
+from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from relman.hosts.connect import Connection
+from relman.hosts.bounded import MOST_HEAD, Bounds, ChannelSocket
+from relman.hosts.connect import ChannelRefused, Connection
+from relman.hosts.words import said
+from relman.model.errors import Unreachable
+
+logging.getLogger("urllib3").addHandler(logging.NullHandler())
+logging.getLogger("urllib3").propagate = False
 
 _DIAL_STDIO = ("system", "dial-stdio")
 _PING = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"
-_ANSWER = b"HTTP/1."
-_MOST_NOISE = 1 << 20
+_FAILED = 300
 
 
-class _Reader(io.RawIOBase):
-    def __init__(self, owner: ChannelSocket) -> None:
-        self._owner = owner
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._owner.recv(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        if not self.closed:
-            super().close()
-            self._owner.let_go()
-
-
-class ChannelSocket:
-    """As much of a socket as http.client needs, over a channel. Like a socket it stays open while a file of it is."""
-
-    def __init__(self, channel: paramiko.Channel, process: bool) -> None:
-        self.channel = channel
-        self._process = process
-        self._files = 0
-        self._closing = False
-        self._noise = process
-        self.sendall = channel.sendall
-        self.settimeout = channel.settimeout
-
-    def recv(self, size: int) -> bytes:
-        """Some bytes, or none at the end. A process that ended on its own raises ConnectionError with its words."""
-        data = self._first(size) if self._noise else self.channel.recv(size)
-        if not data and self._process and self.channel.recv_stderr_ready():
-            raise ConnectionError(self.channel.recv_stderr(4096).decode(errors="replace").strip())
-        return data
-
-    def _first(self, size: int) -> bytes:
-        """The first bytes of the engine, without what the user's shell said before (an echo in a .bashrc)."""
-        said, skipped = b"", 0
-        while _ANSWER not in said:
-            skipped += len(said)
-            keep = said[1 - len(_ANSWER) :]
-            if skipped > _MOST_NOISE or not (data := self.channel.recv(max(1, size - len(keep)))):
-                return b""
-            said = keep + data
-        self._noise = False
-        return said[said.index(_ANSWER) :]
-
-    @property
-    def usable(self) -> bool:
-        """Whether another request can be sent."""
-        return not (self.channel.closed or self.channel.eof_received or self.channel.recv_ready())
-
-    def makefile(self, _mode: str = "rb", *_: Any, **__: Any) -> io.BufferedReader:
-        """A buffered reader; http.client asks for nothing else."""
-        self._files += 1
-        return io.BufferedReader(_Reader(self), 65536)
-
-    def let_go(self) -> None:
-        """A file of it was closed."""
-        self._files -= 1
-        if self._closing and not self._files:
-            self.channel.close()
-
-    def close(self) -> None:
-        """Close now, or when the last file is closed."""
-        self._closing = True
-        if not self._files:
-            self.channel.close()
-
-
-class NoEngine(ConnectionError):
+class NoEngine(Unreachable):
     """Nothing answers behind the host's socket."""
 
 
 class _HTTPConnection(HTTPConnection):
-    def __init__(self, opener: Any, timeout: Any) -> None:
-        super().__init__("docker", timeout=timeout)
+    """A connection that bounds the answer to each of its requests."""
+
+    def __init__(self, opener: Callable[[], ChannelSocket], bounds: Callable[[], Bounds]) -> None:
+        super().__init__("docker")
         self._opener = opener
+        self._bounds = bounds
+        self._channel: ChannelSocket | None = None
 
     def connect(self) -> None:
-        self.sock = self._opener()
+        """Open a channel."""
+        self._channel = self.sock = self._opener()
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        """Send a request; from now on its answer is awaited."""
+        if self.sock is None:
+            self.connect()
+        if self._channel:
+            self._channel.bound(self._bounds())
+        super().request(*arguments, **options)
+
+    def getresponse(self) -> Any:
+        """The head of the answer; what is refused is no stream."""
+        answer = super().getresponse()
+        if self._channel and answer.status < _FAILED:
+            self._channel.flow()
+        return answer
+
+    def renew(self) -> None:
+        """The stream has made progress."""
+        if self._channel:
+            self._channel.flow()
 
     @property
     def is_connected(self) -> bool:
+        """Whether it can be used once more."""
         return self.sock is not None and bool(getattr(self.sock, "usable", False))
 
 
 class _Pool(HTTPConnectionPool):
-    def __init__(self, opener: Any) -> None:
+    """`asked` holds what the answer to the thread's request may take."""
+
+    def __init__(self, opener: Callable[[], ChannelSocket]) -> None:
         super().__init__("docker", maxsize=4)
         self._opener = opener
+        self.asked = threading.local()
 
     def _new_conn(self) -> Any:
-        return _HTTPConnection(self._opener, self.timeout.connect_timeout)
+        return _HTTPConnection(self._opener, lambda: self.asked.bounds)
 
 
-class EngineAdapter(requests.adapters.BaseAdapter):
-    """A requests adapter whose every request goes through `connection` to the Engine's socket: stream-local first;
-    where the host refuses that, by the docker command there. What worked is remembered."""
+class EngineChannels:
+    """Sends requests through `connection` to the Engine's socket: stream-local first; where the host refuses that, by
+    the docker command there. What worked is remembered."""
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__()
         self._connection = connection
         self._pool = _Pool(self._open)
-        self._inner = _PoolAdapter(self._pool)
         self._one_by_one = threading.Lock()
         self._spare: ChannelSocket | None = None
 
-    def send(self, request: Any, **arguments: Any) -> requests.Response:  # type: ignore[override]
-        """Send one request; one after the other where each that is under way takes a session of sshd."""
+    def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
+    ) -> BaseHTTPResponse:
+        """Send one request; one after the other where each that is under way takes a session of sshd. The answer's body
+        is not read yet. Raises NoEngine, Unreachable, and what urllib3, http.client and paramiko raise."""
         if self._connection.streamlocal:
             try:
-                return self._inner.send(request, **arguments)
-            except paramiko.ChannelException as refused:
+                return self._send(method, path, body, headers, bounds)
+            except ChannelRefused as refused:
                 with self._one_by_one:
                     if self._connection.streamlocal:
                         self._fall_back(refused)
         with self._one_by_one:
-            return self._inner.send(request, **arguments)
+            return self._send(method, path, body, headers, bounds)
 
-    def close(self) -> None:
-        """Close every idle channel."""
-        self._pool.close()
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
+    ) -> BaseHTTPResponse:
+        self._pool.asked.bounds = bounds
+        return self._pool.urlopen(
+            method,
+            path,
+            body,
+            headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            timeout=None,
+            preload_content=False,
+            decode_content=False,
+        )
 
     def _open(self) -> ChannelSocket:
         connection = self._connection
         if connection.streamlocal:
-            return ChannelSocket(connection.unix(connection.host.docker_socket), process=False)
+            return ChannelSocket(connection.unix(connection.host.docker_socket), process=False, pulse=self._ping)
         spare, self._spare = self._spare, None
         return spare or self._dial()
 
     def _dial(self) -> ChannelSocket:
         words = (*self._connection.host.docker_command, *_DIAL_STDIO)
-        return ChannelSocket(self._connection.command(words), process=True)
+        return ChannelSocket(self._connection.command(words), process=True, pulse=self._ping)
 
-    def _fall_back(self, refused: paramiko.ChannelException) -> None:
+    def _ping(self) -> None:
+        """Ask whether the engine lives, beside a stream that says nothing. Raises what a request raises."""
+        channel = self._open()
+        try:
+            self._answered(channel)
+        finally:
+            channel.close()
+
+    def _answered(self, channel: ChannelSocket) -> bytes:
+        """What the engine answers to a ping, as far as the end of its head."""
+        channel.bound(Bounds(self._connection.patience, MOST_HEAD))
+        channel.sendall(_PING)
+        answer = b""
+        while not answer.endswith(b"\r\n\r\n") and (data := channel.recv(4096)):
+            answer += data
+        return answer
+
+    def _fall_back(self, refused: ChannelRefused) -> None:
         """A refusal can also mean that no engine listens: only an answer through the command shows which it is."""
         channel = self._dial()
         try:
-            channel.sendall(_PING)
-            answer = b""
-            while not answer.endswith(b"\r\n\r\n") and (data := channel.recv(4096)):
-                answer += data
-        except (OSError, paramiko.SSHException) as error:
-            raise self._no_engine(str(error)) from error
+            answer = self._answered(channel)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise self._no_engine(said(error)) from error
         if not answer:
             raise self._no_engine("") from refused
         self._spare, self._connection.streamlocal = channel, False
@@ -174,16 +168,9 @@ class EngineAdapter(requests.adapters.BaseAdapter):
     def _no_engine(self, said: str) -> NoEngine:
         host = self._connection.host
         words = f" ({shlex.join((*host.docker_command, *_DIAL_STDIO))}: {said})" if said else ""
-        return NoEngine(f"no Docker engine answers at {host.docker_socket}{words}")
+        return NoEngine(f"no Docker engine answers at {host.docker_socket}{words}", hint=socket_hint(self._connection))
 
 
-class _PoolAdapter(requests.adapters.HTTPAdapter):
-    def __init__(self, pool: _Pool) -> None:
-        super().__init__()
-        self._pool = pool
-
-    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
-        return self._pool
-
-    def request_url(self, request: Any, proxies: Any) -> str:  # noqa: ARG002  # the base class passes it
-        return str(request.path_url)
+def socket_hint(connection: Connection) -> str:
+    """What to look at where an engine does not answer."""
+    return f"on the host: systemctl status docker; may {connection.host.endpoint.user} use its socket?"

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import shlex
-import socket
-import struct
-import sys
-import termios
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import fabric
 import paramiko
 
-from relman.hosts.known import KnownHosts, UnknownKey
+from relman.hosts import wire
+from relman.hosts.known import KnownHosts
+from relman.hosts.refusals import explained
 from relman.hosts.sftp import Sftp
-from relman.hosts.streamlocal import open_streamlocal
-from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
+from relman.hosts.streamlocal import ask_for, open_streamlocal
+from relman.hosts.words import late, said
+from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Hop, Host, SshOptions
 
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -29,19 +27,33 @@ logging.getLogger("paramiko").propagate = False
 
 T = TypeVar("T")
 KEEPALIVE = 15
+PATIENCE = 25.0  # seconds: the longest wait for an answer that takes no work
 _ASIDE = 8
+_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)
 _WEAK = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1-96"],
 }
 
 
+class ChannelRefused(Unreachable):
+    """sshd opened no channel. `forbidden`: its configuration does not allow it (RFC 4254, 5.1)."""
+
+    def __init__(self, what: str, *, host: str | None = None, hint: str = "", forbidden: bool = False) -> None:
+        super().__init__(what, host=host, hint=hint)
+        self.forbidden = forbidden
+
+
 class Connection:
-    """An open connection to one host. Safe for the threads of one host; `close` ends whatever is under way on it."""
+    """An open connection to one host. Safe for the threads of one host; `close` ends whatever is under way on it.
+
+    What paramiko raises leaves it as Unreachable, or as ChannelRefused where sshd itself said no.
+    """
 
     def __init__(self, host: Host, chain: list[fabric.Connection], timeout: float) -> None:
         self.host = host
         self.timeout = timeout
+        self.patience = min(timeout, PATIENCE)
         self._chain = chain
         self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
@@ -80,43 +92,36 @@ class Connection:
         return [*(each.result() for each in begun), result]
 
     def unix(self, path: str) -> paramiko.Channel:
-        """A channel to a socket of the host. Raises paramiko.ChannelException when the host refuses."""
-        channel = open_streamlocal(self.transport, path, self.timeout)
-        channel.settimeout(self.timeout)
-        return channel
+        """A channel to a socket of the host. Raises ChannelRefused, also when nobody listens there; or Unreachable."""
+        with self._edge():
+            return open_streamlocal(self.transport, path, self.patience)
 
     def tcp(self, address: str, port: int, timeout: float) -> paramiko.Channel:
-        """A channel to a TCP port as the host reaches it (RFC 4254, direct-tcpip). Raises paramiko.ChannelException."""
-        channel = self.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
-        channel.settimeout(timeout)
-        return channel
+        """A channel to a TCP port as the host reaches it (RFC 4254, direct-tcpip). Raises ChannelRefused, also when
+        nobody listens there; or Unreachable."""
+        with self._edge(close=False):
+            channel = self.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
+            channel.settimeout(timeout)
+            return channel
 
     def command(self, words: Sequence[str]) -> paramiko.Channel:
-        """A channel to a remote process: the words arrive as they are. Raises Unreachable when no session is left."""
-        channel = self._session()
-        channel.settimeout(self.timeout)
-        channel.exec_command(shlex.join(words))
-        return channel
+        """A channel to a remote process: the words arrive as they are. Where sshd runs none it is closed at once.
+        Raises Unreachable."""
+        with self._edge():
+            channel = self._session()
+            ask_for(channel, "exec", shlex.join(words))
+            return channel
 
     def sftp(self) -> Sftp:
         """The connection's one SFTP client. Raises Unreachable when the host offers none."""
-        with self._mutex:
+        with self._mutex, self._edge("SFTP could not be opened: ", "sshd refuses it"):
             if self._sftp is None:
-                self._sftp = self._open_sftp()
+                self._sftp = Sftp(self._session(), self.patience)
             return self._sftp
-
-    def _open_sftp(self) -> Sftp:
-        try:
-            channel = self._session()
-            channel.settimeout(self.timeout)
-            return Sftp(channel)
-        except (EOFError, OSError, paramiko.SSHException) as error:
-            said = str(error) or ("sshd refuses it" if self.alive else "the connection broke")
-            raise Unreachable(f"SFTP could not be opened: {said}", host=self.host.name) from error
 
     def _session(self) -> paramiko.Channel:
         try:
-            return self.transport.open_session(timeout=self.timeout)
+            return self.transport.open_session(timeout=self.patience)
         except paramiko.ChannelException as error:
             raise Unreachable(
                 f"sshd refuses one more session on the connection ({error.text})",
@@ -125,11 +130,32 @@ class Connection:
                 "call where sshd does not open the engine's socket itself (AllowStreamLocalForwarding)",
             ) from error
 
+    @contextlib.contextmanager
+    def _edge(self, before: str = "", silent: str = "sshd closed the channel", *, close: bool = True) -> Iterator[None]:
+        """Turn what paramiko raises, which may be whatever ended its thread, into the model's errors. A host that does
+        not answer is not waited for again: with `close` the connection is closed."""
+        host = self.host.name
+        try:
+            yield
+        except RelmanError:
+            raise
+        except paramiko.ChannelException as error:
+            forbidden = error.code == _FORBIDDEN
+            raise ChannelRefused(f"{before}sshd refuses it ({error.text})", host=host, forbidden=forbidden) from error
+        except Exception as error:
+            if close and late(error):
+                self.close()
+                raise Unreachable(f"{before}sshd did not answer within {self.patience:g} s", host=host) from error
+            if not self.alive:
+                raise Unreachable(f"{before}the SSH connection broke", host=host) from error
+            text = silent if isinstance(error, EOFError) or not str(error) else said(error)
+            raise Unreachable(f"{before}{text}", host=host) from error
+
     def close(self) -> None:
         """Close the connection and those to its jump hosts; what is still on its way is dropped."""
         with contextlib.suppress(Exception):
             sock = self._chain[0].client.get_transport().sock
-            _linger(sock, in_peace=not _unacknowledged(sock))
+            wire.linger(sock, in_peace=not wire.unacknowledged(sock))
         for link in reversed(self._chain):
             with contextlib.suppress(Exception):
                 link.client.close()
@@ -139,25 +165,28 @@ class Connection:
 def connect(host: Host, ssh: SshOptions) -> Connection:
     """Connect to `host` through its jump hosts.
 
-    Raises HostKeyRejected, AccessDenied or Unreachable; the message names the jump host where one is at fault.
+    Raises HostKeyRejected, AccessDenied, Unreachable or UsageError; the message names the jump host where one is at
+    fault.
     """
-    config = fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False})
-    known = KnownHosts(ssh.known_hosts)
     chain: list[fabric.Connection] = []
-    for hop in (*host.jumps, host.endpoint):
-        try:
-            chain.append(_open(hop, chain, config, known, ssh))
-        except RelmanError as error:
-            for link in reversed(chain):
+    hop = host.endpoint
+    try:
+        config = fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False})
+        known = KnownHosts(ssh.known_hosts)
+        for hop in (*host.jumps, host.endpoint):
+            with explained(hop, known, ssh.connect_timeout):
+                _open(hop, chain, config, known, ssh)
+    except RelmanError as error:
+        for link in reversed(chain):
+            with contextlib.suppress(Exception):
                 link.client.close()
-            error.host = host.name if hop == host.endpoint else f"{host.name}: jump host {hop.address}"
-            raise
+        error.host = host.name if hop == host.endpoint else f"{host.name}: jump host {hop.address}"
+        raise
     return Connection(host, chain, ssh.operation_timeout)
 
 
-def _open(
-    hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known: KnownHosts, ssh: SshOptions
-) -> fabric.Connection:
+def _open(hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known: KnownHosts, ssh: SshOptions) -> None:
+    """Open one link more; it is in the chain, to be closed, even where that fails."""
     link = fabric.Connection(
         hop.address,
         user=hop.user,
@@ -169,18 +198,18 @@ def _open(
         connect_kwargs=_arguments(hop, ssh),
     )
     known.guard(link.client)
-    with _explained(hop, known, ssh):
-        if not chain:
-            link.connect_kwargs["sock"] = _socket(hop, ssh.connect_timeout)
-        link.open()
+    if not chain:
+        link.connect_kwargs["sock"] = wire.open_socket(hop.address, hop.port, ssh.connect_timeout)
+    chain.append(link)
+    link.open()
     transport = link.client.get_transport()
     transport.set_keepalive(KEEPALIVE)
-    return link
 
 
 def _arguments(hop: Hop, ssh: SshOptions) -> dict[str, Any]:
-    return {
-        "key_filename": list(hop.identity_files) or None,
+    # fabric adds its own list to what is given, and so cannot be given None.
+    keys = {"key_filename": list(hop.identity_files)} if hop.identity_files else {}
+    return keys | {
         "allow_agent": ssh.use_agent,
         "look_for_keys": not hop.identity_files,
         "disabled_algorithms": _WEAK,
@@ -188,57 +217,3 @@ def _arguments(hop: Hop, ssh: SshOptions) -> dict[str, Any]:
         "auth_timeout": ssh.connect_timeout * 2,
         "channel_timeout": ssh.connect_timeout,
     }
-
-
-def _socket(hop: Hop, timeout: float) -> socket.socket:
-    sock = socket.create_connection((hop.address, hop.port), timeout=timeout)
-    # Without it every new channel waits for a delayed acknowledgement: 20 to 40 ms each.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _linger(sock, in_peace=False)
-    return sock
-
-
-def _linger(sock: socket.socket, *, in_peace: bool) -> None:
-    """Whether the kernel goes on sending for a process that ended or was killed (socket(7), SO_LINGER): then a change
-    can reach a host whose cable is back when others are at work there."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0 if in_peace else 1, 0))
-
-
-def _unacknowledged(sock: socket.socket) -> int:
-    """The number of bytes on their way (tcp(7), SIOCOUTQ)."""
-    return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-
-
-@contextlib.contextmanager
-def _explained(hop: Hop, known: KnownHosts, ssh: SshOptions) -> Any:
-    try:
-        yield
-    except UnknownKey as error:
-        raise HostKeyRejected(
-            f"the host key of {error.name} is not known ({error.fingerprint})",
-            hint=f"compare it on the host itself, then add it to {known.first_file}",
-        ) from error
-    except paramiko.BadHostKeyException as error:
-        raise HostKeyRejected(
-            f"the host key of {hop.address} is not the known one: it shows {known.fingerprint(error.key)}, "
-            f"known is {known.fingerprint(error.expected_key)}",
-            hint=f"somebody may be in between, or the host was made anew; compare, then mend {known.first_file}",
-        ) from error
-    except paramiko.AuthenticationException as error:
-        keys = ", ".join(hop.identity_files) or "the agent's and the default keys"
-        raise AccessDenied(f"{hop.user}@{hop.address} was not let in with {keys}", hint="check user and key") from error
-    except paramiko.PasswordRequiredException as error:
-        raise AccessDenied("the key file needs a passphrase", hint="add it to the SSH agent: ssh-add") from error
-    except TimeoutError as error:
-        text = f"{hop.address}:{hop.port} did not answer within {ssh.connect_timeout:g} s"
-        raise Unreachable(text, hint="is the host up, and reachable from here?") from error
-    except FileNotFoundError as error:
-        raise AccessDenied(
-            f"there is no key file {error.filename}", hint="check the inventory and ssh_config"
-        ) from error
-    except socket.gaierror as error:
-        hint = "check ansible_host and the spelling"
-        raise Unreachable(f"the address {hop.address} cannot be found", hint=hint) from error
-    except (OSError, EOFError, paramiko.SSHException) as error:
-        said = getattr(error, "strerror", None) or error or "the connection was closed"
-        raise Unreachable(f"{hop.address}:{hop.port} cannot be reached: {said}") from error

@@ -2,67 +2,51 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import docker
-import docker.errors
-import paramiko
-import requests
-
-from relman.hosts import translate
-from relman.hosts.channel import EngineAdapter, NoEngine
+from relman.hosts import streams, translate
+from relman.hosts.bounded import Bounds
+from relman.hosts.client import Client, Stream
 from relman.hosts.connect import Connection
 from relman.model.container import Container, EngineFacts, Image, RunSpec
-from relman.model.errors import EngineError, NotFound, PullFailed, RelmanError, Unreachable
+from relman.model.errors import EngineError, NotFound, PullFailed
 from relman.model.image import ImageId, ManifestDigest, Repository
 
-API_VERSION = "1.41"
-_PULL_TIMEOUT = 600.0
+_STALLED = 600.0  # seconds without any progress of a pull
+_MOST_LOG = 32 << 20
+_MOST_LINES = 100_000
 _ATTEMPTS = 3
 _PAUSE = 0.2
 
 
-class _Client(docker.APIClient):
-    """docker-py without what requests does for the web (cookies, redirects, proxies), which takes most of its time."""
-
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """One request through the adapter of its URL."""
-        prepared = requests.PreparedRequest()
-        given = {name: options.pop(name) for name in ("params", "data", "json") if name in options}
-        headers = {**self.headers, **(options.pop("headers", None) or {})}
-        prepared.prepare(method, url, headers, **given)
-        stream, timeout = bool(options.get("stream")), options.get("timeout")
-        answer = self.get_adapter(str(prepared.url)).send(prepared, stream=stream, timeout=timeout)
-        if not stream:
-            _ = answer.content
-        return answer
-
-
 class Engine:
-    """One host's engine. Every call is bounded in time, and raises EngineError, NotFound or Unreachable."""
+    """One host's engine. Every call is bounded in time and size, and raises EngineError, NotFound or Unreachable."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._host = connection.host.name
-        self._timeout = connection.timeout
-        self._api = _Client(base_url="http://docker:80", version=API_VERSION, timeout=math.ceil(self._timeout))
-        self._api.mount("http://", EngineAdapter(connection))
+        self._client = Client(connection)
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
-        with self._translated("GET /info"):
-            return translate.facts(self._api.info())
+        with translate.of(self._host, "GET /info"):
+            return translate.facts(self._client.ask("GET /info", "GET", "/info"))
 
     def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[tuple[str, int], str]]:
         """The containers with all these labels, newest first, and who takes which (protocol, port) of the host."""
-        with self._translated("GET /containers"):
-            rows = self._api.containers(all=True)
-        own = [r["Id"] for r in rows if labels.items() <= (r.get("Labels") or {}).items()]
+        what = "GET /containers"
+        answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
+        with translate.of(self._host, what):
+            rows = translate.listed_containers(answer)
+        own = [row.id for row in rows if labels.items() <= row.labels.items()]
         found = self._connection.together(*(partial(self._find, container) for container in own))
         return [c for c in found if c], translate.port_owners(rows)
 
@@ -73,8 +57,9 @@ class Engine:
 
     def inspect(self, container: str) -> Container:
         """One container by id or name."""
-        with self._translated(f"container {container}"):
-            return translate.container(self._api.inspect_container(container))
+        what = f"container {container}"
+        with translate.of(self._host, what):
+            return translate.container(self._client.ask(what, "GET", "/containers/{}/json", container))
 
     def pull(
         self,
@@ -87,80 +72,84 @@ class Engine:
 
         Raises PullFailed with the engine's words, or Unreachable.
         """
-        layers: dict[str, tuple[int, int]] = {}
         reference = repository.at(digest)
+        params = {"fromImage": str(repository), "tag": str(digest)}
+        bounds = Bounds(_STALLED, stall=_STALLED)
         try:
-            with self._translated(f"pull {reference}"):
-                for event in self._api.pull(
-                    str(repository),
-                    tag=str(digest),
-                    stream=True,
-                    decode=True,
-                    auth_config=dict(auth_config or {}),  # None would send what docker-py finds on this machine
-                ):
-                    if "error" in event:
-                        raise PullFailed(_pull_text(reference, event["error"]), host=self._host, hint=_PULL_HINT)
-                    translate.note_layer(layers, event)
-                    progress(sum(done for done, _ in layers.values()), sum(total for _, total in layers.values()))
+            with self._client.stream(
+                f"pull {reference}", "POST", "/images/create", params=params, headers=_auth(auth_config), bounds=bounds
+            ) as stream:
+                self._follow_pull(reference, stream, progress)
         except EngineError as error:
             raise PullFailed(_pull_text(reference, error.what), host=self._host, hint=_PULL_HINT) from error
+
+    def _follow_pull(self, reference: str, stream: Stream, progress: Callable[[int, int], None]) -> None:
+        layers = translate.Layers()
+        for event in streams.events(stream.parts):
+            if "error" in event:
+                raise PullFailed(_pull_text(reference, str(event["error"])), host=self._host, hint=_PULL_HINT)
+            with translate.of(self._host, f"pull {reference}"):
+                if layers.note(event):
+                    stream.renew()
+            progress(layers.done, layers.total)
 
     def keep(self, image: ImageId, local_tag: str) -> None:
         """Give the image a local tag, so that no prune takes it."""
         name, _, tag = local_tag.rpartition(":")
-        with self._translated(f"image {image.short}"):
-            self._api.tag(str(image), name, tag)
+        params = {"repo": name, "tag": tag}
+        self._client.ask(f"image {image.short}", "POST", "/images/{}/tag", str(image), params=params)
 
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
-        with self._translated(f"images {' '.join(names)}"):
-            return [translate.listed_image(row) for row in self._api.images(filters={"reference": list(names)})]
+        what, params = f"images {' '.join(names)}", {"filters": json.dumps({"reference": list(names)})}
+        with translate.of(self._host, what):
+            return translate.listed_images(self._client.ask(what, "GET", "/images/json", params=params))
 
     def remove_image(self, reference: str) -> None:
         """Take one name off an image; the engine deletes an image that has none left."""
-        with self._translated(f"image {reference}"):
-            self._api.remove_image(reference)
+        self._client.ask(f"image {reference}", "DELETE", "/images/{}", reference)
 
     def has_network(self, name: str) -> bool:
         """Whether a container could join this network. A worker of a swarm learns of the swarm's networks only when it
         joins one, and so is believed to have it."""
-        with self._translated(f"network {name}"):
-            try:
-                self._api.inspect_network(name)
-            except docker.errors.NotFound:
-                swarm = self._api.info().get("Swarm") or {}
-                return swarm.get("LocalNodeState") == "active" and not swarm.get("ControlAvailable")
+        try:
+            self._client.ask(f"network {name}", "GET", "/networks/{}", name)
+        except NotFound:
+            with translate.of(self._host, "GET /info"):
+                return translate.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
         return True
 
     def create(self, spec: RunSpec) -> str:
         """Create a container, not started; returns its id."""
         networks = [n for n in spec.settings.networks if n != "host"]
-        with self._translated(f"container {spec.name}"):
-            made = self._api.create_container_from_config(translate.creation(spec), spec.name)  # type: ignore[no-untyped-call]
-            for network in networks[1:]:
-                aliases = translate.aliases_in(network, spec)
-                self._api.connect_container_to_network(made["Id"], network, aliases=aliases)
-        return str(made["Id"])
+        what, body = f"container {spec.name}", translate.creation(spec)
+        answer = self._client.ask(what, "POST", "/containers/create", params={"name": spec.name}, body=body)
+        with translate.of(self._host, what):
+            made = translate.made(answer)
+        for network in networks[1:]:
+            joined = {"Container": made, "EndpointConfig": {"Aliases": translate.aliases_in(network, spec)}}
+            self._client.ask(what, "POST", "/networks/{}/connect", network, body=joined)
+        return made
 
     def start(self, container: str) -> None:
         """Start a container; one that runs already is left alone."""
-        with self._translated(f"container {container[:12]}"):
-            self._api.start(container)
+        self._client.ask(_named(container), "POST", "/containers/{}/start", container)
 
     def stop(self, container: str, timeout: int) -> None:
         """Stop a container, killing it after `timeout` seconds; one that is stopped already is left alone."""
-        with self._translated(f"container {container[:12]}"):
-            self._api.stop(container, timeout=timeout)
+        seconds = self._connection.timeout + timeout
+        params = {"t": timeout}
+        self._client.ask(_named(container), "POST", "/containers/{}/stop", container, params=params, seconds=seconds)
 
     def set_restart(self, container: str, policy: str) -> None:
         """Change a container's restart policy.
 
         The engine refuses that in the moment between a process's end and its noticing it: it is asked again.
         """
+        body = {"RestartPolicy": {"Name": policy}}
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                with self._translated(f"container {container[:12]}"):
-                    self._api.update_container(container, restart_policy={"Name": policy})  # type: ignore[arg-type]
+                self._client.ask(_named(container), "POST", "/containers/{}/update", container, body=body)
             except EngineError as error:
                 if attempt == _ATTEMPTS or isinstance(error, NotFound):
                     raise
@@ -170,59 +159,50 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Remove a stopped container; its volumes stay, the anonymous ones too."""
-        with self._translated(f"container {container[:12]}"):
-            self._api.remove_container(container, v=False)
+        self._client.ask(_named(container), "DELETE", "/containers/{}", container, params={"v": 0})
 
     def logs(self, container: str, tail: int, *, timestamps: bool = False) -> list[str]:
         """The last `tail` lines of a container."""
-        with self._translated(f"container {container[:12]}"):
-            text: bytes = self._api.logs(container, tail=tail, timestamps=timestamps)
-        return text.decode(errors="replace").splitlines()
+        return self._logged(container, {"tail": tail, "timestamps": int(timestamps)}, tail)
 
     def logs_since(self, container: str, stamp: str) -> list[str]:
-        """All lines with their timestamps from the second of `stamp` (such a timestamp) on; "" is the beginning."""
-        since = int(translate.clock(stamp)) if stamp else None
-        with self._translated(f"container {container[:12]}"):
-            text: bytes = self._api.logs(container, since=since, timestamps=True)
-        return text.decode(errors="replace").splitlines()
+        """All lines with their timestamps from the second of `stamp` (such a timestamp) on, the last 100,000 of them;
+        "" is the beginning."""
+        return self._logged(container, {**self._since(container, stamp), "timestamps": 1}, _MOST_LINES)
 
-    def follow(self, container: str, tail: int) -> Iterator[str]:
-        """The last `tail` lines with their timestamps, and every line from now on, until the container ends."""
-        with self._translated(f"container {container[:12]}"):
-            rest = b""
-            for part in self._api.logs(container, tail=tail, timestamps=True, stream=True, follow=True):
-                *lines, rest = (rest + part).split(b"\n")
-                yield from (line.decode(errors="replace") for line in lines)
+    def _logged(self, container: str, params: Mapping[str, Any], most: int) -> list[str]:
+        bounds = Bounds(self._connection.patience, _MOST_LOG)
+        with self._log(container, params, bounds) as lines:
+            return list(deque(lines, min(most, _MOST_LINES)))
+
+    def follow(self, container: str, since: str) -> Iterator[str]:
+        """The lines with their timestamps from the second of `since` on ("": only those from now on), and every line
+        as it comes, until the container ends. A silent one is waited for as long as its engine answers."""
+        wanted = self._since(container, since) or {"tail": 0}
+        bounds = Bounds(self._connection.patience, stall=math.inf)
+        with self._log(container, {**wanted, "timestamps": 1, "follow": 1}, bounds) as lines:
+            yield from lines
 
     @contextlib.contextmanager
-    def _translated(self, what: str) -> Iterator[None]:
-        """Turn what docker-py, requests and paramiko raise into the model's errors."""
-        try:
-            yield
-        except docker.errors.NotFound as error:
-            raise NotFound(f"{what}: {error.explanation or 'not found'}", host=self._host, status=404) from error
-        except docker.errors.APIError as error:
-            text = f"{what}: {error.explanation or error}"
-            raise EngineError(text, host=self._host, status=error.status_code) from error
-        except (requests.RequestException, paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost(what, error) from error
+    def _log(self, container: str, params: Mapping[str, Any], bounds: Bounds) -> Iterator[Iterator[str]]:
+        wanted = {"stdout": 1, "stderr": 1, **params}
+        with self._client.stream(
+            _named(container), "GET", "/containers/{}/logs", container, params=wanted, bounds=bounds
+        ) as stream:
+            yield streams.log_lines(stream.parts)
 
-    def _lost(self, what: str, error: Exception) -> RelmanError:
-        try:
-            alive = self._connection.transport.is_active()
-        except Unreachable as gone:
-            return gone
-        cause = _innermost(error)
-        said = f"{cause}" or type(cause).__name__
-        if alive and isinstance(cause, TimeoutError):
-            self._connection.close()  # who did not answer for so long is not waited for again
-            return Unreachable(f"{what}: the engine did not answer within {self._timeout:g} s", host=self._host)
-        text = said if isinstance(cause, NoEngine) else f"{what}: the Docker engine does not answer: {said}"
-        return Unreachable(
-            text,
-            host=self._host,
-            hint=f"on the host: systemctl status docker; may {self._connection.host.endpoint.user} use its socket?",
-        )
+    def _since(self, container: str, stamp: str) -> dict[str, Any]:
+        with translate.of(self._host, f"log of {_named(container)}"):
+            return {"since": int(translate.clock(stamp))} if stamp else {}
+
+
+def _named(container: str) -> str:
+    return f"container {container[:12]}"
+
+
+def _auth(config: Mapping[str, str] | None) -> dict[str, str]:
+    """Engine API, "authentication": JSON in URL-safe base64."""
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(config)).encode()).decode()} if config else {}
 
 
 _PULL_HINT = "nothing was changed; check the registry's address and password, and the host's disk"
@@ -230,9 +210,3 @@ _PULL_HINT = "nothing was changed; check the registry's address and password, an
 
 def _pull_text(reference: str, said: str) -> str:
     return f"could not pull {reference}: {said}"
-
-
-def _innermost(error: BaseException) -> BaseException:
-    while not isinstance(error, NoEngine) and (error.__cause__ or error.__context__):
-        error = error.__cause__ or error.__context__ or error
-    return error

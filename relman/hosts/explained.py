@@ -26,7 +26,7 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
         raise refused(connection, path) from error
     except TimeoutError as error:
         connection.close()  # who did not answer for so long is not waited for again
-        raise Unreachable(f"{path}: SFTP did not answer within {connection.timeout:g} s", host=host) from error
+        raise Unreachable(f"{path}: SFTP did not answer within {connection.patience:g} s", host=host) from error
     except (EOFError, paramiko.SSHException) as error:
         raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
     except OSError as error:

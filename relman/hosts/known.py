@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import paramiko
-from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
+from paramiko.hostkeys import HostKeyEntry
+
+from relman.model.errors import UsageError
 
 
 class UnknownKey(Exception):
@@ -26,7 +28,8 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
 
 
 class KnownHosts:
-    """The keys of some files. @revoked keys are refused, @cert-authority lines trust nothing here."""
+    """The keys of some files. @revoked keys are refused, @cert-authority lines trust nothing here, and a line that is
+    no entry trusts nothing either. Raises UsageError for a file that cannot be read."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.first_file = files[0] if files else "~/.ssh/known_hosts"
@@ -34,23 +37,24 @@ class KnownHosts:
         revoked: set[str] = set()
         for file in files:
             path = Path(file).expanduser()
-            if path.is_file():
+            if _is_file(path):
                 self._read(path, revoked)
         self._entries = [e for e in self._entries if e.key and e.key.get_base64() not in revoked]
 
     def _read(self, path: Path, revoked: set[str]) -> None:
-        for line in path.read_text(errors="replace").splitlines():
+        try:
+            text = path.read_text(errors="replace")
+        except OSError as error:
+            hint = "it says which keys of hosts count"
+            raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
+        for line in text.splitlines():
             words = line.split()
             if not words or words[0].startswith("#"):
                 continue
             if words[0].startswith("@"):
                 revoked.update(words[3:4] if words[0] == "@revoked" else ())
                 continue
-            try:
-                entry = HostKeyEntry.from_line(line)
-            except InvalidHostKey:
-                continue
-            if entry:
+            if entry := _entry(line):
                 self._entries.append(entry)
 
     def guard(self, client: paramiko.SSHClient) -> None:
@@ -67,3 +71,18 @@ class KnownHosts:
         """As ssh-keygen -l prints it."""
         digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode().rstrip("=")
         return f"{key.get_name()} SHA256:{digest}"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return True  # it is there, in a directory that may not be searched: reading it says so
+
+
+def _entry(line: str) -> HostKeyEntry | None:
+    """paramiko and cryptography raise much on a key that is none, and not only what they document."""
+    try:
+        return HostKeyEntry.from_line(line)
+    except Exception:
+        return None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
+import time
 from dataclasses import dataclass
 from typing import Any
 
-import paramiko
+from relman.hosts.bounded import Bounds, ChannelSocket
+from relman.hosts.connect import ChannelRefused, Connection
+from relman.hosts.words import said
+from relman.model.errors import RelmanError, Unreachable
 
-from relman.hosts.channel import ChannelSocket
-from relman.hosts.connect import Connection
-
-_FORBIDDEN = 1
+_MOST = 1 << 20
+_BODY = 4096
 
 
 @dataclass(frozen=True)
@@ -24,42 +25,56 @@ class ProbeResult:
 
 
 def probe_http(connection: Connection, address: str, port: int, path: str, timeout: float) -> ProbeResult:
-    """GET `path`; any 2xx or 3xx is healthy. `timeout` in seconds. Raises Unreachable when the connection is gone."""
-    where = f"http://{address}:{port}{path}"
+    """GET `path`; any 2xx or 3xx is healthy, and no redirect is followed. `timeout` in seconds bounds all of it, the
+    whole answer too. Raises Unreachable when the connection is gone."""
+    where, began = f"http://{address}:{port}{path}", time.monotonic()
     try:
-        channel = connection.tcp(address, port, timeout)
-    except (paramiko.SSHException, OSError) as error:
-        return _refused(where, error)
-    client: Any = http.client.HTTPConnection(address, port, timeout=timeout)
-    client.sock = ChannelSocket(channel, process=False)
+        channel = ChannelSocket(connection.tcp(address, port, timeout), process=False)
+    except Unreachable as error:
+        return _refused(connection, where, error)
+    channel.bound(Bounds(max(0.0, began + timeout - time.monotonic()), _MOST))
+    client: Any = http.client.HTTPConnection(address, port)
+    client.sock = channel
     try:
         client.request("GET", path, headers={"User-Agent": "relman", "Connection": "close"})
         answer = client.getresponse()
-        answer.read(4096)
-    except (OSError, EOFError, http.client.HTTPException, paramiko.SSHException) as error:
-        return ProbeResult(False, f"GET {where}: {error or type(error).__name__}")
+        answer.read(_BODY)
+    except RelmanError:
+        raise
+    except Exception as error:
+        return _broken(connection, f"GET {where}", error)
     finally:
-        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
-            channel.close()
+        client.close()
+        channel.close()
     return ProbeResult(200 <= answer.status < 400, f"GET {where}: {answer.status}")
 
 
 def probe_tcp(connection: Connection, address: str, port: int, timeout: float) -> ProbeResult:
-    """Connect; an accepted connection is healthy. `timeout` in seconds."""
+    """Connect; an accepted connection is healthy. `timeout` in seconds. Raises Unreachable when the connection is
+    gone."""
     where = f"{address}:{port}"
     try:
-        connection.tcp(address, port, timeout).close()
-    except (paramiko.SSHException, OSError) as error:
-        return _refused(where, error)
+        ChannelSocket(connection.tcp(address, port, timeout), process=False).close()
+    except Unreachable as error:
+        return _refused(connection, where, error)
     return ProbeResult(True, f"{where} accepts connections")
 
 
-def _refused(where: str, error: Exception) -> ProbeResult:
-    if isinstance(error, paramiko.ChannelException) and error.code == _FORBIDDEN:
-        return ProbeResult(
-            False,
-            f"{where}: sshd forbids the probe (AllowTcpForwarding no); allow it, or use deploy.health.image",
+def _refused(connection: Connection, where: str, error: Unreachable) -> ProbeResult:
+    if not connection.alive:
+        raise error
+    if isinstance(error, ChannelRefused):
+        why = (
+            "sshd forbids the probe (AllowTcpForwarding no); allow it, or use deploy.health.image"
+            if error.forbidden
+            else "nothing accepts connections yet"
         )
-    if isinstance(error, paramiko.ChannelException):
-        return ProbeResult(False, f"{where}: nothing accepts connections yet")
-    return ProbeResult(False, f"{where}: {error or type(error).__name__}")
+        return ProbeResult(False, f"{where}: {why}")
+    return ProbeResult(False, f"{where}: {error.what}")
+
+
+def _broken(connection: Connection, where: str, error: Exception) -> ProbeResult:
+    """What answers in the service's place, or not at all. Raises Unreachable when the connection is gone."""
+    if not connection.alive:
+        raise Unreachable("the SSH connection broke", host=connection.host.name) from error
+    return ProbeResult(False, f"{where}: {said(error)}")

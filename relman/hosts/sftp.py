@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST
 from paramiko.sftp import (
     CMD_CLOSE,
     CMD_FSTAT,
     CMD_INIT,
     CMD_LSTAT,
     CMD_OPEN,
+    CMD_OPENDIR,
     CMD_READ,
+    CMD_READDIR,
     CMD_STATUS,
     CMD_WRITE,
     SFTP_FLAG_APPEND,
@@ -25,26 +29,103 @@ from paramiko.sftp import (
     int64,
 )
 
+from relman.hosts.streamlocal import ask_for
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _VERSION = 3
 _GREETING = b"\x02" + _VERSION.to_bytes(4, "big")  # SSH_FXP_VERSION, which a length precedes
 _LENGTH = 4
 _MOST_NOISE = 1 << 16
 _PART = 32768
+_MOST_NAMES = 10_000
+
+
+def _turn(method: Callable[Concatenate[Sftp, P], T]) -> Callable[Concatenate[Sftp, P], T]:
+    """Let a method be one call: one thread's turn, with an end."""
+
+    @functools.wraps(method)
+    def turn(self: Sftp, /, *arguments: P.args, **named: P.kwargs) -> T:
+        with self._call():
+            return method(self, *arguments, **named)
+
+    return turn
 
 
 class Sftp(paramiko.SFTPClient):
     """An SFTP client (draft-ietf-secsh-filexfer-02) that threads may share.
 
     It passes over whatever is said before the server's greeting: where sftp-server is a program, the user's .bashrc
-    runs first. Raises what paramiko raises: OSError for what the server refuses, SSHException, EOFError, TimeoutError.
+    runs first. What a call asks for is answered in `patience` seconds in all. Raises OSError for what the server
+    refuses, SSHException, EOFError and TimeoutError, and nothing else, whatever the server says.
     """
 
-    def __init__(self, session: paramiko.Channel) -> None:
-        """Ask the session for the subsystem and greet it; the session's timeout bounds both."""
+    def __init__(self, session: paramiko.Channel, patience: float) -> None:
+        """Ask the session for the subsystem and greet it."""
         self._turn = threading.RLock()
-        _ask_for(session, "sftp")
-        super().__init__(session)
+        self._patience = patience
+        self._depth = 0
+        self._until = 0.0
+        ask_for(session, "subsystem", "sftp")
+        with self._call():
+            super().__init__(session)
 
+    @contextlib.contextmanager
+    def _call(self) -> Iterator[None]:
+        """One thread's turn, its time, and the one place where nonsense becomes an SSHException."""
+        with self._turn:
+            if not self._depth:
+                self._until = time.monotonic() + self._patience
+            self._depth += 1
+            try:
+                yield
+            except (OSError, EOFError, paramiko.SSHException):
+                raise
+            except Exception as error:
+                raise paramiko.SSHException(f"the SFTP server says nonsense ({type(error).__name__})") from error
+            finally:
+                self._depth -= 1
+
+    def _in_time(self) -> Any:
+        """The channel, with the time that is left to wait for it."""
+        channel: Any = self.sock
+        channel.settimeout(max(0.0, self._until - time.monotonic()))
+        return channel
+
+    def _read_all(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            if not (part := self._in_time().recv(size - len(data))):
+                raise EOFError
+            data += part
+        return bytes(data)
+
+    def _write_all(self, data: bytes) -> None:
+        while data:
+            if not (sent := self._in_time().send(data)):
+                raise EOFError
+            data = data[sent:]
+
+    @_turn
+    def stat(self, path: Any) -> paramiko.SFTPAttributes:
+        """What a path is."""
+        return super().stat(path)
+
+    @_turn
+    def listdir(self, path: Any = ".") -> list[str]:
+        """The names in a directory, which are not more than a host's state directory ever has."""
+        handle = self._request(CMD_OPENDIR, path)[1].get_binary()
+        names: list[str] = []
+        with contextlib.suppress(EOFError):
+            while len(names) <= _MOST_NAMES:
+                names += _names(self._request(CMD_READDIR, handle)[1])
+        self._request(CMD_CLOSE, handle)
+        if len(names) > _MOST_NAMES:
+            raise paramiko.SSHException(f"more than {_MOST_NAMES} files in {path}")
+        return [name for name in names if name not in (".", "..")]
+
+    @_turn
     def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> None:
         """Write a file of that mode (less the host's umask) anew or at its end, in two round trips; every part's answer
         is awaited, the end's too."""
@@ -56,6 +137,7 @@ class Sftp(paramiko.SFTPClient):
         writes = [(CMD_WRITE, handle, int64(start), data[start : start + _PART]) for start in starts]
         self._together([*writes, (CMD_CLOSE, handle)])
 
+    @_turn
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
         """A file's first `most` bytes and when it was written (seconds since the epoch): two round trips if small."""
         handle = self._open(path, SFTP_FLAG_READ, paramiko.SFTPAttributes())
@@ -66,10 +148,11 @@ class Sftp(paramiko.SFTPClient):
             while len(data) < min(size, most) and (part := self._part(handle, len(data))):
                 data += part
         finally:
-            with self._turn:  # nobody waits for that answer
-                self._async_request(type(None), CMD_CLOSE, handle)  # type: ignore[attr-defined]
+            # nobody waits for that answer
+            self._async_request(type(None), CMD_CLOSE, handle)  # type: ignore[attr-defined]
         return data[:most], float(attributes.st_mtime or 0)
 
+    @_turn
     def read_end(self, path: str, most: int) -> bytes:
         """A file's last `most` bytes, in three round trips."""
         handle = self._open(path, SFTP_FLAG_READ, paramiko.SFTPAttributes())
@@ -80,10 +163,11 @@ class Sftp(paramiko.SFTPClient):
             starts = range(max(0, size - most), size, _PART)
             parts = self._together([(CMD_READ, handle, int64(start), _PART) for start in starts])
         finally:
-            with self._turn:  # nobody waits for that answer
-                self._async_request(type(None), CMD_CLOSE, handle)  # type: ignore[attr-defined]
-        return b"".join(message.get_string() for _, message in parts if message)[-most:]
+            # nobody waits for that answer
+            self._async_request(type(None), CMD_CLOSE, handle)  # type: ignore[attr-defined]
+        return b"".join(message.get_string()[:_PART] for _, message in parts if message)[-most:]
 
+    @_turn
     def lstats(self, paths: Sequence[str]) -> list[paramiko.SFTPAttributes | None]:
         """What each path is, links not followed, or None where nothing is or may be seen, in one round trip."""
         answers = self._answers([(CMD_LSTAT, path.encode()) for path in paths])
@@ -114,7 +198,7 @@ class Sftp(paramiko.SFTPClient):
 
     def _answers(self, requests: Sequence[tuple[Any, ...]]) -> list[tuple[int, paramiko.Message]]:
         batch = _Batch()
-        with self._turn:
+        with self._call():
             numbers = [self._async_request(batch, *request) for request in requests]  # type: ignore[attr-defined]
             while len(batch.answers) < len(numbers):
                 self._read_response()  # type: ignore[attr-defined]
@@ -130,7 +214,7 @@ class Sftp(paramiko.SFTPClient):
 
     def _request(self, kind: int, *arguments: Any) -> Any:
         """One request of paramiko's own methods, which would take away the answer that another thread waits for."""
-        with self._turn:
+        with self._call():
             return super()._request(kind, *arguments)  # type: ignore[misc]
 
     def _send_version(self) -> int:
@@ -140,23 +224,21 @@ class Sftp(paramiko.SFTPClient):
         seen = bytearray()
         while len(seen) < _LENGTH + len(_GREETING) or not seen.endswith(_GREETING):
             if len(seen) > _MOST_NOISE:
-                raise paramiko.SFTPError("no SFTP server answers, but much else")
-            seen += self._read_all(1)  # type: ignore[attr-defined]
+                raise paramiko.SSHException("no SFTP server answers, but much else")
+            seen += self._read_all(1)
         length = int.from_bytes(seen[-_LENGTH - len(_GREETING) : -len(_GREETING)], "big")
-        self._read_all(length - len(_GREETING))  # type: ignore[attr-defined]
+        self._read_all(length - len(_GREETING))
         return _VERSION
 
 
-def _ask_for(session: Any, subsystem: str) -> None:
-    """Send the request (RFC 4254, 6.5); a refusal closes the session. Channel.invoke_subsystem waits for the answer
-    without any limit, of a host that froze too."""
-    request = paramiko.Message()
-    request.add_byte(cMSG_CHANNEL_REQUEST)
-    request.add_int(session.remote_chanid)
-    request.add_string("subsystem")
-    request.add_boolean(True)
-    request.add_string(subsystem)
-    session.transport._send_user_message(request)
+def _names(message: paramiko.Message) -> list[str]:
+    """Of an SSH_FXP_NAME; what no UTF-8 is passes through, as os.fsdecode has it."""
+    names = []
+    for _ in range(min(message.get_int(), _MOST_NAMES + 1)):
+        names.append(message.get_string().decode(errors="surrogateescape"))
+        message.get_string()
+        paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
+    return names
 
 
 class _Batch:

@@ -1,4 +1,5 @@
-"""OpenSSH's stream-local channels: a Unix socket of the host, without any process there (OpenSSH PROTOCOL, 2.4)."""
+"""What paramiko does not do by itself: OpenSSH's stream-local channels, which reach a Unix socket of the host without
+any process there (OpenSSH PROTOCOL, 2.4), and requests of a session that are not waited for."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import time
 from typing import Any
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_OPEN
+from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
 
 _CONNECT_FAILED = 2  # SSH_OPEN_CONNECT_FAILED (RFC 4254, 5.1)
 
@@ -55,3 +56,15 @@ def _opened(t: Any, number: int, channel: paramiko.Channel, event: threading.Eve
         # The transport keeps one reason: where several channels are refused at once, the first takes it.
         raise t.get_exception() or paramiko.ChannelException(_CONNECT_FAILED, "Connect failed")
     return channel
+
+
+def ask_for(session: Any, kind: str, text: str) -> None:
+    """Ask a session for a command ("exec") or a "subsystem" (RFC 4254, 6.5); a refusal closes the session.
+    paramiko's own calls wait for the answer without any limit, of a host that froze too."""
+    request = paramiko.Message()
+    request.add_byte(cMSG_CHANNEL_REQUEST)
+    request.add_int(session.remote_chanid)
+    request.add_string(kind)
+    request.add_boolean(True)
+    request.add_string(text)
+    session.transport._send_user_message(request)

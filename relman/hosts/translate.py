@@ -2,97 +2,168 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from relman.hosts.fields import Fields
 from relman.model.container import Container, EngineFacts, Image, RunSpec
-from relman.model.image import ImageId, Platform
+from relman.model.errors import EngineError
+from relman.model.image import Platform
 from relman.model.settings import Mount, Port
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i386": "386", "i686": "386"}
+_PAIR = 2
+_SHOWN = 100
+_MOST_LAYERS = 1000
 PREDEFINED = ("bridge", "default", "none", "host")
 
 
-def facts(info: Mapping[str, Any]) -> EngineFacts:
+@contextlib.contextmanager
+def of(host: str, what: str) -> Iterator[None]:
+    """Let an EngineError about an answer that makes no sense name the host, and what was asked for."""
+    try:
+        yield
+    except EngineError as error:
+        if error.host is None:
+            error.host, error.what = host, f"{what}: the Docker engine says nonsense: {error.what}"
+        raise
+
+
+def facts(info: Any) -> EngineFacts:
     """From GET /info."""
-    machine = str(info.get("Architecture", ""))
-    status = {row[0] for row in info.get("DriverStatus") or () if len(row) == 2}
+    found = Fields.of(info)
+    machine = found.text("Architecture")
+    status = [row for row in found.rows("DriverStatus") if isinstance(row, list)]
     return EngineFacts(
-        version=str(info.get("ServerVersion", "")),
-        platform=Platform(str(info.get("OSType", "linux")), _ARCHITECTURES.get(machine, machine)),
-        containerd_store="driver-type" in status,
-        clock=clock(str(info.get("SystemTime", ""))),
+        version=found.text("ServerVersion"),
+        platform=Platform(found.text("OSType") or "linux", _ARCHITECTURES.get(machine, machine)),
+        containerd_store=any(len(row) == _PAIR and row[0] == "driver-type" for row in status),
+        clock=clock(found.text("SystemTime")),
     )
+
+
+def is_swarm_worker(info: Any) -> bool:
+    """From GET /info: whether it is in a swarm without managing it."""
+    swarm = Fields.of(info).fields("Swarm")
+    return swarm.text("LocalNodeState") == "active" and not swarm.flag("ControlAvailable")
 
 
 def clock(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time with any number of decimals."""
+    """Seconds since the epoch of an RFC 3339 time with any number of decimals. Raises EngineError."""
     seconds, _, rest = text.partition(".")
     zone = rest.lstrip("0123456789")
-    return datetime.fromisoformat(seconds + (zone if rest else "")).timestamp()
+    try:
+        return datetime.fromisoformat(seconds + (zone if rest else "")).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
+        raise EngineError(f"{text[:_SHOWN]!r} is no time") from error
 
 
-def port_owners(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], str]:
-    """From GET /containers/json: the container's name behind every published (protocol, port)."""
-    owners: dict[tuple[str, int], str] = {}
-    for row in rows:
-        for port in row.get("Ports") or ():
-            if port.get("PublicPort"):
-                owners[port.get("Type", "tcp"), int(port["PublicPort"])] = row["Names"][0].lstrip("/")
-    return owners
+@dataclass(frozen=True)
+class Listed:
+    """A container as a list has it; `ports` are the (protocol, port) pairs that it takes on the host."""
+
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    ports: tuple[tuple[str, int], ...]
 
 
-def container(data: Mapping[str, Any]) -> Container:
+def listed_containers(rows: Any) -> list[Listed]:
+    """From GET /containers/json."""
+    return [_listed(row) for row in Fields.all_of(rows)]
+
+
+def _listed(row: Fields) -> Listed:
+    ports = [(port.text("Type") or "tcp", port.number("PublicPort")) for port in row.each("Ports")]
+    name = next((str(name) for name in row.texts("Names")), "")
+    taken = tuple((kind, number) for kind, number in ports if number)
+    return Listed(row.id("Id"), name.lstrip("/"), row.pairs("Labels"), taken)
+
+
+def port_owners(rows: Sequence[Listed]) -> dict[tuple[str, int], str]:
+    """The container's name behind every published (protocol, port)."""
+    return {port: row.name for row in rows for port in row.ports}
+
+
+def container(data: Any) -> Container:
     """From GET /containers/ID/json."""
-    state, config, host = data["State"], data["Config"], data["HostConfig"]
-    health = state.get("Health") or {}
-    networks = (data.get("NetworkSettings") or {}).get("Networks") or {}
+    found = Fields.of(data)
+    state, config, host = (found.fields(name, needed=True) for name in ("State", "Config", "HostConfig"))
+    health = state.fields("Health")
+    networks = found.fields("NetworkSettings").fields("Networks")
     return Container(
-        id=data["Id"],
-        name=data["Name"].lstrip("/"),
-        image_id=_image_id(data["Image"]),
-        status=state["Status"],
-        health="" if health.get("Status") == "none" else health.get("Status", ""),
-        restart_count=int(data.get("RestartCount", 0)),
-        exit_code=int(state.get("ExitCode", 0)),
-        oom_killed=bool(state.get("OOMKilled")),
-        error=state.get("Error", ""),
-        started_at=state.get("StartedAt", ""),
-        labels=config.get("Labels") or {},
-        addresses={name: n.get("IPAddress", "") for name, n in networks.items()},
-        host_ports=frozenset(_bound(host.get("PortBindings") or {})),
-        restart_policy=(host.get("RestartPolicy") or {}).get("Name") or "no",
-        health_log=tuple(entry.get("Output", "").strip() for entry in health.get("Log") or ()),
+        id=found.id("Id"),
+        name=found.text("Name", needed=True).lstrip("/"),
+        image_id=found.image_id("Image"),
+        status=state.text("Status", needed=True),
+        health="" if health.text("Status") == "none" else health.text("Status"),
+        restart_count=found.number("RestartCount"),
+        exit_code=state.number("ExitCode"),
+        oom_killed=state.flag("OOMKilled"),
+        error=state.text("Error"),
+        started_at=state.text("StartedAt"),
+        labels=config.pairs("Labels"),
+        addresses={name: networks.fields(name).text("IPAddress") for name in networks},
+        host_ports=frozenset(_bound(host.fields("PortBindings"))),
+        restart_policy=host.fields("RestartPolicy").text("Name") or "no",
+        health_log=tuple(entry.text("Output").strip() for entry in health.each("Log")),
     )
 
 
-def _image_id(text: str) -> ImageId:
-    return ImageId(text if text.startswith("sha256:") else f"sha256:{text}")
+def _bound(bindings: Fields) -> Iterator[tuple[str, int]]:
+    for key in bindings:
+        for place in bindings.each(key):
+            if port := place.port("HostPort"):
+                yield key.partition("/")[2] or "tcp", port
 
 
-def _bound(bindings: Mapping[str, Any]) -> set[tuple[str, int]]:
-    ports = set()
-    for key, places in bindings.items():
-        for place in places or ():
-            if place.get("HostPort"):
-                ports.add((key.partition("/")[2] or "tcp", int(place["HostPort"])))
-    return ports
-
-
-def listed_image(row: Mapping[str, Any]) -> Image:
+def listed_images(rows: Any) -> list[Image]:
     """From GET /images/json, which tells names and no configuration."""
-    names = (tuple(row.get("RepoTags") or ()), tuple(row.get("RepoDigests") or ()))
-    return Image(_image_id(row["Id"]), *names, Platform("", ""))
+    return [
+        Image(row.image_id("Id"), row.texts("RepoTags"), row.texts("RepoDigests"), Platform("", ""))
+        for row in Fields.all_of(rows)
+    ]
 
 
-def note_layer(layers: dict[str, tuple[int, int]], event: Mapping[str, Any]) -> None:
-    """Add a pull's event to the bytes that are done and in all, by layer."""
-    layer, detail = event.get("id"), event.get("progressDetail") or {}
-    if layer and detail.get("total") and event.get("status") == "Downloading":
-        layers[layer] = (detail["current"], detail["total"])
-    elif layer in layers and event.get("status") in ("Download complete", "Pull complete"):
-        layers[layer] = (layers[layer][1], layers[layer][1])
+def made(answer: Any) -> str:
+    """From POST /containers/create: the new container's id."""
+    return Fields.of(answer).id("Id")
+
+
+class Layers:
+    """What the events of a pull come to: the bytes that are done and in all, of layers whose size is known."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._furthest: dict[tuple[str, str], int] = {}
+
+    @property
+    def done(self) -> int:
+        """Bytes that are there."""
+        return sum(done for done, _ in self._sizes.values())
+
+    @property
+    def total(self) -> int:
+        """Bytes in all."""
+        return sum(total for _, total in self._sizes.values())
+
+    def note(self, event: Any) -> bool:
+        """Add an event; whether it tells of any progress, which nothing does that was said before."""
+        found = Fields.of(event)
+        layer, status, detail = found.text("id"), found.text("status"), found.fields("progressDetail")
+        current, total = detail.number("current"), detail.number("total")
+        if layer and total and status == "Downloading" and (layer in self._sizes or len(self._sizes) < _MOST_LAYERS):
+            self._sizes[layer] = (current, total)
+        elif layer in self._sizes and status in ("Download complete", "Pull complete"):
+            self._sizes[layer] = (self._sizes[layer][1],) * 2
+        before = self._furthest.get((layer, status), -1)
+        if current <= before or (before < 0 and len(self._furthest) >= _MOST_LAYERS * 10):
+            return False
+        self._furthest[layer, status] = current
+        return True
 
 
 def creation(spec: RunSpec) -> dict[str, Any]:

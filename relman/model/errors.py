@@ -10,6 +10,7 @@
         PreflightFailed · StepFailed (Stale) · TaskFailed              a step on a host
         HookFailed · CheckFailed · StorageFailed                       this machine
         HostsFailed                                                    several hosts, each in its own way
+      InternalError                                                  a fault of relman's own
       Conclusion                                                     what a command came to, on all hosts:
         NothingChanged · RolledBack · MixedFleet · NotServing
         Unknown · Unhealthy · Drift · Locked · Interrupted · Cancelled
@@ -223,3 +224,18 @@ class Interrupted(Conclusion):
 
 class Cancelled(Conclusion):
     """Stopped by a person or a signal; the fleet is consistent."""
+
+
+class InternalError(RelmanError):
+    """A fault of relman's own; its cause is what `--debug` shows."""
+
+    @classmethod
+    def of(cls, error: BaseException, host: str | None = None) -> InternalError:
+        """What was raised where nothing foreign should be, on `host` if it was met in the work there."""
+        internal = cls(
+            f"internal error: {type(error).__name__}: {error}",
+            host=host,
+            hint="This is a bug in relman; --debug shows the traceback.",
+        )
+        internal.__cause__ = error
+        return internal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +17,7 @@ from relman.model.container import EngineFacts
 from relman.model.errors import (
     Cancelled,
     HostsFailed,
+    InternalError,
     Interrupted,
     Locked,
     PolicyRefused,
@@ -87,7 +88,7 @@ class Gathered(Generic[T]):
         if len(errors) == 1:
             raise errors[0]
         kinds = {type(e) for e in errors}
-        telling = [kind for kind in (Interrupted, Locked, PolicyRefused, Cancelled) if kind in kinds]
+        telling = [kind for kind in (Interrupted, Locked, PolicyRefused, Cancelled, InternalError) if kind in kinds]
         kind = kinds.pop() if len(kinds) == 1 else (*telling, HostsFailed)[0]
         raise kind(
             f"{what} failed on {len(errors)} of {len(errors) + len(self.answers)} hosts",
@@ -99,7 +100,8 @@ class Gathered(Generic[T]):
 def gather(
     work: Callable[[str], T], hosts: Iterable[str], pool: ThreadPoolExecutor, cancel: threading.Event | None = None
 ) -> Gathered[T]:
-    """Run `work` for every host side by side; RelmanErrors are collected, anything else is raised.
+    """Run `work` for every host side by side. Whatever it raises is that host's failure, so that the others come to
+    their end: what is no RelmanError is an InternalError, with its cause.
 
     With `cancel`, what has not ended a few seconds after it is set is left behind: only for work that changes nothing.
     """
@@ -112,14 +114,24 @@ def collect(futures: Mapping[str, Future[T]], cancel: threading.Event | None = N
     answers: dict[str, T] = {}
     errors: dict[str, RelmanError] = {}
     for host, future in futures.items():
-        try:
-            answers[host] = future.result(timeout=0 if cancel else None)
-        except TimeoutError:
+        if cancel and not future.done():
             errors[host] = Cancelled("cancelled", host=host)
-        except RelmanError as error:
-            error.host = error.host or host
-            errors[host] = error
+            continue
+        try:
+            answers[host] = future.result()
+        except Exception as error:
+            errors[host] = _failure(host, error)
     return Gathered(answers, errors)
+
+
+def _failure(host: str, error: Exception) -> RelmanError:
+    """What a host's work raised, as that host's."""
+    if isinstance(error, CancelledError):
+        return Cancelled("cancelled", host=host)
+    if not isinstance(error, RelmanError):
+        return InternalError.of(error, host)
+    error.host = error.host or host
+    return error
 
 
 def _await(futures: Collection[Future[T]], cancel: threading.Event | None) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar, cast
 
 from relman.model.container import DEPLOYMENT, RELEASE
-from relman.model.errors import RelmanError, Unreachable
+from relman.model.errors import Unreachable
 from relman.model.host import Environment
 from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
@@ -19,7 +19,7 @@ from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout import recover
 from relman.rollout.fetch import Wanted
-from relman.rollout.fleet import Fleet, Gathered, Session
+from relman.rollout.fleet import Fleet, Gathered, Session, collect
 from relman.rollout.operation import Operation, look, run
 from relman.rollout.planner import Asked, entry_of, plan_deploy, plan_rollback
 from relman.rollout.work import Report
@@ -74,15 +74,8 @@ class ModelFleet(Fleet):
         cancel: threading.Event | None = None,  # noqa: ARG002  # as Fleet has it
     ) -> Gathered[T]:
         """One after the other, so that a change has a number."""
-        answers: dict[str, T] = {}
-        errors: dict[str, RelmanError] = {}
-        for name in list(self._sessions if hosts is None else hosts):
-            try:
-                answers[name] = work(self._sessions[name])
-            except RelmanError as error:
-                error.host = error.host or name
-                errors[name] = error
-        return Gathered(answers, errors)
+        names = list(self._sessions if hosts is None else hosts)
+        return collect({name: ModelConnection.done(partial(work, self._sessions[name])) for name in names})
 
 
 def release(tag: str) -> Release:
@@ -223,3 +216,8 @@ def rebooted(host: ModelHost) -> None:
     """The host loses its power and comes back; the connection to it is gone."""
     host.reboot()
     cut(host)
+
+
+def faulty(_: ModelHost) -> None:
+    """A fault of relman's own, or something foreign that no adapter translated."""
+    raise KeyError("Id")

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from relman.model.container import RELEASE, Container, EngineFacts, Image, RunSpec
-from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
+from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 
@@ -97,15 +97,20 @@ class ModelConnection:
     def __init__(self, host: ModelHost) -> None:
         self.model = host
         self.host = host.host
-        self.timeout = 1.0
+        self.timeout = self.patience = 1.0
         self.streamlocal = True
 
     def aside(self, work: Callable[[], Any]) -> Future[Any]:
         """At once: it has ended when this returns."""
+        return self.done(work)
+
+    @staticmethod
+    def done(work: Callable[[], Any]) -> Future[Any]:
+        """What has come to its end, good or bad."""
         done: Future[Any] = Future()
         try:
             done.set_result(work())
-        except RelmanError as error:
+        except Exception as error:
             done.set_exception(error)
         return done
 

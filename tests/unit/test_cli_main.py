@@ -47,8 +47,8 @@ def _subclasses(kind: type[BaseException]) -> set[type[BaseException]]:
 
 
 def test_every_error_has_an_exit_code_of_its_own_meaning() -> None:
-    """No RelmanError but the bare root, and the root of what a command can come to, ends as an internal error."""
-    kinds = _subclasses(errors.RelmanError) - {errors.RelmanError, errors.Conclusion}
+    """Only InternalError, the bare root, and the root of what a command can come to, end as internal errors."""
+    kinds = _subclasses(errors.RelmanError) - {errors.RelmanError, errors.Conclusion, errors.InternalError}
     assert {k.__name__ for k in kinds if exit_of(k) is Exit.INTERNAL} == set()
     assert set(EXITS) <= kinds
 

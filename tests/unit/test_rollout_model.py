@@ -18,7 +18,7 @@ from relman.model.plan import Result
 from relman.model.settings import DeploySettings, Health, Mount, OnFailure, Port, Probe
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.strategies.batches import batch_size
-from tests.unit.model_fleet import World, cut, killed, rebooted
+from tests.unit.model_fleet import World, cut, faulty, killed, rebooted
 from tests.unit.model_host import Died, ModelHost
 
 HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)
@@ -207,11 +207,12 @@ def test_a_death_at_every_boundary_of_a_recovery_is_resolved(kind: str) -> None:
                 break
 
 
-@pytest.mark.parametrize("what", [cut, rebooted])
+@pytest.mark.parametrize("what", [cut, rebooted, faulty])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", list(COMMANDS)[1:])
 def test_a_host_lost_at_every_boundary_is_resolved(name: str, kind: str, what: Callable[[ModelHost], None]) -> None:
-    """A cable that is pulled, or a power cut, before any change: no other host is left dark, and it is resolved."""
+    """A cable that is pulled, a power cut, or a fault of relman's own, before any change: no other host is left dark,
+    nothing foreign ends the command, and it is resolved."""
     make, command = COMMANDS[name]
     settings = KINDS[kind]
     for at in range(1, changes_of(lambda: make(settings), command) + 1):
@@ -231,6 +232,26 @@ def test_a_host_lost_at_every_boundary_is_resolved(name: str, kind: str, what: C
         world.hosts[-1].sick = frozenset()
         assert world.deploy("3").error is None
         world.tidy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_of_relmans_own_on_one_host_takes_nobody_elses_way_back(kind: str) -> None:
+    """Whatever is raised at any change of the second host after the first has changed: the first goes back."""
+    failed = 0
+    for at in range(1, changes_of(lambda: serving(2, KINDS[kind], "1"), lambda w: w.deploy("2")) + 1):
+        world = serving(2, KINDS[kind], "1")
+
+        def strike(host: ModelHost, first: ModelHost = world.hosts[0]) -> None:
+            if host is not first and first.serves == "2":
+                faulty(host)
+
+        world.before(at, strike)
+        report = world.deploy("2")
+        if isinstance(report.error, RolledBack):
+            failed += 1
+            assert world.versions == ["1", "1"]
+            assert any("internal error: KeyError" in line for line in report.error.details)
+    assert failed
 
 
 def test_a_port_stolen_inside_the_gap_is_a_host_that_does_not_serve_until_it_is_free_again() -> None:

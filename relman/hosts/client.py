@@ -1,0 +1,168 @@
+"""The Engine API's client over SSH: JSON and streams, and the one edge where what the libraries raise is translated."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from urllib3 import BaseHTTPResponse
+
+from relman.hosts.bounded import Bounds, Late, TooLarge
+from relman.hosts.channel import EngineChannels, socket_hint
+from relman.hosts.connect import Connection
+from relman.hosts.words import chain, late, said
+from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
+
+T = TypeVar("T")
+API_VERSION = "1.41"
+_NOT_FOUND = 404
+_NOT_MODIFIED = 304
+_FAILED = 300
+_PART = 1 << 16
+_LONGEST = 2000  # characters of what an engine says of an error
+_MOST_VALUES = 1_000_000
+_NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, ArithmeticError)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The parts of an answer that goes on; `renew` says that it made progress."""
+
+    parts: Iterator[bytes]
+    renew: Callable[[], None]
+
+
+class Client:
+    """Calls of one host's engine. Whatever is raised leaves it as EngineError, NotFound or Unreachable, which name the
+    host and begin with what was asked for."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._host = connection.host.name
+        self._channels = EngineChannels(connection)
+
+    def ask(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        *names: str,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        seconds: float | None = None,
+    ) -> Any:
+        """The answer to one request, None where it has no body. `names` fill the {} of `path`; what only asks is
+        answered within the connection's patience, else within its timeout or `seconds`."""
+        normal = self._connection.patience if method == "GET" else self._connection.timeout
+        bounds = Bounds(seconds or normal)
+        with self._edge(what, bounds), self._open(what, method, path, names, params, body, {}, bounds) as answer:
+            data = b"".join(_parts(answer))
+            return _parsed(data) if data.strip() else None
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        *names: str,
+        params: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        bounds: Bounds,
+    ) -> Iterator[Stream]:
+        """The parts of an answer as they come; leaving ends it. What is raised within is translated, too."""
+        with (
+            self._edge(what, bounds),
+            self._open(what, method, path, names, params, None, headers or {}, bounds) as answer,
+        ):
+            yield Stream(_parts(answer), getattr(answer.connection, "renew", _nothing))
+
+    @contextlib.contextmanager
+    def _open(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        names: tuple[str, ...],
+        params: Mapping[str, Any] | None,
+        body: Any,
+        headers: Mapping[str, str],
+        bounds: Bounds,
+    ) -> Iterator[BaseHTTPResponse]:
+        url = f"/v{API_VERSION}{path.format(*(quote(name, safe='/:') for name in names))}"
+        sent = None if body is None else json.dumps(body).encode()
+        kind = {} if sent is None else {"Content-Type": "application/json"}
+        query = f"?{urlencode(params)}" if params else ""
+        answer = self._channels.send(method, f"{url}{query}", sent, {**kind, **headers}, bounds)
+        with contextlib.closing(answer):
+            self._require_good(what, answer)
+            yield answer
+
+    def _require_good(self, what: str, answer: BaseHTTPResponse) -> None:
+        if answer.status < _FAILED or answer.status == _NOT_MODIFIED:
+            return
+        data = b"".join(_parts(answer))
+        try:
+            message = json.loads(data)["message"]
+        except _NONSENSE:
+            message = data.decode(errors="replace")
+        words = " ".join(str(message).split())[:_LONGEST] or f"it answers {answer.status}"
+        kind = NotFound if answer.status == _NOT_FOUND else EngineError
+        raise kind(f"{what}: {words}", host=self._host, status=answer.status)
+
+    @contextlib.contextmanager
+    def _edge(self, what: str, bounds: Bounds) -> Iterator[None]:
+        """Turn whatever is raised within into the model's errors."""
+        try:
+            yield
+        except RelmanError as error:
+            error.host = error.host or self._host
+            raise
+        except Exception as error:
+            raise self._lost(what, error, bounds) from error
+
+    def _lost(self, what: str, error: Exception, bounds: Bounds) -> RelmanError:
+        causes = list(chain(error))
+        told = next((each for each in causes if isinstance(each, RelmanError)), None)
+        if told:
+            told.host = told.host or self._host
+            return told
+        too_large = next((each for each in causes if isinstance(each, TooLarge)), None)
+        if too_large:
+            return EngineError(f"{what}: {too_large}", host=self._host)
+        if not self._connection.alive:
+            return Unreachable("the SSH connection broke", host=self._host)
+        hint = socket_hint(self._connection)
+        if late(error):
+            waited = next((each.seconds for each in causes if isinstance(each, Late)), bounds.seconds)
+            if waited == bounds.stall:
+                return EngineError(f"{what}: it made no progress for {waited:g} s", host=self._host)
+            self._connection.close()  # who did not answer for so long is not waited for again
+            text = f"{what}: the Docker engine did not answer within {waited:g} s"
+            return Unreachable(text, host=self._host, hint=hint)
+        if isinstance(error, _NONSENSE):
+            return EngineError(f"{what}: the Docker engine says nonsense: {said(error)}", host=self._host)
+        return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
+
+
+def _nothing() -> None:
+    """The answer had no body, and so is over."""
+
+
+def _parts(answer: BaseHTTPResponse) -> Iterator[bytes]:
+    """The body of an answer as it comes, as it was sent: what is compressed could grow without limit."""
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise ValueError("its answer is compressed, which was not asked for")
+    while part := answer.read1(_PART, decode_content=False):
+        yield part
+
+
+def _parsed(data: bytes) -> Any:
+    """The value of JSON that is not larger in memory than JSON is; RecursionError bounds its depth."""
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
+        raise ValueError(f"it has more than {_MOST_VALUES} values")
+    return json.loads(data)

@@ -1,0 +1,76 @@
+"""Why a host cannot be connected, in the model's words: the edge of fabric and paramiko while a connection opens."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import paramiko
+
+from relman.hosts.known import KnownHosts, UnknownKey
+from relman.hosts.words import late, said
+from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable, UsageError
+from relman.model.host import Hop
+
+
+@contextlib.contextmanager
+def explained(hop: Hop, known: KnownHosts, timeout: float) -> Iterator[None]:
+    """Raise what is raised while `hop` is connected as HostKeyRejected, AccessDenied, UsageError or Unreachable."""
+    try:
+        yield
+    except RelmanError:
+        raise
+    except Exception as error:
+        raise _explanation(error, hop, known, timeout) from error
+
+
+def _explanation(error: Exception, hop: Hop, known: KnownHosts, timeout: float) -> RelmanError:
+    key = _of_keys(error, hop, known)
+    return key or _of_files(error, hop) or _of_the_way(error, hop, timeout)
+
+
+def _of_keys(error: Exception, hop: Hop, known: KnownHosts) -> RelmanError | None:
+    """The host's key, or ours. Of paramiko's classes PasswordRequiredException is an AuthenticationException, too."""
+    if isinstance(error, UnknownKey):
+        hint = f"compare it on the host itself, then add it to {known.first_file}"
+        return HostKeyRejected(f"the host key of {error.name} is not known ({error.fingerprint})", hint=hint)
+    if isinstance(error, paramiko.BadHostKeyException):
+        return HostKeyRejected(
+            f"the host key of {hop.address} is not the known one: it shows {known.fingerprint(error.key)}, "
+            f"known is {known.fingerprint(error.expected_key)}",
+            hint=f"somebody may be in between, or the host was made anew; compare, then mend {known.first_file}",
+        )
+    keys = ", ".join(hop.identity_files) or "the agent's and the default keys"
+    if isinstance(error, paramiko.PasswordRequiredException):
+        hint = f"add it to the SSH agent: ssh-add {hop.identity_files[0] if hop.identity_files else ''}".rstrip()
+        return AccessDenied(f"the key needs a passphrase ({keys})", hint=hint)
+    if isinstance(error, paramiko.AuthenticationException):
+        return AccessDenied(f"{hop.user}@{hop.address} was not let in with {keys}", hint="check user and key")
+    return None
+
+
+def _of_files(error: Exception, hop: Hop) -> RelmanError | None:
+    if isinstance(error, FileNotFoundError) and error.filename:
+        what = f"there is no key file {error.filename}"
+        return AccessDenied(what, hint="check the inventory and ssh_config")
+    if isinstance(error, PermissionError) and error.filename:
+        return AccessDenied(f"the key file {error.filename} cannot be read: {error.strerror}")
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError) and _has_port(hop.address):
+        hint = "ansible_host takes a name or an address alone; the port is ansible_port"
+        return UsageError(f"{hop.address!r} is not a host's address", hint=hint)
+    return None
+
+
+def _has_port(address: str) -> bool:
+    return "@" in address or address.count(":") == 1
+
+
+def _of_the_way(error: Exception, hop: Hop, timeout: float) -> RelmanError:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        hint = "check ansible_host and the spelling"
+        return Unreachable(f"the address {hop.address} cannot be found", hint=hint)
+    if late(error):
+        text = f"{hop.address}:{hop.port} did not answer within {timeout:g} s"
+        return Unreachable(text, hint="is the host up, and reachable from here?")
+    return Unreachable(f"{hop.address}:{hop.port} cannot be reached: {said(error)}")

@@ -1,0 +1,79 @@
+"""Follow a service's log on one host: no line twice, none lost, over restarts and deployments."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from relman.hosts import translate
+from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container
+from relman.model.errors import EngineError
+from relman.rollout.fleet import Session
+
+_PAUSE = 1.0
+_PATIENCE = 5.0
+_BEFORE: tuple[int, str] = (0, "")
+
+
+def tail(
+    session: Session,
+    environment: str,
+    service: str,
+    container: Container | None,
+    shown: Sequence[str] | None,
+    say: Callable[[str], None],
+) -> Iterator[str]:
+    """The lines that come after `shown`, which are the last ones of `container` (None: nobody looked), with their
+    timestamps; then those of every container that is started in its place. Ends only with what the engine raises."""
+    labels = {SERVICE: service, ENVIRONMENT: environment}
+    if container:
+        if shown is None:
+            yield from session.engine.follow(container.id, "")
+        else:
+            since = shown[-1].partition(" ")[0] if shown else container.started_at
+            yield from after(session.engine.follow(container.id, since), since, shown)
+    while True:
+        container = _next(session, labels, container, say)
+        since = container.started_at
+        yield from after(session.engine.follow(container.id, since), since)
+
+
+def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterator[str]:
+    """The lines that are not older than `stamp`, without those of that very moment that were `shown`. Pure."""
+    seam, known, passed = moment(stamp), Counter(shown), False
+    for line in lines:
+        if not passed:
+            at = moment(line.partition(" ")[0])
+            passed = at > seam
+            if at < seam:
+                continue
+            if at == seam and known[line]:
+                known[line] -= 1
+                continue
+        yield line
+
+
+def moment(stamp: str) -> tuple[int, str]:
+    """What orders the times of an engine, which it writes with up to nine decimals; one that is none comes first."""
+    try:
+        seconds = int(translate.clock(stamp))
+    except EngineError:
+        return _BEFORE
+    decimals = stamp.partition(".")[2]
+    return seconds, decimals[: len(decimals) - len(decimals.lstrip("0123456789"))].ljust(9, "0")
+
+
+def _next(session: Session, labels: dict[str, str], before: Container | None, say: Callable[[str], None]) -> Container:
+    """The container that was started first after the one before, waited for; the same one, if it was started again."""
+    last, began, said = moment(before.started_at) if before else _BEFORE, time.monotonic(), False
+    while True:
+        found = [c for c in session.engine.survey(labels)[0] if TASK not in c.labels]
+        later = [c for c in found if moment(c.started_at) > last]
+        if later:
+            return min(later, key=lambda c: moment(c.started_at))
+        if not said and time.monotonic() - began > _PATIENCE:
+            said = True
+            ended = next((f" ({c.name} {c.status}, exit code {c.exit_code})" for c in found if not c.running), "")
+            say(f"{session.host.name}: nothing runs{ended}; waiting for what is started there")
+        time.sleep(_PAUSE)
