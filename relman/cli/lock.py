@@ -109,4 +109,4 @@ def _break(context: Context, fleet: Fleet, asked: Asked, reason: str, yes: bool)
     )
     context.output.line(f"broken on {', '.join(broken) or 'no host: they were let go meanwhile'}")
     if any(f.lock and f.lock.phase is not Phase.HELD for f in broken.values()):
-        context.output.line(f"a deployment was in the middle: relman recover -e {asked.environment}")
+        context.output.line(f"a deployment was in the middle: relman recover {asked.place}")

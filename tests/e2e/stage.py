@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,6 +141,18 @@ class Stage:
         """Run relman and kill it before its `count`-th call of an Engine method; returns how it ended."""
         argv = [sys.executable, "-m", "tests.e2e.killer", method, str(count), *arguments]
         return subprocess.run(argv, env=self.env, cwd=self.home, capture_output=True, timeout=120).returncode
+
+    @contextlib.contextmanager
+    def held(self, method: str, host: LabHost, *arguments: str) -> Iterator[Running]:
+        """Start relman; the block is run while it is held before its first call of this Engine method on this host
+        (tests.e2e.holder)."""
+        file = self.home / f"go-{len(list(self.home.glob('go-*')))}"
+        running = self._started([sys.executable, "-m", "tests.e2e.holder", method, host.name, str(file), *arguments])
+        running.says("held", 60)
+        try:
+            yield running
+        finally:
+            file.touch()
 
     def start(self, *arguments: str) -> Running:
         """Run relman beside the test."""
