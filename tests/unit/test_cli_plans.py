@@ -42,7 +42,7 @@ def test_each_host_has_its_line_and_the_end_is_a_sentence() -> None:
     steps = (step("h1"), step("h2"), step("h3", Action.START))
     report = Report(plan(*steps), (changed("h1", 0.25), changed("h2"), changed("h3")))
     assert said(report).splitlines()[1:] == [
-        "h1    changed  118: started 0.25 s after the old one's stop, healthy 0.50 s later",
+        "h1    changed  118: down for 0.25 s, healthy 0.50 s later",
         "h2    changed  118: healthy 0.50 s after its start, no gap",
         "h3    changed  118: healthy 0.50 s after its start",
         "done: shop 118 serves on 3 hosts of production",
