@@ -61,7 +61,8 @@ class Running:
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -82,6 +83,7 @@ class Running:
     def ended(self, timeout: float = 60) -> Ended:
         """Wait for its end."""
         code = self.process.wait(timeout)
+        self._reader.join(timeout)
         return Ended(code, self.seen, "")
 
 
