@@ -75,7 +75,7 @@ def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
 def _data(found: FoundLock) -> dict[str, Any]:
     held = found.lock
     middle = held is not None and held.phase is not Phase.HELD
-    state = ("left in the middle" if middle else "dead") if is_dead(found, this_machine()) else "at work"
+    state = ("interrupted" if middle else "dead") if is_dead(found, this_machine()) else "at work"
     return {
         "owner": held.owner if held else "",
         "deployment": held.deployment if held else "",

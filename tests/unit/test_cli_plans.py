@@ -70,3 +70,16 @@ def test_where_nothing_was_to_be_done_no_table_says_so(kind: Kind, text: str) ->
     shown = said(Report(plan(kind=kind), (Outcome("h1", Result.UNCHANGED, "118"),)))
     assert "h1" not in shown
     assert shown.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "last"),
+    [
+        (Kind.REMOVE, Result.REMOVED, "done: shop was removed from 1 host of production"),
+        (Kind.RECOVER, Result.RETURNED, "done: shop in production is consistent again"),
+    ],
+)
+def test_the_last_sentence_is_about_what_was_done(kind: Kind, result: Result, last: str) -> None:
+    """A removal does not end with what serves, nor counts hosts on which there was nothing."""
+    outcomes = (Outcome("h1", result, ""), Outcome("h2", Result.UNCHANGED, "nothing of it was there"))
+    assert said(Report(plan(kind=kind), outcomes)).splitlines()[-1] == last
