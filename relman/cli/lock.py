@@ -75,7 +75,7 @@ def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
 def _data(found: FoundLock) -> dict[str, Any]:
     held = found.lock
     middle = held is not None and held.phase is not Phase.HELD
-    state = ("left in the middle" if middle else "dead") if is_dead(found, this_machine()) else "at work"
+    state = ("interrupted" if middle else "dead") if is_dead(found, this_machine()) else "at work"
     return {
         "owner": held.owner if held else "",
         "deployment": held.deployment if held else "",
@@ -109,4 +109,4 @@ def _break(context: Context, fleet: Fleet, asked: Asked, reason: str, yes: bool)
     )
     context.output.line(f"broken on {', '.join(broken) or 'no host: they were let go meanwhile'}")
     if any(f.lock and f.lock.phase is not Phase.HELD for f in broken.values()):
-        context.output.line(f"a deployment was in the middle: relman recover -e {asked.environment}")
+        context.output.line(f"a deployment was in the middle: relman recover {asked.place}")

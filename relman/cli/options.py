@@ -83,6 +83,17 @@ def exclude_options(function: Decorated) -> Decorated:
     return only(exclude(reason(wait_option(function))))
 
 
+def max_unhealthy_option(function: Decorated) -> Decorated:
+    """How many hosts may be unknown or unhealthy."""
+    option = click.option(
+        "--max-unhealthy",
+        metavar="N|N%",
+        callback=_count_or_share,
+        help="End with 0 as long as no more hosts than these are unhealthy or do not answer (codes 11 and 12).",
+    )
+    return option(function)
+
+
 def rollout_options(function: Decorated) -> Decorated:
     """How to change hosts."""
     most = click.option(

@@ -30,7 +30,7 @@ def show_plan(output: Output, plan: Plan) -> None:
     """The plan: who changes when, from what to what, in which order and why, and what else is done."""
     output.json("plan", plan_data(plan))
     if not plan.steps:
-        output.line(f"nothing to do: {plan.service} {plan.release} serves on {', '.join(plan.unchanged)}")
+        output.line(f"nothing to do: {plan.service} {plan.release} runs on {', '.join(plan.unchanged)}")
         return
     output.heading(f"plan {plan.id}: {in_words(plan)}")
     rows = [_cells(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave.steps]
@@ -60,7 +60,7 @@ def _beside(plan: Plan) -> Iterator[str]:
         yield f"unchanged: {', '.join(plan.unchanged)}"
     for absence in plan.left_out:
         yield f"left out: {absence.host} ({absence.reason})"
-    tolerated = f" ({plan.max_failures} failed hosts are put up with)" if plan.max_failures else ""
+    tolerated = f" ({plan.max_failures} failed hosts are tolerated)" if plan.max_failures else ""
     yield f"if it fails: {_FAILURE[plan.on_failure]}{tolerated}"
 
 
@@ -178,7 +178,7 @@ def recap(output: Output, report: Report) -> None:
     rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
     output.table(("HOST", "RESULT", "DETAIL"), rows)
     if report.error is None:
-        output.line(_success(report.plan, len(report.outcomes)))
+        output.line(_success(report))
 
 
 def report_data(report: Report) -> dict[str, Any]:
@@ -193,10 +193,14 @@ def report_data(report: Report) -> dict[str, Any]:
     }
 
 
-def _success(plan: Plan, hosts: int) -> str:
+def _success(report: Report) -> str:
+    plan, place = report.plan, f"{report.plan.service} in {report.plan.environment}"
     if plan.kind is Kind.RECOVER:
-        return f"done: {plan.service} in {plan.environment} is whole again"
-    return f"done: {plan.service} {plan.release} serves on {_counted(hosts)} of {plan.environment}"
+        return f"done: {place} is consistent again"
+    if plan.kind is Kind.REMOVE:
+        removed = sum(o.result is Result.REMOVED for o in report.outcomes)
+        return f"done: {plan.service} was removed from {_counted(removed)} of {plan.environment}"
+    return f"done: {plan.service} {plan.release} serves on {_counted(len(report.outcomes))} of {plan.environment}"
 
 
 def _detail(outcome: Outcome, step: Step | None) -> str:
@@ -204,6 +208,6 @@ def _detail(outcome: Outcome, step: Step | None) -> str:
         return outcome.detail
     if outcome.gap is not None:
         health = f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified"
-        return f"{outcome.detail}: started {outcome.gap:.2f} s after the old one's stop, {health}"
+        return f"{outcome.detail}: down for {outcome.gap:.2f} s, {health}"
     health = f"healthy {outcome.boot:.2f} s after its start" if step.entry.verified else "runs, unverified"
     return f"{outcome.detail}: {health}" + (", no gap" if step.action is Action.REPLACE else "")

@@ -22,7 +22,7 @@ from relman.cli.verb import Context, verb
 from relman.evidence.release import list_releases
 from relman.evidence.statement import EXIT_CODE_ONLY
 from relman.model.container import MANIFEST, RELEASE
-from relman.model.errors import RelmanError, Unreachable, UsageError
+from relman.model.errors import RelmanError, Unknown, UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 from relman.model.policy import Demands
@@ -83,8 +83,8 @@ def releases(
     moved = {e.tag: e.refusal for e in listed if e.tag in others and e.evidence is None}
     _show(context.output, wanted, shown, running, len(found), moved)
     if running.unasked:
-        raise Unreachable(
-            f"could not be asked what they run: {', '.join(running.unasked)}",
+        raise Unknown(
+            f"no answer from {', '.join(running.unasked)}: what runs there is not known",
             details=[f"{host}: {why}" for host, why in running.unasked.items()],
         )
 

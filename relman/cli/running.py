@@ -10,7 +10,7 @@ from relman.cli.gates import check_of
 from relman.cli.references import Target
 from relman.cli.verb import Context
 from relman.evidence.release import Examined, examine
-from relman.model.errors import Drift, PolicyRefused, RelmanError, Unreachable, UsageError
+from relman.model.errors import Drift, PolicyRefused, RelmanError, Unknown, UsageError
 from relman.model.host import Environment
 from relman.model.image import ImageId
 from relman.model.plan import Observed
@@ -115,5 +115,5 @@ def _verdict(rows: Sequence[Checked], service: str) -> RelmanError | None:
     if hosts["nothing"]:
         return Drift(f"{service} runs nothing on {', '.join(hosts['nothing'])}")
     if hosts["unknown"]:
-        return Unreachable(f"could not be looked at: {', '.join(hosts['unknown'])}")
+        return Unknown(f"what {service} runs on {', '.join(hosts['unknown'])} is not known")
     return None

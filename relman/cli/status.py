@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from relman.cli.environments import open_environment, unknown_service
-from relman.cli.options import environment_options
+from relman.cli.options import environment_options, max_unhealthy_option
+from relman.cli.render import Output
 from relman.cli.text import age
 from relman.cli.verb import Context, verb
 from relman.hosts import record
-from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError
 from relman.model.host import Environment
+from relman.rollout.advice import Place
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.lease import this_machine
-from relman.rollout.status import HostStatus, look_at, verdict, with_absences
+from relman.rollout.status import HostStatus, look_at, unseen, with_absences
+from relman.rollout.verdict import Finding, findings, verdict, within
 
 
 @verb("status")
 @environment_options
-def status(context: Context, environment: str, inventories: Sequence[str], service: str | None) -> None:
-    """Show what runs where: release, digest, since, health, and whether a rollback is ready."""
+@max_unhealthy_option
+def status(
+    context: Context, environment: str, inventories: Sequence[str], service: str | None, max_unhealthy: str | None
+) -> None:
+    """Show what runs where: release, digest, since, health, and whether a rollback is ready.
+
+    The exit code is that of the gravest thing that is wrong, and the hint says what to type next: 10 a host serves
+    nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
+    host did not answer, 12 one is unhealthy or paused.
+    """
     chosen = open_environment(context, environment, inventories)
     rows = _look(chosen, service)
     output = context.output
@@ -30,18 +40,27 @@ def status(context: Context, environment: str, inventories: Sequence[str], servi
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
-    error = verdict(rows)
-    if error:
-        error.hint = _HINTS.get(type(error), error.hint).format(env=chosen.name)
-        raise error
+    found = findings(rows, _place(chosen, rows, inventories))
+    gravest = verdict(found, forgiven=max_unhealthy is not None and within(rows, max_unhealthy))
+    for each in found:
+        if each is not gravest:
+            _warn(output, each)
+    if gravest:
+        raise gravest.conclusion()
 
 
-_HINTS: Mapping[type[RelmanError], str] = {
-    NotServing: "relman logs -e {env} shows the last lines; relman rollback -e {env} goes back to the release before",
-    Interrupted: "relman recover -e {env} finishes or undoes it",
-    Drift: "relman deploy TAG -e {env} puts it right",
-    MixedFleet: "relman deploy TAG -e {env}, or relman rollback -e {env}, makes it one",
-}
+def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> Place:
+    silent = tuple(dict.fromkeys(r.host for r in rows if r.unreachable))
+    hosts = frozenset(h.name for h in chosen.hosts)
+    return Place(chosen.name, frozenset(chosen.services), hosts, silent, tuple(inventories))
+
+
+def _warn(output: Output, finding: Finding) -> None:
+    output.warn(finding.what)
+    for line in finding.details:
+        output.warn(f"  {line}")
+    if finding.way_out:
+        output.warn(f"  {finding.way_out}")
 
 
 def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
@@ -57,9 +76,7 @@ def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
     rows: list[HostStatus] = []
     for host in chosen.hosts:
         if host.name in failed:
-            word = "unreachable" if host.name in fleet.unreachable else "unknown"
-            note = failed[host.name].what
-            rows.append(HostStatus(host.name, service or "", health=word, notes=(note,), unreachable=True))
+            rows.append(unseen(host.name, service or "", failed[host.name]))
         rows += found.answers.get(host.name, [])
     rows = with_absences(rows)
     shown = [row for row in rows if row.service in ("", *chosen.services) or _anything(row)]
@@ -70,7 +87,7 @@ def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
 
 def _anything(row: HostStatus) -> bool:
     """Whether anything of the service is known to be there, or cannot be known."""
-    return bool(row.serving or row.recorded_manifest or row.notes)
+    return bool(row.serving or row.recorded_manifest or row.notes or row.unreachable)
 
 
 def _known(session: Session, chosen: Environment) -> Sequence[str]:
@@ -81,23 +98,8 @@ def _known(session: Session, chosen: Environment) -> Sequence[str]:
 def _cells(row: HostStatus) -> tuple[str, ...]:
     digest = row.manifest.removeprefix("sha256:")[:12]
     since = age(row.since, datetime.now(UTC)) if row.since else ""
-    return (
-        row.host,
-        row.service,
-        row.release,
-        digest,
-        since,
-        _health(row),
-        _rollback(row) if row.recorded_manifest else "",
-    )
-
-
-def _health(row: HostStatus) -> str:
-    if row.unreachable or row.interrupted:
-        return row.health
-    if not row.serving and not row.recorded_manifest:
-        return "nothing deployed"
-    return row.health or "runs, not checked"
+    rollback = _rollback(row) if row.recorded_manifest else ""
+    return (row.host, row.service, row.release, digest, since, row.health, rollback)
 
 
 def _rollback(row: HostStatus) -> str:

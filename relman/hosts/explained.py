@@ -30,7 +30,7 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
     except (EOFError, paramiko.SSHException) as error:
         raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
     except OSError as error:
-        if str(error) == _CLOSED:
+        if str(error) == _CLOSED or not connection.alive:
             raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
         if error.errno is None or error.errno in (errno.ENOSPC, errno.EROFS):
             said = error.strerror or str(error) or "it failed"

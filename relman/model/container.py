@@ -61,9 +61,14 @@ class Container:
         return self.status == "running"
 
     @property
+    def paused(self) -> bool:
+        """Whether its process stands still, frozen by somebody: it keeps its port, and answers nobody."""
+        return self.status == "paused"
+
+    @property
     def alive(self) -> bool:
-        """Whether its process runs, or ended and the engine is about to start it again."""
-        return self.status in ("running", "restarting")
+        """Whether it has its place and its ports: its process runs, is paused, or is about to be started again."""
+        return self.status in ("running", "restarting", "paused")
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,13 @@ class Observed:
 
     @property
     def in_place(self) -> Container | None:
-        """The container that has the service's place, also while it crashes and is started again."""
+        """The container that has the service's place, also while it is paused, or crashes and is started again."""
         return self._current([c for c in self.containers if c.alive])
+
+    @property
+    def extra(self) -> tuple[Container, ...]:
+        """The containers that run, or are paused, beside the one in place: none, when all is well."""
+        return tuple(c for c in self.containers if c.alive and c is not self.in_place)
 
     def _current(self, among: Sequence[Container]) -> Container | None:
         named = {c.labels.get(DEPLOYMENT): c for c in among}
@@ -176,7 +181,7 @@ class Outcome:
     """What happened on one host; `detail` is for people, `evidence` its lines (logs, exit code, health probe).
 
     `gap` is the time in seconds in which the host served nothing: the engine's stop and start; `boot` the application's
-    own time until it was first seen healthy.
+    own time until it was first seen healthy; `hint` what ends the cause, where that is known.
     """
 
     host: str
@@ -185,6 +190,7 @@ class Outcome:
     evidence: tuple[str, ...] = ()
     gap: float | None = None
     boot: float | None = None
+    hint: str = ""
 
 
 class Leftover(StrEnum):

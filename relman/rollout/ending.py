@@ -85,26 +85,28 @@ def conclude(happened: Happened) -> RelmanError | None:
 def _bad(happened: Happened) -> RelmanError | None:
     """The error for hosts that are not as anybody meant them, or of which nothing is known."""
     plan, details = happened.plan, failure_lines(happened)
-    status, recover = f"relman status {plan.place} shows every host", f"relman recover {plan.place}"
+    recover = f"relman recover {plan.place}"
+    again = f"correct the cause, then: {recover}"
     if dark := happened.of(Result.NOT_SERVING):
-        text = f"{_hosts(dark)} {_verb(dark, 'serves', 'serve')} nothing"
-        return NotServing(title(plan, text), details=details, hint=status)
+        text = f"{hosts_in_words(dark)} {_verb(dark, 'serves', 'serve')} nothing"
+        cause = next((o.hint for o in happened.outcomes if o.result is Result.NOT_SERVING and o.hint), "")
+        return NotServing(title(plan, text), details=details, hint=f"{cause}; then: {recover}" if cause else again)
     if stuck := happened.of(Result.INTERRUPTED):
-        text = f"{_hosts(stuck)} could not write down what runs there"
-        return Interrupted(title(plan, text), details=details, hint=f"correct the cause, then: {recover}")
+        text = f"{hosts_in_words(stuck)} could not write down what runs there"
+        return Interrupted(title(plan, text), details=details, hint=again)
     if broken := happened.of(Result.FAILED):
         kind = Interrupted if happened.cancelled else MixedFleet
-        return kind(title(plan, _undone(plan, broken)), details=details, hint=f"correct the cause, then: {recover}")
+        return kind(title(plan, _undone(plan, broken)), details=details, hint=again)
     if away := happened.of(Result.UNKNOWN):
-        text = f"{_hosts(away)} did not answer, so what runs there is not known{_of_others(happened)}"
-        back = f"when {_verb(away, 'it answers', 'they answer')} again: {status}; {recover} resolves what was begun"
+        text = f"{hosts_in_words(away)} did not answer, so what runs there is not known{_of_others(happened)}"
+        back = f"when {_verb(away, 'it answers', 'they answer')} again: {recover}"
         return Unknown(title(plan, text), details=details, hint=back)
     return None
 
 
 def _undone(plan: Plan, hosts: list[str]) -> str:
     could_not = "could not be put back" if plan.kind in _ON_WAVES else "failed"
-    return f"{_hosts(hosts)} {could_not}"
+    return f"{hosts_in_words(hosts)} {could_not}"
 
 
 def _of_others(happened: Happened) -> str:
@@ -114,7 +116,7 @@ def _of_others(happened: Happened) -> str:
     if happened.of(Result.RETURNED):
         return "; every other changed host runs what it ran before"
     if changed := happened.of(Result.CHANGED):
-        return f"; {_hosts(changed)} {_verb(changed, 'runs', 'run')} {happened.plan.release}"
+        return f"; {hosts_in_words(changed)} {_verb(changed, 'runs', 'run')} {happened.plan.release}"
     return ""
 
 
@@ -191,7 +193,8 @@ def _lines(host: str, error: RelmanError) -> Iterator[str]:
     yield from (f"  {line}" for line in error.details)
 
 
-def _hosts(names: list[str]) -> str:
+def hosts_in_words(names: list[str]) -> str:
+    """Names as a sentence has them: `h1, h2 and h3`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -103,12 +103,12 @@ def _probe(session: Session, container: Container, settings: DeploySettings) -> 
     return probe_tcp(session.connection, address, port, _PROBE_TIMEOUT)
 
 
-def probe_now(session: Session, container: Container, settings: DeploySettings) -> str:
-    """One look at the health of what runs, in a person's words."""
+def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
+    """One look at the health of what runs; a healthy one's detail is in a person's words."""
     if settings.health.probe is Probe.NONE:
-        return "running"
+        return ProbeResult(True, "running")
     answer = _probe(session, container, settings)
-    return "healthy" if answer.ok else f"unhealthy: {answer.detail}"
+    return ProbeResult(True, "healthy") if answer.ok else answer
 
 
 def _failed(session: Session, container: Container, why: str) -> StepFailed:

@@ -36,8 +36,9 @@ def _interruption(seen: Observed, lock: Lock) -> Interruption:
 def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
     if intent is None:
         return Leftover.NOTHING
-    new = any(c.name == intent.new_name for c in seen.running)
-    old = any(c.id == intent.old for c in seen.running)
+    there = [c for c in seen.containers if c.running or c.paused]  # one that is paused was so before: nobody died there
+    new = any(c.name == intent.new_name for c in there)
+    old = any(c.id == intent.old for c in there)
     return {(True, True): Leftover.BOTH, (True, False): Leftover.NEW, (False, True): Leftover.OLD}.get(
         (new, old), Leftover.GAP
     )

@@ -166,9 +166,9 @@ def held(host: str, found: FoundLock) -> Locked:
 def interrupted(host: str, lock: Lock, asked: Asked) -> Interrupted:
     """The error for a lock whose holder died in the middle."""
     return Interrupted(
-        f"was left in the middle by {lock.owner}: {lock.message}",
+        f"interrupted: {lock.owner} was {lock.message}",
         host=host,
-        hint=f"relman recover -e {asked.environment} --service {asked.service} finishes or undoes it",
+        hint=f"relman recover {asked.place} finishes or undoes it",
     )
 
 

@@ -93,7 +93,7 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
         return Happened(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
     if operation.before_change:
         operation.before_change()
-    tasks.clear(fleet, seen, operation.asked.environment)
+    tasks.clear(fleet, seen, operation.asked.place)
     _prepare(fleet, plan, by_host)
     images = fetching.finish(plan, by_host, since)
     return carry_out(Work(plan, fleet, by_host, operation.watcher, operation.cancel, images))

@@ -68,7 +68,7 @@ def plan_deploy(
         release=release.tag,
         waves=WAVES[strategy.kind](steps, strategy, asked.max_unavailable or first.max_unavailable),
         unchanged=tuple(unchanged),
-        warnings=strange + _warnings(steps, release),
+        warnings=strange + _warnings(steps, release) + _doubled(steps, fleet),
         on_failure=first.on_failure,
         keep=first.keep,
         strategy=strategy.kind,
@@ -188,7 +188,7 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
         return Step(seen.host, Action.START, entry, before=current, restores=_restores(seen, entry))
     old_release = current.release if current else old.name
     if current and old.running and _same(old, current, entry):
-        if current.proven or not verify:
+        if (current.proven or not verify) and not seen.extra:
             return None
         # What the release says now counts for the way through the hosts, not what this one wrote down of it.
         same = replace(current, by=entry.by, settings=entry.settings)
@@ -220,6 +220,13 @@ def _same(old: Container, current: Deployed, entry: Deployed) -> bool:
         and current.manifest == entry.manifest
         and same_run(current.settings, entry.settings)
         and old.id == current.container
+    )
+
+
+def _doubled(steps: Sequence[Step], fleet: Sequence[Observed]) -> tuple[str, ...]:
+    changing = {s.host for s in steps}
+    return tuple(
+        f"{o.host}: {c.name} also runs there, and will be ended" for o in fleet if o.host in changing for c in o.extra
     )
 
 

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
-from relman.model.plan import Observed, Plan, Step
+from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
-from relman.model.settings import Order, Probe
+from relman.model.settings import Order, Port, Probe
 from relman.rollout.order import must_stop_first
+from relman.rollout.target import before
 
 
 def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> None:
@@ -19,6 +20,8 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     if release:
         check_moved(release, fleet)
     faults = [f"{step.host}: {fault}" for step in plan.steps for fault in _faults(step, seen[step.host], release)]
+    if plan.kind is Kind.DEPLOY:
+        faults += [f"{s.host}: {fault}" for s in plan.steps for fault in _paused(seen[s.host], plan.place)]
     if faults:
         raise PreflightFailed("the hosts are not fit for this deployment", details=faults, hint="nothing was changed")
 
@@ -83,12 +86,27 @@ def _faults(step: Step, seen: Observed, release: Release | None) -> Iterator[str
         yield from _image_faults(step, seen, release)
 
 
+def _paused(seen: Observed, place: str) -> Iterator[str]:
+    """Somebody paused it for a reason: a deployment does not go over that, a rollback does."""
+    old, current = seen.in_place, seen.record.serving
+    if old and old.paused:
+        back = f", or relman rollback {place} replaces it" if current and before(seen.record, current) else ""
+        yield f"{old.name} is paused: docker unpause {old.name}, there, lets it go on{back}"
+
+
 def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
-    ours: Mapping[str, str] = {c.name: c.id for c in seen.containers}
+    ours = {c.name for c in seen.containers}
+    extra = {c.name for c in seen.extra}
     for port in step.entry.settings.ports:
         owner = seen.port_owners.get((port.protocol, port.host_port or 0))
-        if owner and owner not in ours:
-            yield f"port {port.host_port}/{port.protocol} is taken by the container {owner}, which is another's"
+        if owner in extra:
+            yield f"{_taken(port, owner)}, which also runs: docker rm -f {owner}, there"
+        elif owner and owner not in ours:
+            yield f"{_taken(port, owner)}, which belongs to something else"
+
+
+def _taken(port: Port, owner: str) -> str:
+    return f"port {port.host_port}/{port.protocol} is taken by the container {owner}"
 
 
 def _order_faults(step: Step, seen: Observed) -> Iterator[str]:

@@ -71,6 +71,8 @@ def _containers(session: Session, seen: Observed, kept: HostRecord) -> Iterator[
     for container in seen.containers:
         if container.id not in staying:
             yield f"container {container.name}", partial(_remove, session, container)
+        elif container in seen.extra and current and container.id != current.container:
+            yield f"container {container.name}", partial(_retire, session, container)
         elif _may_return(container, current):
             yield f"container {container.name}", partial(session.engine.set_restart, container.id, "no")
 
@@ -107,10 +109,14 @@ def _may_return(container: Container, current: Deployed | None) -> bool:
 
 
 def _remove(session: Session, container: Container) -> None:
+    _retire(session, container)
+    session.engine.remove(container.id)
+
+
+def _retire(session: Session, container: Container) -> None:
     if container.alive and session.engine.inspect(container.id).alive:
         session.engine.set_restart(container.id, "no")
         session.engine.stop(container.id, _STRAY_STOP)
-    session.engine.remove(container.id)
 
 
 def drop_image(session: Session, entry: Deployed) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from relman.model.errors import Interrupted, StepFailed
+from relman.model.errors import EngineError, Interrupted, StepFailed
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
@@ -18,6 +18,7 @@ from relman.rollout.leftovers import Recovery, decide, everywhere, interruptions
 from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
 from relman.rollout.planner import Asked, bare_plan
+from relman.rollout.ports import held_port
 from relman.rollout.prune import record_and_prune
 from relman.rollout.remove import take_away
 from relman.rollout.steps import Change
@@ -117,7 +118,7 @@ class _Mending:
         def one(session: Session) -> None:
             intent = begun[session.host.name].intent
             if intent:
-                _prove(session, intent, self.cancel)
+                _prove(session, intent, self.asked, self.cancel)
 
         failed = self.fleet.each(one, begun).errors
         if not failed:
@@ -145,15 +146,16 @@ class _Mending:
         raise Interrupted(
             f"{', '.join(crossed)} ran before it was interrupted on {', '.join(ran)}, and is not marked rollback_safe",
             hint=f"decide yourself: relman recover {self.asked.place} --undo goes back over it; "
-            "--finish finishes on the hosts that began",
+            f"relman recover {self.asked.place} --finish finishes on the hosts that began",
         )
 
 
-def _prove(session: Session, intent: Intent, cancel: threading.Event) -> str:
+def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> str:
     """Let the new container run, and raise StepFailed unless it is the right image and healthy; returns its id."""
     new = find(session, intent.new_name)
     if new is None:
-        raise StepFailed(f"its new container {intent.new_name} is gone; relman recover --undo puts the old one back")
+        back = f"relman recover {asked.place} --undo puts the old one back"
+        raise StepFailed(f"its new container {intent.new_name} is gone; {back}")
     if not new.running:
         _make_room(session, intent)
         session.engine.start(new.id)
@@ -164,7 +166,7 @@ def _prove(session: Session, intent: Intent, cancel: threading.Event) -> str:
 
 def _make_room(session: Session, intent: Intent) -> None:
     old = find(session, intent.old) if intent.old and intent.stop_first else None
-    if old and old.running:
+    if old and old.alive:
         session.engine.set_restart(old.id, "always")
         session.engine.stop(old.id, 10)
 
@@ -187,7 +189,7 @@ def _finish(
     entry = intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
     plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
-    new = _prove(session, intent, cancel)
+    new = _prove(session, intent, asked, cancel)
     step = _step(session, intent, seen.record.serving)
     if step.old and find(session, step.old) is None:
         step = replace(step, old=None)  # it had come as far as pruning
@@ -209,7 +211,12 @@ def _start_old(fleet: Fleet, gaps: Mapping[str, Interruption], watcher: Watcher)
     olds = {h: i.intent.old for h, i in gaps.items() if i.intent and i.intent.old}
 
     def one(session: Session) -> None:
-        session.engine.start(olds[session.host.name])
+        old = olds[session.host.name]
+        try:
+            session.engine.start(old)
+        except EngineError as error:
+            held = held_port(session, find(session, old))
+            raise StepFailed(f"{error.what}; {held.why}; {held.way_out}" if held else error.what) from error
 
     healed = fleet.each(one, olds)
     for host in healed.answers:

@@ -21,6 +21,7 @@ from relman.model.container import (
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed
 from relman.model.plan import Action, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
+from relman.rollout import ports
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.order import share_port
@@ -98,7 +99,7 @@ def _own(plan: Plan) -> dict[str, str]:
 def _reusable(seen: Observed, entry: Deployed) -> Container | None:
     """The stopped container of this very deployment: the fast way back."""
     kept = seen.container_of(entry.id)
-    return kept if kept and not kept.running and kept.image_id == entry.image_id else None
+    return kept if kept and not kept.alive and kept.image_id == entry.image_id else None
 
 
 def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
@@ -158,12 +159,12 @@ def _start(session: Session, step: Step, new: str, watcher: Watcher) -> tuple[fl
     engine = session.engine
     if not (step.old and step.stop_first):
         watcher.host(step.host, "starting")
-        engine.start(new)
+        ports.start(session, new)
         return None, time.monotonic()
     watcher.host(step.host, "replacing")
     begin = time.monotonic()
     engine.stop(step.old, step.old_stop_timeout)
-    engine.start(new)
+    ports.start(session, new)
     end = time.monotonic()
     return end - begin, end
 

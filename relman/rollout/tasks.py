@@ -132,25 +132,26 @@ def _remove(session: Session, container: str) -> None:
         session.engine.remove(container)
 
 
-def clear(fleet: Fleet, seen: Sequence[Observed], environment: str) -> None:
-    """Remove the containers of tasks whose deployment died. Raises Interrupted where one still runs."""
+def clear(fleet: Fleet, seen: Sequence[Observed], place: str) -> None:
+    """Remove the containers of tasks whose deployment died; Raises Interrupted where one still runs; `place` is how
+    a command names where."""
     by_host = {o.host: o.tasks for o in seen if o.tasks}
 
     def one(session: Session) -> None:
         for container in by_host[session.host.name]:
             if container.running:
-                raise _still_running(session.host.name, container, environment)
+                raise _still_running(session.host.name, container, place)
             session.engine.remove(container.id)
 
     fleet.each(one, by_host).all("clearing away old tasks")
 
 
-def _still_running(host: str, container: Container, environment: str) -> Interrupted:
+def _still_running(host: str, container: Container, place: str) -> Interrupted:
     task, release = container.labels.get(TASK, ""), container.labels.get(RELEASE, "")
     return Interrupted(
         f"the task {task} of {release} still runs there, and the deployment that began it is gone",
         host=host,
-        hint=f"relman recover -e {environment} waits for its end; docker logs {container.name}, there, shows it",
+        hint=f"relman recover {place} waits for its end; docker logs {container.name}, there, shows it",
     )
 
 

@@ -14,6 +14,7 @@ from relman.model.plan import Outcome, Result
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout.fleet import Session
 from relman.rollout.health import await_healthy, evidence
+from relman.rollout.ports import held_port
 
 _RETURN_WAIT = 5.0
 _START_WAIT = 3.0
@@ -68,7 +69,7 @@ def _swap_back(session: Session, intent: Intent, new: Container | None, old: Con
     if new and intent.stop_first:
         _retire(session, new)
     if old:
-        if not old.running:
+        if not (old.running or old.paused):
             _start(session, old)
         with _tolerated(notes, f"its restart policy stays {old.restart_policy}"):
             session.engine.set_restart(old.id, intent.old_restart)
@@ -125,7 +126,14 @@ def _stay(session: Session, intent: Intent, new: Container | None, old: Containe
             session.engine.start(new.id)
             return Outcome(host, Result.FAILED, f"{why}; {intent.entry.release} was started again instead")
     seen = find(session, old.id) if old else None
-    return Outcome(host, Result.NOT_SERVING, why, tuple(evidence(session, seen)) if seen else ())
+    held = held_port(session, seen)
+    return Outcome(
+        host,
+        Result.NOT_SERVING,
+        f"{why}; {held.why}" if held else why,
+        tuple(evidence(session, seen)) if seen else (),
+        hint=held.way_out if held else "",
+    )
 
 
 def _returned(session: Session, intent: Intent, current: Deployed | None, name: str) -> Outcome:

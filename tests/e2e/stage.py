@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,8 @@ class Running:
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -82,6 +83,7 @@ class Running:
     def ended(self, timeout: float = 60) -> Ended:
         """Wait for its end."""
         code = self.process.wait(timeout * patience())
+        self._reader.join(timeout)
         return Ended(code, self.seen, "")
 
 
@@ -143,6 +145,18 @@ class Stage:
         return subprocess.run(
             argv, env=self.env, cwd=self.home, capture_output=True, timeout=120 * patience()
         ).returncode
+
+    @contextlib.contextmanager
+    def held(self, method: str, host: LabHost, *arguments: str) -> Iterator[Running]:
+        """Start relman; the block is run while it is held before its first call of this Engine method on this host
+        (tests.e2e.holder)."""
+        file = self.home / f"go-{len(list(self.home.glob('go-*')))}"
+        running = self._started([sys.executable, "-m", "tests.e2e.holder", method, host.name, str(file), *arguments])
+        running.says("held", 60)
+        try:
+            yield running
+        finally:
+            file.touch()
 
     def start(self, *arguments: str) -> Running:
         """Run relman beside the test."""

@@ -83,14 +83,15 @@ def test_a_kill_while_recording_is_finished_by_recover(serving: Stage, count: in
 
 
 def test_status_tells_of_an_interrupted_deployment(serving: Stage) -> None:
-    """Whoever looks sees which host was left in the middle, by whom, and what to do."""
+    """Whoever looks sees which host was interrupted, by whom, and what to do."""
     serving.release("slow-status", deploy=SLOW)
     running = serving.start("deploy", "slow-status", "-e", "production", "--yes")
     running.says("waiting for health")
     running.send(signal.SIGKILL)
     running.ended()
     ended = serving.relman("status", "-e", "production", code=7)
-    assert "left in the middle" in ended.text
+    assert "interrupted: " in ended.text
+    assert "was deploying demo slow-status" in ended.text
     serving.relman("recover", "-e", "production")
     serving.serve("1")
     serving.relman("status", "-e", "production")

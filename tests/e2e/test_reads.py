@@ -41,7 +41,7 @@ def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
     """The rest of the answer is given, and the exit code tells a program that it is not the whole."""
     stage.deploy("1")
     stage.lab.hosts[1].stop()
-    said = stage.relman("releases", "-e", "production", code=4)
+    said = stage.relman("releases", "-e", "production", code=11)
     assert "h1, h3" in said.out
     assert "h2: " in said.err
 
@@ -90,14 +90,15 @@ def _relman_yml(stage: Stage) -> str:
 def test_the_logs_of_what_died_are_shown(stage: Stage) -> None:
     """When a release stops serving, status says where and what to type, and logs has its last words; of what is not
     there at all, both say so."""
-    nothing = stage.relman("status", "-e", "production").out
+    nothing = stage.relman("status", "-e", "production", code=10).out
     assert nothing.count("nothing deployed") == 3
     assert "nothing to recover" in stage.relman("recover", "-e", "production").out
     stage.release("dies-later", behaviour=Behaviour.DIES, deploy={"restart": "no"})
     stage.deploy("dies-later")
     until(lambda: stage.versions() == ["-", "-", "-"], "it died", 20)
     said = stage.relman("status", "-e", "production", code=10).err
-    assert "not serving: h1, h2, h3" in said
+    assert "h1, h2 and h3 serve nothing: demo-production-" in said
+    assert "ended with exit code 4" in said
     assert "relman logs -e production" in said
     logs = stage.relman("logs", "-e", "production", "-n", "1")
     assert logs.out.count("lost the database") == 3

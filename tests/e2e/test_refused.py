@@ -119,7 +119,7 @@ def test_a_host_that_is_down_and_is_left_out_by_a_person(stage: Stage) -> None:
     assert "--reason" in stage.deploy("1", "--exclude", "h3", code=2).err
     stage.deploy("1", "--exclude", "h3", "--reason", "its power supply burned")
     assert stage.versions() == ["1", "1", "-"]
-    rows = {row["host"]: row for row in stage.status(code=4)}
+    rows = {row["host"]: row for row in stage.status(code=11)}
     assert rows["h3"]["unreachable"]
     h3.start()
     stage.deploy("1")

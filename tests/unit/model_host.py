@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
+import paramiko
+
 from relman.model.container import RELEASE, Container, EngineFacts, Image, RunSpec
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
@@ -87,8 +89,8 @@ class ModelHost:
                 self.containers[id] = replace(container, status="running")
 
     def port_taken(self, wanted: Container) -> bool:
-        """Whether another running container has one of its ports."""
-        return any(c.host_ports & wanted.host_ports for c in self.running if c.id != wanted.id)
+        """Whether another container, running or paused, has one of its ports."""
+        return any(c.host_ports & wanted.host_ports for c in self.containers.values() if c.alive and c.id != wanted.id)
 
 
 class ModelConnection:
@@ -117,6 +119,14 @@ class ModelConnection:
     def together(self, *works: Callable[[], Any]) -> list[Any]:
         """One after the other, so that a change has a number."""
         return [work() for work in works]
+
+    def tcp(self, _address: str, port: int, _timeout: float) -> SimpleNamespace:
+        """Who accepts: what runs there, or the thief."""
+        self.model.look()
+        taken = any(("tcp", port) in c.host_ports for c in self.model.running)
+        if not (taken or self.model.thief):
+            raise paramiko.ChannelException(2, "Connect failed")
+        return SimpleNamespace(close=lambda: None)
 
     @property
     def alive(self) -> bool:
@@ -301,7 +311,7 @@ class ModelEngine:
         """Newest first."""
         self._host.look()
         own = [c for c in self._host.containers.values() if labels.items() <= c.labels.items()]
-        owners = {port: c.name for c in self._host.running for port in c.host_ports}
+        owners = {port: c.name for c in self._host.containers.values() if c.alive for port in c.host_ports}
         return own[::-1], owners
 
     def inspect(self, name: str) -> Container:
@@ -368,6 +378,8 @@ class ModelEngine:
         container = self._of(id)
         if container.running:
             return
+        if container.paused:
+            raise EngineError("cannot start a paused container, try unpause instead", host=self._host.name, status=409)
         if self._host.port_taken(container) or (self._host.thief and container.host_ports):
             raise EngineError("port is already allocated", host=self._host.name, status=500)
         self._host.stopped_by_hand.discard(id)
@@ -389,7 +401,7 @@ class ModelEngine:
     def remove(self, id: str) -> None:
         """Only what does not run."""
         self._host.change()
-        if self._of(id).running:
+        if self._of(id).alive:
             raise EngineError("is running", host=self._host.name, status=409)
         del self._host.containers[id]
 

@@ -42,7 +42,7 @@ def test_each_host_has_its_line_and_the_end_is_a_sentence() -> None:
     steps = (step("h1"), step("h2"), step("h3", Action.START))
     report = Report(plan(*steps), (changed("h1", 0.25), changed("h2"), changed("h3")))
     assert said(report).splitlines()[1:] == [
-        "h1    changed  118: started 0.25 s after the old one's stop, healthy 0.50 s later",
+        "h1    changed  118: down for 0.25 s, healthy 0.50 s later",
         "h2    changed  118: healthy 0.50 s after its start, no gap",
         "h3    changed  118: healthy 0.50 s after its start",
         "done: shop 118 serves on 3 hosts of production",
@@ -70,3 +70,16 @@ def test_where_nothing_was_to_be_done_no_table_says_so(kind: Kind, text: str) ->
     shown = said(Report(plan(kind=kind), (Outcome("h1", Result.UNCHANGED, "118"),)))
     assert "h1" not in shown
     assert shown.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "last"),
+    [
+        (Kind.REMOVE, Result.REMOVED, "done: shop was removed from 1 host of production"),
+        (Kind.RECOVER, Result.RETURNED, "done: shop in production is consistent again"),
+    ],
+)
+def test_the_last_sentence_is_about_what_was_done(kind: Kind, result: Result, last: str) -> None:
+    """A removal does not end with what serves, nor counts hosts on which there was nothing."""
+    outcomes = (Outcome("h1", result, ""), Outcome("h2", Result.UNCHANGED, "nothing of it was there"))
+    assert said(Report(plan(kind=kind), outcomes)).splitlines()[-1] == last

@@ -76,6 +76,9 @@ def test_every_ending_says_no_more_than_is_known(
         assert "every host" not in error.what
     elif error is None:
         assert set(results) <= {Result.CHANGED, Result.UNCHANGED, Result.REMOVED, Result.RETURNED} or not what.failures
+    if isinstance(error, NotServing | Unknown):
+        assert "relman recover -e production" in error.hint
+        assert "relman status" not in error.hint, "which would only send the reader back"
     if isinstance(error, RolledBack | CheckFailed) and begun:
         assert Result.CHANGED not in results
 

@@ -261,6 +261,8 @@ def test_a_port_stolen_inside_the_gap_is_a_host_that_does_not_serve_until_it_is_
     world.hosts[1].thief = True
     report = world.deploy("2")
     assert isinstance(report.error, NotServing)
+    assert "'sport = :8080'" in report.error.hint
+    assert "relman recover" in report.error.hint
     assert world.versions == ["1", "-", "1"]
     world.hosts[1].thief = False
     world.calm()

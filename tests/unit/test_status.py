@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from relman.hosts.probe import ProbeResult
 from relman.model.container import DEPLOYMENT, MANIFEST, RELEASE, Container, EngineFacts
-from relman.model.errors import Drift, NotServing
+from relman.model.errors import Conclusion, Drift, NotServing
 from relman.model.image import Platform
 from relman.model.plan import Observed
 from relman.model.record import Deployed, FoundLock, HostRecord, Intent, Lock, Phase
-from relman.rollout.status import HostStatus, summarise, verdict
+from relman.rollout.advice import Place
+from relman.rollout.condition import State
+from relman.rollout.status import HostStatus, summarise
+from relman.rollout.verdict import findings, verdict
 from tests.unit.values import deployed
 
 FACTS = EngineFacts("20.10", Platform("linux", "amd64"), containerd_store=False, clock=0.0)
@@ -31,10 +36,18 @@ def lock(phase: Phase = Phase.CHANGING, *, age: float = 1.0, reused: bool = Fals
     return FoundLock(replace(held, intent=None if phase in (Phase.HELD, Phase.REMOVING) else intent), age)
 
 
-def status(found: FoundLock | None, *containers: Container) -> HostStatus:
-    """The row of a host that remembers 1."""
-    record = HostRecord("shop", "production", (OLD,), OLD.id)
-    return summarise(Observed("h1", FACTS, record, found, containers), "shop", "healthy", "here")
+def status(found: FoundLock | None, *containers: Container, well: bool = True, entry: Deployed = OLD) -> HostStatus:
+    """The row of a host that remembers `entry`."""
+    record = HostRecord("shop", "production", (entry,), entry.id)
+    answer = ProbeResult(True, "healthy") if well else ProbeResult(False, "GET /health: no answer")
+    return summarise(Observed("h1", FACTS, record, found, containers), "shop", answer, "here")
+
+
+def judged(rows: Sequence[HostStatus]) -> type[Conclusion] | None:
+    """What decides the exit code of `relman status`."""
+    place = Place("production", frozenset({"shop"}), frozenset(r.host for r in rows))
+    found = verdict(findings(rows, place))
+    return found.kind if found else None
 
 
 @pytest.mark.parametrize(
@@ -53,7 +66,7 @@ def status(found: FoundLock | None, *containers: Container) -> HostStatus:
 def test_what_a_live_deployment_explains_is_no_drift(found: FoundLock, containers: list[Container]) -> None:
     """While its holder lives, what the lock intends is not held against the host: it is said by whom and since when."""
     row = status(found, *containers)
-    assert verdict([row]) is None
+    assert judged([row]) is None
     assert len(row.notes) == 1
     assert "by ada@box since 2026-01-01T00:00:00Z: deploying shop 2" in row.notes[0]
 
@@ -62,15 +75,15 @@ def test_while_it_is_deployed_a_fleet_of_two_releases_is_not_mixed() -> None:
     """A deployment under way has not reached every host yet: nobody has to decide anything."""
     rows = [status(lock(), container(NEW)), status(lock(Phase.HELD), container(OLD))]
     assert {r.release for r in rows} == {"1", "2"}
-    assert verdict(rows) is None
+    assert judged(rows) is None
 
 
 def test_what_it_does_not_explain_still_counts() -> None:
     """A stranger's container, a new container that died, and a host that was dark before its turn are what they are."""
     foreign = replace(container(NEW), id="f", name="by-hand")
-    assert isinstance(verdict([status(lock(), foreign)]), Drift)
-    assert isinstance(verdict([status(lock(), container(NEW, "exited"), container(OLD, "exited"))]), NotServing)
-    assert isinstance(verdict([status(lock(Phase.HELD), container(OLD, "exited"))]), NotServing)
+    assert judged([status(lock(), foreign)]) is Drift
+    assert judged([status(lock(), container(NEW, "exited"), container(OLD, "exited"))]) is NotServing
+    assert judged([status(lock(Phase.HELD), container(OLD, "exited"))]) is NotServing
 
 
 def test_a_dead_holder_explains_nothing() -> None:
@@ -83,8 +96,51 @@ def test_the_digest_is_that_of_what_runs_and_the_record_is_told_where_it_differs
     """Release and digest of a row belong together: both are the running container's."""
     row = status(None, container(NEW))
     assert (row.release, row.manifest, row.drift) == ("2", str(NEW.manifest), True)
-    assert OLD.manifest.short in row.notes[0]
-    assert NEW.manifest.short in row.notes[0]
+    assert OLD.manifest.short in row.why
+    assert NEW.manifest.short in row.why
     assert (row.recorded_release, row.recorded_manifest) == ("1", str(OLD.manifest))
     dark = status(None, container(OLD, "exited"))
     assert (dark.release, dark.manifest) == ("1", str(OLD.manifest))
+
+
+CURRENT = replace(container(OLD), restart_policy="always")
+TWIN = replace(CURRENT, id="f", name="twin", labels={DEPLOYMENT: "d0"})
+
+
+@pytest.mark.parametrize(
+    ("containers", "well", "state", "why"),
+    [
+        ([CURRENT], True, State.WELL, ""),
+        ([CURRENT], False, State.UNHEALTHY, "no answer"),
+        ([replace(CURRENT, status="paused")], True, State.PAUSED, "is paused"),
+        ([replace(CURRENT, status="exited", exit_code=137)], True, State.STOPPED, "stopped by hand"),
+        ([replace(CURRENT, status="exited", restart_policy="no", exit_code=4)], True, State.ENDED, "exit code 4"),
+        ([replace(CURRENT, status="exited", error="port is taken")], True, State.STOPPED, "could not be started"),
+        ([replace(CURRENT, status="created")], True, State.STOPPED, "never started"),
+        ([replace(CURRENT, status="restarting", exit_code=5)], True, State.CRASHING, "exit code 5"),
+        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], False, State.CRASHING, "again"),
+        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], True, State.UNHEALTHY, "crashed"),
+        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:50:00Z")], True, State.WELL, ""),
+        ([], True, State.GONE, "the container of 1 was removed"),
+        ([CURRENT, TWIN], True, State.DOUBLED, "twin runs beside"),
+        ([CURRENT, replace(TWIN, status="paused")], True, State.DOUBLED, "twin"),
+        ([replace(CURRENT, image_id=NEW.image_id)], True, State.DRIFTED, "the record says 1"),
+    ],
+)
+def test_what_is_wrong_with_a_host_is_told_by_what_is_there(
+    containers: list[Container], well: bool, state: State, why: str
+) -> None:
+    """Stopped by hand, ended by itself, crashing, removed, paused, doubled, hung and well are told apart."""
+    row = status(None, *containers, well=well)
+    assert row.state is state
+    assert why in row.why
+
+
+def test_a_port_that_somebody_took_since_is_named() -> None:
+    """A container that was stopped, and whose port another one has, cannot simply be started."""
+    port = ("tcp", 8080)
+    stopped = replace(CURRENT, status="exited", host_ports=frozenset({port}))
+    record = HostRecord("shop", "production", (OLD,), OLD.id)
+    seen = Observed("h1", FACTS, record, None, (stopped,), {port: "stranger"})
+    assert summarise(seen, "shop", None, "here").port_holder == "stranger"
+    assert summarise(replace(seen, port_owners={}), "shop", None, "here").port_holder == ""

@@ -1,0 +1,127 @@
+"""What to type next, for each thing that can be wrong with a fleet. Pure.
+
+Every way out ends what it is for: none of them leads to a command whose own hint leads back here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relman.rollout.condition import State
+from relman.rollout.status import HostStatus
+
+Rows = Sequence[HostStatus]
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a command names where: the environment, its hosts and those of them that do not answer, the services that its
+    inventory names, the inventories that were given."""
+
+    environment: str
+    services: frozenset[str]
+    hosts: frozenset[str]
+    silent: tuple[str, ...] = ()
+    inventories: tuple[str, ...] = ()
+
+    @property
+    def several(self) -> bool:
+        """Whether there are other services to confuse one with."""
+        return len(self.services) > 1
+
+    def of(self, service: str) -> str:
+        """The options of a command about this service."""
+        words = ["-e", self.environment, *(w for i in self.inventories for w in ("-i", i))]
+        return shlex.join([*words, *([] if self.services == {service} else ["--service", service])])
+
+    def all_of(self, service: str) -> str:
+        """Those of a command that changes every host which answers."""
+        left_out = " ".join(f"--exclude {shlex.quote(host)}" for host in self.silent)
+        return self.of(service) + (f" {left_out} --reason 'no answer'" if left_out else "")
+
+    def only(self, service: str, rows: Rows) -> str:
+        """Those of a command that changes the hosts of these rows."""
+        hosts = {r.host: None for r in rows}
+        if hosts.keys() | set(self.silent) == self.hosts:
+            return self.all_of(service)
+        return " ".join([self.of(service), *(f"--only {shlex.quote(host)}" for host in hosts)])
+
+
+def recover(service: str, place: Place) -> str:
+    """Finish or undo what was interrupted."""
+    return f"relman recover {place.all_of(service)}"
+
+
+def one_release(rows: Rows, place: Place) -> str:
+    """Make one of several releases: the newest, where that was proven good, else the one before it."""
+    newest = max(rows, key=lambda r: r.deployed_at)
+    if not newest.proven and newest.rollback:
+        return f"relman rollback {place.all_of(newest.service)}"
+    return _deploy(newest, place.all_of(newest.service))
+
+
+def way_out(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
+    """What gets these `rows`, all of one service and in one state, to serve well again; `of_it` are all the service's
+    that answered."""
+    if state is State.PAUSED:
+        return _there(rows, "docker unpause {0}")
+    if state is State.STOPPED:
+        return _start(rows)
+    if state in (State.ABSENT, State.GONE, State.DRIFTED, State.DOUBLED):
+        return _put_there(rows, of_it, place)
+    return _sick(state, rows, of_it, place)
+
+
+def _put_there(rows: Rows, of_it: Rows, place: Place) -> str:
+    """Deploy what these hosts should run, by their own records, else as the others do."""
+    service = rows[0].service
+    recorded = [r for r in rows if r.recorded_release] or [r for r in of_it if r.recorded_release]
+    known = recorded or [r for r in rows if r.release]
+    if not known:
+        return f"relman deploy TAG {place.all_of(service)} (relman releases {place.of(service)} lists them)"
+    return _deploy(max(known, key=lambda r: r.deployed_at), place.only(service, rows))
+
+
+def _deploy(row: HostStatus, where: str) -> str:
+    return f"relman deploy {shlex.quote(row.recorded_release or row.release)} {where}{_gates(row)}"
+
+
+def _gates(row: HostStatus) -> str:
+    """The gates that a person left out for it (relman.model.policy.Skip), and has to leave out again."""
+    if not row.skipped:
+        return ""
+    gates = dict.fromkeys(skip.partition(" skipped by ")[0] for skip in row.skipped)
+    reason = row.skipped[-1].partition("Z: ")[2] or "as before"
+    return "".join(f" --unsafe-skip-gate {shlex.quote(g)}" for g in gates) + f" --reason {shlex.quote(reason)}"
+
+
+def _start(rows: Rows) -> str:
+    """Start the containers again, where another one has their port after ending that."""
+    free = [_there([r for r in rows if not r.port_holder], "docker start {0}")]
+    taken = [
+        _there([r], f"docker stop {shlex.quote(r.port_holder)} && docker start {{0}}") for r in rows if r.port_holder
+    ]
+    return "; ".join(filter(None, [*free, *taken]))
+
+
+def _sick(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
+    """A release that is well on other hosts is started again; one that is well nowhere is left."""
+    service = rows[0].service
+    well = {r.manifest for r in of_it if r.state is State.WELL}
+    if all(r.manifest in well for r in rows):
+        return _there(rows, "docker start {0}" if state is State.ENDED else "docker restart {0}")
+    if any(r.rollback for r in rows):
+        return f"relman rollback {place.all_of(service)}"
+    return (
+        f"relman logs {place.of(service)} shows why; then a better release: relman deploy TAG {place.all_of(service)}"
+    )
+
+
+def _there(rows: Rows, command: str) -> str:
+    """A command on each host, about the container there."""
+    hosts: dict[str, list[str]] = {}
+    for row in rows:
+        hosts.setdefault(command.format(shlex.quote(row.container)), []).append(row.host)
+    return "; ".join(f"on {', '.join(names)}: {text}" for text, names in hosts.items())

@@ -1,0 +1,59 @@
+"""A port that keeps a container from starting although no container has it."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from relman.hosts.probe import probe_tcp
+from relman.model.container import Container
+from relman.model.errors import EngineError, RelmanError
+from relman.rollout.fleet import Session
+
+_WAIT = 2.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """Why a container cannot have its port, and what frees it."""
+
+    why: str
+    way_out: str
+
+
+def held_port(session: Session, container: Container | None) -> Held | None:
+    """Whether a port of this container, which does not start, is held by something that is no container.
+
+    By facts: the engine names no owner, and yet somebody accepts connections there. After a power cut in the moment in
+    which a port changes hands that is Docker itself, which keeps it for nobody until the engine is started again
+    (moby issue 20486).
+    """
+    ports = sorted(port for protocol, port in (container.host_ports if container else ()) if protocol == "tcp")
+    try:
+        owners = session.engine.survey({})[1] if ports else {}
+        held = [p for p in ports if ("tcp", p) not in owners and _accepts(session, p)]
+    except RelmanError:
+        return None
+    if not held:
+        return None
+    host, port = session.host.name, held[0]
+    return Held(
+        f"port {port} is held for no container: by Docker itself, as after a power cut, or by another program",
+        f"on {host}: ss -ltnp 'sport = :{port}' names it; if it is docker-proxy: systemctl restart docker",
+    )
+
+
+def start(session: Session, container: str) -> None:
+    """Start a container; where it cannot because of a held port, the engine's error says so. Raises what the engine
+    raises."""
+    try:
+        session.engine.start(container)
+    except EngineError as error:
+        with contextlib.suppress(RelmanError):
+            held = held_port(session, session.engine.inspect(container))
+            error.details = (*error.details, *([held.why, held.way_out] if held else []))
+        raise
+
+
+def _accepts(session: Session, port: int) -> bool:
+    return probe_tcp(session.connection, "127.0.0.1", port, _WAIT).ok

@@ -1,0 +1,125 @@
+"""What the state of a fleet comes to: everything that is wrong, the gravest first, each with the way out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from relman.model.errors import Conclusion, Drift, Interrupted, MixedFleet, NotServing, Unhealthy, Unknown
+from relman.rollout.advice import Place, one_release, recover, way_out
+from relman.rollout.condition import DARK, State
+from relman.rollout.ending import hosts_in_words
+from relman.rollout.status import HostStatus
+
+GRAVEST = (NotServing, Interrupted, MixedFleet, Drift, Unknown, Unhealthy)
+
+_KINDS: Mapping[State, type[Conclusion]] = {
+    **dict.fromkeys(DARK, NotServing),
+    State.DRIFTED: Drift,
+    State.DOUBLED: Drift,
+    State.UNKNOWN: Unknown,
+    State.PAUSED: Unhealthy,
+    State.UNHEALTHY: Unhealthy,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong: what kind of conclusion it is, in words, with a line for each host where they differ,
+    and what to type next."""
+
+    kind: type[Conclusion]
+    what: str
+    details: tuple[str, ...]
+    way_out: str
+
+    def conclusion(self) -> Conclusion:
+        """The error for it."""
+        return self.kind(self.what, details=self.details, hint=self.way_out)
+
+
+def findings(rows: Sequence[HostStatus], place: Place) -> list[Finding]:
+    """All that is wrong, in the order of GRAVEST."""
+    found = list(_unknown([r for r in rows if r.state is State.UNKNOWN]))
+    for service in dict.fromkeys(r.service for r in rows if r.state is not State.UNKNOWN):
+        found += _of([r for r in rows if r.service == service and r.state is not State.UNKNOWN], service, place)
+    return sorted(found, key=lambda f: GRAVEST.index(f.kind))
+
+
+def within(rows: Sequence[HostStatus], most: str) -> bool:
+    """Whether no more hosts than `most` (a count, or a share in per cent) are unknown or unhealthy."""
+    hosts = {r.host for r in rows}
+    bad = {r.host for r in rows if _KINDS.get(r.state) in (Unknown, Unhealthy)}
+    if most.endswith("%"):
+        return len(bad) * 100 <= int(most[:-1]) * len(hosts)
+    return len(bad) <= int(most)
+
+
+def verdict(found: Sequence[Finding], *, forgiven: bool = False) -> Finding | None:
+    """The finding that decides the exit code; where that is `forgiven`, neither what is unknown nor what is unhealthy
+    does."""
+    return next((f for f in found if not (forgiven and f.kind in (Unknown, Unhealthy))), None)
+
+
+def _unknown(rows: Sequence[HostStatus]) -> Iterator[Finding]:
+    by_hint: dict[str, list[HostStatus]] = {}
+    for row in rows:
+        by_hint.setdefault(row.hint, []).append(row)
+    for hint, same in by_hint.items():
+        which = f"is {_hosts(same)} up, and does its sshd answer?"
+        yield _finding(Unknown, f"what runs on {_hosts(same)} is not known", same, hint or which)
+
+
+def _of(rows: Sequence[HostStatus], service: str, place: Place) -> Iterator[Finding]:
+    """What is wrong with one service. While something is interrupted, nothing but a recovery is let through."""
+    name = f"{service}: " if place.several else ""
+    stuck = [r for r in rows if r.interrupted]
+    if stuck:
+        yield _finding(Interrupted, f"{name}a change of {_hosts(stuck)} was interrupted", [], recover(service, place))
+    for state in State:
+        there = [r for r in rows if r.state is state]
+        if state in _KINDS and there and (state in DARK or not stuck):
+            text = f"{name}{_sentence(state, there, rows, service, place)}"
+            out = recover(service, place) if stuck else way_out(state, there, rows, place)
+            yield _finding(_KINDS[state], text, there, out)
+    if not stuck:
+        yield from _mixed(rows, name, place)
+
+
+def _sentence(state: State, rows: Sequence[HostStatus], of_it: Sequence[HostStatus], service: str, place: Place) -> str:
+    hosts, one = _hosts(rows), len(rows) == 1
+    if state is State.ABSENT:
+        if len(rows) == len(of_it):
+            return f"{service} is not deployed in {place.environment}"
+        return f"{hosts} {'serves' if one else 'serve'} nothing: new in the inventory, or reinstalled"
+    if state in DARK:
+        return f"{hosts} {'serves' if one else 'serve'} nothing"
+    return {
+        State.DRIFTED: f"what runs on {hosts} is not what was deployed",
+        State.DOUBLED: f"more than one container of {service} runs on {hosts}",
+        State.PAUSED: f"{service} is paused on {hosts}",
+    }.get(state, f"{service} is not healthy on {hosts}")
+
+
+def _mixed(rows: Sequence[HostStatus], name: str, place: Place) -> Iterator[Finding]:
+    releases: dict[str, list[HostStatus]] = {}
+    for row in rows:
+        if row.recorded_release:
+            releases.setdefault(row.recorded_release, []).append(row)
+    if len(releases) > 1 and not any(r.under_way for r in rows):
+        each = "; ".join(f"{release} on {_hosts(hosts)}" for release, hosts in releases.items())
+        known = [r for r in rows if r.recorded_release]
+        what = f"{name}{known[0].service} runs in {len(releases)} releases: {each}"
+        yield _finding(MixedFleet, what, [], one_release(known, place))
+
+
+def _finding(kind: type[Conclusion], text: str, rows: Sequence[HostStatus], out: str) -> Finding:
+    """A finding; what is the same on all hosts is said once."""
+    whys = dict.fromkeys(r.why for r in rows if r.why and r.state is not State.ABSENT)
+    if len(whys) == 1:
+        return Finding(kind, f"{text}: {next(iter(whys))}", (), out)
+    return Finding(kind, text, tuple(f"{r.host}: {r.why}" for r in rows if r.why in whys), out)
+
+
+def _hosts(rows: Sequence[HostStatus]) -> str:
+    return hosts_in_words([r.host for r in rows])
