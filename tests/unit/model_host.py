@@ -139,12 +139,13 @@ class ModelSftp:
             raise FileNotFoundError(path)
         return _Handle(self._host, path, "w" in mode)
 
-    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> None:
-        """Write a whole file, or at its end."""
+    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> int:
+        """Write a whole file, or at its end; returns its size."""
         before = self._host.files[path][0] if append and path in self._host.files else b""
         with self.open(path, "w") as handle:
             handle.write(before + data)
         self._own(path, stat.S_IFREG | mode & ~UMASK)
+        return len(before + data)
 
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
         """A file's bytes and time of writing."""
