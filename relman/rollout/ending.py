@@ -57,8 +57,8 @@ def failed(host: str, error: RelmanError, text: str = "") -> Outcome:
     was being done."""
     said = f"{text}: {error.what}" if text else error.what
     if isinstance(error, Unreachable):
-        return Outcome(host, Result.UNKNOWN, f"no answer: {said}", error.details)
-    return Outcome(host, Result.FAILED, said, error.details)
+        return Outcome(host, Result.UNKNOWN, f"no answer: {said}", error.symptoms)
+    return Outcome(host, Result.FAILED, said, error.symptoms)
 
 
 def silenced(happened: Happened, silent: Mapping[str, RelmanError]) -> Happened:
