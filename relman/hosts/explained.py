@@ -28,6 +28,8 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
     except (EOFError, paramiko.SSHException) as error:
         raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
     except OSError as error:
+        if not connection.alive:
+            raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
         if error.errno is None or error.errno in (errno.ENOSPC, errno.EROFS):
             said = error.strerror or str(error) or "it failed"
             raise PreflightFailed(
