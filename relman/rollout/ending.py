@@ -16,6 +16,7 @@ from relman.model.errors import (
     Unknown,
     Unreachable,
 )
+from relman.model.journal import Failed
 from relman.model.plan import Kind, Outcome, Plan, Result
 
 NO_HOST = ""  # the key of a failure that is no host's own
@@ -36,7 +37,8 @@ class Happened:
     """What was seen of a plan when it had ended: one outcome a host, and what went wrong, by host (or NO_HOST).
 
     `begun`: the first host was about to change, so that what failed did not fail before; `tasks` began before that;
-    `unsafe` are those that began and that the release before may not be able to live with.
+    `unsafe` are those that began and that the release before may not be able to live with. `told` is what may be kept
+    of the failures, once the journals are written.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class Happened:
     begun: bool = True
     tasks: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
+    told: Mapping[str, Failed] = field(default_factory=dict)
 
     def of(self, result: Result) -> list[str]:
         """The hosts with this result."""
@@ -72,6 +75,22 @@ def _silenced(outcome: Outcome) -> Outcome:
         return outcome
     before = f"{outcome.result} before" + (f" ({outcome.detail})" if outcome.detail else "")
     return replace(outcome, result=Result.UNKNOWN, detail=f"no answer at the end; {before}")
+
+
+def in_a_word(error: RelmanError | None) -> str:
+    """What it came to, as a history says it."""
+    return "done" if error is None else _WORDS.get(type(error), "failed")
+
+
+_WORDS: Mapping[type[RelmanError], str] = {
+    Cancelled: "cancelled",
+    CheckFailed: "check failed, went back",
+    Interrupted: "interrupted",
+    MixedFleet: "mixed fleet",
+    NotServing: "not serving",
+    RolledBack: "failed, went back",
+    Unknown: "unknown",
+}
 
 
 def conclude(happened: Happened) -> RelmanError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError, Unreachable
@@ -11,6 +12,7 @@ from relman.model.plan import Observed
 from relman.model.record import Absence, Deployed, FoundLock, Intent, Phase, kept_in
 from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
+from relman.rollout.history import last_told, put_there
 from relman.rollout.lease import is_dead
 from relman.rollout.observe import observe
 from relman.rollout.target import before
@@ -24,6 +26,7 @@ class HostStatus:
     record. `since` is RFC 3339; `health` is for people; `rollback` is what a rollback would restore ("" when
     there is none) and `rollback_kept` whether the host still holds its image; `left_out` are the other hosts that took
     no part when this one was last deployed to; `under_way`: somebody is at work, whose lock explains all that is seen.
+    `by` put there what the record says, in the way that `how` says: deployed, rolled back, recovered.
     """
 
     host: str
@@ -44,17 +47,22 @@ class HostStatus:
     recorded_release: str = ""
     recorded_manifest: str = ""
     under_way: bool = False
+    by: str = ""
+    how: str = ""
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
     """See one host; `machine` is relman.rollout.lease.this_machine. Raises what observing raises."""
-    seen = observe(session, environment, service)
+    told, seen = session.connection.together(
+        partial(last_told, session, environment, service), partial(observe, session, environment, service)
+    )
     health = ""
     entry = seen.record.serving
     if seen.serving and entry:
         answer = probe_now(session, seen.serving, entry.settings)
         health = answer if entry.verified else f"{answer}, unverified"
-    return summarise(seen, service, health, machine)
+    by, how = put_there(entry, told) if entry else ("", "")
+    return replace(summarise(seen, service, health, machine), by=by, how=how)
 
 
 def summarise(seen: Observed, service: str, health: str, machine: str) -> HostStatus:

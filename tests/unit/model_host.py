@@ -45,6 +45,7 @@ class ModelHost:
     uid: int = 0
     stopped_by_hand: set[str] = field(default_factory=set)
     full: bool = False
+    unwritable: set[str] = field(default_factory=set)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -251,7 +252,7 @@ class _Handle:
         self._host, self._path = host, path
         if writing:
             host.change()
-            if host.full:
+            if host.full or path in host.unwritable:
                 raise OSError("Failure")
             host.files[path] = (b"", host.clock())
 

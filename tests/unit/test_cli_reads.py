@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relman.ci.results import save
+from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger
 from relman.ledger.pending import record_deployment
 from tests.unit.cli import relman
@@ -66,7 +67,7 @@ def home(tmp_path: Path) -> dict[str, str]:
             started="2026-01-01T10:00:00Z",
             finished=f"2026-01-01T10:0{number}:00Z",
             outcome=outcome,
-            hosts=[("web1", "returned", "back on 117")],
+            hosts=[HostOutcome("web1", "returned", "back on 117")],
             reason="the sale begins",
         )
     return {"RELMAN_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
