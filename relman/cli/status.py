@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from relman.cli.environments import open_environment, unknown_service
 from relman.cli.options import environment_options
-from relman.cli.text import age
+from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
 from relman.hosts import record
 from relman.model.errors import Drift, Interrupted, MixedFleet, NotServing, RelmanError
@@ -26,7 +26,7 @@ def status(context: Context, environment: str, inventories: Sequence[str], servi
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})
-    output.table(("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "HEALTH", "ROLLBACK"), [_cells(r) for r in rows])
+    output.table(_COLUMNS, [_cells(r) for r in rows])
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
@@ -36,6 +36,7 @@ def status(context: Context, environment: str, inventories: Sequence[str], servi
         raise error
 
 
+_COLUMNS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
 _HINTS: Mapping[type[RelmanError], str] = {
     NotServing: "relman logs -e {env} shows the last lines; relman rollback -e {env} goes back to the release before",
     Interrupted: "relman recover -e {env} finishes or undoes it",
@@ -87,6 +88,7 @@ def _cells(row: HostStatus) -> tuple[str, ...]:
         row.release,
         digest,
         since,
+        by_whom(row.by, row.how),
         _health(row),
         _rollback(row) if row.recorded_manifest else "",
     )
