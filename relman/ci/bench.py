@@ -10,8 +10,8 @@ from relman.ci.containers import last_lines, state
 from relman.ci.engine import Progress
 from relman.ci.environment import Values
 from relman.ci.links import LinkPort, link_variables
-from relman.ci.mask import Mask
 from relman.ci.timing import Watch
+from relman.model.mask import Mask
 from relman.model.run import RunName
 
 if TYPE_CHECKING:

@@ -22,11 +22,11 @@ from typing import Any
 
 from relman.ci.engine import Progress
 from relman.ci.lines import Lines
-from relman.ci.mask import Mask
 from relman.ci.order import BuildOrder
 from relman.ci.timing import Watch
 from relman.config.values_names import RELMAN_S
 from relman.model.errors import BuildFailed, UsageError
+from relman.model.mask import Mask
 from relman.model.service import BuildSecret
 
 _PLUGINS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")

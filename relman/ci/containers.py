@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from relman.ci.engine import labels, translated
 from relman.ci.lines import Lines
-from relman.ci.mask import Mask
 from relman.model.errors import RelmanError
 from relman.model.image import ImageId
+from relman.model.mask import Mask
 from relman.model.run import RunName
 from relman.model.settings import Mount
 

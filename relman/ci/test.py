@@ -16,12 +16,12 @@ from relman.ci.containers import create_network
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.entrypoint.image import require_started, with_proof
 from relman.ci.environment import Values, secrets_of
-from relman.ci.mask import Mask
 from relman.ci.pipeline import cleaned_up
 from relman.ci.services import Released, start_services
 from relman.ci.timing import Watch
 from relman.model.cases import Findings
 from relman.model.image import ImageId
+from relman.model.mask import Mask
 from relman.model.run import Commit, RunName, TestReport
 from relman.model.service import Service
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import click
@@ -60,7 +61,7 @@ def deploy(
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
     login = login_of(context, repository)
-    asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out)
+    asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out, reason)
     with Fleet(chosen, name) as fleet:
         # While the connections come up.
         served = served_in(context, chosen.demands.policy, inventories, name)
@@ -71,6 +72,8 @@ def deploy(
         say_trust(context.output, chosen.demands, chosen.name)
         for skip in release.skipped:
             context.output.warn(f"{release}: {skip}")
+        if skip_gates:
+            asked = replace(asked, reason="; ".join(release.skipped))
         require_service(release, name)
         settings = settings_of(release, chosen.hosts)
         fleets.require_all(fleet)
@@ -89,8 +92,7 @@ def deploy(
                 wait_lock=wait_lock,
             )
 
-        note = "; ".join(release.skipped) if skip_gates else reason or ""
-        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=note)
+        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=asked.reason)
 
 
 def require_service(release: Release, service: str) -> None:

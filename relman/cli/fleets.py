@@ -16,20 +16,16 @@ from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
 from relman.cli.verb import Context
 from relman.hosts.record import services
+from relman.ledger.entries import HostOutcome
 from relman.model.errors import (
-    Cancelled,
-    CheckFailed,
     Failure,
     Interrupted,
-    MixedFleet,
-    NotServing,
-    RelmanError,
-    RolledBack,
-    Unknown,
 )
 from relman.model.host import Environment
+from relman.model.journal import DONE
 from relman.model.plan import Plan, Result
 from relman.rollout import recover
+from relman.rollout.ending import in_a_word
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation, look, preview, run
 from relman.rollout.planner import Asked
@@ -82,6 +78,7 @@ def new_asked(
     environment: Environment,
     max_unavailable: str | None = None,
     left_out: Mapping[str, str] | None = None,
+    reason: str | None = None,
 ) -> Asked:
     """A new deployment by this person, now. Its id sorts by time."""
     return Asked(
@@ -93,6 +90,7 @@ def new_asked(
         several=bool(environment.services.keys() - {service}),
         max_unavailable=max_unavailable,
         left_out=left_out or {},
+        reason=reason or "",
     )
 
 
@@ -114,7 +112,9 @@ def require_known(fleet: Fleet, asked: Asked) -> None:
         return
     if not any(o.record.entries or o.lock or o.containers or o.tasks for o in look(fleet, asked)):
         found = fleet.each(lambda session: services(session.connection, asked.environment)).answers
-        raise unknown_service(fleet.environment, asked.service, {name for names in found.values() for name in names})
+        raise unknown_service(
+            fleet.environment, asked.service, {name for names in found.values() for name in names} - {asked.service}
+        )
 
 
 def shielded(work: Callable[[threading.Event], Report]) -> Report:
@@ -184,7 +184,7 @@ def _note(context: Context, report: Report, started: str, reason: str) -> None:
     record_deployment(
         context,
         id=plan.id,
-        kind=_DONE[plan.kind],
+        kind=DONE[plan.kind],
         service=plan.service,
         environment=plan.environment,
         release=plan.release,
@@ -192,30 +192,7 @@ def _note(context: Context, report: Report, started: str, reason: str) -> None:
         by=who(),
         started=started,
         finished=timestamp(),
-        outcome=_outcome(report.error),
-        hosts=[(o.host, str(o.result), o.detail) for o in report.outcomes],
+        outcome=in_a_word(report.error),
+        hosts=[HostOutcome(o.host, str(o.result), o.detail, report.told.get(o.host)) for o in report.outcomes],
         reason=reason,
     )
-
-
-_DONE: Mapping[str, str] = {
-    "deploy": "deployed",
-    "rollback": "rolled back",
-    "recover": "recovered",
-    "remove": "removed",
-}
-
-
-def _outcome(error: RelmanError | None) -> str:
-    return "done" if error is None else _WORDS.get(type(error), "failed")
-
-
-_WORDS: Mapping[type[RelmanError], str] = {
-    Cancelled: "cancelled",
-    CheckFailed: "check failed, went back",
-    Interrupted: "interrupted",
-    MixedFleet: "mixed fleet",
-    NotServing: "not serving",
-    RolledBack: "failed, went back",
-    Unknown: "unknown",
-}

@@ -1,38 +1,93 @@
-"""relman history: who did what from this machine, when, and what came of it."""
+"""relman history: who did what, when, why, and what came of it: from this machine, or on an environment's hosts."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
+
 from relman.cli.compose import data_dir, ledger
-from relman.cli.options import any_environment_option, limit_option, service_option
+from relman.cli.journals import ask, say_remarks, with_local
+from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
 from relman.cli.playbooks.journal import Journal, Journals
 from relman.cli.text import moment
+from relman.cli.then import show_then, time_of
 from relman.cli.verb import Context, verb
 from relman.ledger.entries import Entry
+from relman.model.errors import UsageError
 
 
 @verb("history")
 @any_environment_option
+@inventory_option
 @service_option
 @limit_option
-def history(context: Context, environment: str | None, service: str | None, limit: int) -> None:
-    """List what was done from this machine, newest first: tests, releases, deployments, playbooks.
+@click.option("--at", metavar="TIME", help="What ran where then; TIME is in UTC unless it names an offset.")
+def history(
+    context: Context,
+    environment: str | None,
+    inventories: Sequence[str],
+    service: str | None,
+    limit: int,
+    at: str | None,
+) -> None:
+    """List what was done, newest first, with who and why.
 
-    With -e ENV only what was done to that environment, with --service only what was done with that service.
+    With -e ENV the hosts of that environment are asked, which remember every deployment, from whichever machine;
+    what only this machine knows is added: tests, releases, locks that were broken. Without -e it is what was done from
+    this machine: playbooks, too.
 
-    Other machines have a history of their own; `relman status` asks the hosts themselves.
+    With --at TIME (2026-01-31T12:00:00Z, "2026-01-31 12:00" or 2026-01-31): what every host ran then.
     """
-    entries = ledger(context).history(limit, environment, service)
-    if environment is None and service is None:
+    if environment is None:
+        if at:
+            raise UsageError("--at wants -e ENV", hint="it is the hosts that know what ran when")
+        _from_here(context, service, limit)
+    elif at:
+        show_then(context, environment, inventories, service, time_of(at))
+    else:
+        _from_hosts(context, environment, inventories, service, limit)
+
+
+def _from_hosts(
+    context: Context, environment: str, inventories: Sequence[str], service: str | None, limit: int
+) -> None:
+    answers = ask(context, environment, inventories, service)
+    entries, otherwise = with_local(context, answers, service, limit)
+    output, remarks = context.output, [*answers.remarks(), *otherwise]
+    unasked = {host: error.what for host, error in answers.unasked.items()}
+    shown = [entry_data(e) for e in entries]
+    output.json("history", {"environment": environment, "entries": shown, "remarks": remarks, "unasked": unasked})
+    if entries:
+        output.table(
+            ("WHEN (UTC)", "WHAT", "SERVICE", "HOSTS", "OUTCOME", "BY", "ID"),
+            [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in entries],
+        )
+        output.line(f"relman show ID -e {environment} tells more of a deployment")
+    elif not unasked:
+        about = f" of {service}" if service else ""
+        output.line(f"no host of {environment} has a journal{about} yet, and this machine knows of nothing either")
+    say_remarks(output, answers, otherwise)
+    answers.require_all()
+
+
+def _counted(entry: Entry) -> str:
+    """What it came to on how many hosts."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(h.outcome for h in entry.hosts).items())
+
+
+def _from_here(context: Context, service: str | None, limit: int) -> None:
+    entries = ledger(context).history(limit, None, service)
+    if service is None:
         entries = sorted([*entries, *_playbooks(context)], key=lambda e: e.at, reverse=True)[:limit]
     output = context.output
     output.json("history", {"entries": [entry_data(e) for e in entries]})
     if not entries:
-        about = "".join(f" for {kind} {name}" for kind, name in _filters(environment, service))
+        about = f" for service {service}" if service else ""
         output.line(f"nothing is recorded{about} on this machine (in {data_dir(context.environ)})")
         return
     output.table(("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID"), [_cells(e) for e in entries])
@@ -60,11 +115,6 @@ def entry_data(entry: Entry) -> dict[str, Any]:
     """An entry for programs; hosts only where they are known."""
     data = asdict(entry)
     return data if entry.hosts else {key: value for key, value in data.items() if key != "hosts"}
-
-
-def _filters(environment: str | None, service: str | None) -> Sequence[tuple[str, str]]:
-    pairs = (("environment", environment), ("service", service))
-    return [(kind, name) for kind, name in pairs if name]
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

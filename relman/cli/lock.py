@@ -14,6 +14,7 @@ from relman.cli.options import environment_options, yes_option
 from relman.cli.text import span
 from relman.cli.verb import Context, verb
 from relman.hosts import lock as lock_file
+from relman.ledger.entries import HostOutcome
 from relman.model.errors import UsageError
 from relman.model.record import FoundLock, Phase
 from relman.rollout.fleet import Fleet, Session
@@ -104,7 +105,7 @@ def _break(context: Context, fleet: Fleet, asked: Asked, reason: str, yes: bool)
         started=started,
         finished=timestamp(),
         outcome="done",
-        hosts=[(h, "lock broken", lock.lock.message if lock.lock else "") for h, lock in broken.items()],
+        hosts=[HostOutcome(h, "lock broken", lock.lock.message if lock.lock else "") for h, lock in broken.items()],
         reason=reason,
     )
     context.output.line(f"broken on {', '.join(broken) or 'no host: they were let go meanwhile'}")

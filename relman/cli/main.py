@@ -100,7 +100,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     ),
     "history": (
         "relman.cli.history:history",
-        "List what was done from this machine, newest first: tests, releases, deployments, playbooks.",
+        "List what was done, newest first, with who and why.",
     ),
     "show": (
         "relman.cli.show:show",

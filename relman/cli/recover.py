@@ -33,7 +33,7 @@ def recover(
     """Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran."""
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen)
+    asked = fleets.new_asked(name, chosen, reason=reason)
     screen = fleets.Screen(context.output)
     started = timestamp()
     with Fleet(chosen, name) as fleet:
@@ -41,4 +41,4 @@ def recover(
         fleets.require_known(fleet, asked)
         with screen.showing([h.name for h in chosen.hosts]):
             report = fleets.shielded(lambda cancel: recovery.recover(fleet, asked, screen, cancel, finish, wait_lock))
-        fleets.finish(context, report, started, reason or "")
+        fleets.finish(context, report, started, asked.reason)

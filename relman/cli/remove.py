@@ -42,7 +42,7 @@ def remove(
     """Take a service away from its hosts: containers, kept images and records. Its volumes stay, always."""
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen)
+    asked = fleets.new_asked(name, chosen, reason=reason)
     screen = fleets.Screen(context.output)
     with Fleet(chosen, name) as fleet:
         fleet.require_all()
@@ -61,7 +61,7 @@ def remove(
 
         with screen.showing([h.name for h in chosen.hosts]):
             report = fleets.shielded(work)
-        fleets.finish(context, report, started, reason or "")
+        fleets.finish(context, report, started, asked.reason)
 
 
 def _show(output: Output, rows: Sequence[Removal], service: str, environment: str) -> None:

@@ -50,7 +50,7 @@ def rollback(
     selected = open_selected(context, environment, inventories, only, exclude, reason)
     chosen = selected.environment
     name = service_of(chosen, service)
-    asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out)
+    asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out, reason)
 
     source = chosen.services.get(name)
 
@@ -76,4 +76,4 @@ def rollback(
     with Fleet(chosen, name) as fleet:
         fleets.require_all(fleet)
         fleets.require_known(fleet, asked)
-        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=reason or "")
+        fleets.carry_out(context, fleet, make, plan_only=plan_only, yes=yes, note=asked.reason)

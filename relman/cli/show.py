@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -10,24 +10,33 @@ from relman.ci import results
 from relman.ci.summary import summary
 from relman.cli.compose import data_dir, ledger
 from relman.cli.history import entry_data
+from relman.cli.journals import ask, contradictions, joined, local_deployment
+from relman.cli.options import any_environment_option, inventory_option, service_option
 from relman.cli.playbooks.journal import Journal, Journals
 from relman.cli.render import Output
 from relman.cli.text import moment
 from relman.cli.verb import Context, verb
 from relman.ledger.entries import Entry
 from relman.model.cases import SLOWEST
-from relman.model.errors import UsageError
+from relman.model.errors import Symptoms, UsageError
 from relman.model.run import RunName, TestReport
 
 
 @verb("show")
 @click.argument("id")
-def show(context: Context, id: str) -> None:
+@any_environment_option
+@inventory_option
+@service_option
+def show(context: Context, id: str, environment: str | None, inventories: Sequence[str], service: str | None) -> None:
     """Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.
 
     The ID may also be that of a run of a playbook: what came of its stages.
-    `relman history` lists the ids. Only what was done from this machine is known here.
+    `relman history` lists the ids. With -e ENV the hosts are asked, too; without, only what was done from this machine
+    is known.
     """
+    if environment is not None:
+        _show_asked(context, id, environment, inventories, service)
+        return
     if "/" in id:
         _show_run(context, RunName.parse(id))
         return
@@ -40,11 +49,52 @@ def show(context: Context, id: str) -> None:
             f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
             hint="relman history lists those that are; a run is asked for as JOB/BUILD.",
         )
-    context.output.json("deployment", entry_data(entry))
-    _facts(context.output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
+    _show_deployment(context.output, entry)
+
+
+def _show_asked(context: Context, id: str, environment: str, inventories: Sequence[str], service: str | None) -> None:
+    """A deployment as the hosts tell it, beside what is known here."""
+    answers = ask(context, environment, inventories, service)
+    told = next((e for e in answers.entries() if e.id == id), None)
+    here, remarks = local_deployment(context, id)
+    entry = joined(told, here)
+    if entry:
+        _show_deployment(context.output, entry)
+    if told and here:
+        remarks += contradictions(here, told)
+    remarks += [c for each in answers.told if each.line.id == id for c in each.contradictions]
+    for remark in remarks:
+        context.output.warn(remark)
+    answers.require_all()
+    if entry is None:
+        raise UsageError(
+            f"no host of {environment} knows a deployment {id}", hint=f"relman history -e {environment} lists them"
+        )
+
+
+def _show_deployment(output: Output, entry: Entry) -> None:
+    output.json("deployment", entry_data(entry))
+    _facts(output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
     hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
     if hosts:
-        context.output.table(("HOST", "RESULT", "DETAIL"), hosts)
+        output.table(("HOST", "RESULT", "DETAIL"), hosts)
+    for host in entry.hosts:
+        if host.failed:
+            output.line(f"{host.host}: {host.failed.what}")
+            for line in _symptoms(host.failed.symptoms):
+                output.line(f"  {line}")
+
+
+def _symptoms(seen: Symptoms | None) -> Iterator[str]:
+    if seen is None:
+        return
+    if seen.exit_code is not None:
+        yield f"exit code {seen.exit_code}"
+    if seen.oom:
+        yield "it was killed for using more memory than it may (OOM)"
+    if seen.probe:
+        yield f"health check: {seen.probe}"
+    yield from (f"log: {line}" for line in seen.log)
 
 
 def _show_playbook(output: Output, journal: Journal) -> None:
@@ -99,10 +149,14 @@ def _deployment_facts(entry: Entry) -> Sequence[tuple[str, str]]:
         ("id", entry.id),
         ("environment", entry.environment),
         ("outcome", entry.outcome),
+        ("cause", entry.cause),
         ("digest", entry.digest),
+        ("commit", entry.commit),
         ("by", entry.by),
+        ("began", f"{moment(entry.began)} UTC" if entry.began else ""),
         ("ended", f"{moment(entry.at)} UTC"),
         ("reason", entry.reason),
+        ("resolved", entry.resolved),
     ]
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from relman.cli.environments import open_environment, unknown_service
 from relman.cli.options import environment_options, max_unhealthy_option
 from relman.cli.render import Output
-from relman.cli.text import age
+from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
 from relman.hosts import record
 from relman.model.host import Environment
@@ -36,7 +36,7 @@ def status(
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})
-    output.table(("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "HEALTH", "ROLLBACK"), [_cells(r) for r in rows])
+    output.table(_COLUMNS, [_cells(r) for r in rows])
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
@@ -47,6 +47,9 @@ def status(
             _warn(output, each)
     if gravest:
         raise gravest.conclusion()
+
+
+_COLUMNS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
 
 
 def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> Place:
@@ -99,7 +102,8 @@ def _cells(row: HostStatus) -> tuple[str, ...]:
     digest = row.manifest.removeprefix("sha256:")[:12]
     since = age(row.since, datetime.now(UTC)) if row.since else ""
     rollback = _rollback(row) if row.recorded_manifest else ""
-    return (row.host, row.service, row.release, digest, since, row.health, rollback)
+    by = by_whom(row.by, row.how)
+    return (row.host, row.service, row.release, digest, since, by, row.health, rollback)
 
 
 def _rollback(row: HostStatus) -> str:

@@ -44,6 +44,11 @@ def moment(then: str) -> str:
         return then
 
 
+def by_whom(by: str, how: str) -> str:
+    """Who put there what serves, and in which way unless by a deployment: `ann@laptop (rolled back)`."""
+    return f"{by} ({how})" if how not in ("", "deployed") else by
+
+
 def span(seconds: float) -> str:
     """A duration in its largest unit: `42 s`, `3 min`, `5 h`, `2 days`."""
     for size, unit in _UNITS:

@@ -24,32 +24,32 @@ def write_beside(
 
     Raises what `state.place` raises, and PreflightFailed where it cannot be written.
     """
-    place = _put(connection, environment, service, f"{name}.{token}", data)
+    place, _ = _put(connection, environment, service, f"{name}.{token}", data)
     return place.of(f"{name}.{token}"), place.of(name)
 
 
 def _put(
     connection: Connection, environment: str, service: str, name: str, data: bytes, *, append: bool = False
-) -> Place:
-    """Write a file in the service's directory, which is made if it is not there."""
+) -> tuple[Place, int]:
+    """Write a file in the service's directory, which is made if it is not there; returns the file's size, too."""
     place = state.place(connection, environment, service)
     for again in (False, True):  # the last one to leave may have removed the directory that was there
         if again or place.missing:
             place = state.make(connection, environment, service)
         with contextlib.suppress(FileNotFoundError):
-            _write(connection, place, name, data, append=append)
-            return place
+            return place, _write(connection, place, name, data, append=append)
     raise PreflightFailed(f"{place.path} was removed by somebody", host=connection.host.name)
 
 
-def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> None:
+def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> int:
     sftp, path = connection.sftp(), place.of(name)
     with explained(connection, path):
         try:
-            sftp.write_file(path, data, place.file_mode, append=append)
+            size = sftp.write_file(path, data, place.file_mode, append=append)
             if place.team:  # the umask took the group's right to write
                 with contextlib.suppress(*[PermissionError][: int(append)]):  # another's file is shared already
                     sftp.chmod(path, place.file_mode)
+            return size  # noqa: TRY300 - what follows is about what failed
         except (FileNotFoundError, TimeoutError):
             raise
         except OSError:
@@ -59,10 +59,10 @@ def _write(connection: Connection, place: Place, name: str, data: bytes, *, appe
             raise
 
 
-def append(connection: Connection, environment: str, service: str, name: str, data: bytes) -> None:
-    """Add `data` to the end of a service's file, which is made if it is not there. Who dies in the middle may leave a
-    part of it. Raises what `write_beside` raises."""
-    _put(connection, environment, service, name, data, append=True)
+def append(connection: Connection, environment: str, service: str, name: str, data: bytes) -> int:
+    """Add `data` to the end of a service's file, which is made if it is not there; returns its size then. Who dies in
+    the middle may leave a part of it. Raises what `write_beside` raises."""
+    return _put(connection, environment, service, name, data, append=True)[1]
 
 
 def tail(connection: Connection, path: str, most: int) -> bytes | None:

@@ -126,16 +126,17 @@ class Sftp(paramiko.SFTPClient):
         return [name for name in names if name not in (".", "..")]
 
     @_turn
-    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> None:
+    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> int:
         """Write a file of that mode (less the host's umask) anew or at its end, in two round trips; every part's answer
-        is awaited, the end's too."""
+        is awaited, the end's too. Returns the file's size then."""
         attributes = paramiko.SFTPAttributes()
         attributes.st_mode = mode
         how = SFTP_FLAG_APPEND if append else SFTP_FLAG_TRUNC
         handle = self._open(path, SFTP_FLAG_WRITE | SFTP_FLAG_CREATE | how, attributes)
         starts = range(0, len(data), _PART)
         writes = [(CMD_WRITE, handle, int64(start), data[start : start + _PART]) for start in starts]
-        self._together([*writes, (CMD_CLOSE, handle)])
+        *_, (_, described), _ = self._together([*writes, (CMD_FSTAT, handle), (CMD_CLOSE, handle)])
+        return _size(described)
 
     @_turn
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
@@ -157,9 +158,7 @@ class Sftp(paramiko.SFTPClient):
         """A file's last `most` bytes, in three round trips."""
         handle = self._open(path, SFTP_FLAG_READ, paramiko.SFTPAttributes())
         try:
-            _, described = self._together([(CMD_FSTAT, handle)])[0]
-            attributes: Any = paramiko.SFTPAttributes._from_msg(described)  # type: ignore[attr-defined]
-            size = int(attributes.st_size or 0)
+            size = _size(self._together([(CMD_FSTAT, handle)])[0][1])
             starts = range(max(0, size - most), size, _PART)
             parts = self._together([(CMD_READ, handle, int64(start), _PART) for start in starts])
         finally:
@@ -239,6 +238,11 @@ def _names(message: paramiko.Message) -> list[str]:
         message.get_string()
         paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
     return names
+
+
+def _size(described: Any) -> int:
+    attributes: Any = paramiko.SFTPAttributes._from_msg(described)  # type: ignore[attr-defined]
+    return int(attributes.st_size or 0)
 
 
 class _Batch:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from relman.model.journal import Failed
+
 
 @dataclass(frozen=True)
 class HostOutcome:
-    """What a deployment came to on one host."""
+    """What a deployment came to on one host; `failed` is what went wrong there."""
 
     host: str
     outcome: str
     detail: str = ""
+    failed: Failed | None = None
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of history. `what` is tested, promoted, ran (a playbook), or a deployment's kind; `at` is RFC 3339 in
-    UTC; what an entry does not have is empty. `hosts` is filled for a deployment that was asked for by its id."""
+    """One line of history. `what` is tested, promoted, ran (a playbook), or a deployment's kind; `at` is when it ended,
+    RFC 3339 in UTC; what an entry does not have is empty. `hosts` is filled for a deployment that was asked for by its
+    id."""
 
     what: str
     at: str
@@ -30,6 +34,10 @@ class Entry:
     release: str = ""
     digest: str = ""
     reason: str = ""
+    began: str = ""
+    commit: str = ""
+    cause: str = ""
+    resolved: str = ""
     hosts: tuple[HostOutcome, ...] = ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -16,6 +16,8 @@ from relman.ledger.entries import Entry, HostOutcome, utc
 from relman.ledger.pending import Pending
 from relman.ledger.tables import Base, Deployment, DeploymentHost, Release, Run
 from relman.model.errors import RelmanError, StorageFailed
+from relman.model.journal import Failed
+from relman.model.reading import Misread, parse, read
 
 BUSY = 5.0
 
@@ -148,8 +150,10 @@ def _deployment_of(line: Mapping[str, Any]) -> Deployment:
     return Deployment(
         **own,
         hosts=[
-            DeploymentHost(deployment_id=line["id"], host=host, position=i, outcome=word, detail=detail)
-            for i, (host, word, detail) in enumerate(line["hosts"])
+            DeploymentHost(
+                deployment_id=line["id"], host=host, position=i, outcome=word, detail=detail, failed="".join(failed)
+            )
+            for i, (host, word, detail, *failed) in enumerate(line["hosts"])
         ],
     )
 
@@ -176,5 +180,12 @@ def _of_deployment(row: Deployment, hosts: Sequence[DeploymentHost] = ()) -> Ent
         release=row.release,
         digest=row.digest,
         reason=row.reason,
-        hosts=tuple(HostOutcome(h.host, h.outcome, h.detail) for h in hosts),
+        began=row.started,
+        hosts=tuple(HostOutcome(h.host, h.outcome, h.detail, _failed(h.failed)) for h in hosts),
     )
+
+
+def _failed(text: str) -> Failed | None:
+    with suppress(Misread):
+        return read(Failed, parse(text.encode())) if text else None
+    return None

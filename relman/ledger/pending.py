@@ -9,10 +9,12 @@ import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
-from relman.ledger.entries import utc
+from relman.ledger.entries import HostOutcome, utc
+from relman.model.journal import Failed
 
 
 class Pending:
@@ -65,11 +67,11 @@ def record_deployment(
     started: str,
     finished: str,
     outcome: str,
-    hosts: Sequence[tuple[str, str, str]],
+    hosts: Sequence[HostOutcome],
     reason: str = "",
 ) -> None:
-    """A deployment has ended; `kind` is what was done (deployed, rolled back, recovered), `hosts` are (host, outcome,
-    detail), times RFC 3339. Another record of the same id replaces it. What cannot be recorded is told to `warn`."""
+    """A deployment has ended; `kind` is what was done (deployed, rolled back, recovered), times are RFC 3339.
+    Another record of the same id replaces it. What cannot be recorded is told to `warn`."""
     try:
         line = {
             "id": id,
@@ -82,9 +84,13 @@ def record_deployment(
             "started": utc(started),
             "finished": utc(finished),
             "outcome": outcome,
-            "hosts": list(hosts),
+            "hosts": [(h.host, h.outcome, h.detail, _told(h.failed)) for h in hosts],
             "reason": reason,
         }
         Pending(ledger).add(line)
     except (OSError, ValueError) as error:
         warn(f"not recorded in the history: {ledger}: {error}")
+
+
+def _told(failed: Failed | None) -> str:
+    return json.dumps(asdict(failed)) if failed else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 class Base(DeclarativeBase):
@@ -64,7 +64,8 @@ class Deployment(Base):
 
 
 class DeploymentHost(Base):
-    """What one deployment came to on one host; `position` is the host's place in the order of the deployment."""
+    """What one deployment came to on one host; `position` is the host's place in the order of the deployment,
+    `failed` what went wrong there, as JSON."""
 
     __tablename__ = "deployment_hosts"
 
@@ -73,3 +74,4 @@ class DeploymentHost(Base):
     position: Mapped[int]
     outcome: Mapped[str]
     detail: Mapped[str]
+    failed: Mapped[str] = mapped_column(server_default="", default="")

@@ -28,18 +28,39 @@ from dataclasses import dataclass
 _NAMED_FILES = 2
 
 
+@dataclass(frozen=True)
+class Symptoms:
+    """What was seen of a container that failed: its exit code (None while it runs), whether it used more memory than it
+    may, what its health probe answered last, and its last lines."""
+
+    exit_code: int | None = None
+    oom: bool = False
+    probe: str = ""
+    log: tuple[str, ...] = ()
+
+
 class RelmanError(Exception):
     """What went wrong, on which host, and what to do next.
 
-    `what` is one sentence; `hint` says what the reader can do; `details` are lines shown under it (logs, problems).
+    `what` is one sentence; `hint` says what the reader can do; `details` are lines shown under it (logs, problems);
+    `symptoms` are those of the container that is at fault, where one is.
     """
 
-    def __init__(self, what: str, *, host: str | None = None, hint: str = "", details: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        host: str | None = None,
+        hint: str = "",
+        details: Sequence[str] = (),
+        symptoms: Symptoms | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.host = host
         self.hint = hint
         self.details = tuple(details)
+        self.symptoms = symptoms
 
     def __str__(self) -> str:
         return f"{self.host}: {self.what}" if self.host else self.what

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from relman.model.container import DEPLOYMENT, Container, EngineFacts, Image
 from relman.model.difference import Changed, differences
+from relman.model.errors import Symptoms
 from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
 from relman.model.settings import OnFailure
 from relman.model.strategy import Check, Hook, StrategyKind, Task
@@ -178,7 +179,7 @@ class Result(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened on one host; `detail` is for people, `evidence` its lines (logs, exit code, health probe).
+    """What happened on one host; `detail` is for people, `symptoms` are those of a container that does not serve.
 
     `gap` is the time in seconds in which the host served nothing: the engine's stop and start; `boot` the application's
     own time until it was first seen healthy; `hint` what ends the cause, where that is known.
@@ -187,7 +188,7 @@ class Outcome:
     host: str
     result: Result
     detail: str = ""
-    evidence: tuple[str, ...] = ()
+    symptoms: Symptoms | None = None
     gap: float | None = None
     boot: float | None = None
     hint: str = ""

@@ -16,6 +16,7 @@ from relman.model.errors import (
     Unknown,
     Unreachable,
 )
+from relman.model.journal import Failed
 from relman.model.plan import Kind, Outcome, Plan, Result
 
 NO_HOST = ""  # the key of a failure that is no host's own
@@ -36,7 +37,8 @@ class Happened:
     """What was seen of a plan when it had ended: one outcome a host, and what went wrong, by host (or NO_HOST).
 
     `begun`: the first host was about to change, so that what failed did not fail before; `tasks` began before that;
-    `unsafe` are those that began and that the release before may not be able to live with.
+    `unsafe` are those that began and that the release before may not be able to live with. `told` is what may be kept
+    of the failures, once the journals are written.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class Happened:
     begun: bool = True
     tasks: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
+    told: Mapping[str, Failed] = field(default_factory=dict)
 
     def of(self, result: Result) -> list[str]:
         """The hosts with this result."""
@@ -57,8 +60,8 @@ def failed(host: str, error: RelmanError, text: str = "") -> Outcome:
     was being done."""
     said = f"{text}: {error.what}" if text else error.what
     if isinstance(error, Unreachable):
-        return Outcome(host, Result.UNKNOWN, f"no answer: {said}", error.details)
-    return Outcome(host, Result.FAILED, said, error.details)
+        return Outcome(host, Result.UNKNOWN, f"no answer: {said}", error.symptoms)
+    return Outcome(host, Result.FAILED, said, error.symptoms)
 
 
 def silenced(happened: Happened, silent: Mapping[str, RelmanError]) -> Happened:
@@ -72,6 +75,22 @@ def _silenced(outcome: Outcome) -> Outcome:
         return outcome
     before = f"{outcome.result} before" + (f" ({outcome.detail})" if outcome.detail else "")
     return replace(outcome, result=Result.UNKNOWN, detail=f"no answer at the end; {before}")
+
+
+def in_a_word(error: RelmanError | None) -> str:
+    """What it came to, as a history says it."""
+    return "done" if error is None else _WORDS.get(type(error), "failed")
+
+
+_WORDS: Mapping[type[RelmanError], str] = {
+    Cancelled: "cancelled",
+    CheckFailed: "check failed, went back",
+    Interrupted: "interrupted",
+    MixedFleet: "mixed fleet",
+    NotServing: "not serving",
+    RolledBack: "failed, went back",
+    Unknown: "unknown",
+}
 
 
 def conclude(happened: Happened) -> RelmanError | None:
@@ -124,10 +143,8 @@ def _unfinished(happened: Happened) -> RelmanError | None:
     """The error for a plan that failed or was stopped where every host answered and serves."""
     plan, details = happened.plan, failure_lines(happened)
     if plan.kind is Kind.RECOVER and happened.of(Result.CHANGED) and happened.of(Result.RETURNED):
-        text = (
-            f"it was finished on {_hosts(happened.of(Result.CHANGED))}, where it was recorded as done, and undone on "
-        )
-        text += _hosts(happened.of(Result.RETURNED))
+        finished, undone = (hosts_in_words(happened.of(r)) for r in (Result.CHANGED, Result.RETURNED))
+        text = f"it was finished on {finished}, where it was recorded as done, and undone on {undone}"
         return MixedFleet(title(plan, text), details=details, hint=f"relman status {plan.place} shows every host")
     left = happened.of(Result.RETURNED) or happened.of(Result.NOT_REACHED) or happened.of(Result.STALE)
     if plan.kind not in _ON_WAVES or not (happened.failures or left):

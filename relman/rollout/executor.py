@@ -21,7 +21,7 @@ _NOTHING_TO_RECORD = (Cancelled, CheckFailed, Interrupted, NotServing, RolledBac
 def carry_out(work: Work) -> Happened:
     """Do hooks, tasks and waves, then record, or go back. An intent left in a lease marks an interrupted host."""
     if not _before(work):
-        return _happened(work, begun=False)
+        return work.journal.close(_happened(work, begun=False))
     do_waves(work)
     if work.whole:
         _after(work)
@@ -29,7 +29,7 @@ def carry_out(work: Work) -> Happened:
         settle(work)
     if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):
         _record(work)
-    happened = _happened(work)
+    happened = work.journal.close(_happened(work))
     _tell(work, conclude(happened))
     return happened
 
@@ -83,14 +83,17 @@ def _record(work: Work) -> None:
     A host whose record could not be written stays interrupted, with the intent in its lock.
     """
     by_host = {s.host: s for s in work.plan.steps}
+    beside = work.journal.beside(_happened(work))
 
     def one(session: Session) -> tuple[str, ...]:
         host = session.host.name
-        return record_and_prune(
-            session, work.plan, by_host[host], work.changed[host], work.seen[host], proven=work.whole
-        )
+        if host not in work.changed:
+            beside[host]()
+            return ()
+        step, change, seen = by_host[host], work.changed[host], work.seen[host]
+        return record_and_prune(session, work.plan, step, change, seen, proven=work.whole, beside=[beside[host]])
 
-    written = work.fleet.each(one, list(work.changed))
+    written = work.fleet.each(one, beside)
     for host, notes in written.answers.items():
         for note in notes:
             work.watcher.say(f"{host}: {note}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
-from relman.model.errors import Cancelled, RelmanError, StepFailed
+from relman.model.errors import Cancelled, RelmanError, StepFailed, Symptoms
 from relman.model.settings import DeploySettings, Probe
 from relman.rollout.fleet import Session
 
@@ -48,15 +49,14 @@ def await_healthy(
         answer = _probe(session, container, settings)
         now = time.monotonic()
         if not answer.ok and first_seen is not None:
-            raise _failed(
-                session, container, f"was healthy for {now - first_seen:.0f} s, and then was not: {answer.detail}"
-            )
+            why = f"was healthy for {now - first_seen:.0f} s, and then was not"
+            raise _failed(session, container, why, answer.detail)
         if answer.ok:
             first_seen = now if first_seen is None else first_seen
             if now - first_seen >= lasting:
                 return Healthy(_settled(session, container, health.probe), first_seen)
         elif now >= deadline:
-            raise _failed(session, container, f"was not healthy within {health.timeout:g} s: {answer.detail}")
+            raise _failed(session, container, f"was not healthy within {health.timeout:g} s", answer.detail)
         if cancel.wait(pause if first_seen is None else min(health.interval, max(0.0, first_seen + lasting - now))):
             raise Cancelled("cancelled while waiting for health")
         pause = min(health.interval, pause * 1.5)
@@ -68,7 +68,7 @@ def require_healthy(session: Session, container_id: str, settings: DeploySetting
     _require_running(session, container, settings.health.probe)
     answer = _probe(session, container, settings)
     if not answer.ok:
-        raise _failed(session, container, f"is not healthy any more: {answer.detail}")
+        raise _failed(session, container, "is not healthy any more", answer.detail)
 
 
 def _settled(session: Session, container: Container, probe: Probe) -> Container:
@@ -111,20 +111,33 @@ def probe_now(session: Session, container: Container, settings: DeploySettings) 
     return ProbeResult(True, "healthy") if answer.ok else answer
 
 
-def _failed(session: Session, container: Container, why: str) -> StepFailed:
-    return StepFailed(f"the new container {why}", host=session.host.name, details=evidence(session, container))
+def _failed(session: Session, container: Container, why: str, probe: str = "") -> StepFailed:
+    seen = symptoms(session, container, probe)
+    lines = list(_lines(container, seen))
+    text = f"{why}: {probe}" if probe else why
+    return StepFailed(f"the new container {text}", host=session.host.name, details=lines, symptoms=seen)
 
 
-def evidence(session: Session, container: Container) -> list[str]:
-    """What a person needs to see of a failed container: how it ended, what its health check said, its last lines."""
-    lines = [f"container {container.name}: {container.status}, exit code {container.exit_code}"]
-    if container.oom_killed:
-        lines.append("it was killed for using more memory than deploy.resources.memory allows (OOM)")
-    if container.error:
-        lines.append(f"engine: {container.error}")
-    lines += [f"health check: {line}" for line in container.health_log[-3:]]
+def symptoms(session: Session, container: Container, probe: str = "") -> Symptoms:
+    """What a person needs to see of a failed container: how it ended, what its health `probe` or its image's check
+    said, its last lines."""
     try:
-        logs = session.engine.logs(container.id, tail=_LOG_LINES)
+        log = session.engine.logs(container.id, tail=_LOG_LINES)
     except RelmanError as error:
-        logs = [f"its log could not be read: {error.what}"]
-    return lines + [f"log: {line}" for line in logs]
+        log = [f"its log could not be read: {error.what}"]
+    return Symptoms(
+        exit_code=None if container.running else container.exit_code,
+        oom=container.oom_killed,
+        probe=probe or next(iter(container.health_log[-1:]), ""),
+        log=tuple(log),
+    )
+
+
+def _lines(container: Container, seen: Symptoms) -> Iterator[str]:
+    yield f"container {container.name}: {container.status}, exit code {container.exit_code}"
+    if seen.oom:
+        yield "it was killed for using more memory than deploy.resources.memory allows (OOM)"
+    if container.error:
+        yield f"engine: {container.error}"
+    yield from (f"health check: {line}" for line in container.health_log[-3:])
+    yield from (f"log: {line}" for line in seen.log)

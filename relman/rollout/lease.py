@@ -48,13 +48,16 @@ class Lease:
     """A held lock. Its writes are serialised, so that renewal never overwrites an intent; where so much time has passed
     (asleep included) that somebody may have broken or taken the lock, it looks before it writes, and raises Locked."""
 
-    def __init__(self, connection: Connection, environment: str, service: str, lock: Lock) -> None:
+    def __init__(
+        self, connection: Connection, environment: str, service: str, lock: Lock, found: Lock | None = None
+    ) -> None:
+        """`found` is the lock of a dead holder whose intent this one took over."""
         self._where = (connection, environment, service)
         self._mutex = threading.Lock()
         self._written = uptime()
         self._draft: _Draft | None = None
         self._over = False
-        self.lock = lock
+        self.lock, self.found = lock, found
 
     def prepare(self, phase: Phase, intent: Intent | None) -> None:
         """Write what will come next where it does not count yet: `advance` is quick then, if it follows soon. What

@@ -132,6 +132,7 @@ def _renew_one(session: Session) -> None:
 
 
 def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
+    adopted = None
     try:
         lock_file.acquire(session.connection, asked.environment, asked.service, lock)
     except Locked:
@@ -142,13 +143,14 @@ def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
         if found and found.lock and found.lock.phase is not Phase.HELD:
             if not adopt:
                 raise interrupted(session.host.name, found.lock, asked) from None
-            lock = replace(lock, phase=found.lock.phase, intent=found.lock.intent)
+            adopted = found.lock
+            lock = replace(lock, phase=adopted.phase, intent=adopted.intent)
         if found is None:
             lock_file.acquire(session.connection, asked.environment, asked.service, lock)
         else:
             where = (session.connection, asked.environment, asked.service)
             lock_file.take_over(*where, found, lock, now=now, dead=partial(is_dead, machine=lock.machine))
-    return Lease(session.connection, asked.environment, asked.service, lock)
+    return Lease(session.connection, asked.environment, asked.service, lock, adopted)
 
 
 def held(host: str, found: FoundLock) -> Locked:

@@ -18,6 +18,7 @@ from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
 from relman.rollout.fetch import Fetching, Wanted
 from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.journal import Journal
 from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
@@ -74,12 +75,15 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 
 def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching) -> Report:
     asked, patience = operation.asked, Patience(operation.wait_lock, operation.cancel)
+    told = operation.login.auth_config if operation.login else {}
+    secrets = [told[key] for key in ("password", "identitytoken") if key in told]
+    journal = Journal(fleet, asked, operation.watcher, secrets=secrets)
     with locked(fleet, asked, operation.message, operation.watcher, patience=patience) as silent:
-        happened = _locked(fleet, operation, agreed, fetching)
-    return report_of(happened, silent)
+        happened = _locked(fleet, operation, agreed, fetching, journal)
+    return report_of(journal.released(happened, silent))
 
 
-def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching) -> Happened:
+def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
     seen = look(fleet, operation.asked)
     plan = operation.plan(seen)
@@ -96,7 +100,8 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
     tasks.clear(fleet, seen, operation.asked.place)
     _prepare(fleet, plan, by_host)
     images = fetching.finish(plan, by_host, since)
-    return carry_out(Work(plan, fleet, by_host, operation.watcher, operation.cancel, images))
+    journal.seen = by_host
+    return carry_out(Work(plan, fleet, by_host, operation.watcher, operation.cancel, journal, images))
 
 
 def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:

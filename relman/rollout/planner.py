@@ -23,7 +23,8 @@ class Asked:
     """What the person asked for, and when: the parts of a plan that are not seen on hosts.
 
     `id` is the deployment's, `at` RFC 3339 in UTC, `max_unavailable` overrides the release's own when given;
-    `left_out` says of hosts that a person leaves out why. `several`: the environment has other services, too.
+    `left_out` says of hosts that a person leaves out why. `several`: the environment has other services, too. `reason`
+    is for whoever asks later.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Asked:
     max_unavailable: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
     several: bool = False
+    reason: str = ""
 
     @property
     def place(self) -> str:

@@ -21,10 +21,17 @@ _STRAY_STOP = 10
 
 
 def record_and_prune(
-    session: Session, plan: Plan, step: Step, change: Change, seen: Observed, *, proven: bool
+    session: Session,
+    plan: Plan,
+    step: Step,
+    change: Change,
+    seen: Observed,
+    *,
+    proven: bool,
+    beside: Iterable[Callable[[], str]] = (),
 ) -> tuple[str, ...]:
     """Write the record, and prune what neither it nor the one before needs; returns warnings about what could not be
-    pruned.
+    pruned. What is to be done `beside` the pruning is, once the record is written.
 
     Raises what writing the record raises.
     """
@@ -33,7 +40,8 @@ def record_and_prune(
         *(_works(_containers(session, seen, written)) if proven else ()), partial(_record, session, written)
     )
     # Images last: one goes only when no container is made of it any more.
-    notes += session.connection.together(*_works(_images(session, seen, written))) if proven else ()
+    images = _works(_images(session, seen, written)) if proven else []
+    notes += session.connection.together(*images, *beside)
     return tuple(filter(None, notes))
 
 

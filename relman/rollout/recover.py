@@ -13,6 +13,7 @@ from relman.rollout import steps
 from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy
+from relman.rollout.journal import Journal
 from relman.rollout.lease import is_dead, this_machine
 from relman.rollout.leftovers import Recovery, decide, everywhere, interruptions
 from relman.rollout.locks import Patience, locked, sweep
@@ -46,11 +47,14 @@ def recover(
         fleet.each(lambda session: sweep(session, asked))
         seen = {o.host: o for o in look(fleet, asked)}
         await_leftovers(fleet, tuple(seen.values()), watcher)
+        found = {h: s.lease.found for h, s in fleet.sessions.items() if s.lease and s.lease.found}
         recovery = decide(interruptions(tuple(seen.values())), tuple(seen.values()), finish)
         outcomes = _Mending(fleet, asked, seen, watcher, cancel).mend(recovery)
-    found = recovery.interruptions
-    plan = bare_plan(asked, Kind.RECOVER, _release(found), tuple(seen))
-    return report_of(Happened(plan, tuple(outcomes[h] for h in seen)), silent)
+        plan = bare_plan(asked, Kind.RECOVER, _release(recovery.interruptions), tuple(seen))
+        happened = Happened(plan, tuple(outcomes[h] for h in seen))
+        journal = Journal(fleet, asked, watcher, seen, found)
+        happened = journal.close(happened)
+    return report_of(journal.released(happened, silent))
 
 
 def _release(found: Sequence[Interruption]) -> str:

@@ -11,6 +11,7 @@ from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Phase
 from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.journal import Journal
 from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
 from relman.rollout.planner import Asked, bare_plan
@@ -66,10 +67,13 @@ def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> 
             return take_away(session, asked, seen[session.host.name], watcher)
 
         done = fleet.each(one, [h for h, o in seen.items() if _removal(o).anything])
+        outcomes = {h: Outcome(h, Result.UNCHANGED, "nothing of it was there") for h in seen} | dict(done.answers)
+        outcomes |= {h: failed(h, e) for h, e in done.errors.items()}
+        happened = Happened(bare_plan(asked, Kind.REMOVE, "", tuple(seen)), tuple(outcomes.values()))
+        journal = Journal(fleet, asked, watcher, seen)
+        happened = journal.close(happened)
     fleet.each(lambda session: record.forget_directory(session.connection, asked.environment, asked.service))
-    outcomes = {h: Outcome(h, Result.UNCHANGED, "nothing of it was there") for h in seen} | dict(done.answers)
-    outcomes |= {h: failed(h, e) for h, e in done.errors.items()}
-    return report_of(Happened(bare_plan(asked, Kind.REMOVE, "", tuple(seen)), tuple(outcomes.values())), silent)
+    return report_of(journal.released(happened, silent))
 
 
 def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) -> Outcome:

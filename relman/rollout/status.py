@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from relman.hosts.probe import ProbeResult
 from relman.model.container import Container
@@ -24,6 +25,7 @@ from relman.rollout.condition import (
 )
 from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
+from relman.rollout.history import last_told, put_there
 from relman.rollout.observe import observe
 from relman.rollout.target import before
 
@@ -40,6 +42,7 @@ class HostStatus:
     port since. `left_out` are the other hosts that took no part when this one was last deployed to; `under_way`:
     somebody is at work, whose lock explains all that is seen; `unreachable`: nothing is known, and `hint` says what
     may help.
+    `by` put there what the record says, in the way that `how` says: deployed, rolled back, recovered.
     """
 
     host: str
@@ -67,15 +70,21 @@ class HostStatus:
     proven: bool = False
     skipped: tuple[str, ...] = ()
     hint: str = ""
+    by: str = ""
+    how: str = ""
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
     """See one host; `machine` is relman.rollout.lease.this_machine. Raises what observing raises."""
-    seen = observe(session, environment, service)
+    told, seen = session.connection.together(
+        partial(last_told, session, environment, service), partial(observe, session, environment, service)
+    )
     answer: ProbeResult | None = None
-    if seen.serving and seen.record.serving:
-        answer = probe_now(session, seen.serving, seen.record.serving.settings)
-    return summarise(seen, service, answer, machine)
+    entry = seen.record.serving
+    if seen.serving and entry:
+        answer = probe_now(session, seen.serving, entry.settings)
+    by, how = put_there(entry, told) if entry else ("", "")
+    return replace(summarise(seen, service, answer, machine), by=by, how=how)
 
 
 def unseen(host: str, service: str, error: RelmanError) -> HostStatus:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
-from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, TaskFailed, Unreachable
+from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, Symptoms, TaskFailed, Unreachable
 from relman.model.plan import Observed, Plan
 from relman.model.reading import LONGEST_WAIT
 from relman.model.record import Deployed
@@ -85,16 +85,16 @@ def _await_end(session: Session, work: Work, task: Task, container: str) -> None
         if not state.running:
             break
         if time.monotonic() > deadline:
-            raise TaskFailed(
-                _title(work, task, f"did not end within {task.timeout:g} s"), host=host, details=output.end
-            )
+            title = _title(work, task, f"did not end within {task.timeout:g} s")
+            raise TaskFailed(title, host=host, details=output.end, symptoms=Symptoms(log=tuple(output.end)))
         if work.cancel.wait(pause):
             raise Cancelled(f"cancelled while the task {task.name} ran: it was stopped", host=host)
         pause = min(_PAUSE, pause * 1.5)
     if state.exit_code:
         oom = " (it used more memory than deploy.resources.memory allows)" if state.oom_killed else ""
         said = f"ended with exit code {state.exit_code}{oom}"
-        raise TaskFailed(_title(work, task, said), host=host, details=output.end)
+        seen = Symptoms(state.exit_code, state.oom_killed, log=tuple(output.end))
+        raise TaskFailed(_title(work, task, said), host=host, details=output.end, symptoms=seen)
 
 
 def _title(work: Work, task: Task, said: str) -> str:

@@ -13,7 +13,7 @@ from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanEr
 from relman.model.plan import Outcome, Result
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout.fleet import Session
-from relman.rollout.health import await_healthy, evidence
+from relman.rollout.health import await_healthy, symptoms
 from relman.rollout.ports import held_port
 
 _RETURN_WAIT = 5.0
@@ -131,7 +131,7 @@ def _stay(session: Session, intent: Intent, new: Container | None, old: Containe
         host,
         Result.NOT_SERVING,
         f"{why}; {held.why}" if held else why,
-        tuple(evidence(session, seen)) if seen else (),
+        symptoms(session, seen) if seen else None,
         hint=held.way_out if held else "",
     )
 
@@ -144,7 +144,7 @@ def _returned(session: Session, intent: Intent, current: Deployed | None, name: 
     if old and old.alive and not old.running:
         return Outcome(host, Result.RETURNED, f"back on {name}, which is {old.status}, as it was")
     if not (old and old.running):
-        ended = tuple(evidence(session, old)) if old else ()
+        ended = symptoms(session, old) if old else None
         return Outcome(host, Result.NOT_SERVING, f"{name} is {old.status if old else 'gone'}", ended)
     if current is None:
         return Outcome(host, Result.RETURNED, f"back on {name}")

@@ -7,25 +7,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.errors import Cancelled, RelmanError
+from relman.model.journal import Failed
 from relman.model.plan import Observed, Outcome, Plan
-from relman.rollout.ending import Happened, conclude, silenced
+from relman.rollout.ending import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
+from relman.rollout.journal import Journal
 from relman.rollout.steps import Change
 
 
 @dataclass(frozen=True)
 class Report:
-    """How a plan ended: one outcome a host, and the error to end with (None when all is done)."""
+    """How a plan ended: one outcome a host, the error to end with (None when all is done), and what may be kept of
+    the failures, by host."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
     error: RelmanError | None = None
+    told: Mapping[str, Failed] = field(default_factory=dict)
 
 
-def report_of(happened: Happened, silent: Mapping[str, RelmanError]) -> Report:
-    """The report of what happened; `silent` are the hosts that did not answer when their locks were released. Pure."""
-    last = silenced(happened, silent)
-    return Report(last.plan, last.outcomes, conclude(last))
+def report_of(happened: Happened) -> Report:
+    """The report of what happened. Pure."""
+    return Report(happened.plan, happened.outcomes, conclude(happened), happened.told)
 
 
 @dataclass
@@ -38,6 +41,7 @@ class Work:
     seen: Mapping[str, Observed]
     watcher: Watcher
     cancel: threading.Event
+    journal: Journal
     images: Mapping[str, str] = field(default_factory=dict)
     changed: dict[str, Change] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)

@@ -87,13 +87,16 @@ def a_canary_goes_back(demo: Demo) -> None:
     demo.serves(2)
 
 
+REASON = "INC-9: the basket is empty"
+
+
 def back_without_an_argument(demo: Demo) -> None:
     """Something else is wrong with what runs now. A rollback needs no argument, no checkout, no registry and no
-    ledger: the hosts remember what was proven good. A second rollback goes further back, never forward again. To
-    show it, everything that relman keeps on the engineer's machine is deleted."""
+    ledger: the hosts remember what was proven good. A second rollback goes further back, never forward again; a
+    reason is for the others. To show it, everything that relman keeps on the engineer's machine is deleted."""
     shutil.rmtree(demo.home / "engineer/data", ignore_errors=True)
-    for number in (1, 0):
-        demo.engineer.types("relman rollback -e production --yes")
+    for number, reason in ((1, ""), (0, f' --reason "{REASON}"')):
+        demo.engineer.types(f"relman rollback -e production --yes{reason}")
         demo.serves(number)
 
 
@@ -154,12 +157,31 @@ def a_library_by_a_playbook(demo: Demo) -> None:
 
 
 def what_there_is_to_know(demo: Demo) -> None:
-    """What runs where, asked of the hosts; what can be deployed, asked of the registry; what was done from here."""
+    """What runs where, asked of the hosts; what can be deployed, asked of the registry; and, from the CI machine, what
+    was done there."""
     demo.engineer.types("relman status -e production")
     demo.engineer.types("relman releases -e production")
-    demo.engineer.types("relman history", says="rolled back")
-    say("And from the CI machine:")
     demo.ci.types("relman history -n 10", says=f"promoted {demo.first + 4}")
+
+
+def who_rolled_back_and_why(demo: Demo) -> None:
+    """In the morning a colleague opens another laptop, which has never seen any of this: another user, an empty data
+    directory. Why does an old release run? Every host keeps a journal of what was done to it, by whom, when and why,
+    and tells it to anybody who may look at the host."""
+    dave = demo.colleague
+    dave.types("relman status -e production", says="carol@")
+    dave.types("relman history -e production", says=REASON)
+    said = dave.asks("relman --json history -e production")
+    entries = json.loads(said.splitlines()[0])["entries"]
+    rollback, failure = (
+        next(e for e in entries if wanted in (e["what"], e["outcome"]))
+        for wanted in ("rolled back", "failed, went back")
+    )
+    dave.types(f"relman show {rollback['id']} -e production", says=REASON)
+    say("And the release that would not start? Its last words are still there:")
+    dave.types(f"relman show {failure['id']} -e production", says="broken on purpose")
+    say(f"What ran before the rollback, at {failure['at']}, who had deployed it, and what its tests had said:")
+    dave.types(f"relman history -e production --at {failure['at']}", says=f"passed in shop/{demo.first + 2}")
 
 
 def the_end(demo: Demo) -> None:
@@ -195,6 +217,7 @@ STEPS: tuple[Callable[[Demo], None], ...] = (
     a_tag_that_somebody_moved,
     a_library_by_a_playbook,
     what_there_is_to_know,
+    who_rolled_back_and_why,
     the_end,
 )
 

@@ -59,16 +59,27 @@ class Demo:
     @property
     def engineer(self) -> Person:
         """Whoever is on call: no checkout, no engine, no ledger; an inventory, a key, the registry's password."""
-        return Person({**self._env("engineer/data"), "DOCKER_HOST": "unix:///nowhere"}, self.home / "engineer")
+        return self._on_call("engineer", "carol")
+
+    @property
+    def colleague(self) -> Person:
+        """Another one, at another laptop, who was asleep."""
+        return self._on_call("colleague", "dave")
+
+    def _on_call(self, home: str, user: str) -> Person:
+        named = {"USER": user, "LOGNAME": user, "DOCKER_HOST": "unix:///nowhere"}
+        return Person({**self._env(f"{home}/data"), **named}, self.home / home)
 
     def _env(self, data: str) -> dict[str, str]:
         return {**self.lab.env, "RELMAN_DATA_DIR": str(self.home / data), "PYTHONPATH": str(ROOT)}
 
     def prepare(self) -> None:
         """New checkouts of the applications, and an engineer who never did anything."""
-        for path in (self.shop, self.schema, self.home / "engineer"):
+        people = [self.home / name for name in ("engineer", "colleague")]
+        for path in (self.shop, self.schema, *people):
             shutil.rmtree(path, ignore_errors=True)
-        (self.home / "engineer").mkdir(parents=True)
+        for path in people:
+            path.mkdir(parents=True)
         checkout("database-schema", self.schema, self.lab.registry.address)
         settings = checkout("shop", self.shop, self.lab.registry.address) / "relman.yml"
         quicker = settings.read_text().replace("window: 10s", "window: 3s") + "  max_unavailable: 2\n"

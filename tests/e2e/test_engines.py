@@ -185,7 +185,8 @@ def test_an_image_without_a_tested_child_for_the_hosts_platform(one: Stage) -> N
 
 
 def test_threads_share_one_sftp_client(one: Stage) -> None:
-    """Files of every size come back whole, private and timed, also when several threads ask at the same time."""
+    """Files of every size come back whole, private and timed, and grow by what is added, also when several threads ask
+    at the same time."""
     inventory(one, {"h3": as_user("deploy")})
     ssh = SshConfig(one.env["RELMAN_SSH_CONFIG"])
     known = (one.env["RELMAN_KNOWN_HOSTS"],)
@@ -202,6 +203,9 @@ def test_threads_share_one_sftp_client(one: Stage) -> None:
             assert (found[0] == data, abs(found[1] - time.time()) < 60) == (True, True)
             connection.sftp().posix_rename(beside, path)
             connection.sftp().remove(path)
+            size = files.append(connection, "many", str(number), "log", data)
+        assert size == 5 * len(data)
+        assert files.tail(connection, path.replace("file", "log"), 30_000) == (data * 5)[-30_000:]
         files.write_beside(connection, "many", str(number), "file", "token", data)
 
     try:

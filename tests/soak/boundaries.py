@@ -67,7 +67,8 @@ class Boundaries:
             self._wrap(Engine, name, lambda engine: engine._connection.transport)
         for name in SFTP:
             self._wrap(paramiko.SFTPClient, name, lambda sftp: sftp.get_channel().get_transport())
-        self._wrap(files, "write_beside", lambda connection: connection.transport)
+        for name in ("write_beside", "append"):
+            self._wrap(files, name, lambda connection: connection.transport)
 
     def _wrap(self, owner: Any, name: str, transport_of: Callable[[Any], paramiko.Transport]) -> None:
         original = getattr(owner, name)

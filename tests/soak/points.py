@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from relman.hosts.journal import NAME as JOURNAL
 from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
@@ -119,8 +120,8 @@ class Soak:
 
 
 def files_of(host: LabHost) -> list[str]:
-    """What lies beside the host's record, itself included."""
-    return sorted(p.name for p in host.path(STATE).iterdir())
+    """What lies beside the host's journal: its record, and what is left of others' work."""
+    return sorted(p.name for p in host.path(STATE).iterdir() if not p.name.startswith(JOURNAL))
 
 
 def tidy(host: LabHost, *, images: bool = True) -> None:

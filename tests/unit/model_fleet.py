@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from relman.hosts.journal import NAME as JOURNAL
 from relman.model.container import DEPLOYMENT, RELEASE
 from relman.model.errors import Unreachable
 from relman.model.host import Environment
+from relman.model.journal import Line, lines_in
 from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
@@ -98,6 +100,7 @@ class World:
     dark: int = 0
     dead: bool = False
     watcher: Quiet = field(default_factory=Quiet)
+    by: str = "a@b"
 
     def __post_init__(self) -> None:
         self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
@@ -131,7 +134,7 @@ class World:
         """What a person asks for now."""
         self._number += 1
         at = f"2026-01-01T00:{self._number // 60:02}:{self._number % 60:02}Z"
-        return Asked(f"d{self._number:04}", at, "a@b", "shop", "production", **options)
+        return Asked(f"d{self._number:04}", at, self.by, "shop", "production", **options)
 
     def deploy(self, tag: str, settings: DeploySettings | None = None, **options: Any) -> Report:
         """Deploy to all hosts; raises what `relman deploy` raises before it changes anything."""
@@ -164,6 +167,11 @@ class World:
         """What every deployment does first when it meets an interrupted one."""
         return recover.heal_gaps(ModelFleet(self.hosts), self.asked(), self.watcher)
 
+    def journals(self) -> list[list[Line]]:
+        """What every host's journal tells, oldest first."""
+        found = [[d for p, (d, _) in h.files.items() if p.endswith(JOURNAL)] for h in self.hosts]
+        return [list(lines_in(b"".join(each)).lines) for each in found]
+
     def seen(self) -> tuple[Observed, ...]:
         """The hosts as relman sees them."""
         return look(ModelFleet(self.hosts), self.asked())
@@ -179,7 +187,7 @@ class World:
             (
                 sorted((c.id, c.running, c.restart_policy) for c in h.containers.values()),
                 [HostRecord.from_json(json.loads(d)) for p, (d, _) in h.files.items() if "record" in p],
-                sorted(h.files),
+                sorted(p for p in h.files if not p.endswith(JOURNAL)),
             )
             for h in self.hosts
         ]
@@ -189,7 +197,7 @@ class World:
         half-written file and no unknown container is there; with `whole`, no image but those that are kept, either."""
         for host, seen in zip(self.hosts, self.seen(), strict=True):
             assert len(host.running) == 1, host.containers
-            assert sorted(p.rpartition("/")[2] for p in host.files) == ["record.json"], sorted(host.files)
+            assert {p.rpartition("/")[2] for p in host.files} - {JOURNAL} == {"record.json"}, sorted(host.files)
             known = {e.container for e in seen.record.entries}
             assert {c.id for c in host.containers.values()} <= known, host.containers
             assert seen.record.serving

@@ -49,6 +49,7 @@ class ModelHost:
     stopped_by_hand: set[str] = field(default_factory=set)
     full: bool = False
     pulls: list[tuple[str, Any]] = field(default_factory=list)
+    unwritable: set[str] = field(default_factory=set)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -156,12 +157,13 @@ class ModelSftp:
             raise FileNotFoundError(path)
         return _Handle(self._host, path, "w" in mode)
 
-    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> None:
-        """Write a whole file, or at its end."""
+    def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> int:
+        """Write a whole file, or at its end; returns its size."""
         before = self._host.files[path][0] if append and path in self._host.files else b""
         with self.open(path, "w") as handle:
             handle.write(before + data)
         self._own(path, stat.S_IFREG | mode & ~UMASK)
+        return len(before + data)
 
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
         """A file's bytes and time of writing."""
@@ -267,7 +269,7 @@ class _Handle:
         self._host, self._path = host, path
         if writing:
             host.change()
-            if host.full:
+            if host.full or path in host.unwritable:
                 raise OSError("Failure")
             host.files[path] = (b"", host.clock())
 

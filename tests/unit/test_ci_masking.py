@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from relman.ci.bench import Linked
 from relman.ci.environment import Values, port_of, require_values, secrets_of
 from relman.ci.lines import LONGEST, Lines
-from relman.ci.mask import HIDDEN, Mask
 from relman.ci.parallel import Task, side_by_side
 from relman.model.errors import Cancelled, TestsFailed, UsageError
+from relman.model.mask import HIDDEN, Mask
 from relman.model.run import RunName
 from relman.model.service import LinkedService, TestStage
 

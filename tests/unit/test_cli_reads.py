@@ -8,13 +8,27 @@ from pathlib import Path
 import pytest
 
 from relman.ci.results import save
+from relman.cli.then import time_of
+from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger
 from relman.ledger.pending import record_deployment
+from relman.model.errors import Symptoms, UsageError
+from relman.model.journal import Failed
 from tests.unit.cli import relman
 from tests.unit.test_ci_results import make
 
 REAL = Path(__file__).parents[2] / "inventories"
 GOOD = "service: shop\nregistry: registry.example.org:5000\n"
+FAILED = Failed("the new container has ended", Symptoms(1, log=("no such table: shop",)))
+SILENT = """
+staging:
+  hosts: {"web[1:2]": {}}
+  vars:
+    ansible_host: 127.0.0.1
+    ansible_port: 1
+    ansible_ssh_private_key_file: key
+    relman_services: {shop: registry.example.org/shop}
+"""
 DIGEST = "sha256:" + "a" * 64
 INVENTORY = """
 production:
@@ -66,7 +80,7 @@ def home(tmp_path: Path) -> dict[str, str]:
             started="2026-01-01T10:00:00Z",
             finished=f"2026-01-01T10:0{number}:00Z",
             outcome=outcome,
-            hosts=[("web1", "returned", "back on 117")],
+            hosts=[HostOutcome("web1", "returned", "back on 117", FAILED)],
             reason="the sale begins",
         )
     return {"RELMAN_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
@@ -85,13 +99,50 @@ def test_history_says_who_did_what_when_and_how_it_ended(home: dict[str, str]) -
         assert part in lines[1]
 
 
-def test_history_of_an_environment(home: dict[str, str]) -> None:
-    """-e and -n narrow it; where nothing is left, it says of what and where it looked."""
-    done = relman("history", "-e", "staging", "--json", env=home)
-    assert [e["id"] for e in json.loads(done.stdout)["entries"]] == ["d0"]
+def test_history_is_narrowed(home: dict[str, str]) -> None:
+    """By -n and --service; where nothing is left, it says of what and where it looked."""
     assert [e["id"] for e in json.loads(relman("history", "-n", "1", "--json", env=home).stdout)["entries"]] == ["d1"]
-    done = relman("history", "-e", "qa", env=home)
-    assert (done.returncode, "environment qa" in done.stdout, home["RELMAN_DATA_DIR"] in done.stdout) == (0, True, True)
+    done = relman("history", "--service", "qa", env=home)
+    assert (done.returncode, "service qa" in done.stdout, home["RELMAN_DATA_DIR"] in done.stdout) == (0, True, True)
+
+
+def test_history_of_an_environment_whose_hosts_do_not_answer(home: dict[str, str], tmp_path: Path) -> None:
+    """What this machine knows is shown: its deployments there, the tests and releases of its services; then each host
+    that could not be asked is named, with exit code 11."""
+    home["RELMAN_INVENTORY"] = str(tmp_path / "inventory.yml")
+    (tmp_path / "inventory.yml").write_text(SILENT)
+    done = relman("history", "-e", "staging", "--json", env=home)
+    document, error = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == error["exit"] == 11
+    assert [e["what"] for e in document["entries"]] == ["deployed", "promoted", "tested"]
+    assert document["entries"][0]["id"] == "d0"
+    assert document["unasked"].keys() == {"web1", "web2"}
+    for arguments in (["show", "d0"], ["history", "--at", "2026-01-01"]):
+        assert relman(*arguments, "-e", "staging", env=home).returncode == 11
+    assert "back on 117" in relman("show", "d0", "-e", "staging", env=home).stdout
+
+
+@pytest.mark.parametrize(
+    ("time", "utc"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00Z"),
+        ("2026-01-31 12:00", "2026-01-31T12:00:00Z"),
+        ("2026-01-31T12:00:00+02:00", "2026-01-31T10:00:00Z"),
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z"),
+    ],
+)
+def test_a_time_is_in_utc_unless_it_says_otherwise(time: str, utc: str) -> None:
+    """As all times are that relman shows."""
+    assert time_of(time) == utc
+
+
+def test_a_time_that_is_none_is_refused(home: dict[str, str]) -> None:
+    """With an example; and without an environment there is nobody to ask."""
+    with pytest.raises(UsageError, match="no time"):
+        time_of("yesterday")
+    with pytest.raises(UsageError, match="calendar"):
+        time_of("0001-01-01T00:00:00+14:00")
+    assert relman("history", "--at", "2026-01-31", env=home).returncode == 2
 
 
 def test_a_deployment_in_full(home: dict[str, str]) -> None:
@@ -99,6 +150,7 @@ def test_a_deployment_in_full(home: dict[str, str]) -> None:
     said = relman("show", "d1", env=home).stdout
     assert "the sale begins" in said
     assert "web1  returned  back on 117" in said
+    assert "web1: the new container has ended\n  exit code 1\n  log: no such table: shop" in said
     document = json.loads(relman("show", "d1", "--json", env=home).stdout)
     assert (document["kind"], document["hosts"][0]["host"]) == ("deployment", "web1")
 

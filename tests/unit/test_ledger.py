@@ -55,7 +55,7 @@ def _deploy(ledger: Ledger, id: str, *, environment: str = "production", at: str
         started="2026-01-01T00:00:00Z",
         finished=at or f"2026-01-01T00:00:{int(id):02}Z",
         outcome=outcome,
-        hosts=[("web2", outcome, ""), ("web1", outcome, "took 3 s")],
+        hosts=[HostOutcome("web2", outcome), HostOutcome("web1", outcome, "took 3 s")],
         reason="because",
     )
 

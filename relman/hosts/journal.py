@@ -1,0 +1,40 @@
+"""The journal: STATE/ENVIRONMENT/SERVICE/journal.jsonl on the host itself, and the one before it, journal.jsonl.1."""
+
+from __future__ import annotations
+
+from relman.hosts import files, state
+from relman.hosts.connect import Connection
+from relman.model.journal import LARGEST_LINE, Line, Lines, lines_in
+
+NAME = state.JOURNAL
+OLD = state.OLD_JOURNAL
+FULL = 1 << 20  # bytes
+_MOST = FULL + LARGEST_LINE
+
+
+def append(connection: Connection, environment: str, service: str, line: Line, *, locked: bool = True) -> None:
+    """Add a line; where the lock is held, a file of more than 1 MiB becomes the one before. Raises PreflightFailed or
+    Unreachable."""
+    size = files.append(connection, environment, service, NAME, line.encode())
+    if size > FULL and locked:
+        place = state.place(connection, environment, service)
+        files.replace(connection, place.of(NAME), place.of(OLD))
+
+
+def read(connection: Connection, environment: str, service: str) -> Lines:
+    """All that the journal tells. Raises PreflightFailed or Unreachable."""
+    old, new = (_end(connection, environment, service, name, _MOST) for name in (OLD, NAME))
+    before, after = lines_in(old, whole=len(old) < _MOST), lines_in(new, whole=len(new) < _MOST)
+    again = {line.id for line in after.lines}
+    kept = tuple(line for line in before.lines if line.id not in again)
+    return Lines((*kept, *after.lines), (*before.passed_over, *after.passed_over))
+
+
+def read_last(connection: Connection, environment: str, service: str) -> Lines:
+    """What its last 64 KiB tell. Raises PreflightFailed or Unreachable."""
+    data = _end(connection, environment, service, NAME, LARGEST_LINE)
+    return lines_in(data, whole=len(data) < LARGEST_LINE)
+
+
+def _end(connection: Connection, environment: str, service: str, name: str, most: int) -> bytes:
+    return files.tail(connection, state.place(connection, environment, service).of(name), most) or b""

@@ -1,0 +1,14 @@
+"""What went wrong on a host."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Add the column; of deployments before it nothing was kept."""
+    op.add_column("deployment_hosts", sa.Column("failed", sa.String, nullable=False, server_default=""))

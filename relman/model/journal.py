@@ -1,0 +1,204 @@
+"""The journal of a service on a host: a line for everything that was done to it there, by whom, when and why.
+
+A line is what one host says of itself, and decides nothing. It is written by whoever held the lock, and read back as if
+anybody might have written it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from relman.model.errors import Symptoms
+from relman.model.mask import Mask
+from relman.model.plan import Kind, Result
+from relman.model.reading import Misread, Newer, parse, read
+
+VERSION = 1
+LOG_LINES = 10
+LONGEST = 200  # characters of a text that comes out of a container or an engine
+LONGEST_REASON = 1000
+LARGEST_LINE = 1 << 16  # bytes
+_MOST_HOSTS = 100
+_SHORTEST_SECRET = 4  # characters: shorter values, such as a port or a switch, are in every other line
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+DONE: Mapping[Kind, str] = {
+    Kind.DEPLOY: "deployed",
+    Kind.ROLLBACK: "rolled back",
+    Kind.RECOVER: "recovered",
+    Kind.REMOVE: "removed",
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """The release that a host serves: the deployment that put it there, by whom, and when ("" if that is no time)."""
+
+    id: str
+    release: str
+    manifest: str
+    commit: str
+    by: str
+    at: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What a recovery found interrupted: the deployment, its owner, and what the lock said."""
+
+    id: str
+    by: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """What went wrong on a host, in one sentence, and what was seen of the container that is at fault."""
+
+    what: str
+    symptoms: Symptoms | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was done to a service on one host.
+
+    `id` is the deployment's. `by` is who they said they were; `at` is when it began and `ended` when it ended, RFC 3339
+    in UTC by their clock. `result` and `detail` are this host's, `came_to` and `cause` those of all hosts together.
+    `serves` is what serves there afterwards (None: nothing; of no meaning unless `sure`). `unknown` are the hosts that
+    did not answer, `left_out` those that a person left out.
+    """
+
+    id: str
+    kind: Kind
+    by: str
+    at: str
+    ended: str
+    result: Result
+    release: str = ""
+    manifest: str = ""
+    commit: str = ""
+    reason: str = ""
+    detail: str = ""
+    came_to: str = ""
+    cause: str = ""
+    serves: Served | None = None
+    failed: Failed | None = None
+    unknown: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    resolved: Resolved | None = None
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is known what served on the host when this was written."""
+        return self.result not in (Result.FAILED, Result.INTERRUPTED, Result.UNKNOWN)
+
+    def encode(self) -> bytes:
+        """The line in its file, apart from one before it that was cut off; read back by `lines_in`."""
+        told = {"version": VERSION, **{k: v for k, v in dataclasses.asdict(self).items() if v not in ("", None, ())}}
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        return f"\n{text}\n".encode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Lines:
+    """What a journal holds, oldest first: the last line of each id, and why others were passed over."""
+
+    lines: tuple[Line, ...] = ()
+    passed_over: tuple[str, ...] = ()
+
+
+def lines_in(data: bytes, *, whole: bool = True) -> Lines:
+    """Read a journal's bytes; what is no line of this version is passed over. Unless they are `whole`, the first line
+    was cut off and is no fault. Pure."""
+    found: dict[str, Line] = {}
+    passed_over: list[str] = []
+    for number, text in enumerate(data.split(b"\n")):
+        if not text.strip() or (number == 0 and not whole):
+            continue
+        try:
+            line = _read(text)
+        except Misread as error:
+            passed_over.append(f"{error}")
+        else:
+            found.pop(line.id, None)
+            found[line.id] = line
+    return Lines(tuple(found.values()), tuple(passed_over))
+
+
+def _read(text: bytes) -> Line:
+    """Raises Misread."""
+    if len(text) > LARGEST_LINE:
+        raise Misread("", f"a line is longer than {LARGEST_LINE} bytes")
+    data: Any = parse(text)
+    if not isinstance(data, dict):
+        raise Misread("", "expected an object")
+    version = data.pop("version", None)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise Misread("version", "expected a whole number from 1")
+    if version > VERSION:
+        raise Newer("version", f"{version} was written by a newer relman")
+    line = read(Line, data)
+    for key in ("at", "ended"):
+        _require_time(key, getattr(line, key))
+    if line.serves and line.serves.at:
+        _require_time("serves.at", line.serves.at)
+    for longest in _texts(data):
+        if len(longest) > LONGEST_REASON:
+            raise Misread("", f"a text is longer than {LONGEST_REASON} characters")
+    return line
+
+
+def _require_time(key: str, text: str) -> None:
+    if not is_time(text):
+        raise Misread(key, "expected a time such as 2026-01-31T12:00:00Z")
+
+
+def is_time(text: str) -> bool:
+    """Whether it is a time as lines have it: RFC 3339 in UTC, to the second."""
+    try:
+        return bool(_TIME.fullmatch(text) and datetime.fromisoformat(text))
+    except ValueError:
+        return False
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+
+
+def secrets_of(values: Iterable[str]) -> Mask:
+    """What hides these values, but for the shortest, which would hide half of every text."""
+    return Mask(v for v in values if len(v.strip()) >= _SHORTEST_SECRET)
+
+
+def short(text: str, mask: Mask, most: int = LONGEST) -> str:
+    """A text of somebody else's as it may stand in a line."""
+    hidden = mask(text)
+    return hidden if len(hidden) <= most else f"{hidden[: most - 1]}…"
+
+
+def bounded(failed: Failed, mask: Mask) -> Failed:
+    """What went wrong, as it may stand in a line."""
+    seen = failed.symptoms
+    if seen:
+        log = tuple(short(line, mask) for line in mask("\n".join(seen.log)).split("\n")[-LOG_LINES:] if line)
+        seen = dataclasses.replace(seen, probe=short(seen.probe, mask), log=log)
+    return Failed(short(failed.what, mask), seen)
+
+
+def some_hosts(names: Iterable[str]) -> tuple[str, ...]:
+    """Host names, as many as may stand in a line."""
+    return tuple(names)[:_MOST_HOSTS]

@@ -1,0 +1,133 @@
+"""What the journals of all hosts tell together: each deployment once, and what ran where at any time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from relman.hosts import journal, record
+from relman.model.errors import RelmanError
+from relman.model.host import Environment
+from relman.model.journal import DONE, Line, Lines, Served
+from relman.model.plan import Kind, Result
+from relman.model.record import Deployed
+from relman.rollout.fleet import Fleet, Gathered, Session
+
+Journals = Mapping[str, Lines]  # of one host, by service
+
+
+@dataclass(frozen=True)
+class Told:
+    """One deployment. `line` is what most hosts say of it, `hosts` what each says of itself, in the inventory's order;
+    `contradictions` are of those that tell it otherwise."""
+
+    service: str
+    line: Line
+    hosts: Mapping[str, Line]
+    contradictions: tuple[str, ...] = ()
+
+
+def read_journals(fleet: Fleet, chosen: Environment, service: str | None) -> Gathered[Journals]:
+    """The journals of every host that answers, of one service or of all that the inventory or the host knows."""
+
+    def one(session: Session) -> Journals:
+        known = [service] if service else {*chosen.services, *record.services(session.connection, chosen.name)}
+        return {name: journal.read(session.connection, chosen.name, name) for name in sorted(known)}
+
+    found = fleet.each(one)
+    return Gathered(found.answers, {**fleet.unreachable, **found.errors})
+
+
+def last_told(session: Session, environment: str, service: str) -> Sequence[Line]:
+    """The newest lines of one host's journal; none where it cannot be read."""
+    try:
+        return journal.read_last(session.connection, environment, service).lines
+    except RelmanError:
+        return ()
+
+
+def put_there(entry: Deployed, lines: Sequence[Line]) -> tuple[str, str]:
+    """By whom the release that serves was put there, and how (deployed, rolled back, recovered). Pure."""
+    for line in reversed(lines):
+        if line.result is Result.CHANGED and line.serves and line.serves.id == entry.id:
+            return line.by, DONE[line.kind]
+    return entry.by, DONE[Kind.DEPLOY]
+
+
+def merged(by_host: Mapping[str, Journals]) -> list[Told]:
+    """Every deployment that a host tells of, the newest first. Pure."""
+    found: dict[tuple[str, str], dict[str, Line]] = {}
+    for host, journals in by_host.items():
+        for service, lines in journals.items():
+            for line in lines.lines:
+                found.setdefault((service, line.id), {})[host] = line
+    told = [_told(service, hosts) for (service, _), hosts in found.items()]
+    return sorted(told, key=lambda t: (t.line.ended, t.line.id), reverse=True)
+
+
+def _told(service: str, hosts: Mapping[str, Line]) -> Told:
+    usual = Counter(map(_facts, hosts.values())).most_common(1)[0][0]
+    telling = [line for line in hosts.values() if _facts(line) == usual]
+    last = max(telling, key=lambda line: (line.ended, len(line.unknown)))
+    return Told(service, last, hosts, tuple(_contradictions(last, hosts)))
+
+
+def _contradictions(usual: Line, hosts: Mapping[str, Line]) -> Iterator[str]:
+    for host, line in hosts.items():
+        for name, fact in _FACTS.items():
+            if fact(line) != fact(usual):
+                yield f"{host} tells {usual.id} otherwise: {name} {fact(line)!r}, not {fact(usual)!r}"
+
+
+def _facts(line: Line) -> tuple[str, ...]:
+    return tuple(fact(line) for fact in _FACTS.values())
+
+
+def _release(line: Line) -> str:
+    """Of what is taken away or resolved, each host may have had another one."""
+    return line.release if line.kind in (Kind.DEPLOY, Kind.ROLLBACK) else ""
+
+
+_FACTS: Mapping[str, Callable[[Line], str]] = {
+    "kind": lambda line: str(line.kind),
+    "by": lambda line: line.by,
+    "release": _release,
+    "reason": lambda line: line.reason,
+    "began": lambda line: line.at,
+}
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one host ran at a time: `serves`, since when, and the `line` that put it there. `serves` is None where it
+    ran nothing, or where that is not known: `why` says so. `under_way` is the deployment that was going on there."""
+
+    serves: Served | None = None
+    since: str = ""
+    line: Line | None = None
+    why: str = ""
+    under_way: str = ""
+
+
+def ran_at(lines: Sequence[Line], time: str) -> Ran:
+    """What a host ran at `time` (RFC 3339 in UTC, as lines have it), by its journal. Pure."""
+    ran = Ran(why="its journal does not reach back so far")
+    for line in sorted(lines, key=lambda each: each.ended):
+        if line.ended <= time:
+            ran = _after(ran, line)
+    going = next((line.id for line in lines if line.at <= time < line.ended), "")
+    return replace(ran, under_way=going)
+
+
+def _after(ran: Ran, line: Line) -> Ran:
+    if not line.sure:
+        return Ran(line=line, why=f"not known after {line.id}: {line.result}")
+    if line.serves is None:
+        nothing = "nothing ran" if line.result is Result.NOT_SERVING else "it was not there"
+        return Ran(since=line.ended, line=line, why=nothing)
+    if ran.serves and ran.serves.id == line.serves.id:
+        return ran
+    if line.result is Result.CHANGED:
+        return Ran(line.serves, line.ended, line)
+    return Ran(line.serves, line.serves.at)  # put there before the journal's first line
