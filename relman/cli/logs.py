@@ -13,7 +13,7 @@ from relman.cli.options import environment_options
 from relman.cli.render import Output
 from relman.cli.verb import Context, verb
 from relman.model.container import Container
-from relman.model.errors import InternalError, RelmanError, Unreachable
+from relman.model.errors import InternalError, RelmanError, Unknown
 from relman.model.host import Environment, Host
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.observe import observe
@@ -55,7 +55,7 @@ def logs(
             }
             failed |= _follow(context.output, fleet, name, begun)
     if failed:
-        raise Unreachable(f"no logs from {', '.join(h.name for h in _in_order(chosen, failed))}")
+        raise Unknown(f"no logs from {', '.join(h.name for h in _in_order(chosen, failed))}")
 
 
 def _speaking(session: Session, environment: str, service: str) -> Container | None:

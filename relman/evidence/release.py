@@ -117,6 +117,7 @@ def release_of(repository: Repository, tag: str, image: ImageDescription) -> Rel
         deploy=_deploy_section(image, name),
         volumes=image.volumes,
         has_healthcheck=image.has_healthcheck,
+        entrypoint=image.entrypoint,
         service=_label(image, SERVICE_NAME, name),
         commit=_label(image, _REVISION, name),
         created=image.created,

@@ -156,8 +156,8 @@ class TestReport:
 @dataclass(frozen=True)
 class Release:
     """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
-    paths; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is RFC 3339. `skipped` tells of each gate
-    that a person left out for it; `channels` are those that a promotion left on it, and no part of what it is."""
+    paths, `entrypoint` is its ENTRYPOINT; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is
+    RFC 3339. `skipped` tells of each gate that a person left out for it; `channels` are those that a promotion left on it, and no part of what it is."""
 
     repository: Repository
     tag: str
@@ -167,6 +167,7 @@ class Release:
     deploy: Mapping[str, Any] = field(default_factory=dict)
     volumes: tuple[str, ...] = ()
     has_healthcheck: bool = False
+    entrypoint: tuple[str, ...] = ()
     service: str = ""
     commit: str = ""
     created: str = ""

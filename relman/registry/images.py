@@ -35,6 +35,7 @@ class ImageDescription:
     volumes: tuple[str, ...]
     exposed_ports: tuple[tuple[int, str], ...]
     has_healthcheck: bool
+    entrypoint: tuple[str, ...]
     created: str
 
 
@@ -112,6 +113,7 @@ def read_config(resolved: Manifest, manifest: Manifest, content: bytes, name: st
             volumes=tuple(sorted(_mapping(run, "Volumes"))),
             exposed_ports=_ports(_mapping(run, "ExposedPorts")),
             has_healthcheck=test[0] not in ("NONE", ""),
+            entrypoint=tuple(map(str, _typed(run, "Entrypoint", list) or ())),
             created=_short(document, "created"),
         )
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -233,7 +234,13 @@ def _doubled(steps: Sequence[Step], fleet: Sequence[Observed]) -> tuple[str, ...
 
 
 def _warnings(steps: Sequence[Step], release: Release) -> tuple[str, ...]:
-    unverified = [s.host for s in steps if not s.entry.verified]
-    if not unverified:
-        return ()
-    return (f"{release} has no health check: it will be marked unverified, and only its staying up is watched",)
+    said: list[str] = []
+    if any(not s.entry.verified for s in steps):
+        said.append(f"{release} has no health check: it will be marked unverified, and only its staying up is watched")
+    if release.entrypoint and (tasks := _tasks(steps)):
+        names = ", ".join(dict.fromkeys(run.task.name for run in tasks))
+        said.append(
+            f"the image has an ENTRYPOINT ({shlex.join(release.entrypoint)}), which gets the command of {names} as its "
+            "arguments: whether it runs them is its own affair"
+        )
+    return tuple(said)

@@ -158,7 +158,7 @@ def _with(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 @pytest.mark.parametrize("name", READERS)
 @given(data=st.data())
-@effort(max_examples=150)
+@effort(max_examples=60)
 def test_any_json_in_any_place(name: str, data: st.DataObject) -> None:
     """An engine's answer is understood, or an EngineError says which field makes no sense."""
     sample, read = READERS[name]

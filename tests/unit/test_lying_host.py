@@ -96,7 +96,7 @@ def _planned(fleet: list[Observed], to: str | None) -> tuple[Plan | None, str]:
         return None, "\n".join([str(error), *error.details])
 
 
-@effort(max_examples=400, deadline=None)
+@effort(max_examples=100, deadline=None)
 @given(lies(), st.sampled_from(HONEST), st.sampled_from([None, "1", "2", "3"]))
 def test_a_rollback_of_the_others_is_theirs_or_is_refused_by_the_host_s_name(
     lie: HostRecord, own: HostRecord, to: str | None
@@ -116,7 +116,7 @@ def test_a_rollback_of_the_others_is_theirs_or_is_refused_by_the_host_s_name(
     assert (plan.tasks, plan.hooks) == ((), ())
 
 
-@effort(max_examples=300, deadline=None)
+@effort(max_examples=80, deadline=None)
 @given(lies(), ways, st.sampled_from(HONEST))
 def test_a_deployment_goes_as_the_release_says(lie: HostRecord, way: DeploySettings, own: HostRecord) -> None:
     """Steps of the others, tasks, hooks, checks and what a failure does: nothing of it comes from a host's record. It
@@ -173,7 +173,7 @@ def interrupted(draw: st.DrawFn, host: str) -> Observed:
     return Observed(host, FACTS, record, lock, shown)
 
 
-@effort(max_examples=600, deadline=None)
+@effort(max_examples=120, deadline=None)
 @given(lies(), intents, st.sampled_from([Phase.CHANGING, Phase.RETURNING]), interrupted("h2"), interrupted("h3"))
 def test_nothing_is_finished_on_a_host_but_by_its_own_record_or_container(
     lie: HostRecord, intent: Intent | None, phase: Phase, h2: Observed, h3: Observed

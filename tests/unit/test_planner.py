@@ -309,3 +309,15 @@ def test_start_first_by_wish_is_refused_where_it_cannot_be() -> None:
     plan = deploy(fleet, "118", settings)
     with pytest.raises(PreflightFailed, match="not fit"):
         preflight.check(plan, fleet, release("118"))
+
+
+def test_a_plan_says_that_an_entry_point_gets_the_commands_of_tasks() -> None:
+    """Such a command can be swallowed with exit code 0, which no exit code tells."""
+    settings = replace(CHECKED, tasks=(Task("migrate", ("./manage.py", "migrate")),))
+    fleet = [seen("h1", deployed("117"))]
+    with_one = replace(release("118"), entrypoint=("/greet", "-v"))
+    said = [plan_deploy(ASKED, made, {"h1": settings}, fleet).warnings for made in (with_one, release("118"))]
+    assert [any("ENTRYPOINT (/greet -v)" in warning and "migrate" in warning for warning in w) for w in said] == [
+        True,
+        False,
+    ]
