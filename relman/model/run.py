@@ -157,7 +157,8 @@ class TestReport:
 class Release:
     """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
     paths, `entrypoint` is its ENTRYPOINT; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is
-    RFC 3339. `skipped` tells of each gate that a person left out for it; `channels` are those that a promotion left on it, and no part of what it is."""
+    RFC 3339. `skipped` tells of each gate that a person left out for it; `channels` are those that a promotion left on
+    it, and no part of what it is."""
 
     repository: Repository
     tag: str
