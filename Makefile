@@ -27,7 +27,7 @@ prepare: setup
 	$(BIN)/python -m tests.lab prepare
 
 # The first result of a test decides: nothing is repeated, and nothing is downloaded meanwhile.
-test: check prepare
+test: check prepare .peers/ansible-core/.locked
 	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 $(ON_HOSTS)
 
 # Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
@@ -48,6 +48,12 @@ bench: setup .peers/ansible/.locked .peers/pyinfra/.locked
 	.peers/$*/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
+# ansible-core judges in tests how inventories are read.
+.peers/ansible-core/.locked: tests/contract/ansible.lock
+	$(BIN)/python -m venv --clear .peers/ansible-core
+	.peers/ansible-core/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
 lab-up: setup
 	$(BIN)/python -m tests.lab up $(N)
 
@@ -60,6 +66,7 @@ COMPILE := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit
 lock: setup
 	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
 	for peer in ansible pyinfra; do echo $$peer | $(COMPILE) -o tests/e2e/bench_$$peer.lock - || exit 1; done
+	echo 'ansible-core==2.19.*' | $(COMPILE) -o tests/contract/ansible.lock -
 
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

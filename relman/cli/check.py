@@ -10,7 +10,7 @@ import click
 from relman.ci.base import dockerfile_of
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown
-from relman.cli.compose import INVENTORIES, inventory_paths, ssh_files
+from relman.cli.compose import INVENTORIES, inventory_paths, reading_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
 from relman.config.check import check_environments, check_settings
@@ -56,7 +56,7 @@ def _environments(
     context: Context, environment: str | None, inventories: Sequence[str]
 ) -> tuple[list[Environment], list[Problem]]:
     try:
-        inventory = load_inventory(inventory_paths(context, inventories))
+        inventory = load_inventory(inventory_paths(context, inventories), reading_of(context))
     except ConfigError as error:
         return [], list(error.problems)
     names = [environment] if environment else inventory.deployable

@@ -22,6 +22,7 @@ from relman.registry.client import Registry
 
 if TYPE_CHECKING:
     from relman.ci.library.index import Index
+    from relman.config.inventory import Reading
     from relman.ledger.ledger import Ledger
 
 INVENTORIES = "inventories"
@@ -31,7 +32,20 @@ def environment(context: Context, name: str, inventories: Sequence[str]) -> Envi
     """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
     from relman.config.inventory import load_inventory
 
-    return load_inventory(inventory_paths(context, inventories)).environment(name, **ssh_files(context))
+    given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
+    if context.run_inventory and not given:
+        raise UsageError("--run-inventory wants -i or RELMAN_INVENTORY", hint="name the inventory that is to be run")
+    understood = load_inventory(inventory_paths(context, inventories), reading_of(context, run=context.run_inventory))
+    return understood.environment(name, **ssh_files(context))
+
+
+def reading_of(context: Context, *, run: bool = False) -> Reading:
+    """How inventories are read: nothing of them is run unless a command says so."""
+    from relman.config.inventory import Reading
+    from relman.config.vault import open_vault
+
+    vault = open_vault(context.environ.get("RELMAN_VAULT_PASSWORD_FILE", ""), context.vault_ids)
+    return Reading(vault, run, context.environ)
 
 
 def inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:

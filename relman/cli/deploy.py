@@ -108,7 +108,9 @@ def settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySett
     for host in hosts:
         origin = f"the label of {release}, for {host.name}"
         try:
-            settings[host.name] = resolve(release.deploy, host.variables, host.env, origin=origin)
+            settings[host.name] = resolve(
+                release.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables
+            )
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relman.cli.compose import environment
+from relman.cli.text import some
 from relman.cli.verb import Context
 from relman.model.errors import UsageError
 from relman.model.host import Environment
@@ -42,20 +44,33 @@ def open_selected(
 
 
 def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], reason: str | None) -> Selected:
-    """The environment with nothing but some hosts, or less some for a reason. Raises UsageError."""
+    """The environment with nothing but some hosts, or less some for a reason; each is named by itself, by a pattern or
+    by a group, several with commas between them. Raises UsageError."""
     names = [h.name for h in chosen.hosts]
-    for host in (*only, *excluded):
-        if host not in names:
-            raise UsageError(f"{chosen.name} has no host {host!r}", hint=f"its hosts are {', '.join(names)}")
+    kept, dropped = _named(chosen, only), _named(chosen, excluded)
     if only and excluded:
         raise UsageError("--only and --exclude say the same in two ways: give one of them")
     if excluded and not reason:
         raise UsageError("--exclude wants --reason", hint="say why, for whoever looks at status or the history")
-    if set(excluded) == set(names):
+    if dropped == set(names):
         raise UsageError(f"every host of {chosen.name} is excluded")
-    out = [n for n in names if n in excluded or (only and n not in only)]
+    out = [n for n in names if n in dropped or (only and n not in kept)]
     why = reason or f"only {', '.join(only)} was asked for"
     return Selected(replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in out)), dict.fromkeys(out, why))
+
+
+def _named(chosen: Environment, given: Sequence[str]) -> set[str]:
+    """The hosts that are meant. Raises UsageError where one of the words means none."""
+    names = [h.name for h in chosen.hosts]
+    found: set[str] = set()
+    for word in filter(None, (w.strip() for words in given for w in words.split(","))):
+        meant = {word} & set(names) or set(chosen.groups.get(word, ())) or set(fnmatch.filter(names, word))
+        if not meant:
+            groups = [g for g in chosen.groups if g != chosen.name]
+            hint = f"its hosts are {some(names, 10)}" + (f"; its groups {some(groups, 10)}" if groups else "")
+            raise UsageError(f"{chosen.name} has no host {word!r}", hint=hint)
+        found |= meant
+    return found
 
 
 def service_of(chosen: Environment, wanted: str | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relman.cli.compose import inventory_paths, ssh_files
+from relman.cli.compose import inventory_paths, reading_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.render import Output
 from relman.cli.text import some, without_empty
@@ -22,7 +22,7 @@ def inventory(context: Context, environment: str | None, inventories: Sequence[s
 
     Of variables only the names are shown, never the values. No host is asked.
     """
-    understood = load_inventory(inventory_paths(context, inventories))
+    understood = load_inventory(inventory_paths(context, inventories), reading_of(context))
     if environment is None:
         data = describe_inventory(understood)
         context.output.json("inventory", data)
@@ -33,12 +33,15 @@ def inventory(context: Context, environment: str | None, inventories: Sequence[s
         _show_environment(context.output, data)
     for file in understood.skipped:
         context.output.warn(f"{file} is encrypted by ansible-vault: relman does without it")
+    for said in understood.left_out:
+        context.output.note(f"left out: {said}")
 
 
 def _show_inventory(output: Output, data: Mapping[str, Any]) -> None:
     output.line(f"read {', '.join(data['files'])}")
-    groups = [(name, str(len(hosts)), some(hosts)) for name, hosts in data["environments"].items()]
-    output.table(("ENVIRONMENT OR GROUP", "HOSTS", ""), groups)
+    groups = [(name, str(len(hosts)), some(hosts)) for name, hosts in data["groups"].items()]
+    output.line(f"environments: {', '.join(data['environments']) or 'none'}")
+    output.table(("GROUP", "HOSTS", ""), groups)
     output.line()
     hosts = data["hosts"].items()
     output.table(

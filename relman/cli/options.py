@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from relman.cli.verb import kept
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 file_option = click.option(
@@ -28,13 +30,29 @@ environment_option = click.option(
 any_environment_option = click.option(
     "-e", "--environment", metavar="ENV", help="One environment, as the inventory names it."
 )
-inventory_option = click.option(
+_path_option = click.option(
     "-i",
     "--inventory",
     "inventories",
     multiple=True,
     metavar="PATH",
     help="An inventory file or directory; may be repeated. Else RELMAN_INVENTORY, else ./inventories.",
+)
+_vault_option = click.option(
+    "--vault-id",
+    "vault_ids",
+    multiple=True,
+    metavar="LABEL@FILE",
+    expose_value=False,
+    callback=kept,
+    help="A file with the password of Ansible Vault values; may be repeated. Else RELMAN_VAULT_PASSWORD_FILE.",
+)
+_run_option = click.option(
+    "--run-inventory",
+    is_flag=True,
+    expose_value=False,
+    callback=kept,
+    help="Run an inventory that is a script, or that only ansible-inventory can read; with -i or RELMAN_INVENTORY.",
 )
 service_option = click.option("--service", metavar="NAME", help="The service; by default the environment's only one.")
 limit_option = click.option(
@@ -68,15 +86,26 @@ def results_option(help: str) -> Callable[[Decorated], Decorated]:
     return click.option("--results", metavar="FILE", help=help)
 
 
+def inventory_option(function: Decorated) -> Decorated:
+    """Where the inventory is, and the passwords of what is in Ansible Vault."""
+    return _path_option(_vault_option(function))
+
+
 def environment_options(function: Decorated) -> Decorated:
     """Which environment, from which inventory, which service."""
-    return environment_option(inventory_option(service_option(function)))
+    return environment_option(inventory_option(_run_option(service_option(function))))
 
 
 def exclude_options(function: Decorated) -> Decorated:
     """Hosts that a person leaves out, and why; and how long to wait for somebody else to end."""
-    only = click.option("--only", multiple=True, metavar="HOST", help="Nothing but this host; may be repeated.")
-    exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave this host out; may be repeated.")
+    only = click.option(
+        "--only",
+        "--limit",
+        multiple=True,
+        metavar="HOST",
+        help="Nothing but these: hosts, patterns or groups, with commas.",
+    )
+    exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave these out; as --only.")
     reason = click.option(
         "--reason", metavar="TEXT", help="Why; status shows it on the hosts left out, and the history."
     )

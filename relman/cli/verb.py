@@ -28,6 +28,8 @@ class Context:
     deadline: float | None = None
     signals: Signals = field(default_factory=Signals)
     outputs: dict[str, str] = field(default_factory=dict)
+    vault_ids: tuple[str, ...] = ()
+    run_inventory: bool = False
 
     @property
     def seconds_left(self) -> float | None:
@@ -62,7 +64,16 @@ class Flags:
         if seconds is not None:
             self.signals.deadline(seconds)
         deadline = None if seconds is None else time.monotonic() + seconds
-        return Context(self.output, self.environ, self.debug, deadline, self.signals, self.outputs)
+        return Context(
+            self.output,
+            self.environ,
+            self.debug,
+            deadline,
+            self.signals,
+            self.outputs,
+            tuple(self.values.get("vault_ids", ())),
+            bool(self.values.get("run_inventory")),
+        )
 
 
 class Verb(click.Command):
@@ -98,12 +109,13 @@ def shared_options() -> Sequence[click.Option]:
     )
 
 
-def _keep(ctx: click.Context, option: click.Parameter, value: Any) -> None:
-    if value is None or value is False:
+def kept(ctx: click.Context, option: click.Parameter, value: Any) -> None:
+    """The callback of an option whose value goes into the Context."""
+    if value is None or value is False or value == ():
         return
     if option.name == "timeout" and not (math.isfinite(value) and 0 < value <= _LONGEST):
         raise click.BadParameter(f"{value:g} is not a number of seconds above 0 and up to {_LONGEST:.0f}.")
     ctx.ensure_object(Flags).values[str(option.name)] = value
 
 
-_KEPT: Mapping[str, Any] = {"expose_value": False, "is_eager": True, "callback": _keep}
+_KEPT: Mapping[str, Any] = {"expose_value": False, "is_eager": True, "callback": kept}

@@ -39,7 +39,7 @@ def check_settings(service: Service, file: str, environments: Iterable[Environme
         for host in environment.hosts:
             origin = f"{file}, for {host.name} in {environment.name}"
             try:
-                resolve(service.deploy, host.variables, host.env, origin=origin)
+                resolve(service.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables)
             except ConfigError as error:
                 problems += error.problems
     return problems

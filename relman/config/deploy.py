@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from relman.config.document import KeyPath, dotted
-from relman.config.template import fill
+from relman.config.template import fill, names
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings
@@ -33,11 +33,17 @@ def thaw(label: str, *, origin: str) -> dict[str, Any]:
 
 
 def resolve(
-    section: Mapping[str, Any], variables: Mapping[str, str], env: Mapping[str, str], *, origin: str
+    section: Mapping[str, Any],
+    variables: Mapping[str, str],
+    env: Mapping[str, str],
+    *,
+    origin: str,
+    secret: Collection[str] = (),
 ) -> DeploySettings:
     """The settings that a deploy section means on one host.
 
-    Every `${name}` in _FILLED is replaced from `variables`; `env` is added to the
+    Every `${name}` in _FILLED is replaced from `variables`, and refused where it is the name of a `secret`; `env` is
+    added to the
     section's and wins over it, as it is. `origin` says in errors where the section comes from and for whom it is
     resolved ("the label of shop:117, for web1 in production"). Raises ConfigError with every problem.
     """
@@ -46,7 +52,7 @@ def resolve(
     from relman.config.faults import faults
     from relman.config.schema_deploy import Deploy
 
-    filled = _Filling(variables)
+    filled = _Filling(variables, secret)
     tree = {key: filled.value(value, (key,)) if key in _FILLED else value for key, value in section.items()}
     if filled.missing:
         raise ConfigError([_problem(origin, path, message) for path, message in filled.missing])
@@ -60,11 +66,15 @@ def resolve(
     return dataclasses.replace(settings, env={**settings.env, **env})
 
 
+_SEALED = "the variable {name} is in Ansible Vault, and no secret is filled in here"
+
+
 class _Filling:
     """Fills in variables, noting where one is missing."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], secret: Collection[str]) -> None:
         self.variables = variables
+        self.secret = secret
         self.missing: list[tuple[KeyPath, str]] = []
 
     def value(self, value: Any, path: KeyPath) -> Any:
@@ -76,10 +86,13 @@ class _Filling:
         if not isinstance(value, str):
             return value
         try:
-            return fill(value, self.variables)
+            used = names(value)
+            filled = value if any(name in self.secret for name in used) else fill(value, self.variables)
         except ValueError as error:
             self.missing.append((path, str(error)))
             return value
+        self.missing += [(path, _SEALED.format(name=name)) for name in used if name in self.secret]
+        return filled
 
 
 def _problem(origin: str, path: KeyPath, message: str) -> Problem:

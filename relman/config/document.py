@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from relman.model.errors import Problem
@@ -18,9 +18,10 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 
 @dataclass(frozen=True)
 class Tagged:
-    """A value with a tag of somebody else's, such as Ansible's `!vault`: never decoded."""
+    """A value with a tag of somebody else's, such as Ansible's `!vault`; `text` is what stands there, if it is text."""
 
     tag: str
+    text: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         return f"a value tagged {self.tag}"
@@ -49,15 +50,27 @@ class Source:
 
 @dataclass(frozen=True)
 class Document:
-    """One file: its `tree` of dict, list, str, int, float, bool, None and Tagged, and its faults so far.
+    """One file: its `tree` of dict, list, str, int, float, bool, None and Tagged, and its faults so far, each with the
+    path at which it stands.
 
-    `places` maps the path of every key to the offsets at which the key and its value start.
+    `places` maps the path of every key to the offsets at which the key and its value start. `sealed`: the file is
+    encrypted, and so all in it is a secret.
     """
 
     source: Source
     tree: Any
-    problems: tuple[Problem, ...]
+    faults: tuple[tuple[KeyPath, Problem], ...]
     places: Mapping[KeyPath, tuple[int, int]]
+    sealed: bool = False
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All faults."""
+        return tuple(problem for _, problem in self.faults)
+
+    def problems_below(self, path: KeyPath) -> tuple[Problem, ...]:
+        """The faults at `path` and below it."""
+        return tuple(problem for at, problem in self.faults if at[: len(path)] == path)
 
     def problem(self, path: KeyPath, message: str, *, on_key: bool = False) -> Problem:
         """A fault of the value at `path`, or of its key; it stands at the nearest key above if the file has no such."""

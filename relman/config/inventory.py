@@ -1,50 +1,62 @@
-"""Inventories in Ansible's YAML form: every group of hosts is an environment."""
+"""Inventories as Ansible has them: groups of hosts, of which those that name services are environments."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from relman.config import values_names, yaml
+from relman.config import inventory_ini, values_names, yaml
 from relman.config.document import Document
+from relman.config.inventory_files import YAML_SUFFIXES, Form, Source, sources, variable_files
 from relman.config.inventory_host import ReadHost, misspelt, read_host
+from relman.config.inventory_run import ask
 from relman.config.inventory_tree import ALL, SERVICES, UNGROUPED, Tree, Variables
 from relman.config.ssh import SshConfig
+from relman.config.vault import HEADER, Vault
 from relman.config.words import nearest
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.host import Environment, Hop, SshOptions
 
-_VAULT = "$ANSIBLE_VAULT;"
-_SUFFIXES = (".yml", ".yaml")
+# Of a file in a directory with another ending it is not known that it is meant to be an inventory.
+_INI_SUFFIXES = ("", ".ini", *YAML_SUFFIXES)
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """What the inventory files say. `skipped` are files encrypted by ansible-vault: relman does without them."""
+    """What the inventory files say. `skipped` are files encrypted by ansible-vault that no password opens: relman does
+    without them; `left_out` are files of directories that are no inventories, and why."""
 
     files: tuple[str, ...]
     tree: Tree
     skipped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    vault: Vault = field(default_factory=lambda: Vault({}))
 
     @property
-    def environments(self) -> tuple[str, ...]:
+    def groups(self) -> tuple[str, ...]:
         """The names of the groups that have hosts."""
         return tuple(name for name in self.tree.groups if self.tree.members(name))
 
     @property
-    def deployable(self) -> tuple[str, ...]:
-        """The environments that say which services they run (relman_services), themselves or through the whole
-        inventory; a group inside of one is not counted."""
-        groups = [name for name in self.environments if name not in (ALL, UNGROUPED)]
+    def environments(self) -> tuple[str, ...]:
+        """The groups whose own variables say which services they run (relman_services); where none does but the whole
+        inventory, or nobody, each group directly below it."""
+        groups = [name for name in self.groups if name not in (ALL, UNGROUPED)]
         own = [name for name in groups if self.tree.groups[name].has(SERVICES)]
-        if own or not self.tree.groups[ALL].has(SERVICES):
+        if own:
             return tuple(own)
         inner = {child for name in groups for child in self.tree.groups[name].children}
         return tuple(name for name in groups if name not in inner)
+
+    @property
+    def deployable(self) -> tuple[str, ...]:
+        """The environments to which something may be deployed."""
+        said = [g for g in (ALL, *self.environments) if self.tree.groups[g].has(SERVICES)]
+        return self.environments if said else ()
 
     def environment(
         self, name: str, *, ssh_config: Path | str | None = None, known_hosts: Sequence[Path | str] = ()
@@ -60,7 +72,7 @@ class Inventory:
         problems: dict[Problem, None] = {}
         for host in self.tree.members(name):
             try:
-                read.append(read_host(host, self.tree.layers(host, name), ssh))
+                read.append(read_host(host, self.tree.layers(host, name), ssh, self.vault))
             except ConfigError as error:
                 problems |= dict.fromkeys(error.problems)
         if problems:
@@ -75,11 +87,19 @@ class Inventory:
             demands=read[0].demands,
             ssh=SshOptions(known_hosts=tuple(dict.fromkeys(files))),
             local_commands=read[0].local_commands,
+            groups=self._groups_within(name),
         )
 
+    def _groups_within(self, environment: str) -> dict[str, tuple[str, ...]]:
+        """The groups that have hosts in the environment, each with these hosts."""
+        members = set(self.tree.members(environment))
+        found = {name: tuple(h for h in self.tree.members(name) if h in members) for name in self.groups}
+        return {name: hosts for name, hosts in found.items() if hosts}
+
     def _check_name(self, name: str) -> None:
-        known = [e for e in self.environments if e != UNGROUPED]
+        known = self.environments
         if name not in known:
+            self._check_group(name)
             near = nearest(name, known) or next((e for e in known if e.startswith(name)), None)
             raise UsageError(
                 f"there is no environment {name!r} in {', '.join(self.files)}"
@@ -93,6 +113,21 @@ class Inventory:
                 f"{name!r} cannot be an environment: its name becomes part of image names on its hosts",
                 hint="Name the group in lower case: a-z, 0-9 and - _ . between them",
             ) from None
+
+    def _check_group(self, name: str) -> None:
+        """Raise UsageError where the name is that of a group which is no environment."""
+        if name not in self.groups:
+            return
+        around = [e for e in self.environments if set(self.tree.members(name)) <= set(self.tree.members(e))]
+        if around and name != ALL:
+            raise UsageError(
+                f"{name} is part of {around[0]}, and no environment of its own",
+                hint=f"-e {around[0]} --only {name}",
+            )
+        raise UsageError(
+            f"{name} is a group, and no environment: its variables name no {SERVICES}",
+            hint=f"Environments: {', '.join(self.environments) or 'none'}",
+        )
 
     def _check_agreement(self, environment: str, read: Sequence[ReadHost]) -> None:
         """What is said of the whole environment must be the same on all its hosts."""
@@ -115,31 +150,113 @@ class Inventory:
         return variable.problem(f"{one} and {other} differ in it: give it to the whole environment", on_key=True)
 
 
-def load_inventory(paths: Sequence[Path | str]) -> Inventory:
-    """Read inventory files, and every *.yml and *.yaml of directories, with the group_vars/ and host_vars/ beside.
+@dataclass(frozen=True)
+class Reading:
+    """How inventories are read: with which vault passwords, and whether what only a program can tell may be run, with
+    which variables."""
+
+    vault: Vault = field(default_factory=lambda: Vault({}))
+    run: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+
+def load_inventory(paths: Sequence[Path | str], reading: Reading | None = None) -> Inventory:
+    """Read inventory files, and those of directories, with the group_vars/ and host_vars/ beside each path.
 
     What comes later wins, as in Ansible. Raises UsageError for what cannot be read, ConfigError with every problem.
     """
-    files = [file for path in paths for file in _files(Path(path))]
-    if not files:
+    found = _Loading(reading or Reading())
+    for path in map(Path, paths):
+        found.add(path)
+    if not found.files:
         raise UsageError(
             f"there is no inventory in {', '.join(map(str, paths))}" if paths else "no inventory was given",
-            hint="Name a YAML file, or a directory that holds some",
+            hint="Name a YAML or INI file, or a directory that holds some",
         )
-    tree, skipped = Tree(), list[str]()
-    for document in _documents(files, tree.problems, skipped):
-        tree.add(document)
-    for folder in dict.fromkeys(file.parent for file in files):
-        for name, group in tree.groups.items():
-            group.file_vars |= _folder_vars(tree, folder / "group_vars" / name, skipped)
-        for name, host in tree.hosts.items():
-            host.file_vars |= _folder_vars(tree, folder / "host_vars" / name, skipped)
+    for folder in dict.fromkeys(path if path.is_dir() else path.parent for path in map(Path, paths)):
+        found.add_variables(folder)
+    tree = found.tree
     for key, variable in tree.all_variables():
         if advice := misspelt(key):
             tree.problems.append(variable.problem(advice, on_key=True))
     if tree.problems:
         raise ConfigError(list(dict.fromkeys(tree.problems)))
-    return Inventory(tuple(map(str, files)), tree, tuple(skipped))
+    return Inventory(tuple(map(str, found.files)), tree, tuple(found.skipped), tuple(found.left_out), found.vault)
+
+
+class _Loading:
+    """An inventory on its way."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self.vault = reading.vault
+        self.tree = Tree()
+        self.files: list[Path] = []
+        self.skipped: list[str] = []
+        self.left_out: list[str] = []
+
+    def add(self, path: Path) -> None:
+        """Read the inventory files of a path."""
+        for source in sources(path, self.left_out):
+            try:
+                document = self._document(source)
+            except ConfigError as error:
+                self.files.append(source.path)
+                self.tree.problems += error.problems
+                continue
+            if document.faults and source.found and source.path.suffix not in _INI_SUFFIXES:
+                self.left_out.append(f"{source.path}: it is no inventory: {document.problems[0]}")
+            else:
+                self.files.append(source.path)
+                self.tree.add(document)
+
+    def _document(self, source: Source) -> Document:
+        if source.form is Form.YAML:
+            return yaml.parse(source.data, str(source.path), lenient=True)
+        if source.form is Form.INI:
+            return inventory_ini.parse(source.data, str(source.path))
+        if self._reading.run:
+            return ask(source, self._reading.environ)
+        raise UsageError(
+            f"{source.path} is {source.form}: relman reads YAML and INI, and runs nothing by itself",
+            hint=f"convert it: ansible-inventory -i {shlex.quote(str(source.path))} --list --yaml --export "
+            "> hosts.yml; or pass --run-inventory with -i",
+        )
+
+    def add_variables(self, folder: Path) -> None:
+        """Read group_vars/ and host_vars/ of a folder."""
+        for name, group in self.tree.groups.items():
+            group.file_vars |= self._variables(folder / "group_vars", name)
+        for name, host in self.tree.hosts.items():
+            host.file_vars |= self._variables(folder / "host_vars", name)
+
+    def _variables(self, folder: Path, name: str) -> Variables:
+        found: Variables = {}
+        for file in variable_files(folder, name):
+            try:
+                document = yaml.read(file, lenient=True)
+                if isinstance(document.tree, str) and document.tree.startswith(HEADER):
+                    document = self._opened(file)
+                found |= self.tree.add_vars(document)
+            except _Sealed:
+                self.skipped.append(str(file))
+            except yaml.EmptyFile:
+                continue
+            except ConfigError as error:
+                self.tree.problems += error.problems
+        return found
+
+    def _opened(self, file: Path) -> Document:
+        """A file that is encrypted as a whole, decrypted. Raises _Sealed where no password opens it."""
+        try:
+            text = self.vault.decrypt(file.read_text())
+        except ValueError as error:
+            raise _Sealed from error
+        return replace(yaml.parse(text.encode(), str(file), lenient=True), sealed=True)
+
+
+class _Sealed(Exception):
+    """A file of ansible-vault that no password opens."""
 
 
 def describe_inventory(inventory: Inventory) -> dict[str, Any]:
@@ -148,7 +265,9 @@ def describe_inventory(inventory: Inventory) -> dict[str, Any]:
     return {
         "files": list(inventory.files),
         "skipped": list(inventory.skipped),
+        "left_out": list(inventory.left_out),
         "environments": {name: tree.members(name) for name in inventory.environments},
+        "groups": {name: tree.members(name) for name in inventory.groups},
         "hosts": {
             name: {"groups": tree.groups_of(name), "variables": sorted(tree.variables(name))} for name in tree.hosts
         },
@@ -185,41 +304,6 @@ def describe_environment(environment: Environment) -> dict[str, Any]:
 def _hop(hop: Hop) -> str:
     address = f"[{hop.address}]" if ":" in hop.address else hop.address
     return f"{hop.user}@{address}:{hop.port}"
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(f for f in path.iterdir() if f.suffix in _SUFFIXES and f.is_file())
-
-
-def _documents(
-    files: Iterable[Path], problems: list[Problem], skipped: list[str], *, empty_is_fine: bool = False
-) -> Iterator[Document]:
-    """Every file that can be read; the others become problems, and those of ansible-vault are skipped."""
-    for file in files:
-        try:
-            document = yaml.read(file)
-        except ConfigError as error:
-            if not (empty_is_fine and isinstance(error, yaml.EmptyFile)):
-                problems += error.problems
-            continue
-        if isinstance(document.tree, str) and document.tree.startswith(_VAULT):
-            skipped.append(str(file))
-        else:
-            yield document
-
-
-def _folder_vars(tree: Tree, path: Path, skipped: list[str]) -> Variables:
-    """The variables of group_vars/NAME: a file of that name with or without suffix, or the files in a directory."""
-    files = [f for f in (path, *(path.with_name(path.name + s) for s in _SUFFIXES)) if f.is_file()]
-    if path.is_dir():
-        files += sorted(f for f in path.rglob("*") if f.suffix in (*_SUFFIXES, "") and f.is_file())
-    found: Variables = {}
-    for document in _documents(files, tree.problems, skipped, empty_is_fine=True):
-        tree.problems += document.problems
-        found |= tree.read_vars(document, (), document.tree)
-    return found
 
 
 def _given(files: Sequence[Path | str]) -> list[str]:

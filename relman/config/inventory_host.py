@@ -9,10 +9,11 @@ from typing import Any
 
 from relman.config import values, values_container, values_names
 from relman.config.document import KeyPath, Tagged
-from relman.config.inventory_tree import Variable
+from relman.config.inventory_tree import Variable, is_used
 from relman.config.policy import read_policy
 from relman.config.ssh import SshConfig
 from relman.config.values import Faults
+from relman.config.vault import TAG, Vault
 from relman.config.words import kind_of, nearest, shown
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
@@ -32,6 +33,7 @@ _ADVICE = {
     "ansible_ssh_user": "write ansible_user",
 }
 _ENV = "relman_env"
+_CLOSED = Vault({})
 _CONNECTIONS = ("ssh", "smart", "paramiko", "paramiko_ssh")
 
 
@@ -118,7 +120,7 @@ def misspelt(name: str) -> str | None:
     return f"unknown key; did you mean {near}?" if near else None
 
 
-def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfig) -> ReadHost:
+def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfig, vault: Vault) -> ReadHost:
     """The host that these layers of variables describe, reached as `ssh` says.
 
     The last layer that has a variable decides; only relman_env adds up, name by name. Raises ConfigError with every
@@ -131,7 +133,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
     written = [(key, v) for key, v in variables.items() if key in _READ and key != _ENV]
     for key, variable in [*written, *((_ENV, layer[_ENV]) for layer in layers if _ENV in layer)]:
         try:
-            value = _READ[key](_readable(variable.value))
+            value = _READ[key](_readable(variable.value, vault))
         except ValueError as error:
             problems += _problems(variable, error)
         else:
@@ -151,6 +153,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         endpoint=route.endpoint,
         jumps=route.jumps,
         variables={"inventory_hostname": name} | _free(variables),
+        secret_variables=_secret(variables),
         env=env,
         state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
@@ -178,28 +181,40 @@ def _problems(variable: Variable, error: ValueError) -> list[Problem]:
     return [variable.problem(message, at) for at, message in faults]
 
 
-def _readable(value: object) -> object:
-    """The value, unless only Ansible could read it."""
+def _readable(value: object, vault: Vault) -> object:
+    """The value, decrypted where it is in Ansible Vault, unless only Ansible could read it."""
+    if isinstance(value, Tagged) and value.tag in (TAG, f"{TAG}-encrypted"):
+        return vault.decrypt(value.text)
     if isinstance(value, Tagged):
         raise ValueError(f"{value}: relman cannot decrypt or evaluate it, so write it as plain text")  # noqa: TRY004
     if isinstance(value, dict):
-        return _each(lambda _, item: _readable(item), value)
+        return _each(lambda _, item: _readable(item, vault), value)
     if isinstance(value, str) and ("{{" in value or "{%" in value):
         raise ValueError("relman does not evaluate Jinja: write the value itself")
     return value
 
 
 def _free(variables: Mapping[str, Variable]) -> dict[str, str]:
-    """The variables for `${name}`: single values of names that are neither Ansible's nor relman's, if readable."""
+    """The variables for `${name}`: single values of names that are neither Ansible's nor relman's, if readable and no
+    secrets."""
     found = {}
     for name, variable in variables.items():
-        if name.startswith(("ansible_", "relman_")) or not isinstance(variable.value, str | int | float):
+        if is_used(name) or variable.document.sealed or not isinstance(variable.value, str | int | float):
             continue
         try:
-            found[name] = values.text(_readable(variable.value))
+            found[name] = values.text(_readable(variable.value, _CLOSED))
         except ValueError:
             continue
     return found
+
+
+def _secret(variables: Mapping[str, Variable]) -> tuple[str, ...]:
+    """The names of the variables that are in Ansible Vault."""
+    return tuple(
+        name
+        for name, variable in variables.items()
+        if not is_used(name) and (variable.document.sealed or isinstance(variable.value, Tagged))
+    )
 
 
 def _beside(variable: Variable | None) -> str | None:

@@ -18,6 +18,10 @@ _PARTS = ("hosts", "children", "vars")
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 _RANGE = re.compile(r"\[(?P<first>[0-9]+|[A-Za-z]):(?P<last>[0-9]+|[A-Za-z])(?::(?P<step>[0-9]+))?\]")
 _MAX_HOSTS = 10_000
+PORT = "ansible_port"
+# What may stand before a port: brackets around the whole, or a name in which colons stand in brackets only.
+_BRACKETED = re.compile(r"\[(?P<host>[0-9A-Za-z_.:-]+)\]:(?P<port>[0-9]{1,5})")
+_WITH_PORT = re.compile(r"(?P<host>(?:[^:\[\]]|\[[^\]]*\])+):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,26 @@ class Tree:
         self.groups: dict[str, Group] = {ALL: Group(), UNGROUPED: Group()}
         self.hosts: dict[str, Member] = {}
         self.problems: list[Problem] = []
+        self._within: set[KeyPath] = set()
 
     def add(self, document: Document) -> None:
-        """Merge an inventory file; its faults are added to `problems`."""
-        self.problems += document.problems
+        """Merge an inventory file; its faults are added to `problems`, but for those in variables that are none of
+        relman's."""
+        self._within = set()
         for name, body in self._mapping(document, (), document.tree):
             self._group(document, (name,), name, body)
+        self._add_faults(document, self._within)
+
+    def add_vars(self, document: Document) -> Variables:
+        """The variables of a file of group_vars/ or host_vars/; its faults as `add` does it."""
+        self._add_faults(document, {()})
+        return self.read_vars(document, (), document.tree)
+
+    def _add_faults(self, document: Document, within: set[KeyPath]) -> None:
+        for path, problem in document.faults:
+            holder = next((path[:n] for n in range(len(path)) if path[:n] in within), None)
+            if holder is None or is_used(str(path[len(holder)])):
+                self.problems.append(problem)
 
     def members(self, group: str) -> list[str]:
         """The names of all hosts in a group, its children's included, in the order of the files."""
@@ -122,13 +140,14 @@ class Tree:
         for part, value in self._mapping(document, path, body):
             at = (*path, part)
             if part == "hosts":
-                for pattern, own in self._mapping(document, at, value):
+                for pattern, own in self._mapping(document, at, _named(value)):
                     self._hosts(document, (*at, pattern), group, own)
             elif part == "children":
-                for child, inner in self._mapping(document, at, value):
+                for child, inner in self._mapping(document, at, _named(value)):
                     self._child(document, (*at, child), name, child)
                     self._group(document, (*at, child), child, inner)
             elif part == "vars":
+                self._within.add(at)
                 group.vars.update(self.read_vars(document, at, value))
             else:
                 near = nearest(part, _PARTS)
@@ -145,13 +164,17 @@ class Tree:
     def _hosts(self, document: Document, path: KeyPath, group: Group, own: Any) -> None:
         pattern = str(path[-1])
         try:
-            names = expand(pattern)
+            bare, port = with_port(pattern)
+            names = expand(bare)
         except ValueError as error:
             self.problems.append(document.problem(path, str(error), on_key=True))
             return
+        self._within.add(path)
         found = self.read_vars(document, path, own)
+        said = {PORT: Variable(port, document, path)} if port else {}
         for name in names:
-            self.hosts.setdefault(name, Member()).vars.update(found)
+            known = self.hosts.setdefault(name, Member(dict(said)))
+            known.vars.update(found)
             group.hosts.add(name)
 
     def read_vars(self, document: Document, path: KeyPath, body: Any) -> Variables:
@@ -181,6 +204,27 @@ class Tree:
             level += 1
             depths |= dict.fromkeys(fresh, level)
         return depths
+
+
+def is_used(variable: str) -> bool:
+    """Whether a variable can be one that relman reads."""
+    return variable.startswith(("ansible_", "relman_"))
+
+
+def _named(value: Any) -> Any:
+    """Ansible takes one name in the place of a mapping with nothing but that key."""
+    return {value: None} if isinstance(value, str) else value
+
+
+def with_port(pattern: str) -> tuple[str, int | None]:
+    """A host's pattern without the port behind it, as in `web[1:3]:2222` or `[2001:db8::1]:22`. Raises ValueError."""
+    found = _BRACKETED.fullmatch(pattern) or _WITH_PORT.fullmatch(pattern)
+    if not found:
+        return pattern, None
+    port = int(found["port"])
+    if not 1 <= port <= 65535:
+        raise ValueError(f"{port} is no port: expected 1 to 65535")
+    return found["host"], port
 
 
 def expand(pattern: str) -> list[str]:

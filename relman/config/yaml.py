@@ -30,17 +30,20 @@ class EmptyFile(ConfigError):
     """There is nothing in the file but comments."""
 
 
-def read(path: Path) -> Document:
+def read(path: Path, *, lenient: bool = False) -> Document:
     """Read and parse the file. Raises UsageError if it cannot be read, ConfigError if it is no YAML at all."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions") from error
-    return parse(data, str(path))
+    return parse(data, str(path), lenient=lenient)
 
 
-def parse(data: bytes, file: str) -> Document:
-    """Parse the bytes of `file`. Faults that leave the rest readable are in the document's `problems`.
+def parse(data: bytes, file: str, *, lenient: bool = False) -> Document:
+    """Parse the bytes of `file`. Faults that leave the rest readable are in the document's `faults`.
+
+    `lenient` is for files that are others' too: merge keys (<<) are applied, numbers as keys are their text, and of
+    duplicate keys the last one counts; but for merge keys it stays a fault, for whoever uses that value.
 
     Raises ConfigError for what is no single YAML document of a sane size, EmptyFile for nothing.
     """
@@ -52,7 +55,7 @@ def parse(data: bytes, file: str) -> Document:
     source = Source.of(file, text)
     if len(data) > _MAX_BYTES:
         raise ConfigError([source.problem(0, (), f"the file is larger than {_MAX_BYTES >> 20} MiB")])
-    return _Walk(source).document(_compose(text, source))
+    return _Walk(source, lenient).document(_compose(text, source))
 
 
 class _Fault(Exception):
@@ -115,9 +118,11 @@ def _said(error: Exception) -> tuple[str, int]:
 class _Walk:
     """From nodes to values, noting places and faults."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, lenient: bool) -> None:
         self.source = source
-        self.problems: list[Problem] = []
+        self.lenient = lenient
+        self.merging: set[int] = set()
+        self.faults: list[tuple[KeyPath, Problem]] = []
         self.places: dict[KeyPath, tuple[int, int]] = {}
         self.nodes = 0
 
@@ -125,7 +130,7 @@ class _Walk:
         """The whole document. Raises ConfigError where aliases make it too large or deep."""
         self.places[()] = (root.start_mark.index, root.start_mark.index)
         tree = self.value(root, ())
-        return Document(self.source, tree, tuple(self.problems), self.places)
+        return Document(self.source, tree, tuple(self.faults), self.places)
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
         """The plain value of a node."""
@@ -133,7 +138,7 @@ class _Walk:
         if self.nodes > _MAX_NODES or len(path) > _MAX_DEPTH:
             raise ConfigError([self.fault(node, path[:2], "too many values: an alias repeats too much, or itself")])
         if node.tag not in _KNOWN_TAGS:
-            return Tagged(node.tag)
+            return Tagged(node.tag, str(node.value) if isinstance(node, yaml.ScalarNode) else "")
         if isinstance(node, yaml.MappingNode):
             return {key: self.value(value, (*path, key)) for key, value in self.pairs(node, path)}
         if isinstance(node, yaml.SequenceNode):
@@ -146,30 +151,60 @@ class _Walk:
     def pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
         """The entries whose keys are good; the others become problems."""
         seen: dict[str, int] = {}
+        if self.lenient:
+            yield from self.merged(node, path)
         for key, value in node.value:
             offset = key.start_mark.index
             if not isinstance(key, yaml.ScalarNode):
-                self.problems.append(self.fault(key, path, "a key must be text"))
+                self.note(key, path, "a key must be text")
             elif key.tag == f"{_CORE}merge":
-                self.problems.append(self.fault(key, path, "merge keys (<<) are not supported: write the keys out"))
+                if not self.lenient:
+                    self.note(key, path, "merge keys (<<) are not supported: write the keys out")
             elif not isinstance(name := self.scalar(key, path), str):
-                self.problems.append(self.fault(key, path, f'a key must be text: write "{key.value}" in quotes'))
-            elif name in seen:
-                line = self.source.problem(seen[name], (), "").line
-                message = f"duplicate key: first given in line {line}"
-                self.problems.append(self.fault(key, (*path, name), message))
+                self.note(
+                    key, (*path, str(key.value)), f'a key must be text: write "{key.value}" in quotes', shown=path
+                )
+                if self.lenient:
+                    yield self.place(path, str(key.value), offset, value)
             else:
-                seen[name] = offset
-                self.places[*path, name] = (offset, value.start_mark.index)
-                yield name, value
+                if name in seen:
+                    line = self.source.problem(seen[name], (), "").line
+                    self.note(key, (*path, name), f"duplicate key: first given in line {line}")
+                if name not in seen or self.lenient:
+                    seen[name] = offset
+                    yield self.place(path, name, offset, value)
+
+    def merged(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
+        """The entries that merge keys bring (YAML 1.1, the type merge): the first mapping that has one decides."""
+        for key, value in node.value:
+            if key.tag == f"{_CORE}merge":
+                sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for source in reversed(sources):
+                    if not isinstance(source, yaml.MappingNode):
+                        self.note(value, path, "a merge key (<<) wants a mapping, or a list of them")
+                    elif id(source) in self.merging:
+                        self.note(value, path, "a merge key (<<) brings itself")
+                    else:
+                        self.merging.add(id(source))
+                        yield from self.pairs(source, path)
+                        self.merging.discard(id(source))
+
+    def place(self, path: KeyPath, name: str, offset: int, value: yaml.Node) -> tuple[str, yaml.Node]:
+        """An entry, its place noted."""
+        self.places[*path, name] = (offset, value.start_mark.index)
+        return name, value
 
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         """A scalar by the core schema, nothing lost."""
         text = str(node.value)
         if bad := next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None):
-            self.problems.append(self.fault(node, path, f"the character U+{ord(bad):04X} is not allowed"))
+            self.note(node, path, f"the character U+{ord(bad):04X} is not allowed")
             return text.replace(bad, "?")
         return text if node.style or node.tag == f"{_CORE}str" else _plain(text)
+
+    def note(self, node: yaml.Node, path: KeyPath, message: str, shown: KeyPath | None = None) -> None:
+        """A fault that leaves the rest readable, at `path`."""
+        self.faults.append((path, self.fault(node, path if shown is None else shown, message)))
 
     def fault(self, node: yaml.Node, path: KeyPath, message: str) -> Problem:
         """A fault at a node."""

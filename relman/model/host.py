@@ -26,7 +26,8 @@ class Host:
     """A host: its inventory name, how to reach it, and its variables.
 
     `jumps` are passed in order, outermost first. `variables` fill `${name}` in deploy settings; `env` is added to the
-    container's environment. `docker_socket` is a path on the host; `docker_command` the words with which its user runs
+    container's environment; `secret_variables` are the names of those that are in Ansible Vault and fill nothing.
+    `docker_socket` is a path on the host; `docker_command` the words with which its user runs
     docker there, where the socket itself cannot be used.
     """
 
@@ -35,6 +36,7 @@ class Host:
     jumps: tuple[Hop, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    secret_variables: tuple[str, ...] = ()
     state_dir: str = DEFAULT_STATE_DIR
     docker_socket: str = "/var/run/docker.sock"
     docker_command: tuple[str, ...] = ("docker",)
@@ -54,6 +56,7 @@ class SshOptions:
 class Environment:
     """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence.
 
+    `groups` are the inventory's groups that have hosts in it, with the names of these.
     `local_commands`: what is deployed to it may run commands on the deployer's machine (hooks, a canary's check).
     """
 
@@ -63,4 +66,5 @@ class Environment:
     registry_ca: str | None = None
     ssh: SshOptions = field(default_factory=SshOptions)
     local_commands: bool = False
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     demands: Demands = field(default_factory=Demands)

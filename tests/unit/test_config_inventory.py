@@ -48,7 +48,8 @@ def said(folder: Path, text: str, name: str = "production") -> list[str]:
 def test_the_shipped_inventories_are_understood() -> None:
     """Every shipped inventory loads, alone and together, and its hosts are reached as its ssh_config says."""
     together = load_inventory([REAL])
-    assert {"production", "staging", "web"} <= set(together.environments)
+    assert together.environments == ("production", "staging")
+    assert "web" in together.groups
     for file in REAL.glob("*.yml"):
         assert environment(load_inventory([file]), file.stem).hosts
     production = environment(together, "production")
@@ -210,8 +211,8 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
         ),
         (
             "production: {hosts: {a: }, vars: {relman_env: {B: 1, A: !vault x}}}",
-            "1:57: production.vars.relman_env.A: a value tagged !vault: relman cannot decrypt or evaluate it, so write "
-            "it as plain text",
+            "1:57: production.vars.relman_env.A: is in Ansible Vault, in a format that relman does not know (it knows "
+            "1.1 and 1.2, AES256)",
         ),
         (
             "production: {hosts: {a: {ansible_ssh_common_args: -J x}}}",
@@ -262,7 +263,7 @@ def test_an_unknown_environment(tmp_path: Path) -> None:
     found = inventory(tmp_path, "production: {hosts: {a: }}\nstaging: {}\nUpper: {hosts: {a: }}")
     with pytest.raises(UsageError, match="did you mean production") as caught:
         environment(found, "prodution")
-    assert caught.value.hint == "Environments: all, production, Upper"
+    assert caught.value.hint == "Environments: production, Upper"
     for name in ("staging", "a b; reboot", "Upper"):
         with pytest.raises(UsageError):
             environment(found, name)

@@ -1,0 +1,118 @@
+"""Which files an inventory is made of, and in which form each is written; as ansible-core finds them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import yaml
+
+from relman.model.errors import UsageError
+
+YAML_SUFFIXES = (".yml", ".yaml", ".json")
+# INVENTORY_IGNORE_EXTS of ansible-core 2.19, and what it never takes for an inventory.
+_IGNORED_ENDS = (
+    *(".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst"),
+    *(".orig", ".cfg", ".retry"),
+)
+_NEVER = ("host_vars", "group_vars", "vars_plugins")
+_PLUGIN = re.compile(rb"^plugin\s*:", re.MULTILINE)
+
+
+class Form(StrEnum):
+    """How an inventory file is written, as people call it."""
+
+    YAML = "YAML"
+    INI = "INI"
+    SCRIPT = "a script"
+    PLUGIN = "the configuration of an inventory plugin"
+    TOML = "TOML"
+
+
+READABLE = (Form.YAML, Form.INI)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One inventory file, read. `found`: in a directory, so that nobody named it."""
+
+    path: Path
+    data: bytes
+    form: Form
+    found: bool = False
+
+
+def sources(path: Path, left_out: list[str]) -> Iterator[Source]:
+    """The inventory files of a path: itself, or those of a directory and the ones below it, in Ansible's order. What a
+    directory has besides is added to `left_out`. Raises UsageError for what cannot be read."""
+    if not path.is_dir():
+        yield _source(path)
+        return
+    for file in _found(path, left_out):
+        yield replace(_source(file), found=True)
+
+
+def _found(folder: Path, left_out: list[str]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir(), key=lambda p: os.fsencode(p.name)):
+        if path.name.startswith(".") or path.name in _NEVER:
+            continue
+        if path.name.endswith(_IGNORED_ENDS):
+            left_out.append(f"{path}: Ansible takes no inventory from files that end so")
+        elif path.is_dir():
+            yield from _found(path, left_out)
+        elif path.is_file():
+            yield path
+
+
+def _source(path: Path) -> Source:
+    try:
+        data = path.read_bytes()
+        runs = os.access(path, os.X_OK) or data.startswith(b"#!")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions") from error
+    return Source(path, data, _form(path, data, runs))
+
+
+def _form(path: Path, data: bytes, runs: bool) -> Form:
+    if path.suffix in YAML_SUFFIXES:
+        return Form.PLUGIN if _PLUGIN.search(data) else Form.YAML
+    if path.suffix == ".toml":
+        return Form.TOML
+    if runs and data.startswith(b"#!"):
+        return Form.SCRIPT
+    if path.suffix == "" and _is_mapping(data):
+        return Form.PLUGIN if _PLUGIN.search(data) else Form.YAML
+    return Form.INI
+
+
+def _is_mapping(data: bytes) -> bool:
+    """Whether a file without an ending is YAML: Ansible tries that first, and INI where it is no mapping."""
+    try:
+        return isinstance(yaml.compose(data.decode("utf-8-sig"), yaml.SafeLoader), yaml.MappingNode)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
+        return False
+
+
+def variable_files(folder: Path, name: str) -> list[Path]:
+    """The files of group_vars/NAME or host_vars/NAME: a directory of that name, or else one file, as Ansible takes
+    them."""
+    for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in (".yml", ".yaml", ".json"))):
+        if path.is_dir():
+            return list(_below(path))
+        if path.is_file():
+            return [path]
+    return []
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir(), key=lambda p: os.fsencode(p.name)):
+        if path.name.startswith(".") or path.name.endswith("~"):
+            continue
+        if path.is_dir() and not path.suffix:
+            yield from _below(path)
+        elif path.is_file() and path.suffix in ("", *YAML_SUFFIXES):
+            yield path

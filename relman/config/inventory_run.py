@@ -1,0 +1,104 @@
+"""Inventories that only a program can tell: scripts, plugins and TOML, run when a person says so, and never else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from relman.config import yaml
+from relman.config.document import Document
+from relman.config.inventory_files import Form, Source
+from relman.model.errors import UsageError
+
+SECONDS = 30.0
+_LARGEST = 16 << 20
+_OWN = "RELMAN_"
+
+
+def ask(source: Source, environ: Mapping[str, str]) -> Document:
+    """Run the script itself (`--list`), or ansible-inventory for all other forms, and read the JSON that it prints.
+
+    It gets none of relman's variables, an empty ANSIBLE_CONFIG and a directory of its own to work in. Raises
+    UsageError where it fails, is not there, takes longer than 30 s or prints more than 16 MiB.
+    """
+    path = source.path.absolute()
+    with tempfile.TemporaryDirectory(prefix="relman-inventory-") as home:
+        config = Path(home, "ansible.cfg")
+        config.touch()
+        clean = {name: value for name, value in environ.items() if not name.startswith(_OWN)}
+        env = {**clean, "ANSIBLE_CONFIG": str(config)}
+        if source.form is Form.SCRIPT:
+            argv = [str(path), "--list"]
+        else:
+            argv = ["ansible-inventory", "--list", "--export", "-i", str(path)]
+        printed = _run(argv, env, home)
+    try:
+        groups = json.loads(printed)
+        tree = _tree(groups)
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        raise UsageError(f"{argv[0]} did not print an inventory in JSON for {source.path}") from None
+    # As YAML, so that every fault has its place in what a person can print, too.
+    text = json.dumps(tree, indent=1)
+    return yaml.parse(text.encode(), f"the output of {argv[0]} for {source.path}", lenient=True)
+
+
+def _run(argv: list[str], env: Mapping[str, str], home: str) -> bytes:
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        try:
+            process = subprocess.Popen(  # noqa: S603  # a person named the inventory and asked for it to be run
+                argv,
+                env=dict(env),
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise UsageError(
+                f"{argv[0]} cannot be run: {error.strerror}", hint="is it installed, and executable?"
+            ) from error
+        try:
+            code: int | None = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if code is None:
+            raise UsageError(f"{argv[0]} did not end within {SECONDS:g} s")
+        if code:
+            errors.seek(0)
+            last = errors.read(1 << 16).decode(errors="replace").splitlines()[-5:]
+            raise UsageError(f"{argv[0]} ended with {code}", details=last)
+        output.seek(0)
+        printed = output.read(_LARGEST + 1)
+    if len(printed) > _LARGEST:
+        raise UsageError(f"{argv[0]} printed more than {_LARGEST >> 20} MiB")
+    return printed
+
+
+def _tree(groups: Mapping[str, Any]) -> dict[str, Any]:
+    """From what `--list` prints (a script may say a group as a list of its hosts) to the form that YAML has."""
+    tree: dict[str, Any] = {}
+    for name, body in groups.items():
+        if name == "_meta":
+            continue
+        said = {"hosts": body} if isinstance(body, list) else body
+        tree[name] = {
+            "hosts": dict.fromkeys(said.get("hosts") or ()),
+            "children": dict.fromkeys(said.get("children") or ()),
+            "vars": said.get("vars") or {},
+        }
+    hosts = groups.get("_meta", {}).get("hostvars", {})
+    if hosts:
+        tree.setdefault("all", {}).setdefault("hosts", {}).update(hosts)
+    return tree
