@@ -54,6 +54,8 @@ def _message(kind: str, found: object, context: Mapping[str, Any]) -> str:
         return str(context["error"])
     if kind == "greater_than_equal":
         return f"expected at least {context['ge']}, found {shown(found)}"
+    if kind == "less_than_equal":
+        return f"expected at most {context['le']}, found {shown(found)}"
     return f"expected {_EXPECTED[kind]}, found {kind_of(found)}"
 
 

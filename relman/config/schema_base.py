@@ -12,6 +12,8 @@ from relman.config.document import KeyPath
 from relman.config.template import is_open
 from relman.config.words import shown
 
+MOST = 1_000_000_000  # of anything that is counted: what reads it back has a limit, too
+
 OPEN = "open"
 
 

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from relman.config import values, values_container, values_names
 from relman.config.document import KeyPath
 from relman.config.schema_base import (
+    MOST,
     Argv,
     Duration,
     EnvName,
@@ -114,7 +115,7 @@ class Resources(Section):
 
     memory: Annotated[int, parsed(values_container.size)] | None = None
     cpus: Annotated[float, parsed(values_container.cpus)] | None = None
-    pids: Annotated[int, Field(ge=1)] | None = None
+    pids: Annotated[int, Field(ge=1, le=MOST)] | None = None
 
 
 class Deploy(Section):
@@ -133,9 +134,9 @@ class Deploy(Section):
     singleton: bool = DeploySettings.singleton
     max_unavailable: Annotated[str, parsed(values.share)] = DeploySettings.max_unavailable
     on_failure: Annotated[str, choice(*OnFailure)] = DeploySettings.on_failure
-    keep: Annotated[int, Field(ge=1)] = DeploySettings.keep
+    keep: Annotated[int, Field(ge=1, le=MOST)] = DeploySettings.keep
     strategy: Strategy | None = None
-    max_failures: Annotated[int, Field(ge=0)] = DeploySettings.max_failures
+    max_failures: Annotated[int, Field(ge=0, le=MOST)] = DeploySettings.max_failures
     tasks: Annotated[list[Task], AfterValidator(without_twins)] = []
     hooks: list[Hook] = []
 

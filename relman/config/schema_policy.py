@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from relman.config import values
-from relman.config.schema_base import Duration, OneOrMore, PositiveDuration, Section, Word, exactly_one, parsed
+from relman.config.schema_base import MOST, Duration, OneOrMore, PositiveDuration, Section, Word, exactly_one, parsed
 from relman.config.words import kind_of, nearest, shown
 from relman.model import policy as model
 from relman.model.predicates import SHORT
@@ -59,7 +59,7 @@ class Rule(Section):
 
     vocabulary: ClassVar[bool] = True
 
-    minimum_tests: Annotated[int, Field(ge=1)] | None = None
+    minimum_tests: Annotated[int, Field(ge=1, le=MOST)] | None = None
     no_failures: Yes = False
     no_flaky: Yes = False
     maximum_age: PositiveDuration | None = None

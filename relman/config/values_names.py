@@ -95,8 +95,12 @@ def with_fields(template: str) -> str:
 
 
 def address(value: object) -> str:
-    """A host name or an IP address."""
-    return matching(_ADDRESS, word(value), "a host name or an IP address")
+    """A host name or an IP address, without a port."""
+    found = matching(_ADDRESS, word(value), "a host name or an IP address")
+    name, _, port = found.partition(":")
+    if name and port.isdigit():
+        raise ValueError(f"expected a host name or an IP address alone: the port of {shown(found)} is ansible_port")
+    return found
 
 
 def url(value: object) -> str:

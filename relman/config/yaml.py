@@ -102,7 +102,9 @@ def _said(error: Exception) -> tuple[str, int]:
     if isinstance(error, _Fault):
         return error.message, error.offset
     if isinstance(error, yaml.reader.ReaderError):
-        return f"the character U+{ord(error.character):04X} is not allowed", error.position
+        # PyYAML gives the character itself, or its number.
+        found = error.character if isinstance(error.character, int) else ord(error.character)
+        return f"the character U+{found:04X} is not allowed", error.position
     assert isinstance(error, yaml.MarkedYAMLError)  # noqa: S101  # all others of its kind carry marks
     mark = error.problem_mark or error.context_mark
     offset = mark.index if mark else 0

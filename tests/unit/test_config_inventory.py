@@ -206,6 +206,11 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
             "1:40: production.hosts.a.ansible_port: expected a port from 1 to 65535, found 0",
         ),
         (
+            "production: {hosts: {a: {ansible_host: 'web1:2222'}}}",
+            "1:40: production.hosts.a.ansible_host: expected a host name or an IP address alone: the port of "
+            "'web1:2222' is ansible_port",
+        ),
+        (
             "production: {hosts: {a: {ansible_host: '{{ ip }}'}}}",
             "1:40: production.hosts.a.ansible_host: relman does not evaluate Jinja: write the value itself",
         ),

@@ -155,6 +155,8 @@ test:
             "3:19: deploy.restart: expected one of no, always, unless-stopped, on-failure; found 5",
         ),
         ("deploy: {keep: 0}", "3:16: deploy.keep: expected at least 1, found 0"),
+        ("deploy: {keep: 100000000000}", "3:16: deploy.keep: expected at most 1000000000, found 100000000000"),
+        ('deploy: {env: {A: "a\x07b"}}', "3:21: the character U+0007 is not allowed"),
         ("deploy: {singleton: yes}", "3:21: deploy.singleton: expected true or false, found 'yes'"),
         ("deploy: {health: {http: {}}}", "3:19: deploy.health.http.port: this key is required"),
         (
