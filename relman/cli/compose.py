@@ -22,7 +22,7 @@ from relman.registry.client import Registry
 
 if TYPE_CHECKING:
     from relman.ci.library.index import Index
-    from relman.config.inventory import Reading
+    from relman.config.inventory_load import Reading
     from relman.ledger.ledger import Ledger
 
 INVENTORIES = "inventories"
@@ -30,7 +30,7 @@ INVENTORIES = "inventories"
 
 def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
     """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
-    from relman.config.inventory import load_inventory
+    from relman.config.inventory_load import load_inventory
 
     given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
     if context.run_inventory and not given:
@@ -41,7 +41,7 @@ def environment(context: Context, name: str, inventories: Sequence[str]) -> Envi
 
 def reading_of(context: Context, *, run: bool = False) -> Reading:
     """How inventories are read: nothing of them is run unless a command says so."""
-    from relman.config.inventory import Reading
+    from relman.config.inventory_load import Reading
     from relman.config.vault import open_vault
 
     vault = open_vault(context.environ.get("RELMAN_VAULT_PASSWORD_FILE", ""), context.vault_ids)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from relman.config.inventory import Inventory, load_inventory
+from relman.config.inventory import Inventory
+from relman.config.inventory_load import load_inventory
 from relman.config.inventory_tree import ALL
 
 ROOT = Path(__file__).resolve().parents[2]

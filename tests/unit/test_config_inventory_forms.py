@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relman.config import inventory_ini
 from relman.config.deploy import resolve
-from relman.config.inventory import Reading, load_inventory
+from relman.config.inventory_load import Reading, load_inventory
 from relman.config.vault import Vault, open_vault
 from relman.model.errors import ConfigError, UsageError
 

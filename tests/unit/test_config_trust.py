@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.config.inventory import load_inventory
+from relman.config.inventory_load import load_inventory
 from relman.config.policy import load_policy
 from relman.config.schema_policy import Rule
 from relman.config.schema_trust import Grant as Grant_

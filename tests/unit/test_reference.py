@@ -13,8 +13,8 @@ from pydantic.fields import FieldInfo
 
 from relman.cli.exits import Exit
 from relman.config.deploy import resolve
-from relman.config.inventory import load_inventory
 from relman.config.inventory_host import KNOWN
+from relman.config.inventory_load import load_inventory
 from relman.config.playbook import parse_playbook
 from relman.config.schema import RelmanFile
 from relman.config.schema_base import OPEN, keys
