@@ -149,7 +149,7 @@ def test_the_registry_goes_away_before_the_pulls_are_done(serving: Stage) -> Non
 def test_a_record_that_cannot_be_written(serving: Stage) -> None:
     """A disk that fills before the record is written: nobody is told that all is well, and recover finishes it."""
     h1 = serving.lab.hosts[0]
-    h1.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/relman"])
+    h1.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", "/var/lib/relman"])
     try:
         serving.deploy("1")
         serving.release("slow4", deploy={**DEPLOY, "health": {**DEPLOY["health"], "window": "3s"}})

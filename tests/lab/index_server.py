@@ -22,6 +22,7 @@ class Server(socketserver.ThreadingMixIn, WSGIServer):
     """A thread for each connection: pip keeps one open."""
 
     daemon_threads = True
+    request_queue_size = 128  # five is the default: more comers at once wait for seconds, or give up
 
 
 class Quiet(WSGIRequestHandler):
