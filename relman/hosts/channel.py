@@ -9,7 +9,8 @@ import logging
 import shlex
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import paramiko
 from urllib3 import BaseHTTPResponse
@@ -24,6 +25,7 @@ from relman.model.errors import Unreachable
 logging.getLogger("urllib3").addHandler(logging.NullHandler())
 logging.getLogger("urllib3").propagate = False
 
+T = TypeVar("T")
 _DIAL_STDIO = ("system", "dial-stdio")
 _PING = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"
 _FAILED = 300
@@ -97,17 +99,34 @@ class EngineChannels:
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
     ) -> BaseHTTPResponse:
-        """Send one request; one after the other where each that is under way takes a session of sshd. The answer's body
-        is not read yet. Raises NoEngine, Unreachable, and what urllib3, http.client and paramiko raise."""
+        """Send one request; the answer's body is not read yet. Raises NoEngine, Unreachable, and what urllib3,
+        http.client and paramiko raise."""
+        return self._in_turn(partial(self._send, method, path, body, headers, bounds))
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        bounds: Bounds,
+        read: Callable[[BaseHTTPResponse], T],
+    ) -> T:
+        """What `read` makes of the answer to one request, whose channel is free again then. Raises what `send` and
+        `read` raise."""
+        return self._in_turn(lambda: read(self._send(method, path, body, headers, bounds)))
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        """Do it; one after the other where each request that is under way takes a session of sshd."""
         if self._connection.streamlocal:
             try:
-                return self._send(method, path, body, headers, bounds)
+                return work()
             except ChannelRefused as refused:
                 with self._one_by_one:
                     if self._connection.streamlocal:
                         self._fall_back(refused)
         with self._one_by_one:
-            return self._send(method, path, body, headers, bounds)
+            return work()
 
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -59,7 +60,14 @@ class Client:
         answered within the connection's patience, else within its timeout or `seconds`."""
         normal = self._connection.patience if method == "GET" else self._connection.timeout
         bounds = Bounds(seconds or normal)
-        with self._edge(what, bounds), self._open(what, method, path, names, params, body, {}, bounds) as answer:
+        sent = None if body is None else json.dumps(body).encode()
+        kind = {} if sent is None else {"Content-Type": "application/json"}
+        with self._edge(what, bounds):
+            return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, partial(self._whole, what))
+
+    def _whole(self, what: str, answer: BaseHTTPResponse) -> Any:
+        with contextlib.closing(answer):
+            self._require_good(what, answer)
             data = b"".join(_parts(answer))
             return _parsed(data) if data.strip() else None
 
@@ -75,32 +83,11 @@ class Client:
         bounds: Bounds,
     ) -> Iterator[Stream]:
         """The parts of an answer as they come; leaving ends it. What is raised within is translated, too."""
-        with (
-            self._edge(what, bounds),
-            self._open(what, method, path, names, params, None, headers or {}, bounds) as answer,
-        ):
-            yield Stream(_parts(answer), getattr(answer.connection, "renew", _nothing))
-
-    @contextlib.contextmanager
-    def _open(
-        self,
-        what: str,
-        method: str,
-        path: str,
-        names: tuple[str, ...],
-        params: Mapping[str, Any] | None,
-        body: Any,
-        headers: Mapping[str, str],
-        bounds: Bounds,
-    ) -> Iterator[BaseHTTPResponse]:
-        url = f"/v{API_VERSION}{path.format(*(quote(name, safe='/:') for name in names))}"
-        sent = None if body is None else json.dumps(body).encode()
-        kind = {} if sent is None else {"Content-Type": "application/json"}
-        query = f"?{urlencode(params)}" if params else ""
-        answer = self._channels.send(method, f"{url}{query}", sent, {**kind, **headers}, bounds)
-        with contextlib.closing(answer):
-            self._require_good(what, answer)
-            yield answer
+        with self._edge(what, bounds):
+            answer = self._channels.send(method, _url(path, names, params), None, headers or {}, bounds)
+            with contextlib.closing(answer):
+                self._require_good(what, answer)
+                yield Stream(_parts(answer), getattr(answer.connection, "renew", _nothing))
 
     def _require_good(self, what: str, answer: BaseHTTPResponse) -> None:
         if answer.status < _FAILED or answer.status == _NOT_MODIFIED:
@@ -147,6 +134,11 @@ class Client:
         if isinstance(error, _NONSENSE):
             return EngineError(f"{what}: the Docker engine says nonsense: {said(error)}", host=self._host)
         return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
+
+
+def _url(path: str, names: Sequence[str], params: Mapping[str, Any] | None) -> str:
+    query = f"?{urlencode(params)}" if params else ""
+    return f"/v{API_VERSION}{path.format(*(quote(name, safe='/:') for name in names))}{query}"
 
 
 def _nothing() -> None:

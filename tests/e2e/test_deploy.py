@@ -131,10 +131,10 @@ def test_variables_with_shell_metacharacters_arrive_as_they_are(stage: Stage) ->
 
 def test_only_what_can_be_rolled_back_to_is_kept(stage: Stage) -> None:
     """With keep: 1, the release before the one before is pruned, and nothing that is not relman's."""
-    for tag in ("k1", "k2", "k3"):
+    for tag in ("kept1", "kept2", "kept3"):
         stage.release(tag, deploy={"keep": 1})
     h1 = stage.lab.hosts[0]
-    for tag in ("k1", "k2", "k3"):
+    for tag in ("kept1", "kept2", "kept3"):
         stage.deploy(tag)
     with h1.engine() as engine:
         kept = {tag for image in engine.images() for tag in image["RepoTags"] or () if tag.startswith("relman.kept")}

@@ -95,15 +95,15 @@ def test_one_fleet_of_two_engines_lives_a_whole_life(unlike: Lab, tmp_path: Path
         assert modern.info()["DriverStatus"] == [["driver-type", "io.containerd.snapshotter.v1"]]
         assert classic.info()["ServerVersion"] < modern.info()["ServerVersion"]
     inventory(stage, {"h1": {}, "h2": {}, "h3": as_user("deploy")})
-    for tag in ("k1", "k2", "k3"):
+    for tag in ("life1", "life2", "life3"):
         stage.release(tag, deploy={"keep": 1})
     h3.run(["tee", "/home/deploy/.bashrc"], stdin=NOISE)
     talkative = ("AllowStreamLocalForwarding no", f"Banner {BANNER}", "Subsystem sftp /usr/lib/openssh/sftp-server")
     with h3.sshd(*talkative):
-        for tag in ("k1", "k2", "k3"):
+        for tag in ("life1", "life2", "life3"):
             stage.deploy(tag)
             stage.serve(tag)
-        assert "nothing to do" in stage.deploy("k3").out
+        assert "nothing to do" in stage.deploy("life3").out
         _kept_are(unlike, 2)
         at_once(lambda h=h: h.run(["docker", "system", "prune", "-f"]) and None for h in unlike.hosts)  # type: ignore[misc]
         unlike.registry.stop()
@@ -111,9 +111,9 @@ def test_one_fleet_of_two_engines_lives_a_whole_life(unlike: Lab, tmp_path: Path
             stage.rollback()
         finally:
             unlike.registry.start()
-        stage.serve("k2")
+        stage.serve("life2")
         rows = stage.status()
-    assert {(row["release"], row["health"], row["drift"]) for row in rows} == {("k2", "healthy", False)}
+    assert {(row["release"], row["health"], row["drift"]) for row in rows} == {("life2", "healthy", False)}
     assert len({row["manifest"] for row in rows}) == 1
 
 
