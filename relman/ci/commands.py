@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 from relman.ci.bench import Bench, Linked
 from relman.ci.containers import create, object_name, run_to_end, state
-from relman.ci.junit import BadResults
 from relman.ci.junit_files import read_results
+from relman.ci.junit_xml import BadResults
 from relman.ci.lines import Lines
 from relman.model.cases import Findings, TestCase
 from relman.model.container import Image

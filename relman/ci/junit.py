@@ -1,25 +1,24 @@
 """JUnit XML, as test runners write it: read from anybody's file without believing it. Pure.
 
 There is no specification; this reads what pytest, Surefire, Gradle, Go, Jest, CTest, GoogleTest and others write. Test
-cases are counted, not the sums that a file claims, except where they claim less than a pass: more failures than there
-are, or fewer tests that ran.
+cases decide, not the sums that a file claims, except where these claim less than a pass that no case explains: more
+failures than there are, or fewer tests that ran.
 """
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import IO, Any
-from xml.etree.ElementTree import Element, ParseError
+from dataclasses import dataclass, field
+from typing import IO
+from xml.etree.ElementTree import Element
 
+from relman.ci.junit_xml import BadResults, elements
 from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals, slowest
 
 MAX_MESSAGE = 2000
 MAX_NAME = 300
 _MAX_DEPTH = 50
-_ROOTS = ("testsuites", "testsuite")
+_SUITES = ("testsuites", "testsuite")
 _BAD = ("failure", "error")
 _RETRIED = ("flakyFailure", "flakyError")
 _ATTEMPTS = (*_RETRIED, "rerunFailure", "rerunError")
@@ -27,58 +26,38 @@ _ABSENT = ("skipped", "disabled", "ignored", "notrun")
 # Of the attributes `status` and `result`, as letters alone: CTest and GoogleTest say it there, and have no element.
 _NOT_RUN = {*_ABSENT, "skip", "ignore", "suppressed", "inconclusive", "pending", "todo", "notrunnable", "notexecuted"}
 _FAILED = {"fail", "failed", "failure", "error"}
-# Characters that XML 1.0 has no form for (section 2.2), raw or as references; runners copy them from tests' names.
-_CONTROL = rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]));"
-_WIDE = (b"\xff\xfe", b"\xfe\xff", b"\x00<", b"<\x00")
-
-
-class BadResults(ValueError):
-    """A result file that cannot be believed; the message says why, after the file's name."""
 
 
 class OtherXml(BadResults):
     """An XML file that is no JUnit XML at all, but something else."""
 
 
-def read_junit(content: IO[bytes]) -> Findings:
-    """What one JUnit XML file says. Raises BadResults, OtherXml for a file that starts with another element.
+def read_junit(content: IO[bytes], *, green: bool = True) -> Findings:
+    """What one JUnit XML file says of a command that ended with exit code 0, or did not (`green`). Raises BadResults,
+    OtherXml for a file that starts with another element; see `junit_xml.elements` for what is refused.
 
-    Document types and entities are refused, and with them everything that makes a small file large or reads others.
-    Control characters that XML does not allow become `?`.
+    A failure that its runner excuses is none: one of a test that may fail, or that passed in a later attempt. Where
+    the exit code is not 0 and there is no other failure, these are what failed.
     """
-    from defusedxml.common import DefusedXmlException
-
     reader = _Reader()
-    try:
-        for event, element in _events(content):
-            reader.take(event, element)
-    except DefusedXmlException:
-        raise BadResults("declares a document type or entities, which no test runner does") from None
-    except ParseError as error:
-        raise BadResults(f"is no complete XML: {error}") from None
-    except (LookupError, ValueError) as error:  # encodings that expat does not know
-        raise error if isinstance(error, BadResults) else BadResults(f"cannot be read: {error}") from None
-    return reader.findings()
-
-
-def _events(content: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    from defusedxml.ElementTree import iterparse
-
-    return iter(iterparse(_readable(content.read()), events=("start", "end"), forbid_dtd=True))
-
-
-def _readable(content: bytes) -> IO[bytes]:
-    return io.BytesIO(content if content.startswith(_WIDE) else re.sub(_CONTROL, b"?", content))
+    for event, element in elements(content):
+        reader.take(event, element)
+    return reader.findings(green=green)
 
 
 @dataclass
 class _Suite:
-    """What was counted before a suite began, and whether it has suites of its own."""
+    """What was counted before a suite began, whether it has suites of its own or tests that ran again, the failures
+    that it claims and no case in it explains, and those of its cases that failed so far, by what names them."""
 
     tests: int
     failed: int
     skipped: int
+    explained: int
     outer: bool = False
+    again: bool = False
+    unexplained: int = 0
+    open: dict[tuple[str | None, ...], list[TestCase]] = field(default_factory=dict)
 
 
 class _Reader:
@@ -86,82 +65,113 @@ class _Reader:
 
     def __init__(self) -> None:
         self._open: list[Element] = []
-        self._suites: list[_Suite] = []
-        self._tests = self._failed = self._skipped = self._attempts = 0
-        self._claimed = [0, 0]  # failures by the root's sums, and by those of the suites right below it
+        self._suites: list[_Suite] = [_Suite(0, 0, 0, 0)]
+        self._tests = self._failed = self._skipped = 0
+        self._explained = 0  # how often a case, or an attempt at one, is said to have failed
+        self._excused = 0  # failures that are none for as long as the exit code is 0
         self._failures: list[TestCase] = []
+        self._excuses: list[TestCase] = []
         self._flaky: dict[str, None] = {}
         self._slow: tuple[TestCase, ...] = ()
 
     def take(self, event: str, element: Element) -> None:
         """The next start or end of an element."""
         if event == "start":
-            self._open.append(element)
-            if len(self._open) > _MAX_DEPTH:
-                raise BadResults(f"is nested deeper than {_MAX_DEPTH} elements")
-            if len(self._open) == 1 and element.tag not in _ROOTS:
-                raise OtherXml(f"is no JUnit XML: it starts with <{_clean(element.tag, 40)}>")
-            if element.tag in _ROOTS:
-                self._begin()
+            self._start(element)
             return
         self._open.pop()
-        depth, inside = len(self._open), any(e.tag == "testcase" for e in self._open)
+        inside = any(e.tag == "testcase" for e in self._open)
         if element.tag == "testcase" and not inside:
             self._case(element)
-        if element.tag in _ROOTS:
+        if element.tag in _SUITES:
             self._end(element, self._suites.pop())
-            if depth < 2:
-                self._claimed[depth] += _whole(element, "failures") + _whole(element, "errors")
         if self._open and not inside:
             self._open[-1].remove(element)
 
-    def findings(self) -> Findings:
+    def findings(self, *, green: bool) -> Findings:
         """What the whole file came to."""
-        # Surefire's sums count every attempt that failed, also of a test that passed in the end.
-        failed = max(self._failed, *(claimed - self._attempts for claimed in self._claimed))
+        failed, failures = self._failed + self._suites[0].unexplained, self._failures
+        if not (green or failed):
+            failed, failures = self._excused, self._excuses
         totals = TestTotals(max(self._tests, failed), failed, self._skipped)
-        return Findings(totals, tuple(self._failures), tuple(self._flaky), self._slow)
+        return Findings(totals, tuple(failures[:MOST_FAILED]), tuple(self._flaky), self._slow)
 
-    def _begin(self) -> None:
-        for outer in self._suites:
-            outer.outer = True
-        self._suites.append(_Suite(self._tests, self._failed, self._skipped))
+    def _start(self, element: Element) -> None:
+        self._open.append(element)
+        if len(self._open) > _MAX_DEPTH:
+            raise BadResults(f"is nested deeper than {_MAX_DEPTH} elements")
+        if len(self._open) == 1 and element.tag not in (*_SUITES, "testcase"):
+            tag = _clean(element.tag, 40)
+            raise OtherXml(f"is no JUnit XML: it starts with <{tag}>. Have the runner write JUnit XML, or convert it")
+        if element.tag in _SUITES:
+            for outer in self._suites:
+                outer.outer = True
+            self._suites.append(_Suite(self._tests, self._failed, self._skipped, self._explained))
 
-    def _end(self, element: Element, before: _Suite) -> None:
-        """A suite of test cases that claims that fewer of them ran is believed."""
+    def _end(self, element: Element, suite: _Suite) -> None:
+        """What a suite claims beyond its cases: more failures, or that fewer of them ran."""
+        claimed = _whole(element, "failures") + _whole(element, "errors")
+        # Sums count every failure in a case and every attempt at it, or each case once.
+        self._suites[-1].unexplained += max(claimed - (self._explained - suite.explained), suite.unexplained)
         tests, absent = _whole(element, "tests"), max(_whole(element, name) for name in _ABSENT)
-        if before.outer or not (tests and absent):
+        if suite.again:  # which the sum may count each time
+            tests = min(tests, self._tests - suite.tests)
+        if suite.outer or not (tests and absent):
             return
-        claimed = max(tests - absent, self._failed - before.failed)
-        ran = self._tests - before.tests - (self._skipped - before.skipped)
-        self._skipped += max(ran - claimed, 0)
+        most = max(tests - absent, self._failed - suite.failed)
+        ran = self._tests - suite.tests - (self._skipped - suite.skipped)
+        self._skipped += max(ran - most, 0)
 
     def _case(self, element: Element) -> None:
-        self._tests += 1
-        self._attempts += sum(child.tag in _ATTEMPTS for child in element) + _may_fail(element)
-        name = _clean(".".join(filter(None, (element.get("classname"), element.get("name")))) or "?", MAX_NAME)
         bad = _bad(element)
-        case = TestCase(name, _seconds(element.get("time", "")), "" if bad is None else _message(bad))
-        self._slow = slowest((*self._slow, case if bad is None else TestCase(name, case.seconds)))
-        if bad is not None:
+        self._explained += len(bad) + sum(child.tag in _ATTEMPTS for child in element)
+        name = _clean(".".join(filter(None, (element.get("classname"), element.get("name")))) or "?", MAX_NAME)
+        plain = TestCase(name, _seconds(element.get("time", "")))
+        case = TestCase(name, plain.seconds, _clean("\n".join(map(_message, bad[:10])), MAX_MESSAGE))
+        known = tuple(element.get(key) for key in ("classname", "name", "file"))
+        self._tests += 1
+        self._slow = slowest((*self._slow, plain))
+        if bad and _may_fail(element):
+            self._excuse([case])
+            self._skipped += 1
+        elif bad:
             self._failed += 1
             self._failures += [case] if len(self._failures) < MOST_FAILED else []
+            if element.get("name"):
+                self._suites[-1].open.setdefault(known, []).append(case)
         elif _not_run(element):
             self._skipped += 1
-        elif any(child.tag in _RETRIED for child in element) and len(self._flaky) < MOST_FAILED:
+        elif earlier := self._suites[-1].open.pop(known, None):
+            self._passed_at_last(earlier)
+        elif any(child.tag in _RETRIED for child in element):
+            self._is_flaky(name)
+
+    def _passed_at_last(self, earlier: list[TestCase]) -> None:
+        """One test, several times in one suite, whose last attempt passed."""
+        self._suites[-1].again = True
+        self._tests -= len(earlier)
+        self._failed -= len(earlier)
+        self._failures = [case for case in self._failures if not any(case is each for each in earlier)]
+        self._excuse(earlier)
+        self._is_flaky(earlier[0].name)
+
+    def _excuse(self, cases: list[TestCase]) -> None:
+        self._excused += len(cases)
+        self._excuses += cases[: MOST_FAILED - len(self._excuses)]
+
+    def _is_flaky(self, name: str) -> None:
+        if len(self._flaky) < MOST_FAILED:
             self._flaky[name] = None
 
 
-def _bad(case: Element) -> Element | None:
-    """What says that a test case failed; nothing of one that was expected to."""
-    found = next((child for child in case if child.tag in _BAD), case if _says(case, _FAILED) else None)
-    return None if _may_fail(case) else found
+def _bad(case: Element) -> list[Element]:
+    """What says that a test case failed."""
+    return [child for child in case if child.tag in _BAD] or ([case] if _says(case, _FAILED) else [])
 
 
 def _may_fail(case: Element) -> bool:
-    """Whether it is marked both ways, as Catch2's [!mayfail] and node's todo are: its exit code decides."""
-    tags = {child.tag for child in case}
-    return "skipped" in tags and bool(tags & set(_BAD))
+    """Whether one that failed is marked as skipped too, as Catch2's [!mayfail] and node's todo are."""
+    return any(child.tag == "skipped" for child in case)
 
 
 def _says(case: Element, words: set[str]) -> bool:

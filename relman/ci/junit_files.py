@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, cast
 
 from relman.ci.containers import State
 from relman.ci.engine import translated
-from relman.ci.junit import BadResults, OtherXml, read_junit
+from relman.ci.junit import OtherXml, read_junit
+from relman.ci.junit_xml import BadResults
 from relman.model.cases import Findings
 from relman.model.errors import NotFound
 
@@ -47,7 +48,7 @@ def _read(client: docker.APIClient, container: str, ended: State, path: str) -> 
             client.get(url, params={"path": place}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
         ):
             answer.raise_for_status()
-            found = list(_in_archive(_Bounded(answer.raw, path), wanted, ended.started))
+            found = list(_in_archive(_Bounded(answer.raw, path), wanted, ended))
     except NotFound:
         raise BadResults(f"{path} is not there: the command wrote no results") from None
     except tarfile.TarError as error:
@@ -71,32 +72,32 @@ class _Wanted:
         return fnmatch.fnmatchcase(name, self.pattern) and "/" not in name if self.pattern else name.endswith(".xml")
 
 
-def _in_archive(stream: _Bounded, wanted: _Wanted, started: float) -> Iterator[Findings]:
+def _in_archive(stream: _Bounded, wanted: _Wanted, ended: State) -> Iterator[Findings]:
     with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
         for number, member in enumerate(archive):
             if number >= MAX_FILES:
                 raise BadResults(f"{wanted.place} has more than {MAX_FILES} files")
             if number == 0 and not member.isdir():
-                yield _in_member(archive, member, wanted.place, started)
+                yield _in_member(archive, member, wanted.place, ended)
                 continue
             # The archive's names begin with the directory's own.
             name = member.name.partition("/")[2]
             if member.isfile() and wanted.has(name):
                 with suppress(OtherXml):
-                    yield _in_member(archive, member, posixpath.join(wanted.place, name), started)
+                    yield _in_member(archive, member, posixpath.join(wanted.place, name), ended)
 
 
-def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, started: float) -> Findings:
+def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, ended: State) -> Findings:
     content = archive.extractfile(member) if member.isfile() else None
     if content is None:
         raise BadResults(f"{name} is no plain file")
     if member.size > MAX_BYTES:
         raise BadResults(f"{name} is larger than {MAX_BYTES >> 20} MiB")
     try:
-        found = read_junit(content)
+        found = read_junit(content, green=ended.exit_code == 0)
     except BadResults as error:
         raise type(error)(f"{name} {error}") from None
-    if member.mtime < started - CLOCK_SLACK:
+    if member.mtime < ended.started - CLOCK_SLACK:
         raise BadResults(f"{name} was in the image before the command ran: it says nothing of this run")
     return found
 

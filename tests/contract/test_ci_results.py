@@ -35,7 +35,7 @@ LIES = {
     "echo '<testsuite/>' >out.xml": "not one test ran",
     "busybox true": "out.xml is not there: the command wrote no results",
     "echo '<testsuite>' >out.xml": "out.xml is no complete XML",
-    "echo '<!DOCTYPE a [<!ENTITY b \"c\">]><testsuite>&b;</testsuite>' >out.xml": "out.xml declares a document type",
+    "echo '<!DOCTYPE a [<!ENTITY b \"c\">]><testsuite>&b;</testsuite>' >out.xml": "out.xml declares entities",
     "busybox head -c 40000000 /dev/zero >out.xml": "out.xml is larger than 32 MiB",
     "busybox truncate -s 100G out.xml": "out.xml is larger than 32 MiB",
     "busybox ln -s /etc/passwd out.xml": "out.xml is no plain file",
@@ -70,6 +70,9 @@ def test_results_of_a_pass_and_of_failures(shop: Shop, image: ImageId) -> None:
     killed = run(shop, image, f'echo "{BAD}" >out.xml; busybox sleep 600', timeout=1)
     assert killed.commands[0].end == "ended for its timeout; 1 of 1 tests failed"
     assert not run(shop, image, f'echo "{GOOD}" >out.xml; exit 3').passed
+    may_fail = f"<testsuites>{GOOD}<testcase><skipped/><failure/></testcase></testsuites>"
+    assert run(shop, image, f'echo "{may_fail}" >out.xml').passed
+    assert run(shop, image, f'echo "{may_fail}" >out.xml; exit 1').commands[0].end == "exit code 1; 1 of 2 tests failed"
     nothing = run(shop, image, "echo '<testsuite/>' >out.xml", allow_no_tests=True)
     assert (nothing.commands[0].end, nothing.passed) == ("not one test ran, which is allowed", False)
     for report in (nothing, failed):

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.ci.commands import contradiction
-from relman.ci.junit import MAX_MESSAGE, BadResults, read_junit
+from relman.ci.junit import MAX_MESSAGE, read_junit
+from relman.ci.junit_xml import BadResults
 from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals
 
 
@@ -22,7 +23,7 @@ def read(text: str | bytes) -> Findings:
 
 def written_by(runner: str) -> Findings:
     """What a real runner's file says."""
-    return read((Path(__file__).parent / f"junit/{runner}.xml").read_bytes())
+    return read((Path(__file__).parent / f"data/junit/{runner}.xml").read_bytes())
 
 
 def test_a_file_of_pytest() -> None:
@@ -92,9 +93,11 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
         ("not xml", "no complete XML"),
         ("<testsuite><testcase>", "no complete XML"),
         ("<html/>", "no JUnit XML: it starts with <html>"),
-        (BOMB + "]><testsuite>&j;</testsuite>", "document type or entities"),
-        ('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><testsuite>&e;</testsuite>', "document type"),
-        ('<!DOCTYPE x SYSTEM "http://127.0.0.1:1/x.dtd"><testsuite/>', "document type"),
+        (BOMB + "]><testsuite>&j;</testsuite>", "declares entities"),
+        ('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><testsuite>&e;</testsuite>', "declares entities"),
+        ('<!DOCTYPE x [<!ENTITY % e "a"> %e;]><testsuite/>', "declares entities"),
+        ('<!DOCTYPE x SYSTEM "http://127.0.0.1:1/x.dtd"><testsuite>&e;</testsuite>', "undefined entity"),
+        ('<!DOCTYPE x [<!ATTLIST testcase a CDATA "many">]><testsuite/>', "declares values of attributes"),
         ("<testsuite>" * 60 + "</testsuite>" * 60, "nested deeper"),
         ("<testsuite>" + "<a>" * 200_000, "nested deeper"),
         (b"\xff\xfe\x00<", "no complete XML"),
