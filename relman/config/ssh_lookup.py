@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from relman.config.ssh_file import Line
 from relman.model.errors import ConfigError
+from relman.model.patterns import listed
 
 _UNSUPPORTED = {
     "proxycommand": "ProxyCommand is not supported: use ProxyJump",
@@ -93,7 +93,7 @@ def _apply(lines: Iterable[Line], found: Found, user: str | None, *, active: boo
     outer = active
     for line in lines:
         if line.keyword == "host":
-            active = outer and _matches(found.alias, line.arguments)
+            active = outer and listed(found.alias, line.arguments)
         elif line.keyword == "match":
             active = outer and _match_line(line, found, user)
         elif active and line.keyword == "include":
@@ -130,7 +130,7 @@ def _match_line(line: Line, found: Found, user: str | None) -> bool:
                 next(words, None)
             continue
         subject = _SUBJECTS[name](found, user)
-        if _matches(subject, next(words, "").split(",")) == negated:
+        if listed(subject, next(words, "").split(",")) == negated:
             return False
     if unknown:
         raise found.refused(line, f"Match {unknown} is not supported: write the hosts under Host")
@@ -143,14 +143,3 @@ _SUBJECTS: dict[str, Callable[[Found, str | None], str]] = {
     "user": lambda found, user: user or found.value("user") or found.local_user,
     "localuser": lambda found, _: found.local_user,
 }
-
-
-def _matches(subject: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern matches and no negated one does; only * and ? are wild."""
-    matched = False
-    for pattern in patterns:
-        if fnmatchcase(subject, pattern.removeprefix("!").replace("[", "[[]")):
-            if pattern.startswith("!"):
-                return False
-            matched = True
-    return matched
