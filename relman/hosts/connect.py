@@ -173,8 +173,8 @@ def connect(host: Host, ssh: SshOptions) -> Connection:
     try:
         config = fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False})
         known = KnownHosts(ssh.known_hosts)
-        for hop in (*host.jumps, host.endpoint):
-            with explained(hop, known, _patience(hop, ssh)):
+        for via, hop in zip((None, *host.jumps), (*host.jumps, host.endpoint), strict=True):
+            with explained(hop, known, _patience(hop, ssh), via):
                 _open(hop, chain, config, known, ssh)
     except RelmanError as error:
         for link in reversed(chain):

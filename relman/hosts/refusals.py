@@ -16,25 +16,25 @@ from relman.model.host import Hop
 
 
 @contextlib.contextmanager
-def explained(hop: Hop, known: KnownHosts, timeout: float) -> Iterator[None]:
-    """Raise what is raised while `hop` is connected as HostKeyRejected, AccessDenied, UsageError or Unreachable."""
+def explained(hop: Hop, known: KnownHosts, timeout: float, via: Hop | None = None) -> Iterator[None]:
+    """Raise what is raised while `hop` is connected, through the jump host `via` if there is one, as HostKeyRejected,
+    AccessDenied, UsageError or Unreachable."""
     try:
         yield
     except RelmanError:
         raise
+    except BadKey as error:
+        raise _of_the_host(error, hop, known.first_file, via) from error
     except Exception as error:
-        raise _explanation(error, hop, known, timeout) from error
+        raise _explanation(error, hop, timeout) from error
 
 
-def _explanation(error: Exception, hop: Hop, known: KnownHosts, timeout: float) -> RelmanError:
-    key = _of_keys(error, hop, known)
-    return key or _of_files(error, hop) or _of_the_way(error, hop, timeout)
+def _explanation(error: Exception, hop: Hop, timeout: float) -> RelmanError:
+    return _of_keys(error, hop) or _of_files(error, hop) or _of_the_way(error, hop, timeout)
 
 
-def _of_keys(error: Exception, hop: Hop, known: KnownHosts) -> RelmanError | None:
-    """The host's key, or ours. Of paramiko's classes PasswordRequiredException is an AuthenticationException, too."""
-    if isinstance(error, BadKey):
-        return _of_the_host(error, hop, known.first_file)
+def _of_keys(error: Exception, hop: Hop) -> RelmanError | None:
+    """Our keys. Of paramiko's classes PasswordRequiredException is an AuthenticationException, too."""
     keys = ", ".join(hop.identity_files) or "the agent's and the default keys"
     if isinstance(error, paramiko.PasswordRequiredException):
         hint = f"add it to the SSH agent: ssh-add {hop.identity_files[0] if hop.identity_files else ''}".rstrip()
@@ -44,7 +44,7 @@ def _of_keys(error: Exception, hop: Hop, known: KnownHosts) -> RelmanError | Non
     return None
 
 
-def _of_the_host(error: BadKey, hop: Hop, file: str) -> HostKeyRejected:
+def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKeyRejected:
     key = f"the host key of {error.name}"
     if isinstance(error, RevokedKey):
         hint = "a stolen key may be in use: give the host a new one, and put that into known_hosts"
@@ -57,7 +57,8 @@ def _of_the_host(error: BadKey, hop: Hop, file: str) -> HostKeyRejected:
     compare = f"{key} is not known ({error.fingerprint})"
     if hop.host_key_alias:
         return HostKeyRejected(compare, hint=f"compare it on the host itself, then add it to {file} as {error.name}")
-    scan = f"ssh-keyscan -p {hop.port} {shlex.quote(hop.address)} >> {_typed(file)}"
+    there = f"ssh -p {via.port} {shlex.quote(f'{via.user}@{via.address}')} " if via else ""
+    scan = f"{there}ssh-keyscan -p {hop.port} {shlex.quote(hop.address)} >> {_typed(file)}"
     return HostKeyRejected(compare, hint=f"compare it on the host itself, then: {scan}")
 
 

@@ -155,6 +155,14 @@ def test_a_file_in_the_home_directory_is_typed_so_that_a_shell_finds_it() -> Non
     assert caught.value.hint.endswith("ssh-keyscan -p 22 web1 >> ~/.ssh/known_hosts")
 
 
+def test_a_key_behind_a_jump_host_is_asked_for_there() -> None:
+    """Where only the jump host reaches the host, ssh-keyscan is to be run on it."""
+    read = KnownHosts([])
+    with pytest.raises(HostKeyRejected) as caught, explained(PORT, read, 5, Hop("bastion", 23, "me")):
+        read.check(PORT, "ssh-ed25519", KEY)
+    assert "ssh -p 23 me@bastion ssh-keyscan -p 2222 web1 >> ~/.ssh/known_hosts" in caught.value.hint
+
+
 RSA_KEY = paramiko.RSAKey.generate(2048)
 ECDSA_KEY = paramiko.ECDSAKey.generate()
 
