@@ -1,7 +1,7 @@
-"""How to reach a host by the user's ssh_config (ssh_config(5)): HostName, Port, User, IdentityFile, ProxyJump,
-UserKnownHostsFile, under Host, Match and Include.
+"""How to reach a host by the user's ssh_config (ssh_config(5)): HostName, Port, User, IdentityFile, IdentitiesOnly,
+ProxyJump, ConnectTimeout, HostKeyAlias and the files of known hosts, under Host, Match and Include.
 
-What relman cannot do as OpenSSH would (ProxyCommand, HostKeyAlias, Match exec) is refused for the hosts it concerns.
+What relman cannot do as OpenSSH would (ProxyCommand, or a key under Match exec) is refused for the hosts it concerns.
 Everything else is ignored; host keys are always checked, whatever StrictHostKeyChecking says.
 """
 
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relman.config.ssh_file import Line, read_lines
-from relman.config.ssh_lookup import Found, lookup
+from relman.config.ssh_found import Found
+from relman.config.ssh_lookup import lookup
 from relman.model.host import Hop
 
 _JUMP = re.compile(
@@ -50,8 +51,7 @@ class SshConfig:
     def _route(
         self, alias: str, port: int | None, user: str | None, identity: str | None, seen: tuple[str, ...]
     ) -> Route:
-        local = getpass.getuser()
-        found = lookup(self.lines, alias, user=user, local_user=local, home=self.home)
+        found = lookup(self.lines, Found(alias, getpass.getuser(), self.home, user, port))
         jumps: list[Hop] = []
         known = found.known_hosts
         for i, text in enumerate(found.jumps):
@@ -62,9 +62,12 @@ class SshConfig:
         keys += [f for f in found.identity_files if Path(f).is_file()]
         endpoint = Hop(
             address=found.hostname,
-            port=port or _port(found),
-            user=user or found.value("user") or local,
+            port=found.port,
+            user=found.user,
             identity_files=tuple(dict.fromkeys(keys or self._default_keys())),
+            host_key_alias=found.host_key_alias,
+            connect_timeout=found.connect_timeout,
+            identities_only=found.identities_only,
         )
         return Route(endpoint, tuple(jumps), tuple(dict.fromkeys(f for f in known if Path(f).is_file())))
 
@@ -82,10 +85,3 @@ class SshConfig:
     def _default_keys(self) -> list[str]:
         keys = (self.home / ".ssh" / name for name in _DEFAULT_KEYS)
         return [str(key) for key in keys if key.is_file()]
-
-
-def _port(found: Found) -> int:
-    text = found.value("port") or "22"
-    if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 65535:
-        raise found.refused(found.kept["port"], f"expected a port from 1 to 65535, found {text!r}")
-    return int(text)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from relman.model.errors import ConfigError, Problem, UsageError
 
 _LINE = re.compile(r"(?P<keyword>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?P<rest>.+)")
+_PART = re.compile(r"""\\["'\\ ]|"((?:\\["'\\]|[^"])*+)"|'((?:\\["'\\]|[^'])*+)'|[^ \t"']""")
+_WORD = re.compile(rf"[ \t]*(?!#)((?:{_PART.pattern})+)")
 _MAX_INCLUDES = 16
 
 
@@ -41,10 +42,29 @@ def read_lines(file: Path, home: Path, depth: int = 0) -> tuple[Line, ...]:
     return tuple(_line(line, str(file), n, home, depth) for n, line in stripped if line and not line.startswith("#"))
 
 
+def split(text: str) -> list[str]:
+    """The words of a line up to a comment, as OpenSSH splits them: " and ' quote; a backslash escapes these, itself and
+    (outside quotes) a space, and is a character else. Raises ValueError for a quote that is not closed."""
+    words: list[str] = []
+    at = 0
+    while word := _WORD.match(text, at):
+        words.append(_PART.sub(_unquoted, word[1]))
+        at = word.end()
+    rest = text[at:].strip(" \t")
+    if rest and not rest.startswith("#"):
+        raise ValueError(text)
+    return words
+
+
+def _unquoted(part: re.Match[str]) -> str:
+    quoted = part[1] if part[1] is not None else part[2]
+    return part[0][-1] if quoted is None else re.sub(r"""\\(["'\\])""", r"\1", quoted)
+
+
 def _line(text: str, file: str, number: int, home: Path, depth: int) -> Line:
     found = _LINE.fullmatch(text)
     try:
-        arguments = tuple(shlex.split(found["rest"], comments=True)) if found else ()
+        arguments = tuple(split(found["rest"])) if found else ()
     except ValueError:
         arguments = ()
     if not found or not arguments:

@@ -1,156 +1,111 @@
-"""What ssh_config's lines say of one host: the first value given for a key wins, identity files add up."""
+"""Which lines of ssh_config hold for a host: Host and Match as ssh_config(5) judges them, without running anything."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from relman.config.ssh_file import Line
-from relman.model.errors import ConfigError
+from relman.config.ssh_found import Found
+from relman.model.patterns import listed
 
-_UNSUPPORTED = {
-    "proxycommand": "ProxyCommand is not supported: use ProxyJump",
-    "hostkeyalias": "HostKeyAlias is not supported: put the host's own name and key into known_hosts",
-}
-_KEPT = {"hostname", "port", "user", "userknownhostsfile"}
+_KEPT = {
+    "hostname", "port", "user", "userknownhostsfile", "globalknownhostsfile", "hostkeyalias", "connecttimeout",
+    "identitiesonly",
+}  # fmt: skip
 _PROXY = {"proxyjump", "proxycommand"}
-_CRITERIA = {"host", "originalhost", "user", "localuser"}
+_IDENTITY = "identityfile"
+_CANONICAL = "canonicalizehostname"
+_PASSES = ("final", "canonical")
 
 
-@dataclass
-class Found:
-    """The lines that hold for `alias`, first for each key; `proxy` is the first of ProxyJump and ProxyCommand."""
-
-    alias: str
-    local_user: str
-    home: Path
-    kept: dict[str, Line] = field(default_factory=dict)
-    identities: list[Line] = field(default_factory=list)
-    proxy: Line | None = None
-
-    def value(self, key: str) -> str | None:
-        """The value of a key with one value."""
-        return self.kept[key].arguments[0] if key in self.kept else None
-
-    @property
-    def hostname(self) -> str:
-        """The address: HostName, or the alias itself."""
-        line = self.kept.get("hostname")
-        return self._expanded(line, line.arguments[0], {"h": self.alias}) if line else self.alias
-
-    @property
-    def identity_files(self) -> list[str]:
-        """The files of all IdentityFile lines, in order."""
-        return [p for line in self.identities for p in self._paths(line)]
-
-    @property
-    def known_hosts(self) -> list[str]:
-        """The files of UserKnownHostsFile."""
-        return self._paths(self.kept["userknownhostsfile"]) if "userknownhostsfile" in self.kept else []
-
-    @property
-    def jumps(self) -> list[str]:
-        """The hops of ProxyJump."""
-        if not self.proxy or self.proxy.arguments[0].lower() == "none":
-            return []
-        return [hop.strip() for hop in "".join(self.proxy.arguments).split(",")]
-
-    def _paths(self, line: Line) -> list[str]:
-        tokens = {
-            "d": str(self.home),
-            "h": self.hostname,
-            "n": self.alias,
-            "u": self.local_user,
-            "r": self.value("user") or self.local_user,
-        }
-        texts = [self._expanded(line, a, tokens) for a in line.arguments if a.lower() != "none"]
-        return [str(self.home / t[2:]) if t.startswith("~/") else t for t in texts]
-
-    def _expanded(self, line: Line, text: str, tokens: dict[str, str]) -> str:
-        def one(match: re.Match[str]) -> str:
-            if (value := (tokens | {"%": "%"}).get(match[1])) is None:
-                raise self.refused(line, f"%{match[1]} is not supported here")
-            return value
-
-        return re.sub(r"%(.)", one, text)
-
-    def refused(self, line: Line, message: str) -> ConfigError:
-        """The error for a line that relman cannot follow for this host."""
-        return ConfigError([line.problem(f"ssh to {self.alias}", message)])
-
-
-def lookup(lines: Iterable[Line], alias: str, *, user: str | None, local_user: str, home: Path) -> Found:
-    """What the lines say of `alias`; `user` is the one given outside them. Raises ConfigError for what is refused."""
-    found = Found(alias, local_user, home)
-    _apply(lines, found, user, active=True)
+def lookup(lines: Iterable[Line], found: Found) -> Found:
+    """Fill `found` with what the lines say of its host. Raises ConfigError for what is refused."""
+    lines = tuple(lines)
+    canonical = _canonicalizes(lines)
+    first = _Pass(found, found.alias, canonical=canonical)
+    first.apply(lines)
+    if first.final_wanted:
+        _Pass(found, found.hostname, canonical=canonical, final=True).apply(lines)
     return found
 
 
-def _apply(lines: Iterable[Line], found: Found, user: str | None, *, active: bool) -> None:
-    outer = active
-    for line in lines:
-        if line.keyword == "host":
-            active = outer and _matches(found.alias, line.arguments)
-        elif line.keyword == "match":
-            active = outer and _match_line(line, found, user)
-        elif active and line.keyword == "include":
-            _apply(line.included, found, user, active=True)
-        elif active:
-            _take(line, found)
+def _canonicalizes(lines: Sequence[Line]) -> bool:
+    """Whether CanonicalizeHostname may ask the DNS for other names, which relman does not."""
+    asked = (line.arguments[0].lower() not in ("no", "false") for line in lines if line.keyword == _CANONICAL)
+    return any(asked) or any(_canonicalizes(line.included) for line in lines)
 
 
-def _take(line: Line, found: Found) -> None:
-    key = line.keyword
-    if key in _PROXY and found.proxy:
-        return
-    if key in _UNSUPPORTED and line.arguments[0].lower() != "none":
-        raise found.refused(line, _UNSUPPORTED[key])
-    if key in _PROXY:
-        found.proxy = line
-    elif key == "identityfile":
-        found.identities.append(line)
-    elif key in _KEPT:
-        found.kept.setdefault(key, line)
+class _Pass:
+    """One reading of the lines. Where a Match asks for `final` there is another, in which Host means the address."""
 
+    def __init__(self, found: Found, host: str, *, canonical: bool, final: bool = False) -> None:
+        self.found = found
+        self.host = host
+        self.canonical = canonical
+        self.final = final
+        self.final_wanted = False
 
-def _match_line(line: Line, found: Found, user: str | None) -> bool:
-    """Whether a Match line holds. A criterion that relman cannot judge is an error if it would decide."""
-    unknown = None
-    words = iter(line.arguments)
-    for word in words:
-        negated, name = word.startswith("!"), word.lstrip("!").lower()
-        if name == "all":
-            continue
-        if name not in _CRITERIA:
-            unknown = unknown or name
-            if name not in ("canonical", "final"):
-                next(words, None)
-            continue
-        subject = _SUBJECTS[name](found, user)
-        if _matches(subject, next(words, "").split(",")) == negated:
-            return False
-    if unknown:
-        raise found.refused(line, f"Match {unknown} is not supported: write the hosts under Host")
-    return True
+    def apply(self, lines: Iterable[Line], doubt: str = "", *, active: bool = True) -> None:
+        """Take the lines that hold. `doubt` is a criterion that nobody can judge here, and that decides about them:
+        they are refused where they say something that relman reads."""
+        outer, outer_doubt = active, doubt
+        for line in lines:
+            if line.keyword == "host":
+                active, doubt = outer and listed(self.host, line.arguments), outer_doubt
+            elif line.keyword == "match":
+                held, unknown = self._judged(line)
+                active, doubt = outer and held, outer_doubt or unknown
+            elif line.keyword == "include":
+                self.apply(line.included, doubt, active=active)
+            elif active:
+                self._take(line, doubt)
 
+    def _take(self, line: Line, doubt: str) -> None:
+        key, found = line.keyword, self.found
+        if key not in {*_KEPT, *_PROXY, _IDENTITY} or key in found.kept or (key in _PROXY and found.proxy):
+            return
+        if key == "connecttimeout" and line.arguments[0] == "none":
+            return  # to ssh that is a value not given yet
+        if doubt:
+            raise found.refused(line, f"it depends on Match {doubt}, which relman cannot judge: write it under Host")
+        if key == "proxycommand" and line.arguments[0].lower() != "none":
+            raise found.refused(line, "ProxyCommand is not supported: use ProxyJump")
+        if key in _PROXY:
+            found.proxy = line
+        elif key == _IDENTITY:
+            found.identities += [] if line in found.identities else [line]
+        else:
+            found.kept[key] = line
 
-_SUBJECTS: dict[str, Callable[[Found, str | None], str]] = {
-    "host": lambda found, _: found.hostname,
-    "originalhost": lambda found, _: found.alias,
-    "user": lambda found, user: user or found.value("user") or found.local_user,
-    "localuser": lambda found, _: found.local_user,
-}
+    def _judged(self, line: Line) -> tuple[bool, str]:
+        """Whether a Match line holds as far as its criteria can be judged, and the first that cannot."""
+        unknown = ""
+        held = True
+        words = iter(line.arguments)
+        for word in words:
+            name, equals, patterns = word.removeprefix("!").partition("=")
+            name = name.lower()
+            if name not in ("all", *_PASSES) and not equals:
+                patterns = next(words, "")
+            matched = self._matches(name, patterns)
+            if matched is None:
+                unknown = unknown or name
+            elif matched == word.startswith("!"):
+                held = False
+        return held, unknown
 
-
-def _matches(subject: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern matches and no negated one does; only * and ? are wild."""
-    matched = False
-    for pattern in patterns:
-        if fnmatchcase(subject, pattern.removeprefix("!").replace("[", "[[]")):
-            if pattern.startswith("!"):
-                return False
-            matched = True
-    return matched
+    def _matches(self, criterion: str, patterns: str) -> bool | None:
+        """Whether a criterion holds; None where that cannot be known here."""
+        found = self.found
+        match criterion:
+            case "all":
+                return True
+            case "final" | "canonical":
+                self.final_wanted |= criterion == "final"
+                return None if self.canonical else self.final
+            case "host" | "originalhost":
+                subject = found.hostname if criterion == "host" else found.alias
+                return listed(subject.lower(), patterns.lower().split(","))
+            case "user" | "localuser":
+                return listed(found.user if criterion == "user" else found.local_user, patterns.split(","))
+        return None

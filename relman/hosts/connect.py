@@ -173,8 +173,8 @@ def connect(host: Host, ssh: SshOptions) -> Connection:
     try:
         config = fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False})
         known = KnownHosts(ssh.known_hosts)
-        for hop in (*host.jumps, host.endpoint):
-            with explained(hop, known, ssh.connect_timeout):
+        for via, hop in zip((None, *host.jumps), (*host.jumps, host.endpoint), strict=True):
+            with explained(hop, known, _patience(hop, ssh), via):
                 _open(hop, chain, config, known, ssh)
     except RelmanError as error:
         for link in reversed(chain):
@@ -187,6 +187,7 @@ def connect(host: Host, ssh: SshOptions) -> Connection:
 
 def _open(hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known: KnownHosts, ssh: SshOptions) -> None:
     """Open one link more; it is in the chain, to be closed, even where that fails."""
+    patience = _patience(hop, ssh)
     link = fabric.Connection(
         hop.address,
         user=hop.user,
@@ -194,26 +195,31 @@ def _open(hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known
         config=config,
         gateway=chain[-1] if chain else None,
         forward_agent=False,
-        connect_timeout=ssh.connect_timeout,
+        connect_timeout=patience,
         connect_kwargs=_arguments(hop, ssh),
     )
-    known.guard(link.client)
+    link.connect_kwargs["transport_factory"] = known.guard(link.client, hop)
     if not chain:
-        link.connect_kwargs["sock"] = wire.open_socket(hop.address, hop.port, ssh.connect_timeout)
+        link.connect_kwargs["sock"] = wire.open_socket(hop.address, hop.port, patience)
     chain.append(link)
     link.open()
     transport = link.client.get_transport()
     transport.set_keepalive(KEEPALIVE)
 
 
+def _patience(hop: Hop, ssh: SshOptions) -> float:
+    return hop.connect_timeout or ssh.connect_timeout
+
+
 def _arguments(hop: Hop, ssh: SshOptions) -> dict[str, Any]:
+    patience = _patience(hop, ssh)
     # fabric adds its own list to what is given, and so cannot be given None.
     keys = {"key_filename": list(hop.identity_files)} if hop.identity_files else {}
     return keys | {
         "allow_agent": ssh.use_agent,
         "look_for_keys": not hop.identity_files,
         "disabled_algorithms": _WEAK,
-        "banner_timeout": ssh.connect_timeout * 2,
-        "auth_timeout": ssh.connect_timeout * 2,
-        "channel_timeout": ssh.connect_timeout,
+        "banner_timeout": patience * 2,
+        "auth_timeout": patience * 2,
+        "channel_timeout": patience,
     }

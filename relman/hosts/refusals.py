@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import socket
 from collections.abc import Iterator
 
 import paramiko
 
-from relman.hosts.known import KnownHosts, UnknownKey
+from relman.hosts.known import BadKey, ChangedKey, KnownHosts, RevokedKey
 from relman.hosts.words import late, said
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop
 
 
 @contextlib.contextmanager
-def explained(hop: Hop, known: KnownHosts, timeout: float) -> Iterator[None]:
-    """Raise what is raised while `hop` is connected as HostKeyRejected, AccessDenied, UsageError or Unreachable."""
+def explained(hop: Hop, known: KnownHosts, timeout: float, via: Hop | None = None) -> Iterator[None]:
+    """Raise what is raised while `hop` is connected, through the jump host `via` if there is one, as HostKeyRejected,
+    AccessDenied, UsageError or Unreachable."""
     try:
         yield
     except RelmanError:
         raise
+    except BadKey as error:
+        raise _of_the_host(error, hop, known.first_file, via) from error
     except Exception as error:
-        raise _explanation(error, hop, known, timeout) from error
+        raise _explanation(error, hop, timeout) from error
 
 
-def _explanation(error: Exception, hop: Hop, known: KnownHosts, timeout: float) -> RelmanError:
-    key = _of_keys(error, hop, known)
-    return key or _of_files(error, hop) or _of_the_way(error, hop, timeout)
+def _explanation(error: Exception, hop: Hop, timeout: float) -> RelmanError:
+    return _of_keys(error, hop) or _of_files(error, hop) or _of_the_way(error, hop, timeout)
 
 
-def _of_keys(error: Exception, hop: Hop, known: KnownHosts) -> RelmanError | None:
-    """The host's key, or ours. Of paramiko's classes PasswordRequiredException is an AuthenticationException, too."""
-    if isinstance(error, UnknownKey):
-        hint = f"compare it on the host itself, then add it to {known.first_file}"
-        return HostKeyRejected(f"the host key of {error.name} is not known ({error.fingerprint})", hint=hint)
-    if isinstance(error, paramiko.BadHostKeyException):
-        return HostKeyRejected(
-            f"the host key of {hop.address} is not the known one: it shows {known.fingerprint(error.key)}, "
-            f"known is {known.fingerprint(error.expected_key)}",
-            hint=f"somebody may be in between, or the host was made anew; compare, then mend {known.first_file}",
-        )
+def _of_keys(error: Exception, hop: Hop) -> RelmanError | None:
+    """Our keys. Of paramiko's classes PasswordRequiredException is an AuthenticationException, too."""
     keys = ", ".join(hop.identity_files) or "the agent's and the default keys"
     if isinstance(error, paramiko.PasswordRequiredException):
         hint = f"add it to the SSH agent: ssh-add {hop.identity_files[0] if hop.identity_files else ''}".rstrip()
@@ -48,6 +42,29 @@ def _of_keys(error: Exception, hop: Hop, known: KnownHosts) -> RelmanError | Non
     if isinstance(error, paramiko.AuthenticationException):
         return AccessDenied(f"{hop.user}@{hop.address} was not let in with {keys}", hint="check user and key")
     return None
+
+
+def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKeyRejected:
+    key = f"the host key of {error.name}"
+    if isinstance(error, RevokedKey):
+        hint = "a stolen key may be in use: give the host a new one, and put that into known_hosts"
+        return HostKeyRejected(f"{key} is revoked ({error.fingerprint})", hint=hint)
+    if isinstance(error, ChangedKey):
+        return HostKeyRejected(
+            f"{key} is not the known one: it shows {error.fingerprint}, known is {', '.join(error.known)}",
+            hint=f"somebody may be in between, or the host was made anew; compare, then mend {file}",
+        )
+    compare = f"{key} is not known ({error.fingerprint})"
+    if hop.host_key_alias:
+        return HostKeyRejected(compare, hint=f"compare it on the host itself, then add it to {file} as {error.name}")
+    there = f"ssh -p {via.port} {shlex.quote(f'{via.user}@{via.address}')} " if via else ""
+    scan = f"{there}ssh-keyscan -p {hop.port} {shlex.quote(hop.address)} >> {_typed(file)}"
+    return HostKeyRejected(compare, hint=f"compare it on the host itself, then: {scan}")
+
+
+def _typed(file: str) -> str:
+    """The path for a shell, its ~ still the home directory."""
+    return f"~/{shlex.quote(file[2:])}" if file.startswith("~/") else shlex.quote(file)
 
 
 def _of_files(error: Exception, hop: Hop) -> RelmanError | None:

@@ -13,12 +13,19 @@ DEFAULT_STATE_DIR = "/var/lib/relman"
 
 @dataclass(frozen=True)
 class Hop:
-    """One SSH endpoint: a host itself or a jump host on the way to it."""
+    """One SSH endpoint: a host itself or a jump host on the way to it.
+
+    `host_key_alias` is the name of its key in known_hosts, if not its address; `connect_timeout` in seconds, where it
+    has one of its own; `identities_only`: no keys but `identity_files` are meant for it.
+    """
 
     address: str
     port: int = 22
     user: str = "root"
     identity_files: tuple[str, ...] = ()
+    host_key_alias: str = ""
+    connect_timeout: float | None = None
+    identities_only: bool = False
 
 
 @dataclass(frozen=True)
