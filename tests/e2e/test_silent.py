@@ -57,8 +57,8 @@ def test_a_host_dies_during_a_deployment(serving: Stage, method: str, held: int,
 
 def test_a_host_dies_while_it_pulls(serving: Stage) -> None:
     """Nothing was begun anywhere: no change, said by the host's name and without a word about relman's inside."""
-    serving.release("big", ballast=200_000_000)
-    running = serving.start("deploy", "big", *P, "--yes")
+    serving.release("huge", ballast=200_000_000)
+    running = serving.start("deploy", "huge", *P, "--yes")
     running.says("h1: pulling")
     serving.lab.hosts[0].kill()
     ended = running.ended(120)
