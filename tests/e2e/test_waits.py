@@ -78,13 +78,11 @@ CONTINUED = [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 @pytest.mark.parametrize(("said", "text"), [(ENDLESS, "larger than"), (DRIPPING, "within"), (CONTINUED, "larger than")])
-def test_an_engine_that_never_ends(serving: Stage, tmp_path: Path, said: list[bytes], text: str) -> None:
+def test_an_engine_that_never_ends(serving: Stage, said: list[bytes], text: str) -> None:
     """Status says which host's engine means ill, shows the others' rows, ends in time, and takes no memory for it."""
-    path = tmp_path / "e.sock"
-    serving.write_inventory(
-        {"production": {"hosts": {"h1": None, "h2": {"relman_docker_socket": str(path)}, "h3": None}}}
-    )
-    with _engine(path, said):
+    place = "/run/hostile.sock"
+    serving.write_inventory({"production": {"hosts": {"h1": None, "h2": {"relman_docker_socket": place}, "h3": None}}})
+    with _engine(serving.lab.hosts[1].path(place), said):
         shown, seconds, memory = _measured(serving, "status", *P)
     assert re.search(rf"h2: .*{text}", shown), shown
     assert all(re.search(rf"^{host} .*\b1\b.*healthy", shown, re.M) for host in ("h1", "h3")), shown
