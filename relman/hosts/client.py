@@ -22,6 +22,8 @@ T = TypeVar("T")
 API_VERSION = "1.41"
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
+_GOOD = 200
+_FRAMED = {"Content-Length", "Transfer-Encoding"}
 _FAILED = 300
 _PART = 1 << 16
 _LONGEST = 2000  # characters of what an engine says of an error
@@ -69,6 +71,8 @@ class Client:
         with contextlib.closing(answer):
             self._require_good(what, answer)
             data = b"".join(_parts(answer))
+            if not data and answer.status == _GOOD and not _FRAMED & set(answer.headers):
+                raise EOFError("its answer was cut off")  # http.client takes the end of a head for an empty line
             return _parsed(data) if data.strip() else None
 
     @contextlib.contextmanager
@@ -122,15 +126,15 @@ class Client:
         if too_large:
             return EngineError(f"{what}: {too_large}", host=self._host)
         if not self._connection.alive:
-            return Unreachable("the SSH connection broke", host=self._host)
+            return Unreachable(self._connection.gone, host=self._host)
         hint = socket_hint(self._connection)
         if late(error):
             waited = next((each.seconds for each in causes if isinstance(each, Late)), bounds.seconds)
             if waited == bounds.stall:
                 return EngineError(f"{what}: it made no progress for {waited:g} s", host=self._host)
-            self._connection.close()  # who did not answer for so long is not waited for again
-            text = f"{what}: the Docker engine did not answer within {waited:g} s"
-            return Unreachable(text, host=self._host, hint=hint)
+            gone = self._connection.give_up(f"{what}: the Docker engine did not answer within {waited:g} s")
+            gone.hint = hint
+            return gone
         if isinstance(error, _NONSENSE):
             return EngineError(f"{what}: the Docker engine says nonsense: {said(error)}", host=self._host)
         return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)

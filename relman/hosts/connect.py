@@ -59,13 +59,14 @@ class Connection:
         self._mutex = threading.Lock()
         self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="aside")
         self.streamlocal = True
+        self.gone = "the SSH connection broke"  # what is said of it once it is no longer alive
 
     @property
     def transport(self) -> paramiko.Transport:
         """The SSH transport of the last hop; raises Unreachable once it is gone."""
         transport: paramiko.Transport | None = self._chain[-1].client.get_transport()
         if transport is None or not transport.is_active():
-            raise Unreachable("the SSH connection broke", host=self.host.name)
+            raise Unreachable(self.gone, host=self.host.name)
         return transport
 
     @property
@@ -144,12 +145,19 @@ class Connection:
             raise ChannelRefused(f"{before}sshd refuses it ({error.text})", host=host, forbidden=forbidden) from error
         except Exception as error:
             if close and late(error):
-                self.close()
-                raise Unreachable(f"{before}sshd did not answer within {self.patience:g} s", host=host) from error
+                raise self.give_up(f"{before}sshd did not answer within {self.patience:g} s") from error
             if not self.alive:
-                raise Unreachable(f"{before}the SSH connection broke", host=host) from error
+                raise Unreachable(f"{before}{self.gone}", host=host) from error
             text = silent if isinstance(error, EOFError) or not str(error) else said(error)
             raise Unreachable(f"{before}{text}", host=host) from error
+
+    def give_up(self, why: str) -> Unreachable:
+        """Close the connection to a host that did not answer, which is not waited for again; returns the error, which
+        is also that of everything else that was under way."""
+        if self.alive:
+            self.gone = why
+        self.close()
+        return Unreachable(why, host=self.host.name)
 
     def close(self) -> None:
         """Close the connection and those to its jump hosts; what is still on its way is dropped."""

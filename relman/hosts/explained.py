@@ -25,13 +25,12 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
     except PermissionError as error:
         raise refused(connection, path) from error
     except TimeoutError as error:
-        connection.close()  # who did not answer for so long is not waited for again
-        raise Unreachable(f"{path}: SFTP did not answer within {connection.patience:g} s", host=host) from error
+        raise connection.give_up(f"{path}: SFTP did not answer within {connection.patience:g} s") from error
     except (EOFError, paramiko.SSHException) as error:
-        raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
+        raise Unreachable(f"{path}: {connection.gone}", host=host) from error
     except OSError as error:
         if str(error) == _CLOSED or not connection.alive:
-            raise Unreachable(f"{path}: the SSH connection broke", host=host) from error
+            raise Unreachable(f"{path}: {connection.gone}", host=host) from error
         if error.errno is None or error.errno in (errno.ENOSPC, errno.EROFS):
             said = error.strerror or str(error) or "it failed"
             raise PreflightFailed(

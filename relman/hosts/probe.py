@@ -76,5 +76,5 @@ def _refused(connection: Connection, where: str, error: Unreachable) -> ProbeRes
 def _broken(connection: Connection, where: str, error: Exception) -> ProbeResult:
     """What answers in the service's place, or not at all. Raises Unreachable when the connection is gone."""
     if not connection.alive:
-        raise Unreachable("the SSH connection broke", host=connection.host.name) from error
+        raise Unreachable(connection.gone, host=connection.host.name) from error
     return ProbeResult(False, f"{where}: {said(error)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import socket
+import time
 from collections.abc import Iterator
 
 import paramiko
@@ -19,6 +20,7 @@ from relman.model.host import Hop
 def explained(hop: Hop, known: KnownHosts, timeout: float, via: Hop | None = None) -> Iterator[None]:
     """Raise what is raised while `hop` is connected, through the jump host `via` if there is one, as HostKeyRejected,
     AccessDenied, UsageError or Unreachable."""
+    begin = time.monotonic()
     try:
         yield
     except RelmanError:
@@ -26,11 +28,8 @@ def explained(hop: Hop, known: KnownHosts, timeout: float, via: Hop | None = Non
     except BadKey as error:
         raise _of_the_host(error, hop, known.first_file, via) from error
     except Exception as error:
-        raise _explanation(error, hop, timeout) from error
-
-
-def _explanation(error: Exception, hop: Hop, timeout: float) -> RelmanError:
-    return _of_keys(error, hop) or _of_files(error, hop) or _of_the_way(error, hop, timeout)
+        waited = time.monotonic() - begin
+        raise _of_keys(error, hop) or _of_files(error, hop) or _of_the_way(error, hop, timeout, waited) from error
 
 
 def _of_keys(error: Exception, hop: Hop) -> RelmanError | None:
@@ -83,11 +82,12 @@ def _has_port(address: str) -> bool:
     return "@" in address or address.count(":") == 1
 
 
-def _of_the_way(error: Exception, hop: Hop, timeout: float) -> RelmanError:
+def _of_the_way(error: Exception, hop: Hop, timeout: float, waited: float) -> RelmanError:
+    """What lies between; a server that froze in the middle of a handshake raises as if it had hung up, only later."""
     if isinstance(error, socket.gaierror | UnicodeError):
         hint = "check ansible_host and the spelling"
         return Unreachable(f"the address {hop.address} cannot be found", hint=hint)
-    if late(error):
+    if late(error) or waited >= timeout:
         text = f"{hop.address}:{hop.port} did not answer within {timeout:g} s"
         return Unreachable(text, hint="is the host up, and reachable from here?")
     return Unreachable(f"{hop.address}:{hop.port} cannot be reached: {said(error)}")

@@ -101,6 +101,7 @@ class ModelConnection:
         self.model = host
         self.host = host.host
         self.timeout = self.patience = 1.0
+        self.gone = "the SSH connection broke"
         self.streamlocal = True
 
     def aside(self, work: Callable[[], Any]) -> Future[Any]:
@@ -137,6 +138,10 @@ class ModelConnection:
     def sftp(self) -> ModelSftp:
         """Files."""
         return ModelSftp(self.model)
+
+    def give_up(self, why: str) -> Unreachable:
+        """Nothing is open."""
+        return Unreachable(why, host=self.model.name)
 
     def close(self) -> None:
         """Nothing is open."""
