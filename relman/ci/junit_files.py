@@ -48,15 +48,25 @@ def _read(client: docker.APIClient, container: str, ended: State, path: str) -> 
             client.get(url, params={"path": place}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
         ):
             answer.raise_for_status()
-            found = list(_in_archive(_Bounded(answer.raw, path), wanted, ended))
+            found = _found(_Bounded(answer.raw, path), wanted, ended)
     except NotFound:
         raise BadResults(f"{path} is not there: the command wrote no results") from None
-    except tarfile.TarError as error:
-        raise BadResults(f"{path} cannot be read out of the container: {error}") from None
+    if isinstance(found, tarfile.TarError):
+        raise BadResults(f"{path} cannot be read out of the container: {found}") from None
+    if isinstance(found, BadResults):
+        raise found
     if not found:
         where = f"there is no {path}" if wanted.pattern else f"{path} has no file named *.xml"
         raise BadResults(f"{where} that is JUnit XML")
     return found
+
+
+def _found(archive: _Bounded, wanted: _Wanted, ended: State) -> list[Findings] | BadResults | tarfile.TarError:
+    """What is in the files, or what is wrong with them, which is not the engine's fault."""
+    try:
+        return list(_in_archive(archive, wanted, ended))
+    except (BadResults, tarfile.TarError) as error:
+        return error
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from relman.hosts import translate
 from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container
@@ -13,6 +14,7 @@ from relman.rollout.fleet import Session
 
 _PAUSE = 1.0
 _PATIENCE = 5.0
+_LAST = 100  # lines: no more are of one moment
 _BEFORE: tuple[int, str] = (0, "")
 
 
@@ -27,16 +29,32 @@ def tail(
     """The lines that come after `shown`, which are the last ones of `container` (None: nobody looked), with their
     timestamps; then those of every container that is started in its place. Ends only with what the engine raises."""
     labels = {SERVICE: service, ENVIRONMENT: environment}
-    if container:
-        if shown is None:
-            yield from session.engine.follow(container.id, "")
-        else:
-            since = shown[-1].partition(" ")[0] if shown else container.started_at
-            yield from after(session.engine.follow(container.id, since), since, shown)
+    last = deque(shown or (), maxlen=_LAST)
+    if container and shown is None:
+        yield from _kept(session.engine.follow(container.id, ""), last)
+    elif container:
+        since = last[-1].partition(" ")[0] if last else container.started_at
+        yield from _kept(after(session.engine.follow(container.id, since), since, tuple(last)), last)
     while True:
-        container = _next(session, labels, container, say)
-        since = container.started_at
-        yield from after(session.engine.follow(container.id, since), since)
+        before, container = container, _next(session, labels, container, say)
+        if before is None or container.id != before.id:
+            last.clear()
+        since = last[-1].partition(" ")[0] if last else _just_before(container.started_at)
+        yield from _kept(after(session.engine.follow(container.id, since), since, tuple(last)), last)
+
+
+def _kept(lines: Iterable[str], last: deque[str]) -> Iterator[str]:
+    """The lines, the last ones of which are kept in `last`."""
+    for line in lines:
+        last.append(line)
+        yield line
+
+
+def _just_before(stamp: str) -> str:
+    """A second before a container's start: what it says at once can be older than the time that the engine notes."""
+    if moment(stamp) == _BEFORE:
+        return stamp
+    return datetime.fromtimestamp(translate.clock(stamp) - 1, UTC).isoformat()
 
 
 def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterator[str]:
