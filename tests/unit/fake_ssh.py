@@ -116,6 +116,8 @@ class FakeTransport:
 
     def __init__(self, fault: Fault, engine: Callable[[str], bytes], hostile: Iterable[bytes] | None = None) -> None:
         self._hostile = hostile
+        self._parts = iter(self._hostile or ())  # one for all channels, each of which has a thread
+        self._one_by_one = threading.Lock()
         self.fault = fault
         fault.transport = self
         self.active = True
@@ -190,8 +192,12 @@ class FakeTransport:
             self._asked[number] = self._asked.get(number, b"") + sent.get_string()
             self._answer(number, self._channels.get(number).in_buffer)
 
+    def _next_part(self) -> bytes | None:
+        with self._one_by_one:
+            return next(self._parts, None)
+
     def _flood(self, channel: Any) -> None:
-        for part in self._hostile or ():
+        while (part := self._next_part()) is not None:
             while self.active and not channel.closed and (not part or len(channel.in_buffer) > 1 << 20):
                 time.sleep(0.02)
                 if not part:
