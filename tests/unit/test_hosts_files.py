@@ -17,7 +17,7 @@ def test_a_channel_that_is_gone_is_a_host_that_does_not_answer() -> None:
     is unreachable, and not one that has answered that it cannot write."""
     channel = paramiko.Channel(1)
     channel.closed = True
-    connection = cast(Any, SimpleNamespace(host=SimpleNamespace(name="h1")))
+    connection = cast(Any, SimpleNamespace(host=SimpleNamespace(name="h1"), gone="the SSH connection broke"))
     with pytest.raises(Unreachable) as raised, explained(connection, "/var/lib/relman/record.json"):
         channel.sendall(b"{}")
     assert raised.value.host == "h1"
