@@ -36,7 +36,6 @@ EXITS: Mapping[type[BaseException], Exit] = {
     errors.TestsFailed: Exit.CI_FAILED,
     errors.Failure: Exit.NOTHING_CHANGED,  # what fails after a change ends with a conclusion
     errors.CheckFailed: Exit.CHECK_FAILED,
-    errors.NothingChanged: Exit.NOTHING_CHANGED,
     errors.RolledBack: Exit.ROLLED_BACK,
     errors.MixedFleet: Exit.MIXED_FLEET,
     errors.Locked: Exit.LOCKED,

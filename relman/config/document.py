@@ -68,10 +68,6 @@ class Document:
         """All faults."""
         return tuple(problem for _, problem in self.faults)
 
-    def problems_below(self, path: KeyPath) -> tuple[Problem, ...]:
-        """The faults at `path` and below it."""
-        return tuple(problem for at, problem in self.faults if at[: len(path)] == path)
-
     def problem(self, path: KeyPath, message: str, *, on_key: bool = False) -> Problem:
         """A fault of the value at `path`, or of its key; it stands at the nearest key above if the file has no such."""
         known = next(p for p in (path[:n] for n in range(len(path), -1, -1)) if p in self.places)

@@ -12,8 +12,8 @@
         HostsFailed                                                    several hosts, each in its own way
       InternalError                                                  a fault of relman's own
       Conclusion                                                     what a command came to, on all hosts:
-        NothingChanged · RolledBack · MixedFleet · NotServing
-        Unknown · Unhealthy · Drift · Locked · Interrupted · Cancelled
+        RolledBack · MixedFleet · NotServing · Unknown · Unhealthy
+        Drift · Locked · Interrupted · Cancelled
 
 A cause says nothing about what was changed: `relman/rollout/ending.py` turns causes and what became of each host into a
 conclusion, and `relman/cli/exits.py` classes into exit codes. A Failure that ends a command without a conclusion was
@@ -205,10 +205,6 @@ class HostsFailed(Failure):
 
 class Conclusion(RelmanError):
     """What a command came to."""
-
-
-class NothingChanged(Conclusion):
-    """It could not be done, and nothing was changed."""
 
 
 class RolledBack(Conclusion):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relman.cli.render import Output
 from relman.cli.text import age, clean, one_line, size, span, table
-from relman.model.errors import NothingChanged, UsageError
+from relman.model.errors import PreflightFailed, UsageError
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -107,7 +107,7 @@ def test_tables_are_aligned_plain_text() -> None:
 def test_an_error_says_what_where_and_what_to_do() -> None:
     """Host, sentence, details and hint, each on lines of its own, all cleaned."""
     output, out, err = _output()
-    output.error(NothingChanged("the disk is full", host="h2", details=["a\x1b[2Jb\nc"], hint="Make room."))
+    output.error(PreflightFailed("the disk is full", host="h2", details=["a\x1b[2Jb\nc"], hint="Make room."))
     assert err.getvalue() == "error: h2: the disk is full\n    ab\n    c\nhint: Make room.\n"
     assert out.getvalue() == ""
 
