@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import images, network, packages
+from tests.lab.fixtures import as_new
 from tests.lab.lab import CGROUPS, Lab, summary
 from tests.lab.layout import LabError, Layout
 from tests.lab.machine import Machine
@@ -96,6 +97,18 @@ def test_down_leaves_nothing_even_after_a_crash(lab: Lab, other: Lab) -> None:
     assert [pid for pid in everything if started(pid)] == []
     assert summary(other) == [f"lab {other.layout.id} is down"]
     assert all("up" in line.split() for line in summary(lab)[:-1])
+
+
+def test_a_run_finds_nothing_of_one_that_was_killed(other: Lab) -> None:
+    """A run begins with a registry that is empty and hosts that are new, whatever stands where its lab will be."""
+    other.up(1)
+    kept = [other.registry.dir / "data/release", other.hosts[0].dir / "disk/record"]
+    for file in kept:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("of an earlier run\n")
+    with as_new(other, 1):
+        assert not any(file.exists() for file in kept)
+        assert all("up" in line.split() for line in summary(other)[:-1])
 
 
 def test_down_needs_no_record_of_what_was_up(other: Lab) -> None:
