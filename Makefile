@@ -5,7 +5,7 @@ N ?= 3
 # Test files that run side by side, each with a lab of its own: most of their time is waiting.
 WORKERS ?= $(shell n=$$(nproc); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 # The slowest files first, so that none of them begins last.
-ON_HOSTS := tests/soak tests/e2e tests/lab tests/contract
+LONG := tests/soak tests/e2e tests/exhaustive tests/lab tests/contract
 
 .PHONY: setup check prepare test soak demo bench lab-up lab-down lock clean
 
@@ -28,7 +28,7 @@ prepare: setup
 
 # The first result of a test decides: nothing is repeated, and nothing is downloaded meanwhile.
 test: check prepare .peers/ansible-core/.locked
-	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 $(ON_HOSTS)
+	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 $(LONG)
 
 # Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
 # single change of a host. It takes an hour.

@@ -1,3 +1,10 @@
-"""What every test may ask for."""
+"""What every test may ask for; property tests search the same way on every machine, however slow it is today."""
+
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.lab.fixtures"]
+
+settings.register_profile(
+    "relman", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("relman")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
+import json
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -59,18 +60,30 @@ def _engine(path: Path, said: Iterable[bytes]) -> Iterator[None]:
         listening.shutdown(socket.SHUT_RDWR)
 
 
+# What a process had most counts from its parent's size on: so it is asked by a small one.
+MEASURE = """
+import json, os, subprocess, sys, time
+began = time.monotonic()
+process = subprocess.Popen(sys.argv[2:])
+used = os.wait4(process.pid, 0)[2]
+json.dump([time.monotonic() - began, used.ru_maxrss >> 10], open(sys.argv[1], "w"))
+"""
+
+
 def _measured(stage: Stage, *arguments: str) -> tuple[str, float, int]:
     """What a command said, the seconds that it took, and the most memory that it had (MiB)."""
-    began = time.monotonic()
-    with (stage.home / "said").open("w+") as said:
-        process = subprocess.Popen(
-            stage.argv(*arguments), env=stage.env, cwd=stage.home, stdout=said, stderr=subprocess.STDOUT
-        )
-        _, _, used = os.wait4(process.pid, 0)
-        process.returncode = 0
-        seconds = time.monotonic() - began
-        said.seek(0)
-        return said.read(), seconds, used.ru_maxrss >> 10
+    figures = stage.home / "figures.json"
+    shown = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(figures), *stage.argv(*arguments)],
+        env=stage.env,
+        cwd=stage.home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    ).stdout
+    seconds, memory = json.loads(figures.read_text())
+    return shown, seconds, memory
 
 
 ENDLESS = [b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[", *[b'{"Id":"0123456789ab"},' * 3000] * 8]

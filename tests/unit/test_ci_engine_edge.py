@@ -10,7 +10,7 @@ import requests
 
 from relman.ci.engine import events, translated
 from relman.model.errors import Cancelled, EngineError, InternalError, NotFound, RelmanError, Unreachable
-from tests.unit.test_hosts_edges import FOREIGN
+from tests.exhaustive.test_hosts_edges import FOREIGN
 
 
 class _Striking(requests.adapters.BaseAdapter):

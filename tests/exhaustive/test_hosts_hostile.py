@@ -20,8 +20,8 @@ from relman.hosts.engine import Engine
 from relman.hosts.probe import probe_http
 from relman.model.errors import EngineError, RelmanError
 from relman.rollout import tail
+from tests.exhaustive.test_hosts_edges import ENGINE
 from tests.unit.fake_ssh import EVENTS, ID, IMAGES, INFO, INSPECTED, ROW, Fault, connection
-from tests.unit.test_hosts_edges import ENGINE
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 _PLAIN = _OK + b"Content-Type: application/json\r\n\r\n"
