@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from relman.ci.transfer import registry_of
 
 SCRATCH = "scratch"
+_NO_SHELL = ("distroless", "cgr.dev/chainguard/static")
 _NAMING = {"FROM", "ARG", "COPY"}
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _VARIABLE = re.compile(
@@ -59,6 +60,29 @@ def entrypoint_of(dockerfile: str, target: str | None = None) -> tuple[str, ...]
             entrypoint = _exec_form(rest.strip())
         found[name] = entrypoint
     return entrypoint
+
+
+def stage_names(dockerfile: str) -> tuple[str, ...]:
+    """The names of all stages that have one, as Docker compares them: in lower case."""
+    return tuple(stage.name for stage in _stages(dockerfile, {}) if stage.name)
+
+
+def lacks_shell(dockerfile: str, arguments: Mapping[str, str], target: str | None = None) -> bool:
+    """Whether the image is based on nothing, or on an image that is known to have no shell."""
+    base = base_of(dockerfile, arguments, target) or ""
+    return base == SCRATCH or any(word in base for word in _NO_SHELL)
+
+
+def origin_of(dockerfile: str) -> str:
+    """The named stage from which the last one copies, where it is one alone: what the image was made in; else empty."""
+    stages = stage_names(dockerfile)
+    taken: set[str] = set()
+    for keyword, *words in map(str.split, instructions(dockerfile)):
+        if keyword.upper() == "FROM":
+            taken = set()
+        taken |= {word.partition("=")[2].lower() for word in words if word.startswith("--from=")}
+    found = [name for name in stages if name in taken]
+    return found[0] if len(found) == 1 else ""
 
 
 def copies(dockerfile: str) -> dict[str, str]:

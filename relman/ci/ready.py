@@ -51,20 +51,23 @@ def wait_ready(
     stop: threading.Event,
     *,
     has_healthcheck: bool,
+    window: float = 0.0,
 ) -> State:
-    """Return the state of the service once it is ready. Raises TestsFailed with its last 20 log lines when it dies or
-    is not ready within its time, Cancelled once `stop` is set. TCP and HTTP are asked of the container's own address
-    in the run's network."""
+    """Return the state of the service once it has been ready for `window` seconds. Raises TestsFailed with its last 20
+    log lines when it dies or is not ready within its time and the window, Cancelled once `stop` is set. TCP and HTTP
+    are asked of the container's own address in the run's network."""
     what, ready = probe_of(bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck)
-    end = time.monotonic() + service.wait.timeout
+    end, since = time.monotonic() + service.wait.timeout + window, None
     while True:
         now = state(bench.client, container, bench.network)
         if not now.running:
             raise _failed(bench, service, container, now.death)
-        if ready(now):
+        since = (since or time.monotonic()) if ready(now) else None
+        if since and time.monotonic() >= since + window:
             return now
         if time.monotonic() >= end:
-            problem = f"was not ready within {service.wait.timeout:g} s (waited for {what})"
+            held = f", and then for {window:g} s" if window else ""
+            problem = f"was not ready within {service.wait.timeout:g} s{held} (waited for {what})"
             raise _failed(bench, service, container, problem)
         if stop.wait(_PERIOD):
             raise Cancelled(f"no longer waiting for service {service.alias}")
