@@ -122,8 +122,6 @@ def commit_in(labels: Mapping[str, str]) -> Commit:
 
 def _logins(service: Service, credentials: CredentialsFor) -> dict[str, dict[str, str]]:
     """A login for every registry that the build may pull from and that one is known for, by docker's key for it."""
-    named = registries_named(text_of(service), service.build.args.values()) | set(
-        map(registry_of, service.build.cache_from)
-    )
+    named = registries_named(text_of(service), service.build.args) | set(map(registry_of, service.build.cache_from))
     known = {registry: found for registry in sorted(named) if (found := credentials(registry))}
     return {_LOGIN_KEY.get(registry, registry): c.auth_config() for registry, c in known.items()}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from relman.ci.transfer import registry_of
 
 SCRATCH = "scratch"
 _NO_SHELL = ("distroless", "cgr.dev/chainguard/static")
-_NAMING = {"FROM", "ARG", "COPY"}
+_SYNTAX = re.compile(r"(?:\s*#[^\n]*\n)*?#\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+_FROM = re.compile(r"(?:--|[=,])from=([^,]+)")
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*))"
@@ -105,12 +107,22 @@ def _exec_form(text: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", text) if text else ()
 
 
-def registries_named(dockerfile: str, arguments: Iterable[str]) -> set[str]:
-    """The registries of all words that may be image references: in FROM, ARG and --from, and in build arguments."""
-    lines = (line.split() for line in dockerfile.splitlines())
-    words = [word for first, *rest in filter(None, lines) if first.upper() in _NAMING for word in rest]
-    candidates = [word.rpartition("=")[2].strip("\"'") for word in (*words, *arguments)]
-    return {registry_of(c) for c in candidates if not set(c) & set("$<>{} ") and "://" not in c}
+def registries_named(dockerfile: str, arguments: Mapping[str, str]) -> set[str]:
+    """The registries of all images that a build pulls: those of FROM with its arguments filled in, of COPY --from and
+    of RUN --mount=from=, where they are no stages, and of the `syntax` line."""
+    stages: list[str] = []
+    found = [match[1]] if (match := _SYNTAX.match(dockerfile)) else []
+    made = _stages(dockerfile, arguments)
+    for keyword, *words in map(str.split, instructions(dockerfile)):
+        if keyword.upper() == "FROM" and (stage := next(made, None)):
+            found += [stage.image] if stage.image.lower() not in stages else []
+            stages.append(stage.name)
+        flags = takewhile(lambda word: word.startswith("--"), words)
+        for word in flags if keyword.upper() in ("COPY", "RUN") else ():
+            origin = _FROM.search(word) if word.startswith(("--from=", "--mount=")) else None
+            name = origin[1].strip("\"'") if origin else ""
+            found += [name] if name.lower() not in stages and not name.isdigit() else []
+    return {registry_of(name) for name in found if name not in ("", SCRATCH)}
 
 
 def _stages(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[_Stage]:
