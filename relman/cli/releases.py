@@ -171,7 +171,13 @@ def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
     also = [f"{tag} (channel)" if tag in row.channels else tag for tag in row.others]
     tag = f"{row.tag} (channel)" if row.tag in row.channels else row.tag
     when = age(release.created, now) if release.created else "unknown"
-    return [tag, release.manifest.short, when, release.commit[:12], passed, some(also), _where(row, wanted)]
+    return [tag, release.manifest.short, when, _commit(row), passed, some(also), _where(row, wanted)]
+
+
+def _commit(row: Row) -> str:
+    evidence = row.listed.evidence
+    changed = evidence is not None and evidence.clean is False and row.listed.release.commit
+    return row.listed.release.commit[:12] + (" (dirty)" if changed else "")
 
 
 def _where(row: Row, wanted: Wanted) -> str:
@@ -210,6 +216,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "platform": str(release.platform),
         "created": release.created,
         "commit": release.commit,
+        "dirty": evidence is not None and evidence.clean is False,
         "skipped": list(release.skipped),
         "evidence": {
             "run": evidence.run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from relman.model.cases import Findings
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
 
+_LONGEST = 70  # a stage of the Dockerfile is named after it
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -33,8 +35,13 @@ class RunName:
 
     @property
     def tag(self) -> str:
-        """The run's own tag in the registry."""
-        return "run-" + _UNSAFE.sub("-", f"{self.job}-{self.build}").strip("-.")[:120]
+        """The run's own tag in the registry; with a hash where the name is too long for it, or loses characters other
+        than the slashes that CI systems put between a job's parts."""
+        plain = f"{self.job}-{self.build}".replace("/", "-")
+        kept = _UNSAFE.sub("-", plain).strip("-.")
+        if kept == plain and len(kept) <= _LONGEST:
+            return f"run-{kept}"
+        return f"run-{kept[:_LONGEST]}-{hashlib.sha256(str(self).encode()).hexdigest()[:8]}"
 
     def __str__(self) -> str:
         return f"{self.job}/{self.build}"
