@@ -151,6 +151,7 @@ def read_test_result(statement: Statement) -> TestResult:
     passed, failed = names(statement.predicate, "passedTests"), names(statement.predicate, "failedTests")
     # Where the commands wrote down their single tests, these count, and not the commands.
     totals = mapping(notes.get("tests"))
+    alone = _judged_by(notes, totals)
     run, failures = (count(totals, key, 0) for key in ("tests", "failed"))
     return TestResult(
         result=str(statement.predicate.get("result", "")),
@@ -158,7 +159,11 @@ def read_test_result(statement: Statement) -> TestResult:
         passed=passed,
         failed=failed,
         flaky=names(statement.predicate, "warnedTests"),
-        tests=max(run - failures - count(totals, "skipped", 0), 0) if totals else len(passed),
+        tests=max(run - failures - count(totals, "skipped", 0), 0)
+        if totals
+        else 0
+        if alone == SMOKE_ONLY
+        else len(passed),
         failures=max(failures, len(failed)),
         commit=str(digests(source).get("gitCommit", "")),
         branch=str(origin.get("branch", "")),
@@ -171,7 +176,7 @@ def read_test_result(statement: Statement) -> TestResult:
             for name, d in described.items()
             if name.startswith("service/")
         },
-        judged_by=_judged_by(notes, totals),
+        judged_by=alone,
         beside={
             name.removeprefix("test/"): str(d.get("uri", ""))
             for name, d in described.items()
