@@ -182,7 +182,7 @@ class Test(Section):
     def _names(self) -> Iterator[tuple[KeyPath, str]]:
         if model.APP in self.services and (self.smoke or any(c.image or c.stage for c in self.commands)):
             yield ("services", model.APP), "this is the name of the image under test: call the service something else"
-        seen: set[str] = set()
+        seen = {"smoke"} if self.smoke else set[str]()
         for i, command in enumerate(self.commands):
             if command.name in seen:
                 yield ("commands", i, "name"), "another command has this name"

@@ -126,6 +126,7 @@ def test_an_image_without_a_shell(tmp_path: Path) -> None:
     [
         ("commands: [{run: x, image: a/b, stage: c}]", "give one of image, stage"),
         ("commands: [{run: x, stage: 'a b'}]", "the name of a stage"),
+        ("smoke: true, commands: [{run: x, name: smoke}]", "another command has this name"),
         ("smoke: true, services: {app: {image: a/b}}", "the name of the image under test"),
     ],
 )
