@@ -43,6 +43,11 @@ def dockerfile_of(service: Service) -> Path:
     return Path(service.root) / service.build.context / service.build.dockerfile
 
 
+def text_of(service: Service) -> str:
+    """What is in it."""
+    return dockerfile_of(service).read_text(encoding="utf-8", errors="replace")
+
+
 def find_base(
     client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
 ) -> Base | None:
@@ -52,8 +57,7 @@ def find_base(
     starts from nothing, or in a way that only the builder understands. Raises NotFound, AccessDenied, Unreachable or
     RegistryError where there is no such image anywhere.
     """
-    text = dockerfile_of(service).read_text(encoding="utf-8", errors="replace")
-    name = base_of(text, service.build.args, service.build.target)
+    name = base_of(text_of(service), service.build.args, service.build.target)
     if name is None or name == SCRATCH:
         return None
     try:

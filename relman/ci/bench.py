@@ -48,10 +48,17 @@ class Bench:
     progress: Progress
     watch: Watch
 
-    def env(self, consumer_name: str, linked: Mapping[str, Linked], env: Mapping[str, str]) -> dict[str, str]:
-        """All variables of a container that is linked to these services: theirs, then its own, filled in."""
+    def env(
+        self,
+        consumer_name: str,
+        linked: Mapping[str, Linked],
+        env: Mapping[str, str],
+        usual: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
+        """All variables of a container that is linked to these services: theirs, then its `usual` ones as they are,
+        then its own, filled in."""
         links = {k: v for each in linked.values() for k, v in each.variables(consumer_name).items()}
-        return links | self.values.fill(env, linked)
+        return links | dict(usual or {}) | self.values.fill(env, linked)
 
     def fallen(self, linked: Mapping[str, Linked]) -> str:
         """Which services run no more, in words; their last lines are shown. Empty where all run."""

@@ -6,10 +6,12 @@ Either way the image has the same labels, and is proved to be the one under the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from relman.ci import images
-from relman.ci.base import BASE_DIGEST, BASE_NAME, dockerfile_of, find_base, forgotten, require_base
+from relman.ci.base import BASE_DIGEST, BASE_NAME, dockerfile_of, find_base, forgotten, require_base, text_of
+from relman.ci.beside import stage_tag
 from relman.ci.buildx import build_with_buildkit, find_buildx
 from relman.ci.classic import build_classic
 from relman.ci.dockerfile import registries_named
@@ -48,7 +50,8 @@ def build(
     progress: Progress,
     watch: Watch,
 ) -> ImageId:
-    """Build the image, tag it `<repository>:<run.tag>` on the engine and return its id.
+    """Build the image, tag it `<repository>:<run.tag>` on the engine and return its id; build the stages in which tests
+    run, too.
 
     `created` is RFC 3339; `deploy_section` is the frozen deploy section; of `environ` the build's secrets are read, and
     where BuildKit's client is. Base images are what their registries have now. Raises BuildFailed with the last lines
@@ -64,13 +67,30 @@ def build(
     labels = image_labels(service, run, commit, version, created, deploy_section) | (base.labels() if base else {})
     labels |= forgotten(base, labels, _OURS)
     order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
+    image = _made(client, order, run, environ, credentials, progress, watch)
+    require_base(client, image, base)
+    for stage in service.test.stages:
+        progress(f"building stage {stage}, in which tests run")
+        there = replace(service, build=replace(service.build, target=stage))
+        order = BuildOrder(there, stage_tag(service, run, stage), {RUN: str(run)}, order.logins)
+        _made(client, order, run, environ, credentials, progress, watch)
+    return image
+
+
+def _made(
+    client: docker.APIClient,
+    order: BuildOrder,
+    run: RunName,
+    environ: Mapping[str, str],
+    credentials: CredentialsFor,
+    progress: Progress,
+    watch: Watch,
+) -> ImageId:
     if program := find_buildx(environ):
         said = build_with_buildkit(program, order, environ, progress, watch)
     else:
         said = build_classic(client, order, credentials, progress)
-    image = _under_tag(client, order.tag, run, said)
-    require_base(client, image, base)
-    return image
+    return _under_tag(client, order.tag, run, said)
 
 
 def _under_tag(client: docker.APIClient, tag: str, run: RunName, said: str) -> ImageId:
@@ -102,7 +122,6 @@ def commit_in(labels: Mapping[str, str]) -> Commit:
 
 def _logins(service: Service, credentials: CredentialsFor) -> dict[str, dict[str, str]]:
     """A login for every registry that the build may pull from and that one is known for, by docker's key for it."""
-    text = dockerfile_of(service).read_text(encoding="utf-8", errors="replace")
-    named = registries_named(text, service.build.args.values()) | set(map(registry_of, service.build.cache_from))
+    named = registries_named(text_of(service), service.build.args) | set(map(registry_of, service.build.cache_from))
     known = {registry: found for registry in sorted(named) if (found := credentials(registry))}
     return {_LOGIN_KEY.get(registry, registry): c.auth_config() for registry, c in known.items()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from relman.ci.engine import CredentialsFor, Event, Progress, auth_header, events, line_of
+from relman.ci.ignore import context_files, read_patterns
 from relman.ci.lines import Lines
 from relman.ci.obtain import obtain
 from relman.ci.order import BuildOrder
@@ -57,18 +58,14 @@ def build_classic(client: docker.APIClient, order: BuildOrder, credentials: Cred
 
 def build_context(root: Path, dockerfile: str) -> IO[bytes]:
     """The build context as a tar file that is gone once closed; .dockerignore is honoured. Raises BuildFailed."""
-    from docker.utils import tar
+    from docker.utils import create_archive
 
+    ignored = root / ".dockerignore"
     try:
-        return cast(IO[bytes], tar(root, exclude=_ignored(root), dockerfile=(dockerfile, None)))
+        patterns = read_patterns(ignored.read_bytes()) if ignored.is_file() else []
+        return cast(IO[bytes], create_archive(str(root), files=list(context_files(root, patterns, dockerfile))))
     except (OSError, ValueError) as error:
         raise BuildFailed(f"cannot read the build context {root}: {error}") from error
-
-
-def _ignored(root: Path) -> list[str]:
-    file = root / ".dockerignore"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
 def _cache(

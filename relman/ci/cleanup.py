@@ -29,7 +29,7 @@ def cleanup(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
     removed = remove_temporary(client, run)
     with translated("cannot list images"):
         images = client.images(filters={"label": f"{RUN}={run}"})
-    for tag in (t for image in images for t in image.get("RepoTags") or () if tag_of(t) == run.tag):
+    for tag in (t for image in images for t in image.get("RepoTags") or () if _is_run_s(t, run)):
         # noprune: the layers under it are the builder's cache.
         if _remove(f"image {tag}", partial(client.remove_image, tag, noprune=True)):
             removed.append(f"image {tag}")
@@ -114,4 +114,9 @@ def _parse(text: str) -> RunName | None:
 
 def _holds_run_tag(image: dict[str, Any]) -> bool:
     run = _parse(image["Labels"][RUN])
-    return run is not None and any(tag_of(t) == run.tag for t in image.get("RepoTags") or ())
+    return run is not None and any(_is_run_s(t, run) for t in image.get("RepoTags") or ())
+
+
+def _is_run_s(reference: str, run: RunName) -> bool:
+    """Whether build gave the run's image, or a stage of it, this name."""
+    return tag_of(reference) == run.tag or tag_of(reference).startswith(f"{run.tag}.")

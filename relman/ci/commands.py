@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from relman.ci.bench import Bench, Linked
+from relman.ci.beside import Place
 from relman.ci.containers import create, object_name, run_to_end, state
 from relman.ci.junit_files import read_results
 from relman.ci.junit_xml import BadResults
 from relman.ci.lines import Lines
 from relman.model.cases import Findings, TestCase
-from relman.model.container import Image
 from relman.model.errors import EngineError, TestsFailed
 from relman.model.image import ImageId
 from relman.model.run import CommandResult
@@ -29,26 +29,28 @@ class Outcome:
     findings: Findings | None = None
 
 
-def run_commands(bench: Bench, stage: TestStage, image: Image, linked: Mapping[str, Linked]) -> tuple[Outcome, ...]:
-    """Run the stage's commands in order; those after the first that fails are not run. Raises TestsFailed where one
-    cannot be started, EngineError or Unreachable."""
+def run_commands(
+    bench: Bench, stage: TestStage, places: Sequence[Place], linked: Mapping[str, Linked]
+) -> tuple[Outcome, ...]:
+    """Run the stage's commands in order, each in its place; those after the first that fails are not run. Raises
+    TestsFailed where one cannot be started, EngineError or Unreachable."""
     outcomes: list[Outcome] = []
-    for number, command in enumerate(stage.commands, start=1):
+    for number, (command, place) in enumerate(zip(stage.commands, places, strict=True), start=1):
         bench.progress(f"test {number} of {len(stage.commands)}: {command.title}")
-        outcomes.append(_run(bench, stage, command, image, linked, number))
+        outcomes.append(_run(bench, stage, command, place, linked, number))
         if not outcomes[-1].result.good:
             break
     return tuple(outcomes)
 
 
 def _run(
-    bench: Bench, stage: TestStage, command: TestCommand, image: Image, linked: Mapping[str, Linked], number: int
+    bench: Bench, stage: TestStage, command: TestCommand, place: Place, linked: Mapping[str, Linked], number: int
 ) -> Outcome:
     """All attempts at one command; what failed before an attempt that passed is flaky."""
     earlier: list[str] = []
     for attempt in range(1, command.retries + 2):
         name = object_name(bench.run, "test", *map(str, (number, attempt)[: attempt if attempt < 2 else 2]))
-        outcome = _attempt(bench, stage, command, image, linked, name)
+        outcome = _attempt(bench, stage, command, place, linked, name)
         outcome = replace(outcome, result=replace(outcome.result, attempts=attempt))
         bench.progress(f"{outcome.result.end} in {outcome.result.seconds:.1f} s")
         fallen = bench.fallen(linked)
@@ -69,23 +71,23 @@ def _attempt(
     bench: Bench,
     stage: TestStage,
     command: TestCommand,
-    image: Image,
+    place: Place,
     linked: Mapping[str, Linked],
     name: str,
 ) -> Outcome:
     env = bench.env(name, linked, stage.env)
-    entrypoint = stage.own_entrypoint
+    entrypoint, image = stage.own_entrypoint, place.image
     container = create(
         bench.client, bench.run, name, image.id, bench.network, command=command.argv, env=env, entrypoint=entrypoint
     )
     made = state(bench.client, container, bench.network)
-    _check_image(made.image, image.id)
+    check_image(made.image, image.id)
     _check_argv(made.argv, (*(image.entrypoint if entrypoint is None else entrypoint), *command.argv))
     if (real := shlex.join(made.argv)) != command.title:
         bench.progress(f"runs {real}")
     begin = time.monotonic()
     code = _run_to_end(bench, container, command, command.timeout or stage.timeout)
-    result = CommandResult(made.argv, code, round(time.monotonic() - begin, 3), command.name)
+    result = CommandResult(made.argv, code, round(time.monotonic() - begin, 3), command.name, image=place.reference)
     if not command.junit:
         return Outcome(result)
     try:
@@ -140,6 +142,7 @@ def _check_argv(found: tuple[str, ...], wanted: tuple[str, ...]) -> None:
         raise TestsFailed(f"the engine made a test container that runs {shlex.join(found)}, not {shlex.join(wanted)}")
 
 
-def _check_image(found: ImageId, wanted: ImageId) -> None:
+def check_image(found: ImageId, wanted: ImageId) -> None:
+    """Raise TestsFailed where a container is of another image than the one asked for."""
     if found != wanted:
         raise TestsFailed(f"the engine made the test container from image {found}, not from {wanted}")

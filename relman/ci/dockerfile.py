@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 from relman.ci.transfer import registry_of
 
 SCRATCH = "scratch"
-_NAMING = {"FROM", "ARG", "COPY"}
+_NO_SHELL = ("distroless", "cgr.dev/chainguard/static")
+_SYNTAX = re.compile(r"(?:\s*#[^\n]*\n)*?#\s*syntax\s*=\s*(\S+)", re.IGNORECASE)
+_FROM = re.compile(r"(?:--|[=,])from=([^,]+)")
 _HEREDOC = re.compile(r"<<-?([\"']?)([A-Za-z_][A-Za-z0-9_]*)\1")
 _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*))"
@@ -61,6 +64,29 @@ def entrypoint_of(dockerfile: str, target: str | None = None) -> tuple[str, ...]
     return entrypoint
 
 
+def stage_names(dockerfile: str) -> tuple[str, ...]:
+    """The names of all stages that have one, as Docker compares them: in lower case."""
+    return tuple(stage.name for stage in _stages(dockerfile, {}) if stage.name)
+
+
+def lacks_shell(dockerfile: str, arguments: Mapping[str, str], target: str | None = None) -> bool:
+    """Whether the image is based on nothing, or on an image that is known to have no shell."""
+    base = base_of(dockerfile, arguments, target) or ""
+    return base == SCRATCH or any(word in base for word in _NO_SHELL)
+
+
+def origin_of(dockerfile: str) -> str:
+    """The named stage from which the last one copies, where it is one alone: what the image was made in; else empty."""
+    stages = stage_names(dockerfile)
+    taken: set[str] = set()
+    for keyword, *words in map(str.split, instructions(dockerfile)):
+        if keyword.upper() == "FROM":
+            taken = set()
+        taken |= {word.partition("=")[2].lower() for word in words if word.startswith("--from=")}
+    found = [name for name in stages if name in taken]
+    return found[0] if len(found) == 1 else ""
+
+
 def copies(dockerfile: str) -> dict[str, str]:
     """What single files of the build context are called in the image, each with its path in the context."""
     found = {}
@@ -81,12 +107,22 @@ def _exec_form(text: str) -> tuple[str, ...]:
     return ("/bin/sh", "-c", text) if text else ()
 
 
-def registries_named(dockerfile: str, arguments: Iterable[str]) -> set[str]:
-    """The registries of all words that may be image references: in FROM, ARG and --from, and in build arguments."""
-    lines = (line.split() for line in dockerfile.splitlines())
-    words = [word for first, *rest in filter(None, lines) if first.upper() in _NAMING for word in rest]
-    candidates = [word.rpartition("=")[2].strip("\"'") for word in (*words, *arguments)]
-    return {registry_of(c) for c in candidates if not set(c) & set("$<>{} ") and "://" not in c}
+def registries_named(dockerfile: str, arguments: Mapping[str, str]) -> set[str]:
+    """The registries of all images that a build pulls: those of FROM with its arguments filled in, of COPY --from and
+    of RUN --mount=from=, where they are no stages, and of the `syntax` line."""
+    stages: list[str] = []
+    found = [match[1]] if (match := _SYNTAX.match(dockerfile)) else []
+    made = _stages(dockerfile, arguments)
+    for keyword, *words in map(str.split, instructions(dockerfile)):
+        if keyword.upper() == "FROM" and (stage := next(made, None)):
+            found += [stage.image] if stage.image.lower() not in stages else []
+            stages.append(stage.name)
+        flags = takewhile(lambda word: word.startswith("--"), words)
+        for word in flags if keyword.upper() in ("COPY", "RUN") else ():
+            origin = _FROM.search(word) if word.startswith(("--from=", "--mount=")) else None
+            name = origin[1].strip("\"'") if origin else ""
+            found += [name] if name.lower() not in stages and not name.isdigit() else []
+    return {registry_of(name) for name in found if name not in ("", SCRATCH)}
 
 
 def _stages(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[_Stage]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from relman.ci.dockerfile import instructions
+from relman.ci.dockerfile import instructions, lacks_shell, origin_of
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown
 from relman.model.errors import UsageError
@@ -20,7 +20,8 @@ _TEST_DIRECTORIES = ("tests", "test")
 @dataclass(frozen=True)
 class Look:
     """What a repository shows: its name, the Dockerfile and what its last stage declares, how it may be tested, and the
-    ENTRYPOINT of which it is not seen that it would run such tests, empty where it is."""
+    ENTRYPOINT of which it is not seen that it would run such tests, empty where it is. An image that is `bare` has no
+    shell, and was made in the stage `origin`, empty where that is not one alone."""
 
     name: str
     dockerfile: str = "Dockerfile"
@@ -29,6 +30,8 @@ class Look:
     healthcheck: bool = False
     tests: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] = ()
+    bare: bool = False
+    origin: str = ""
 
 
 def look(root: Path) -> Look:
@@ -41,7 +44,15 @@ def look(root: Path) -> Look:
     name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-") or "service"
     text = (root / dockerfile).read_text(encoding="utf-8", errors="replace")
     entrypoint, why = unseen_here(text, root)
-    return Look(name, dockerfile, *declared(text), tests=_tests(root), entrypoint=entrypoint if why else ())
+    return Look(
+        name,
+        dockerfile,
+        *declared(text),
+        tests=_tests(root),
+        entrypoint=entrypoint if why else (),
+        bare=lacks_shell(text, {}),
+        origin=origin_of(text),
+    )
 
 
 def declared(dockerfile: str) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
@@ -136,6 +147,8 @@ def _test_section(found: Look) -> str:
         "  # services:  # containers that the tests need, linked as host names\n"
         "  #   db: {image: postgres:15, env: {POSTGRES_PASSWORD: test}}\n"
     )
+    if found.bare:
+        return f"test:\n{services}{_beside(found)}"
     if found.entrypoint:
         services += (
             f"  # The image's ENTRYPOINT, {shown(found.entrypoint)}, may not start the commands below.\n"
@@ -145,6 +158,18 @@ def _test_section(found: Look) -> str:
         where = "# run inside the image, which has to hold what they need"
         return f"test:\n{services}  commands:  {where}\n    - {json.dumps(found.tests)}"
     return f"test:\n{services}  commands: []  # nothing is released untested: name your tests, as [make, test]"
+
+
+def _beside(found: Look) -> str:
+    """Tests of an image that has no shell to run them with."""
+    smoke = "  smoke: true  # the image has no shell: at least it has to start, and be healthy for its window\n"
+    if not (found.tests and found.origin):
+        return (
+            f"{smoke}  commands: []  # better: tests in another image (image: …) or stage, which reach this one as app"
+        )
+    stage = f"{{stage: {found.origin}, run: {json.dumps(found.tests)}}}"
+    where = "# in a stage of the Dockerfile; the image runs beside it as app"
+    return f"{smoke}  entrypoint: []\n  commands:  {where}\n    - {stage}"
 
 
 def _deploy_section(found: Look) -> list[str]:

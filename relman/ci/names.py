@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +32,12 @@ def run_name(env: Mapping[str, str], flag: str | None) -> RunName:
 def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
     """The commit checked out at `root`; its revision is empty where git or a checkout is missing. `dirty` looks at
     `root` and below, untracked files included; the URL is without its password. CI systems check out commits, not
-    branches: there the branch is what their variables in `env` say of this very commit."""
+    branches: there the branch is what their variables in `env` say of this very commit. Where git is `distrustful`, the
+    CI's own variable names the commit; nobody knows whether there are changes, which counts as if there were some."""
     revision = _git(root, "rev-parse", "HEAD")
+    if not revision and distrustful(root):
+        facts = system_of(env).facts(env)
+        return Commit(facts.commit, facts.branch, dirty=True) if facts.commit else Commit()
     if not revision:
         return Commit()
     return Commit(
@@ -39,6 +45,18 @@ def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
         branch=_git(root, "symbolic-ref", "--short", "-q", "HEAD") or _branch_in_ci(revision, env),
         url=without_password(_git(root, "config", "--get", "remote.origin.url")),
         dirty=bool(_git(root, "status", "--porcelain", "--", ".")),
+    )
+
+
+def distrustful(root: Path) -> str:
+    """Why git will not read the checkout, which belongs to another user ("dubious ownership"), and the remedy; empty
+    where it does."""
+    top = next((each for each in (root.resolve(), *root.resolve().parents) if (each / ".git").exists()), None)
+    if top is None or _git(root, "rev-parse", "--git-dir") or top.stat().st_uid == os.geteuid():
+        return ""
+    return (
+        f"git does not read {top}: it belongs to another user ({top.stat().st_uid}), so its changes are not known; "
+        f"type: git config --global --add safe.directory {shlex.quote(str(top))}"
     )
 
 

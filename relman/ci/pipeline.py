@@ -23,7 +23,7 @@ def check_passed(report: TestReport) -> None:
     if report.passed:
         return
     if not report.commands:
-        raise TestsFailed("no test command ran", hint="Name at least one under `test.commands` in relman.yml.")
+        raise TestsFailed("no test command ran", hint="Name one under `test.commands`, or say `test.smoke: true`.")
     if all(command.good for command in report.commands):
         raise TestsFailed(
             f"not one test of {report.service} ran in run {report.run}",

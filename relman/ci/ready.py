@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from relman.ci.bench import Bench
 from relman.ci.containers import State, last_lines, state
 from relman.ci.engine import translated
+from relman.ci.inside import InsideProbe, reaches
 from relman.ci.links import LinkPort
 from relman.model.errors import Cancelled, EngineError, TestsFailed
 from relman.model.service import LinkedService, Wait
@@ -26,18 +27,29 @@ Probe = Callable[[State], bool]
 
 
 def probe_of(
-    client: docker.APIClient, container: str, wait: Wait, ports: Sequence[LinkPort], *, has_healthcheck: bool
+    client: docker.APIClient,
+    container: str,
+    wait: Wait,
+    ports: Sequence[LinkPort],
+    *,
+    has_healthcheck: bool,
+    reached: bool = True,
 ) -> tuple[str, Probe]:
     """What is waited for, in words, and the question whether it is so: the check given, else the image's HEALTHCHECK,
-    else the lowest TCP port of the (ordered) ports, else no more than that it runs."""
+    else the lowest TCP port of the (ordered) ports, else no more than that it runs. Where this machine has not
+    `reached` its network, TCP and HTTP are asked inside of it."""
     if wait.http_port is not None:
         port, path = wait.http_port, wait.http_path
+        if not reached:
+            return f"HTTP on port {port}{path}, asked inside", InsideProbe(client, container, port, path)
         return f"HTTP on port {port}{path}", lambda now: answers_http(now.address, port, path)
     if wait.command is not None:
         return f"command {wait.command[0]}", _CommandProbe(client, container, list(wait.command))
     if wait.tcp is None and has_healthcheck:
         return "its HEALTHCHECK", lambda now: now.health == "healthy"
     tcp = wait.tcp or next((number for number, protocol in ports if protocol == "tcp"), None)
+    if tcp is not None and not reached:
+        return f"TCP on port {tcp}, asked inside", InsideProbe(client, container, tcp)
     if tcp is not None:
         return f"TCP on port {tcp}", lambda now: accepts_tcp(now.address, tcp)
     return "nothing but that it runs", lambda _: True
@@ -51,20 +63,26 @@ def wait_ready(
     stop: threading.Event,
     *,
     has_healthcheck: bool,
+    window: float = 0.0,
 ) -> State:
-    """Return the state of the service once it is ready. Raises TestsFailed with its last 20 log lines when it dies or
-    is not ready within its time, Cancelled once `stop` is set. TCP and HTTP are asked of the container's own address
-    in the run's network."""
-    what, ready = probe_of(bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck)
-    end = time.monotonic() + service.wait.timeout
+    """Return the state of the service once it has been ready for `window` seconds. Raises TestsFailed with its last 20
+    log lines when it dies or is not ready within its time and the window, Cancelled once `stop` is set. TCP and HTTP
+    are asked of the container's own address in the run's network, from here or inside."""
+    reached = reaches(bench.client, bench.network)
+    what, ready = probe_of(
+        bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck, reached=reached
+    )
+    end, since = time.monotonic() + service.wait.timeout + window, None
     while True:
         now = state(bench.client, container, bench.network)
         if not now.running:
             raise _failed(bench, service, container, now.death)
-        if ready(now):
+        since = (since or time.monotonic()) if ready(now) else None
+        if since and time.monotonic() >= since + window:
             return now
         if time.monotonic() >= end:
-            problem = f"was not ready within {service.wait.timeout:g} s (waited for {what})"
+            held = f", and then for {window:g} s" if window else ""
+            problem = f"was not ready within {service.wait.timeout:g} s{held} (waited for {what})"
             raise _failed(bench, service, container, problem)
         if stop.wait(_PERIOD):
             raise Cancelled(f"no longer waiting for service {service.alias}")

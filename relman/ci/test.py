@@ -5,21 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from relman.ci import images
+from relman.ci.app import start_app
 from relman.ci.bench import Bench, Linked
+from relman.ci.beside import Place, places, require_all_started
 from relman.ci.cleanup import remove_temporary
-from relman.ci.commands import run_commands
+from relman.ci.commands import Outcome, run_commands
 from relman.ci.containers import create_network
 from relman.ci.engine import CredentialsFor, Progress
-from relman.ci.entrypoint.image import require_started, with_proof
 from relman.ci.environment import Values, secrets_of
 from relman.ci.pipeline import cleaned_up
 from relman.ci.services import Released, start_services
 from relman.ci.timing import Watch
 from relman.model.cases import Findings
+from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.mask import Mask
 from relman.model.run import Commit, RunName, TestReport
@@ -53,7 +56,8 @@ def run_tests(
     for, an ENTRYPOINT that might swallow the commands.
     """
     config, tested = images.config_digest(client, image), images.inspect(client, image.value)
-    seen = require_started(client, run, service.test, tested)
+    where = places(client, service, run, tested, credentials, progress)
+    service = replace(service, test=require_all_started(client, run, service.test, where))
     started = now()
     with linked_bench(
         client,
@@ -66,7 +70,7 @@ def run_tests(
         watch=watch,
         keep=keep,
     ) as (bench, linked):
-        outcomes = run_commands(bench, service.test if seen else with_proof(service.test), tested, linked)
+        outcomes = _run(bench, service, tested, where, linked)
     findings = [outcome.findings for outcome in outcomes if outcome.findings]
     return TestReport(
         run=run,
@@ -80,6 +84,20 @@ def run_tests(
         finished=_rfc3339(now()),
         findings=Findings.together(findings) if findings else None,
     )
+
+
+def _run(
+    bench: Bench, service: Service, tested: Image, where: tuple[Place, ...], linked: Mapping[str, Linked]
+) -> tuple[Outcome, ...]:
+    """The smoke test and the commands; none of them after the first that fails."""
+    smoke: tuple[Outcome, ...] = ()
+    if service.test.starts_app:
+        app = start_app(bench, service, tested, linked)
+        smoke = (Outcome(app.smoke),) if app.smoke else ()
+        linked = {**linked, app.linked.alias: app.linked}
+    if smoke and not smoke[0].result.good:
+        return smoke
+    return smoke + run_commands(bench, service.test, where, linked)
 
 
 @contextmanager

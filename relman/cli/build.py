@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from relman.ci import images
 from relman.ci.build import build as build_image
-from relman.ci.names import commit_of, version_of
+from relman.ci.names import commit_of, distrustful, version_of
 from relman.cli.compose import timestamp
 from relman.cli.options import build_options, file_option, run_option
 from relman.cli.runs import Job, local_engine, open_job
@@ -39,6 +39,8 @@ def build(
 def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str) -> ImageId:
     """Build, say what was built, and return the image."""
     job.phase("build")
+    if why := distrustful(job.root):
+        job.context.output.warn(why)
     image = build_image(
         client,
         job.service,

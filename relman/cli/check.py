@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from relman.ci.base import dockerfile_of
+from relman.ci.base import dockerfile_of, text_of
+from relman.ci.dockerfile import lacks_shell, stage_names
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown
 from relman.cli.compose import INVENTORIES, inventory_paths, reading_of, ssh_files
@@ -46,6 +47,7 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     demands = [*(each.demands for each in environments), *([service.release.demands] if service else [])]
     problems += _trust_problems(demands)
     if service:
+        problems += _missing_stages(service, named)
         problems += check_settings(service, named, environments)
     if problems:
         raise ConfigError(problems)
@@ -70,13 +72,28 @@ def _environments(
     return check_environments(inventory, names, **ssh_files(context))
 
 
+def _missing_stages(service: Service, file: str) -> list[Problem]:
+    """Stages in which tests are to run, and that the Dockerfile does not have."""
+    known = stage_names(text_of(service))
+    return [
+        Problem(file, 0, 0, f"test.commands[{number}].stage", f"{dockerfile_of(service)} has no stage {command.stage}")
+        for number, command in enumerate(service.test.commands)
+        if command.stage and command.stage not in known
+    ]
+
+
 def _doubt(service: Service) -> str:
     """Why the test commands might not run, as far as the checkout shows it; empty where nothing speaks for it."""
-    unproved = [command for command in service.test.commands if not command.junit]
+    text = text_of(service)
+    inside = [command for command in service.test.commands if not command.beside]
+    if inside and lacks_shell(text, service.build.args, service.build.target):
+        return (
+            f"test command {inside[0].title} may not be in the image, which has no shell: name under test.commands[] "
+            "the `stage` of the Dockerfile, or the `image`, in which it runs; or say `smoke: true`"
+        )
+    unproved = [command for command in inside if not command.junit]
     if service.test.entrypoint is not None or not unproved:
         return ""
-    dockerfile = dockerfile_of(service)
-    text = dockerfile.read_text(encoding="utf-8", errors="replace")
     entrypoint, why = unseen_here(text, Path(service.root) / service.build.context, service.build.target)
     if not why:
         return ""

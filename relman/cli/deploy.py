@@ -12,7 +12,7 @@ import click
 from relman.cli import fleets
 from relman.cli.candidate import release_for
 from relman.cli.compose import login_of, registry_of
-from relman.cli.environments import open_selected, repository_of, service_of
+from relman.cli.environments import open_selected, repository_of, service_here, service_of
 from relman.cli.gates import check_of, say_trust, served_in, skip_option, skips_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.signing import reading_seal
@@ -57,7 +57,7 @@ def deploy(
     """Deploy the release TAG: exactly the image that was tested, host after host."""
     selected = open_selected(context, environment, inventories, only, exclude, reason)
     chosen = selected.environment
-    name = service_of(chosen, service)
+    name = service_of(chosen, service or (service_here(chosen) if len(chosen.services) > 1 else None))
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen.registry_ca)
     login = login_of(context, repository)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from relman.cli.compose import environment
 from relman.cli.text import some
@@ -82,6 +83,14 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
         return known[0]
     hint = f"it knows {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
     raise UsageError(f"which service of {chosen.name}? say --service", hint=hint)
+
+
+def service_here(chosen: Environment) -> str | None:
+    """The service of the checkout that a person stands in, where the environment knows it. Raises ConfigError."""
+    from relman.config.service import FILE_NAME, load_service
+
+    name = load_service(FILE_NAME).name if Path(FILE_NAME).is_file() else None
+    return name if name in chosen.services else None
 
 
 def repository_of(chosen: Environment, service: str) -> Repository:

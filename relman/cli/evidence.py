@@ -17,7 +17,7 @@ from relman.cli.verb import Context, verb
 from relman.evidence.facts import Counted
 from relman.evidence.parse import rfc3339
 from relman.evidence.release import examine
-from relman.evidence.statement import EXIT_CODE_ONLY, TestResult, read_test_result
+from relman.evidence.statement import TestResult, read_test_result
 from relman.evidence.summary import ReleaseStatement, read_release
 from relman.model.predicates import RELEASE, TEST_RESULT, short
 
@@ -89,7 +89,7 @@ def _says(counted: Counted) -> list[str]:
 
 def _tested(result: TestResult) -> Iterator[str]:
     flaky = f", {len(result.flaky)} flaky" if result.flaky else ""
-    how = f", {EXIT_CODE_ONLY}" if result.exit_code_only else ""
+    how = f", {result.judged_by}" if result.judged_by else ""
     yield f"{result.result}: {result.tests} passed, {result.failures} failed{flaky}{how}" + (
         f", run {result.run}" if result.run else ""
     )
@@ -101,6 +101,7 @@ def _tested(result: TestResult) -> Iterator[str]:
     yield from (f"failed: {name}" for name in result.failed)
     yield from (f"flaky: {name}" for name in result.flaky)
     yield from (f"linked to {alias}: {image}" for alias, image in result.services.items())
+    yield from (f"{command} ran in {image}, beside it" for command, image in result.beside.items())
 
 
 def _released(released: ReleaseStatement) -> Iterator[str]:

@@ -20,7 +20,7 @@ from relman.cli.signing import reading_seal
 from relman.cli.text import age, some, without_empty
 from relman.cli.verb import Context, verb
 from relman.evidence.release import list_releases
-from relman.evidence.statement import EXIT_CODE_ONLY
+from relman.evidence.statement import SMOKE_ONLY
 from relman.model.container import MANIFEST, RELEASE
 from relman.model.errors import RelmanError, Unknown, UsageError
 from relman.model.host import Environment
@@ -167,11 +167,17 @@ def _show(
 def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
     release, evidence = row.listed.release, row.listed.evidence
     passed = f"passed in {evidence.run}" if evidence and evidence.run else "passed" if evidence else "none that counts"
-    passed += f", {EXIT_CODE_ONLY}" if evidence and evidence.exit_code_only else ""
+    passed += f", {evidence.judged_by}" if evidence and evidence.judged_by else ""
     also = [f"{tag} (channel)" if tag in row.channels else tag for tag in row.others]
     tag = f"{row.tag} (channel)" if row.tag in row.channels else row.tag
     when = age(release.created, now) if release.created else "unknown"
-    return [tag, release.manifest.short, when, release.commit[:12], passed, some(also), _where(row, wanted)]
+    return [tag, release.manifest.short, when, _commit(row), passed, some(also), _where(row, wanted)]
+
+
+def _commit(row: Row) -> str:
+    evidence = row.listed.evidence
+    changed = evidence is not None and evidence.clean is False and row.listed.release.commit
+    return row.listed.release.commit[:12] + (" (dirty)" if changed else "")
 
 
 def _where(row: Row, wanted: Wanted) -> str:
@@ -210,12 +216,14 @@ def _row_data(row: Row) -> dict[str, Any]:
         "platform": str(release.platform),
         "created": release.created,
         "commit": release.commit,
+        "dirty": evidence is not None and evidence.clean is False,
         "skipped": list(release.skipped),
         "evidence": {
             "run": evidence.run,
             "finished": evidence.finished,
             "passed": list(evidence.passed),
-            "exit_code_only": evidence.exit_code_only,
+            "exit_code_only": bool(evidence.judged_by),
+            "smoke_only": evidence.judged_by == SMOKE_ONLY,
         }
         if evidence
         else None,

@@ -23,7 +23,7 @@ from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, open_job
 from relman.cli.verb import Context, verb
-from relman.evidence.statement import EXIT_CODE_ONLY
+from relman.evidence.statement import EXIT_CODE_ONLY, SMOKE_ONLY, judged_by
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.run import Commit, TestReport
@@ -78,7 +78,9 @@ def test_stage(
     check_passed(report)
     for line in summary(report):
         job.say(line)
-    if report.exit_code_only:
+    if judged_by(report) == SMOKE_ONLY:
+        job.say(f"{SMOKE_ONLY}: no test ran, the image starts and is healthy, and the evidence says so")
+    elif report.exit_code_only:
         job.say(f"{EXIT_CODE_ONLY}: no result file (`junit`) shows which tests ran, and the evidence says so")
     return report
 
@@ -131,6 +133,7 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
             "seconds": c.seconds,
             "problem": c.problem,
             "ran_nothing": c.ran_nothing,
+            "image": c.image,
         }
         for c in report.commands
     ]
@@ -144,6 +147,7 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
         findings=report.to_json()["findings"],
         flaky=report.flaky,
         exit_code_only=report.exit_code_only,
+        smoke_only=report.smoke_only,
     )
 
 

@@ -11,7 +11,7 @@ from relman.config.document import KeyPath, dotted
 from relman.config.template import fill, names
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
-from relman.model.settings import DeploySettings
+from relman.model.settings import DeploySettings, Health, Port
 
 _FILLED = ("ports", "env", "volumes", "networks", "command", "strategy", "tasks", "hooks")
 
@@ -64,6 +64,28 @@ def resolve(
             [_problem(origin, f.path, newer if f.unknown else f.message) for f in faults(error, Deploy)]
         ) from None
     return dataclasses.replace(settings, env={**settings.env, **env})
+
+
+def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[DeploySettings, Health | None]:
+    """The command, variables and ports of a deploy section that is started for its tests, where there is no inventory,
+    and its health check, None where it names none. A variable of the container that is in `env` is left out. Raises
+    ConfigError with all that only an inventory would fill in."""
+    from relman.config.schema_base import OPEN
+    from relman.config.schema_deploy import Deploy
+
+    deploy = Deploy.model_validate(section, context=OPEN)
+    filled = _Filling({}, ())
+    own = filled.value({name: text for name, text in deploy.env.items() if name not in env}, ("env",))
+    command = filled.value(list(deploy.command), ("command",)) if deploy.command else None
+    if filled.missing:
+        why = "the tests start the image as it is deployed, and no inventory"
+        hints = {"env": "give the variable under test.env, too", "command": "write a default, ${name:-text}"}
+        raise ConfigError(
+            [_problem("relman.yml", path, f"{why} fills this in: {hints[str(path[0])]}") for path, _ in filled.missing]
+        )
+    ports = tuple(port for port in deploy.ports if isinstance(port, Port))
+    settings = DeploySettings(ports, own, command=tuple(command) if command else None)
+    return settings, deploy.health.value() if deploy.health else None
 
 
 _SEALED = "the variable {name} is in Ansible Vault, and no secret is filled in here"

@@ -108,6 +108,8 @@ class Command(Section):
     junit: Annotated[tuple[str, ...], parsed(values_stages.paths, OneOrMore)] | None = None
     retries: Annotated[int, parsed(values_stages.retries)] = model.TestCommand.retries
     allow_no_tests: bool = model.TestCommand.allow_no_tests
+    image: Annotated[str, parsed(values_names.image)] | None = None
+    stage: Annotated[str, parsed(values_stages.stage)] | None = None
 
     __get_pydantic_json_schema__ = or_alone({"type": ["string", "array"]})
 
@@ -118,6 +120,7 @@ class Command(Section):
 
     @model_validator(mode="after")
     def _of_use(self) -> Self:
+        exactly_one(self, ("image", "stage"), "where it runs", required=False)
         if self.allow_no_tests and not self.junit:
             raise Faults([(("allow_no_tests",), "nothing counts the tests: say with `junit` where the results are")])
         return self
@@ -125,7 +128,14 @@ class Command(Section):
     def value(self) -> model.TestCommand:
         """The model's command."""
         return model.TestCommand(
-            self.run, self.name or "", self.timeout, self.junit or (), self.retries, self.allow_no_tests
+            self.run,
+            self.name or "",
+            self.timeout,
+            self.junit or (),
+            self.retries,
+            self.allow_no_tests,
+            self.image or "",
+            self.stage or "",
         )
 
 
@@ -141,6 +151,7 @@ class Test(Section):
         tuple[str, ...] | str | None, parsed(values_stages.entrypoint, Literal["image"] | list[Scalar])
     ] = None
     timeout: PositiveDuration = model.TestStage.timeout
+    smoke: bool = model.TestStage.smoke
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -169,7 +180,9 @@ class Test(Section):
             yield from _unknown(("services", alias, "env"), service.env, service.depends_on, hint)
 
     def _names(self) -> Iterator[tuple[KeyPath, str]]:
-        seen: set[str] = set()
+        if model.APP in self.services and (self.smoke or any(c.image or c.stage for c in self.commands)):
+            yield ("services", model.APP), "this is the name of the image under test: call the service something else"
+        seen = {"smoke"} if self.smoke else set[str]()
         for i, command in enumerate(self.commands):
             if command.name in seen:
                 yield ("commands", i, "name"), "another command has this name"
@@ -179,7 +192,7 @@ class Test(Section):
         """The model's test stage."""
         linked = tuple(service.value(alias, registry, root) for alias, service in self.services.items())
         commands = tuple(command.value() for command in self.commands)
-        return model.TestStage(linked, self.env, commands, self.timeout, self.entrypoint)
+        return model.TestStage(linked, self.env, commands, self.timeout, self.entrypoint, self.smoke)
 
 
 def _unknown(path: KeyPath, env: Mapping[str, Any], known: list[str], hint: str) -> Iterator[tuple[KeyPath, str]]:

@@ -16,6 +16,7 @@ from relman.model.settings import Mount
 
 # git-check-ref-format(1): what no tag's name may hold, and how its parts may not begin or end.
 _NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|^[-/.]|/\.|\.lock(/|$)|[/.]$")
+_STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
 
 
@@ -72,6 +73,11 @@ def retries(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10:
         return value
     raise ValueError(f"expected a number of retries from 0 to 10, found {shown(value)}")
+
+
+def stage(value: object) -> str:
+    """The name of a stage of a Dockerfile, which Docker reads without regard to case."""
+    return matching(_STAGE, word(value), "the name of a stage of the Dockerfile: FROM … AS NAME").lower()
 
 
 def secret_id(value: str) -> str:

@@ -25,7 +25,7 @@ STATEMENT_TYPES = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")
 MAX_STATEMENT = 1 << 20
 _IMAGE_CONFIG = "image-config"
 _SOURCE = "source"
-EXIT_CODE_ONLY = "exit code only"
+EXIT_CODE_ONLY, SMOKE_ONLY = "exit code only", "smoke only"
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})$")
 _TIMES = (
     ("timeVerified",),
@@ -59,7 +59,9 @@ class TestResult:
     FAILED; `run` and the times are empty in statements of other makers. `passed`, `failed` and `flaky` are names;
     `tests` counts the tests that passed, also where they are not named. `services` maps each linked service to the
     image that it ran. `clean` is None where it is not said whether the checkout had changes of its own.
-    `exit_code_only`: commands ended so, and no result file shows what ran in them."""
+    `judged_by` is SMOKE_ONLY where no more is shown than that the image starts, EXIT_CODE_ONLY where commands ended so,
+    and no result file shows what ran in them; else empty. `beside` maps each command that ran in another image to
+    that one."""
 
     __test__ = False
 
@@ -77,7 +79,8 @@ class TestResult:
     started: str = ""
     finished: str = ""
     services: Mapping[str, str] = field(default_factory=dict)
-    exit_code_only: bool = False
+    judged_by: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ended(self) -> datetime | None:
@@ -148,6 +151,7 @@ def read_test_result(statement: Statement) -> TestResult:
     passed, failed = names(statement.predicate, "passedTests"), names(statement.predicate, "failedTests")
     # Where the commands wrote down their single tests, these count, and not the commands.
     totals = mapping(notes.get("tests"))
+    alone = _judged_by(notes, totals)
     run, failures = (count(totals, key, 0) for key in ("tests", "failed"))
     return TestResult(
         result=str(statement.predicate.get("result", "")),
@@ -155,7 +159,11 @@ def read_test_result(statement: Statement) -> TestResult:
         passed=passed,
         failed=failed,
         flaky=names(statement.predicate, "warnedTests"),
-        tests=max(run - failures - count(totals, "skipped", 0), 0) if totals else len(passed),
+        tests=max(run - failures - count(totals, "skipped", 0), 0)
+        if totals
+        else 0
+        if alone == SMOKE_ONLY
+        else len(passed),
         failures=max(failures, len(failed)),
         commit=str(digests(source).get("gitCommit", "")),
         branch=str(origin.get("branch", "")),
@@ -168,9 +176,24 @@ def read_test_result(statement: Statement) -> TestResult:
             for name, d in described.items()
             if name.startswith("service/")
         },
-        # Statements of before it was said have the commands, and no tests.
-        exit_code_only="judgedBy" in notes or ("commands" in notes and not totals),
+        judged_by=alone,
+        beside={
+            name.removeprefix("test/"): str(d.get("uri", ""))
+            for name, d in described.items()
+            if name.startswith("test/")
+        },
     )
+
+
+def judged_by(report: TestReport) -> str:
+    """What alone speaks for the image: SMOKE_ONLY, EXIT_CODE_ONLY, or "" where result files do."""
+    return SMOKE_ONLY if report.smoke_only else EXIT_CODE_ONLY if report.exit_code_only else ""
+
+
+def _judged_by(notes: Mapping[str, Any], totals: Mapping[str, Any]) -> str:
+    """The same of a statement: one of before it was said has the commands, and no tests."""
+    said = "judgedBy" in notes or ("commands" in notes and not totals)
+    return SMOKE_ONLY if notes.get("judgedBy") == SMOKE_ONLY else EXIT_CODE_ONLY if said else ""
 
 
 def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
@@ -185,15 +208,16 @@ def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
             "started": report.started,
             "finished": report.finished,
             **({"attested": attested} if attested else {}),
-            **({"judgedBy": EXIT_CODE_ONLY} if report.exit_code_only else {}),
+            **({"judgedBy": judged_by(report)} if judged_by(report) else {}),
             **({"tests": dataclasses.asdict(report.findings.totals)} if report.findings else {}),
             "commands": [
                 {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands
             ],
         },
     }
-    services = [_linked(alias, image) for alias, image in sorted(report.services.items())]
-    return [tested, *_source(report.commit), *services]
+    services = [_described(f"service/{alias}", image) for alias, image in sorted(report.services.items())]
+    beside = [_described(f"test/{c.title}", c.image) for c in report.commands if c.image]
+    return [tested, *_source(report.commit), *services, *beside]
 
 
 def _source(commit: Commit) -> list[dict[str, Any]]:
@@ -204,9 +228,9 @@ def _source(commit: Commit) -> list[dict[str, Any]]:
     return [source | notes | ({"uri": commit.url} if commit.url else {})]
 
 
-def _linked(alias: str, image: str) -> dict[str, Any]:
+def _described(name: str, image: str) -> dict[str, Any]:
     digest = _DIGEST.search(image)
-    return {"name": f"service/{alias}", "uri": image} | ({"digest": {"sha256": digest[1]}} if digest else {})
+    return {"name": name, "uri": image} | ({"digest": {"sha256": digest[1]}} if digest else {})
 
 
 def _subjects(subjects: object) -> frozenset[ManifestDigest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from relman.model.cases import Findings
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
 
+_LONGEST = 70  # a stage of the Dockerfile is named after it
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -33,8 +35,13 @@ class RunName:
 
     @property
     def tag(self) -> str:
-        """The run's own tag in the registry."""
-        return "run-" + _UNSAFE.sub("-", f"{self.job}-{self.build}").strip("-.")[:120]
+        """The run's own tag in the registry; with a hash where the name is too long for it, or loses characters other
+        than the slashes that CI systems put between a job's parts."""
+        plain = f"{self.job}-{self.build}".replace("/", "-")
+        kept = _UNSAFE.sub("-", plain).strip("-.")
+        if kept == plain and len(kept) <= _LONGEST:
+            return f"run-{kept}"
+        return f"run-{kept[:_LONGEST]}-{hashlib.sha256(str(self).encode()).hexdigest()[:8]}"
 
     def __str__(self) -> str:
         return f"{self.job}/{self.build}"
@@ -56,7 +63,8 @@ class CommandResult:
 
     `problem` says why it failed in spite of its exit code: what its result files say, or that they cannot be read.
     `attempts` is more than 1 where it was run again. With `ran_nothing` its result files show no test that ran, which
-    relman.yml allows: it has not failed, and is no pass.
+    relman.yml allows: it has not failed, and is no pass. `image` is where it ran beside the image under test: a
+    `repository@sha256:…` or a config digest. With `smoke` it is that image itself, started as it is deployed.
     """
 
     argv: tuple[str, ...]
@@ -66,6 +74,8 @@ class CommandResult:
     problem: str = ""
     attempts: int = 1
     ran_nothing: bool = False
+    image: str = ""
+    smoke: bool = False
 
     @property
     def passed(self) -> bool:
@@ -85,6 +95,8 @@ class CommandResult:
     @property
     def end(self) -> str:
         """How it ended, in a few words."""
+        if self.smoke:
+            return self.problem or "started, and healthy for its window"
         good = "not one test ran, which is allowed" if self.ran_nothing else "passed"
         codes = {None: "ended for its timeout", 0: "exit code 0" if self.problem else good}
         end = codes.get(self.exit_code, f"exit code {self.exit_code}")
@@ -120,6 +132,11 @@ class TestReport:
     def exit_code_only(self) -> bool:
         """Whether no result file shows a test that ran."""
         return not (self.findings and self.findings.totals.ran)
+
+    @property
+    def smoke_only(self) -> bool:
+        """Whether no more is known than that the image starts and is healthy."""
+        return bool(self.commands) and all(c.smoke for c in self.commands)
 
     @property
     def flaky(self) -> tuple[str, ...]:

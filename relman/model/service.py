@@ -12,6 +12,8 @@ from relman.model.policy import Demands
 from relman.model.settings import Mount
 
 IMAGE_ENTRYPOINT = "image"
+APP = "app"
+"""The host name of the image under test, where tests run beside it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class LinkedService:
 @dataclass(frozen=True)
 class TestCommand:
     """One test command. `timeout` in seconds, None for the stage's; `junit` are the files or directories of JUnit XML
-    that it writes; `retries` is how often a command known as flaky is run again."""
+    that it writes; `retries` is how often a command known as flaky is run again. It runs in the image under test, or
+    beside it: in another `image`, or in what the Dockerfile makes at `stage`."""
 
     __test__ = False
 
@@ -88,6 +91,13 @@ class TestCommand:
     junit: tuple[str, ...] = ()
     retries: int = 0
     allow_no_tests: bool = False
+    image: str = ""
+    stage: str = ""
+
+    @property
+    def beside(self) -> bool:
+        """Whether it runs in another container than one of the image under test."""
+        return bool(self.image or self.stage)
 
     @property
     def title(self) -> str:
@@ -99,7 +109,8 @@ class TestCommand:
 class TestStage:
     """The test stage: commands run in order inside the exact image, with the services linked. `env` may refer to them
     (config.mapping). `timeout` is in seconds a command. `entrypoint` is what they are run with: IMAGE_ENTRYPOINT, words
-    of its own, none of them for nothing; None where nobody says, and then it is the image's."""
+    of its own, none of them for nothing; None where nobody says, and then it is the image's. With `smoke` the
+    image has to start as it is deployed, and be healthy for its window, before any command."""
 
     __test__ = False
 
@@ -108,6 +119,17 @@ class TestStage:
     commands: tuple[TestCommand, ...] = ()
     timeout: float = 1800.0
     entrypoint: tuple[str, ...] | str | None = None
+    smoke: bool = False
+
+    @property
+    def starts_app(self) -> bool:
+        """Whether the image under test is started as it is deployed, under the name APP."""
+        return self.smoke or any(command.beside for command in self.commands)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of the Dockerfile in which commands run."""
+        return tuple(dict.fromkeys(command.stage for command in self.commands if command.stage))
 
     @property
     def own_entrypoint(self) -> tuple[str, ...] | None:

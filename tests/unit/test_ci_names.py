@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from relman.ci.names import commit_of, describe, run_name, without_password
+from relman.ci.names import commit_of, describe, distrustful, run_name, without_password
 from relman.model.errors import UsageError
 from relman.model.run import Commit, RunName
 
@@ -104,3 +105,37 @@ def test_no_checkout_and_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_urls_without_their_password(url: str, expected: str) -> None:
     """User and password go out of every URL; what has neither stays as it is."""
     assert without_password(url) == expected
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a checkout away")
+def test_a_checkout_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where git does not read it that is said with its remedy, which works, and until then the CI's own variable names
+    the commit, whose changes are not known."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    root = tmp_path / "checkout"
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    subprocess.run(["git", "init", "-q", root], check=True)
+    subprocess.run(["git", "-C", root, *identity, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    assert distrustful(root) == ""
+    real = commit_of(root, {})
+    os.chown(root, 12345, 12345)
+    os.chown(root / ".git", 12345, 12345)
+    said = distrustful(root)
+    assert commit_of(root, GITHUB | {"GITHUB_SHA": real.revision, "GITHUB_REF_NAME": "main"}) == Commit(
+        real.revision, "main", dirty=True
+    )
+    assert commit_of(root, {}) == Commit()
+    subprocess.run(said.partition("type: ")[2].split(), check=True)
+    assert (distrustful(root), commit_of(root, {})) == ("", real)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("a b/1", "a:b/1"), (f"{'x' * 90}a/1", f"{'x' * 90}b/1"), ("é/1", "è/1"), (".a/1", "a/1")]
+)
+def test_names_that_lose_something_stay_apart(one: str, other: str) -> None:
+    """Two runs do not share a tag because their names are cut, or lose what no tag holds; a plain one stays plain."""
+    tags = {RunName.parse(name).tag for name in (one, other)}
+    assert len(tags) == 2
+    assert all(len(tag) <= 87 for tag in tags)
+    assert RunName.parse("team/shop/118").tag == "run-team-shop-118"

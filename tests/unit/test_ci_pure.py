@@ -64,17 +64,21 @@ def test_references_are_taken_apart(reference: str, registry: str, repository: s
 
 
 def test_the_registries_of_a_dockerfile() -> None:
-    """Registries are found in FROM, in the defaults of arguments, in --from and in build arguments."""
+    """Registries are those of the images that the build pulls: FROM with its arguments filled in, COPY --from and RUN
+    --mount, and the syntax line; none of a stage, of an argument that no FROM uses, or of a text."""
     text = (
-        "ARG BASE=one.example/a:1\nFROM --platform=linux/amd64 ${BASE} AS b\nFROM $X\n"
+        "# syntax=zero.example/dockerfile:1\n"
+        "ARG HOST=one.example\nARG BASE=$HOST/a:1\nARG UNUSED=no.example/u\nARG X\n"
+        "FROM --platform=linux/amd64 ${BASE} AS B\nFROM $X AS no.example/stage\nFROM b\n"
         'from two.example:5000/c\nCOPY --from=three.example/d /x /y\nARG U="https://no.example/"\n'
-        "RUN echo no.example/e\n"
+        "COPY --from=no.example/stage /x /y\nCOPY --from=0 /x /y\nCOPY --from=B /x /y\n"
+        "RUN --mount=type=bind,from=five.example/e,target=/m echo no.example/e --from=no.example/z\n"
+        "FROM scratch\nFROM s-${TARGETARCH}\n"
     )
-    found = registries_named(text, ["four.example/f", "plain"])
-    assert {r for r in found if r.endswith((".example", ":5000"))} == {
+    named = {"zero.example", "one.example", "two.example:5000", "three.example", "four.example", "five.example"}
+    assert registries_named(text, {"X": "four.example/f", "OTHER": "no.example/o"}) == named
+    assert registries_named(text, {"HOST": "six.example", "X": "b"}) == {*named, "six.example"} - {
         "one.example",
-        "two.example:5000",
-        "three.example",
         "four.example",
     }
 

@@ -14,7 +14,7 @@ GREET = """FROM registry.example.com/golang:1.19 AS build
 WORKDIR /src
 COPY go.mod *.go ./
 RUN go build -o /greet .
-FROM scratch
+FROM registry.example.com/debian:12
 COPY --from=build /greet /greet
 ENTRYPOINT ["/greet"]
 """
@@ -93,3 +93,46 @@ def test_a_target_of_the_build() -> None:
     assert entrypoint_of(text, "two") == ("/bin/sh", "-c", "two")
     assert entrypoint_of(text) == ()
     assert copies("FROM x\nCOPY --chown=a a.sh /b.sh\nCOPY --from=y /c /d\nADD e f g/\n") == {"/b.sh": "a.sh"}
+
+
+BARE = GREET.replace("FROM registry.example.com/debian:12", "FROM gcr.io/distroless/static-debian12")
+
+
+def test_an_image_without_a_shell(tmp_path: Path) -> None:
+    """init has its tests run in the stage that it was made in, after a smoke test, and check has nothing to add; of
+    commands in the image itself check says what else to write, and a stage that is not there is a problem."""
+    (tmp_path / "Dockerfile").write_text(BARE)
+    assert relman("init", cwd=tmp_path).returncode == 0
+    assert yaml.safe_load((tmp_path / "relman.yml").read_text())["test"] == {"smoke": True, "commands": []}
+    (tmp_path / "relman.yml").unlink()
+    (tmp_path / "go.mod").touch()
+    assert relman("init", cwd=tmp_path).returncode == 0
+    assert yaml.safe_load((tmp_path / "relman.yml").read_text())["test"] == {
+        "smoke": True,
+        "entrypoint": [],
+        "commands": [{"stage": "build", "run": ["go", "test", "./..."]}],
+    }
+    assert relman("check", cwd=tmp_path).stderr == ""
+    assert "`stage`" in checked(tmp_path, BARE)
+    (tmp_path / "relman.yml").write_text(
+        "service: greet\nregistry: registry.example.com\ntest: {commands: [{run: [go], stage: built}]}\n"
+    )
+    said = relman("check", cwd=tmp_path)
+    assert (said.returncode, "test.commands[0].stage" in said.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("test", "fault"),
+    [
+        ("commands: [{run: x, image: a/b, stage: c}]", "give one of image, stage"),
+        ("commands: [{run: x, stage: 'a b'}]", "the name of a stage"),
+        ("smoke: true, commands: [{run: x, name: smoke}]", "another command has this name"),
+        ("smoke: true, services: {app: {image: a/b}}", "the name of the image under test"),
+    ],
+)
+def test_what_no_test_can_be(test: str, fault: str, tmp_path: Path) -> None:
+    """Two places for one command, a name that no stage has, and a service that takes the image's name are refused."""
+    (tmp_path / "Dockerfile").write_text(BARE)
+    (tmp_path / "relman.yml").write_text(f"service: greet\nregistry: registry.example.com\ntest: {{{test}}}\n")
+    said = relman("check", cwd=tmp_path)
+    assert (said.returncode, fault in said.stderr) == (2, True), said.stderr

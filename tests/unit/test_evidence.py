@@ -103,7 +103,7 @@ def test_what_a_pass_rests_on() -> None:
         (changed("predicate.configuration.0.annotations", {}), False, 1),
     ):
         result = require_passed([payload], IMAGE.digest, IMAGE.config)
-        assert (result.exit_code_only, result.tests) == (alone, tests)
+        assert (bool(result.judged_by), result.tests) == (alone, tests)
 
 
 def test_where_nothing_ran_nothing_passed() -> None:

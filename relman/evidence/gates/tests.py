@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from relman.evidence.facts import Facts
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import Rule
-from relman.evidence.statement import EXIT_CODE_ONLY, TestResult, some
+from relman.evidence.statement import SMOKE_ONLY, TestResult, some
 from relman.evidence.trust import SKEW
 from relman.model.policy import MaximumAge, MinimumTests, NoFailures, NoFlaky
 
@@ -97,7 +97,9 @@ def _tests(count: int) -> str:
 
 def _how(result: TestResult) -> str:
     """Where nothing counted single tests, whole commands stand for them."""
-    return f" ({EXIT_CODE_ONLY} of each command)" if result.exit_code_only else ""
+    if result.judged_by == SMOKE_ONLY:
+        return f" ({SMOKE_ONLY})"
+    return f" ({result.judged_by} of each command)" if result.judged_by else ""
 
 
 def _where(result: TestResult) -> str:

@@ -1,0 +1,104 @@
+"""The image under test, started as it is deployed, for the tests that run beside it, or for the smoke test alone."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from relman.ci import images
+from relman.ci.bench import Bench, Linked
+from relman.ci.commands import check_image
+from relman.ci.containers import create, object_name, state
+from relman.ci.engine import translated
+from relman.ci.ready import wait_ready
+from relman.config.deploy import as_tested
+from relman.model.container import Image
+from relman.model.errors import EngineError, TestsFailed
+from relman.model.run import CommandResult
+from relman.model.service import APP, LinkedService, Service, Wait
+from relman.model.settings import DeploySettings, Health, Probe
+
+SMOKE = "smoke"
+
+
+@dataclass(frozen=True)
+class App:
+    """The started image as a linked service, and how its smoke test ended; None where relman.yml asks for none."""
+
+    linked: Linked
+    smoke: CommandResult | None
+
+
+def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str, Linked]) -> App:
+    """Start the image with the command, literal variables and health of its deploy section, and the variables of the
+    tests; return it once it is healthy, and for a smoke test once it was for its window.
+
+    Raises TestsFailed with its last lines where it is not, unless a smoke test says so; ConfigError where only an
+    inventory would fill in what it needs; EngineError or Unreachable.
+    """
+    settings, health = as_tested(service.deploy, service.test.env)
+    ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
+    app = LinkedService(APP, "the image under test", wait=_wait(health))
+    found = Linked(APP, image.id.value, ports, {**image.env, **settings.env, **service.test.env})
+    found = replace(found, container=_start(bench, service, settings, image, linked))
+    argv = state(bench.client, found.container, bench.network).argv
+    begin = time.monotonic()
+    window = (health or Health()).window if service.test.smoke else 0.0
+    unprobed = health is not None and health.probe == Probe.NONE
+    problem = ""
+    try:
+        with bench.watch.waiting():
+            now = wait_ready(
+                bench,
+                app,
+                found.container,
+                () if unprobed else ports,
+                threading.Event(),
+                has_healthcheck=image.has_healthcheck and not unprobed,
+                window=window,
+            )
+        found = replace(found, address=now.address, env=images.env_of(now.env))
+    except TestsFailed as error:
+        if not service.test.smoke:
+            raise
+        problem = error.what
+        for line in error.details:
+            bench.progress(f"{APP}: {line}")
+    seconds = round(time.monotonic() - begin, 3)
+    smoke = CommandResult(argv, None if problem else 0, seconds, SMOKE, problem, smoke=True)
+    bench.progress(f"smoke test: {smoke.end}" if service.test.smoke else f"{APP} is healthy")
+    return App(found, smoke if service.test.smoke else None)
+
+
+def _start(bench: Bench, service: Service, settings: DeploySettings, image: Image, linked: Mapping[str, Linked]) -> str:
+    name = object_name(bench.run, "link", APP)
+    bench.progress(f"starting the image under test as {APP}: {image.id}")
+    container = create(
+        bench.client,
+        bench.run,
+        name,
+        image.id,
+        bench.network,
+        command=settings.command,
+        env=bench.env(name, linked, service.test.env, settings.env),
+        alias=APP,
+    )
+    check_image(state(bench.client, container, bench.network).image, image.id)
+    try:
+        with translated("cannot start the image under test"):
+            bench.client.start(container)
+    except EngineError as error:
+        hint = "It is started as it is deployed: with `deploy.command`, else its own ENTRYPOINT and CMD."
+        raise TestsFailed(error.what, hint=hint) from error
+    return container
+
+
+def _wait(health: Health | None) -> Wait:
+    """How it is known that it is healthy: as after a deployment, or by what the image shows where nothing says."""
+    if health is None or health.probe in (Probe.IMAGE, Probe.NONE):
+        return Wait(timeout=health.timeout if health else Wait.timeout)
+    if health.probe == Probe.TCP:
+        return Wait(tcp=health.port, timeout=health.timeout)
+    return Wait(http_port=health.port, http_path=health.path, timeout=health.timeout)

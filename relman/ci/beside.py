@@ -1,0 +1,86 @@
+"""Where test commands run: in the image under test, or beside it, in another image or a stage of its Dockerfile."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from relman.ci import images
+from relman.ci.engine import CredentialsFor, Progress
+from relman.ci.entrypoint.image import require_started, with_proof
+from relman.ci.obtain import obtain
+from relman.model.container import RUN, Image
+from relman.model.errors import NotFound, UsageError
+from relman.model.run import RunName
+from relman.model.service import Service, TestCommand, TestStage
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class Place:
+    """The image that a command runs in. `reference` is how a record names it, where it is not the one under test."""
+
+    image: Image
+    reference: str = ""
+
+
+def stage_tag(service: Service, run: RunName, stage: str) -> str:
+    """What build calls a stage of the Dockerfile on the engine."""
+    return service.repository.tag(f"{run.tag}.{stage.lower()}")
+
+
+def places(
+    client: docker.APIClient,
+    service: Service,
+    run: RunName,
+    tested: Image,
+    credentials: CredentialsFor,
+    progress: Progress,
+) -> tuple[Place, ...]:
+    """Where each command of the service's tests runs, its image on the engine. Raises UsageError where build made no
+    such stage in this run, and what resolving and pulling raise."""
+    found: dict[tuple[str, str], Place] = {("", ""): Place(tested)}
+    for command in service.test.commands:
+        where = (command.image, command.stage)
+        if where not in found:
+            found[where] = _place(client, service, run, command, credentials, progress)
+    return tuple(found[command.image, command.stage] for command in service.test.commands)
+
+
+def _place(
+    client: docker.APIClient,
+    service: Service,
+    run: RunName,
+    command: TestCommand,
+    credentials: CredentialsFor,
+    progress: Progress,
+) -> Place:
+    if command.image:
+        return Place(*obtain(client, command.image, credentials, progress, threading.Event()))
+    tag = stage_tag(service, run, command.stage)
+    try:
+        image = images.inspect(client, tag)
+    except NotFound:
+        image = None
+    if image is None or image.labels.get(RUN) != str(run):
+        hint = "Run `relman build` first, on this machine and with the same --run."
+        raise UsageError(f"the engine has no stage {command.stage} of run {run}: {tag}", hint=hint)
+    return Place(image, str(images.config_digest(client, image.id)))
+
+
+def require_all_started(
+    client: docker.APIClient, run: RunName, stage: TestStage, where: tuple[Place, ...]
+) -> TestStage:
+    """The stage, of which each command is seen to be started by the ENTRYPOINT of its image, or else has to prove it by
+    result files. Raises TestsFailed where one does neither, EngineError or Unreachable."""
+    commands = list(stage.commands)
+    for place in dict.fromkeys(p.image.id for p in where):
+        here = [i for i, p in enumerate(where) if p.image.id == place]
+        part = replace(stage, commands=tuple(commands[i] for i in here))
+        if not require_started(client, run, part, where[here[0]].image):
+            for i, command in zip(here, with_proof(part).commands, strict=True):
+                commands[i] = command
+    return replace(stage, commands=tuple(commands))
