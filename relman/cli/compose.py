@@ -66,7 +66,7 @@ def docker_config(environ: Mapping[str, str]) -> Path:
 
 def credentials_of(context: Context, registry: str) -> Credentials | None:
     """The credentials for a registry, from the environment's variables or docker's configuration."""
-    return credentials_for(registry, context.environ, docker_config(context.environ))
+    return credentials_for(registry, context.environ, docker_config(context.environ), context.output.warn)
 
 
 def written_service(context: Context, file: str) -> Service:

@@ -46,11 +46,15 @@ class Authorizer:
 
     def header(self, scope: Scope) -> str | None:
         """What was good for this scope before, if anything."""
+        if self._credentials and self._credentials.registry_token:
+            return f"Bearer {self._credentials.registry_token}"
         with self._lock:
             return self._known.get(scope) or self._known.get(None)
 
     def answer(self, challenge: str, scope: Scope) -> str:
         """The header that answers `challenge`. Raises AccessDenied when there is none."""
+        if self._credentials and self._credentials.registry_token:
+            raise self.denied("the registry lets nobody in")
         schemes = {scheme.lower(): _parameters(rest) for scheme, rest in _SCHEME.findall(challenge[:_MAX_CHALLENGE])}
         if "bearer" in schemes:
             header, key = "Bearer " + self._token(schemes["bearer"], scope), scope

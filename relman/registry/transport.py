@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from relman.model.errors import RegistryError, RelmanError
+from relman.model.image import HUB_NAMES
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Authorizer, Scope
 from relman.registry.foreign import PassingError, translated
@@ -22,6 +23,8 @@ PAUSES = (0.2, 0.6, 1.8)
 """Seconds between attempts; a Retry-After may lengthen them up to MAX_WAIT."""
 MAX_WAIT = 30.0
 CONNECT_SECONDS = 5.0
+HUB_API = "registry-1.docker.io"
+"""Where Docker Hub answers."""
 REDIRECTS = 5
 """Followed one after the other, at most."""
 _WAIT_DIGITS = 6
@@ -76,7 +79,7 @@ class Transport:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
-        self._base = f"{'http' if insecure else 'https'}://{host}"
+        self._base = f"{'http' if insecure else 'https'}://{HUB_API if host in HUB_NAMES else host}"
         self.timeout = timeout
         self._sleep = sleep
         self._session = open_session(ca)

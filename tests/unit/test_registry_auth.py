@@ -58,14 +58,6 @@ def test_half_a_pair_is_a_mistake(tmp_path: Path, missing: str) -> None:
         credentials_for(HOST, PAIR | {missing: ""}, tmp_path)
 
 
-@pytest.mark.parametrize("key", [HOST, f"https://{HOST}", f"https://{HOST}/v1/"])
-def test_docker_login_is_used(tmp_path: Path, key: str) -> None:
-    """Every form in which Docker has written a registry's name is found; passwords may hold colons."""
-    docker = logged_in(tmp_path, {"auths": {"elsewhere": auth("no", "no"), key: auth("ci", "a:b")}})
-    assert credentials_for(HOST, {}, docker) == Credentials("ci", "a:b")
-    assert credentials_for("third.example", {}, docker) is None
-
-
 def test_identity_tokens_are_used(tmp_path: Path) -> None:
     """An identity token is taken, and handed to docker-py as one."""
     found = credentials_for(HOST, {}, logged_in(tmp_path, {"auths": {HOST: {"identitytoken": "t"}}}))
@@ -78,35 +70,52 @@ def test_no_login_is_none(tmp_path: Path) -> None:
     assert credentials_for(HOST, {}, tmp_path) is None
 
 
-@pytest.mark.parametrize("name", ["credsStore", "credHelpers"])
-def test_credential_helpers_are_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A helper gets the registry on stdin and its answer is used."""
-    helper(tmp_path, """read -r r; echo "{\\"Username\\": \\"$1\\", \\"Secret\\": \\"$r\\"}" """, monkeypatch)
-    config = {"credsStore": "test"} if name == "credsStore" else {"credHelpers": {HOST: "test"}}
-    assert credentials_for(HOST, {}, logged_in(tmp_path, config)) == Credentials("get", HOST)
-
-
-def test_helpers_may_hold_tokens_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user `<token>` marks an identity token; a helper that has no entry leaves it to `auths`."""
-    docker = logged_in(tmp_path, {"credsStore": "test", "auths": {HOST: auth("ci", "x")}})
-    helper(tmp_path, """echo '{"Username": "<token>", "Secret": "t"}'""", monkeypatch)
-    assert credentials_for(HOST, {}, docker) == Credentials(identity_token="t")
-    helper(tmp_path, "echo 'credentials not found in native keychain'; exit 1", monkeypatch)
-    assert credentials_for(HOST, {}, docker) == Credentials("ci", "x")
-
-
 @pytest.mark.parametrize(
     "script", ["echo nonsense secret-word", "echo '[]'", "head -c 99999 /dev/zero | tr '\\0' [", None]
 )
 def test_a_broken_helper_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) -> None:
-    """A helper that is missing or answers nonsense is named, and its answer is not shown."""
+    """Of a helper that is missing or answers nonsense one is told, without its answer, and `auths` are used."""
     if script is None:
         monkeypatch.setenv("PATH", str(tmp_path))
     else:
         helper(tmp_path, script, monkeypatch)
-    with pytest.raises(AccessDenied, match="docker-credential-test") as caught:
-        credentials_for(HOST, {}, logged_in(tmp_path, {"credsStore": "test"}))
-    assert "secret-word" not in f"{caught.value!r} {caught.value.hint} {caught.value.__cause__!r}"
+    said: list[str] = []
+    docker = logged_in(tmp_path, {"credsStore": "test", "auths": {HOST: auth("ci", "x")}})
+    assert credentials_for(HOST, {}, docker, said.append) == Credentials("ci", "x")
+    assert len(said) == 1
+    assert "docker-credential-test" in said[0]
+    assert "secret-word" not in said[0]
+
+
+def test_gitlab_signs_in_to_its_own_registry(tmp_path: Path) -> None:
+    """CI_REGISTRY_USER and its password are for CI_REGISTRY alone, and after everything that somebody chose."""
+    job = {"CI_REGISTRY": HOST, "CI_REGISTRY_USER": "gitlab-ci-token", "CI_REGISTRY_PASSWORD": "job"}
+    assert credentials_for(HOST, job, tmp_path) == Credentials("gitlab-ci-token", "job")
+    assert credentials_for("elsewhere.example", job, tmp_path) is None
+    assert credentials_for(HOST, job | {"CI_REGISTRY_PASSWORD": ""}, tmp_path) is None
+    assert credentials_for(HOST, job | PAIR, tmp_path) == Credentials("ci", "secret")
+    docker = logged_in(tmp_path, {"auths": {HOST: auth("me", "x")}})
+    assert credentials_for(HOST, job, docker) == Credentials("me", "x")
+
+
+def test_docker_auth_config_is_used_before_the_file(tmp_path: Path) -> None:
+    """The variable, which the docker CLI reads since 28.3 and GitLab's runner always, wins for what it names."""
+    docker = logged_in(tmp_path, {"auths": {HOST: auth("file", "x"), "other.example": auth("file", "x")}})
+    env = {"DOCKER_AUTH_CONFIG": json.dumps({"auths": {HOST: auth("variable", "x")}})}
+    assert credentials_for(HOST, env, docker) == Credentials("variable", "x")
+    assert credentials_for("other.example", env, docker) == Credentials("file", "x")
+    with pytest.raises(UsageError, match="DOCKER_AUTH_CONFIG cannot be read") as caught:
+        credentials_for(HOST, {"DOCKER_AUTH_CONFIG": "secret-word"}, docker)
+    assert "secret-word" not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+def test_a_broken_entry_is_said_where_it_matters(tmp_path: Path) -> None:
+    """An entry without a user or in no base64 is refused for its registry, and no hindrance for others."""
+    for broken in ("!!", base64.b64encode(b"no colon").decode(), "YTpiYg"):
+        docker = logged_in(tmp_path, {"auths": {HOST: {"auth": broken}, "other.example": auth("ci", "x")}})
+        assert credentials_for("other.example", {}, docker) == Credentials("ci", "x")
+        with pytest.raises(UsageError, match="unreadable entry"):
+            credentials_for(HOST, {}, docker)
 
 
 def test_a_helper_is_a_name_not_a_path(tmp_path: Path) -> None:
