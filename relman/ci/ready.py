@@ -40,7 +40,7 @@ def probe_of(
     tcp = wait.tcp or next((number for number, protocol in ports if protocol == "tcp"), None)
     if tcp is not None:
         return f"TCP on port {tcp}", lambda now: accepts_tcp(now.address, tcp)
-    return "nothing but that it runs", lambda _: True
+    return "only that it runs", lambda _: True
 
 
 def wait_ready(

@@ -141,5 +141,5 @@ def _from_helper(output: bytes, program: str) -> Credentials:
         username, secret = str(answer["Username"]), str(answer["Secret"])
     except (ValueError, KeyError, TypeError, RecursionError):
         # No cause: the answer that could not be read may hold the secret.
-        raise AccessDenied(f"the credential helper {program} answered nonsense") from None
+        raise AccessDenied(f"the credential helper {program} gave an invalid answer") from None
     return Credentials(identity_token=secret) if username == "<token>" else Credentials(username, secret)
