@@ -15,9 +15,14 @@ from relman.model.host import Environment
 from relman.model.image import Repository
 
 
-def open_environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
-    """The whole environment from the inventory."""
-    return environment(context, name, inventories)
+def open_environment(
+    context: Context, name: str, inventories: Sequence[str], only: Sequence[str] = (), excluded: Sequence[str] = ()
+) -> Environment:
+    """The environment from the inventory, or the part of it that a person wants to look at."""
+    return select(environment(context, name, inventories), only, excluded, _LOOKING).environment
+
+
+_LOOKING = "it is not looked at"
 
 
 @dataclass(frozen=True)

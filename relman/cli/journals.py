@@ -59,9 +59,16 @@ class Answers:
             )
 
 
-def ask(context: Context, environment: str, inventories: Sequence[str], service: str | None) -> Answers:
-    """Ask all hosts of an environment at once."""
-    chosen = open_environment(context, environment, inventories)
+def ask(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str] = (),
+    excluded: Sequence[str] = (),
+) -> Answers:
+    """Ask all hosts of an environment, or of a part of it, at once."""
+    chosen = open_environment(context, environment, inventories, only, excluded)
     with Fleet(chosen, service or "") as fleet:
         found = read_journals(fleet, chosen, service)
     journals = {h.name: found.answers[h.name] for h in chosen.hosts if h.name in found.answers}

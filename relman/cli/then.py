@@ -55,9 +55,17 @@ def time_of(text: str) -> str:
         raise UsageError(f"{text!r} is not a date of the calendar") from None
 
 
-def show_then(context: Context, environment: str, inventories: Sequence[str], service: str | None, time: str) -> None:
+def show_then(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    time: str,
+    only: Sequence[str] = (),
+    excluded: Sequence[str] = (),
+) -> None:
     """Show what every host ran at `time` (of `time_of`), by the journals. Raises Unknown if one could not be asked."""
-    answers = ask(context, environment, inventories, service)
+    answers = ask(context, environment, inventories, service, only, excluded)
     rows = [_row(host, name, ran) for host, name, ran in _ran(answers, service, time)]
     rows = list(_with_tests(context, answers, rows))
     output = context.output

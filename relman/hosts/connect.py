@@ -14,7 +14,9 @@ import fabric
 import paramiko
 
 from relman.hosts import wire
+from relman.hosts.gateways import Gateways, NotGreeted
 from relman.hosts.known import KnownHosts
+from relman.hosts.links import Gateway, Link
 from relman.hosts.refusals import explained
 from relman.hosts.sftp import Sftp
 from relman.hosts.streamlocal import ask_for, open_streamlocal
@@ -50,30 +52,34 @@ class Connection:
     What paramiko raises leaves it as Unreachable, or as ChannelRefused where sshd itself said no.
     """
 
-    def __init__(self, host: Host, chain: list[fabric.Connection], timeout: float) -> None:
+    def __init__(self, host: Host, link: Link, timeout: float) -> None:
         self.host = host
         self.timeout = timeout
         self.patience = min(timeout, PATIENCE)
-        self._chain = chain
+        self._link = link
         self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
         self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="aside")
         self.streamlocal = True
-        self.gone = "the SSH connection broke"  # what is said of it once it is no longer alive
+        self._given_up = ""
 
     @property
     def transport(self) -> paramiko.Transport:
-        """The SSH transport of the last hop; raises Unreachable once it is gone."""
-        transport: paramiko.Transport | None = self._chain[-1].client.get_transport()
-        if transport is None or not transport.is_active():
+        """The SSH transport; raises Unreachable once it is gone."""
+        transport = self._link.transport
+        if transport is None:
             raise Unreachable(self.gone, host=self.host.name)
         return transport
 
     @property
     def alive(self) -> bool:
         """Whether the SSH connection stands, as far as this end knows."""
-        transport = self._chain[-1].client.get_transport()
-        return transport is not None and bool(transport.is_active())
+        return self._link.alive
+
+    @property
+    def gone(self) -> str:
+        """What to say of it once it is no longer alive."""
+        return self._given_up or self._link.broken
 
     def aside(self, work: Callable[[], T]) -> Future[T]:
         """Begin `work` in a thread of its own. What waits there for other such work must be rare: there are few."""
@@ -155,64 +161,79 @@ class Connection:
         """Close the connection to a host that did not answer, which is not waited for again; returns the error, which
         is also that of everything else that was under way."""
         if self.alive:
-            self.gone = why
+            self._given_up = why
+        self._link.drop()
         self.close()
         return Unreachable(why, host=self.host.name)
 
     def close(self) -> None:
-        """Close the connection and those to its jump hosts; what is still on its way is dropped."""
-        with contextlib.suppress(Exception):
-            sock = self._chain[0].client.get_transport().sock
-            wire.linger(sock, in_peace=not wire.unacknowledged(sock))
-        for link in reversed(self._chain):
-            with contextlib.suppress(Exception):
-                link.client.close()
+        """Close the connection, and that to a jump host with the last host behind it; what is still on its way is
+        dropped."""
+        self._link.close()
         self._aside.shutdown(wait=False, cancel_futures=True)
 
 
-def connect(host: Host, ssh: SshOptions) -> Connection:
-    """Connect to `host` through its jump hosts.
+def connect(host: Host, ssh: SshOptions, gateways: Gateways | None = None) -> Connection:
+    """Connect to `host` through its jump hosts, which are shared where others of the same `gateways` have the same.
 
     Raises HostKeyRejected, AccessDenied, Unreachable or UsageError; the message names the jump host where one is at
     fault.
     """
-    chain: list[fabric.Connection] = []
-    hop = host.endpoint
+    ways = gateways or Gateways()
     try:
-        config = fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False})
-        known = KnownHosts(ssh.known_hosts)
-        for via, hop in zip((None, *host.jumps), (*host.jumps, host.endpoint), strict=True):
-            with explained(hop, known, _patience(hop, ssh), via):
-                _open(hop, chain, config, known, ssh)
+        link = _link(host, ssh, ways)
     except RelmanError as error:
-        for link in reversed(chain):
-            with contextlib.suppress(Exception):
-                link.client.close()
-        error.host = host.name if hop == host.endpoint else f"{host.name}: jump host {hop.address}"
+        error.host = host.name
         raise
-    return Connection(host, chain, ssh.operation_timeout)
+    finally:
+        if gateways is None:
+            ways.close()
+    return Connection(host, link, ssh.operation_timeout)
 
 
-def _open(hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known: KnownHosts, ssh: SshOptions) -> None:
-    """Open one link more; it is in the chain, to be closed, even where that fails."""
+def _link(host: Host, ssh: SshOptions, gateways: Gateways) -> Link:
+    known = KnownHosts(ssh.known_hosts)
+
+    def opener(hop: Hop, via: Gateway | None) -> Link:
+        patience = _patience(hop, ssh)
+        with explained(hop, known, patience, via.hop if via else None):
+            return gateways.enter(hop, via, patience * 2, lambda: _open(hop, via, known, ssh))
+
+    via = gateways.to(host.jumps, opener)
+    try:
+        return opener(host.endpoint, via)
+    except BaseException:
+        if via:
+            via.release()
+        raise
+
+
+def _open(hop: Hop, via: Gateway | None, known: KnownHosts, ssh: SshOptions) -> Link:
+    """Sign in at `hop`. Raises whatever paramiko does, and NotGreeted."""
     patience = _patience(hop, ssh)
-    link = fabric.Connection(
+    opened = fabric.Connection(
         hop.address,
         user=hop.user,
         port=hop.port,
-        config=config,
-        gateway=chain[-1] if chain else None,
+        config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False}),
         forward_agent=False,
         connect_timeout=patience,
         connect_kwargs=_arguments(hop, ssh),
     )
-    link.connect_kwargs["transport_factory"] = known.guard(link.client, hop)
-    if not chain:
-        link.connect_kwargs["sock"] = wire.open_socket(hop.address, hop.port, patience)
-    chain.append(link)
-    link.open()
-    transport = link.client.get_transport()
-    transport.set_keepalive(KEEPALIVE)
+    client = opened.client
+    opened.connect_kwargs["transport_factory"] = known.guard(client, hop)
+    sock = via.channel(hop, patience) if via else wire.open_socket(hop.address, hop.port, patience)
+    opened.connect_kwargs["sock"] = sock
+    try:
+        opened.open()
+    except BaseException as error:
+        transport = client.get_transport()
+        client.close()
+        if transport is not None and not transport.remote_version and isinstance(error, Exception) and not late(error):
+            raise NotGreeted from error
+        raise
+    client.get_transport().set_keepalive(KEEPALIVE)
+    return Link(client, via)
 
 
 def _patience(hop: Hop, ssh: SshOptions) -> float:

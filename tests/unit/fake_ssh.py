@@ -19,6 +19,7 @@ from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN
 from paramiko.transport import ChannelMap
 
 from relman.hosts.connect import Connection
+from relman.hosts.links import Link
 from relman.model.host import Hop, Host
 
 ID = "c" * 64
@@ -281,6 +282,6 @@ def connection(
     instead of answers, b"" for a while without any."""
     transport = FakeTransport(fault, engine, hostile)
     client = SimpleNamespace(get_transport=lambda: transport, close=lambda: setattr(transport, "active", False))
-    opened = Connection(Host("h1", Hop("h1")), [SimpleNamespace(client=client)], timeout)
+    opened = Connection(Host("h1", Hop("h1")), Link(client), timeout)
     opened.streamlocal = streamlocal
     return opened

@@ -288,3 +288,18 @@ def test_releases_of_nobody() -> None:
     assert done.returncode == 2
     assert "-e ENV" in done.stderr
     assert "-f" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [("status",), ("logs",), ("history",), ("history", "--at", "2026-01-01")])
+def test_a_part_of_the_environment_is_looked_at(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    """--only and --exclude take patterns, groups and lists, and want no reason; a name that means nobody is refused."""
+    (tmp_path / "i.yml").write_text(SILENT + "  children: {front: {hosts: {web1: {}}}}\n")
+    (tmp_path / "known_hosts").touch()
+    env = {"RELMAN_DATA_DIR": str(tmp_path), "RELMAN_KNOWN_HOSTS": str(tmp_path / "known_hosts")}
+    place = (*verb, "-e", "staging", "-i", str(tmp_path / "i.yml"))
+    for part in (("--only", "front"), ("--exclude", "w*2,web2")):
+        done = relman(*place, *part, env=env)
+        said = done.stdout + done.stderr
+        assert ("web1" in said, "web2" in said) == (True, False), said
+    nobody = relman(*place, "--only", "web7", env=env)
+    assert (nobody.returncode, "staging has no host 'web7'" in nobody.stderr) == (2, True)
