@@ -13,10 +13,12 @@ from typing import Any, TypeVar
 import fabric
 import paramiko
 
-from relman.hosts import wire
+from relman.hosts import signin, wire
+from relman.hosts.first_way import first_way
 from relman.hosts.known import KnownHosts
 from relman.hosts.refusals import explained
 from relman.hosts.sftp import Sftp
+from relman.hosts.signin import SignIn
 from relman.hosts.streamlocal import ask_for, open_streamlocal
 from relman.hosts.words import late, said
 from relman.model.errors import RelmanError, Unreachable
@@ -204,13 +206,14 @@ def _open(hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known
         gateway=chain[-1] if chain else None,
         forward_agent=False,
         connect_timeout=patience,
-        connect_kwargs=_arguments(hop, ssh),
+        connect_kwargs=_arguments(hop, patience),
     )
     link.connect_kwargs["transport_factory"] = known.guard(link.client, hop)
-    if not chain:
-        link.connect_kwargs["sock"] = wire.open_socket(hop.address, hop.port, patience)
     chain.append(link)
-    link.open()
+    with contextlib.nullcontext() if len(chain) > 1 else first_way(hop, patience) as sock:
+        if sock:
+            link.connect_kwargs["sock"] = sock
+        link.open()
     transport = link.client.get_transport()
     transport.set_keepalive(KEEPALIVE)
 
@@ -219,15 +222,11 @@ def _patience(hop: Hop, ssh: SshOptions) -> float:
     return hop.connect_timeout or ssh.connect_timeout
 
 
-def _arguments(hop: Hop, ssh: SshOptions) -> dict[str, Any]:
-    patience = _patience(hop, ssh)
-    # fabric adds its own list to what is given, and so cannot be given None.
-    keys = {"key_filename": list(hop.identity_files)} if hop.identity_files else {}
-    return keys | {
-        "allow_agent": ssh.use_agent,
-        "look_for_keys": not hop.identity_files,
+def _arguments(hop: Hop, patience: float) -> dict[str, Any]:
+    return {
+        "auth_strategy": SignIn(hop),
         "disabled_algorithms": _WEAK,
         "banner_timeout": patience * 2,
-        "auth_timeout": patience * 2,
+        "auth_timeout": max(patience * 2, signin.SECONDS),
         "channel_timeout": patience,
     }
