@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives import serialization as forms
 from cryptography.hazmat.primitives.serialization.ssh import SSHCertificate, SSHCertificateType
 
 from relman.hosts.blobs import kind_of, signed_by
-from relman.model.patterns import listed
 
 # CASignatureAlgorithms of ssh_config(5), without those of security keys.
 _ALGORITHMS = ("ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256", *(f"ecdsa-sha2-nistp{size}" for size in (256, 384, 521)))
@@ -52,7 +51,7 @@ class HostCertificate:
         if certificate.critical_options:
             raise BadCertificate("it has critical options, and there are none for hosts")
         names = [principal.decode(errors="replace") for principal in certificate.valid_principals]
-        if names and not any(listed(name, [pattern]) for pattern in names):
+        if names and name not in names:
             raise BadCertificate(f"it is for {', '.join(names)}")
         if not certificate.valid_after <= time.time():
             raise BadCertificate(f"it is not valid before {_shown(certificate.valid_after)}")

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 import weakref
+from typing import IO
 
 from relman.model.host import Proxy
 
@@ -28,6 +29,8 @@ class ProxySocket(socket.socket):
         ours, theirs = socket.socketpair()
         super().__init__(fileno=ours.detach())
         self._last = b""
+        self._how: str | None = None
+        self._mutex = threading.Lock()
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:
             with theirs:
@@ -42,25 +45,38 @@ class ProxySocket(socket.socket):
             super().close()
             raise
         _running.add(self)
-        self._reader = threading.Thread(target=self._read_errors, daemon=True)
+        self._reader = threading.Thread(target=self._read_errors, args=(self._process.stderr,), daemon=True)
         self._reader.start()
 
-    def _read_errors(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            errors = self._process.stderr
-            while errors and (line := errors.readline(_LONGEST)):
+    def _read_errors(self, errors: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError), errors:
+            while line := errors.readline(_LONGEST):
                 self._last = line.strip() or self._last
 
     def failed(self) -> str:
-        """How the command ended; "" where it still runs."""
-        deadline = time.monotonic() + _PATIENCE
+        """How the command ended by itself; "" where it did not."""
+        with self._mutex:
+            if self._how is None:
+                self._how = self._found()
+        self._reader.join(_PATIENCE if self._how else 0)
+        return f"{self._how}: {self.last_words}" if self._how and self.last_words else self._how
+
+    def _found(self) -> str:
+        """How it ended, waiting for that a moment where it has hung up."""
+        deadline = time.monotonic() + (_PATIENCE if self._hung_up() else 0)
         while not (ended := self._ended()):
             if time.monotonic() > deadline:
                 return ""
             time.sleep(_PAUSE)
-        self._reader.join(_PATIENCE)
-        how = f"{'exit code' if ended.si_code == os.CLD_EXITED else 'signal'} {ended.si_status}"
-        return f"{how}: {self.last_words}" if self.last_words else how
+        return f"{'exit code' if ended.si_code == os.CLD_EXITED else 'signal'} {ended.si_status}"
+
+    def _hung_up(self) -> bool:
+        try:
+            return not self.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _ended(self) -> os.waitid_result | None:
         """How it ended, if it did. It stays a zombie, and so its number and its group's are nobody else's yet."""
@@ -77,18 +93,20 @@ class ProxySocket(socket.socket):
 
     def close(self) -> None:
         """Close the socket, and end the command's process group."""
+        self.failed()
         super().close()
         self.end()
 
     def end(self) -> None:
         """End the command's process group."""
-        _running.discard(self)
-        if self._process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
+        with self._mutex:
+            _running.discard(self)
+            if self._process.returncode is not None:
+                return
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_PATIENCE)
 
 
 def end_all() -> None:

@@ -68,7 +68,13 @@ class Transport(ServiceRequestingTransport):
 
     def start_client(self, event: threading.Event | None = None, timeout: float | None = None) -> None:
         """Do the handshake. Raises HandshakeLate, NothingInCommon, and what paramiko raises."""
-        super().start_client(event, timeout)
+        begin = time.monotonic()
+        try:
+            super().start_client(event, timeout)
+        except paramiko.SSHException as error:
+            if timeout and time.monotonic() - begin >= timeout and not self.remote_version:
+                raise HandshakeLate(spoke=False) from error
+            raise
         if event is None and not self.initial_kex_done:
             raise HandshakeLate(spoke=bool(self.remote_version))
 

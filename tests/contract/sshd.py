@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin") or ""
@@ -39,8 +39,6 @@ class Sshd:
 
     directory: Path
     port: int
-    lines: tuple[str, ...] = ()
-    extra: list[str] = field(default_factory=list)
 
     @property
     def log(self) -> str:
@@ -65,8 +63,10 @@ def sshd(directory: Path, *lines: str) -> Iterator[Sshd]:
     own = [
         f"ListenAddress 127.0.0.1:{port}", f"HostKey {directory}/host", f"AuthorizedKeysFile {directory}/authorized",
         "StrictModes no", "PermitRootLogin yes", "PasswordAuthentication no", "KbdInteractiveAuthentication no",
-        "PidFile none", "UsePAM no", "LogLevel VERBOSE", "Subsystem sftp internal-sftp",
+        "PidFile none", "UsePAM no", "LogLevel VERBOSE",
     ]  # fmt: skip
+    if not any(line.startswith("Subsystem") for line in lines):
+        own.append("Subsystem sftp internal-sftp")
     (directory / "sshd_config").write_text("\n".join([*lines, *own, ""]))
     Path("/run/sshd").mkdir(exist_ok=True)
     with (directory / "log").open("w") as log:
