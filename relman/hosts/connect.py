@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 import fabric
 import paramiko
 
-from relman.hosts import wire
+from relman.hosts import signin, wire
+from relman.hosts.first_way import first_way
 from relman.hosts.gateways import Gateways, NotGreeted
 from relman.hosts.known import KnownHosts
 from relman.hosts.links import Gateway, Link
 from relman.hosts.refusals import explained
 from relman.hosts.sftp import Sftp
+from relman.hosts.signin import SignIn
 from relman.hosts.streamlocal import ask_for, open_streamlocal
 from relman.hosts.words import late, said
 from relman.model.errors import RelmanError, Unreachable
@@ -218,20 +220,21 @@ def _open(hop: Hop, via: Gateway | None, known: KnownHosts, ssh: SshOptions) -> 
         config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False}),
         forward_agent=False,
         connect_timeout=patience,
-        connect_kwargs=_arguments(hop, ssh),
+        connect_kwargs=_arguments(hop, patience),
     )
     client = opened.client
     opened.connect_kwargs["transport_factory"] = known.guard(client, hop)
-    sock = via.channel(hop, patience) if via else wire.open_socket(hop.address, hop.port, patience)
-    opened.connect_kwargs["sock"] = sock
-    try:
-        opened.open()
-    except BaseException as error:
-        transport = client.get_transport()
-        client.close()
-        if transport is not None and not transport.remote_version and isinstance(error, Exception) and not late(error):
-            raise NotGreeted from error
-        raise
+    with contextlib.nullcontext(via.channel(hop, patience)) if via else first_way(hop, patience) as sock:
+        opened.connect_kwargs["sock"] = sock
+        try:
+            opened.open()
+        except BaseException as error:
+            transport = client.get_transport()
+            client.close()
+            greeted = transport is None or transport.remote_version
+            if not greeted and isinstance(error, Exception) and not late(error):
+                raise NotGreeted from error
+            raise
     client.get_transport().set_keepalive(KEEPALIVE)
     return Link(client, via)
 
@@ -240,15 +243,11 @@ def _patience(hop: Hop, ssh: SshOptions) -> float:
     return hop.connect_timeout or ssh.connect_timeout
 
 
-def _arguments(hop: Hop, ssh: SshOptions) -> dict[str, Any]:
-    patience = _patience(hop, ssh)
-    # fabric adds its own list to what is given, and so cannot be given None.
-    keys = {"key_filename": list(hop.identity_files)} if hop.identity_files else {}
-    return keys | {
-        "allow_agent": ssh.use_agent,
-        "look_for_keys": not hop.identity_files,
+def _arguments(hop: Hop, patience: float) -> dict[str, Any]:
+    return {
+        "auth_strategy": SignIn(hop),
         "disabled_algorithms": _WEAK,
         "banner_timeout": patience * 2,
-        "auth_timeout": patience * 2,
+        "auth_timeout": max(patience * 2, signin.SECONDS),
         "channel_timeout": patience,
     }

@@ -37,6 +37,11 @@ class Entry:
         """Whether it trusts the key itself, and not what the key signs."""
         return not self.marker
 
+    @property
+    def authority(self) -> bool:
+        """Whether it trusts what the key signs."""
+        return self.marker == _AUTHORITY
+
     def holds_for(self, name: str) -> bool:
         """Whether the line is about `name` (in lower case; with a port of its own `[host]:port`)."""
         if self.names.startswith("|"):

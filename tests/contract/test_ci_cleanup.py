@@ -27,7 +27,7 @@ from tests.contract.shop import DATABASE, Shop
 from tests.lab.process import patience, until
 
 RUNS = 20
-TALK = "echo $RUN | busybox nc -w 1 db 5432"
+TALK = "echo $RUN | busybox nc -w 20 db 5432"
 
 
 def temporary(client: APIClient, run: RunName | None = None) -> list[str]:
@@ -136,6 +136,7 @@ def test_a_run_that_is_stopped_while_services_start(shop: Shop) -> None:
         if sum(each.startswith("starting service") for each in shop.output) == 3:
             os.kill(os.getpid(), signal.SIGINT)  # of the process, as a terminal's: it reaches the main thread
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         shop.run_stage(image, TestStage(services), progress=progress)

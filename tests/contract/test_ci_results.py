@@ -131,7 +131,7 @@ def test_flaky_commands(shop: Shop, image: ImageId) -> None:
     """A command known as flaky is run again in a new container; that it needed it is in the report, with the test
     cases that failed first. One that never passes has failed, and one without retries is run once."""
     counted = (
-        'n=$(echo next | busybox nc -w 1 db 5432); if [ "$n" = 1 ]; then '
+        'n=$(echo next | busybox nc -w 20 db 5432); if [ "$n" = 1 ]; then '
         f'echo "{BAD}" >out.xml; exit 1; fi; [ ! -e out.xml ] && echo "{GOOD}" >out.xml'
     )
     counter = "n=0; while true; do n=$((n+1)); echo $n | busybox nc -l -p 5432 >/dev/null; done"

@@ -59,7 +59,7 @@ def test_services_of_services(shop: Shop) -> None:
     pair = tuple(LinkedService(alias, image, command=slow) for alias in ("one", "two"))
     tested = shop.build()
     shop.output.clear()
-    report = shop.test(tested, 'echo "$API_ENV_UPSTREAM"; echo hello | busybox nc -w 1 api 5432', services=(api, *pair))
+    report = shop.test(tested, 'echo "$API_ENV_UPSTREAM"; echo hello | busybox nc -w 20 api 5432', services=(api, *pair))
     assert report.passed
     assert list(report.services) == ["api", "one", "two"]
     assert "hello" in shop.output
@@ -133,7 +133,7 @@ def test_a_service_that_dies_during_the_tests(shop: Shop) -> None:
     """Tests that pass while their database dies have not passed; its exit code and last lines are shown."""
     dies = ("/bin/sh", "-c", "busybox nc -l -p 5432 >/dev/null; busybox nc -l -p 5432; echo disk full; exit 4")
     report = shop.test(
-        shop.build(), "echo | busybox nc -w 1 db 5432; busybox sleep 1", "true", services=(shop.linked(command=dies),)
+        shop.build(), "echo | busybox nc -w 20 db 5432; busybox sleep 1", "true", services=(shop.linked(command=dies),)
     )
     [result] = report.commands
     assert (result.exit_code, result.problem) == (0, "service db died with exit code 4")

@@ -21,7 +21,7 @@ def test_exact_image_entrypoint_and_links(shop: Shop) -> None:
     shop.output.clear()
     report = shop.test(
         image,
-        'echo "$DATABASE $DB_NAME $DB_ENV_SCHEMA"; echo hello | busybox nc -w 1 db 5432',
+        'echo "$DATABASE $DB_NAME $DB_ENV_SCHEMA"; echo hello | busybox nc -w 20 db 5432',
         "busybox hostname",
         services=(shop.linked(),),
     )
