@@ -24,7 +24,7 @@ def alone(run: RunName, directory: Path) -> Iterator[None]:
         if not _taken(handle):
             raise Locked(
                 f"another process on this machine is at work on run {run} of {run.service}",
-                hint="Give every build a number of its own, and each copy of a parallel job a RELMAN_MATRIX of its own.",
+                hint="Give every build a number of its own, and each copy of a parallel job its own RELMAN_MATRIX.",
             )
         yield
 
