@@ -1,5 +1,5 @@
-"""What every test may ask for, and what holds for all: property tests search the same way on every machine, however slow
-it is today, and a command that ran in the test's own process leaves no signal handler behind."""
+"""What every test may ask for, and what holds for all: property tests search the same way on every machine, however
+slow it is today, and a command that ran in the test's own process leaves no signal handler behind."""
 
 import signal
 from collections.abc import Iterator

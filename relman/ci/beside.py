@@ -10,7 +10,8 @@ from relman.ci import images
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.entrypoint.image import require_started, with_proof
 from relman.ci.obtain import obtain
-from relman.model.container import RUN, Image
+from relman.ci.owner import run_of
+from relman.model.container import Image
 from relman.model.errors import NotFound, UsageError
 from relman.model.run import RunName
 from relman.model.service import Service, TestCommand, TestStage
@@ -65,7 +66,7 @@ def _place(
         image = images.inspect(client, tag)
     except NotFound:
         image = None
-    if image is None or image.labels.get(RUN) != str(run):
+    if image is None or run_of(image.labels) != run:
         hint = "Run `relman build` first, on this machine and with the same --run."
         raise UsageError(f"the engine has no stage {command.stage} of run {run}: {tag}", hint=hint)
     return Place(image, str(images.config_digest(client, image.id)))

@@ -50,6 +50,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.ci:ci",
         "Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM.",
     ),
+    "playbook": (
+        "relman.cli.playbook:playbook",
+        "Do a release procedure that is written down as a list of stages.",
+    ),
     "run": (
         "relman.cli.run:run",
         "Do the stages of PLAYBOOK, a file such as playbooks/release.yml: the whole plan is shown first.",

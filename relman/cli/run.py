@@ -1,4 +1,4 @@
-"""relman run PLAYBOOK: do the stages of a release procedure, in order."""
+"""relman playbook run PLAYBOOK, or relman run PLAYBOOK: do the stages of a release procedure, in order."""
 
 from __future__ import annotations
 

@@ -108,8 +108,10 @@ def _say_what_is_left(job: Job, client: docker.APIClient) -> None:
     for name in names:
         job.say(f"kept {name}")
     if names:
-        named = shlex.quote(str(job.run))
-        job.say(f"`relman cleanup --run {named}` removes them, their network, volumes and the image's tag")
+        matrix = f"RELMAN_MATRIX={shlex.quote(job.run.matrix)} " if job.run.matrix else ""
+        file = "" if job.file == Job.file else f" --file {shlex.quote(job.file)}"
+        named = f"{matrix}relman cleanup{file} --run {shlex.quote(str(job.run))}"
+        job.say(f"`{named}` removes them, their network, volumes and the image's tag")
 
 
 def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> None:

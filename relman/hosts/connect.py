@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import fabric
 import paramiko
 
-from relman.hosts import signin, wire
+from relman.hosts import signin
 from relman.hosts.first_way import first_way
 from relman.hosts.gateways import Gateways, NotGreeted
 from relman.hosts.known import KnownHosts

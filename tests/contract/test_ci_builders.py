@@ -50,7 +50,7 @@ def either(request: pytest.FixtureRequest) -> Shop:
 
 def release_base(shop: Shop, tag: str, dockerfile: str) -> str:
     """Push a base image that is then only in the registry; returns its digest."""
-    repository, run = Repository(shop.registry, "team/base"), RunName("base", tag)
+    repository, run = Repository(shop.registry, "team/base"), RunName("base", tag, "shop")
     image = shop.build(dockerfile, run=run, repository=repository, version="base", deploy_section="{}")
     digest = shop.push(image, run, repository)
     shop.client.remove_image(image.value, force=True)
@@ -99,16 +99,17 @@ def test_a_private_base(either: Shop) -> None:
     """A base that is only in a private registry is pulled with the caller's login, as its tag is now; its name and
     digest are in the labels, and nothing that it says of itself is taken for the image's own."""
     shop = either
-    base = f"{shop.registry}/team/base:run-base-1"
+    tag, other = (RunName("base", n, "shop").tag for n in "10")
+    base = f"{shop.registry}/team/base:{tag}"
     old = release_base(shop, "1", BUSYBOX + "ENV BASE=old\n")
     assert images.inspect(shop.client, shop.build(f"FROM {base}\n").value).labels[BASE_DIGEST] == old
     stale = images.inspect(shop.client, base)
     new = release_base(shop, "1", BUSYBOX + "ENV BASE=new\n")
-    shop.client.tag(stale.id.value, f"{shop.registry}/team/base", "run-base-1")
+    shop.client.tag(stale.id.value, f"{shop.registry}/team/base", tag)
     (shop.root / "Dockerfile").write_text(
-        f"ARG FROM_TAG=run-base-0\nFROM {shop.registry}/team/base:$FROM_TAG AS x\nFROM x\n"
+        f"ARG FROM_TAG={other}\nFROM {shop.registry}/team/base:$FROM_TAG AS x\nFROM x\n"
     )
-    arguments = Build(args={"FROM_TAG": "run-base-1"})
+    arguments = Build(args={"FROM_TAG": tag})
     image = shop.build((shop.root / "Dockerfile").read_text(), build=arguments, commit=Commit(), version="")
     found = images.inspect(shop.client, image.value)
     assert found.env["BASE"] == "new"
@@ -195,7 +196,7 @@ def test_cache_from_the_registry(either: Shop) -> None:
     only makes the build slower."""
     shop = either
     dockerfile = BUSYBOX + 'RUN ["/bin/sh", "-c", "busybox date +%s%N >/made"]\n'
-    first = RunName(shop.run.job, "cached")
+    first = RunName(shop.run.job, "cached", "shop")
     reference = shop.service.repository.tag(first.tag)
     image = shop.build(dockerfile, run=first, build=Build(cache_from=(reference,)))
     layers = images.layers_of(shop.client, image)
@@ -264,7 +265,7 @@ from relman.model.service import Service
 
 root, repository = sys.argv[1:]
 service = Service("shop", Repository.parse(repository), root=root)
-run, say = RunName("ended", "1"), partial(print, flush=True)
+run, say = RunName("ended", "1", "shop"), partial(print, flush=True)
 Signals().install()
 try:
     client = engine.connect()
@@ -289,7 +290,7 @@ def test_a_build_that_is_ended(buildkit: Shop, lab: Lab) -> None:
         job.send_signal(signal.SIGTERM)
         assert job.wait(timeout=20 * patience()) == 130
         assert time.monotonic() - begin < 5 * patience()
-    assert left(shop.client, RunName("ended", "1")) == []
+    assert left(shop.client, RunName("ended", "1", "shop")) == []
     until(lambda: not _command_lines(BUILDX), "buildx to end")
     until(lambda: not _command_lines("busybox sleep 600"), "the engine to end the step")
 

@@ -152,7 +152,7 @@ def a_library_by_a_playbook(demo: Demo) -> None:
     is a list of stages, shown whole before the first begins; `--resume` would go on after a failure."""
     author = demo.library()
     author.types("cat playbooks/library.yml")
-    author.types("relman run playbooks/library.yml", says="done")
+    author.types("relman playbook run playbooks/library.yml", says="done")
     author.types("git ls-remote --tags origin")
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from relman.ci.engine import TEMPORARY
+from relman.ci.owner import TEMPORARY
 from relman.evidence.release import find_release
 from relman.evidence.store import find
 from relman.model.container import RUN
 from relman.model.errors import UnknownTag
 from relman.model.image import Repository
+from relman.model.run import RunName
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.apps import bases
@@ -267,4 +268,4 @@ def test_programs_read_every_stage(works: Works) -> None:
     promoted = said["promote"]
     assert (promoted["release"], promoted["channels"]) == ("400", ["stable", "shop-master"])
     assert promoted["manifest"] == str(works.registry.resolve(works.shop, "400").digest)
-    assert said["cleanup"]["removed"] == [f"image {works.shop}:run-shop-400"]
+    assert said["cleanup"]["removed"] == [f"image {works.shop}:{RunName('shop', '400', 'shop').tag}"]

@@ -66,8 +66,8 @@ def test_outside_of_any_system_relman_s_own_variables_count() -> None:
     """RELMAN_RUN names the run, also against a system's own name, and a flag wins over both."""
     assert system_of({}) is NONE
     assert NONE.facts({"RELMAN_ACTOR": "ada"}) == Facts(actor="ada")
-    assert run_name({**IN_JENKINS, "RELMAN_RUN": "a/1"}, None) == RunName("a", "1")
-    assert run_name({"RELMAN_RUN": "a/1"}, "b/2") == RunName("b", "2")
+    assert run_name({**IN_JENKINS, "RELMAN_RUN": "a/1"}, None, "") == RunName("a", "1")
+    assert run_name({"RELMAN_RUN": "a/1"}, "b/2", "") == RunName("b", "2")
 
 
 @given(st.text(), st.text(min_size=1), st.integers(1, 9), st.integers(1, 9))

@@ -53,7 +53,7 @@ def log(home: Path) -> list[str]:
 def test_a_failed_playbook_is_resumed_after_the_last_success(home: Path) -> None:
     """The plan is shown, stages run in order, the failing one ends it with its exit code; --resume skips what is done,
     keeps the variables, and `relman show` tells it all."""
-    failed = run(home, "run", "p.yml", "--yes", "-v", "file=there", code=13)
+    failed = run(home, "playbook", "run", "p.yml", "--yes", "-v", "file=there", code=13)
     assert "a person confirms: Go on with hello?" in failed.stdout
     assert "--resume" in failed.stderr
     assert log(home) == ["hello 1"]
