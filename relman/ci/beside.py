@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -60,7 +59,7 @@ def _place(
     progress: Progress,
 ) -> Place:
     if command.image:
-        return Place(*obtain(client, command.image, credentials, progress, threading.Event()))
+        return Place(*obtain(client, command.image, credentials, progress))
     tag = stage_tag(service, run, command.stage)
     try:
         image = images.inspect(client, tag)

@@ -19,6 +19,7 @@ from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.names import describe
 from relman.ci.order import BuildOrder
 from relman.ci.owner import built_by, run_of
+from relman.ci.platforms import foreign_named
 from relman.ci.timing import Watch
 from relman.ci.transfer import HUB, registry_of
 from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
@@ -64,17 +65,18 @@ def build(
             f"there is no {service.build.dockerfile} in {dockerfile_of(service).parent}",
             hint="`build.dockerfile` is relative to `build.context`.",
         )
-    base = find_base(client, service, credentials, progress)
-    labels = image_labels(run, commit, version, created, deploy_section) | (base.labels() if base else {})
-    labels |= forgotten(base, labels, _OURS)
-    order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
-    image = _made(client, order, run, environ, credentials, progress, watch)
-    require_base(client, image, base)
-    for stage in service.test.stages:
-        progress(f"building stage {stage}, in which tests run")
-        there = replace(service, build=replace(service.build, target=stage))
-        order = BuildOrder(there, stage_tag(service, run, stage), built_by(run), order.logins)
-        _made(client, order, run, environ, credentials, progress, watch)
+    with foreign_named(client, service.build.platform, progress):
+        base = find_base(client, service, credentials, progress)
+        labels = image_labels(run, commit, version, created, deploy_section) | (base.labels() if base else {})
+        labels |= forgotten(base, labels, _OURS)
+        order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
+        image = _made(client, order, run, environ, credentials, progress, watch)
+        require_base(client, image, base)
+        for stage in service.test.stages:
+            progress(f"building stage {stage}, in which tests run")
+            there = replace(service, build=replace(service.build, target=stage))
+            order = BuildOrder(there, stage_tag(service, run, stage), built_by(run), order.logins)
+            _made(client, order, run, environ, credentials, progress, watch)
     return image
 
 
@@ -91,7 +93,14 @@ def _made(
         said = build_with_buildkit(program, order, environ, progress, watch)
     else:
         said = build_classic(client, order, credentials, progress)
-    return _under_tag(client, order.tag, run, said)
+    image = _under_tag(client, order.tag, run, said)
+    wanted, made = order.service.build.platform, images.inspect(client, image.value).platform
+    if wanted and not made.is_for(wanted):
+        raise BuildFailed(
+            f"the engine's own builder made an image for {made}, and {wanted} is wanted",
+            hint="Install BuildKit's client, docker buildx, on this machine, and unset DOCKER_BUILDKIT=0.",
+        )
+    return image
 
 
 def _under_tag(client: docker.APIClient, tag: str, run: RunName, said: str) -> ImageId:

@@ -81,6 +81,7 @@ def _arguments(order: BuildOrder, said: Path) -> Iterator[str]:
     yield from (f"--label={name}={value}" for name, value in order.labels.items())
     yield from (f"--build-arg={name}={value}" for name, value in build.args.items())
     yield from [f"--target={build.target}"] if build.target else []
+    yield from [f"--platform={build.platform}"] if build.platform else []
     yield from (f"--secret={_secret(secret, root)}" for secret in build.secrets)
     yield from (f"--cache-from=type=registry,ref={reference}" for reference in build.cache_from)
     # Without it nobody could take this image's layers as a cache.

@@ -17,7 +17,7 @@ from relman.config.schema_policy import Rule
 from relman.config.schema_test import Test
 from relman.config.values import Faults
 from relman.model import service as model
-from relman.model.image import Repository
+from relman.model.image import Platform, Repository
 from relman.model.policy import Demands, Policy
 
 Template = Annotated[str, parsed(values_names.tag_template)]
@@ -42,13 +42,16 @@ class Build(Section):
     dockerfile: Word = model.Build.dockerfile
     args: dict[ShellName, Text] = {}
     target: Word | None = None
+    platform: Annotated[str | None, parsed(values_names.platform, Word | None)] = None
     secrets: dict[Annotated[str, AfterValidator(values_stages.secret_id)], BuildSecret] = {}
     cache_from: list[Annotated[str, parsed(values_names.image)]] = []
 
     def value(self) -> model.Build:
         """The model's build."""
         secrets = tuple(model.BuildSecret(id, s.env or "", s.file or "") for id, s in self.secrets.items())
-        return model.Build(self.context, self.dockerfile, self.args, self.target, secrets, tuple(self.cache_from))
+        platform = Platform.parse(self.platform) if self.platform else None
+        cache = tuple(self.cache_from)
+        return model.Build(self.context, self.dockerfile, self.args, self.target, secrets, cache, platform)
 
 
 class Library(Section):

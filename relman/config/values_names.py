@@ -7,7 +7,7 @@ import re
 from relman.config.values import by_model, matching, text, word
 from relman.config.words import shown
 from relman.model.errors import UsageError
-from relman.model.image import Repository, check_tag
+from relman.model.image import Platform, Repository, check_tag
 
 RELMAN_S = "RELMAN_"
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -80,6 +80,11 @@ def repository_reference(value: object) -> Repository:
         return Repository.parse(word(value))
     except UsageError as error:
         raise ValueError(f"expected REGISTRY/NAME: {error.what}") from None
+
+
+def platform(value: object) -> str:
+    """A platform such as linux/arm64."""
+    return by_model(lambda: str(Platform.parse(word(value))))
 
 
 def tag_template(value: object) -> str:

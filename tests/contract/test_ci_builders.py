@@ -17,10 +17,13 @@ import pytest
 from relman.ci import images
 from relman.ci.buildx import find_buildx
 from relman.ci.cleanup import cleanup
-from relman.model.errors import AccessDenied, BuildFailed, UsageError
-from relman.model.image import Repository
+from relman.model.errors import AccessDenied, BuildFailed, NotFound, RegistryError, UsageError
+from relman.model.image import Platform, Repository
 from relman.model.run import Commit, RunName
 from relman.model.service import Build, BuildSecret
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+from tests.contract.images import AMD64, push_index
 from tests.contract.shop import BUSYBOX, Shop, left
 from tests.lab.lab import Lab
 from tests.lab.process import patience, until
@@ -303,3 +306,39 @@ def test_the_builder_s_cache_stays(buildkit: Shop) -> None:
     cleanup(shop.client, shop.run)
     assert images.layers_of(shop.client, shop.build(dockerfile)) == layers
     cleanup(shop.client, shop.run)
+
+
+def test_an_image_for_another_platform(either: Shop, lab: Lab) -> None:
+    """With either builder `build.platform` is the image's, on the base image of that platform, whichever of an index
+    the engine holds; what it cannot run, and a base that is for another platform, are said by name."""
+    shop, base = either, Repository(either.registry, "team/several")
+    auth = lab.registry.auth
+    login = Credentials(auth["username"], auth["password"])
+    registry = Registry(shop.registry, credentials=login, ca=str(lab.registry.ca))
+    children, environ = {}, shop.environ
+    plugins = str(fetch("docker-buildx") / BUILDKIT)
+    shop.environ = {**os.environ, "DOCKER_CONFIG": str(shop.root / "none"), "PATH": f"{os.environ['PATH']}:{plugins}"}
+    for platform in (AMD64, Platform("linux", "arm64")):
+        run = RunName("base", platform.architecture, "shop")
+        image = shop.build(f"{BUSYBOX}ENV FOR={platform}\n", build=Build(platform=platform), run=run, repository=base)
+        children[platform] = registry.resolve(base, shop.push(image, run, base))
+    push_index(registry, base, "both", children)
+    shop.environ = environ
+    for wanted in (*children, *children, None):
+        image = shop.build(f"FROM {base}:both\n", build=Build(platform=wanted))
+        found = images.inspect(shop.client, image.value)
+        assert found.platform.is_for(wanted or AMD64)
+        assert found.env["FOR"] == str(wanted or AMD64)
+    only = children[AMD64].digest
+    with pytest.raises((NotFound, RegistryError, BuildFailed), match="arm64"):
+        shop.build(f"FROM {base}@{only}\n", build=Build(platform=Platform("linux", "arm64")))
+    (shop.root / "program").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00\x01" + bytes(99))
+    (shop.root / "program").chmod(0o755)
+    dockerfile = 'FROM scratch\nCOPY program /program\nRUN ["/program"]\n'
+    with pytest.raises(BuildFailed) as failed:
+        shop.build(dockerfile, build=Build(platform=Platform("linux", "arm64")))
+    assert "linux/arm64" in failed.value.hint
+    assert "linux/amd64" in failed.value.hint
+    assert any("only where it emulates it" in line for line in shop.output)
+    with pytest.raises(BuildFailed, match="linux/amd64 and makes no image for windows/amd64"):
+        shop.build(build=Build(platform=Platform("windows", "amd64")))

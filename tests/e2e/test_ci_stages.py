@@ -228,24 +228,27 @@ def test_two_services_of_one_pipeline(works: Works) -> None:
         text=True,
     )
     with first:
-        until(lambda: any(".test.1" in name for name in works.left()), "the tests to run")
-        running = works.left()
-        elsewhere = {"RELMAN_DATA_DIR": str(works.home / "elsewhere")}
-        works.market(settings=SHOP_YML.replace("service: market", "service: bazaar"))
-        works.relman("ci", "--run", "pipeline/11", env=elsewhere)
-        works.market()
-        copy = {**elsewhere, "RELMAN_MATRIX": "2"}
-        works.relman("build", "--run", "pipeline/11", env=copy)
-        kept = works.relman("test", "--run", "pipeline/11", "--keep", env=copy).out
-        assert len(works.left()) > len(running)
-        assert "`RELMAN_MATRIX=2 relman cleanup --run pipeline/11`" in kept
-        works.relman("cleanup", "--run", "pipeline/11", env=copy)
-        assert works.left() == running
-        (tests,) = (name for name in running if ".test.1" in name)
-        with works.lab.ci.engine() as engine:
-            engine.exec_start(engine.exec_create(tests, ["touch", "/go"])["Id"])
-        assert first.wait(60) == 0, first.stdout and first.stdout.read()
-    assert works.left() == []
+        try:
+            until(lambda: any(".test.1" in name for name in works.left()), "the tests to run")
+            running = works.left()
+            elsewhere = {"RELMAN_DATA_DIR": str(works.home / "elsewhere")}
+            works.market(settings=SHOP_YML.replace("service: market", "service: bazaar"))
+            works.relman("ci", "--run", "pipeline/11", env=elsewhere)
+            works.market()
+            copy = {**elsewhere, "RELMAN_MATRIX": "2"}
+            works.relman("build", "--run", "pipeline/11", env=copy)
+            kept = works.relman("test", "--run", "pipeline/11", "--keep", env=copy).out
+            assert len(works.left()) > len(running)
+            assert "`RELMAN_MATRIX=2 relman cleanup --run pipeline/11`" in kept
+            works.relman("cleanup", "--run", "pipeline/11", env=copy)
+            assert works.left() == running
+            (tests,) = (name for name in running if ".test.1" in name)
+            with works.lab.ci.engine() as engine:
+                engine.exec_start(engine.exec_create(tests.lstrip("/"), ["touch", "/go"])["Id"])
+            assert first.wait(60) == 0, first.stdout and first.stdout.read()
+            tags = [tag for image in engine.images() for tag in image["RepoTags"] or () if "pipeline" in tag]
+        finally:
+            first.kill()
     with works.lab.ci.engine() as engine:
         tags = [tag for image in engine.images() for tag in image["RepoTags"] or () if "pipeline" in tag]
     assert tags == []
