@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relman.hosts import state
-from relman.hosts.connect import ChannelRefused
 from relman.model.container import ENVIRONMENT, SERVICE
 from relman.model.errors import AccessDenied, EngineError, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Environment
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session
+from relman.rollout.ports import accepts
 
 _REFUSED = 500  # below it the registry itself has answered
-_WAIT = 2.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def _lacks(session: Session, environment: Environment, needs: Sequence[Need]) ->
     for need in needs:
         where = (session.connection, environment.name, need.service)
         yield from _unless("state directory", lambda where=where: state.require_room(*where))  # type: ignore[misc]
-    engine = list(_unless("engine", lambda: session.facts))
+    engine = list(_unless("engine", session.engine.require_updates))
     yield from engine
     if engine:
         return
@@ -100,18 +98,12 @@ def _ports(session: Session, environment: Environment, need: Need) -> Iterator[L
         return
     own, owners = session.engine.survey({SERVICE: need.service, ENVIRONMENT: environment.name})
     ours = {container.name for container in own}
-    for port in settings.ports:
-        owner = owners.get((port.protocol, port.host_port or 0))
-        if owner and owner not in ours:
-            what = f"port {port.host_port}/{port.protocol} is taken by the container {owner}"
-            yield Lack("port", what, f"on the host: docker stop {owner}; or let {need.service} take another port")
-        elif port.host_port and not owner and port.protocol == "tcp" and _taken(session, port.host_port):
-            what = f"port {port.host_port}/{port.protocol} is taken by a process"
-            yield Lack("port", what, f"on the host: sudo ss -ltnp 'sport = :{port.host_port}' says by which")
-
-
-def _taken(session: Session, port: int) -> bool:
-    with contextlib.suppress(ChannelRefused):
-        session.connection.tcp("127.0.0.1", port, _WAIT).close()
-        return True
-    return False
+    for port in filter(None, (p.binding for p in settings.ports)):
+        name, held = f"port {port.port}/{port.protocol}", [o for taken, o in owners.items() if taken.collides(port)]
+        for owner in dict.fromkeys(held):
+            if owner not in ours:
+                mend = f"on the host: docker stop {owner}; or let {need.service} take another port"
+                yield Lack("port", f"{name} is taken by the container {owner}", mend)
+        if not held and port.protocol == "tcp" and accepts(session, port):
+            mend = f"on the host, sudo ss -ltnp 'sport = :{port.port}' says by which"
+            yield Lack("port", f"{name} is taken by a process", mend)
