@@ -11,6 +11,7 @@ from relman.ci.base import dockerfile_of, text_of
 from relman.ci.dockerfile import lacks_shell, stage_names
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown
+from relman.cli.check_hosts import check_hosts
 from relman.cli.compose import INVENTORIES, inventory_paths, reading_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
@@ -28,12 +29,18 @@ from relman.model.service import Service
 @click.option("-f", "--file", metavar="PATH", help="The service's relman.yml; by default ./relman.yml if it is there.")
 @any_environment_option
 @inventory_option
-def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> None:
+@click.option("--hosts", is_flag=True, help="Ask the hosts of -e ENV, too, what they lack; nothing is changed there.")
+def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str], hosts: bool) -> None:
     """Check relman.yml and the inventory without touching anything.
 
     Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. Where there are both,
     each host of each environment of the service must have every variable that the deploy section needs.
+
+    With --hosts each host of the environment is asked whether it can be deployed to: connection, host key, engine,
+    state directory, registry, free ports. What is missing is shown with the command that mends it; exit code 4.
     """
+    if hosts and not environment:
+        raise UsageError("--hosts wants -e ENV", hint="name the environment whose hosts are to be asked")
     named = file or FILE_NAME
     asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
     wanted = asked or bool(context.environ.get("RELMAN_INVENTORY"))
@@ -52,6 +59,8 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     if problems:
         raise ConfigError(problems)
     _say(context, named, service, environments)
+    if hosts:
+        check_hosts(context, environments[0], service)
 
 
 def _environments(

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode
 from urllib3 import BaseHTTPResponse
 
 from relman.hosts.bounded import Bounds, Late, TooLarge
-from relman.hosts.channel import EngineChannels, socket_hint
+from relman.hosts.channel import EngineChannels
 from relman.hosts.connect import Connection
+from relman.hosts.no_engine import socket_hint
 from relman.hosts.words import chain, late, said
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 
@@ -56,6 +57,7 @@ class Client:
         *names: str,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
         seconds: float | None = None,
     ) -> Any:
         """The answer to one request, None where it has no body. `names` fill the {} of `path`; what only asks is
@@ -63,7 +65,7 @@ class Client:
         normal = self._connection.patience if method == "GET" else self._connection.timeout
         bounds = Bounds(seconds or normal)
         sent = None if body is None else json.dumps(body).encode()
-        kind = {} if sent is None else {"Content-Type": "application/json"}
+        kind = {**(headers or {}), **({} if sent is None else {"Content-Type": "application/json"})}
         with self._edge(what, bounds):
             return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, partial(self._whole, what))
 

@@ -97,6 +97,12 @@ class Engine:
                     stream.renew()
             progress(layers.done, layers.total)
 
+    def ask_registry(self, repository: Repository, auth_config: Mapping[str, str] | None) -> None:
+        """Let the engine ask the repository's registry for something, which need not be there. Raises EngineError with
+        its words, by whose status it was the registry that said no (below 500), or that it cannot be asked."""
+        what = f"registry {repository.registry}"
+        self._client.ask(what, "GET", "/distribution/{}/json", str(repository), headers=_auth(auth_config))
+
     def keep(self, image: ImageId, local_tag: str) -> None:
         """Give the image a local tag, so that no prune takes it."""
         name, _, tag = local_tag.rpartition(":")

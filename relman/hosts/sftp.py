@@ -169,6 +169,21 @@ class Sftp(paramiko.SFTPClient):
         return b"".join(message.get_string()[:_PART] for _, message in parts if message)[-most:]
 
     @_turn
+    def may_write(self, path: str) -> bool | None:
+        """Whether the user may write to what is there, also where that is a socket, which opens for nobody; None where
+        nothing is."""
+        try:
+            handle = self._open(path, SFTP_FLAG_READ | SFTP_FLAG_WRITE, paramiko.SFTPAttributes())
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            return False
+        except OSError:
+            return True
+        self._request(CMD_CLOSE, handle)
+        return True
+
+    @_turn
     def lstats(self, paths: Sequence[str]) -> list[paramiko.SFTPAttributes | None]:
         """What each path is, links not followed, or None where nothing is or may be seen, in one round trip."""
         answers = self._answers([(CMD_LSTAT, path.encode()) for path in paths])

@@ -59,6 +59,14 @@ class Judge:
             team = level.gid if level.is_team else team if level.gid == team else None
         return team
 
+    def may_add_to(self, level: Level, team: int | None) -> bool:
+        """Whether the user may make something in a directory, as far as it can be told without trying."""
+        if self.uid in (_ROOT, None):
+            return True
+        if level.uid == self.uid:
+            return bool(level.mode & stat.S_IWUSR)
+        return team is not None and level.gid == team
+
     def file(self, level: Level, team: int | None) -> None:
         """Raise Untrusted unless it is a file to be trusted; `team` is the group of the directory that it lies in."""
         if not stat.S_ISREG(level.mode):

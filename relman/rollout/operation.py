@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from relman.hosts import state
 from relman.hosts.translate import PREDEFINED
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
@@ -54,9 +55,15 @@ class Operation:
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
-    plan = operation.plan(look(fleet, operation.asked, changing=True))
+    seen = look(fleet, operation.asked, changing=True)
+    fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
+    plan = operation.plan(seen)
     _require_networks(fleet, plan)
     return plan
+
+
+def _require_room(asked: Asked, session: Session) -> None:
+    state.require_room(session.connection, asked.environment, asked.service)
 
 
 def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Report:

@@ -32,7 +32,7 @@ def held_port(session: Session, container: Container | None) -> Held | None:
     ports = sorted(port for port in (container.host_ports if container else ()) if port.protocol == "tcp")
     try:
         owners = session.engine.survey({})[1] if ports else {}
-        held = [p for p in ports if not any(p.collides(o) for o in owners) and _accepts(session, p)]
+        held = [p for p in ports if not any(p.collides(o) for o in owners) and accepts(session, p)]
     except RelmanError:
         return None
     if not held:
@@ -56,5 +56,6 @@ def start(session: Session, container: str) -> None:
         raise
 
 
-def _accepts(session: Session, port: Binding) -> bool:
+def accepts(session: Session, port: Binding) -> bool:
+    """Whether something on the host listens there. Raises Unreachable when the connection is gone."""
     return probe_tcp(session.connection, port.one_address or "127.0.0.1", port.port, _WAIT).ok

@@ -201,7 +201,9 @@ def test_a_state_directory_that_the_user_cannot_make(one: Stage) -> None:
     _as(one, "anna")
     said = one.deploy("1", code=4).err
     assert f"h1: {TOP} may not be read or written by anna" in said
-    command = re.search(r"as root, for anna alone: (install .*?);", said)
+    planned = one.any("deploy", "1", "-e", "production", "--plan")
+    assert (planned.code, planned.err) == (4, said)
+    command = re.search(r"on the host: sudo (install .*?);", said)
     assert command, said
     h1 = one.lab.hosts[0]
     h1.run(shlex.split(command[1]))

@@ -198,7 +198,7 @@ def test_a_directory_that_cannot_be_made_is_no_error_of_relman_s_own() -> None:
     del host.model.owners[TOP]
     with pytest.raises(PreflightFailed, match=rf"h1: {TOP} may not be read or written by user1000") as caught:
         lock.acquire(host, "production", "shop", OURS)
-    assert f"on h1, as root, for user1000 alone: install -d -m 700 -o user1000 {TOP}" in caught.value.hint
+    assert f"on the host: sudo install -d -o user1000 -m 700 {TOP}" in caught.value.hint
 
 
 def test_a_lock_is_made_where_the_last_one_left_took_the_directory_away() -> None:
