@@ -53,7 +53,7 @@ def _of_the_jump(error: Exception, hop: Hop, via: Hop) -> RelmanError | None:
 def _of_the_server(error: Exception, hop: Hop, timeout: float) -> RelmanError | None:
     if isinstance(error, HandshakeLate) and not error.spoke:
         return Unreachable(
-            f"{hop.address}:{hop.port} takes connections, but no SSH server answered within {timeout:g} s",
+            f"{hop.address}:{hop.port} takes connections, but its SSH server did not answer within {timeout:g} s",
             hint="is it sshd that listens there, and is the host overloaded?",
         )
     if not isinstance(error, NothingInCommon):

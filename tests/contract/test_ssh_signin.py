@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import getpass
 import re
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from relman.config.ssh import SshConfig
+from relman.hosts.certificates import BadCertificate, HostCertificate
 from relman.hosts.connect import Connection, connect
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Host, SshOptions
@@ -258,6 +260,26 @@ def test_certificates_of_hosts(keys: Path, tmp_path: Path) -> None:
             assert not ssh_goes_in(server)
 
 
+def test_signatures_of_authorities(keys: Path, tmp_path: Path) -> None:
+    """Any kind of authority's key counts, and SHA-1 of none; a certificate that was changed, or is none, is refused."""
+    make_key(tmp_path / "host")
+
+    def certificate(authority: str, *options: str) -> bytes:
+        keygen("-s", keys / authority, *options, "-h", "-I", "h", "-n", "web1", tmp_path / "host.pub")
+        return base64.b64decode((tmp_path / "host-cert.pub").read_text().split()[1])
+
+    for authority in ("host_ca", "ecdsa", "rsa"):
+        blob = certificate(authority)
+        HostCertificate(blob).check("web1")
+        for at in range(0, len(blob), 7):
+            with pytest.raises(BadCertificate):
+                HostCertificate(blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]).check("web1")
+        with pytest.raises(BadCertificate):
+            HostCertificate(blob[:-5])
+    with pytest.raises(BadCertificate, match="ssh-rsa, which does not count"):
+        HostCertificate(certificate("rsa", "-t", "ssh-rsa")).check("web1")
+
+
 def test_what_a_server_does_not_do(keys: Path, tmp_path: Path) -> None:
     """Algorithms that are refused are named with what the server offers; so are a server that takes no keys, one that
     wants more, and one without SFTP."""
@@ -302,8 +324,8 @@ def test_a_server_that_takes_its_time(keys: Path, tmp_path: Path) -> None:
         opened(server, f"IdentityFile {keys}/one\nConnectTimeout 1").close()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mute = Sshd(tmp_path / "sshd", silent.getsockname()[1])
-        said = refused(mute, f"IdentityFile {keys}/one", timeout=0.5)
-        assert "takes connections, but no SSH server answered within 0.5 s" in said.what
+        said = refused(mute, f"IdentityFile {keys}/one", timeout=1)
+        assert "takes connections, but its SSH server did not answer within 1 s" in said.what
 
 
 def test_a_way_through_a_command(server: Sshd, keys: Path, tmp_path: Path) -> None:
@@ -339,7 +361,7 @@ def test_a_command_that_fails(server: Sshd, keys: Path) -> None:
     assert isinstance(said, Unreachable)
     assert "the ProxyCommand for 127.0.0.1 ended with exit code 3: no such tunnel" in said.what
     assert f"{server.directory}/config:3" in said.hint
-    said = refused(server, f"{key}\nProxyCommand sh -c 'echo open https://login >&2; sleep 1000'", timeout=0.7)
+    said = refused(server, f"{key}\nProxyCommand sh -c 'echo open https://login >&2; sleep 1000'", timeout=1)
     assert "open https://login" in said.what
     said = refused(server, f"{key}\nProxyCommand /nowhere/at-all %h %p")
     assert "ended with exit code 127" in said.what

@@ -223,7 +223,7 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
         (
             "production: {hosts: {a: {ansible_ssh_common_args: -J x}}}",
             "1:26: production.hosts.a.ansible_ssh_common_args: relman does not run ssh: say it in your ssh_config "
-            "(ProxyJump for a jump host)",
+            "(ProxyJump, ProxyCommand)",
         ),
         (
             "production: {hosts: {a: {ansible_connection: local}}}",
