@@ -59,15 +59,24 @@ class Client:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         seconds: float | None = None,
+        twice: bool = False,
     ) -> Any:
         """The answer to one request, None where it has no body. `names` fill the {} of `path`; what only asks is
-        answered within the connection's patience, else within its timeout or `seconds`."""
+        answered within the connection's patience, else within its timeout or `seconds`. What only asks, or may be done
+        `twice` and come to the same, is sent again where the connection is lost and could be opened again."""
         normal = self._connection.patience if method == "GET" else self._connection.timeout
         bounds = Bounds(seconds or normal)
         sent = None if body is None else json.dumps(body).encode()
         kind = {**(headers or {}), **({} if sent is None else {"Content-Type": "application/json"})}
-        with self._edge(what, bounds):
-            return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, partial(self._whole, what))
+
+        def once() -> Any:
+            with self._edge(what, bounds):
+                read = partial(self._whole, what)
+                return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, read)
+
+        if twice or method == "GET":
+            return self._connection.lasting(once)
+        return once()
 
     def _whole(self, what: str, answer: BaseHTTPResponse) -> Any:
         with contextlib.closing(answer):

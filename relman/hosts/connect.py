@@ -8,6 +8,7 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, TypeVar
 
 import fabric
@@ -19,6 +20,7 @@ from relman.hosts.gateways import Gateways, NotGreeted
 from relman.hosts.known import KnownHosts
 from relman.hosts.links import Gateway, Link
 from relman.hosts.refusals import explained
+from relman.hosts.renewal import Renewable
 from relman.hosts.sftp import Sftp
 from relman.hosts.signin import SignIn
 from relman.hosts.streamlocal import ask_for, open_streamlocal
@@ -48,17 +50,16 @@ class ChannelRefused(Unreachable):
         self.forbidden = forbidden
 
 
-class Connection:
+class Connection(Renewable):
     """An open connection to one host. Safe for the threads of one host; `close` ends whatever is under way on it.
 
     What paramiko raises leaves it as Unreachable, or as ChannelRefused where sshd itself said no.
     """
 
     def __init__(self, host: Host, link: Link, timeout: float) -> None:
-        self.host = host
+        super().__init__(host, link)
         self.timeout = timeout
         self.patience = min(timeout, PATIENCE)
-        self._link = link
         self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
         self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="aside")
@@ -74,14 +75,15 @@ class Connection:
         return transport
 
     @property
-    def alive(self) -> bool:
-        """Whether the SSH connection stands, as far as this end knows."""
-        return self._link.alive
-
-    @property
     def gone(self) -> str:
         """What to say of it once it is no longer alive."""
-        return self._given_up or self._link.broken
+        return self._given_up or super().gone
+
+    def _adopt(self, fresh: Any) -> None:
+        with self._mutex:
+            super()._adopt(fresh)
+            self._sftp, self._given_up = fresh._sftp, ""
+        fresh._aside.shutdown(wait=False)
 
     def aside(self, work: Callable[[], T]) -> Future[T]:
         """Begin `work` in a thread of its own. What waits there for other such work must be rare: there are few."""
@@ -160,23 +162,26 @@ class Connection:
             raise Unreachable(f"{before}{text}", host=host) from error
 
     def give_up(self, why: str) -> Unreachable:
-        """Close the connection to a host that did not answer, which is not waited for again; returns the error, which
-        is also that of everything else that was under way."""
+        """Close the connection to a host that did not answer; returns the error, which is also that of everything else
+        that was under way. It is opened again only where the network was silent, not what runs there."""
         if self.alive:
-            self._given_up = why
-        self._link.drop()
-        self.close()
+            self._given_up, silent = why, self._link.stuck
+            self._link.drop()
+            if not silent:
+                self.close()
         return Unreachable(why, host=self.host.name)
 
     def close(self) -> None:
         """Close the connection, and that to a jump host with the last host behind it; what is still on its way is
         dropped."""
-        self._link.close()
+        super().close()
         self._aside.shutdown(wait=False, cancel_futures=True)
 
 
 def connect(host: Host, ssh: SshOptions, gateways: Gateways | None = None) -> Connection:
     """Connect to `host` through its jump hosts, which are shared where others of the same `gateways` have the same.
+
+    With `gateways` it is opened again where it is lost and the host lives.
 
     Raises HostKeyRejected, AccessDenied, Unreachable or UsageError; the message names the jump host where one is at
     fault.
@@ -190,7 +195,11 @@ def connect(host: Host, ssh: SshOptions, gateways: Gateways | None = None) -> Co
     finally:
         if gateways is None:
             ways.close()
-    return Connection(host, link, ssh.operation_timeout)
+    connection = Connection(host, link, ssh.operation_timeout)
+    if gateways:
+        connection.reach = partial(connect, host, ssh, gateways)
+        connection.seconds = _patience(host.endpoint, ssh)
+    return connection
 
 
 def _link(host: Host, ssh: SshOptions, gateways: Gateways) -> Link:

@@ -74,7 +74,8 @@ def place(connection: Connection, environment: str, *service: str, fresh: bool =
         known = _KNOWN.setdefault(connection, _Known())
     with known.mutex:
         if fresh or (environment, *service) not in known.places:
-            known.places[environment, *service] = _look(connection, (environment, *service))
+            names = (environment, *service)
+            known.places[names] = connection.lasting(lambda: _look(connection, names))
         return known.places[environment, *service]
 
 

@@ -111,7 +111,8 @@ class Fetching:
                 hint="add it to relman_services in the inventory; nothing was changed",
             )
         self._tell(host, 0, 0)
-        session.engine.pull(source, entry.manifest, self._auth_config(source), partial(self._tell, host))
+        auth, tell = self._auth_config(source), partial(self._tell, host)
+        session.connection.lasting(lambda: session.engine.pull(source, entry.manifest, auth, tell))
         return source.at(entry.manifest)
 
     def _auth_config(self, source: Repository) -> Mapping[str, str] | None:

@@ -69,6 +69,12 @@ class Session:
         facts, asked = self._once()
         return facts.clock + uptime() - asked
 
+    def check(self, connection: Connection) -> None:
+        """What the host's connection has to show when it was lost and opened again: that a lock that is held still is
+        ours. Raises Locked."""
+        if self.lease:
+            self.lease.check(connection)
+
     def _once(self) -> tuple[EngineFacts, float]:
         with self._mutex:
             self._asked = self._asked or (self.engine.facts(), uptime())
@@ -211,6 +217,7 @@ class Fleet:
         environment = self.environment
         connection = connect(host, environment.ssh, self._gateways)
         session = Session(host, connection, Engine(connection), repositories=environment.services)
+        connection.check = session.check
         # Both will be needed, and whoever needs them is told what fails.
         connection.aside(lambda: place(connection, environment.name, *filter(None, [self.service])))
         connection.aside(lambda: session.facts)

@@ -98,9 +98,10 @@ def _probe(session: Session, container: Container, settings: DeploySettings) -> 
         return ProbeResult(container.health == "healthy", f"HEALTHCHECK says {container.health or 'nothing'}")
     port = health.port or settings.ports[0].container
     address = next(iter(container.addresses.values()), "") or "127.0.0.1"
+    connection = session.connection
     if health.probe is Probe.HTTP:
-        return probe_http(session.connection, address, port, health.path, _PROBE_TIMEOUT)
-    return probe_tcp(session.connection, address, port, _PROBE_TIMEOUT)
+        return connection.lasting(lambda: probe_http(connection, address, port, health.path, _PROBE_TIMEOUT))
+    return connection.lasting(lambda: probe_tcp(connection, address, port, _PROBE_TIMEOUT))
 
 
 def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:

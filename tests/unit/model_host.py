@@ -132,6 +132,20 @@ class ModelConnection:
         return SimpleNamespace(close=lambda: None)
 
     @property
+    def standing(self) -> object:
+        """There is only one."""
+        return self
+
+    def require(self, _standing: object = None) -> None:
+        """The cable has to be in."""
+        if not self.alive:
+            raise Unreachable(self.gone, host=self.model.name)
+
+    def lasting(self, work: Callable[[], Any]) -> Any:
+        """It is never opened again."""
+        return work()
+
+    @property
     def alive(self) -> bool:
         """Whether the cable is in."""
         return self.model.reachable
