@@ -110,9 +110,9 @@ def _secret_values(order: BuildOrder, environ: Mapping[str, str]) -> Iterator[st
         else:
             file = _file(secret, Path(order.service.root))
             if file.resolve() in own:
-                raise UsageError(f"{secret.id}: {file} is relman's own, and no secret of a build")
+                raise UsageError(f"{secret.id}: {file} is a file of relman's own, not a build secret")
             value = file.read_text(errors="replace") if file.is_file() else None
-            missing += [] if value else [f"{secret.id}: there is nothing in {file}"]
+            missing += [] if value else [f"{secret.id}: {file} is empty"]
         if value:
             yield value
     if missing:

@@ -105,7 +105,7 @@ def translated(what: str) -> Iterator[None]:
             f"{what}: {_said(error)}", hint="Does the engine run, and does DOCKER_HOST name it?"
         ) from error
     except Exception as error:
-        raise EngineError(f"{what}: the engine says nonsense ({type(error).__name__})") from error
+        raise EngineError(f"{what}: the engine gave an invalid answer ({type(error).__name__})") from error
 
 
 def _said(error: BaseException) -> str:
@@ -146,7 +146,7 @@ def events(
         for line in answer.iter_lines():
             event = json.loads(line) if line else {}
             if not isinstance(event, dict):
-                raise EngineError(f"{what}: the engine says nonsense: an event is no object")
+                raise EngineError(f"{what}: the engine gave an invalid answer: an event is not an object")
             if "error" in event:
                 raise EngineError(f"{what}: {event['error']}")
             yield event

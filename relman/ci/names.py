@@ -79,7 +79,7 @@ def describe(commit: Commit) -> str:
     """One line for people: the commit, or what keeps the image from being known by one."""
     if not commit.revision:
         return "no git checkout: the image will name no commit"
-    dirty = ", with changes that are not in it" if commit.dirty else ""
+    dirty = ", with uncommitted changes" if commit.dirty else ""
     return f"commit {commit.revision[:12]}{dirty}"
 
 

@@ -68,7 +68,7 @@ def _environments(
             hint="set relman_services for a group of hosts: it maps each service to its repository",
         )
     for skipped in inventory.skipped:
-        context.output.warn(f"{skipped} is encrypted by ansible-vault: relman does without it")
+        context.output.warn(f"{skipped} is encrypted with ansible-vault and was skipped")
     return check_environments(inventory, names, **ssh_files(context))
 
 
@@ -118,12 +118,12 @@ def _trust_problems(demands: Sequence[Demands]) -> list[Problem]:
 def _say(context: Context, file: str, service: Service | None, environments: Sequence[Environment]) -> None:
     output = context.output
     if service:
-        output.line(f"{file} is good: {service.name}, released to {service.repository}")
+        output.line(f"{file} is valid: {service.name}, released to {service.repository}")
     else:
         output.line(f"there is no {FILE_NAME} here: only the inventory was checked")
     for each in environments:
         hosts = "1 host" if len(each.hosts) == 1 else f"{len(each.hosts)} hosts"
-        output.line(f"environment {each.name} is good: {hosts}, {', '.join(each.services) or 'no service'}")
+        output.line(f"environment {each.name} is valid: {hosts}, {', '.join(each.services) or 'no service'}")
         if each.registry_ca and not Path(each.registry_ca).is_file():
             output.warn(f"{each.name}: there is no registry CA file {each.registry_ca} on this machine")
     if service and (doubt := _doubt(service)):

@@ -30,7 +30,7 @@ def _duration(_ctx: click.Context, _option: click.Parameter, value: str | None) 
 
 @verb("cleanup")
 @run_option
-@click.option("--older-than", metavar="TIME", callback=_duration, help="All runs with nothing younger, such as 2h.")
+@click.option("--older-than", metavar="TIME", callback=_duration, help="All runs that are older, such as 2h.")
 def cleanup(context: Context, run_flag: str | None, older_than: float | None) -> None:
     """Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.
 
@@ -43,7 +43,7 @@ def cleanup(context: Context, run_flag: str | None, older_than: float | None) ->
         if older_than is None:
             clean(context, client, run_name(context.environ, run_flag))
         else:
-            context.output.heading("clean up after all runs that are over")
+            context.output.heading("clean up after all finished runs")
             held = partial(at_work, directory=locks(context))
             _tell(context, engine.cleanup_older(client, older_than, time.time(), held))
 

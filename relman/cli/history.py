@@ -45,7 +45,7 @@ def history(
     """
     if environment is None:
         if at:
-            raise UsageError("--at wants -e ENV", hint="it is the hosts that know what ran when")
+            raise UsageError("--at needs -e ENV", hint="only the hosts' journals tell what ran when")
         _from_here(context, service, limit)
     elif at:
         show_then(context, environment, inventories, service, time_of(at))
@@ -67,10 +67,10 @@ def _from_hosts(
             ("WHEN (UTC)", "WHAT", "SERVICE", "HOSTS", "OUTCOME", "BY", "ID"),
             [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in entries],
         )
-        output.line(f"relman show ID -e {environment} tells more of a deployment")
+        output.line(f"relman show ID -e {environment} shows one deployment")
     elif not unasked:
         about = f" of {service}" if service else ""
-        output.line(f"no host of {environment} has a journal{about} yet, and this machine knows of nothing either")
+        output.line(f"no host of {environment} has a journal{about} yet,and this machine has no history of it")
     say_remarks(output, answers, otherwise)
     answers.require_all()
 
@@ -92,7 +92,7 @@ def _from_here(context: Context, service: str | None, limit: int) -> None:
         return
     output.table(("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID"), [_cells(e) for e in entries])
     if any(e.id for e in entries):
-        output.line("relman show ID tells more of a deployment or a playbook, relman show JOB/BUILD of a run")
+        output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
 
 
 def _playbooks(context: Context) -> Iterator[Entry]:
@@ -108,7 +108,7 @@ def _outcome(journal: Journal, journals: Journals) -> str:
     stage, place = journal.stages[journal.next], f"at stage {journal.next + 1} of {len(journal.stages)}"
     if stage.state == "failed":
         return f"failed {place} (exit code {stage.exit})"
-    return place if journals.is_held(journal.id) else f"broken off {place}"
+    return place if journals.is_held(journal.id) else f"interrupted {place}"
 
 
 def entry_data(entry: Entry) -> dict[str, Any]:

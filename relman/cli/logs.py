@@ -25,7 +25,7 @@ from relman.rollout.tail import tail as tail_of
 @click.option(
     "-n", "--tail", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Lines of each host."
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come, over deployments too.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines, across deployments too.")
 def logs(
     context: Context, environment: str, inventories: Sequence[str], service: str | None, tail: int, follow: bool
 ) -> None:
@@ -46,7 +46,7 @@ def logs(
             raise unknown_service(chosen, name)
         _remark(context.output, chosen, name, seen.answers, failed)
         if not merged and speaking and tail:
-            context.output.note(f"{name} has written no line yet")
+            context.output.note(f"{name} has logged nothing yet")
         if follow:
             begun = {
                 host: (container, lines.answers.get(host) if tail else None)
@@ -76,7 +76,7 @@ def _remark(
     for host in _in_order(chosen, speaking):
         container = speaking[host.name]
         if container is None:
-            output.warn(f"{host.name}: no container of {service} is there")
+            output.warn(f"{host.name}: there is no container of {service}")
         elif not container.running:
             ended = f"exit code {container.exit_code}" + (", out of memory" if container.oom_killed else "")
             output.warn(f"{host.name}: nothing serves; {container.name} is {container.status} ({ended})")

@@ -103,7 +103,7 @@ def exclude_options(function: Decorated) -> Decorated:
         "--limit",
         multiple=True,
         metavar="HOST",
-        help="Nothing but these: hosts, patterns or groups, with commas.",
+        help="Only these: hosts, patterns or groups, with commas.",
     )
     exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave these out; as --only.")
     reason = click.option(

@@ -129,7 +129,7 @@ def require_free(job: Job, tags: Tags) -> None:
     repository = job.service.repository
     if job.registry.find(repository, tags.release) is not None:
         raise PolicyRefused(
-            f"the release {repository.name}:{tags.release} exists already",
+            f"the release {repository.name}:{tags.release} already exists",
             hint=f"Give this run another build number. If its promotion was interrupted, "
             f"`relman promote --image {tags.release}` completes it.",
         )

@@ -56,8 +56,10 @@ def target_options(function: Decorated) -> Decorated:
     file = click.option(
         "-f", "--file", default="relman.yml", show_default=True, metavar="PATH", help="Without -e, says where and what."
     )
-    keys = click.option("--key", "keys", multiple=True, metavar="FILE", help="Trust this public key alone, for all.")
-    trust = click.option("--trust", metavar="FILE", help="Trust by this trust.yml instead.")
+    keys = click.option(
+        "--key", "keys", multiple=True, metavar="FILE", help="Trust only this public key, for everything."
+    )
+    trust = click.option("--trust", metavar="FILE", help="Trust the keys of this trust.yml instead.")
     return any_environment_option(inventory_option(service_option(file(keys(trust(function))))))
 
 

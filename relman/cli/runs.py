@@ -90,7 +90,7 @@ class Job:
         try:
             tell_system(system_of(environ), environ, kind, document, outputs)
         except OSError as error:
-            self.context.output.warn(f"the CI system was not told of it: {error.filename}: {error.strerror}")
+            self.context.output.warn(f"the CI system could not be told: {error.filename}: {error.strerror}")
 
 
 def open_job(context: Context, file: str, run_flag: str | None) -> Job:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @verb("test")
 @file_option
 @run_option
-@results_option("Also write what the tests found to this file, for `relman promote` on another machine.")
+@results_option("Also write the test results to this file, for `relman promote` on another machine.")
 @click.option(
     "--push",
     "pushed",

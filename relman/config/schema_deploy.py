@@ -70,7 +70,7 @@ def mounts_clash(one: Mount | str, other: Mount | str) -> str | None:
 def _networks_clash(one: str, other: str) -> str | None:
     if one == other:
         return "the same network twice"
-    return "host and none go with no other network" if {one, other} & _ALONE else None
+    return "host and none exclude other networks" if {one, other} & _ALONE else None
 
 
 class Http(Section):

@@ -61,7 +61,7 @@ class Gated(Section):
     @model_validator(mode="after")
     def _reasoned(self) -> Self:
         if self.unsafe_skip_gate and not self.reason:
-            raise Faults([(("unsafe_skip_gate",), "a reason is needed: say why, as reason")])
+            raise Faults([(("unsafe_skip_gate",), "reason is required: say why")])
         return self
 
     @property
@@ -203,7 +203,7 @@ class PlaybookFile(Section):
     def _of_use(self) -> Self:
         faults: list[tuple[KeyPath, str]] = []
         if not self.stages:
-            faults.append((("stages",), "a playbook has at least one stage"))
+            faults.append((("stages",), "a playbook needs at least one stage"))
         promoting = next((kind for stage in self.stages for kind in ("ci", "promote") if getattr(stage, kind)), None)
         for name in model.OUTPUTS if promoting else ():
             if name in self.vars:

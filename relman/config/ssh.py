@@ -76,7 +76,7 @@ class SshConfig:
         assert found.proxy  # noqa: S101  # it is where `text` comes from
         hop = _JUMP.fullmatch(text)
         if not hop or not 1 <= int(hop["port"] or 22) <= 65535:
-            raise found.refused(found.proxy, f"{text!r} is no jump host: write [user@]host[:port]")
+            raise found.refused(found.proxy, f"{text!r} is not a jump host: write [user@]host[:port]")
         name = hop["host"].strip("[]")
         if name in seen:
             raise found.refused(found.proxy, f"ProxyJump goes round in a circle: {' -> '.join((*seen, name))}")

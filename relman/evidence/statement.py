@@ -130,7 +130,7 @@ def read_statement(payload: bytes) -> Statement:
         raise Rule.READABLE.refuses(f"the statement cannot be read: {error}") from error
     predicate_type, predicate = document.get("predicateType"), document.get("predicate")
     if document.get("_type") not in STATEMENT_TYPES or not isinstance(predicate_type, str):
-        raise Rule.READABLE.refuses("the statement is no in-toto Statement v1")
+        raise Rule.READABLE.refuses("the statement is not an in-toto Statement v1")
     if not isinstance(predicate, dict):
         raise Rule.READABLE.refuses("the statement has no predicate")
     return Statement(predicate_type, _subjects(document.get("subject")), predicate)
@@ -140,7 +140,7 @@ def read_test_result(statement: Statement) -> TestResult:
     """What a test-result statement says. Raises PolicyRefused (rule statement-readable) for any other, also for one
     that names no image configuration."""
     if statement.predicate_type != TEST_RESULT:
-        raise Rule.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, no test result")
+        raise Rule.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, not a test result")
     described = _descriptors(statement.predicate)
     tested, source = _tested(statement.predicate), described.get(_SOURCE, {})
     notes, origin = notes_of(tested), notes_of(source)
@@ -246,7 +246,7 @@ def _subjects(subjects: object) -> frozenset[ManifestDigest]:
 def _descriptors(predicate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     configuration = predicate.get("configuration")
     if not isinstance(configuration, list) or not all(isinstance(d, dict) for d in configuration):
-        raise Rule.READABLE.refuses("the statement's configuration is no list of descriptors")
+        raise Rule.READABLE.refuses("the statement's configuration is not a list of descriptors")
     called = [str(d.get("name")) for d in configuration]
     if called.count(_IMAGE_CONFIG) > 1:
         raise Rule.READABLE.refuses("the statement names several image configurations")

@@ -136,7 +136,7 @@ class Client:
             gone.hint = hint
             return gone
         if isinstance(error, _NONSENSE):
-            return EngineError(f"{what}: the Docker engine says nonsense: {said(error)}", host=self._host)
+            return EngineError(f"{what}: the Docker engine gave an invalid answer: {said(error)}", host=self._host)
         return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
 
 

@@ -38,7 +38,7 @@ def _put(
             place = state.make(connection, environment, service)
         with contextlib.suppress(FileNotFoundError):
             return place, _write(connection, place, name, data, append=append)
-    raise PreflightFailed(f"{place.path} was removed by somebody", host=connection.host.name)
+    raise PreflightFailed(f"{place.path} was removed by someone", host=connection.host.name)
 
 
 def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> int:
@@ -80,7 +80,7 @@ def replace(connection: Connection, beside: str, path: str) -> None:
         try:
             connection.sftp().posix_rename(beside, path)
         except FileNotFoundError as error:
-            raise PreflightFailed(f"{beside} was removed by somebody", host=connection.host.name) from error
+            raise PreflightFailed(f"{beside} was removed by someone", host=connection.host.name) from error
 
 
 def remove(connection: Connection, path: str) -> None:

@@ -49,7 +49,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
     try:
         text = path.read_text(errors="replace")
     except OSError as error:
-        hint = "it says which keys of hosts count"
+        hint = "it lists the host keys to trust"
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     for line in text.split("\n"):
         if entry := _entry(line.split()):

@@ -137,7 +137,7 @@ def release(connection: Connection, environment: str, service: str, lock: Lock, 
 def _require_ours(where: _Where, lock: Lock) -> None:
     standing = where.standing()
     if standing is None or standing.token != lock.token:
-        raise Locked("the lock is not ours any more: it ran out or was broken", host=where.connection.host.name)
+        raise Locked("the lock is no longer ours: it expired or was broken", host=where.connection.host.name)
 
 
 def take_over(
@@ -161,7 +161,7 @@ def take_over(
         elif again.token == before:
             advance(connection, environment, service, lock, look=False)
         else:
-            raise Locked("is locked by somebody who came first", host=connection.host.name)
+            raise Locked("is locked by someone who came first", host=connection.host.name)
 
 
 def break_lock(

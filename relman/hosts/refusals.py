@@ -39,7 +39,7 @@ def _of_keys(error: Exception, hop: Hop) -> RelmanError | None:
         hint = f"add it to the SSH agent: ssh-add {hop.identity_files[0] if hop.identity_files else ''}".rstrip()
         return AccessDenied(f"the key needs a passphrase ({keys})", hint=hint)
     if isinstance(error, paramiko.AuthenticationException):
-        return AccessDenied(f"{hop.user}@{hop.address} was not let in with {keys}", hint="check user and key")
+        return AccessDenied(f"{hop.address} refused {keys} for {hop.user}", hint="check user and key")
     return None
 
 
@@ -51,7 +51,7 @@ def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKey
     if isinstance(error, ChangedKey):
         return HostKeyRejected(
             f"{key} is not the known one: it shows {error.fingerprint}, known is {', '.join(error.known)}",
-            hint=f"somebody may be in between, or the host was made anew; compare, then mend {file}",
+            hint=f"someone may be in between, or the host was reinstalled; compare, then correct {file}",
         )
     compare = f"{key} is not known ({error.fingerprint})"
     if hop.host_key_alias:

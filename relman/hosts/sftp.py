@@ -83,7 +83,9 @@ class Sftp(paramiko.SFTPClient):
             except (OSError, EOFError, paramiko.SSHException):
                 raise
             except Exception as error:
-                raise paramiko.SSHException(f"the SFTP server says nonsense ({type(error).__name__})") from error
+                raise paramiko.SSHException(
+                    f"the SFTP server gave an invalid answer ({type(error).__name__})"
+                ) from error
             finally:
                 self._depth -= 1
 
@@ -223,7 +225,7 @@ class Sftp(paramiko.SFTPClient):
         seen = bytearray()
         while len(seen) < _LENGTH + len(_GREETING) or not seen.endswith(_GREETING):
             if len(seen) > _MOST_NOISE:
-                raise paramiko.SSHException("no SFTP server answers, but much else")
+                raise paramiko.SSHException("something other than an SFTP server answers")
             seen += self._read_all(1)
         length = int.from_bytes(seen[-_LENGTH - len(_GREETING) : -len(_GREETING)], "big")
         self._read_all(length - len(_GREETING))

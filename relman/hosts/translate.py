@@ -28,7 +28,7 @@ def of(host: str, what: str) -> Iterator[None]:
         yield
     except EngineError as error:
         if error.host is None:
-            error.host, error.what = host, f"{what}: the Docker engine says nonsense: {error.what}"
+            error.host, error.what = host, f"{what}: the Docker engine gave an invalid answer: {error.what}"
         raise
 
 
@@ -58,7 +58,7 @@ def clock(text: str) -> float:
     try:
         return datetime.fromisoformat(seconds + (zone if rest else "")).timestamp()
     except (ValueError, OverflowError, OSError) as error:
-        raise EngineError(f"{text[:_SHOWN]!r} is no time") from error
+        raise EngineError(f"{text[:_SHOWN]!r} is not a time") from error
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class ImageRef:
         name, colon, tag = text.rpartition(":")
         if not colon or "/" in tag:
             raise UsageError(
-                f"{text!r} names no tag and no digest",
+                f"{text!r} has no tag and no digest",
                 hint="Write it as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…",
             )
         return cls(Repository.parse(name), check_tag(tag))

@@ -59,7 +59,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """One test command: argv, exit code (None when it was ended for its timeout), duration in seconds.
+    """One test command: argv, exit code (None when it was timed out), duration in seconds.
 
     `problem` says why it failed in spite of its exit code: what its result files say, or that they cannot be read.
     `attempts` is more than 1 where it was run again. With `ran_nothing` its result files show no test that ran, which
@@ -97,8 +97,8 @@ class CommandResult:
         """How it ended, in a few words."""
         if self.smoke:
             return self.problem or "started, and healthy for its window"
-        good = "not one test ran, which is allowed" if self.ran_nothing else "passed"
-        codes = {None: "ended for its timeout", 0: "exit code 0" if self.problem else good}
+        good = "no test ran, which is allowed" if self.ran_nothing else "passed"
+        codes = {None: "timed out", 0: "exit code 0" if self.problem else good}
         end = codes.get(self.exit_code, f"exit code {self.exit_code}")
         return "; ".join(filter(None, (end, self.problem)))
 

@@ -139,12 +139,12 @@ def require_fresh(agreed: Plan, plan: Plan) -> None:
 
 def _change(then: Step | None, now: Step | None) -> str:
     if now is None:
-        return "it needs no change any more"
+        return "it no longer needs a change"
     if then is None:
         return f"it needs a change now ({now.action})"
     if (then.old, then.old_release) != (now.old, now.old_release):
         return f"it ran {then.old_release or 'nothing'} then, and runs {now.old_release or 'nothing'} now"
-    return "what would be done there is not what was shown"
+    return "its plan is no longer the one that was shown"
 
 
 def look(fleet: Fleet, asked: Asked) -> tuple[Observed, ...]:

@@ -38,7 +38,7 @@ def held_port(session: Session, container: Container | None) -> Held | None:
         return None
     host, port = session.host.name, held[0]
     return Held(
-        f"port {port} is held for no container: by Docker itself, as after a power cut, or by another program",
+        f"port {port} is in use, but by no container: Docker itself holds it, as after a power cut, or another program",
         f"on {host}: ss -ltnp 'sport = :{port}' names it; if it is docker-proxy: systemctl restart docker",
     )
 

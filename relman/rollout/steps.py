@@ -52,7 +52,7 @@ def do(
     if step.action is Action.VERIFY:
         return _verify(session, step, cancel, watcher)
     if cancel.is_set():
-        raise Cancelled("cancelled before its turn")
+        raise Cancelled("cancelled before it started")
     reusable = _reusable(seen, step.entry)
     _begin(session, plan, step, intended(plan, step, seen))
     watcher.host(step.host, "creating")
@@ -89,7 +89,7 @@ def _look_again(session: Session, plan: Plan, step: Step) -> None:
         found = f"{running[0].name} runs" if running else ""
     if found:
         hint = "run the same command again to plan anew"
-        raise Stale(f"changed since the plan was made, and was left alone: {found}", host=step.host, hint=hint)
+        raise Stale(f"changed since the plan was made, and was not touched: {found}", host=step.host, hint=hint)
 
 
 def _own(plan: Plan) -> dict[str, str]:

@@ -40,7 +40,7 @@ def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
     _note(session, Phase.RETURNING, intent)
     new = find(session, intent.new_name)
     old = find(session, intent.old) if intent.old else None
-    name = current.release if current else "the container before"
+    name = current.release if current else "the previous container"
     try:
         notes = _swap_back(session, intent, new, old)
     except _Stuck as stuck:

@@ -182,7 +182,7 @@ def test_nonsense_names_its_field_and_its_host() -> None:
     opened = connection(Fault(), lambda _: json.dumps(changed).encode())
     with pytest.raises(EngineError) as caught:
         Engine(opened).inspect(ID)
-    text = f"h1: container {ID}: the Docker engine says nonsense: State.Health.Log[0].Output is no string"
+    text = f"h1: container {ID}: the Docker engine gave an invalid answer: State.Health.Log[0].Output is not a string"
     assert str(caught.value) == text
 
 

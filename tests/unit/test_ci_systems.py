@@ -106,7 +106,7 @@ def test_a_summary_is_markdown_that_nothing_breaks() -> None:
     told = summary_of("test", TESTED)
     assert "tests FAILED" in told
     assert "| a \\| b &lt;i> | exit code 1: 2 of 9 tests failed | 1.2 |" in told
-    assert "| c | its timeout | 3.0 |" in told
+    assert "| c | timed out | 3.0 |" in told
     assert told.count("- failed:") == 20
     assert "and 5 more" in told
     assert "- image: `r/shop@sha256:1`" in summary_of("promote", RELEASED)

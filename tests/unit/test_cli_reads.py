@@ -66,7 +66,7 @@ def home(tmp_path: Path) -> dict[str, str]:
         by="ci@runner",
         at="2026-01-01T09:00:00Z",
     )
-    for number, (environment, outcome) in enumerate((("staging", "done"), ("production", "failed, went back"))):
+    for number, (environment, outcome) in enumerate((("staging", "done"), ("production", "failed, rolled back"))):
         record_deployment(
             ledger._file,
             ledger._warn,
@@ -95,7 +95,7 @@ def test_history_says_who_did_what_when_and_how_it_ended(home: dict[str, str]) -
         "promoted 118",
         "tested team/shop/118",
     ]
-    for part in ("2026-01-01 10:01:00", "production", "failed, went back (the sale begins)", "ann@laptop", "d1"):
+    for part in ("2026-01-01 10:01:00", "production", "failed, rolled back (the sale begins)", "ann@laptop", "d1"):
         assert part in lines[1]
 
 
@@ -138,7 +138,7 @@ def test_a_time_is_in_utc_unless_it_says_otherwise(time: str, utc: str) -> None:
 
 def test_a_time_that_is_none_is_refused(home: dict[str, str]) -> None:
     """With an example; and without an environment there is nobody to ask."""
-    with pytest.raises(UsageError, match="no time"):
+    with pytest.raises(UsageError, match="not a time"):
         time_of("yesterday")
     with pytest.raises(UsageError, match="calendar"):
         time_of("0001-01-01T00:00:00+14:00")
@@ -163,7 +163,7 @@ def test_a_run_in_full(home: dict[str, str]) -> None:
         "'a test'",
         "passed (1.5 s)",
         "1" * 40,
-        "changes that are not in it",
+        "with uncommitted changes",
         "db: reg.example/db",
         "promoted 118",
     ):

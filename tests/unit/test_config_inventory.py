@@ -241,7 +241,7 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
         ),
         (
             "production: {hosts: {a: }, children: {b: {children: {production: }}}}",
-            "1:54: production.children.b.children.production: production is above b already",
+            "1:54: production.children.b.children.production: production already contains b",
         ),
         (
             "production: {hosts: {a: {relman_registry_ca: /x}, b: }}",

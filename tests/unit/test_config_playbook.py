@@ -117,8 +117,8 @@ stages:
         assert command is not None
         command.make_context(stage.action.name, list(stage.action.argv[1:]))
     assert problems(text.format("")) == [
-        "p.yml:3:46: stages[0].promote.unsafe_skip_gate: a reason is needed: say why, as reason",
-        "p.yml:4:73: stages[1].deploy.unsafe_skip_gate: a reason is needed: say why, as reason",
+        "p.yml:3:46: stages[0].promote.unsafe_skip_gate: reason is required: say why",
+        "p.yml:4:73: stages[1].deploy.unsafe_skip_gate: reason is required: say why",
     ]
 
 
@@ -153,7 +153,7 @@ stages:
         "p.yml:13:12: stages[8].check: say what to check: one of command, http",
     ]
     assert problems("stages: [{ci: {}, wait: 3}]") == ["p.yml:1:10: stages[0]: give one of ci, wait, not 2 of them"]
-    assert problems("stages: []") == ["p.yml:1:9: stages: a playbook has at least one stage"]
+    assert problems("stages: []") == ["p.yml:1:9: stages: a playbook needs at least one stage"]
     assert problems("vars: {release: 1}\nstages: [promote]") == [
         "p.yml:1:17: vars.release: the stage promote sets this variable: name yours otherwise"
     ]

@@ -111,10 +111,10 @@ def test_nothing_known_passes_nothing(rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
-        (rules.MinimumTests(2), "1 test passed, 2 are wanted"),
+        (rules.MinimumTests(2), "1 test passed, 2 are required"),
         (rules.MaximumAge(3600), "the tests ended 24 h ago"),
-        (BRANCH[False], "it is of the branch master, and release/* is wanted"),
-        (rules.Attested(TESTED.statement.predicate_type, ("builder",)), "signed by ci, and builder is wanted"),
+        (BRANCH[False], "it is of the branch master, and release/* is required"),
+        (rules.Attested(TESTED.statement.predicate_type, ("builder",)), "signed by ci, and builder is required"),
         (rules.Attested("https://slsa.dev/provenance/v1"), "there is no provenance statement"),
         (rules.ProvenIn("staging"), "its hosts were not asked"),
     ],

@@ -307,7 +307,7 @@ def test_start_first_by_wish_is_refused_where_it_cannot_be() -> None:
     settings = replace(CHECKED, ports=(Port(80, host_port=8080),), order=Order.START_FIRST)
     fleet = [seen("h1", deployed("117", settings=settings))]
     plan = deploy(fleet, "118", settings)
-    with pytest.raises(PreflightFailed, match="not fit"):
+    with pytest.raises(PreflightFailed, match="cannot take this"):
         preflight.check(plan, fleet, release("118"))
 
 

@@ -85,7 +85,7 @@ def test_a_short_passphrase_is_refused() -> None:
 @given(st.binary(max_size=200) | st.sampled_from([b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]))
 def test_what_is_no_key_is_a_usage_error(pem: bytes) -> None:
     """Any other bytes are refused by name."""
-    with pytest.raises(UsageError, match=r"here is no public key"):
+    with pytest.raises(UsageError, match=r"here is not a public key"):
         PublicKey.load(pem, "here")
     with pytest.raises((UsageError, AccessDenied)):
         SigningKey.load(pem, "here", lambda: None)

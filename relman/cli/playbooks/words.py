@@ -32,7 +32,7 @@ def in_words(stage: Stage, variables: Mapping[str, str]) -> str:
         case Command(argv) as command:
             words = f"run: {argv[2] if command.is_text else ' '.join(map(_quoted, argv))}"
         case Http(url, status):
-            words = f"ask {url} for {status or 'a status from 200 to 399'}"
+            words = f"check {url} for {status or 'a status from 200 to 399'}"
         case Wait(seconds):
             words = f"wait {seconds:g} s"
         case Confirm(question):
