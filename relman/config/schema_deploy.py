@@ -53,9 +53,7 @@ def _ports_clash(one: Port | str, other: Port | str) -> str | None:
         return None
     if one == other:
         return "the same port twice"
-    anywhere = {one.host_ip, other.host_ip} & {"", "0.0.0.0", "::"}  # noqa: S104  # read, never bound
-    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
-    if one.host_port and same and (anywhere or one.host_ip == other.host_ip):
+    if one.binding and other.binding and one.binding.collides(other.binding):
         return f"the host's port {one.host_port}/{one.protocol} is taken by another entry"
     return None
 

@@ -12,11 +12,10 @@ from relman.config import values, values_stages
 from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
-    Env,
-    EnvName,
     PositiveDuration,
     Scalar,
     Section,
+    ShellName,
     Text,
     Word,
     exactly_one,
@@ -42,7 +41,7 @@ class Ci(Section):
     file: Word | None = None
     run: Word | None = None
     image_version: Word | None = None
-    build_args: Env = {}
+    build_args: dict[ShellName, Text] = {}
     results: Word | None = None
 
     def value(self) -> model.Action:
@@ -196,7 +195,7 @@ class PlaybookFile(Section):
     """The whole of a playbook."""
 
     description: Text = ""
-    vars: dict[EnvName, Annotated[str | None, parsed(_text_or_none, Scalar | None)]] = {}
+    vars: dict[ShellName, Annotated[str | None, parsed(_text_or_none, Scalar | None)]] = {}
     stages: list[Stage]
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""The Docker Engine API of one host (v1.41: Docker 20.10 and later, Podman 4), through its SSH connection."""
+"""The Docker Engine API of one host (v1.41: Docker 20.10, Podman 5.1 and later), through its SSH connection."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client, Stream
 from relman.hosts.connect import Connection
 from relman.model.container import Container, EngineFacts, Image, RunSpec
-from relman.model.errors import EngineError, NotFound, PullFailed
+from relman.model.errors import EngineError, NotFound, PreflightFailed, PullFailed
 from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.settings import Binding
 
 _STALLED = 600.0  # seconds without any progress of a pull
 _MOST_LOG = 32 << 20
 _MOST_LINES = 100_000
 _ATTEMPTS = 3
 _PAUSE = 0.2
+_NOBODY_S = "0" * 64
+_UNKNOWN_REQUEST = (404, 405, 501)
+_UPDATING = "nothing was changed; Docker Engine 20.10 or later can, and Podman 5.1 or later"
 
 
 class Engine:
@@ -40,8 +44,8 @@ class Engine:
         with translate.of(self._host, "GET /info"):
             return translate.facts(self._client.ask("GET /info", "GET", "/info"))
 
-    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[tuple[str, int], str]]:
-        """The containers with all these labels, newest first, and who takes which (protocol, port) of the host."""
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[Binding, str]]:
+        """The containers with all these labels, newest first, and who takes which port of the host."""
         what = "GET /containers"
         answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
         with translate.of(self._host, what):
@@ -156,6 +160,22 @@ class Engine:
                 time.sleep(_PAUSE)
             else:
                 return
+
+    def require_updates(self) -> None:
+        """Raise PreflightFailed where the engine cannot change a restart policy, as a deployment has to. Nothing is
+        changed: it is asked for a container that nobody has, and an engine that knows the request names it."""
+        what = "restart policies"
+        try:
+            self._client.ask(what, "POST", "/containers/{}/update", _NOBODY_S, body={})
+        except EngineError as error:
+            if _NOBODY_S in error.what:
+                return
+            if error.status not in _UNKNOWN_REQUEST:
+                raise
+            with translate.of(self._host, "GET /version"):
+                name = translate.engine_name(self._client.ask("GET /version", "GET", "/version"))
+            text = f"{name} cannot change the restart policy of a container, as a deployment has to"
+            raise PreflightFailed(text, host=self._host, hint=_UPDATING) from error
 
     def remove(self, container: str) -> None:
         """Remove a stopped container; its volumes stay, the anonymous ones too."""

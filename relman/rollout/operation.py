@@ -54,7 +54,7 @@ class Operation:
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
-    plan = operation.plan(look(fleet, operation.asked))
+    plan = operation.plan(look(fleet, operation.asked, changing=True))
     _require_networks(fleet, plan)
     return plan
 
@@ -85,7 +85,7 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
 
 def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
-    seen = look(fleet, operation.asked)
+    seen = look(fleet, operation.asked, changing=True)
     plan = operation.plan(seen)
     _require_networks(fleet, plan)
     if agreed:
@@ -147,11 +147,15 @@ def _change(then: Step | None, now: Step | None) -> str:
     return "its plan is no longer the one that was shown"
 
 
-def look(fleet: Fleet, asked: Asked) -> tuple[Observed, ...]:
-    """Look at every host, in the inventory's order; raises when one cannot be looked at."""
+def look(fleet: Fleet, asked: Asked, *, changing: bool = False) -> tuple[Observed, ...]:
+    """Look at every host, in the inventory's order; raises when one cannot be looked at, or its engine cannot do what
+    `changing` a container takes."""
 
     def one(session: Session) -> Observed:
-        return observe(session, asked.environment, asked.service)
+        seen = partial(observe, session, asked.environment, asked.service)
+        able = [session.engine.require_updates] if changing else []
+        found: Observed = session.connection.together(*able, seen)[-1]
+        return found
 
     answers = fleet.each(one).all("looking at the hosts")
     return tuple(answers[h.name] for h in fleet.environment.hosts if h.name in answers)

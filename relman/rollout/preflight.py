@@ -9,7 +9,7 @@ from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
-from relman.model.settings import Order, Port, Probe
+from relman.model.settings import Binding, Order, Probe
 from relman.rollout.order import must_stop_first
 from relman.rollout.target import before
 
@@ -38,7 +38,7 @@ def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
 
 
 def check_local(plan: Plan, allowed: bool) -> None:
-    """Raise PolicyRefused when the releasewould run commands on this machine, and the inventory does not let it."""
+    """Raise PolicyRefused when the release wants to run commands on this machine, and the inventory does not let it."""
     checks = [c.command for w in plan.waves for c in w.checks if c.command]
     commands = [*checks, *(h.command for h in plan.hooks)]
     if commands and not allowed and plan.steps:
@@ -97,16 +97,16 @@ def _paused(seen: Observed, place: str) -> Iterator[str]:
 def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
     ours = {c.name for c in seen.containers}
     extra = {c.name for c in seen.extra}
-    for port in step.entry.settings.ports:
-        owner = seen.port_owners.get((port.protocol, port.host_port or 0))
-        if owner in extra:
-            yield f"{_taken(port, owner)}, which also runs: docker rm -f {owner}, there"
-        elif owner and owner not in ours:
-            yield f"{_taken(port, owner)}, which belongs to something else"
+    for port in filter(None, (p.binding for p in step.entry.settings.ports)):
+        for owner in seen.owners_of(port):
+            if owner in extra:
+                yield f"{_taken(port, owner)}, which also runs: docker rm -f {owner}, there"
+            elif owner not in ours:
+                yield f"{_taken(port, owner)}, which belongs to something else"
 
 
-def _taken(port: Port, owner: str) -> str:
-    return f"port {port.host_port}/{port.protocol} is taken by the container {owner}"
+def _taken(port: Binding, owner: str) -> str:
+    return f"port {port.port}/{port.protocol} is taken by the container {owner}"
 
 
 def _order_faults(step: Step, seen: Observed) -> Iterator[str]:

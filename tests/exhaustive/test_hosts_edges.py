@@ -103,6 +103,7 @@ ENGINE: dict[str, Callable[[Engine], Any]] = {
     "start": lambda e: e.start(ID),
     "stop": lambda e: e.stop(ID, 1),
     "set_restart": lambda e: e.set_restart(ID, "no"),
+    "require_updates": lambda e: e.require_updates(),
     "remove": lambda e: e.remove(ID),
     "logs": lambda e: e.logs(ID, 10, timestamps=True),
     "logs_since": lambda e: e.logs_since(ID, "2026-01-01T00:00:00.000000001Z"),

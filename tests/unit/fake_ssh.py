@@ -109,7 +109,8 @@ class _Pipe(BufferedPipe):  # type: ignore[type-arg]
 
 
 class FakeTransport:
-    """As much of paramiko.Transport as channels need. `engine` maps a request's path to an answer's body."""
+    """As much of paramiko.Transport as channels need. `engine` maps a request's path to an answer's body, or
+    to a whole answer that begins with HTTP/."""
 
     default_window_size = 1 << 21
     default_max_packet_size = 1 << 15
@@ -224,6 +225,9 @@ class FakeTransport:
             self._asked[number] = body[length:]
             method, path, _ = head.split(b"\r\n")[0].split(b" ")
             said = b"" if method == b"HEAD" else self._engine(path.decode())
+            if said.startswith(b"HTTP/"):
+                pipe.feed(said)
+                return
             pipe.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             if method != b"HEAD":
                 pipe.feed(b"".join(b"1\r\n%c\r\n" % byte for byte in said[:5]))
