@@ -29,7 +29,10 @@ from relman.rollout.tail import tail as tail_of
 def logs(
     context: Context, environment: str, inventories: Sequence[str], service: str | None, tail: int, follow: bool
 ) -> None:
-    """Show the logs of what serves on every host, merged by time; where nothing does, of what served last."""
+    """Show the logs of what serves on every host, merged by time.
+
+    Where nothing serves, of what served last.
+    """
     chosen = open_environment(context, environment, inventories)
     name = service_of(chosen, service)
     with Fleet(chosen, name) as fleet:
