@@ -59,9 +59,7 @@ def test_services_of_services(shop: Shop) -> None:
     pair = tuple(LinkedService(alias, image, command=slow) for alias in ("one", "two"))
     tested = shop.build()
     shop.output.clear()
-    report = shop.test(
-        tested, 'echo "$API_ENV_UPSTREAM"; echo hello | busybox nc -w 20 api 5432', services=(api, *pair)
-    )
+    report = shop.test(tested, 'echo "$API_ENV_UPSTREAM"; echo hello | busybox nc -w 20 api 5432', services=(api, *pair))
     assert report.passed
     assert list(report.services) == ["api", "one", "two"]
     assert "hello" in shop.output
@@ -74,7 +72,7 @@ def test_services_of_services(shop: Shop) -> None:
 def test_a_release_with_evidence(shop: Shop) -> None:
     """A release is resolved once, by what its evidence is about: that digest runs, and the report names it."""
     database = Repository(shop.registry, "database-schema")
-    run = RunName("released", "1", "shop")
+    run = RunName("released", "1")
     image = shop.build(DATABASE, run=run, repository=database)
     digest = shop.push(image, run, database)
     shop.client.remove_image(image.value, force=True)
