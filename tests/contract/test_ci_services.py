@@ -59,7 +59,9 @@ def test_services_of_services(shop: Shop) -> None:
     pair = tuple(LinkedService(alias, image, command=slow) for alias in ("one", "two"))
     tested = shop.build()
     shop.output.clear()
-    report = shop.test(tested, 'echo "$API_ENV_UPSTREAM"; echo hello | busybox nc -w 20 api 5432', services=(api, *pair))
+    report = shop.test(
+        tested, 'echo "$API_ENV_UPSTREAM"; echo hello | busybox nc -w 20 api 5432', services=(api, *pair)
+    )
     assert report.passed
     assert list(report.services) == ["api", "one", "two"]
     assert "hello" in shop.output
