@@ -23,8 +23,8 @@ def alone(run: RunName, directory: Path) -> Iterator[None]:
     with _opened(run, directory) as handle:
         if not _taken(handle):
             raise Locked(
-                f"another process on this machine is at work on run {run}",
-                hint="Give each run a name of its own: JOB/BUILD, and every build its own number.",
+                f"another process on this machine is working on run {run} of {run.service}",
+                hint="Give every build a number of its own, and each copy of a parallel job its own RELMAN_MATRIX.",
             )
         yield
 

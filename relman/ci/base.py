@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING
 from relman.ci import images
 from relman.ci.dockerfile import SCRATCH, base_of
 from relman.ci.engine import CredentialsFor, Progress, translated
-from relman.ci.obtain import obtain
+from relman.ci.obtain import obtain, require_platform
 from relman.ci.transfer import repository_of, tag_of
 from relman.model.container import Image
 from relman.model.errors import BuildFailed, Failure, NotFound
-from relman.model.image import ImageId
+from relman.model.image import ImageId, Platform
 from relman.model.service import Service
 
 if TYPE_CHECKING:
@@ -61,18 +60,21 @@ def find_base(
     if name is None or name == SCRATCH:
         return None
     try:
-        image, reference = obtain(client, name, credentials, progress, threading.Event())
+        image, reference = obtain(client, name, credentials, progress, platform=service.build.platform)
     except Failure as error:
-        return _as_it_is_here(client, name, error, progress)
+        return _as_it_is_here(client, name, error, progress, service.build.platform)
     if "@" not in name and name not in image.repo_tags and "@" in reference:
         with translated(f"cannot tag {name}"):
             client.tag(image.id.value, repository_of(name), tag_of(name) or "latest")
     return Base(name, image, reference.partition("@")[2])
 
 
-def _as_it_is_here(client: docker.APIClient, name: str, error: Failure, progress: Progress) -> Base:
+def _as_it_is_here(
+    client: docker.APIClient, name: str, error: Failure, progress: Progress, platform: Platform | None
+) -> Base:
     try:
         image = images.inspect(client, name)
+        require_platform(name, image, platform)
     except NotFound:
         raise error from None
     progress(f"{error.what}; using the base image as it is on this engine")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,8 @@ from relman.ci import images
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.entrypoint.image import require_started, with_proof
 from relman.ci.obtain import obtain
-from relman.model.container import RUN, Image
+from relman.ci.owner import run_of
+from relman.model.container import Image
 from relman.model.errors import NotFound, UsageError
 from relman.model.run import RunName
 from relman.model.service import Service, TestCommand, TestStage
@@ -59,13 +59,13 @@ def _place(
     progress: Progress,
 ) -> Place:
     if command.image:
-        return Place(*obtain(client, command.image, credentials, progress, threading.Event()))
+        return Place(*obtain(client, command.image, credentials, progress))
     tag = stage_tag(service, run, command.stage)
     try:
         image = images.inspect(client, tag)
     except NotFound:
         image = None
-    if image is None or image.labels.get(RUN) != str(run):
+    if image is None or run_of(image.labels) != run:
         hint = "Run `relman build` first, on this machine and with the same --run."
         raise UsageError(f"the engine has no stage {command.stage} of run {run}: {tag}", hint=hint)
     return Place(image, str(images.config_digest(client, image.id)))

@@ -18,9 +18,11 @@ from relman.ci.dockerfile import registries_named
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.names import describe
 from relman.ci.order import BuildOrder
+from relman.ci.owner import built_by, run_of
+from relman.ci.platforms import foreign_named
 from relman.ci.timing import Watch
 from relman.ci.transfer import HUB, registry_of
-from relman.model.container import DEPLOY_SECTION, DIRTY, RUN, SERVICE_NAME
+from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
 from relman.model.image import ImageId
 from relman.model.run import Commit, RunName
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 REVISION, SOURCE, CREATED, VERSION = (
     f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
 )
-_OURS = (REVISION, SOURCE, CREATED, VERSION, DIRTY, BASE_NAME, BASE_DIGEST)
+_OURS = (REVISION, SOURCE, CREATED, VERSION, DIRTY, MATRIX, BASE_NAME, BASE_DIGEST)
 _LOGIN_KEY = {HUB: "https://index.docker.io/v1/"}
 
 
@@ -63,17 +65,18 @@ def build(
             f"there is no {service.build.dockerfile} in {dockerfile_of(service).parent}",
             hint="`build.dockerfile` is relative to `build.context`.",
         )
-    base = find_base(client, service, credentials, progress)
-    labels = image_labels(service, run, commit, version, created, deploy_section) | (base.labels() if base else {})
-    labels |= forgotten(base, labels, _OURS)
-    order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
-    image = _made(client, order, run, environ, credentials, progress, watch)
-    require_base(client, image, base)
-    for stage in service.test.stages:
-        progress(f"building stage {stage}, in which tests run")
-        there = replace(service, build=replace(service.build, target=stage))
-        order = BuildOrder(there, stage_tag(service, run, stage), {RUN: str(run)}, order.logins)
-        _made(client, order, run, environ, credentials, progress, watch)
+    with foreign_named(client, service.build.platform, progress):
+        base = find_base(client, service, credentials, progress)
+        labels = image_labels(run, commit, version, created, deploy_section) | (base.labels() if base else {})
+        labels |= forgotten(base, labels, _OURS)
+        order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
+        image = _made(client, order, run, environ, credentials, progress, watch)
+        require_base(client, image, base)
+        for stage in service.test.stages:
+            progress(f"building stage {stage}, in which tests run")
+            there = replace(service, build=replace(service.build, target=stage))
+            order = BuildOrder(there, stage_tag(service, run, stage), built_by(run), order.logins)
+            _made(client, order, run, environ, credentials, progress, watch)
     return image
 
 
@@ -90,29 +93,29 @@ def _made(
         said = build_with_buildkit(program, order, environ, progress, watch)
     else:
         said = build_classic(client, order, credentials, progress)
-    return _under_tag(client, order.tag, run, said)
+    image = _under_tag(client, order.tag, run, said)
+    wanted, made = order.service.build.platform, images.inspect(client, image.value).platform
+    if wanted and not made.is_for(wanted):
+        raise BuildFailed(
+            f"the engine's own builder made an image for {made}, and {wanted} is wanted",
+            hint="Install BuildKit's client, docker buildx, on this machine, and unset DOCKER_BUILDKIT=0.",
+        )
+    return image
 
 
 def _under_tag(client: docker.APIClient, tag: str, run: RunName, said: str) -> ImageId:
     """The image under the run's tag; raises BuildFailed unless it is the very one that the builder says it made."""
     found = images.inspect(client, tag)
-    if said not in (found.id.value, str(images.config_digest(client, found.id))) or found.labels.get(RUN) != str(run):
+    if said not in (found.id.value, str(images.config_digest(client, found.id))) or run_of(found.labels) != run:
         raise BuildFailed(f"the builder made {said}, and {tag} is {found.id}: another build took the tag")
     return found.id
 
 
-def image_labels(
-    service: Service, run: RunName, commit: Commit, version: str, created: str, deploy_section: str
-) -> dict[str, str]:
+def image_labels(run: RunName, commit: Commit, version: str, created: str, deploy_section: str) -> dict[str, str]:
     """The image's labels (OCI image-spec, annotations; and relman's own). What is not known is left out."""
     oci = {REVISION: commit.revision, SOURCE: commit.url, CREATED: created, VERSION: version}
-    dirty = {DIRTY: "true"} if commit.dirty else {}
-    return {name: value for name, value in oci.items() if value} | {
-        RUN: str(run),
-        SERVICE_NAME: service.name,
-        DEPLOY_SECTION: deploy_section,
-        **dirty,
-    }
+    own = {**built_by(run), DEPLOY_SECTION: deploy_section, DIRTY: "true" if commit.dirty else ""}
+    return {name: value for name, value in (oci | own).items() if value}
 
 
 def commit_in(labels: Mapping[str, str]) -> Commit:

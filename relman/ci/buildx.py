@@ -81,6 +81,7 @@ def _arguments(order: BuildOrder, said: Path) -> Iterator[str]:
     yield from (f"--label={name}={value}" for name, value in order.labels.items())
     yield from (f"--build-arg={name}={value}" for name, value in build.args.items())
     yield from [f"--target={build.target}"] if build.target else []
+    yield from [f"--platform={build.platform}"] if build.platform else []
     yield from (f"--secret={_secret(secret, root)}" for secret in build.secrets)
     yield from (f"--cache-from=type=registry,ref={reference}" for reference in build.cache_from)
     # Without it nobody could take this image's layers as a cache.
@@ -110,9 +111,9 @@ def _secret_values(order: BuildOrder, environ: Mapping[str, str]) -> Iterator[st
         else:
             file = _file(secret, Path(order.service.root))
             if file.resolve() in own:
-                raise UsageError(f"{secret.id}: {file} is relman's own, and no secret of a build")
+                raise UsageError(f"{secret.id}: {file} is a file of relman's own, not a build secret")
             value = file.read_text(errors="replace") if file.is_file() else None
-            missing += [] if value else [f"{secret.id}: there is nothing in {file}"]
+            missing += [] if value else [f"{secret.id}: {file} is empty"]
         if value:
             yield value
     if missing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -44,6 +43,7 @@ def build_classic(client: docker.APIClient, order: BuildOrder, credentials: Cred
         "labels": json.dumps(dict(order.labels)),
         "buildargs": json.dumps(dict(service.build.args)),
         **({"target": service.build.target} if service.build.target else {}),
+        **({"platform": str(service.build.platform)} if service.build.platform else {}),
         **_cache(client, service, credentials, progress),
     }
     output = Lines(lambda line: None if _NOISE.match(line) else progress(line))
@@ -75,7 +75,7 @@ def _cache(
     found = []
     for reference in service.build.cache_from:
         try:
-            found.append(obtain(client, reference, credentials, progress, threading.Event())[1])
+            found.append(obtain(client, reference, credentials, progress, platform=service.build.platform)[1])
         except Failure as error:
             progress(f"no cache from {reference}: {error.what}")
     return {"cachefrom": json.dumps(found)} if found else {}

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from relman.ci.containers import epoch
-from relman.ci.engine import TEMPORARY, translated
+from relman.ci.engine import translated
+from relman.ci.owner import TEMPORARY, run_of
 from relman.ci.transfer import tag_of
 from relman.model.container import RUN
-from relman.model.errors import EngineError, UsageError
+from relman.model.errors import EngineError
 from relman.model.run import RunName
 
 if TYPE_CHECKING:
@@ -21,14 +22,15 @@ _CONFLICT = 409  # being removed by someone else already, or in use by something
 
 
 def cleanup(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
-    """Remove the run's containers, networks, volumes and local image tags; return what was removed.
+    """Remove the containers, networks, volumes and local image tags of the run, of its service and matrix job alone;
+    return what was removed.
 
     Images under other tags, the builder's cache, other volumes and whatever belongs to no run stay. May be called
     any number of times. Raises EngineError or Unreachable.
     """
     removed = remove_temporary(client, run)
     with translated("cannot list images"):
-        images = client.images(filters={"label": f"{RUN}={run}"})
+        images = _of(run, client.images(filters={"label": f"{RUN}={run}"}))
     for tag in (t for image in images for t in image.get("RepoTags") or () if _is_run_s(t, run)):
         # noprune: the layers under it are the builder's cache.
         if _remove(f"image {tag}", partial(client.remove_image, tag, noprune=True)):
@@ -41,9 +43,9 @@ def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
     mine = {"label": f"{TEMPORARY}={run}"}
     removed = []
     with translated("cannot list containers, networks and volumes"):
-        containers = client.containers(all=True, filters=mine)
-        networks = client.networks(filters=mine)
-        volumes = client.volumes(filters=mine)["Volumes"] or ()
+        containers = _of(run, client.containers(all=True, filters=mine))
+        networks = _of(run, client.networks(filters=mine))
+        volumes = _of(run, client.volumes(filters=mine)["Volumes"] or ())
     for container in containers:
         # v: the engine removes the anonymous volumes made for this container, never a named one.
         what = f"container {container['Names'][0].lstrip('/')}"
@@ -63,7 +65,7 @@ def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
 def temporary_containers(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
     """The names of the run's containers. Raises EngineError or Unreachable."""
     with translated("cannot list containers"):
-        found = client.containers(all=True, filters={"label": f"{TEMPORARY}={run}"})
+        found = _of(run, client.containers(all=True, filters={"label": f"{TEMPORARY}={run}"}))
     return tuple(sorted(str(container["Names"][0]).lstrip("/") for container in found))
 
 
@@ -89,31 +91,30 @@ def cleanup_older(
         networks = client.networks(filters=left)
         volumes = client.volumes(filters=left)["Volumes"] or ()
         images = client.images(filters={"label": RUN})
-    seen = [(c["Labels"][TEMPORARY], float(c["Created"])) for c in containers]
-    seen += [(n["Labels"][TEMPORARY], epoch(n["Created"])) for n in networks]
-    seen += [(v["Labels"][TEMPORARY], epoch(v["CreatedAt"])) for v in volumes]
-    seen += [(i["Labels"][RUN], float(i["Created"])) for i in images if _holds_run_tag(i)]
+    seen = [(run_of(c["Labels"]), float(c["Created"])) for c in containers]
+    seen += [(run_of(n["Labels"]), epoch(n["Created"])) for n in networks]
+    seen += [(run_of(v["Labels"]), epoch(v["CreatedAt"])) for v in volumes]
+    seen += [(run_of(i["Labels"]), float(i["Created"])) for i in images if _holds_run_tag(i)]
     stale = [run for run in stale_runs(seen, now - seconds) if not at_work(run)]
     return tuple(what for run in stale for what in cleanup(client, run))
 
 
-def stale_runs(seen: Iterable[tuple[str, float]], limit: float) -> list[RunName]:
-    """Of (run, time) pairs, the runs with nothing at or after `limit`; a label that is no run's name is ignored."""
-    newest: dict[str, float] = {}
-    for name, time in seen:
-        newest[name] = max(time, newest.get(name, time))
-    return [run for text, time in newest.items() if time < limit and (run := _parse(text))]
+def stale_runs(seen: Iterable[tuple[RunName | None, float]], limit: float) -> list[RunName]:
+    """Of (run, time) pairs, the runs with nothing at or after `limit`; what is no run's is ignored."""
+    newest: dict[RunName, float] = {}
+    for run, time in seen:
+        if run is not None:
+            newest[run] = max(time, newest.get(run, time))
+    return [run for run, time in newest.items() if time < limit]
 
 
-def _parse(text: str) -> RunName | None:
-    try:
-        return RunName.parse(text)
-    except UsageError:
-        return None
+def _of(run: RunName, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is this very run's: others of one pipeline have its name, too."""
+    return [each for each in found if run_of(each["Labels"]) == run]
 
 
 def _holds_run_tag(image: dict[str, Any]) -> bool:
-    run = _parse(image["Labels"][RUN])
+    run = run_of(image["Labels"])
     return run is not None and any(_is_run_s(t, run) for t in image.get("RepoTags") or ())
 
 

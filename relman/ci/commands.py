@@ -52,7 +52,7 @@ def _run(
         name = object_name(bench.run, "test", *map(str, (number, attempt)[: attempt if attempt < 2 else 2]))
         outcome = _attempt(bench, stage, command, place, linked, name)
         outcome = replace(outcome, result=replace(outcome.result, attempts=attempt))
-        bench.progress(f"{outcome.result.end} in {outcome.result.seconds:.1f} s")
+        bench.progress(f"{outcome.result.end} after {outcome.result.seconds:.1f} s")
         fallen = bench.fallen(linked)
         if fallen:
             problem = ", ".join(filter(None, (outcome.result.problem, fallen)))
@@ -107,7 +107,7 @@ def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) ->
         despite = ", although it ended with 0" if code == 0 else ""
         return f"{totals.failed} of {totals.tests} tests failed{despite}"
     if totals.ran == 0 and not allow_no_tests:
-        return "not one test ran" + (f": all {totals.tests} were skipped" if totals.tests else "")
+        return "no test ran" + (f": all {totals.tests} were skipped" if totals.tests else "")
     return "" if code == 0 else "its results show no failed test"
 
 

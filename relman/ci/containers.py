@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,8 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from relman.ci.engine import labels, translated
+from relman.ci.engine import translated
 from relman.ci.lines import Lines
+from relman.ci.owner import labels
 from relman.model.errors import RelmanError
 from relman.model.image import ImageId
 from relman.model.mask import Mask
@@ -55,9 +55,8 @@ class State:
 
 
 def object_name(run: RunName, *parts: str) -> str:
-    """A name for one of the run's objects, distinct for every run: run.tag alone is the same for a-b/1 and a/b-1."""
-    distinct = hashlib.sha256(str(run).encode()).hexdigest()[:8]
-    return ".".join((f"relman-{run.tag}-{distinct}", *parts))
+    """A name for one of the run's objects, distinct for every run, service and matrix job."""
+    return ".".join((f"relman-{run.tag}", *parts))
 
 
 def create_network(client: docker.APIClient, run: RunName) -> str:

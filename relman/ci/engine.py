@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from relman.ci.timing import Watch
-from relman.model.container import RUN
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
-from relman.model.run import RunName
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 CredentialsFor = Callable[[str], Credentials | None]
 Event = Mapping[str, Any]
-
-# Containers inherit their image's labels, so `relman.run` alone would also be found on a container in production.
-TEMPORARY = "relman.temporary"
 
 _TOLD = ("Pushed", "Pull complete", "Mounted from", "Retrying")
 
@@ -105,7 +100,7 @@ def translated(what: str) -> Iterator[None]:
             f"{what}: {_said(error)}", hint="Does the engine run, and does DOCKER_HOST name it?"
         ) from error
     except Exception as error:
-        raise EngineError(f"{what}: the engine says nonsense ({type(error).__name__})") from error
+        raise EngineError(f"{what}: the engine gave an invalid answer ({type(error).__name__})") from error
 
 
 def _said(error: BaseException) -> str:
@@ -146,7 +141,7 @@ def events(
         for line in answer.iter_lines():
             event = json.loads(line) if line else {}
             if not isinstance(event, dict):
-                raise EngineError(f"{what}: the engine says nonsense: an event is no object")
+                raise EngineError(f"{what}: the engine gave an invalid answer: an event is not an object")
             if "error" in event:
                 raise EngineError(f"{what}: {event['error']}")
             yield event
@@ -161,8 +156,3 @@ def line_of(event: Event) -> str:
     """One line for people of a pull's or push's event: a layer that has arrived, or is tried again; else empty."""
     status = str(event.get("status", ""))
     return f"{event['id']}: {status}" if "id" in event and status.startswith(_TOLD) else ""
-
-
-def labels(run: RunName) -> dict[str, str]:
-    """The labels of every container and network that lives only as long as `run`."""
-    return {RUN: str(run), TEMPORARY: str(run)}

@@ -102,7 +102,7 @@ class _Reader:
             raise BadResults(f"is nested deeper than {_MAX_DEPTH} elements")
         if len(self._open) == 1 and element.tag not in (*_SUITES, "testcase"):
             tag = _clean(element.tag, 40)
-            raise OtherXml(f"is no JUnit XML: it starts with <{tag}>. Have the runner write JUnit XML, or convert it")
+            raise OtherXml(f"is not JUnit XML: it starts with <{tag}>. Have the runner write JUnit XML, or convert it")
         if element.tag in _SUITES:
             for outer in self._suites:
                 outer.outer = True

@@ -100,7 +100,7 @@ def _in_archive(stream: _Bounded, wanted: _Wanted, ended: State) -> Iterator[Fin
 def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, ended: State) -> Findings:
     content = archive.extractfile(member) if member.isfile() else None
     if content is None:
-        raise BadResults(f"{name} is no plain file")
+        raise BadResults(f"{name} is not a regular file")
     if member.size > MAX_BYTES:
         raise BadResults(f"{name} is larger than {MAX_BYTES >> 20} MiB")
     try:

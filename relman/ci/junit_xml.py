@@ -90,7 +90,7 @@ def _utf8(content: bytes) -> bytes:
     except UnicodeDecodeError as error:
         place = _place(content[: error.start].decode(known, "replace"))
         raise BadResults(
-            f"cannot be read: the byte 0x{content[error.start]:02x} at {place} is no {name.upper()}. Have the runner "
+            f"cannot be read: the byte 0x{content[error.start]:02x} at {place} is not {name.upper()}. Have the runner "
             "write UTF-8, or name the encoding in the file's first line"
         ) from None
     return content if known == "utf-8" else text.encode(errors="replace")
@@ -110,6 +110,6 @@ def _where(data: bytes, error: ParseError) -> str:
         ampersand = re.search(r"&[\w#.:-]*$", row[:column])
         column = ampersand.start() if ampersand else column
         wrong = f"{row[column]!r} (U+{ord(row[column]):04X}) at line {line}, column {column + 1} cannot stand there"
-        return f"is no complete XML: {wrong}. Have the runner escape it, or keep it out of names and messages"
+        return f"is not complete XML: {wrong}. Have the runner escape it, or keep it out of names and messages"
     hint = "Did the runner end before it had written all, or did two write to one file?"
-    return f"is no complete XML: {reason} at line {line}, column {column + 1}. {hint}"
+    return f"is not complete XML: {reason} at line {line}, column {column + 1}. {hint}"

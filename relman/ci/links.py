@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 LinkPort = tuple[int, str]
 
 _NOT_PASSED_ON = ("HOME", "PATH")
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def link_variables(
@@ -15,7 +17,8 @@ def link_variables(
     """What a container named `consumer_name` sees of the service linked to it under `alias`.
 
     `ports` are (number, "tcp" or "udp") pairs. As with Docker, HOME and PATH of the service are not passed on.
-    Unlike Docker, ALIAS_PORT is the lowest TCP port, even where a lower UDP port is open.
+    Unlike Docker, ALIAS_PORT is the lowest TCP port, even where a lower UDP port is open, and a variable whose name no
+    shell can read, such as `discovery.type`, is not passed on.
     """
     prefix = alias.upper().replace("-", "_")
     ordered = sorted(set(ports), key=lambda p: (p[0], p[1] != "tcp", p[1]))
@@ -25,7 +28,11 @@ def link_variables(
     for number, protocol in sorted(ordered, key=lambda p: p[1] != "tcp")[:1]:
         variables[f"{prefix}_PORT"] = f"{protocol}://{address}:{number}"
     variables[f"{prefix}_NAME"] = f"/{consumer_name}/{alias}"
-    return variables | {f"{prefix}_ENV_{k}": v for k, v in service_env.items() if k not in _NOT_PASSED_ON}
+    return variables | {f"{prefix}_ENV_{k}": v for k, v in service_env.items() if _is_passed_on(k)}
+
+
+def _is_passed_on(name: str) -> bool:
+    return name not in _NOT_PASSED_ON and bool(_SHELL_NAME.fullmatch(name))
 
 
 def _port(prefix: str, address: str, port: LinkPort) -> dict[str, str]:

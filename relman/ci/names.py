@@ -14,16 +14,18 @@ from relman.model.errors import UsageError
 from relman.model.run import Commit, RunName
 
 
-def run_name(env: Mapping[str, str], flag: str | None) -> RunName:
-    """The run's name: `flag` (JOB/BUILD) if given, else RELMAN_RUN, else from the variables of the CI system.
+def run_name(env: Mapping[str, str], flag: str | None, service: str) -> RunName:
+    """The name of the service's run: `flag` (JOB/BUILD) if given, else RELMAN_RUN, else from the variables of the CI
+    system, which also say the matrix job, unless RELMAN_MATRIX does.
 
     Raises UsageError.
     """
-    if given := flag or env.get("RELMAN_RUN"):
-        return RunName.parse(given)
     system = system_of(env)
+    matrix = env.get("RELMAN_MATRIX", env.get(system.matrix, ""))
+    if given := flag or env.get("RELMAN_RUN"):
+        return RunName.parse(given, service, matrix)
     if system is not NONE:
-        return RunName("/".join(env[name] for name in system.job), env[system.build])
+        return RunName("/".join(env[name] for name in system.job), env[system.build], service, matrix)
     known = ", ".join(f"{s.title} ({' '.join((*s.job, s.build))})" for s in SYSTEMS.values())
     hint = f"Give it with --run JOB/BUILD or RELMAN_RUN. In CI it is read from {known}."
     raise UsageError("this run has no name", hint=hint)
@@ -79,7 +81,7 @@ def describe(commit: Commit) -> str:
     """One line for people: the commit, or what keeps the image from being known by one."""
     if not commit.revision:
         return "no git checkout: the image will name no commit"
-    dirty = ", with changes that are not in it" if commit.dirty else ""
+    dirty = ", with uncommitted changes" if commit.dirty else ""
     return f"commit {commit.revision[:12]}{dirty}"
 
 

@@ -6,32 +6,70 @@ import threading
 from typing import TYPE_CHECKING
 
 from relman.ci import images
-from relman.ci.engine import CredentialsFor, Progress
-from relman.ci.transfer import pull, resolve
+from relman.ci.engine import CredentialsFor, Progress, translated
+from relman.ci.transfer import platforms_of, pull, repository_of, resolve
 from relman.model.container import Image
 from relman.model.errors import Cancelled, NotFound
+from relman.model.image import Platform
 
 if TYPE_CHECKING:
     import docker
 
 
 def obtain(
-    client: docker.APIClient, reference: str, credentials: CredentialsFor, progress: Progress, stop: threading.Event
+    client: docker.APIClient,
+    reference: str,
+    credentials: CredentialsFor,
+    progress: Progress,
+    stop: threading.Event | None = None,
+    platform: Platform | None = None,
 ) -> tuple[Image, str]:
     """The image to run, on the engine, and how a record names it: `repository@sha256:…`.
 
     An image that came from no registry is taken as it is, and named by its id; any other tag is what the registry
-    says now, not what lies about here. Raises NotFound, AccessDenied, Unreachable or RegistryError, and Cancelled
+    says now, not what lies about here: for `platform`, which it then has to be, or else for the engine's own, as far as
+    there is one. Raises NotFound, AccessDenied, Unreachable or RegistryError, and Cancelled
     when `stop` was set.
     """
     if local := made_here(client, reference):
+        require_platform(reference, local, platform)
         return local, local.id.value
     pinned = resolve(client, reference, credentials)
-    try:
-        return images.inspect(client, pinned), pinned
-    except NotFound:
-        pull(client, pinned, credentials, _until(stop, progress))
+    held, wanted = _held(client, pinned), platform or images.platform_of(client)
+    if held and held.platform.is_for(wanted):
+        return held, pinned
+    if held or platform:
+        offered = platforms_of(client, pinned, credentials)
+        if not any(each.is_for(wanted) for each in offered):
+            if platform or not held:
+                known = ", ".join(map(str, offered))
+                raise NotFound(f"{reference} is wanted for {wanted}, and its registry has it for {known}")
+            return held, pinned
+    if held and not images.ids_are_manifests(client):
+        _forget(client, held, pinned)
+    pull(client, pinned, credentials, _until(stop, progress) if stop else progress, platform)
     return images.inspect(client, pinned), pinned
+
+
+def require_platform(reference: str, found: Image, platform: Platform | None) -> None:
+    """Raise NotFound unless the image is for the platform that is wanted, if one is."""
+    if platform and not found.platform.is_for(platform):
+        raise NotFound(f"{reference} is for {found.platform}, and {platform} is wanted")
+
+
+def _held(client: docker.APIClient, pinned: str) -> Image | None:
+    try:
+        return images.inspect(client, pinned)
+    except NotFound:
+        return None
+
+
+def _forget(client: docker.APIClient, held: Image, pinned: str) -> None:
+    """Take its repository's names from an image of another platform: the classic store has one image for a digest."""
+    names = [tag for tag in held.repo_tags if repository_of(tag) == repository_of(pinned)]
+    with translated(f"cannot replace {pinned}"):
+        for name in (pinned, *names):
+            client.remove_image(name, noprune=True)
 
 
 def made_here(client: docker.APIClient, reference: str) -> Image | None:

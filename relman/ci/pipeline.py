@@ -26,7 +26,7 @@ def check_passed(report: TestReport) -> None:
         raise TestsFailed("no test command ran", hint="Name one under `test.commands`, or say `test.smoke: true`.")
     if all(command.good for command in report.commands):
         raise TestsFailed(
-            f"not one test of {report.service} ran in run {report.run}",
+            f"no test of {report.service} ran in run {report.run}",
             hint="`allow_no_tests` lets one command among others have no test: nothing is released untested.",
             details=list(summary(report)),
         )

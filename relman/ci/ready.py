@@ -52,7 +52,7 @@ def probe_of(
         return f"TCP on port {tcp}, asked inside", InsideProbe(client, container, tcp)
     if tcp is not None:
         return f"TCP on port {tcp}", lambda now: accepts_tcp(now.address, tcp)
-    return "nothing but that it runs", lambda _: True
+    return "only that it runs", lambda _: True
 
 
 def wait_ready(

@@ -41,12 +41,14 @@ def load(config: ConfigDigest, directory: Path) -> TestReport:
 
 
 def of_run(run: RunName, directory: Path) -> list[TestReport]:
-    """The reports kept of this run, one an image, oldest first; files that are no reports are passed over."""
+    """The reports kept of this run, one an image, oldest first; of all its services where it names none. Files that are
+    no reports are passed over."""
     kept: list[TestReport] = []
     for file in directory.glob("*.json"):
         with contextlib.suppress(RelmanError):
             kept.append(read(file))
-    return sorted((report for report in kept if report.run == run), key=lambda report: report.finished)
+    wanted = [report for report in kept if run in (report.run, RunName(report.run.job, report.run.build))]
+    return sorted(wanted, key=lambda report: report.finished)
 
 
 def write(report: TestReport, file: Path) -> None:

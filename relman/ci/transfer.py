@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from relman.ci.engine import CredentialsFor, Progress, auth_header, events, line_of, translated
 from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
+from relman.model.image import Platform
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
@@ -57,11 +58,29 @@ def _ask_digest(client: docker.APIClient, reference: str, known: Credentials | N
     return str(answer["Descriptor"]["digest"])
 
 
-def pull(client: docker.APIClient, reference: str, credentials: CredentialsFor, progress: Progress) -> None:
-    """Pull `repository@sha256:…`. Raises NotFound, AccessDenied, Unreachable or RegistryError."""
+def platforms_of(client: docker.APIClient, reference: str, credentials: CredentialsFor) -> tuple[Platform, ...]:
+    """The platforms that the registry has `repository@sha256:…` for. Raises NotFound, EngineError or Unreachable."""
+    known = credentials(registry_of(reference))
+    with translated(f"cannot ask for the platforms of {reference}"):
+        said = client.inspect_distribution(reference, auth_config=known.auth_config() if known else None)
+    found = said.get("Platforms") or ()
+    return tuple(Platform(p["os"], p["architecture"], p.get("variant") or "") for p in found)
+
+
+def pull(
+    client: docker.APIClient,
+    reference: str,
+    credentials: CredentialsFor,
+    progress: Progress,
+    platform: Platform | None = None,
+) -> None:
+    """Pull `repository@sha256:…`, of an index the image for `platform`, else for the engine's own.
+
+    Raises NotFound, AccessDenied, Unreachable or RegistryError.
+    """
     repository, _, digest = reference.partition("@")
     known = credentials(registry_of(reference))
-    params = {"fromImage": repository, "tag": digest}
+    params = {"fromImage": repository, "tag": digest} | ({"platform": str(platform)} if platform else {})
     headers = {"X-Registry-Auth": auth_header(known.auth_config())} if known else None
     progress(f"pulling {reference}")
     try:

@@ -43,7 +43,7 @@ def one_platform(hosts: Mapping[str, Platform], lacking: Mapping[Platform, str],
         raise PreflightFailed(f"{name} has no tested image for every host", details=faults, hint=hint)
     if len(set(hosts.values())) > 1:
         raise PreflightFailed(
-            "one deployment is for hosts of one platform, and these hosts have several",
+            "a deployment is for one platform, and these hosts have several",
             details=[f"{host}: {p}" for host, p in hosts.items()],
             hint="nothing was changed; make environments of one platform each, or deploy with --only to one at a time",
         )

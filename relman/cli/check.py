@@ -11,6 +11,7 @@ from relman.ci.base import dockerfile_of, text_of
 from relman.ci.dockerfile import lacks_shell, stage_names
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown
+from relman.cli.check_hosts import check_hosts
 from relman.cli.compose import INVENTORIES, inventory_paths, reading_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
@@ -28,12 +29,18 @@ from relman.model.service import Service
 @click.option("-f", "--file", metavar="PATH", help="The service's relman.yml; by default ./relman.yml if it is there.")
 @any_environment_option
 @inventory_option
-def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> None:
+@click.option("--hosts", is_flag=True, help="Ask the hosts of -e ENV, too, what they lack; nothing is changed there.")
+def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str], hosts: bool) -> None:
     """Check relman.yml and the inventory without touching anything.
 
     Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. Where there are both,
     each host of each environment of the service must have every variable that the deploy section needs.
+
+    With --hosts each host of the environment is asked whether it can be deployed to: connection, host key, engine,
+    state directory, registry, free ports. What is missing is shown with the command that mends it; exit code 4.
     """
+    if hosts and not environment:
+        raise UsageError("--hosts wants -e ENV", hint="name the environment whose hosts are to be asked")
     named = file or FILE_NAME
     asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
     wanted = asked or bool(context.environ.get("RELMAN_INVENTORY"))
@@ -52,6 +59,8 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     if problems:
         raise ConfigError(problems)
     _say(context, named, service, environments)
+    if hosts:
+        check_hosts(context, environments[0], service)
 
 
 def _environments(
@@ -68,7 +77,7 @@ def _environments(
             hint="set relman_services for a group of hosts: it maps each service to its repository",
         )
     for skipped in inventory.skipped:
-        context.output.warn(f"{skipped} is encrypted by ansible-vault: relman does without it")
+        context.output.warn(f"{skipped} is encrypted with ansible-vault and was skipped")
     return check_environments(inventory, names, **ssh_files(context))
 
 
@@ -118,12 +127,12 @@ def _trust_problems(demands: Sequence[Demands]) -> list[Problem]:
 def _say(context: Context, file: str, service: Service | None, environments: Sequence[Environment]) -> None:
     output = context.output
     if service:
-        output.line(f"{file} is good: {service.name}, released to {service.repository}")
+        output.line(f"{file} is valid: {service.name}, released to {service.repository}")
     else:
         output.line(f"there is no {FILE_NAME} here: only the inventory was checked")
     for each in environments:
         hosts = "1 host" if len(each.hosts) == 1 else f"{len(each.hosts)} hosts"
-        output.line(f"environment {each.name} is good: {hosts}, {', '.join(each.services) or 'no service'}")
+        output.line(f"environment {each.name} is valid: {hosts}, {', '.join(each.services) or 'no service'}")
         if each.registry_ca and not Path(each.registry_ca).is_file():
             output.warn(f"{each.name}: there is no registry CA file {each.registry_ca} on this machine")
     if service and (doubt := _doubt(service)):

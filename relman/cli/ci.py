@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 @file_option
 @run_option
 @build_options
-@results_option("Also write what the tests found to this file.")
-@click.option("--timings", is_flag=True, help="Say in the end where the time went.")
+@results_option("Also write the test results to this file.")
+@click.option("--timings", is_flag=True, help="Show at the end where the time went.")
 def ci(
     context: Context,
     file: str,

@@ -11,7 +11,8 @@ import click
 from relman.ci import cleanup as engine
 from relman.ci.alone import at_work
 from relman.ci.names import run_name
-from relman.cli.options import run_option
+from relman.cli.compose import written_service
+from relman.cli.options import file_option, run_option
 from relman.cli.runs import local_engine, locks
 from relman.cli.verb import Context, verb
 from relman.config import values
@@ -29,21 +30,23 @@ def _duration(_ctx: click.Context, _option: click.Parameter, value: str | None) 
 
 
 @verb("cleanup")
+@file_option
 @run_option
-@click.option("--older-than", metavar="TIME", callback=_duration, help="All runs with nothing younger, such as 2h.")
-def cleanup(context: Context, run_flag: str | None, older_than: float | None) -> None:
+@click.option("--older-than", metavar="TIME", callback=_duration, help="All runs that are older, such as 2h.")
+def cleanup(context: Context, file: str, run_flag: str | None, older_than: float | None) -> None:
     """Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.
 
-    With --older-than also what a killed machine left; runs that a process on this machine is at work on are passed
-    over.
+    What other services and matrix jobs of the same run have there stays. With --older-than also what a killed machine
+    left, of any service; runs that a process on this machine is at work on are passed over.
     """
     if older_than is not None and run_flag:
         raise click.UsageError("--run and --older-than exclude each other.")
     with local_engine() as client:
         if older_than is None:
-            clean(context, client, run_name(context.environ, run_flag))
+            service = written_service(context, file).name
+            clean(context, client, run_name(context.environ, run_flag, service))
         else:
-            context.output.heading("clean up after all runs that are over")
+            context.output.heading("clean up after all finished runs")
             held = partial(at_work, directory=locks(context))
             _tell(context, engine.cleanup_older(client, older_than, time.time(), held))
 

@@ -34,7 +34,7 @@ def environment(context: Context, name: str, inventories: Sequence[str]) -> Envi
 
     given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
     if context.run_inventory and not given:
-        raise UsageError("--run-inventory wants -i or RELMAN_INVENTORY", hint="name the inventory that is to be run")
+        raise UsageError("--run-inventory needs -i or RELMAN_INVENTORY", hint="name the inventory to run")
     understood = load_inventory(inventory_paths(context, inventories), reading_of(context, run=context.run_inventory))
     return understood.environment(name, **ssh_files(context))
 
@@ -108,7 +108,9 @@ def index_of(context: Context, url: str) -> Index:
 
     ca = context.environ.get("RELMAN_INDEX_CA") or None
     if ca and not Path(ca).is_file():
-        raise UsageError(f"there is no CA file {ca} for the package index", hint="RELMAN_INDEX_CA names it.")
+        raise UsageError(
+            f"there is no CA file {ca} for the package index", hint="Set RELMAN_INDEX_CA to an existing file."
+        )
     return Index(url, index_credentials(url, context.environ), ca)
 
 

@@ -45,7 +45,7 @@ def to_elsewhere(context: Context, move: Move, demands: Demands, check: Check) -
     """
     check_names(move.tag, move.channels)
     if move.source == move.target:
-        raise UsageError(f"{move.target} is where it is already", hint="Name another repository with --to.")
+        raise UsageError(f"{move.target} already has it", hint="Name another repository with --to.")
     output = context.output
     with ExitStack() as stack:
         source, target = (
@@ -87,7 +87,7 @@ def _tested(source: Place, tag: str, image: Manifest, check: Check) -> list[Plat
         except NoEvidence as refusal:
             refusals.append(refusal)
     if not good:
-        raise refusals[0] if refusals else NoEvidence(f"{tag} holds no image that was tested")
+        raise refusals[0] if refusals else NoEvidence(f"{tag} has no tested image")
     return good
 
 

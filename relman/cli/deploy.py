@@ -141,5 +141,5 @@ def _require_unmoved(registry: Registry, release: Release) -> None:
     if now != release.manifest:
         raise TagMoved(
             f"the tag {release} moved while the plan was made: {release.manifest} before, {now} now",
-            hint="a release tag never moves: find out who re-pointed it",
+            hint="a release tag never moves: find out who moved it",
         )

@@ -15,9 +15,14 @@ from relman.model.host import Environment
 from relman.model.image import Repository
 
 
-def open_environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
-    """The whole environment from the inventory."""
-    return environment(context, name, inventories)
+def open_environment(
+    context: Context, name: str, inventories: Sequence[str], only: Sequence[str] = (), excluded: Sequence[str] = ()
+) -> Environment:
+    """The environment from the inventory, or the part of it that a person wants to look at."""
+    return select(environment(context, name, inventories), only, excluded, _LOOKING).environment
+
+
+_LOOKING = "it is not looked at"
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], re
     names = [h.name for h in chosen.hosts]
     kept, dropped = _named(chosen, only), _named(chosen, excluded)
     if only and excluded:
-        raise UsageError("--only and --exclude say the same in two ways: give one of them")
+        raise UsageError("--only and --exclude exclude each other: give one of them")
     if excluded and not reason:
-        raise UsageError("--exclude wants --reason", hint="say why, for whoever looks at status or the history")
+        raise UsageError("--exclude needs --reason", hint="say why: status and history show it")
     if dropped == set(names):
         raise UsageError(f"every host of {chosen.name} is excluded")
     out = [n for n in names if n in dropped or (only and n not in kept)]
@@ -81,7 +86,9 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
         return wanted
     if len(known) == 1:
         return known[0]
-    hint = f"it knows {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
+    hint = (
+        f"its services are {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
+    )
     raise UsageError(f"which service of {chosen.name}? say --service", hint=hint)
 
 
@@ -98,7 +105,7 @@ def repository_of(chosen: Environment, service: str) -> Repository:
     if service not in chosen.services:
         known = ", ".join(sorted(chosen.services)) or "none"
         raise UsageError(
-            f"{chosen.name} does not say where the images of {service!r} are",
+            f"{chosen.name} has no repository for the service {service!r}",
             hint=f"add it to relman_services in the inventory; known there: {known}",
         )
     return chosen.services[service]

@@ -58,7 +58,7 @@ def evidence(
     for refused in facts.refused:
         output.warn(refused)
     if not facts.counted:
-        output.warn("nothing beside the image counts")
+        output.warn("no statement counts")
 
 
 def _data(counted: Counted) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _tested(result: TestResult) -> Iterator[str]:
         f", run {result.run}" if result.run else ""
     )
     if result.commit:
-        changes = {True: "", False: ", with changes of its own", None: ""}[result.clean]
+        changes = {True: "", False: ", with uncommitted changes", None: ""}[result.clean]
         yield f"commit {result.commit[:12]}" + (f" of {result.branch}" if result.branch else "") + changes
     if result.started and result.finished:
         yield f"from {result.started} to {result.finished}"

@@ -101,7 +101,7 @@ def require_all(fleet: Fleet) -> None:
     except Failure as error:
         first = error.hint.rstrip(".")
         stop = "" if not first else " " if first.endswith("?") else ". "
-        error.hint = f"{first}{stop}To go on without a host: --exclude HOST --reason WHY"
+        error.hint = f"{first}{stop}To continue without a host: --exclude HOST --reason WHY"
         raise
 
 

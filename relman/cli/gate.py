@@ -59,5 +59,5 @@ def gate(
     show_decision(context.output, decision)
     if not decision.passed:
         shut = ", ".join(v.gate for v in decision.verdicts if not v.open)
-        raise PolicyRefused(f"{decision.facts.subject} would not be deployed to {chosen.name}: {shut}")
+        raise PolicyRefused(f"{decision.facts.subject} may not be deployed to {chosen.name}: {shut}")
     context.output.note(f"{decision.facts.subject} may be deployed to {chosen.name}")

@@ -26,15 +26,15 @@ skip_option = click.option(
     "skip_gates",
     multiple=True,
     metavar="NAME",
-    help="Leave this gate out, with --reason; recorded, and shown from then on. May be repeated.",
+    help="Skip this gate, with --reason; recorded and shown from then on. May be repeated.",
 )
-reason_option = click.option("--reason", metavar="TEXT", help="Why; goes into the history.")
+reason_option = click.option("--reason", metavar="TEXT", help="Why; kept in the history.")
 
 
 def skips_of(gates: Sequence[str], reason: str | None) -> tuple[Skip, ...]:
     """The gates that a person leaves out, for a reason. Raises UsageError without one."""
     if gates and not reason:
-        raise UsageError("--unsafe-skip-gate wants --reason", hint="Say why, for whoever looks at it afterwards.")
+        raise UsageError("--unsafe-skip-gate needs --reason", hint="Say why: the history shows it.")
     return tuple(Skip(gate, reason or "", who(), timestamp()) for gate in gates)
 
 
@@ -69,7 +69,7 @@ def _served(context: Context, name: str, inventories: Sequence[str], service: st
 def say_trust(output: Output, demands: Demands, of: str) -> None:
     """Say it plainly where anybody who can push can make evidence."""
     if demands.trust is None:
-        output.note(f"signatures are not asked for: {of} names no trust.yml, so whoever can push can make evidence")
+        output.note(f"signatures are not checked: {of} has no trust.yml, so anyone who can push could forge evidence")
 
 
 def show_decision(output: Output, decision: Decision) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from relman.cli.compose import data_dir, ledger
-from relman.cli.journals import ask, say_remarks, with_local
-from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
+from relman.cli.journals import Answers, ask, say_remarks, with_local
+from relman.cli.options import any_environment_option, hosts_options, inventory_option, limit_option, service_option
 from relman.cli.playbooks.journal import Journal, Journals
 from relman.cli.text import moment
 from relman.cli.then import show_then, time_of
@@ -25,6 +25,7 @@ from relman.model.errors import UsageError
 @any_environment_option
 @inventory_option
 @service_option
+@hosts_options()
 @limit_option
 @click.option("--at", metavar="TIME", help="What ran where then; TIME is in UTC unless it names an offset.")
 def history(
@@ -32,6 +33,8 @@ def history(
     environment: str | None,
     inventories: Sequence[str],
     service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
     limit: int,
     at: str | None,
 ) -> None:
@@ -44,19 +47,20 @@ def history(
     With --at TIME (2026-01-31T12:00:00Z, "2026-01-31 12:00" or 2026-01-31): what every host ran then.
     """
     if environment is None:
+        if only or exclude:
+            raise UsageError("--only and --exclude want -e ENV", hint="they choose among the hosts of an environment")
         if at:
-            raise UsageError("--at wants -e ENV", hint="it is the hosts that know what ran when")
+            raise UsageError("--at needs -e ENV", hint="only the hosts' journals tell what ran when")
         _from_here(context, service, limit)
     elif at:
-        show_then(context, environment, inventories, service, time_of(at))
+        show_then(context, environment, inventories, service, time_of(at), only, exclude)
     else:
-        _from_hosts(context, environment, inventories, service, limit)
+        answers = ask(context, environment, inventories, service, only, exclude)
+        _from_hosts(context, answers, service, limit)
 
 
-def _from_hosts(
-    context: Context, environment: str, inventories: Sequence[str], service: str | None, limit: int
-) -> None:
-    answers = ask(context, environment, inventories, service)
+def _from_hosts(context: Context, answers: Answers, service: str | None, limit: int) -> None:
+    environment = answers.chosen.name
     entries, otherwise = with_local(context, answers, service, limit)
     output, remarks = context.output, [*answers.remarks(), *otherwise]
     unasked = {host: error.what for host, error in answers.unasked.items()}
@@ -67,10 +71,10 @@ def _from_hosts(
             ("WHEN (UTC)", "WHAT", "SERVICE", "HOSTS", "OUTCOME", "BY", "ID"),
             [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in entries],
         )
-        output.line(f"relman show ID -e {environment} tells more of a deployment")
+        output.line(f"relman show ID -e {environment} shows one deployment")
     elif not unasked:
         about = f" of {service}" if service else ""
-        output.line(f"no host of {environment} has a journal{about} yet, and this machine knows of nothing either")
+        output.line(f"no host of {environment} has a journal{about} yet,and this machine has no history of it")
     say_remarks(output, answers, otherwise)
     answers.require_all()
 
@@ -92,7 +96,7 @@ def _from_here(context: Context, service: str | None, limit: int) -> None:
         return
     output.table(("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID"), [_cells(e) for e in entries])
     if any(e.id for e in entries):
-        output.line("relman show ID tells more of a deployment or a playbook, relman show JOB/BUILD of a run")
+        output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
 
 
 def _playbooks(context: Context) -> Iterator[Entry]:
@@ -108,7 +112,7 @@ def _outcome(journal: Journal, journals: Journals) -> str:
     stage, place = journal.stages[journal.next], f"at stage {journal.next + 1} of {len(journal.stages)}"
     if stage.state == "failed":
         return f"failed {place} (exit code {stage.exit})"
-    return place if journals.is_held(journal.id) else f"broken off {place}"
+    return place if journals.is_held(journal.id) else f"interrupted {place}"
 
 
 def entry_data(entry: Entry) -> dict[str, Any]:

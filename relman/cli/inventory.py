@@ -33,7 +33,7 @@ def inventory(context: Context, environment: str | None, inventories: Sequence[s
         context.output.json("environment", data)
         _show_environment(context.output, data)
     for file in understood.skipped:
-        context.output.warn(f"{file} is encrypted by ansible-vault: relman does without it")
+        context.output.warn(f"{file} is encrypted with ansible-vault and was skipped")
     for said in understood.left_out:
         context.output.note(f"left out: {said}")
 

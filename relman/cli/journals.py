@@ -47,21 +47,28 @@ class Answers:
                 if count := len(lines.passed_over):
                     what = "1 line" if count == 1 else f"{count} lines"
                     why = some(list(dict.fromkeys(lines.passed_over)), 3)
-                    yield f"{host}: {what} of the journal of {service} passed over: {why}"
+                    yield f"{host}: {what} of the journal of {service} skipped: {why}"
 
     def require_all(self) -> None:
         """Raise Unknown unless every host was asked."""
         if self.unasked:
             raise Unknown(
-                f"no answer from {some(list(self.unasked))}: what only they know is not in this",
+                f"no answer from {some(list(self.unasked))}: what only they recorded is missing here",
                 details=[f"{host}: {error.what}" for host, error in self.unasked.items()],
                 hint=next(iter(self.unasked.values())).hint,
             )
 
 
-def ask(context: Context, environment: str, inventories: Sequence[str], service: str | None) -> Answers:
-    """Ask all hosts of an environment at once."""
-    chosen = open_environment(context, environment, inventories)
+def ask(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str] = (),
+    excluded: Sequence[str] = (),
+) -> Answers:
+    """Ask all hosts of an environment, or of a part of it, at once."""
+    chosen = open_environment(context, environment, inventories, only, excluded)
     with Fleet(chosen, service or "") as fleet:
         found = read_journals(fleet, chosen, service)
     journals = {h.name: found.answers[h.name] for h in chosen.hosts if h.name in found.answers}
@@ -105,7 +112,7 @@ def _outcomes(told: Told) -> Iterator[HostOutcome]:
     for host, line in told.hosts.items():
         yield HostOutcome(host, str(line.result), line.detail, line.failed)
     for host in _others(told, lambda line: line.unknown):
-        yield HostOutcome(host, "unknown", "it did not answer then, and tells nothing of it now")
+        yield HostOutcome(host, "unknown", "no answer then, and nothing in its journal now")
     for host in _others(told, lambda line: line.left_out):
         yield HostOutcome(host, "left out")
 
@@ -141,7 +148,7 @@ def contradictions(here: Entry, told: Entry) -> Iterator[str]:
     for name in ("what", "by", "service"):
         ours, theirs = getattr(here, name), getattr(told, name)
         if ours != theirs:
-            yield f"{_HERE} tells {here.id} otherwise: {name} {ours!r}, not {theirs!r}"
+            yield f"{_HERE} differs on {here.id}: {name} {ours!r}, not {theirs!r}"
 
 
 def local_deployment(context: Context, id: str) -> tuple[Entry | None, list[str]]:

@@ -55,11 +55,11 @@ def new(
 ) -> None:
     """Make a key, and with --repository trust it: add it to trust.yml."""
     if types and not repositories:
-        raise UsageError("--type wants --repository: what may it sign about?")
+        raise UsageError("--type needs --repository: what may it sign about?")
     for given in types:
         if given not in SHORT and ":" not in given:
             raise UsageError(
-                f"{given!r} is no type of statements", hint=f"Known are {', '.join(SHORT)}; or write a URI."
+                f"{given!r} is not a type of statement", hint=f"Known are {', '.join(SHORT)}; or write a URI."
             )
     if repositories and Path(trust).exists():
         _require_new(load_trust(trust), name)
@@ -135,8 +135,8 @@ def revoke(context: Context, name: str, trust: str, reason: str, accepted: Seque
     digests = frozenset(ManifestDigest(d) for d in accepted)
     revoke_key(Path(trust), name, Revocation(_now(), reason, digests))
     context.output.json("revoked", {"file": trust, "key": name, "accepted": sorted(map(str, digests))})
-    context.output.line(f"{trust} trusts {name} no more" + (f", but for {len(digests)} images" if digests else ""))
-    context.output.line("sign what is to stay deployable again, with another key: relman promote")
+    context.output.line(f"{trust} no longer trusts {name}" + (f", except for {len(digests)} images" if digests else ""))
+    context.output.line("to keep releases deployable, sign them with another key: relman promote")
 
 
 for _command in (new, show, rotate, revoke):
@@ -145,7 +145,7 @@ for _command in (new, show, rotate, revoke):
 
 def _require_new(known: Trust, name: str) -> None:
     if name in known.keys:
-        raise UsageError(f"{known.origin} has a key {name!r} already", hint="Give the new one another name.")
+        raise UsageError(f"{known.origin} already has a key {name!r}", hint="Give the new one another name.")
 
 
 def _make(context: Context, out: Path, algorithm: str) -> PublicKey:
@@ -153,11 +153,11 @@ def _make(context: Context, out: Path, algorithm: str) -> PublicKey:
     public = out.with_name(out.name + ".pub")
     for file in (out, public):
         if file.exists():
-            raise UsageError(f"{file} is there already", hint="Name another file, or move that one away.")
+            raise UsageError(f"{file} already exists", hint="Name another file, or move that one away.")
     made = SigningKey.generate(algorithm)
     secret = passphrase(context, str(out), confirm=True)
     if not secret:
-        raise UsageError("a new key wants a passphrase", hint=f"Set {PASSPHRASE}, or run it at a terminal.")
+        raise UsageError("a new key needs a passphrase", hint=f"Set {PASSPHRASE}, or run it at a terminal.")
     _write(out, made.encrypted(secret), 0o600)
     _write(public, made.public.pem, 0o644)
     return made.public

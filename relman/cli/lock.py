@@ -43,7 +43,7 @@ def lock(
     is stuck: end it first if you can, because what it is doing on a host at that moment it goes on doing.
     """
     if what == "break" and not reason:
-        raise UsageError("lock break wants --reason", hint="say why, for whoever holds it")
+        raise UsageError("lock break needs --reason", hint="say why: its holder sees it")
     chosen = open_environment(context, environment, inventories)
     asked = fleets.new_asked(service_of(chosen, service), chosen)
     with Fleet(chosen, asked.service) as fleet:
@@ -70,7 +70,7 @@ def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
         context.output.line("no host is locked")
         return
     cells = [(h, r["owner"], r["state"], f"{span(r['age'])} ago", r["message"]) for h, r in rows.items()]
-    context.output.table(("HOST", "OWNER", "STATE", "LAST SIGN OF LIFE", "DOING"), cells)
+    context.output.table(("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells)
 
 
 def _data(found: FoundLock) -> dict[str, Any]:
@@ -108,6 +108,6 @@ def _break(context: Context, fleet: Fleet, asked: Asked, reason: str, yes: bool)
         hosts=[HostOutcome(h, "lock broken", lock.lock.message if lock.lock else "") for h, lock in broken.items()],
         reason=reason,
     )
-    context.output.line(f"broken on {', '.join(broken) or 'no host: they were let go meanwhile'}")
+    context.output.line(f"broken on {', '.join(broken) or 'no host: they were released meanwhile'}")
     if any(f.lock and f.lock.phase is not Phase.HELD for f in broken.values()):
-        context.output.line(f"a deployment was in the middle: relman recover {asked.place}")
+        context.output.line(f"a deployment was interrupted: relman recover {asked.place}")

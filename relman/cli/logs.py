@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import click
 
 from relman.cli.environments import open_environment, service_of, unknown_service
-from relman.cli.options import environment_options
+from relman.cli.options import environment_options, hosts_options
 from relman.cli.render import Output
 from relman.cli.verb import Context, verb
 from relman.model.container import Container
@@ -22,15 +22,23 @@ from relman.rollout.tail import tail as tail_of
 
 @verb("logs")
 @environment_options
+@hosts_options("--limit")
 @click.option(
     "-n", "--tail", type=click.IntRange(min=0), default=100, show_default=True, metavar="N", help="Lines of each host."
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on as new lines come, over deployments too.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines, across deployments too.")
 def logs(
-    context: Context, environment: str, inventories: Sequence[str], service: str | None, tail: int, follow: bool
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    tail: int,
+    follow: bool,
 ) -> None:
     """Show the logs of what serves on every host, merged by time; where nothing does, of what served last."""
-    chosen = open_environment(context, environment, inventories)
+    chosen = open_environment(context, environment, inventories, only, exclude)
     name = service_of(chosen, service)
     with Fleet(chosen, name) as fleet:
         seen = fleet.each(lambda session: _speaking(session, chosen.name, name))
@@ -46,7 +54,7 @@ def logs(
             raise unknown_service(chosen, name)
         _remark(context.output, chosen, name, seen.answers, failed)
         if not merged and speaking and tail:
-            context.output.note(f"{name} has written no line yet")
+            context.output.note(f"{name} has logged nothing yet")
         if follow:
             begun = {
                 host: (container, lines.answers.get(host) if tail else None)
@@ -76,7 +84,7 @@ def _remark(
     for host in _in_order(chosen, speaking):
         container = speaking[host.name]
         if container is None:
-            output.warn(f"{host.name}: no container of {service} is there")
+            output.warn(f"{host.name}: there is no container of {service}")
         elif not container.running:
             ended = f"exit code {container.exit_code}" + (", out of memory" if container.oom_killed else "")
             output.warn(f"{host.name}: nothing serves; {container.name} is {container.status} ({ended})")

@@ -19,6 +19,7 @@ from relman.cli.exits import Exit, exit_of
 from relman.cli.render import point_at_nothing
 from relman.cli.signals import Signals
 from relman.cli.verb import Flags, shared_options
+from relman.hosts.proxy_command import end_all
 from relman.model.errors import Cancelled, UsageError
 
 _GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay
@@ -48,6 +49,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "ci": (
         "relman.cli.ci:ci",
         "Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM.",
+    ),
+    "playbook": (
+        "relman.cli.playbook:playbook",
+        "Do a release procedure that is written down as a list of stages.",
     ),
     "run": (
         "relman.cli.run:run",
@@ -171,6 +176,7 @@ def main() -> NoReturn:
     signals.install()
     code = run(sys.argv[1:], os.environ, signals)
     signals.ignore()
+    end_all()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):
             stream.flush()

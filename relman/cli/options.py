@@ -96,20 +96,20 @@ def environment_options(function: Decorated) -> Decorated:
     return environment_option(inventory_option(_run_option(service_option(function))))
 
 
+def hosts_options(*names: str) -> Callable[[Decorated], Decorated]:
+    """A part of the environment; `names` are others for --only."""
+    help = "Only these: hosts, patterns or groups, with commas."
+    only = click.option("--only", *names, "only", multiple=True, metavar="HOST", help=help)
+    exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave these out; as --only.")
+    return lambda function: only(exclude(function))
+
+
 def exclude_options(function: Decorated) -> Decorated:
     """Hosts that a person leaves out, and why; and how long to wait for somebody else to end."""
-    only = click.option(
-        "--only",
-        "--limit",
-        multiple=True,
-        metavar="HOST",
-        help="Nothing but these: hosts, patterns or groups, with commas.",
-    )
-    exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave these out; as --only.")
     reason = click.option(
         "--reason", metavar="TEXT", help="Why; status shows it on the hosts left out, and the history."
     )
-    return only(exclude(reason(wait_option(function))))
+    return hosts_options("--limit")(reason(wait_option(function)))
 
 
 def max_unhealthy_option(function: Decorated) -> Decorated:

@@ -53,7 +53,7 @@ def _beside(plan: Plan) -> Iterator[str]:
     yield from _settings(plan)
     yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
     for run in plan.tasks:
-        safe = "" if run.task.rollback_safe else "; not marked rollback_safe: nothing goes back by itself over it"
+        safe = "" if run.task.rollback_safe else "; not marked rollback_safe: nothing rolls back past it by itself"
         yield f"task {run.task.name} {run.task.when}, on {run.host}: {shlex.join(run.task.command)}{safe}"
     yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
     if plan.unchanged:
@@ -88,16 +88,16 @@ def _gate(wave: Wave) -> str:
     parts = [
         *(["the canary"] if wave.canary else []),
         *([f"watched for {wave.bake:g} s"] if wave.bake else []),
-        *(f"then asked: {in_words_of(check)}" for check in wave.checks),
-        *([f"then {wave.pause:g} s of waiting"] if wave.pause else []),
+        *(f"then checked: {in_words_of(check)}" for check in wave.checks),
+        *([f"then {wave.pause:g} s pause"] if wave.pause else []),
     ]
     return ", ".join(parts)
 
 
 _FAILURE: Mapping[str, str] = {
-    "rollback": "every changed host goes back",
-    "halt": "the failed host goes back, and the rest waits for you",
-    "continue": "the failed host goes back, and the rest goes on",
+    "rollback": "every changed host rolls back",
+    "halt": "the failed host rolls back, and the rest waits for you",
+    "continue": "the failed host rolls back, and the rest continues",
 }
 
 

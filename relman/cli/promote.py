@@ -16,6 +16,7 @@ from relman.ci import results as kept
 from relman.ci.build import VERSION
 from relman.ci.names import describe as describe_commit
 from relman.ci.names import run_name
+from relman.ci.owner import run_of
 from relman.ci.push import push
 from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who, written_service
@@ -30,7 +31,7 @@ from relman.cli.verb import Context, verb
 from relman.evidence.facts import Check
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
-from relman.model.container import RUN, Image
+from relman.model.container import Image
 from relman.model.errors import PolicyRefused, RelmanError, UnknownTag, Unreachable, UsageError
 from relman.model.image import ManifestDigest, Repository
 from relman.model.policy import Skip
@@ -82,15 +83,16 @@ def promote(
     if library := service.release.library:
         if image:
             raise click.UsageError("--image is for what is released as an image, and this is a library.")
-        run = report.run if report and not run_flag else run_name(context.environ, run_flag)
+        run = report.run if report and not run_flag else run_name(context.environ, run_flag, service.name)
         promote_library(Job(context, service, run), library, report)
         return
     if image:
         registry = registry_of(context, service.repository, None, writes=True)
         found = _in_registry(registry, service, reference_of(service.repository, image), report)
-        _promote_there(context, service, registry, found, report, run_flag, check)
+        named = run_name(context.environ, run_flag, service.name) if run_flag else None
+        _promote_there(context, service, registry, found, report, named, check)
         return
-    run = report.run if report and not run_flag else run_name(context.environ, run_flag)
+    run = report.run if report and not run_flag else run_name(context.environ, run_flag, service.name)
     job = Job(context, service, run)
     with ExitStack() as stack:
         try:
@@ -98,7 +100,7 @@ def promote(
             held = image_of(client, job)
         except (Unreachable, UsageError) as error:
             found = _of_run_in_registry(job, report, error)
-            _promote_there(context, service, job.registry, found, report, str(run), check)
+            _promote_there(context, service, job.registry, found, report, run, check)
         else:
             promote_stage(job, client, held, report, check)
 
@@ -129,7 +131,7 @@ def require_free(job: Job, tags: Tags) -> None:
     repository = job.service.repository
     if job.registry.find(repository, tags.release) is not None:
         raise PolicyRefused(
-            f"the release {repository.name}:{tags.release} exists already",
+            f"the release {repository.name}:{tags.release} already exists",
             hint=f"Give this run another build number. If its promotion was interrupted, "
             f"`relman promote --image {tags.release}` completes it.",
         )
@@ -141,12 +143,12 @@ def _promote_there(
     registry: Registry,
     found: ImageDescription,
     report: TestReport | None,
-    run: str | None,
+    run: RunName | None,
     check: Check,
 ) -> None:
     """Release an image that the registry holds."""
     report = report or kept.load(found.config, kept.directory(context.environ))
-    job = Job(context, service, RunName.parse(run) if run else report.run)
+    job = Job(context, service, run or report.run)
     job.phase("promote")
     _release(job, registry, found, report, _tags(job, report, found.labels.get(VERSION, "")), check)
 
@@ -167,13 +169,13 @@ def _of_run_in_registry(job: Job, report: TestReport | None, absent: RelmanError
             hint="Run `relman build` and `relman test` first, with the same --run.",
             details=[str(absent), str(error)],
         ) from error
-    if (owner := found.labels.get(RUN)) != str(job.run):
-        raise UsageError(f"{job.local_tag} is an image of run {owner}, not of {job.run}")
+    if run_of(found.labels) != job.run:
+        raise UsageError(f"{job.local_tag} is not an image of run {job.run}")
     return found
 
 
 def _tags(job: Job, report: TestReport, version: str) -> Tags:
-    if report.run != job.run:
+    if str(report.run) != str(job.run):
         raise UsageError(f"the test results are those of run {report.run}, not of {job.run}")
     return tags_of(job, report.commit, version)
 

@@ -56,8 +56,10 @@ def target_options(function: Decorated) -> Decorated:
     file = click.option(
         "-f", "--file", default="relman.yml", show_default=True, metavar="PATH", help="Without -e, says where and what."
     )
-    keys = click.option("--key", "keys", multiple=True, metavar="FILE", help="Trust this public key alone, for all.")
-    trust = click.option("--trust", metavar="FILE", help="Trust by this trust.yml instead.")
+    keys = click.option(
+        "--key", "keys", multiple=True, metavar="FILE", help="Trust only this public key, for everything."
+    )
+    trust = click.option("--trust", metavar="FILE", help="Trust the keys of this trust.yml instead.")
     return any_environment_option(inventory_option(service_option(file(keys(trust(function))))))
 
 
@@ -66,12 +68,7 @@ platform_option = click.option("--platform", metavar="OS/ARCH", help="Which imag
 
 def platform_of(text: str | None) -> Platform | None:
     """The platform in words such as linux/arm64/v8. Raises UsageError."""
-    if text is None:
-        return None
-    parts = text.split("/")
-    if len(parts) not in (2, 3) or not all(parts):
-        raise UsageError(f"{text!r} is not a platform", hint="Write it as linux/amd64 or linux/arm64/v8.")
-    return Platform(*parts)
+    return None if text is None else Platform.parse(text)
 
 
 def target_of(context: Context, asked: Asked, reference: str | None) -> Target:

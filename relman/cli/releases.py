@@ -142,7 +142,7 @@ def _show(
     moved: Mapping[str, str],
 ) -> None:
     if not shown:
-        output.line(f"{wanted.repository} holds no release yet")
+        output.line(f"{wanted.repository} has no release yet")
         return
     now = datetime.now(UTC)
     columns = ["TAG", "DIGEST", "BUILT", "COMMIT", "EVIDENCE", "ALSO", *(["RUNS ON"] if wanted.environment else [])]
@@ -161,12 +161,12 @@ def _show(
         for skip in row.listed.release.skipped:
             output.warn(f"{row.tag}: {skip}")
     for host, release in _strangers(shown, running).items():
-        output.warn(f"{host} runs {release}, which the registry does not hold under any tag")
+        output.warn(f"{host} runs {release}, which has no tag in the registry")
 
 
 def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
     release, evidence = row.listed.release, row.listed.evidence
-    passed = f"passed in {evidence.run}" if evidence and evidence.run else "passed" if evidence else "none that counts"
+    passed = f"passed in {evidence.run}" if evidence and evidence.run else "passed" if evidence else "none valid"
     passed += f", {evidence.judged_by}" if evidence and evidence.judged_by else ""
     also = [f"{tag} (channel)" if tag in row.channels else tag for tag in row.others]
     tag = f"{row.tag} (channel)" if row.tag in row.channels else row.tag

@@ -67,7 +67,7 @@ def remove(
 def _show(output: Output, rows: Sequence[Removal], service: str, environment: str) -> None:
     output.json("removal", {"service": service, "environment": environment, "hosts": [asdict(r) for r in rows]})
     if not any(r.anything for r in rows):
-        output.line(f"nothing to do: nothing of {service} is on {', '.join(r.host for r in rows)}")
+        output.line(f"nothing to do: {service} is not on {', '.join(r.host for r in rows)}")
         return
     cells = [(r.host, r.release, ", ".join(r.containers), str(len(r.images)), ", ".join(r.volumes)) for r in rows]
     output.table(("HOST", "RELEASE", "CONTAINERS", "IMAGES", "VOLUMES THAT STAY"), cells)

@@ -134,9 +134,7 @@ class Output:
     def confirm(self, question: str) -> bool:
         """Ask; only y and yes agree. Raises UsageError where nobody can answer."""
         if not (self.can_ask and self._in):
-            raise UsageError(
-                "this needs a confirmation, and there is no terminal to ask at", hint="Pass --yes to confirm it."
-            )
+            raise UsageError("this needs a confirmation, and there is no terminal", hint="Pass --yes to confirm it.")
         self._err.write(f"{clean(question)} [y/N] ")
         self._err.flush()
         return self._in.readline().strip().lower() in ("y", "yes")

@@ -22,8 +22,8 @@ from relman.rollout.planner import plan_rollback
 @verb("rollback")
 @environment_options
 @rollout_options
-@click.option("--to", "release", metavar="RELEASE", help="Back to this one, which every host must remember.")
-@click.option("--force", is_flag=True, help="With --yes: go back over tasks that are not marked rollback_safe, too.")
+@click.option("--to", "release", metavar="RELEASE", help="The release to go back to; every host must remember it.")
+@click.option("--force", is_flag=True, help="With --yes: roll back past tasks that are not marked rollback_safe, too.")
 def rollback(
     context: Context,
     environment: str,

@@ -1,4 +1,4 @@
-"""relman run PLAYBOOK: do the stages of a release procedure, in order."""
+"""relman playbook run PLAYBOOK, or relman run PLAYBOOK: do the stages of a release procedure, in order."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from relman.model.playbook import Confirm, Playbook
 
 @verb("run")
 @click.argument("playbook")
-@click.option("--plan", "plan_only", is_flag=True, help="Show the stages and do nothing.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show the stages and run nothing.")
 @click.option("--resume", is_flag=True, help="Go on after the last stage that was done, with the same variables.")
-@click.option("--yes", is_flag=True, help="Confirm what a person would be asked.")
+@click.option("--yes", is_flag=True, help="Confirm every question.")
 @click.option(
     "-v",
     "--var",
@@ -62,7 +62,7 @@ def _new(playbook: Playbook, given: Mapping[str, str]) -> Journal:
 def _resumed(playbook: Playbook, journals: Journals, given: Mapping[str, str]) -> Journal:
     journal = journals.newest(_absolute(playbook))
     if journal is None or journal.next is None:
-        reason = "no run of it is known on this machine" if journal is None else "its last run was done to the end"
+        reason = "no run of it is known on this machine" if journal is None else "its last run is complete"
         raise UsageError(f"there is nothing to resume of {playbook.file}: {reason}", hint="Run it without --resume.")
     if journal.digest != playbook.digest:
         raise UsageError(

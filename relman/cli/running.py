@@ -81,7 +81,7 @@ def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
     if entry is None or evidence is None:
         if container is None:
             return Checked(seen.host, "", "", "nothing", "the service is not there")
-        return Checked(seen.host, "", "", "drift", f"{container.name} runs, and no record knows it")
+        return Checked(seen.host, "", "", "drift", f"{container.name} runs, and is in no record")
 
     def checked(kind: str, why: str) -> Checked:
         return Checked(seen.host, entry.release, str(entry.manifest), kind, why)
@@ -93,7 +93,7 @@ def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
     if container is None:
         return checked("nothing", "nothing runs")
     if container.image_id not in _right(seen, evidence):
-        return checked("drift", f"the image {container.image_id.short} runs, and that is not the one that was tested")
+        return checked("drift", f"the image {container.image_id.short} runs, not the one that was tested")
     skipped = dict.fromkeys((*entry.skipped, *evidence.release.skipped))
     return checked("good", "; ".join((evidence.decision.verdicts[0].why, *skipped)))
 
@@ -109,7 +109,7 @@ def _right(seen: Observed, evidence: Examined) -> Sequence[ImageId]:
 def _verdict(rows: Sequence[Checked], service: str) -> RelmanError | None:
     hosts = {kind: [r.host for r in rows if r.kind == kind] for kind in ("refused", "drift", "nothing", "unknown")}
     if hosts["refused"]:
-        return PolicyRefused(f"what {service} runs on {', '.join(hosts['refused'])} has no evidence that counts")
+        return PolicyRefused(f"what {service} runs on {', '.join(hosts['refused'])} has no valid evidence")
     if hosts["drift"]:
         return Drift(f"what {service} runs on {', '.join(hosts['drift'])} is not what was tested")
     if hosts["nothing"]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from relman.ci import engine, images
 from relman.ci.alone import alone
 from relman.ci.names import run_name
+from relman.ci.owner import run_of
 from relman.ci.systems import system_of
 from relman.ci.tags import Tags, tags_for
 from relman.ci.timing import Watch
@@ -22,7 +23,7 @@ from relman.cli.verb import Context
 from relman.evidence.facts import Check
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
-from relman.model.container import RUN, Image
+from relman.model.container import Image
 from relman.model.errors import NotFound, UsageError
 from relman.model.image import ImageRef, ManifestDigest, Platform
 from relman.model.run import Commit, RunName
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a service."""
+    """One run of a service, whose relman.yml is `file`."""
 
     context: Context
     service: Service
     run: RunName
+    file: str = "relman.yml"
     watch: Watch = field(default_factory=Watch)
 
     @property
@@ -90,13 +92,13 @@ class Job:
         try:
             tell_system(system_of(environ), environ, kind, document, outputs)
         except OSError as error:
-            self.context.output.warn(f"the CI system was not told of it: {error.filename}: {error.strerror}")
+            self.context.output.warn(f"the CI system could not be told: {error.filename}: {error.strerror}")
 
 
 def open_job(context: Context, file: str, run_flag: str | None) -> Job:
     """The run that the flag or the CI system's variables name, of the service in `file`."""
     service = written_service(context, file)
-    return Job(context, service, run_name(context.environ, run_flag))
+    return Job(context, service, run_name(context.environ, run_flag, service.name), file)
 
 
 def locks(context: Context) -> Path:
@@ -118,8 +120,8 @@ def image_of(client: docker.APIClient, job: Job) -> Image:
         image = images.inspect(client, job.local_tag)
     except NotFound:
         raise UsageError(f"the engine has no image of run {job.run}: {job.local_tag}", hint=hint) from None
-    if (owner := image.labels.get(RUN)) != str(job.run):
-        raise UsageError(f"{job.local_tag} is an image of run {owner}, not of {job.run}", hint=hint)
+    if run_of(image.labels) != job.run:
+        raise UsageError(f"{job.local_tag} is not an image of run {job.run}", hint=hint)
     return image
 
 

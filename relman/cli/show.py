@@ -47,7 +47,7 @@ def show(context: Context, id: str, environment: str | None, inventories: Sequen
     if entry is None:
         raise UsageError(
             f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
-            hint="relman history lists those that are; a run is asked for as JOB/BUILD.",
+            hint="relman history lists them; a run is named JOB/BUILD.",
         )
     _show_deployment(context.output, entry)
 
@@ -68,7 +68,8 @@ def _show_asked(context: Context, id: str, environment: str, inventories: Sequen
     answers.require_all()
     if entry is None:
         raise UsageError(
-            f"no host of {environment} knows a deployment {id}", hint=f"relman history -e {environment} lists them"
+            f"no host of {environment} has a deployment {id} in its journal",
+            hint=f"relman history -e {environment} lists them",
         )
 
 
@@ -91,7 +92,7 @@ def _symptoms(seen: Symptoms | None) -> Iterator[str]:
     if seen.exit_code is not None:
         yield f"exit code {seen.exit_code}"
     if seen.oom:
-        yield "it was killed for using more memory than it may (OOM)"
+        yield "killed: out of memory (OOM)"
     if seen.probe:
         yield f"health check: {seen.probe}"
     yield from (f"log: {line}" for line in seen.log)
@@ -115,7 +116,7 @@ def _show_run(context: Context, run: RunName) -> None:
     if not entries and not reports:
         raise UsageError(
             f"no run {run} is recorded on this machine (in {data_dir(context.environ)})",
-            hint="relman history lists those that are; relman releases shows the runs of released images.",
+            hint="relman history lists them; relman releases shows the runs of released images.",
         )
     output = context.output
     data = {"run": str(run), "results": [r.to_json() for r in reports], "history": [entry_data(e) for e in entries]}
@@ -133,7 +134,7 @@ def _show_report(output: Output, report: TestReport) -> None:
     facts = [
         ("tests", "passed" if report.passed else "FAILED"),
         ("image", f"{report.config} ({report.platform})"),
-        ("commit", f"{commit}, with changes that are not in it" if report.commit.dirty else commit),
+        ("commit", f"{commit}, with uncommitted changes" if report.commit.dirty else commit),
         ("branch", report.commit.branch),
         ("log", report.url),
         ("from", f"{moment(report.started)} to {moment(report.finished)} UTC"),

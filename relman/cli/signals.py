@@ -10,7 +10,7 @@ _REASONS: Mapping[int, str] = {
     signal.SIGINT: "cancelled by Ctrl-C (SIGINT)",
     signal.SIGTERM: "cancelled by SIGTERM",
     signal.SIGHUP: "cancelled because the terminal was closed (SIGHUP)",
-    signal.SIGALRM: "cancelled because the time given with --timeout is over",
+    signal.SIGALRM: "cancelled because the --timeout has passed",
 }
 
 

@@ -35,7 +35,7 @@ def writing_seal(context: Context, demands: Demands) -> Seal:
     key = signing_key(context)
     if demands.trust and key is None:
         raise UsageError(
-            f"{demands.trust} wants statements to be signed, and there is no key",
+            f"{demands.trust} requires signed statements, and there is no key",
             hint=f"Set {KEY} to a PEM key or {KEY_FILE} to its file; `relman key new` makes one.",
         )
     trust = load_trust(demands.trust) if demands.trust else None

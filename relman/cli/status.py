@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from relman.cli.environments import open_environment, unknown_service
-from relman.cli.options import environment_options, max_unhealthy_option
+from relman.cli.options import environment_options, hosts_options, max_unhealthy_option
 from relman.cli.render import Output
 from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
@@ -22,9 +22,16 @@ from relman.rollout.verdict import Finding, findings, verdict, within
 
 @verb("status")
 @environment_options
+@hosts_options("--limit")
 @max_unhealthy_option
 def status(
-    context: Context, environment: str, inventories: Sequence[str], service: str | None, max_unhealthy: str | None
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    max_unhealthy: str | None,
 ) -> None:
     """Show what runs where: release, digest, since, health, and whether a rollback is ready.
 
@@ -32,7 +39,7 @@ def status(
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
     host did not answer, 12 one is unhealthy or paused.
     """
-    chosen = open_environment(context, environment, inventories)
+    chosen = open_environment(context, environment, inventories, only, exclude)
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relman.ci import images
 from relman.ci import results as kept
 from relman.ci.build import commit_in
 from relman.ci.cleanup import temporary_containers
 from relman.ci.names import commit_of
 from relman.ci.pipeline import check_passed
+from relman.ci.platforms import foreign_named
 from relman.ci.push import push
 from relman.ci.shell import require_terminal, run_shell
 from relman.ci.summary import summary
@@ -23,7 +25,8 @@ from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, open_job
 from relman.cli.verb import Context, verb
-from relman.evidence.statement import EXIT_CODE_ONLY, SMOKE_ONLY, judged_by
+from relman.evidence.attest import judged_by
+from relman.evidence.statement import EXIT_CODE_ONLY, SMOKE_ONLY
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.run import Commit, TestReport
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 @verb("test")
 @file_option
 @run_option
-@results_option("Also write what the tests found to this file, for `relman promote` on another machine.")
+@results_option("Also write the test results to this file, for `relman promote` on another machine.")
 @click.option(
     "--push",
     "pushed",
@@ -71,11 +74,12 @@ def test_stage(
 ) -> TestReport:
     """Test, keep what was found, passed or not, and return it. Raises TestsFailed."""
     job.phase("test")
-    report = run_tests(client, job.service, job.run, image, commit, keep=keep, **_surroundings(job))
     environ = job.context.environ
-    report = replace(report, url=system_of(environ).facts(environ).url)
-    _keep(job, image, report, results)
-    check_passed(report)
+    with foreign_named(client, images.inspect(client, image.value).platform, job.say):
+        report = run_tests(client, job.service, job.run, image, commit, keep=keep, **_surroundings(job))
+        report = replace(report, url=system_of(environ).facts(environ).url)
+        _keep(job, image, report, results)
+        check_passed(report)
     for line in summary(report):
         job.say(line)
     if judged_by(report) == SMOKE_ONLY:
@@ -108,8 +112,10 @@ def _say_what_is_left(job: Job, client: docker.APIClient) -> None:
     for name in names:
         job.say(f"kept {name}")
     if names:
-        named = shlex.quote(str(job.run))
-        job.say(f"`relman cleanup --run {named}` removes them, their network, volumes and the image's tag")
+        matrix = f"RELMAN_MATRIX={shlex.quote(job.run.matrix)} " if job.run.matrix else ""
+        file = "" if job.file == Job.file else f" --file {shlex.quote(job.file)}"
+        named = f"{matrix}relman cleanup{file} --run {shlex.quote(str(job.run))}"
+        job.say(f"`{named}` removes them, their network, volumes and the image's tag")
 
 
 def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> None:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 
+from relman.model.text import some as some
+
 # ECMA-48: control sequences (colours, cursor), then the strings (window titles, hyperlinks) up to BEL or ST.
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P_^X]|[\x9d\x90\x9e\x9f\x98]).*?(?:\x07|\x1b\\|\x9c)"
@@ -27,13 +29,6 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """`clean` text on a single line."""
     return clean(" ".join(text.split("\n")))
-
-
-def some(names: Sequence[str], most: int = 4) -> str:
-    """Names in a row; where they are more than `most`, the first ones and how many more."""
-    if len(names) <= most:
-        return ", ".join(names)
-    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
 
 
 def moment(then: str) -> str:

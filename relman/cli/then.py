@@ -46,18 +46,26 @@ def time_of(text: str) -> str:
         then = datetime.fromisoformat(text)
     except ValueError:
         hint = "for example 2026-01-31T12:00:00Z; 2026-01-31 12:00 and 2026-01-31 are in UTC"
-        raise UsageError(f"{text!r} is no time", hint=hint) from None
+        raise UsageError(f"{text!r} is not a time", hint=hint) from None
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)
     try:
         return then.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except OverflowError:
-        raise UsageError(f"{text!r} is no time of this calendar") from None
+        raise UsageError(f"{text!r} is not a date of the calendar") from None
 
 
-def show_then(context: Context, environment: str, inventories: Sequence[str], service: str | None, time: str) -> None:
+def show_then(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    time: str,
+    only: Sequence[str] = (),
+    excluded: Sequence[str] = (),
+) -> None:
     """Show what every host ran at `time` (of `time_of`), by the journals. Raises Unknown if one could not be asked."""
-    answers = ask(context, environment, inventories, service)
+    answers = ask(context, environment, inventories, service, only, excluded)
     rows = [_row(host, name, ran) for host, name, ran in _ran(answers, service, time)]
     rows = list(_with_tests(context, answers, rows))
     output = context.output
@@ -68,7 +76,7 @@ def show_then(context: Context, environment: str, inventories: Sequence[str], se
     )
     for row in rows:
         if row.under_way:
-            output.note(f"{row.host}: {row.under_way} was under way")
+            output.note(f"{row.host}: {row.under_way} was in progress")
     say_remarks(output, answers)
     answers.require_all()
 
@@ -125,7 +133,7 @@ def _evidence(registry: Registry, answers: Answers, service: str, digest: Manife
     examined = examine(registry, repository_of(answers.chosen, service), digest, called=release, check=check)
     result = examined.facts.result
     if result is None:
-        return "no evidence that counts"
+        return "no valid evidence"
     passed = "failed" if result.fault else "passed"
     return f"{passed} in {result.run}" if result.run else passed
 

@@ -51,7 +51,7 @@ def verify(
     context.output.json("verify", decision_data(examined.decision))
     show_decision(context.output, examined.decision)
     examined.decision.require()
-    context.output.line(f"{examined.decision.facts.subject} is good: {examined.release.manifest}")
+    context.output.line(f"{examined.decision.facts.subject} is valid: {examined.release.manifest}")
 
 
 def _running(context: Context, target: Target, service: str | None) -> None:
@@ -59,6 +59,6 @@ def _running(context: Context, target: Target, service: str | None) -> None:
     from relman.cli.running import verify_running
 
     if target.environment is None:
-        raise UsageError("verify what? say TAG or DIGEST, or -e ENV for what runs there")
+        raise UsageError("nothing to verify: say TAG or DIGEST, or -e ENV for what runs there")
     say_trust(context.output, target.demands, target.of)
     verify_running(context, target, target.environment, service_of(target.environment, service))

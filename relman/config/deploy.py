@@ -28,7 +28,7 @@ def thaw(label: str, *, origin: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         section = None
     if not isinstance(section, dict):
-        raise ConfigError([_problem(origin, (), "this is no deploy section as relman writes it")])
+        raise ConfigError([_problem(origin, (), "this is not a deploy section as relman writes it")])
     return section
 
 

@@ -115,11 +115,11 @@ class Inventory:
         around = [e for e in self.environments if set(self.tree.members(name)) <= set(self.tree.members(e))]
         if around and name != ALL:
             raise UsageError(
-                f"{name} is part of {around[0]}, and no environment of its own",
+                f"{name} is part of {around[0]}, not an environment",
                 hint=f"-e {around[0]} --only {name}",
             )
         raise UsageError(
-            f"{name} is a group, and no environment: its variables name no {SERVICES}",
+            f"{name} is a group, not an environment: its variables have no {SERVICES}",
             hint=f"Environments: {', '.join(self.environments) or 'none'}",
         )
 

@@ -23,7 +23,7 @@ from relman.model.policy import NO_POLICY, Demands
 _ADVICE = {
     **dict.fromkeys(
         ("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_ssh_args"),
-        "relman does not run ssh: say it in your ssh_config (ProxyJump for a jump host)",
+        "relman does not run ssh: say it in your ssh_config (ProxyJump, ProxyCommand)",
     ),
     **dict.fromkeys(
         ("ansible_password", "ansible_ssh_pass"), "relman signs in with keys only: use a key file or the agent"

@@ -87,7 +87,7 @@ class _Reader:
             self._fault(at, f"expected HOST NAME=VALUE …: {error}")
             return
         if pattern.endswith(":") or pattern == "---":
-            self._fault(at, f"{pattern!r} is no host's name")
+            self._fault(at, f"{pattern!r} is not a host name")
             return
         path = (self._group, "hosts", pattern)
         self._part("hosts", at)

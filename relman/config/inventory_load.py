@@ -76,7 +76,7 @@ class _Loading:
                 self.tree.problems += error.problems
                 continue
             if document.faults and source.found and source.path.suffix not in _INI_SUFFIXES:
-                self.left_out.append(f"{source.path}: it is no inventory: {document.problems[0]}")
+                self.left_out.append(f"{source.path}: it is not an inventory: {document.problems[0]}")
             else:
                 self.files.append(source.path)
                 self.tree.add(document)

@@ -156,7 +156,7 @@ class Tree:
 
     def _child(self, document: Document, path: KeyPath, parent: str, child: str) -> None:
         if parent in self._below(child) or child == ALL:
-            self.problems.append(document.problem(path, f"{child} is above {parent} already", on_key=True))
+            self.problems.append(document.problem(path, f"{child} already contains {parent}", on_key=True))
         elif child not in self.groups[parent].children:
             self.groups.setdefault(child, Group())
             self.groups[parent].children.append(child)
@@ -223,7 +223,7 @@ def with_port(pattern: str) -> tuple[str, int | None]:
         return pattern, None
     port = int(found["port"])
     if not 1 <= port <= 65535:
-        raise ValueError(f"{port} is no port: expected 1 to 65535")
+        raise ValueError(f"{port} is not a port: expected 1 to 65535")
     return found["host"], port
 
 
@@ -249,7 +249,7 @@ def expand(pattern: str) -> list[str]:
 def _items(found: re.Match[str]) -> list[str]:
     first, last, step = found["first"], found["last"], int(found["step"] or 1)
     if first.isdigit() != last.isdigit() or not step or max(len(first), len(last)) > 9:
-        raise ValueError(f"the range {found[0]} makes no sense")
+        raise ValueError(f"the range {found[0]} is invalid")
     if first.isdigit():
         numbers = range(int(first), int(last) + 1, step)
         width = len(first) if first.startswith("0") else 0

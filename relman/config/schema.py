@@ -11,13 +11,13 @@ from pydantic import AfterValidator, model_validator
 
 from relman.config import values_names, values_stages
 from relman.config.document import KeyPath
-from relman.config.schema_base import Argv, Env, EnvName, Section, Word, exactly_one, parsed
+from relman.config.schema_base import Argv, Section, ShellName, Text, Word, exactly_one, parsed
 from relman.config.schema_deploy import Deploy
 from relman.config.schema_policy import Rule
 from relman.config.schema_test import Test
 from relman.config.values import Faults
 from relman.model import service as model
-from relman.model.image import Repository
+from relman.model.image import Platform, Repository
 from relman.model.policy import Demands, Policy
 
 Template = Annotated[str, parsed(values_names.tag_template)]
@@ -26,7 +26,7 @@ Template = Annotated[str, parsed(values_names.tag_template)]
 class BuildSecret(Section):
     """Where a secret of the build comes from."""
 
-    env: Annotated[EnvName, AfterValidator(values_names.not_relman_s)] | None = None
+    env: Annotated[ShellName, AfterValidator(values_names.not_relman_s)] | None = None
     file: Word | None = None
 
     @model_validator(mode="after")
@@ -40,15 +40,18 @@ class Build(Section):
 
     context: Word = model.Build.context
     dockerfile: Word = model.Build.dockerfile
-    args: Env = {}
+    args: dict[ShellName, Text] = {}
     target: Word | None = None
+    platform: Annotated[str | None, parsed(values_names.platform, Word | None)] = None
     secrets: dict[Annotated[str, AfterValidator(values_stages.secret_id)], BuildSecret] = {}
     cache_from: list[Annotated[str, parsed(values_names.image)]] = []
 
     def value(self) -> model.Build:
         """The model's build."""
         secrets = tuple(model.BuildSecret(id, s.env or "", s.file or "") for id, s in self.secrets.items())
-        return model.Build(self.context, self.dockerfile, self.args, self.target, secrets, tuple(self.cache_from))
+        platform = Platform.parse(self.platform) if self.platform else None
+        cache = tuple(self.cache_from)
+        return model.Build(self.context, self.dockerfile, self.args, self.target, secrets, cache, platform)
 
 
 class Library(Section):

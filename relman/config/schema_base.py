@@ -112,6 +112,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 Text = Annotated[str, parsed(values.text)]
 Word = Annotated[str, parsed(values.word)]
+ShellName = Annotated[str, AfterValidator(values_names.shell_name)]
 EnvName = Annotated[str, AfterValidator(values_names.env_name)]
 Env = dict[EnvName, Text]
 Argv = Annotated[tuple[str, ...], parsed(values.argv, OneOrMore)]

@@ -53,9 +53,7 @@ def _ports_clash(one: Port | str, other: Port | str) -> str | None:
         return None
     if one == other:
         return "the same port twice"
-    anywhere = {one.host_ip, other.host_ip} & {"", "0.0.0.0", "::"}  # noqa: S104  # read, never bound
-    same = (one.protocol, one.host_port) == (other.protocol, other.host_port)
-    if one.host_port and same and (anywhere or one.host_ip == other.host_ip):
+    if one.binding and other.binding and one.binding.collides(other.binding):
         return f"the host's port {one.host_port}/{one.protocol} is taken by another entry"
     return None
 
@@ -70,7 +68,7 @@ def mounts_clash(one: Mount | str, other: Mount | str) -> str | None:
 def _networks_clash(one: str, other: str) -> str | None:
     if one == other:
         return "the same network twice"
-    return "host and none go with no other network" if {one, other} & _ALONE else None
+    return "host and none exclude other networks" if {one, other} & _ALONE else None
 
 
 class Http(Section):

@@ -12,11 +12,10 @@ from relman.config import values, values_stages
 from relman.config.document import KeyPath
 from relman.config.schema_base import (
     Argv,
-    Env,
-    EnvName,
     PositiveDuration,
     Scalar,
     Section,
+    ShellName,
     Text,
     Word,
     exactly_one,
@@ -42,7 +41,7 @@ class Ci(Section):
     file: Word | None = None
     run: Word | None = None
     image_version: Word | None = None
-    build_args: Env = {}
+    build_args: dict[ShellName, Text] = {}
     results: Word | None = None
 
     def value(self) -> model.Action:
@@ -61,7 +60,7 @@ class Gated(Section):
     @model_validator(mode="after")
     def _reasoned(self) -> Self:
         if self.unsafe_skip_gate and not self.reason:
-            raise Faults([(("unsafe_skip_gate",), "a reason is needed: say why, as reason")])
+            raise Faults([(("unsafe_skip_gate",), "reason is required: say why")])
         return self
 
     @property
@@ -196,14 +195,14 @@ class PlaybookFile(Section):
     """The whole of a playbook."""
 
     description: Text = ""
-    vars: dict[EnvName, Annotated[str | None, parsed(_text_or_none, Scalar | None)]] = {}
+    vars: dict[ShellName, Annotated[str | None, parsed(_text_or_none, Scalar | None)]] = {}
     stages: list[Stage]
 
     @model_validator(mode="after")
     def _of_use(self) -> Self:
         faults: list[tuple[KeyPath, str]] = []
         if not self.stages:
-            faults.append((("stages",), "a playbook has at least one stage"))
+            faults.append((("stages",), "a playbook needs at least one stage"))
         promoting = next((kind for stage in self.stages for kind in ("ci", "promote") if getattr(stage, kind)), None)
         for name in model.OUTPUTS if promoting else ():
             if name in self.vars:

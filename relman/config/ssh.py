@@ -1,15 +1,16 @@
 """How to reach a host by the user's ssh_config (ssh_config(5)): HostName, Port, User, IdentityFile, IdentitiesOnly,
-ProxyJump, ConnectTimeout, HostKeyAlias and the files of known hosts, under Host, Match and Include.
+IdentityAgent, CertificateFile, ProxyJump, ProxyCommand, ConnectTimeout, HostKeyAlias and the files of known hosts,
+under Host, Match and Include.
 
-What relman cannot do as OpenSSH would (ProxyCommand, or a key under Match exec) is refused for the hosts it concerns.
-Everything else is ignored; host keys are always checked, whatever StrictHostKeyChecking says.
+What relman cannot do as OpenSSH would (such a key under Match exec) is refused for the hosts it concerns. Everything
+else is ignored; host keys are always checked, whatever StrictHostKeyChecking says.
 """
 
 from __future__ import annotations
 
 import getpass
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relman.config.ssh_file import Line, read_lines
@@ -56,18 +57,23 @@ class SshConfig:
         known = found.known_hosts
         for i, text in enumerate(found.jumps):
             way = self._jump(text, found, (*seen, alias))
-            jumps += [*way.jumps, way.endpoint] if i == 0 else [way.endpoint]  # as ssh -J reaches the later ones
+            # As ssh -J reaches the later ones: through the one before, whatever their own way would be.
+            jumps += [*way.jumps, way.endpoint] if i == 0 else [replace(way.endpoint, proxy=None)]
             known += way.known_hosts
-        keys = [str(Path(identity).expanduser())] if identity else []
-        keys += [f for f in found.identity_files if Path(f).is_file()]
+        given = [str(Path(identity).expanduser())] if identity else []
+        named = given or "identityfile" in found.added
+        keys = found.files("identityfile") if named else self._default_keys()
         endpoint = Hop(
             address=found.hostname,
             port=found.port,
             user=found.user,
-            identity_files=tuple(dict.fromkeys(keys or self._default_keys())),
+            identity_files=tuple(dict.fromkeys([*given, *filter(_is_there, keys)])),
             host_key_alias=found.host_key_alias,
             connect_timeout=found.connect_timeout,
             identities_only=found.identities_only,
+            certificate_files=tuple(dict.fromkeys(found.files("certificatefile"))),
+            agents=found.agents,
+            proxy=found.proxy_command,
         )
         return Route(endpoint, tuple(jumps), tuple(dict.fromkeys(f for f in known if Path(f).is_file())))
 
@@ -76,12 +82,16 @@ class SshConfig:
         assert found.proxy  # noqa: S101  # it is where `text` comes from
         hop = _JUMP.fullmatch(text)
         if not hop or not 1 <= int(hop["port"] or 22) <= 65535:
-            raise found.refused(found.proxy, f"{text!r} is no jump host: write [user@]host[:port]")
+            raise found.refused(found.proxy, f"{text!r} is not a jump host: write [user@]host[:port]")
         name = hop["host"].strip("[]")
         if name in seen:
             raise found.refused(found.proxy, f"ProxyJump goes round in a circle: {' -> '.join((*seen, name))}")
         return self._route(name, int(hop["port"]) if hop["port"] else None, hop["user"], None, seen)
 
     def _default_keys(self) -> list[str]:
-        keys = (self.home / ".ssh" / name for name in _DEFAULT_KEYS)
-        return [str(key) for key in keys if key.is_file()]
+        return [str(self.home / ".ssh" / name) for name in _DEFAULT_KEYS]
+
+
+def _is_there(key: str) -> bool:
+    """Whether the key file, or the public half of a key that an agent may hold, is there."""
+    return Path(key).is_file() or Path(f"{key}.pub").is_file()

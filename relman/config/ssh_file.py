@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relman.model.errors import ConfigError, Problem, UsageError
@@ -17,10 +17,12 @@ _MAX_INCLUDES = 16
 
 @dataclass(frozen=True)
 class Line:
-    """One line: its keyword in lower case and its arguments. `included` are the lines that an Include stands for."""
+    """One line: its keyword in lower case, its arguments, and these as they are written. `included` are the lines that
+    an Include stands for."""
 
     keyword: str
     arguments: tuple[str, ...]
+    written: str
     file: str
     number: int
     included: tuple[Line, ...] = ()
@@ -69,7 +71,7 @@ def _line(text: str, file: str, number: int, home: Path, depth: int) -> Line:
         arguments = ()
     if not found or not arguments:
         raise ConfigError([Problem(file, number, 1, "", "expected a keyword and its value, quotes closed")])
-    line = Line(found["keyword"].lower(), arguments, file, number)
+    line = Line(found["keyword"].lower(), arguments, found["rest"], file, number)
     if line.keyword != "include":
         return line
     if depth == _MAX_INCLUDES:
@@ -78,4 +80,4 @@ def _line(text: str, file: str, number: int, home: Path, depth: int) -> Line:
     patterns = [a.replace("~", str(home), 1) if a.startswith("~/") else str(base / a) for a in arguments]
     files = [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207  # absolute
     included = tuple(inner for name in files for inner in read_lines(name, home, depth + 1))
-    return Line(line.keyword, arguments, file, number, included)
+    return replace(line, included=included)

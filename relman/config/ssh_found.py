@@ -11,14 +11,17 @@ from pathlib import Path
 
 from relman.config.ssh_file import Line
 from relman.model.errors import ConfigError
+from relman.model.host import Proxy
 
+_AGENT = "SSH_AUTH_SOCK"
+_TYPED = re.compile(r"(?!-)[A-Za-z0-9_.:%+@-]+")
 _UNIT = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 @dataclass
 class Found:
-    """The lines that hold for `alias`, first for each key; `proxy` is the first of ProxyJump and ProxyCommand. What is
-    given outside the files wins over them."""
+    """The lines that hold for `alias`, first for each key, or all of a key that adds up; `proxy` is the first of
+    ProxyJump and ProxyCommand; `doubtful_agents` hold perhaps. What is given outside the files wins over them."""
 
     alias: str
     local_user: str
@@ -26,7 +29,8 @@ class Found:
     given_user: str | None = None
     given_port: int | None = None
     kept: dict[str, Line] = field(default_factory=dict)
-    identities: list[Line] = field(default_factory=list)
+    added: dict[str, list[Line]] = field(default_factory=dict)
+    doubtful_agents: list[Line] = field(default_factory=list)
     proxy: Line | None = None
 
     def value(self, key: str) -> str | None:
@@ -78,10 +82,24 @@ class Found:
             raise self.refused(self.kept["identitiesonly"], f"expected yes or no, found {text!r}")
         return text in ("yes", "true")
 
+    def files(self, key: str) -> list[str]:
+        """The files of all lines of a key that adds up, in order."""
+        return [path for line in self.added.get(key, ()) for path in self._paths(line)]
+
     @property
-    def identity_files(self) -> list[str]:
-        """The files of all IdentityFile lines, in order."""
-        return [path for line in self.identities for path in self._paths(line)]
+    def agents(self) -> tuple[str, ...]:
+        """The sockets of the agents to ask, in order: also those of which nobody can judge here whether they are meant,
+        as it costs no more than an unneeded question."""
+        lines = [*self.doubtful_agents, self.kept.get("identityagent")]
+        return tuple(dict.fromkeys(filter(None, map(self._agent, lines))))
+
+    def _agent(self, line: Line | None) -> str:
+        text = line.arguments[0] if line else _AGENT
+        if not line or text == _AGENT:
+            return os.environ.get(_AGENT, "")
+        if text.startswith("$") and not text.startswith("${"):
+            return os.environ.get(text[1:], "")
+        return next(iter(self._paths(line)), "")
 
     @property
     def known_hosts(self) -> list[str]:
@@ -93,10 +111,23 @@ class Found:
     @property
     def jumps(self) -> list[str]:
         """The hops of ProxyJump."""
-        if not self.proxy or self.proxy.arguments[0].lower() == "none":
+        if not self.proxy or self.proxy.keyword != "proxyjump" or self.proxy.arguments[0].lower() == "none":
             return []
         text = self._expanded(self.proxy, "".join(self.proxy.arguments), self._tokens("hnpr"))
         return [hop.strip() for hop in text.split(",")]
+
+    @property
+    def proxy_command(self) -> Proxy | None:
+        """The command of ProxyCommand. Its tokens come of inventories, too, and go to a shell: what could be more than
+        a word there is refused."""
+        line = self.proxy
+        if not line or line.keyword != "proxycommand" or line.written.lower() == "none":
+            return None
+        tokens = self._tokens("hnpr")
+        for name, value in tokens.items():
+            if f"%{name}" in line.written.replace("%%", "") and not _TYPED.fullmatch(value):
+                raise self.refused(line, f"%{name} is {value!r}, which is not passed to a shell")
+        return Proxy(self._expanded(line, line.written, tokens), f"{line.file}:{line.number}")
 
     def _tokens(self, which: str = "dhiklLnpru") -> dict[str, str]:
         """The tokens of ssh_config(5), TOKENS, that stand for these things."""

@@ -10,10 +10,10 @@ from relman.model.patterns import listed
 
 _KEPT = {
     "hostname", "port", "user", "userknownhostsfile", "globalknownhostsfile", "hostkeyalias", "connecttimeout",
-    "identitiesonly",
+    "identitiesonly", "identityagent",
 }  # fmt: skip
 _PROXY = {"proxyjump", "proxycommand"}
-_IDENTITY = "identityfile"
+_ADDING = {"identityfile", "certificatefile"}
 _CANONICAL = "canonicalizehostname"
 _PASSES = ("final", "canonical")
 
@@ -62,18 +62,20 @@ class _Pass:
 
     def _take(self, line: Line, doubt: str) -> None:
         key, found = line.keyword, self.found
-        if key not in {*_KEPT, *_PROXY, _IDENTITY} or key in found.kept or (key in _PROXY and found.proxy):
+        if key not in {*_KEPT, *_PROXY, *_ADDING} or key in found.kept or (key in _PROXY and found.proxy):
             return
         if key == "connecttimeout" and line.arguments[0] == "none":
             return  # to ssh that is a value not given yet
+        if doubt and key == "identityagent":
+            found.doubtful_agents.append(line)
+            return
         if doubt:
             raise found.refused(line, f"it depends on Match {doubt}, which relman cannot judge: write it under Host")
-        if key == "proxycommand" and line.arguments[0].lower() != "none":
-            raise found.refused(line, "ProxyCommand is not supported: use ProxyJump")
         if key in _PROXY:
             found.proxy = line
-        elif key == _IDENTITY:
-            found.identities += [] if line in found.identities else [line]
+        elif key in _ADDING:
+            lines = found.added.setdefault(key, [])
+            lines += [] if line in lines else [line]
         else:
             found.kept[key] = line
 

@@ -30,7 +30,7 @@ def add_key(path: Path, key: TrustedKey) -> None:
         return
     text, before = _read(path)
     if key.name in before.keys:
-        raise UsageError(f"{path} has a key {key.name!r} already", hint="Give the new one another name.")
+        raise UsageError(f"{path} already has a key {key.name!r}", hint="Give the new one another name.")
     document = yaml.parse(text.encode(), str(path))
     indent = " " * _column(document, ("keys", next(iter(before.keys)))) if before.keys else "  "
     changed = text.rstrip("\n") + "\n" + _written(key, indent)
@@ -51,7 +51,7 @@ def revoke_key(path: Path, name: str, revocation: Revocation) -> None:
     text, before = _read(path)
     key = named(before, name)
     if key.revoked:
-        raise UsageError(f"{name} is revoked already, since {_time(key.revoked.at)}")
+        raise UsageError(f"{name} is already revoked, since {_time(key.revoked.at)}")
     digests = sorted(map(str, revocation.accepted))
     lines = ["revoked:", f"  at: {_time(revocation.at)}", f"  reason: {_quoted(revocation.reason)}"]
     lines += ["  accepted:", *(f"    - {digest}" for digest in digests)] if digests else []
@@ -113,7 +113,9 @@ def _replace(path: Path, text: str, wanted: Trust) -> None:
     except ConfigError:
         means = None
     if means != wanted:
-        raise UsageError(f"{path} is not written as relman could change it", hint="Change it by hand; nothing was.")
+        raise UsageError(
+            f"{path} is not written in a way that relman can change", hint="Change it by hand; it was not touched."
+        )
     _write(path, text)
 
 

@@ -7,10 +7,11 @@ import re
 from relman.config.values import by_model, matching, text, word
 from relman.config.words import shown
 from relman.model.errors import UsageError
-from relman.model.image import Repository, check_tag
+from relman.model.image import Platform, Repository, check_tag
 
 RELMAN_S = "RELMAN_"
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ENV_NAME = re.compile(r"[^=\0]+")
 ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SERVICE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -21,9 +22,14 @@ _FIELDS = ("build", "job", "commit", "version")
 _RESERVED = ("run-", "sha256-")
 
 
+def shell_name(value: str) -> str:
+    """The name of a variable that shells and templates can refer to."""
+    return matching(_SHELL_NAME, value, "a variable's name: letters, digits and _, no digit first")
+
+
 def env_name(value: str) -> str:
-    """The name of an environment variable."""
-    return matching(_ENV_NAME, value, "a variable's name: letters, digits and _, no digit first")
+    """The name of a variable in a container's environment: whatever an engine takes, such as `discovery.type`."""
+    return matching(_ENV_NAME, value, "a variable's name, without =")
 
 
 def not_relman_s(name: str) -> str:
@@ -74,6 +80,11 @@ def repository_reference(value: object) -> Repository:
         return Repository.parse(word(value))
     except UsageError as error:
         raise ValueError(f"expected REGISTRY/NAME: {error.what}") from None
+
+
+def platform(value: object) -> str:
+    """A platform such as linux/arm64."""
+    return by_model(lambda: str(Platform.parse(word(value))))
 
 
 def tag_template(value: object) -> str:

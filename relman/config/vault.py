@@ -65,7 +65,7 @@ def _password(file: str) -> bytes:
     password = data.strip()
     if data.startswith(b"#!") or not password or len(data) > _LARGEST:
         raise UsageError(
-            f"{file} is no vault password file: expected one short line", hint="relman reads it, and runs no script"
+            f"{file} is not a vault password file: expected one short line", hint="relman reads it, and runs no script"
         )
     return password
 
@@ -101,4 +101,4 @@ def _decrypt(text: str, password: bytes) -> str | None:
     try:
         return (unpadder.update(aes.update(data) + aes.finalize()) + unpadder.finalize()).decode()
     except ValueError:
-        raise ValueError("is in Ansible Vault, and what it holds is no text") from None
+        raise ValueError("is in Ansible Vault, and its content is not text") from None

@@ -88,7 +88,7 @@ def _compose(text: str, source: Source) -> yaml.Node:
         try:
             node = loader.get_single_node()
         except (ValueError, OverflowError):  # an escape such as "\U99999999" is not caught by the scanner
-            raise _Fault("this is no valid YAML: a character or number is out of range", loader.index) from None
+            raise _Fault("this is not valid YAML: a character or number is out of range", loader.index) from None
     except (_Fault, yaml.YAMLError) as error:
         message, offset = _said(error)
         raise ConfigError([source.problem(offset, (), message)]) from None
@@ -114,7 +114,7 @@ def _said(error: Exception) -> tuple[str, int]:
     if "'\\t'" in problem:
         return "a tab cannot indent: use spaces", offset
     context = f"{error.context}: " if error.context else ""
-    return f"this is no valid YAML: {context}{problem}", offset
+    return f"this is not valid YAML: {context}{problem}", offset
 
 
 class _Walk:
@@ -183,9 +183,9 @@ class _Walk:
                 sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
                 for source in reversed(sources):
                     if not isinstance(source, yaml.MappingNode):
-                        self.note(value, path, "a merge key (<<) wants a mapping, or a list of them")
+                        self.note(value, path, "a merge key (<<) needs a mapping, or a list of them")
                     elif id(source) in self.merging:
-                        self.note(value, path, "a merge key (<<) brings itself")
+                        self.note(value, path, "a merge key (<<) includes itself")
                     else:
                         self.merging.add(id(source))
                         yield from self.pairs(source, path)

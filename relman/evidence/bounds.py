@@ -38,6 +38,6 @@ class Bounds:
 
     def _refusal(self, found: str, most: str) -> PolicyRefused:
         return PolicyRefused(
-            f"{self._image} is refused: {found} lie beside it, at most {most} are read (rule {Rule.BOUNDED})",
+            f"{self._image} is refused: it has {found}, and at most {most} are read (rule {Rule.BOUNDED})",
             hint=_HINT,
         )

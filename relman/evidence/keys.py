@@ -119,7 +119,7 @@ class SigningKey:
             # No cause: it may quote what it could not read.
             if secret is None:
                 raise _no_key("private", origin) from None
-            raise AccessDenied(f"{origin} is not opened by this passphrase", hint=_UNLOCK) from None
+            raise AccessDenied(f"the passphrase does not open {origin}", hint=_UNLOCK) from None
 
     def encrypted(self, passphrase: str) -> bytes:
         """PEM, encrypted. Raises UsageError for a passphrase that is too short."""
@@ -155,6 +155,6 @@ def _encryption_of(pem: bytes, origin: str, passphrase: Callable[[], str | None]
 
 def _no_key(kind: str, origin: str) -> UsageError:
     return UsageError(
-        f"{origin} is no {kind} key that relman can use",
-        hint=f"It wants a PEM {kind} key, Ed25519 or ECDSA P-256, as `relman key new` makes it.",
+        f"{origin} is not a {kind} key that relman can use",
+        hint=f"It must be a PEM {kind} key, Ed25519 or ECDSA P-256, as `relman key new` makes it.",
     )

@@ -49,7 +49,7 @@ def names(predicate: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """A list of names. Raises PolicyRefused (rule statement-readable) for anything else but nothing."""
     found = predicate.get(key, [])
     if not isinstance(found, list) or not all(isinstance(n, str) for n in found):
-        raise Rule.READABLE.refuses(f"the statement's {key} is no list of names")
+        raise Rule.READABLE.refuses(f"the statement's {key} is not a list of names")
     return tuple(found)
 
 
@@ -57,5 +57,5 @@ def count(totals: Mapping[str, Any], key: str, default: int) -> int:
     """A count. Raises PolicyRefused (rule statement-readable) for anything else but nothing."""
     found = totals.get(key, default)
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-        raise Rule.READABLE.refuses(f"the statement's total {key} is no count")
+        raise Rule.READABLE.refuses(f"the statement's total {key} is not a count")
     return found

@@ -33,7 +33,7 @@ def refusal(
         )
     claimed = statement.time
     if claimed and claimed > now + SKEW:
-        return f"it claims to be of {claimed:%Y-%m-%dT%H:%M:%SZ}, which is still to come (rule {Rule.NOT_FUTURE})"
+        return f"it claims to be of {claimed:%Y-%m-%dT%H:%M:%SZ}, which is in the future (rule {Rule.NOT_FUTURE})"
     return window_refusal(key, claimed or now)
 
 

@@ -6,7 +6,6 @@ An answer that never ends, or never comes, ends in relman/hosts/bounded.py.
 from __future__ import annotations
 
 import logging
-import shlex
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,8 +18,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from relman.hosts.bounded import MOST_HEAD, Bounds, ChannelSocket
 from relman.hosts.connect import ChannelRefused, Connection
+from relman.hosts.no_engine import no_engine
 from relman.hosts.words import said
-from relman.model.errors import Unreachable
 
 logging.getLogger("urllib3").addHandler(logging.NullHandler())
 logging.getLogger("urllib3").propagate = False
@@ -29,10 +28,6 @@ T = TypeVar("T")
 _DIAL_STDIO = ("system", "dial-stdio")
 _PING = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"
 _FAILED = 300
-
-
-class NoEngine(Unreachable):
-    """Nothing answers behind the host's socket."""
 
 
 class _HTTPConnection(HTTPConnection):
@@ -99,7 +94,7 @@ class EngineChannels:
     def send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
     ) -> BaseHTTPResponse:
-        """Send one request; the answer's body is not read yet. Raises NoEngine, Unreachable, and what urllib3,
+        """Send one request; the answer's body is not read yet. Raises AccessDenied, Unreachable, and what urllib3,
         http.client and paramiko raise."""
         return self._in_turn(partial(self._send, method, path, body, headers, bounds))
 
@@ -179,17 +174,7 @@ class EngineChannels:
         try:
             answer = self._answered(channel)
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise self._no_engine(said(error)) from error
+            raise no_engine(self._connection, said(error)) from error
         if not answer:
-            raise self._no_engine("") from refused
+            raise no_engine(self._connection, "") from refused
         self._spare, self._connection.streamlocal = channel, False
-
-    def _no_engine(self, said: str) -> NoEngine:
-        host = self._connection.host
-        words = f" ({shlex.join((*host.docker_command, *_DIAL_STDIO))}: {said})" if said else ""
-        return NoEngine(f"no Docker engine answers at {host.docker_socket}{words}", hint=socket_hint(self._connection))
-
-
-def socket_hint(connection: Connection) -> str:
-    """What to look at where an engine does not answer."""
-    return f"on the host: systemctl status docker; may {connection.host.endpoint.user} use its socket?"

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlencode
 from urllib3 import BaseHTTPResponse
 
 from relman.hosts.bounded import Bounds, Late, TooLarge
-from relman.hosts.channel import EngineChannels, socket_hint
+from relman.hosts.channel import EngineChannels
 from relman.hosts.connect import Connection
+from relman.hosts.no_engine import socket_hint
 from relman.hosts.words import chain, late, said
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 
@@ -56,16 +57,26 @@ class Client:
         *names: str,
         params: Mapping[str, Any] | None = None,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
         seconds: float | None = None,
+        twice: bool = False,
     ) -> Any:
         """The answer to one request, None where it has no body. `names` fill the {} of `path`; what only asks is
-        answered within the connection's patience, else within its timeout or `seconds`."""
+        answered within the connection's patience, else within its timeout or `seconds`. What only asks, or may be done
+        `twice` and come to the same, is sent again where the connection is lost and could be opened again."""
         normal = self._connection.patience if method == "GET" else self._connection.timeout
         bounds = Bounds(seconds or normal)
         sent = None if body is None else json.dumps(body).encode()
-        kind = {} if sent is None else {"Content-Type": "application/json"}
-        with self._edge(what, bounds):
-            return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, partial(self._whole, what))
+        kind = {**(headers or {}), **({} if sent is None else {"Content-Type": "application/json"})}
+
+        def once() -> Any:
+            with self._edge(what, bounds):
+                read = partial(self._whole, what)
+                return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, read)
+
+        if twice or method == "GET":
+            return self._connection.lasting(once)
+        return once()
 
     def _whole(self, what: str, answer: BaseHTTPResponse) -> Any:
         with contextlib.closing(answer):
@@ -136,7 +147,7 @@ class Client:
             gone.hint = hint
             return gone
         if isinstance(error, _NONSENSE):
-            return EngineError(f"{what}: the Docker engine says nonsense: {said(error)}", host=self._host)
+            return EngineError(f"{what}: the Docker engine gave an invalid answer: {said(error)}", host=self._host)
         return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
 
 

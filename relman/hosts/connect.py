@@ -8,15 +8,21 @@ import shlex
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, TypeVar
 
 import fabric
 import paramiko
 
-from relman.hosts import wire
+from relman.hosts import signin
+from relman.hosts.first_way import first_way
+from relman.hosts.gateways import Gateways, NotGreeted
 from relman.hosts.known import KnownHosts
+from relman.hosts.links import Gateway, Link
 from relman.hosts.refusals import explained
+from relman.hosts.renewal import Renewable
 from relman.hosts.sftp import Sftp
+from relman.hosts.signin import SignIn
 from relman.hosts.streamlocal import ask_for, open_streamlocal
 from relman.hosts.words import late, said
 from relman.model.errors import RelmanError, Unreachable
@@ -44,36 +50,40 @@ class ChannelRefused(Unreachable):
         self.forbidden = forbidden
 
 
-class Connection:
+class Connection(Renewable):
     """An open connection to one host. Safe for the threads of one host; `close` ends whatever is under way on it.
 
     What paramiko raises leaves it as Unreachable, or as ChannelRefused where sshd itself said no.
     """
 
-    def __init__(self, host: Host, chain: list[fabric.Connection], timeout: float) -> None:
-        self.host = host
+    def __init__(self, host: Host, link: Link, timeout: float) -> None:
+        super().__init__(host, link)
         self.timeout = timeout
         self.patience = min(timeout, PATIENCE)
-        self._chain = chain
         self._sftp: Sftp | None = None
         self._mutex = threading.Lock()
         self._aside = ThreadPoolExecutor(_ASIDE, thread_name_prefix="aside")
         self.streamlocal = True
-        self.gone = "the SSH connection broke"  # what is said of it once it is no longer alive
+        self._given_up = ""
 
     @property
     def transport(self) -> paramiko.Transport:
-        """The SSH transport of the last hop; raises Unreachable once it is gone."""
-        transport: paramiko.Transport | None = self._chain[-1].client.get_transport()
-        if transport is None or not transport.is_active():
+        """The SSH transport; raises Unreachable once it is gone."""
+        transport = self._link.transport
+        if transport is None:
             raise Unreachable(self.gone, host=self.host.name)
         return transport
 
     @property
-    def alive(self) -> bool:
-        """Whether the SSH connection stands, as far as this end knows."""
-        transport = self._chain[-1].client.get_transport()
-        return transport is not None and bool(transport.is_active())
+    def gone(self) -> str:
+        """What to say of it once it is no longer alive."""
+        return self._given_up or super().gone
+
+    def _adopt(self, fresh: Any) -> None:
+        with self._mutex:
+            super()._adopt(fresh)
+            self._sftp, self._given_up = fresh._sftp, ""
+        fresh._aside.shutdown(wait=False)
 
     def aside(self, work: Callable[[], T]) -> Future[T]:
         """Begin `work` in a thread of its own. What waits there for other such work must be rare: there are few."""
@@ -152,82 +162,101 @@ class Connection:
             raise Unreachable(f"{before}{text}", host=host) from error
 
     def give_up(self, why: str) -> Unreachable:
-        """Close the connection to a host that did not answer, which is not waited for again; returns the error, which
-        is also that of everything else that was under way."""
+        """Close the connection to a host that did not answer; returns the error, which is also that of everything else
+        that was under way. It is opened again only where the network was silent, not what runs there."""
         if self.alive:
-            self.gone = why
-        self.close()
+            self._given_up, silent = why, self._link.stuck
+            self._link.drop()
+            if not silent:
+                self.close()
         return Unreachable(why, host=self.host.name)
 
     def close(self) -> None:
-        """Close the connection and those to its jump hosts; what is still on its way is dropped."""
-        with contextlib.suppress(Exception):
-            sock = self._chain[0].client.get_transport().sock
-            wire.linger(sock, in_peace=not wire.unacknowledged(sock))
-        for link in reversed(self._chain):
-            with contextlib.suppress(Exception):
-                link.client.close()
+        """Close the connection, and that to a jump host with the last host behind it; what is still on its way is
+        dropped."""
+        super().close()
         self._aside.shutdown(wait=False, cancel_futures=True)
 
 
-def connect(host: Host, ssh: SshOptions) -> Connection:
-    """Connect to `host` through its jump hosts.
+def connect(host: Host, ssh: SshOptions, gateways: Gateways | None = None) -> Connection:
+    """Connect to `host` through its jump hosts, which are shared where others of the same `gateways` have the same.
+
+    With `gateways` it is opened again where it is lost and the host lives.
 
     Raises HostKeyRejected, AccessDenied, Unreachable or UsageError; the message names the jump host where one is at
     fault.
     """
-    chain: list[fabric.Connection] = []
-    hop = host.endpoint
+    ways = gateways or Gateways()
     try:
-        config = fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False})
-        known = KnownHosts(ssh.known_hosts)
-        for via, hop in zip((None, *host.jumps), (*host.jumps, host.endpoint), strict=True):
-            with explained(hop, known, _patience(hop, ssh), via):
-                _open(hop, chain, config, known, ssh)
+        link = _link(host, ssh, ways)
     except RelmanError as error:
-        for link in reversed(chain):
-            with contextlib.suppress(Exception):
-                link.client.close()
-        error.host = host.name if hop == host.endpoint else f"{host.name}: jump host {hop.address}"
+        error.host = host.name
         raise
-    return Connection(host, chain, ssh.operation_timeout)
+    finally:
+        if gateways is None:
+            ways.close()
+    connection = Connection(host, link, ssh.operation_timeout)
+    if gateways:
+        connection.reach = partial(connect, host, ssh, gateways)
+        connection.seconds = _patience(host.endpoint, ssh)
+    return connection
 
 
-def _open(hop: Hop, chain: list[fabric.Connection], config: fabric.Config, known: KnownHosts, ssh: SshOptions) -> None:
-    """Open one link more; it is in the chain, to be closed, even where that fails."""
+def _link(host: Host, ssh: SshOptions, gateways: Gateways) -> Link:
+    known = KnownHosts(ssh.known_hosts)
+
+    def opener(hop: Hop, via: Gateway | None) -> Link:
+        patience = _patience(hop, ssh)
+        with explained(hop, known, patience, via.hop if via else None):
+            return gateways.enter(hop, via, patience * 2, lambda: _open(hop, via, known, ssh))
+
+    via = gateways.to(host.jumps, opener)
+    try:
+        return opener(host.endpoint, via)
+    except BaseException:
+        if via:
+            via.release()
+        raise
+
+
+def _open(hop: Hop, via: Gateway | None, known: KnownHosts, ssh: SshOptions) -> Link:
+    """Sign in at `hop`. Raises whatever paramiko does, and NotGreeted."""
     patience = _patience(hop, ssh)
-    link = fabric.Connection(
+    opened = fabric.Connection(
         hop.address,
         user=hop.user,
         port=hop.port,
-        config=config,
-        gateway=chain[-1] if chain else None,
+        config=fabric.Config(lazy=True, overrides={"load_ssh_configs": False, "forward_agent": False}),
         forward_agent=False,
         connect_timeout=patience,
-        connect_kwargs=_arguments(hop, ssh),
+        connect_kwargs=_arguments(hop, patience),
     )
-    link.connect_kwargs["transport_factory"] = known.guard(link.client, hop)
-    if not chain:
-        link.connect_kwargs["sock"] = wire.open_socket(hop.address, hop.port, patience)
-    chain.append(link)
-    link.open()
-    transport = link.client.get_transport()
-    transport.set_keepalive(KEEPALIVE)
+    client = opened.client
+    opened.connect_kwargs["transport_factory"] = known.guard(client, hop)
+    with contextlib.nullcontext(via.channel(hop, patience)) if via else first_way(hop, patience) as sock:
+        opened.connect_kwargs["sock"] = sock
+        try:
+            opened.open()
+        except BaseException as error:
+            transport = client.get_transport()
+            client.close()
+            greeted = transport is None or transport.remote_version
+            if not greeted and isinstance(error, Exception) and not late(error):
+                raise NotGreeted from error
+            raise
+    client.get_transport().set_keepalive(KEEPALIVE)
+    return Link(client, via)
 
 
 def _patience(hop: Hop, ssh: SshOptions) -> float:
     return hop.connect_timeout or ssh.connect_timeout
 
 
-def _arguments(hop: Hop, ssh: SshOptions) -> dict[str, Any]:
-    patience = _patience(hop, ssh)
-    # fabric adds its own list to what is given, and so cannot be given None.
-    keys = {"key_filename": list(hop.identity_files)} if hop.identity_files else {}
-    return keys | {
-        "allow_agent": ssh.use_agent,
-        "look_for_keys": not hop.identity_files,
+def _arguments(hop: Hop, patience: float) -> dict[str, Any]:
+    return {
+        "auth_strategy": SignIn(hop),
         "disabled_algorithms": _WEAK,
         "banner_timeout": patience * 2,
-        "auth_timeout": patience * 2,
+        "auth_timeout": max(patience * 2, signin.SECONDS),
         "channel_timeout": patience,
     }

@@ -1,4 +1,4 @@
-"""The Docker Engine API of one host (v1.41: Docker 20.10 and later, Podman 4), through its SSH connection."""
+"""The Docker Engine API of one host (v1.41: Docker 20.10, Podman 5.1 and later), through its SSH connection."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client, Stream
 from relman.hosts.connect import Connection
 from relman.model.container import Container, EngineFacts, Image, RunSpec
-from relman.model.errors import EngineError, NotFound, PullFailed
+from relman.model.errors import EngineError, NotFound, PreflightFailed, PullFailed, Unreachable
 from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.settings import Binding
 
 _STALLED = 600.0  # seconds without any progress of a pull
 _MOST_LOG = 32 << 20
 _MOST_LINES = 100_000
 _ATTEMPTS = 3
 _PAUSE = 0.2
+_CONFLICT = 409
+_NOBODY_S = "0" * 64
+_UNKNOWN_REQUEST = (404, 405, 501)
+_UPDATING = "nothing was changed; Docker Engine 20.10 or later can, and Podman 5.1 or later"
 
 
 class Engine:
@@ -40,8 +45,8 @@ class Engine:
         with translate.of(self._host, "GET /info"):
             return translate.facts(self._client.ask("GET /info", "GET", "/info"))
 
-    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[tuple[str, int], str]]:
-        """The containers with all these labels, newest first, and who takes which (protocol, port) of the host."""
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[Binding, str]]:
+        """The containers with all these labels, newest first, and who takes which port of the host."""
         what = "GET /containers"
         answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
         with translate.of(self._host, what):
@@ -93,11 +98,17 @@ class Engine:
                     stream.renew()
             progress(layers.done, layers.total)
 
+    def ask_registry(self, repository: Repository, auth_config: Mapping[str, str] | None) -> None:
+        """Let the engine ask the repository's registry for something, which need not be there. Raises EngineError with
+        its words, by whose status it was the registry that said no (below 500), or that it cannot be asked."""
+        what = f"registry {repository.registry}"
+        self._client.ask(what, "GET", "/distribution/{}/json", str(repository), headers=_auth(auth_config))
+
     def keep(self, image: ImageId, local_tag: str) -> None:
         """Give the image a local tag, so that no prune takes it."""
         name, _, tag = local_tag.rpartition(":")
         params = {"repo": name, "tag": tag}
-        self._client.ask(f"image {image.short}", "POST", "/images/{}/tag", str(image), params=params)
+        self._client.ask(f"image {image.short}", "POST", "/images/{}/tag", str(image), params=params, twice=True)
 
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
@@ -120,16 +131,33 @@ class Engine:
         return True
 
     def create(self, spec: RunSpec) -> str:
-        """Create a container, not started; returns its id."""
+        """Create a container, not started; returns its id. Where the connection was lost meanwhile and is back, it is
+        looked for before it is asked for again."""
         networks = [n for n in spec.settings.networks if n != "host"]
         what, body = f"container {spec.name}", translate.creation(spec)
-        answer = self._client.ask(what, "POST", "/containers/create", params={"name": spec.name}, body=body)
-        with translate.of(self._host, what):
-            made = translate.made(answer)
+        made = self._create(what, spec.name, body)
         for network in networks[1:]:
             joined = {"Container": made, "EndpointConfig": {"Aliases": translate.aliases_in(network, spec)}}
             self._client.ask(what, "POST", "/networks/{}/connect", network, body=joined)
         return made
+
+    def _create(self, what: str, name: str, body: Any) -> str:
+        def ask() -> str:
+            answer = self._client.ask(what, "POST", "/containers/create", params={"name": name}, body=body)
+            with translate.of(self._host, what):
+                return translate.made(answer)
+
+        try:
+            return ask()
+        except Unreachable:
+            if found := self._find(name):
+                return found.id
+        try:
+            return ask()
+        except EngineError as error:
+            if error.status == _CONFLICT and (found := self._find(name)):
+                return found.id
+            raise
 
     def start(self, container: str) -> None:
         """Start a container; one that runs already is left alone."""
@@ -138,8 +166,8 @@ class Engine:
     def stop(self, container: str, timeout: int) -> None:
         """Stop a container, killing it after `timeout` seconds; one that is stopped already is left alone."""
         seconds = self._connection.timeout + timeout
-        params = {"t": timeout}
-        self._client.ask(_named(container), "POST", "/containers/{}/stop", container, params=params, seconds=seconds)
+        params, path = {"t": timeout}, "/containers/{}/stop"
+        self._client.ask(_named(container), "POST", path, container, params=params, seconds=seconds, twice=True)
 
     def set_restart(self, container: str, policy: str) -> None:
         """Change a container's restart policy.
@@ -149,7 +177,8 @@ class Engine:
         body = {"RestartPolicy": {"Name": policy}}
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                self._client.ask(_named(container), "POST", "/containers/{}/update", container, body=body)
+                path = "/containers/{}/update"
+                self._client.ask(_named(container), "POST", path, container, body=body, twice=True)
             except EngineError as error:
                 if attempt == _ATTEMPTS or isinstance(error, NotFound):
                     raise
@@ -157,9 +186,30 @@ class Engine:
             else:
                 return
 
+    def require_updates(self) -> None:
+        """Raise PreflightFailed where the engine cannot change a restart policy, as a deployment has to. Nothing is
+        changed: it is asked for a container that nobody has, and an engine that knows the request names it."""
+        what = "restart policies"
+        try:
+            self._client.ask(what, "POST", "/containers/{}/update", _NOBODY_S, body={})
+        except EngineError as error:
+            if _NOBODY_S in error.what:
+                return
+            if error.status not in _UNKNOWN_REQUEST:
+                raise
+            with translate.of(self._host, "GET /version"):
+                name = translate.engine_name(self._client.ask("GET /version", "GET", "/version"))
+            text = f"{name} cannot change the restart policy of a container, as a deployment has to"
+            raise PreflightFailed(text, host=self._host, hint=_UPDATING) from error
+
     def remove(self, container: str) -> None:
         """Remove a stopped container; its volumes stay, the anonymous ones too."""
-        self._client.ask(_named(container), "DELETE", "/containers/{}", container, params={"v": 0})
+        what, path = _named(container), "/containers/{}"
+        try:
+            self._client.ask(what, "DELETE", path, container, params={"v": 0})
+        except Unreachable:
+            if self._find(container):
+                self._client.ask(what, "DELETE", path, container, params={"v": 0})
 
     def logs(self, container: str, tail: int, *, timestamps: bool = False) -> list[str]:
         """The last `tail` lines of a container."""

@@ -45,6 +45,6 @@ def refused(connection: Connection, path: str) -> PreflightFailed:
     return PreflightFailed(
         f"{path} may not be read or written by {user}",
         host=connection.host.name,
-        hint=f"on {connection.host.name}, as root, for {user} alone: install -d -m 700 -o {user} {state}; "
+        hint=f"on the host: sudo install -d -o {user} -m 700 {state}; "
         "for a team see relman_state_dir in docs/reference.md",
     )

@@ -29,14 +29,14 @@ class Fields:
     def of(cls, data: Any, path: str = "") -> Fields:
         """An object."""
         if not isinstance(data, dict):
-            raise _wrong(path, "no object")
+            raise _wrong(path, "not an object")
         return cls(data, path)
 
     @classmethod
     def all_of(cls, rows: Any, path: str = "") -> list[Fields]:
         """An array of objects."""
         if not isinstance(rows, list):
-            raise _wrong(path, "no array")
+            raise _wrong(path, "not an array")
         return [cls.of(row, f"{path}[{number}]") for number, row in enumerate(rows)]
 
     def __iter__(self) -> Iterator[str]:
@@ -53,7 +53,7 @@ class Fields:
         if found is None:
             return []
         if not isinstance(found, list):
-            raise self._is(name, "no array")
+            raise self._is(name, "not an array")
         return found
 
     def each(self, name: str) -> list[Fields]:
@@ -64,7 +64,7 @@ class Fields:
         """An array of strings."""
         found = self.rows(name)
         if not all(isinstance(each, str) for each in found):
-            raise self._is(name, "no array of strings")
+            raise self._is(name, "not an array of strings")
         return tuple(found)
 
     def pairs(self, name: str) -> dict[str, str]:
@@ -73,7 +73,7 @@ class Fields:
         if found is None:
             return {}
         if not (isinstance(found, dict) and all(isinstance(value, str) for value in found.values())):
-            raise self._is(name, "no object of strings")
+            raise self._is(name, "not an object of strings")
         return found
 
     def text(self, name: str, *, needed: bool = False) -> str:
@@ -82,7 +82,7 @@ class Fields:
         if found is None and not needed:
             return ""
         if not isinstance(found, str) or len(found) > _LONGEST:
-            raise self._is(name, "no string" if not isinstance(found, str) else "too long")
+            raise self._is(name, "not a string" if not isinstance(found, str) else "too long")
         return found
 
     def number(self, name: str) -> int:
@@ -91,7 +91,7 @@ class Fields:
         if found is None:
             return 0
         if not isinstance(found, int) or isinstance(found, bool) or not -_MOST <= found < _MOST:
-            raise self._is(name, "no whole number")
+            raise self._is(name, "not a whole number")
         return found
 
     def flag(self, name: str) -> bool:
@@ -105,21 +105,21 @@ class Fields:
         """A container's id, which becomes part of later requests."""
         found = self.text(name, needed=True)
         if not _ID.fullmatch(found):
-            raise self._is(name, "no id")
+            raise self._is(name, "not an id")
         return found
 
     def image_id(self, name: str) -> ImageId:
         """An image's id; Podman leaves the algorithm out."""
         found = _IMAGE.fullmatch(self.text(name, needed=True))
         if not found:
-            raise self._is(name, "no image id")
+            raise self._is(name, "not an image id")
         return ImageId(f"sha256:{found[1]}")
 
     def port(self, name: str) -> int:
         """A port, or 0, written as a string."""
         found = self.text(name) or "0"
         if not _PORT.fullmatch(found) or int(found) not in _PORTS:
-            raise self._is(name, "no port")
+            raise self._is(name, "not a port")
         return int(found)
 
     def _at(self, name: str) -> str:

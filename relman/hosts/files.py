@@ -24,7 +24,7 @@ def write_beside(
 
     Raises what `state.place` raises, and PreflightFailed where it cannot be written.
     """
-    place, _ = _put(connection, environment, service, f"{name}.{token}", data)
+    place, _ = connection.lasting(lambda: _put(connection, environment, service, f"{name}.{token}", data))
     return place.of(f"{name}.{token}"), place.of(name)
 
 
@@ -38,7 +38,7 @@ def _put(
             place = state.make(connection, environment, service)
         with contextlib.suppress(FileNotFoundError):
             return place, _write(connection, place, name, data, append=append)
-    raise PreflightFailed(f"{place.path} was removed by somebody", host=connection.host.name)
+    raise PreflightFailed(f"{place.path} was removed by someone", host=connection.host.name)
 
 
 def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> int:
@@ -61,42 +61,65 @@ def _write(connection: Connection, place: Place, name: str, data: bytes, *, appe
 
 def append(connection: Connection, environment: str, service: str, name: str, data: bytes) -> int:
     """Add `data` to the end of a service's file, which is made if it is not there; returns its size then. Who dies in
-    the middle may leave a part of it. Raises what `write_beside` raises."""
-    return _put(connection, environment, service, name, data, append=True)[1]
+    the middle may leave a part of it, and a lost connection may leave it twice. Raises what `write_beside` raises."""
+    return connection.lasting(lambda: _put(connection, environment, service, name, data, append=True)[1])
 
 
 def tail(connection: Connection, path: str, most: int) -> bytes | None:
     """A file's last `most` bytes, or None where there is none. Raises PreflightFailed or Unreachable."""
-    with explained(connection, path):
-        try:
-            return connection.sftp().read_end(path, most)
-        except FileNotFoundError:
-            return None
+
+    def once() -> bytes | None:
+        with explained(connection, path):
+            try:
+                return connection.sftp().read_end(path, most)
+            except FileNotFoundError:
+                return None
+
+    return connection.lasting(once)
 
 
 def replace(connection: Connection, beside: str, path: str) -> None:
     """Put a file in the place of another in one atomic step. Raises PreflightFailed or Unreachable."""
-    with explained(connection, path):
-        try:
-            connection.sftp().posix_rename(beside, path)
-        except FileNotFoundError as error:
-            raise PreflightFailed(f"{beside} was removed by somebody", host=connection.host.name) from error
+    before = False
+
+    def once() -> None:
+        nonlocal before
+        again, before = before, True
+        with explained(connection, path):
+            try:
+                connection.sftp().posix_rename(beside, path)
+            except FileNotFoundError as error:
+                if not again:  # else it was done, and the answer was lost with the connection
+                    raise PreflightFailed(f"{beside} was removed by someone", host=connection.host.name) from error
+
+    connection.lasting(once)
 
 
 def remove(connection: Connection, path: str) -> None:
     """Remove a file, if it is there. Raises PreflightFailed or Unreachable."""
-    with explained(connection, path), contextlib.suppress(FileNotFoundError):
-        connection.sftp().remove(path)
+
+    def once() -> None:
+        with explained(connection, path), contextlib.suppress(FileNotFoundError):
+            connection.sftp().remove(path)
+
+    connection.lasting(once)
 
 
 def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
     """A file's content and its time of writing by the host's clock (seconds since the epoch), or None. Raises
     PreflightFailed, also where it is larger than 4 MiB, and Unreachable."""
-    with explained(connection, path):
-        try:
-            data, written = connection.sftp().read_file(path, _LARGEST + 1)
-        except FileNotFoundError:
-            return None
+
+    def once() -> tuple[bytes, float] | None:
+        with explained(connection, path):
+            try:
+                return connection.sftp().read_file(path, _LARGEST + 1)
+            except FileNotFoundError:
+                return None
+
+    found = connection.lasting(once)
+    if found is None:
+        return None
+    data, written = found
     if len(data) > _LARGEST:
         raise misread(connection, path, Misread("", f"it is larger than {_LARGEST >> 20} MiB"))
     return data, written

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import paramiko
 
+from relman.hosts.blobs import CERTIFICATE, fingerprint, is_certificate, kind_of, plain
+from relman.hosts.certificates import BadCertificate, HostCertificate
 from relman.hosts.known_file import Entry, read_entries
+from relman.hosts.transport import Transport
 from relman.model.host import Hop
 
 _SSH = 22
@@ -43,10 +44,18 @@ class RevokedKey(BadKey):
     """A line marked @revoked has this key."""
 
 
+class UntrustedCertificate(BadKey):
+    """A known authority signed the server's certificate, which does not hold; `reason` says why."""
+
+    def __init__(self, name: str, fingerprint: str, reason: str) -> None:
+        super().__init__(name, fingerprint)
+        self.reason = reason
+
+
 class KnownHosts:
-    """The keys of some files. A key that any line revokes is refused, whatever host the line names; @cert-authority
-    lines trust nothing here, and a line that is no entry trusts nothing either. Raises UsageError for a file that
-    cannot be read."""
+    """The keys of some files. A key that any line revokes is refused, whatever host the line names, and so is what an
+    authority of this key signed; a line that is no entry trusts nothing. Raises UsageError for a file that cannot be
+    read."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.first_file = files[0] if files else "~/.ssh/known_hosts"
@@ -54,6 +63,7 @@ class KnownHosts:
         entries = [entry for path in paths for entry in read_entries(path)]
         self._revoked = {entry.key for entry in entries if entry.revoked}
         self._entries = [entry for entry in entries if entry.plain]
+        self._authorities = [entry for entry in entries if entry.authority]
 
     def check(self, hop: Hop, kind: str, key: bytes) -> None:
         """Return where `key` is one of the hop's. Of another port than 22 the host's own name counts, too, unless
@@ -70,9 +80,35 @@ class KnownHosts:
         if not any(entry.key == key for name in names[1:] for entry in self._of(name)):
             raise UnknownKey(names[0], shown)
 
+    def check_certificate(self, hop: Hop, blob: bytes) -> None:
+        """Return where an authority of the hop vouches for it; else its key counts, as if it had no certificate. Raises
+        what `check` raises, or UntrustedCertificate."""
+        names, key = _names(hop), plain(blob)
+        shown = _fingerprint(kind_of(key), key)
+        try:
+            certificate = HostCertificate(blob)
+            if certificate.authority in self._revoked:
+                raise RevokedKey(names[0], _fingerprint(kind_of(certificate.authority), certificate.authority))
+            if key not in self._revoked and self._is_authority(certificate.authority, names):
+                certificate.check((hop.host_key_alias or hop.address).lower())
+                return
+        except BadCertificate as error:
+            try:
+                self.check(hop, kind_of(key), key)
+            except (UnknownKey, ChangedKey):
+                raise UntrustedCertificate(names[0], shown, str(error)) from error
+        else:
+            self.check(hop, kind_of(key), key)
+
     def preferred(self, hop: Hop, algorithms: Sequence[str]) -> list[str]:
         """The algorithms, those first whose keys the files have of the hop: else a server that has keys of several
-        types shows one that nobody knows."""
+        types shows one that nobody knows. Certificates come before them where an authority may have signed one."""
+        certificates = [f"{name}{CERTIFICATE}" for name in algorithms]
+        keys = self._by_what_is_known(hop, algorithms)
+        signed = any(entry.holds_for(name) for entry in self._authorities for name in _names(hop))
+        return [*certificates, *keys] if signed else [*keys, *certificates]
+
+    def _by_what_is_known(self, hop: Hop, algorithms: Sequence[str]) -> list[str]:
         known = next((found for name in _names(hop) if (found := self._of(name))), [])
         kinds = {entry.kind for entry in known if entry.key not in self._revoked}
         return sorted(algorithms, key=lambda name: ("ssh-rsa" if name in _RSA else name) not in kinds)
@@ -81,13 +117,15 @@ class KnownHosts:
         """Make `client` accept the hop's keys and no others. Returns the `transport_factory` to connect it with."""
 
         def transport(*arguments: Any, **options: Any) -> paramiko.Transport:
-            made = paramiko.Transport(*arguments, **options)
-            security = made.get_security_options()
-            security.key_types = self.preferred(hop, security.key_types)
+            made = Transport(*arguments, **options)
+            made.host_key_algorithms = self.preferred(hop, made.get_security_options().key_types)
             return made
 
         client.set_missing_host_key_policy(_Judge(self, hop))
         return transport
+
+    def _is_authority(self, key: bytes, names: Sequence[str]) -> bool:
+        return any(entry.key == key and entry.holds_for(name) for entry in self._authorities for name in names)
 
     def _of(self, name: str) -> list[Entry]:
         return [entry for entry in self._entries if entry.holds_for(name)]
@@ -101,7 +139,11 @@ class _Judge(paramiko.MissingHostKeyPolicy):
         self._hop = hop
 
     def missing_host_key(self, _client: paramiko.SSHClient, _hostname: str, key: paramiko.PKey) -> None:
-        self._known.check(self._hop, key.get_name(), key.asbytes())
+        shown = key.public_blob.key_blob if key.public_blob else key.asbytes()
+        if is_certificate(shown):
+            self._known.check_certificate(self._hop, shown)
+        else:
+            self._known.check(self._hop, key.get_name(), shown)
 
 
 def _names(hop: Hop) -> tuple[str, ...]:
@@ -113,8 +155,7 @@ def _names(hop: Hop) -> tuple[str, ...]:
 
 
 def _fingerprint(kind: str, key: bytes) -> str:
-    """As ssh-keygen -l prints it."""
-    return f"{kind} SHA256:{base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip('=')}"
+    return f"{kind} {fingerprint(key)}"
 
 
 def _is_file(path: Path) -> bool:

@@ -37,6 +37,11 @@ class Entry:
         """Whether it trusts the key itself, and not what the key signs."""
         return not self.marker
 
+    @property
+    def authority(self) -> bool:
+        """Whether it trusts what the key signs."""
+        return self.marker == _AUTHORITY
+
     def holds_for(self, name: str) -> bool:
         """Whether the line is about `name` (in lower case; with a port of its own `[host]:port`)."""
         if self.names.startswith("|"):
@@ -49,7 +54,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
     try:
         text = path.read_text(errors="replace")
     except OSError as error:
-        hint = "it says which keys of hosts count"
+        hint = "it lists the host keys to trust"
         raise UsageError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
     for line in text.split("\n"):
         if entry := _entry(line.split()):

@@ -116,7 +116,7 @@ def advance(
     """
     where = _Where(connection, environment, service)
     if look:
-        _require_ours(where, lock)
+        require_ours(connection, environment, service, lock)
     beside = drafted or where.beside(NAME, lock.token, lock)[0]
     files.replace(connection, beside, where.path())
 
@@ -130,14 +130,15 @@ def release(connection: Connection, environment: str, service: str, lock: Lock, 
     """Remove our lock; with `look` only after seeing that it still is ours. Raises Locked when it is not."""
     where = _Where(connection, environment, service)
     if look:
-        _require_ours(where, lock)
+        require_ours(connection, environment, service, lock)
     files.remove(connection, where.path())
 
 
-def _require_ours(where: _Where, lock: Lock) -> None:
-    standing = where.standing()
+def require_ours(connection: Connection, environment: str, service: str, lock: Lock) -> None:
+    """Raise Locked unless the lock still is ours."""
+    standing = _Where(connection, environment, service).standing()
     if standing is None or standing.token != lock.token:
-        raise Locked("the lock is not ours any more: it ran out or was broken", host=where.connection.host.name)
+        raise Locked("the lock is no longer ours: it expired or was broken", host=connection.host.name)
 
 
 def take_over(
@@ -161,7 +162,7 @@ def take_over(
         elif again.token == before:
             advance(connection, environment, service, lock, look=False)
         else:
-            raise Locked("is locked by somebody who came first", host=connection.host.name)
+            raise Locked("is locked by someone who came first", host=connection.host.name)
 
 
 def break_lock(

@@ -33,7 +33,7 @@ def read(connection: Connection, environment: str, service: str) -> HostRecord:
         raise PreflightFailed(
             f"{path}: {error}",
             host=connection.host.name,
-            hint="look at it; moved out of the way, relman starts a new one and forgets what could be rolled back to",
+            hint="look at it; once it is moved away, relman starts a new one, with nothing to roll back to",
         ) from error
 
 

@@ -10,10 +10,13 @@ from collections.abc import Iterator
 
 import paramiko
 
-from relman.hosts.known import BadKey, ChangedKey, KnownHosts, RevokedKey
+from relman.hosts.known import BadKey, ChangedKey, KnownHosts, RevokedKey, UntrustedCertificate
+from relman.hosts.transport import HandshakeLate, NothingInCommon
 from relman.hosts.words import late, said
-from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable, UsageError
+from relman.model.errors import HostKeyRejected, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop
+
+_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)
 
 
 @contextlib.contextmanager
@@ -29,18 +32,36 @@ def explained(hop: Hop, known: KnownHosts, timeout: float, via: Hop | None = Non
         raise _of_the_host(error, hop, known.first_file, via) from error
     except Exception as error:
         waited = time.monotonic() - begin
-        raise _of_keys(error, hop) or _of_files(error, hop) or _of_the_way(error, hop, timeout, waited) from error
+        told = _of_the_server(error, hop, timeout) or _of_address(error, hop) or (via and _of_the_jump(error, hop, via))
+        raise told or _of_the_way(error, hop, timeout, waited) from error
 
 
-def _of_keys(error: Exception, hop: Hop) -> RelmanError | None:
-    """Our keys. Of paramiko's classes PasswordRequiredException is an AuthenticationException, too."""
-    keys = ", ".join(hop.identity_files) or "the agent's and the default keys"
-    if isinstance(error, paramiko.PasswordRequiredException):
-        hint = f"add it to the SSH agent: ssh-add {hop.identity_files[0] if hop.identity_files else ''}".rstrip()
-        return AccessDenied(f"the key needs a passphrase ({keys})", hint=hint)
-    if isinstance(error, paramiko.AuthenticationException):
-        return AccessDenied(f"{hop.user}@{hop.address} was not let in with {keys}", hint="check user and key")
-    return None
+def _of_the_jump(error: Exception, hop: Hop, via: Hop) -> RelmanError | None:
+    if not isinstance(error, paramiko.ChannelException):
+        return None
+    if error.code == _FORBIDDEN:
+        return Unreachable(
+            f"the jump host {via.address} forbids the way to {hop.address}:{hop.port}",
+            hint=f"let the sshd_config of {via.address} allow it: AllowTcpForwarding, PermitOpen, the key's options",
+        )
+    return Unreachable(
+        f"the jump host {via.address} cannot reach {hop.address}:{hop.port}: {error.text}",
+        hint=f"is it up, and reachable from {via.address}?",
+    )
+
+
+def _of_the_server(error: Exception, hop: Hop, timeout: float) -> RelmanError | None:
+    if isinstance(error, HandshakeLate) and not error.spoke:
+        return Unreachable(
+            f"{hop.address}:{hop.port} takes connections, but its SSH server did not answer within {timeout:g} s",
+            hint="is it sshd that listens there, and is the host overloaded?",
+        )
+    if not isinstance(error, NothingInCommon):
+        return None
+    return Unreachable(
+        f"{hop.address}:{hop.port} offers no {error.kind} algorithm that relman takes: {', '.join(error.offered)}",
+        hint=f"let its sshd_config offer one of {', '.join(error.taken)}",
+    )
 
 
 def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKeyRejected:
@@ -51,8 +72,11 @@ def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKey
     if isinstance(error, ChangedKey):
         return HostKeyRejected(
             f"{key} is not the known one: it shows {error.fingerprint}, known is {', '.join(error.known)}",
-            hint=f"somebody may be in between, or the host was made anew; compare, then mend {file}",
+            hint=f"someone may be in between, or the host was reinstalled; compare, then correct {file}",
         )
+    if isinstance(error, UntrustedCertificate):
+        hint = "its authority is in known_hosts: let it sign a certificate for this host and time"
+        return HostKeyRejected(f"the host certificate of {error.name} does not hold: {error.reason}", hint=hint)
     compare = f"{key} is not known ({error.fingerprint})"
     if hop.host_key_alias:
         return HostKeyRejected(compare, hint=f"compare it on the host itself, then add it to {file} as {error.name}")
@@ -66,12 +90,7 @@ def _typed(file: str) -> str:
     return f"~/{shlex.quote(file[2:])}" if file.startswith("~/") else shlex.quote(file)
 
 
-def _of_files(error: Exception, hop: Hop) -> RelmanError | None:
-    if isinstance(error, FileNotFoundError) and error.filename:
-        what = f"there is no key file {error.filename}"
-        return AccessDenied(what, hint="check the inventory and ssh_config")
-    if isinstance(error, PermissionError) and error.filename:
-        return AccessDenied(f"the key file {error.filename} cannot be read: {error.strerror}")
+def _of_address(error: Exception, hop: Hop) -> RelmanError | None:
     if isinstance(error, ValueError) and not isinstance(error, UnicodeError) and _has_port(hop.address):
         hint = "ansible_host takes a name or an address alone; the port is ansible_port"
         return UsageError(f"{hop.address!r} is not a host's address", hint=hint)

@@ -83,7 +83,9 @@ class Sftp(paramiko.SFTPClient):
             except (OSError, EOFError, paramiko.SSHException):
                 raise
             except Exception as error:
-                raise paramiko.SSHException(f"the SFTP server says nonsense ({type(error).__name__})") from error
+                raise paramiko.SSHException(
+                    f"the SFTP server gave an invalid answer ({type(error).__name__})"
+                ) from error
             finally:
                 self._depth -= 1
 
@@ -167,6 +169,21 @@ class Sftp(paramiko.SFTPClient):
         return b"".join(message.get_string()[:_PART] for _, message in parts if message)[-most:]
 
     @_turn
+    def may_write(self, path: str) -> bool | None:
+        """Whether the user may write to what is there, also where that is a socket, which opens for nobody; None where
+        nothing is."""
+        try:
+            handle = self._open(path, SFTP_FLAG_READ | SFTP_FLAG_WRITE, paramiko.SFTPAttributes())
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            return False
+        except OSError:
+            return True
+        self._request(CMD_CLOSE, handle)
+        return True
+
+    @_turn
     def lstats(self, paths: Sequence[str]) -> list[paramiko.SFTPAttributes | None]:
         """What each path is, links not followed, or None where nothing is or may be seen, in one round trip."""
         answers = self._answers([(CMD_LSTAT, path.encode()) for path in paths])
@@ -223,7 +240,7 @@ class Sftp(paramiko.SFTPClient):
         seen = bytearray()
         while len(seen) < _LENGTH + len(_GREETING) or not seen.endswith(_GREETING):
             if len(seen) > _MOST_NOISE:
-                raise paramiko.SSHException("no SFTP server answers, but much else")
+                raise paramiko.SSHException("something other than an SFTP server answers")
             seen += self._read_all(1)
         length = int.from_bytes(seen[-_LENGTH - len(_GREETING) : -len(_GREETING)], "big")
         self._read_all(length - len(_GREETING))

@@ -31,11 +31,12 @@ _MYSELF = "/proc/self/."
 @dataclass(frozen=True)
 class Place:
     """A directory of relman's on a host, which may be trusted. `team`: its group shares it. `missing` are those of its
-    levels that do not exist yet, outermost first."""
+    levels that do not exist yet, outermost first. `closed`: the user may not add anything to what is there."""
 
     path: str
     team: bool
     missing: tuple[str, ...] = ()
+    closed: bool = False
 
     def of(self, name: str) -> str:
         """The path of a file in it."""
@@ -73,8 +74,17 @@ def place(connection: Connection, environment: str, *service: str, fresh: bool =
         known = _KNOWN.setdefault(connection, _Known())
     with known.mutex:
         if fresh or (environment, *service) not in known.places:
-            known.places[environment, *service] = _look(connection, (environment, *service))
+            names = (environment, *service)
+            known.places[names] = connection.lasting(lambda: _look(connection, names))
         return known.places[environment, *service]
+
+
+def require_room(connection: Connection, environment: str, service: str) -> None:
+    """Raise PreflightFailed, with the command that mends it, unless relman's files can be written there; nothing is
+    made. Raises what `place` raises."""
+    found = place(connection, environment, service)
+    if found.closed:
+        raise refused(connection, next(iter(found.missing), found.path))
 
 
 def make(connection: Connection, environment: str, service: str) -> Place:
@@ -117,7 +127,8 @@ def _look(connection: Connection, names: Sequence[str]) -> Place:
                 judge.file(_level(connection, each, attributes), team)
     except Untrusted as error:
         raise _refusal(connection, top, error) from error
-    return Place(path, team is not None, tuple(levels[len(there) :]))
+    closed = bool(there) and not judge.may_add_to(there[-1], team)
+    return Place(path, team is not None, tuple(levels[len(there) :]), closed)
 
 
 def _levels(path: str) -> list[str]:

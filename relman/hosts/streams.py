@@ -38,7 +38,7 @@ def events(parts: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             continue
         event = json.loads(line)
         if not isinstance(event, dict):
-            raise TypeError("an event is no object")
+            raise TypeError("an event is not an object")
         yield event
 
 

@@ -12,7 +12,7 @@ from relman.hosts.fields import Fields
 from relman.model.container import Container, EngineFacts, Image, RunSpec
 from relman.model.errors import EngineError
 from relman.model.image import Platform
-from relman.model.settings import Mount, Port
+from relman.model.settings import Binding, Mount, Port
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i386": "386", "i686": "386"}
 _PAIR = 2
@@ -28,7 +28,7 @@ def of(host: str, what: str) -> Iterator[None]:
         yield
     except EngineError as error:
         if error.host is None:
-            error.host, error.what = host, f"{what}: the Docker engine says nonsense: {error.what}"
+            error.host, error.what = host, f"{what}: the Docker engine gave an invalid answer: {error.what}"
         raise
 
 
@@ -45,6 +45,14 @@ def facts(info: Any) -> EngineFacts:
     )
 
 
+def engine_name(version: Any) -> str:
+    """From GET /version: `Podman Engine 4.3.1`."""
+    found = Fields.of(version)
+    named = [(part.text("Name"), part.text("Version")) for part in found.each("Components")]
+    name, number = next((pair for pair in named if all(pair)), ("the engine", found.text("Version")))
+    return f"{name} {number}".strip()
+
+
 def is_swarm_worker(info: Any) -> bool:
     """From GET /info: whether it is in a swarm without managing it."""
     swarm = Fields.of(info).fields("Swarm")
@@ -58,17 +66,17 @@ def clock(text: str) -> float:
     try:
         return datetime.fromisoformat(seconds + (zone if rest else "")).timestamp()
     except (ValueError, OverflowError, OSError) as error:
-        raise EngineError(f"{text[:_SHOWN]!r} is no time") from error
+        raise EngineError(f"{text[:_SHOWN]!r} is not a time") from error
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A container as a list has it; `ports` are the (protocol, port) pairs that it takes on the host."""
+    """A container as a list has it; `ports` are those that it takes of the host."""
 
     id: str
     name: str
     labels: Mapping[str, str]
-    ports: tuple[tuple[str, int], ...]
+    ports: tuple[Binding, ...]
 
 
 def listed_containers(rows: Any) -> list[Listed]:
@@ -77,14 +85,13 @@ def listed_containers(rows: Any) -> list[Listed]:
 
 
 def _listed(row: Fields) -> Listed:
-    ports = [(port.text("Type") or "tcp", port.number("PublicPort")) for port in row.each("Ports")]
+    ports = [Binding(p.text("Type") or "tcp", p.number("PublicPort"), p.text("IP")) for p in row.each("Ports")]
     name = next((str(name) for name in row.texts("Names")), "")
-    taken = tuple((kind, number) for kind, number in ports if number)
-    return Listed(row.id("Id"), name.lstrip("/"), row.pairs("Labels"), taken)
+    return Listed(row.id("Id"), name.lstrip("/"), row.pairs("Labels"), tuple(p for p in ports if p.port))
 
 
-def port_owners(rows: Sequence[Listed]) -> dict[tuple[str, int], str]:
-    """The container's name behind every published (protocol, port)."""
+def port_owners(rows: Sequence[Listed]) -> dict[Binding, str]:
+    """The container's name behind every published port."""
     return {port: row.name for row in rows for port in row.ports}
 
 
@@ -113,11 +120,11 @@ def container(data: Any) -> Container:
     )
 
 
-def _bound(bindings: Fields) -> Iterator[tuple[str, int]]:
+def _bound(bindings: Fields) -> Iterator[Binding]:
     for key in bindings:
         for place in bindings.each(key):
             if port := place.port("HostPort"):
-                yield key.partition("/")[2] or "tcp", port
+                yield Binding(key.partition("/")[2] or "tcp", port, place.text("HostIp"))
 
 
 def listed_images(rows: Any) -> list[Image]:

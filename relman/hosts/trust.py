@@ -54,15 +54,23 @@ class Judge:
             if stat.S_ISLNK(level.mode):
                 raise Untrusted(level, "is a link", f"rm {level.path}" if self._below(level) else "")
             if not stat.S_ISDIR(level.mode):
-                raise Untrusted(level, "is no directory", f"rm {level.path}" if self._below(level) else "")
+                raise Untrusted(level, "is not a directory", f"rm {level.path}" if self._below(level) else "")
             self._check(level, team)
             team = level.gid if level.is_team else team if level.gid == team else None
         return team
 
+    def may_add_to(self, level: Level, team: int | None) -> bool:
+        """Whether the user may make something in a directory, as far as it can be told without trying."""
+        if self.uid in (_ROOT, None):
+            return True
+        if level.uid == self.uid:
+            return bool(level.mode & stat.S_IWUSR)
+        return team is not None and level.gid == team
+
     def file(self, level: Level, team: int | None) -> None:
         """Raise Untrusted unless it is a file to be trusted; `team` is the group of the directory that it lies in."""
         if not stat.S_ISREG(level.mode):
-            raise Untrusted(level, "is a link" if stat.S_ISLNK(level.mode) else "is no file", f"rm -r {level.path}")
+            raise Untrusted(level, "is a link" if stat.S_ISLNK(level.mode) else "is not a file", f"rm -r {level.path}")
         self._check(level, team)
 
     def _check(self, level: Level, team: int | None) -> None:
@@ -73,9 +81,9 @@ class Judge:
             raise Untrusted(level, what, f"chown -R {self.user}: {level.path}" if own else "")
         if level.mode & stat.S_IWOTH:
             mend = "" if level.mode & stat.S_ISVTX else f"chmod go-w {level.path}"
-            raise Untrusted(level, f"may be written by everybody ({self._who(level)}, {_octal(level)})", mend)
+            raise Untrusted(level, f"is writable by everyone ({self._who(level)}, {_octal(level)})", mend)
         if level.mode & stat.S_IWGRP and not (of_the_team or level.is_team):
-            what = f"may be written by its group {level.gid} ({self._who(level)}, {_octal(level)})"
+            what = f"is writable by its group {level.gid} ({self._who(level)}, {_octal(level)})"
             raise Untrusted(level, what, f"chmod g-w {level.path}")
 
     @property

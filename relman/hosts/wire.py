@@ -30,3 +30,9 @@ def linger(sock: socket.socket, *, in_peace: bool) -> None:
 def unacknowledged(sock: socket.socket) -> int:
     """The number of bytes on their way (tcp(7), SIOCOUTQ)."""
     return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def stuck(sock: socket.socket) -> bool:
+    """Whether the kernel sends something again and again that nobody acknowledges (tcp(7), TCP_INFO; the third byte of
+    struct tcp_info counts that)."""
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[2] > 0

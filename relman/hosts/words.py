@@ -35,5 +35,5 @@ def said(error: BaseException) -> str:
     if isinstance(cause, OSError) and not isinstance(cause, socket.gaierror) and cause.strerror:
         return cause.strerror
     if isinstance(cause, UnicodeError | LookupError | TypeError | AttributeError | RecursionError):
-        return f"what it says cannot be understood ({type(cause).__name__})"
+        return f"its answer cannot be read ({type(cause).__name__})"
     return (str(cause) or type(cause).__name__)[:_LONGEST]

@@ -43,7 +43,7 @@ def translated(file: Path) -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as error:
         reason = getattr(error, "orig", None) or error
-        hint = "Only history is kept there: it may be moved away, and is made anew."
+        hint = "Only history is kept there: it may be moved away; a new one is created."
         raise StorageFailed(f"the ledger {file} cannot be used: {reason}", hint=hint) from error
 
 

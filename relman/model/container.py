@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.image import ImageId, Platform
-from relman.model.settings import DeploySettings
+from relman.model.settings import Binding, DeploySettings
 
 SERVICE = "relman.service"
 ENVIRONMENT = "relman.environment"
@@ -17,6 +17,7 @@ CONFIG = "relman.config"
 TASK = "relman.task"
 TASK_TIMEOUT = "relman.task.timeout"
 RUN = "relman.run"
+MATRIX = "relman.matrix"
 DIRTY = "relman.dirty"
 DEPLOY_SECTION = "relman.deploy"
 SERVICE_NAME = "relman.service.name"
@@ -37,7 +38,7 @@ class EngineFacts:
 class Container:
     """One container as inspected. `status` is the engine's word (created, running, restarting, exited, dead, paused);
     `health` is starting, healthy, unhealthy or "" without HEALTHCHECK. `addresses` maps network to IP address.
-    `host_ports` are the (protocol, port) pairs it takes on the host. Times are RFC 3339."""
+    `host_ports` are what it takes of the host. Times are RFC 3339."""
 
     id: str
     name: str
@@ -51,7 +52,7 @@ class Container:
     started_at: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
-    host_ports: frozenset[tuple[str, int]] = frozenset()
+    host_ports: frozenset[Binding] = frozenset()
     restart_policy: str = "no"
     health_log: tuple[str, ...] = ()
 

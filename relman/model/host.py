@@ -12,11 +12,21 @@ DEFAULT_STATE_DIR = "/var/lib/relman"
 
 
 @dataclass(frozen=True)
+class Proxy:
+    """A command whose standard input and output are the way to an endpoint (ssh_config(5), ProxyCommand), its tokens
+    filled in, and where it is written."""
+
+    command: str
+    origin: str
+
+
+@dataclass(frozen=True)
 class Hop:
     """One SSH endpoint: a host itself or a jump host on the way to it.
 
     `host_key_alias` is the name of its key in known_hosts, if not its address; `connect_timeout` in seconds, where it
-    has one of its own; `identities_only`: no keys but `identity_files` are meant for it.
+    has one of its own. `agents` are the sockets of the SSH agents to ask for keys; with `identities_only` no key of
+    theirs is meant for it that is not one of `identity_files`. `certificate_files` go with keys from anywhere.
     """
 
     address: str
@@ -26,6 +36,9 @@ class Hop:
     host_key_alias: str = ""
     connect_timeout: float | None = None
     identities_only: bool = False
+    certificate_files: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
+    proxy: Proxy | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,6 @@ class SshOptions:
     known_hosts: tuple[str, ...] = ()
     connect_timeout: float = 5.0
     operation_timeout: float = 60.0
-    use_agent: bool = True
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ class ImageRef:
         name, colon, tag = text.rpartition(":")
         if not colon or "/" in tag:
             raise UsageError(
-                f"{text!r} names no tag and no digest",
+                f"{text!r} has no tag and no digest",
                 hint="Write it as REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:…",
             )
         return cls(Repository.parse(name), check_tag(tag))
@@ -135,6 +135,20 @@ class Platform:
     os: str
     architecture: str
     variant: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """Read `os/architecture` or `os/architecture/variant`, such as linux/arm64; raises UsageError."""
+        parts = text.split("/")
+        if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
+            raise UsageError(f"{text!r} is not a platform", hint="Write it as linux/amd64 or linux/arm64/v8.")
+        return cls(*parts)
+
+    def is_for(self, wanted: Platform) -> bool:
+        """Whether this is the platform that is wanted, of any variant where none is named; arm64 is arm64/v8."""
+        usual = {"arm64": "v8"}.get(self.architecture, "")
+        variants = ("", self.variant or usual)
+        return (self.os, self.architecture) == (wanted.os, wanted.architecture) and wanted.variant in variants
 
     def __str__(self) -> str:
         return "/".join(filter(None, (self.os, self.architecture, self.variant)))

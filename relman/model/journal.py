@@ -141,7 +141,7 @@ def _read(text: bytes) -> Line:
         raise Misread("", "expected an object")
     version = data.pop("version", None)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise Misread("version", "expected a whole number from 1")
+        raise Misread("version", "expected a whole number, 1 or more")
     if version > VERSION:
         raise Newer("version", f"{version} was written by a newer relman")
     line = read(Line, data)

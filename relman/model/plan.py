@@ -10,23 +10,27 @@ from relman.model.container import DEPLOYMENT, Container, EngineFacts, Image
 from relman.model.difference import Changed, differences
 from relman.model.errors import Symptoms
 from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
-from relman.model.settings import OnFailure
+from relman.model.settings import Binding, OnFailure
 from relman.model.strategy import Check, Hook, StrategyKind, Task
 
 
 @dataclass(frozen=True)
 class Observed:
     """One host as it was seen: its engine, its record, its lock, this service's containers (newest first), those of its
-    tasks, the names of its images, and who takes which (protocol, port) of it."""
+    tasks, the names of its images, and who takes which of its ports."""
 
     host: str
     facts: EngineFacts
     record: HostRecord
     lock: FoundLock | None = None
     containers: tuple[Container, ...] = ()
-    port_owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    port_owners: Mapping[Binding, str] = field(default_factory=dict)
     tasks: tuple[Container, ...] = ()
     images: tuple[Image, ...] = ()
+
+    def owners_of(self, wanted: Binding) -> list[str]:
+        """The names of the containers beside which none can have this port."""
+        return list(dict.fromkeys(name for taken, name in self.port_owners.items() if taken.collides(wanted)))
 
     def container_of(self, deployment: str) -> Container | None:
         """The container that this deployment made, if it is still there."""

@@ -48,19 +48,19 @@ def parse(data: bytes) -> Any:
     except Misread:
         raise
     except ValueError as error:
-        raise Misread("", "it is no JSON") from error
+        raise Misread("", "it is not JSON") from error
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise Misread(_shown(next(n for n in names if names.count(n) > 1)), "the key is there twice")
+        raise Misread(_shown(next(n for n in names if names.count(n) > 1)), "duplicate key")
     return found
 
 
 def _no_constant(name: str) -> Any:
-    raise Misread("", f"{name} is no number")
+    raise Misread("", f"{name} is not a number")
 
 
 def read(kind: type[T], data: object, key: str = "") -> T:
@@ -128,7 +128,7 @@ def _text(data: Any, key: str) -> str:
     if len(text) > _LONGEST:
         raise Misread(key, f"expected at most {_LONGEST} characters")
     if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise Misread(key, "expected text, found half a character")
+        raise Misread(key, "expected text, found an incomplete character")
     return text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -20,28 +21,30 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class RunName:
-    """JOB/BUILD, as the CI system names the run."""
+    """JOB/BUILD, as the CI system names the run: this is shown and signed. `service` and `matrix` (which of the
+    parallel copies of a CI job) keep apart what one pipeline does at the same time on one engine."""
 
     job: str
     build: str
+    service: str = ""
+    matrix: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> RunName:
+    def parse(cls, text: str, service: str = "", matrix: str = "") -> RunName:
         """Read `JOB/BUILD`, the job being everything before the last slash; raises UsageError."""
         job, _, build = text.rpartition("/")
         if not job or not build:
             raise UsageError(f"{text!r} is not a run's name", hint="Write it as JOB/BUILD, for example shop/118")
-        return cls(job, build)
+        return cls(job, build, service, matrix)
 
     @property
     def tag(self) -> str:
-        """The run's own tag in the registry; with a hash where the name is too long for it, or loses characters other
-        than the slashes that CI systems put between a job's parts."""
-        plain = f"{self.job}-{self.build}".replace("/", "-")
-        kept = _UNSAFE.sub("-", plain).strip("-.")
-        if kept == plain and len(kept) <= _LONGEST:
-            return f"run-{kept}"
-        return f"run-{kept[:_LONGEST]}-{hashlib.sha256(str(self).encode()).hexdigest()[:8]}"
+        """The run's own tag in the registry: its parts for people, and a hash that sets it apart from every other run,
+        service and matrix job, whatever is cut or lost."""
+        parts = dict.fromkeys((self.service, *self.job.split("/"), self.matrix, self.build))
+        readable = _UNSAFE.sub("-", "-".join(filter(None, parts))).strip("-.")[:_LONGEST]
+        whole = json.dumps([self.job, self.build, self.service, self.matrix])
+        return f"run-{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
     def __str__(self) -> str:
         return f"{self.job}/{self.build}"
@@ -59,7 +62,7 @@ class Commit:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """One test command: argv, exit code (None when it was ended for its timeout), duration in seconds.
+    """One test command: argv, exit code (None when it was timed out), duration in seconds.
 
     `problem` says why it failed in spite of its exit code: what its result files say, or that they cannot be read.
     `attempts` is more than 1 where it was run again. With `ran_nothing` its result files show no test that ran, which
@@ -97,8 +100,8 @@ class CommandResult:
         """How it ended, in a few words."""
         if self.smoke:
             return self.problem or "started, and healthy for its window"
-        good = "not one test ran, which is allowed" if self.ran_nothing else "passed"
-        codes = {None: "ended for its timeout", 0: "exit code 0" if self.problem else good}
+        good = "no test ran, which is allowed" if self.ran_nothing else "passed"
+        codes = {None: "timed out", 0: "exit code 0" if self.problem else good}
         end = codes.get(self.exit_code, f"exit code {self.exit_code}")
         return "; ".join(filter(None, (end, self.problem)))
 
@@ -147,7 +150,7 @@ class TestReport:
     def to_json(self) -> dict[str, Any]:
         """The JSON form, read back by `from_json`."""
         data = dataclasses.asdict(self)
-        return data | {"version": 1, "run": str(self.run), "config": str(self.config)}
+        return data | {"version": 1, "run": str(self.run), "matrix": self.run.matrix, "config": str(self.config)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TestReport:
@@ -156,7 +159,7 @@ class TestReport:
         Raises KeyError, TypeError, ValueError or UsageError.
         """
         return cls(
-            run=RunName.parse(data["run"]),
+            run=RunName.parse(data["run"], str(data["service"]), str(data.get("matrix", ""))),
             service=str(data["service"]),
             config=ConfigDigest(data["config"]),
             platform=Platform(**data["platform"]),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relman.model.image import ImageRef, Repository
+from relman.model.image import ImageRef, Platform, Repository
 from relman.model.policy import Demands
 from relman.model.settings import Mount
 
@@ -29,7 +29,7 @@ class BuildSecret:
 @dataclass(frozen=True)
 class Build:
     """How the image is built; `context` and `dockerfile` are relative to relman.yml and to the context. `cache_from`
-    are images whose layers may be reused."""
+    are images whose layers may be reused. Without a `platform` it is the engine's own."""
 
     context: str = "."
     dockerfile: str = "Dockerfile"
@@ -37,6 +37,7 @@ class Build:
     target: str | None = None
     secrets: tuple[BuildSecret, ...] = ()
     cache_from: tuple[str, ...] = ()
+    platform: Platform | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
 
 from relman.model.strategy import Hook, Strategy, Task
 
@@ -35,6 +36,32 @@ class Probe(StrEnum):
 
 
 @dataclass(frozen=True, order=True)
+class Binding:
+    """A port of a host on one of its addresses; on all of them where `address` is empty, 0.0.0.0 or ::."""
+
+    protocol: str
+    port: int
+    address: str = ""
+
+    def collides(self, other: Binding) -> bool:
+        """Whether only one container can have them."""
+        if (self.protocol, self.port) != (other.protocol, other.port):
+            return False
+        mine, others = self.one_address, other.one_address
+        return not mine or not others or mine == others
+
+    @property
+    def one_address(self) -> str:
+        """The address in its usual form; empty where it is all of them."""
+        try:
+            address = ip_address(self.address.strip("[]"))
+        except ValueError:
+            return self.address
+        mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return "" if address.is_unspecified else str(mapped or address)
+
+
+@dataclass(frozen=True, order=True)
 class Port:
     """A container port; published on the host when `host_port` is given (0 lets the engine choose)."""
 
@@ -42,6 +69,11 @@ class Port:
     protocol: str = "tcp"
     host_port: int | None = None
     host_ip: str = ""
+
+    @property
+    def binding(self) -> Binding | None:
+        """What it takes of the host; None where it takes nothing, or what the engine will choose."""
+        return Binding(self.protocol, self.host_port, self.host_ip) if self.host_port else None
 
 
 @dataclass(frozen=True, order=True)

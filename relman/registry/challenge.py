@@ -66,11 +66,10 @@ class Authorizer:
 
     def denied(self, what: str) -> AccessDenied:
         """The error for a registry that wants other credentials than it got."""
-        who = (
-            f"as {self._credentials.username or 'the holder of its token'}" if self._credentials else "without a login"
-        )
+        given = self._credentials
+        why = f" as {given.username or 'the holder of its token'}" if given else ": it requires a login"
         return AccessDenied(
-            f"{what} {who}",
+            f"{what}{why}",
             host=self._host,
             hint=f"Log in with `docker login {self._host}`, or set RELMAN_REGISTRY_USERNAME and "
             "RELMAN_REGISTRY_PASSWORD.",
@@ -78,7 +77,7 @@ class Authorizer:
 
     def _basic(self, offered: bool) -> str:
         if not offered or self._credentials is None or not self._credentials.username:
-            raise self.denied("the registry lets nobody in")
+            raise self.denied("the registry refuses access")
         return self._credentials.basic
 
     def _token(self, parameters: Mapping[str, str], scope: Scope) -> str:
@@ -88,10 +87,10 @@ class Authorizer:
         except ValueError as error:
             raise RegistryError("the registry's token service has no usable address", host=self._host) from error
         if urlsplit(realm).scheme != "https" and not self._insecure:
-            raise AccessDenied(f"the registry wants its password sent to {realm[:200]!r}, unencrypted", host=self._host)
+            raise AccessDenied(f"the registry asks for the password at {realm[:200]!r}, unencrypted", host=self._host)
         status, body = self._ask(*self._token_request(realm, {"service": parameters.get("service", "")}, scope))
         if status in (400, 401, 403):
-            raise self.denied("the registry's token service lets nobody in")
+            raise self.denied("the registry's token service refuses access")
         if status != 200:
             raise RegistryError(f"the registry's token service answered {status}", host=self._host)
         return self._read_token(body)

@@ -183,7 +183,9 @@ class Registry:
     def _check_digest(self, answer: Answer, digest: ManifestDigest, what: str) -> None:
         said = answer.headers.get("Docker-Content-Digest", str(digest))
         if said != str(digest):
-            raise RegistryError(f"the registry calls {what} {said[:80]}, its bytes are {digest}", host=self.host)
+            raise RegistryError(
+                f"the registry says that {what} is {said[:80]}, but its bytes are {digest}", host=self.host
+            )
 
     def _next_page(self, url: str, answer: Answer) -> str | None:
         link = answer.headers.get("Link", "")

@@ -87,9 +87,9 @@ def _object(content: bytes, name: str) -> _Object:
         found = json.JSONDecoder().raw_decode(text)[0] if text else {}
     except (ValueError, RecursionError):
         # No cause: what could not be read may hold a password.
-        raise UsageError(f"{name} cannot be read: it is no JSON", hint="Log in again with `docker login`.") from None
+        raise UsageError(f"{name} cannot be read: it is not JSON", hint="Log in again with `docker login`.") from None
     if not isinstance(found, dict | None):
-        raise UsageError(f"{name} cannot be read: it is no JSON object", hint="Log in again with `docker login`.")
+        raise UsageError(f"{name} cannot be read: it is not JSON object", hint="Log in again with `docker login`.")
     return found or {}
 
 
@@ -161,7 +161,7 @@ def _ask(name: str, key: str) -> Credentials | None:
     try:
         answer = _object(done.stdout, program)
     except UsageError:
-        raise AccessDenied(f"the credential helper {program} answered nonsense for {key}") from None
+        raise AccessDenied(f"the credential helper {program} gave an invalid answer for {key}") from None
     return _from_helper(answer)
 
 

@@ -34,16 +34,16 @@ def translated(error: Exception, host: str, asked: str, seconds: float) -> Relma
         hint = f"Name its CA: RELMAN_REGISTRY_CA=FILE, or put it in /etc/docker/certs.d/{host}/ca.crt."
         return Unreachable("the registry's certificate is not trusted", host=host, hint=hint)
     if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
-        return Unreachable("the registry does not speak TLS with relman", host=host, hint=str(causes[-1])[:200])
+        return Unreachable("the TLS handshake with the registry failed", host=host, hint=str(causes[-1])[:200])
     if any(isinstance(c, TimeoutError | requests.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
         return Unreachable(f"the registry gave no complete answer to {asked} within {seconds:g} s", host=host)
     if isinstance(error, _NO_ADDRESS):
-        return RegistryError(f"the registry's answer to {asked} leads to no usable address", host=host)
+        return RegistryError(f"the registry's answer to {asked} redirects to an invalid address", host=host)
     if any(_is_no_http(c) for c in causes) or not _is_of_the_network(error):
         return RegistryError(
             f"the registry's answer to {asked} cannot be read: {type(causes[-1]).__name__}",
             host=host,
-            hint="Is it a registry, and does a proxy stand before it?",
+            hint="Is it a registry, and is a proxy in front of it?",
         )
     return PassingError(Unreachable(f"the registry does not answer {asked}", host=host, hint=_last_words(causes)))
 

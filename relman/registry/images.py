@@ -124,7 +124,7 @@ def _typed(section: Mapping[str, Any], key: str, kind: type[_Kind]) -> _Kind | N
     """What stands under `key`; None for nothing. Raises ValueError where it is of another type."""
     found = section.get(key)
     if found is not None and not isinstance(found, kind):
-        raise ValueError(f"{key[:80]!r} in it is no {_KINDS[kind]}")
+        raise ValueError(f"{key[:80]!r} in it is not a {_KINDS[kind]}")
     return found
 
 
@@ -161,5 +161,5 @@ def _ports(exposed: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
 def _port(text: str) -> int:
     number = int(text[:6])
     if not 0 < number < 1 << 16:
-        raise ValueError(f"{text[:20]!r} in it is no port")
+        raise ValueError(f"{text[:20]!r} in it is not a port")
     return number

@@ -67,17 +67,19 @@ class Manifest:
 
     @property
     def config(self) -> ConfigDigest:
-        """The digest of the image's configuration. Raises UsageError if this is no container image."""
+        """The digest of the image's configuration. Raises UsageError if this is not a container image."""
         config = self.document.get("config")
         if not isinstance(config, dict) or config.get("mediaType") not in _CONFIG_TYPES:
-            raise UsageError(f"{self.digest} is no container image", hint="It may be an index, a chart or a statement.")
+            raise UsageError(
+                f"{self.digest} is not a container image", hint="It may be an index, a chart or a statement."
+            )
         return ConfigDigest(digest_in(config).value)
 
     def list_of(self, key: str) -> list[dict[str, Any]]:
         """The descriptors under `key` (layers, manifests). Raises RegistryError if they are malformed."""
         found = self.document.get(key, [])
         if not isinstance(found, list) or not all(isinstance(d, dict) for d in found):
-            raise RegistryError(f"`{key}` of the manifest {self.digest} is no list of descriptors")
+            raise RegistryError(f"`{key}` of the manifest {self.digest} is not a list of descriptors")
         return found
 
     def descriptor(self) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def size_in(descriptor: Mapping[str, Any]) -> int:
     """The size in an OCI descriptor, in bytes. Raises RegistryError if there is none."""
     size = descriptor.get("size")
     if type(size) is not int or not 0 <= size <= MAX_SIZE:
-        raise RegistryError(f"the descriptor of {digest_in(descriptor)} names no size")
+        raise RegistryError(f"the descriptor of {digest_in(descriptor)} has no size")
     return size
 
 
@@ -98,4 +100,4 @@ def digest_in(descriptor: Mapping[str, Any]) -> Digest:
     try:
         return Digest(str(descriptor.get("digest"))[:_LONGEST])
     except UsageError as error:
-        raise RegistryError(f"a descriptor names no sha256 digest: {error.what}") from error
+        raise RegistryError(f"a descriptor has no sha256 digest: {error.what}") from error

@@ -23,7 +23,7 @@ def load_object(content: bytes, *, limit: int) -> dict[str, Any]:
     except RecursionError:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH}") from None
     if not isinstance(value, dict):
-        raise ValueError("it is no JSON object")  # noqa: TRY004 - one error class for all that is wrong with the bytes
+        raise ValueError("it is not a JSON object")  # noqa: TRY004 - one error class for all that is wrong with the bytes
     _check_values(value)
     return value
 
@@ -32,13 +32,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for key, value in pairs:
         if key in seen:
-            raise ValueError(f"the key {key[:80]!r} is there twice")
+            raise ValueError(f"duplicate key {key[:80]!r}")
         seen[key] = value
     return seen
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON value")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _finite(text: str) -> float:

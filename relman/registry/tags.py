@@ -44,7 +44,7 @@ class TagPages:
 
     def endless(self) -> RegistryError:
         """The error for a list whose next page leads nowhere."""
-        return RegistryError(f"{self._what} goes on nowhere after {self._pages} pages", host=self._host)
+        return RegistryError(f"{self._what} leads nowhere after {self._pages} pages", host=self._host)
 
     def _read(self, answer: Answer) -> list[str]:
         try:
@@ -52,5 +52,5 @@ class TagPages:
         except ValueError as error:
             raise RegistryError(f"{self._what} cannot be read: {error}", host=self._host) from error
         if not isinstance(tags, list) or not all(isinstance(t, str) for t in tags):
-            raise RegistryError(f"{self._what} is no list of names", host=self._host)
+            raise RegistryError(f"{self._what} is not a list of names", host=self._host)
         return tags

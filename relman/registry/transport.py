@@ -130,7 +130,7 @@ class Transport:
             joined = urljoin(base, url)
             urlsplit(joined)
         except ValueError as error:
-            raise RegistryError("the registry names an address that is none", host=self.host) from error
+            raise RegistryError("the registry gave an invalid address", host=self.host) from error
         return joined
 
     def is_own(self, url: str) -> bool:
@@ -154,7 +154,7 @@ class Transport:
         if answer.status not in _BUSY:
             return answer
         wait = answer.headers.get("Retry-After", "")[:_WAIT_DIGITS]
-        what = "is asked too much" if answer.status == 429 else "has a fault"
+        what = "limits requests" if answer.status == 429 else "has an internal error"
         hint = f"It asks to wait {wait} s." if wait.isdecimal() else ""
         error = RegistryError(f"the registry {what} (HTTP {answer.status})", host=self.host, hint=hint)
         raise PassingError(error, float(wait) if wait.isdecimal() else 0.0)
@@ -209,12 +209,12 @@ class Transport:
             response.close()
             request = replace(request, url=self.joined(self.absolute(request.url), location))
             authorization = authorization if self.is_own(request.url) else None
-        raise RegistryError(f"the registry redirects {request.asked} again and again", host=self.host)
+        raise RegistryError(f"the registry redirects {request.asked} in a loop", host=self.host)
 
     def _require_usable(self, request: Request) -> None:
         """Nothing of a registry that speaks TLS goes or comes without."""
         if urlsplit(self.absolute(request.url)).scheme not in ("https", urlsplit(self._base).scheme):
-            raise RegistryError(f"the registry leads {request.asked} to an address without TLS", host=self.host)
+            raise RegistryError(f"the registry redirects {request.asked} to an address without TLS", host=self.host)
 
     def _request(self, request: Request, authorization: str | None) -> requests.Response:
         headers = dict(request.headers) | ({"Authorization": authorization} if authorization else {})

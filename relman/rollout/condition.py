@@ -106,14 +106,14 @@ def _crashes(container: Container) -> str:
 def drift(entry: Deployed | None, container: Container | None) -> str:
     """How what runs differs from what the record says, or ""."""
     if entry is None:
-        return f"{container.name} runs, and no record knows it" if container else ""
+        return f"{container.name} runs, and is in no record" if container else ""
     if container is None:
         return f"the record says {entry.release}, and nothing runs"
     if container.image_id != entry.image_id:
         runs = f"{release_of(entry, container)} ({_short(manifest_of(entry, container)) or container.image_id.short})"
         return f"the record says {entry.release} ({entry.manifest.short}), and {runs} runs"
     if container.id != entry.container:
-        return f"{container.name} was not put there by the last deployment"
+        return f"{container.name} was not started by the last deployment"
     return ""
 
 
@@ -177,7 +177,7 @@ def lock_note(seen: Observed, machine: str) -> tuple[str, ...]:
         return ("is being locked right now",)
     lock, age = seen.lock.lock, seen.lock.age
     since = f" since {lock.since}" if lock.since else ""
-    return (f"{_DOING[lock.phase]} by {lock.owner}{since}: {lock.message} (last sign of life {age:.0f} s ago)",)
+    return (f"{_DOING[lock.phase]} by {lock.owner}{since}: {lock.message} (last seen {age:.0f} s ago)",)
 
 
 _DOING: Mapping[Phase, str] = {

@@ -84,11 +84,11 @@ def in_a_word(error: RelmanError | None) -> str:
 
 _WORDS: Mapping[type[RelmanError], str] = {
     Cancelled: "cancelled",
-    CheckFailed: "check failed, went back",
+    CheckFailed: "check failed, rolled back",
     Interrupted: "interrupted",
     MixedFleet: "mixed fleet",
     NotServing: "not serving",
-    RolledBack: "failed, went back",
+    RolledBack: "failed, rolled back",
     Unknown: "unknown",
 }
 
@@ -111,7 +111,7 @@ def _bad(happened: Happened) -> RelmanError | None:
         cause = next((o.hint for o in happened.outcomes if o.result is Result.NOT_SERVING and o.hint), "")
         return NotServing(title(plan, text), details=details, hint=f"{cause}; then: {recover}" if cause else again)
     if stuck := happened.of(Result.INTERRUPTED):
-        text = f"{hosts_in_words(stuck)} could not write down what runs there"
+        text = f"{hosts_in_words(stuck)} could not record what runs there"
         return Interrupted(title(plan, text), details=details, hint=again)
     if broken := happened.of(Result.FAILED):
         kind = Interrupted if happened.cancelled else MixedFleet
@@ -179,7 +179,7 @@ def _halted(happened: Happened) -> RelmanError:
     return MixedFleet(
         title(plan, f"it {'was cancelled' if happened.cancelled else 'failed'} after its task {tasks}"),
         details=failure_lines(happened),
-        hint=f"{tasks} is not marked rollback_safe, so the changed hosts were not put back over it; correct it and "
+        hint=f"{tasks} is not marked rollback_safe, so the changed hosts were not rolled back past it; correct it and "
         f"deploy again, or decide yourself: relman rollback {plan.place}",
     )
 

@@ -96,7 +96,7 @@ class Fetching:
         try:
             session.engine.keep(entry.image_id, entry.kept_as)
         except NotFound as error:
-            text = f"the engine does not call the image that it pulled {entry.image_id}: {error.what}"
+            text = f"the engine pulled the image but does not know it as {entry.image_id}: {error.what}"
             raise PullFailed(text, host=host) from error
         return _Held(entry, reference, time.monotonic())
 
@@ -105,13 +105,14 @@ class Fetching:
         host, source = session.host.name, session.repositories.get(self._fleet.service)
         if source is None:
             raise PreflightFailed(
-                f"does not hold the image of {entry.release} any more, and the inventory does not say where the images "
-                f"of {self._fleet.service} are",
+                f"no longer has the image of {entry.release}, and the inventory names no repository "
+                f"for {self._fleet.service}",
                 host=host,
                 hint="add it to relman_services in the inventory; nothing was changed",
             )
         self._tell(host, 0, 0)
-        session.engine.pull(source, entry.manifest, self._auth_config(source), partial(self._tell, host))
+        auth, tell = self._auth_config(source), partial(self._tell, host)
+        session.connection.lasting(lambda: session.engine.pull(source, entry.manifest, auth, tell))
         return source.at(entry.manifest)
 
     def _auth_config(self, source: Repository) -> Mapping[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from relman.hosts.connect import Connection, connect
 from relman.hosts.engine import Engine
+from relman.hosts.gateways import Gateways
 from relman.hosts.record import Draft
 from relman.hosts.state import place
 from relman.model.container import EngineFacts
@@ -26,6 +27,7 @@ from relman.model.errors import (
 )
 from relman.model.host import Environment, Host
 from relman.model.image import Repository
+from relman.model.text import some
 from relman.rollout.lease import Lease, uptime
 
 T = TypeVar("T")
@@ -67,6 +69,12 @@ class Session:
         facts, asked = self._once()
         return facts.clock + uptime() - asked
 
+    def check(self, connection: Connection) -> None:
+        """What the host's connection has to show when it was lost and opened again: that a lock that is held still is
+        ours. Raises Locked."""
+        if self.lease:
+            self.lease.check(connection)
+
     def _once(self) -> tuple[EngineFacts, float]:
         with self._mutex:
             self._asked = self._asked or (self.engine.facts(), uptime())
@@ -92,9 +100,19 @@ class Gathered(Generic[T]):
         kind = kinds.pop() if len(kinds) == 1 else (*telling, HostsFailed)[0]
         raise kind(
             f"{what} failed on {len(errors)} of {len(errors) + len(self.answers)} hosts",
-            details=[line for e in errors for line in (str(e), *(f"  {d}" for d in e.details))],
+            details=list(_told(errors)),
             hint=errors[0].hint,
         )
+
+
+def _told(errors: Iterable[RelmanError]) -> Iterator[str]:
+    """What went wrong, and once where it is the same on several hosts, as with a jump host that all are behind."""
+    hosts: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for error in errors:
+        hosts.setdefault((error.what, error.details), []).extend([error.host] if error.host else [])
+    for (what, details), names in hosts.items():
+        yield f"{some(names)}: {what}" if names else what
+        yield from (f"  {line}" for line in details)
 
 
 def gather(
@@ -155,6 +173,7 @@ class Fleet:
         self.service = service
         self._pool = ThreadPoolExecutor(max_workers=_WORKERS, thread_name_prefix="host")
         self._connecting: dict[str, Future[Session]] = {}
+        self._gateways = Gateways()
 
     @property
     def sessions(self) -> Mapping[str, Session]:
@@ -191,24 +210,26 @@ class Fleet:
         """Close every connection, at once or as soon as it stands; what is under way on them ends with an error."""
         for connecting in self._connecting.values():
             connecting.add_done_callback(_close)
+        self._gateways.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, host: Host) -> Session:
+        environment = self.environment
+        connection = connect(host, environment.ssh, self._gateways)
+        session = Session(host, connection, Engine(connection), repositories=environment.services)
+        connection.check = session.check
+        # Both will be needed, and whoever needs them is told what fails.
+        connection.aside(lambda: place(connection, environment.name, *filter(None, [self.service])))
+        connection.aside(lambda: session.facts)
+        return session
 
     def __enter__(self) -> Fleet:
         for host in self.environment.hosts:
-            self._connecting[host.name] = self._pool.submit(_open, host, self.environment, self.service)
+            self._connecting[host.name] = self._pool.submit(self._open, host)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _open(host: Host, environment: Environment, service: str) -> Session:
-    connection = connect(host, environment.ssh)
-    session = Session(host, connection, Engine(connection), repositories=environment.services)
-    # Both will be needed, and whoever needs them is told what fails.
-    connection.aside(lambda: place(connection, environment.name, *filter(None, [service])))
-    connection.aside(lambda: session.facts)
-    return session
 
 
 def _close(connecting: Future[Session]) -> None:

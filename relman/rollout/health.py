@@ -68,7 +68,7 @@ def require_healthy(session: Session, container_id: str, settings: DeploySetting
     _require_running(session, container, settings.health.probe)
     answer = _probe(session, container, settings)
     if not answer.ok:
-        raise _failed(session, container, "is not healthy any more", answer.detail)
+        raise _failed(session, container, "is no longer healthy", answer.detail)
 
 
 def _settled(session: Session, container: Container, probe: Probe) -> Container:
@@ -87,7 +87,7 @@ def _require_running(session: Session, container: Container, probe: Probe) -> No
         ended = container.status == "exited"
         raise _failed(session, container, "has ended" if ended else f"is {container.status}")
     if probe is Probe.IMAGE and container.health == "unhealthy":
-        raise _failed(session, container, "is unhealthy by its image's HEALTHCHECK")
+        raise _failed(session, container, "is unhealthy according to its HEALTHCHECK")
 
 
 def _probe(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
@@ -98,9 +98,10 @@ def _probe(session: Session, container: Container, settings: DeploySettings) -> 
         return ProbeResult(container.health == "healthy", f"HEALTHCHECK says {container.health or 'nothing'}")
     port = health.port or settings.ports[0].container
     address = next(iter(container.addresses.values()), "") or "127.0.0.1"
+    connection = session.connection
     if health.probe is Probe.HTTP:
-        return probe_http(session.connection, address, port, health.path, _PROBE_TIMEOUT)
-    return probe_tcp(session.connection, address, port, _PROBE_TIMEOUT)
+        return connection.lasting(lambda: probe_http(connection, address, port, health.path, _PROBE_TIMEOUT))
+    return connection.lasting(lambda: probe_tcp(connection, address, port, _PROBE_TIMEOUT))
 
 
 def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
@@ -136,7 +137,7 @@ def symptoms(session: Session, container: Container, probe: str = "") -> Symptom
 def _lines(container: Container, seen: Symptoms) -> Iterator[str]:
     yield f"container {container.name}: {container.status}, exit code {container.exit_code}"
     if seen.oom:
-        yield "it was killed for using more memory than deploy.resources.memory allows (OOM)"
+        yield "killed: it used more memory than deploy.resources.memory allows (OOM)"
     if container.error:
         yield f"engine: {container.error}"
     yield from (f"health check: {line}" for line in container.health_log[-3:])

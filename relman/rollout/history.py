@@ -77,7 +77,7 @@ def _contradictions(usual: Line, hosts: Mapping[str, Line]) -> Iterator[str]:
     for host, line in hosts.items():
         for name, fact in _FACTS.items():
             if fact(line) != fact(usual):
-                yield f"{host} tells {usual.id} otherwise: {name} {fact(line)!r}, not {fact(usual)!r}"
+                yield f"{host} differs on {usual.id}: {name} {fact(line)!r}, not {fact(usual)!r}"
 
 
 def _facts(line: Line) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ class Ran:
 
 def ran_at(lines: Sequence[Line], time: str) -> Ran:
     """What a host ran at `time` (RFC 3339 in UTC, as lines have it), by its journal. Pure."""
-    ran = Ran(why="its journal does not reach back so far")
+    ran = Ran(why="its journal does not go back that far")
     for line in sorted(lines, key=lambda each: each.ended):
         if line.ended <= time:
             ran = _after(ran, line)

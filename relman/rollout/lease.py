@@ -84,6 +84,11 @@ class Lease:
             self._drop_draft()
             lock_file.release(*self._where, self.lock, look=self._old)
 
+    def check(self, connection: Connection) -> None:
+        """Raise Locked unless the lock still is ours, seen through another connection to the host."""
+        if not self._over:
+            lock_file.require_ours(connection, *self._where[1:], self.lock)
+
     def settled(self) -> None:
         """The record says how it is: nothing is intended any more (not written: the lock is let go next)."""
         with self._mutex:

@@ -55,10 +55,10 @@ def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: boo
     begun = {i.host: i.intent for i in found if i.intent}
     recorded = frozenset(i.host for i in found if i.intent and _recorded(i, i.intent, fleet))
     if returning := [i.host for i in found if i.intent and i.phase is Phase.RETURNING]:
-        return Recovery(tuple(found), False, f"{_going_back(returning)} going back already", recorded)
+        return Recovery(tuple(found), False, f"{_going_back(returning)} already rolling back", recorded)
     if len({(e.release, e.manifest) for e in (intent.entry for intent in begun.values())}) > 1:
         each = ", ".join(f"{host}: {intent.entry.release}" for host, intent in begun.items())
-        return Recovery(tuple(found), False, f"not all hosts were in the middle of the same ({each})", recorded)
+        return Recovery(tuple(found), False, f"the hosts were interrupted in different deployments ({each})", recorded)
     shows = recorded | {i.host for i in found if i.intent and i.leftover in (Leftover.NEW, Leftover.BOTH)}
     behind = [o.host for o in fleet if o.host not in shows and (o.host in begun or not _serves(o, begun))]
     if behind:

@@ -156,12 +156,12 @@ def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
 def held(host: str, found: FoundLock) -> Locked:
     """The error for a lock that somebody holds."""
     if found.lock is None:
-        return Locked("is being locked right now by somebody else", host=host, hint="try again in a minute")
+        return Locked("is being locked right now by someone else", host=host, hint="try again in a minute")
     lock = found.lock
     return Locked(
-        f"is locked by {lock.owner}: {lock.message} (last sign of life {found.age:.0f} s ago)",
+        f"is locked by {lock.owner}: {lock.message} (last seen {found.age:.0f} s ago)",
         host=host,
-        hint=f"wait for it to end; if its process died, the lock runs out {lock.ttl:.0f} s after that sign",
+        hint=f"wait for it to end; if its process died, the lock expires {lock.ttl:.0f} s after it was last seen",
     )
 
 

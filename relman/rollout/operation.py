@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from relman.hosts import state
 from relman.hosts.translate import PREDEFINED
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
@@ -54,9 +55,15 @@ class Operation:
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
-    plan = operation.plan(look(fleet, operation.asked))
+    seen = look(fleet, operation.asked, changing=True)
+    fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
+    plan = operation.plan(seen)
     _require_networks(fleet, plan)
     return plan
+
+
+def _require_room(asked: Asked, session: Session) -> None:
+    state.require_room(session.connection, asked.environment, asked.service)
 
 
 def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Report:
@@ -85,7 +92,7 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
 
 def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
-    seen = look(fleet, operation.asked)
+    seen = look(fleet, operation.asked, changing=True)
     plan = operation.plan(seen)
     _require_networks(fleet, plan)
     if agreed:
@@ -139,19 +146,23 @@ def require_fresh(agreed: Plan, plan: Plan) -> None:
 
 def _change(then: Step | None, now: Step | None) -> str:
     if now is None:
-        return "it needs no change any more"
+        return "it no longer needs a change"
     if then is None:
         return f"it needs a change now ({now.action})"
     if (then.old, then.old_release) != (now.old, now.old_release):
         return f"it ran {then.old_release or 'nothing'} then, and runs {now.old_release or 'nothing'} now"
-    return "what would be done there is not what was shown"
+    return "its plan is no longer the one that was shown"
 
 
-def look(fleet: Fleet, asked: Asked) -> tuple[Observed, ...]:
-    """Look at every host, in the inventory's order; raises when one cannot be looked at."""
+def look(fleet: Fleet, asked: Asked, *, changing: bool = False) -> tuple[Observed, ...]:
+    """Look at every host, in the inventory's order; raises when one cannot be looked at, or its engine cannot do what
+    `changing` a container takes."""
 
     def one(session: Session) -> Observed:
-        return observe(session, asked.environment, asked.service)
+        seen = partial(observe, session, asked.environment, asked.service)
+        able = [session.engine.require_updates] if changing else []
+        found: Observed = session.connection.together(*able, seen)[-1]
+        return found
 
     answers = fleet.each(one).all("looking at the hosts")
     return tuple(answers[h.name] for h in fleet.environment.hosts if h.name in answers)

@@ -45,5 +45,6 @@ def _share_host(old: DeploySettings, new: DeploySettings) -> str:
 
 def share_port(old: DeploySettings | None, new: DeploySettings) -> int:
     """A port of the host that both take; 0 when there is none. Where the old is unknown, the new decides alone."""
-    taken = {(p.protocol, p.host_port) for p in (old or new).ports if p.host_port}
-    return next((p.host_port or 0 for p in new.ports if (p.protocol, p.host_port) in taken), 0)
+    taken = [p.binding for p in (old or new).ports if p.binding]
+    wanted = (p.binding for p in new.ports if p.binding)
+    return next((w.port for w in wanted if any(w.collides(t) for t in taken)), 0)

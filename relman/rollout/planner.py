@@ -125,7 +125,7 @@ def _strategy(wanted: Strategy, fleet: Sequence[Observed]) -> tuple[Strategy, tu
     hosts = {seen.host for seen in fleet}
     if wanted.kind is not StrategyKind.CANARY or not wanted.hosts or hosts & set(wanted.hosts):
         return wanted, ()
-    text = f"no canary is among these hosts ({', '.join(wanted.hosts)}): the first host that changes is it instead"
+    text = f"none of the canaries is among these hosts ({', '.join(wanted.hosts)}): the first that changes is it"
     return replace(wanted, hosts=(), count="1"), (text,)
 
 
@@ -154,7 +154,7 @@ def _leaving(
         warnings.append(f"{release} is not proven good on {', '.join(unproven)}")
     if crosses:
         tasks = ", ".join(crosses)
-        warnings.append(f"{release} may not run on what these tasks left, not marked rollback_safe: {tasks}")
+        warnings.append(f"{release} may not work after these tasks, which are not marked rollback_safe: {tasks}")
     return tuple(warnings)
 
 
@@ -229,18 +229,18 @@ def _same(old: Container, current: Deployed, entry: Deployed) -> bool:
 def _doubled(steps: Sequence[Step], fleet: Sequence[Observed]) -> tuple[str, ...]:
     changing = {s.host for s in steps}
     return tuple(
-        f"{o.host}: {c.name} also runs there, and will be ended" for o in fleet if o.host in changing for c in o.extra
+        f"{o.host}: {c.name} also runs there, and will be removed" for o in fleet if o.host in changing for c in o.extra
     )
 
 
 def _warnings(steps: Sequence[Step], release: Release) -> tuple[str, ...]:
     said: list[str] = []
     if any(not s.entry.verified for s in steps):
-        said.append(f"{release} has no health check: it will be marked unverified, and only its staying up is watched")
+        said.append(f"{release} has no health check: it counts as unverified once it stays up")
     if release.entrypoint and (tasks := _tasks(steps)):
         names = ", ".join(dict.fromkeys(run.task.name for run in tasks))
         said.append(
             f"the image has an ENTRYPOINT ({shlex.join(release.entrypoint)}), which gets the command of {names} as its "
-            "arguments: whether it runs them is its own affair"
+            "arguments: make sure that it runs them"
         )
     return tuple(said)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from relman.hosts.probe import probe_tcp
 from relman.model.container import Container
 from relman.model.errors import EngineError, RelmanError
+from relman.model.settings import Binding
 from relman.rollout.fleet import Session
 
 _WAIT = 2.0
@@ -28,17 +29,17 @@ def held_port(session: Session, container: Container | None) -> Held | None:
     which a port changes hands that is Docker itself, which keeps it for nobody until the engine is started again
     (moby issue 20486).
     """
-    ports = sorted(port for protocol, port in (container.host_ports if container else ()) if protocol == "tcp")
+    ports = sorted(port for port in (container.host_ports if container else ()) if port.protocol == "tcp")
     try:
         owners = session.engine.survey({})[1] if ports else {}
-        held = [p for p in ports if ("tcp", p) not in owners and _accepts(session, p)]
+        held = [p for p in ports if not any(p.collides(o) for o in owners) and accepts(session, p)]
     except RelmanError:
         return None
     if not held:
         return None
-    host, port = session.host.name, held[0]
+    host, port = session.host.name, held[0].port
     return Held(
-        f"port {port} is held for no container: by Docker itself, as after a power cut, or by another program",
+        f"port {port} is in use, but by no container: Docker itself holds it, as after a power cut, or another program",
         f"on {host}: ss -ltnp 'sport = :{port}' names it; if it is docker-proxy: systemctl restart docker",
     )
 
@@ -55,5 +56,6 @@ def start(session: Session, container: str) -> None:
         raise
 
 
-def _accepts(session: Session, port: int) -> bool:
-    return probe_tcp(session.connection, "127.0.0.1", port, _WAIT).ok
+def accepts(session: Session, port: Binding) -> bool:
+    """Whether something on the host listens there. Raises Unreachable when the connection is gone."""
+    return probe_tcp(session.connection, port.one_address or "127.0.0.1", port.port, _WAIT).ok

@@ -9,7 +9,7 @@ from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
-from relman.model.settings import Order, Port, Probe
+from relman.model.settings import Binding, Order, Probe
 from relman.rollout.order import must_stop_first
 from relman.rollout.target import before
 
@@ -23,7 +23,7 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     if plan.kind is Kind.DEPLOY:
         faults += [f"{s.host}: {fault}" for s in plan.steps for fault in _paused(seen[s.host], plan.place)]
     if faults:
-        raise PreflightFailed("the hosts are not fit for this deployment", details=faults, hint="nothing was changed")
+        raise PreflightFailed("the hosts cannot take this deployment", details=faults, hint="nothing was changed")
 
 
 def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
@@ -31,9 +31,9 @@ def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
     faults = [f"{s.host}: there is no network {name}" for s in plan.steps for name in missing.get(s.host, ())]
     if faults:
         raise PreflightFailed(
-            "the hosts are not fit for this deployment",
+            "the hosts cannot take this deployment",
             details=faults,
-            hint="nothing was changed; docker network create NAME, on the host, or mend deploy.networks",
+            hint="nothing was changed; docker network create NAME, on the host, or correct deploy.networks",
         )
 
 
@@ -43,9 +43,9 @@ def check_local(plan: Plan, allowed: bool) -> None:
     commands = [*checks, *(h.command for h in plan.hooks)]
     if commands and not allowed and plan.steps:
         raise PolicyRefused(
-            f"{plan.service} {plan.release} wants to run commands on this machine",
+            f"{plan.service} {plan.release} would run commands on this machine",
             details=[shlex.join(c) for c in commands],
-            hint=f"if its releases may, set relman_local_commands: true for {plan.environment} in the inventory",
+            hint=f"to allow it, set relman_local_commands: true for {plan.environment} in the inventory",
         )
 
 
@@ -53,8 +53,8 @@ def check_crossing(plan: Plan) -> None:
     """Raise PolicyRefused when a rollback goes back over tasks that are not known to be safe."""
     if plan.crosses:
         raise PolicyRefused(
-            f"{plan.release} may not run on what these tasks left: {', '.join(plan.crosses)}",
-            hint="they are not marked rollback_safe; --force goes back all the same, and so does a yes at a terminal",
+            f"{plan.release} may not work after these tasks: {', '.join(plan.crosses)}",
+            hint="they are not marked rollback_safe; --force rolls back anyway, and so does a yes at a terminal",
         )
 
 
@@ -65,11 +65,11 @@ def check_moved(release: Release, fleet: Sequence[Observed]) -> None:
             same_tag = (entry.repository, entry.release) == (release.repository, release.tag)
             if same_tag and entry.manifest != release.manifest:
                 raise TagMoved(
-                    f"the release tag {release} was moved: this host remembers that it was {entry.manifest} at "
-                    f"{entry.at}, when it was deployed, and it is {release.manifest} now",
+                    f"the release tag {release} was moved: it was {entry.manifest} when it was "
+                    f"deployed here at {entry.at}, and is {release.manifest} now",
                     host=seen.host,
-                    hint="a release tag never moves: find out who re-pointed it, and release under a tag of its own; "
-                    f"where the host's memory is wrong, leave the host out: --exclude {seen.host} --reason WHY",
+                    hint="a release tag never moves: find out who moved it, and release under a tag of its own; "
+                    f"where the host's record is wrong, leave the host out: --exclude {seen.host} --reason WHY",
                 )
 
 
@@ -91,22 +91,22 @@ def _paused(seen: Observed, place: str) -> Iterator[str]:
     old, current = seen.in_place, seen.record.serving
     if old and old.paused:
         back = f", or relman rollback {place} replaces it" if current and before(seen.record, current) else ""
-        yield f"{old.name} is paused: docker unpause {old.name}, there, lets it go on{back}"
+        yield f"{old.name} is paused: resume it there with docker unpause {old.name}{back}"
 
 
 def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
     ours = {c.name for c in seen.containers}
     extra = {c.name for c in seen.extra}
-    for port in step.entry.settings.ports:
-        owner = seen.port_owners.get((port.protocol, port.host_port or 0))
-        if owner in extra:
-            yield f"{_taken(port, owner)}, which also runs: docker rm -f {owner}, there"
-        elif owner and owner not in ours:
-            yield f"{_taken(port, owner)}, which belongs to something else"
+    for port in filter(None, (p.binding for p in step.entry.settings.ports)):
+        for owner in seen.owners_of(port):
+            if owner in extra:
+                yield f"{_taken(port, owner)}, which also runs: docker rm -f {owner}, there"
+            elif owner not in ours:
+                yield f"{_taken(port, owner)}, which belongs to something else"
 
 
-def _taken(port: Port, owner: str) -> str:
-    return f"port {port.host_port}/{port.protocol} is taken by the container {owner}"
+def _taken(port: Binding, owner: str) -> str:
+    return f"port {port.port}/{port.protocol} is taken by the container {owner}"
 
 
 def _order_faults(step: Step, seen: Observed) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _order_faults(step: Step, seen: Observed) -> Iterator[str]:
     current = seen.record.serving
     reason = must_stop_first(current.settings if current else None, settings)
     if step.old and settings.order is Order.START_FIRST and reason:
-        yield f"order: start-first cannot be, because {reason}"
+        yield f"order: start-first is impossible, because {reason}"
 
 
 def _image_faults(step: Step, seen: Observed, release: Release) -> Iterator[str]:

@@ -113,7 +113,7 @@ class _Mending:
 
     def _undo(self, session: Session, found: Interruption) -> Outcome:
         assert found.intent  # noqa: S101
-        self.watcher.host(session.host.name, "going back")
+        self.watcher.host(session.host.name, "rolling back")
         return undo(session, found.intent, self.seen[session.host.name].record.serving)
 
     def _looked_at(self, begun: Mapping[str, Interruption], recovery: Recovery) -> Recovery:
@@ -149,7 +149,7 @@ class _Mending:
         _start_old(self.fleet, {h: i for h, i in begun.items() if i.leftover is Leftover.GAP}, self.watcher)
         raise Interrupted(
             f"{', '.join(crossed)} ran before it was interrupted on {', '.join(ran)}, and is not marked rollback_safe",
-            hint=f"decide yourself: relman recover {self.asked.place} --undo goes back over it; "
+            hint=f"decide yourself: relman recover {self.asked.place} --undo rolls back past it; "
             f"relman recover {self.asked.place} --finish finishes on the hosts that began",
         )
 
@@ -224,7 +224,7 @@ def _start_old(fleet: Fleet, gaps: Mapping[str, Interruption], watcher: Watcher)
 
     healed = fleet.each(one, olds)
     for host in healed.answers:
-        watcher.say(f"{host} served nothing since an earlier deployment died there: the container before was started")
+        watcher.say(f"{host} served nothing since an earlier deployment died there: the previous container was started")
     for host, error in healed.errors.items():
         watcher.say(f"{host} serves nothing since an earlier deployment died there, and cannot: {error.what}")
     return tuple(healed.answers)

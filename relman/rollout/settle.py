@@ -44,7 +44,7 @@ def go_back(work: Work, hosts: Iterable[str]) -> None:
             if silent:
                 session.engine.facts()  # nothing is said of a host that does not answer
             return None
-        work.watcher.host(host, "going back")
+        work.watcher.host(host, "rolling back")
         if silent:
             undo.await_engine(session, work.cancel)
         return undo.undo(session, lease.lock.intent, work.seen[host].record.serving)
@@ -55,7 +55,7 @@ def go_back(work: Work, hosts: Iterable[str]) -> None:
         work.outcomes[host] = outcome or work.outcomes.get(host) or _untouched(work, host)
     for host, error in gone_back.errors.items():
         changed = work.changed.pop(host, None)
-        doing = f"{work.plan.release} served there, and going back failed" if changed else "it could not be put back"
+        doing = f"{work.plan.release} served there, and the rollback failed" if changed else "it could not be put back"
         work.outcomes[host] = failed(host, error, doing)
 
 

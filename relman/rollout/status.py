@@ -151,8 +151,8 @@ def _health(state: State, entry: Deployed | None, container: Container | None, a
 
 def _port_holder(seen: Observed, last: Container) -> str:
     """Who has a port of a container that does not run."""
-    owners = (seen.port_owners.get(port) for port in sorted(last.host_ports))
-    return next((o for o in owners if o and o != last.name), "") if not last.alive else ""
+    owners = (owner for port in sorted(last.host_ports) for owner in seen.owners_of(port))
+    return next((o for o in owners if o != last.name), "") if not last.alive else ""
 
 
 def with_absences(rows: Sequence[HostStatus]) -> list[HostStatus]:

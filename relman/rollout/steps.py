@@ -18,7 +18,7 @@ from relman.model.container import (
     Container,
     RunSpec,
 )
-from relman.model.errors import Cancelled, NotFound, Stale, StepFailed
+from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
 from relman.model.plan import Action, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import ports
@@ -52,7 +52,7 @@ def do(
     if step.action is Action.VERIFY:
         return _verify(session, step, cancel, watcher)
     if cancel.is_set():
-        raise Cancelled("cancelled before its turn")
+        raise Cancelled("cancelled before it started")
     reusable = _reusable(seen, step.entry)
     _begin(session, plan, step, intended(plan, step, seen))
     watcher.host(step.host, "creating")
@@ -89,7 +89,7 @@ def _look_again(session: Session, plan: Plan, step: Step) -> None:
         found = f"{running[0].name} runs" if running else ""
     if found:
         hint = "run the same command again to plan anew"
-        raise Stale(f"changed since the plan was made, and was left alone: {found}", host=step.host, hint=hint)
+        raise Stale(f"changed since the plan was made, and was not touched: {found}", host=step.host, hint=hint)
 
 
 def _own(plan: Plan) -> dict[str, str]:
@@ -155,18 +155,29 @@ def _spec(plan: Plan, entry: Deployed, image: str, name: str) -> RunSpec:
 
 
 def _start(session: Session, step: Step, new: str, watcher: Watcher) -> tuple[float | None, float]:
-    """Start the new container, stopping the old one before where two must not run; returns gap and start time."""
-    engine = session.engine
-    if not (step.old and step.stop_first):
-        watcher.host(step.host, "starting")
-        ports.start(session, new)
-        return None, time.monotonic()
-    watcher.host(step.host, "replacing")
-    begin = time.monotonic()
-    engine.stop(step.old, step.old_stop_timeout)
-    ports.start(session, new)
+    """Start the new container, stopping the old one before where two must not run; returns gap and start time. Where
+    the connection is lost meanwhile and could be opened again, all of it is done once more: the host may have been
+    started anew, and the old one with it."""
+    stops = bool(step.old) and step.stop_first
+    watcher.host(step.host, "replacing" if stops else "starting")
+    connection, standing, begin = session.connection, session.connection.standing, time.monotonic()
+    try:
+        _swap(session, step, new)
+    except Unreachable:
+        connection.lasting(connection.require)
+        if connection.standing is standing:
+            raise
+        _swap(session, step, new)
     end = time.monotonic()
-    return end - begin, end
+    return end - begin if stops else None, end
+
+
+def _swap(session: Session, step: Step, new: str) -> None:
+    standing = session.connection.standing
+    if step.old and step.stop_first:
+        session.engine.stop(step.old, step.old_stop_timeout)
+        session.connection.require(standing)
+    ports.start(session, new)
 
 
 def read_back(session: Session, step: Step, container: Container) -> None:

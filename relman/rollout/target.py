@@ -93,7 +93,7 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
         raise PreflightFailed(
             f"the hosts do not remember the same image under the tag {release}",
             details=[f"{h}: {e.manifest}, deployed at {e.at} by {e.by}" for h, e in entries.items()],
-            hint="find out which one is true, and leave the other hosts out: --exclude HOST --reason WHY",
+            hint="find out which one is right, and leave the other hosts out: --exclude HOST --reason WHY",
         )
     return Target(release, manifests.pop(), entries)
 
@@ -164,7 +164,7 @@ def _require_any(choices: Sequence[_Choice]) -> None:
     if not any(c.proposal for c in choices):
         raise PreflightFailed(
             f"no release before {', '.join(serving)} is proven good",
-            hint="relman deploy TAG puts a release of your choice there; relman releases lists them",
+            hint="deploy one of your choice: relman deploy TAG; relman releases lists them",
         )
 
 

@@ -98,7 +98,7 @@ def _await_end(session: Session, work: Work, task: Task, container: str) -> None
 
 
 def _title(work: Work, task: Task, said: str) -> str:
-    when = "no host was changed" if task.when is When.BEFORE else "the hosts had all changed"
+    when = "no host was changed" if task.when is When.BEFORE else "all hosts were changed"
     return f"the task {task.name} of {work.plan.service} {work.plan.release} {said}; {when}"
 
 
@@ -143,7 +143,7 @@ def clear(fleet: Fleet, seen: Sequence[Observed], place: str) -> None:
                 raise _still_running(session.host.name, container, place)
             session.engine.remove(container.id)
 
-    fleet.each(one, by_host).all("clearing away old tasks")
+    fleet.each(one, by_host).all("removing old tasks")
 
 
 def _still_running(host: str, container: Container, place: str) -> Interrupted:
@@ -174,7 +174,7 @@ def _allowed(host: str, container: Container) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= LONGEST_WAIT:  # NaN neither
-        raise EngineError(f"the label {TASK_TIMEOUT} of {container.name} is no number of seconds", host=host)
+        raise EngineError(f"the label {TASK_TIMEOUT} of {container.name} is not a number of seconds", host=host)
     return seconds
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, Unreachable
@@ -40,7 +41,7 @@ def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
     _note(session, Phase.RETURNING, intent)
     new = find(session, intent.new_name)
     old = find(session, intent.old) if intent.old else None
-    name = current.release if current else "the container before"
+    name = current.release if current else "the previous container"
     try:
         notes = _swap_back(session, intent, new, old)
     except _Stuck as stuck:
@@ -88,7 +89,7 @@ def _start(session: Session, old: Container) -> None:
     deadline = time.monotonic() + _START_WAIT
     while True:
         try:
-            session.engine.start(old.id)
+            session.connection.lasting(partial(session.engine.start, old.id))
         except EngineError as error:
             if isinstance(error, NotFound) or time.monotonic() > deadline:
                 raise _Stuck(error) from error

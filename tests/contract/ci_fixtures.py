@@ -54,7 +54,7 @@ def engine_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.
 @pytest.fixture
 def run(request: pytest.FixtureRequest) -> RunName:
     """A run of its own for each test."""
-    return RunName(request.node.name, "1")
+    return RunName(request.node.name, "1", "shop")
 
 
 @pytest.fixture

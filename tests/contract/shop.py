@@ -91,7 +91,7 @@ class Shop:
 
     def linked(self, dockerfile: str = DATABASE, **fields: Any) -> LinkedService:
         """A linked service whose image is on this engine only."""
-        image = self.build(dockerfile, run=RunName("database", "1"))
+        image = self.build(dockerfile, run=RunName("database", "1", "shop"))
         return LinkedService("db", image.value, **fields)
 
     def push(self, image: ImageId, run: RunName | None = None, repository: Repository | None = None) -> ManifestDigest:

@@ -17,10 +17,13 @@ import pytest
 from relman.ci import images
 from relman.ci.buildx import find_buildx
 from relman.ci.cleanup import cleanup
-from relman.model.errors import AccessDenied, BuildFailed, UsageError
-from relman.model.image import Repository
+from relman.model.errors import AccessDenied, BuildFailed, NotFound, RegistryError, UsageError
+from relman.model.image import Platform, Repository
 from relman.model.run import Commit, RunName
 from relman.model.service import Build, BuildSecret
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+from tests.contract.images import AMD64, push_index
 from tests.contract.shop import BUSYBOX, Shop, left
 from tests.lab.lab import Lab
 from tests.lab.process import patience, until
@@ -50,7 +53,7 @@ def either(request: pytest.FixtureRequest) -> Shop:
 
 def release_base(shop: Shop, tag: str, dockerfile: str) -> str:
     """Push a base image that is then only in the registry; returns its digest."""
-    repository, run = Repository(shop.registry, "team/base"), RunName("base", tag)
+    repository, run = Repository(shop.registry, "team/base"), RunName("base", tag, "shop")
     image = shop.build(dockerfile, run=run, repository=repository, version="base", deploy_section="{}")
     digest = shop.push(image, run, repository)
     shop.client.remove_image(image.value, force=True)
@@ -99,16 +102,17 @@ def test_a_private_base(either: Shop) -> None:
     """A base that is only in a private registry is pulled with the caller's login, as its tag is now; its name and
     digest are in the labels, and nothing that it says of itself is taken for the image's own."""
     shop = either
-    base = f"{shop.registry}/team/base:run-base-1"
+    tag, other = (RunName("base", n, "shop").tag for n in "10")
+    base = f"{shop.registry}/team/base:{tag}"
     old = release_base(shop, "1", BUSYBOX + "ENV BASE=old\n")
     assert images.inspect(shop.client, shop.build(f"FROM {base}\n").value).labels[BASE_DIGEST] == old
     stale = images.inspect(shop.client, base)
     new = release_base(shop, "1", BUSYBOX + "ENV BASE=new\n")
-    shop.client.tag(stale.id.value, f"{shop.registry}/team/base", "run-base-1")
+    shop.client.tag(stale.id.value, f"{shop.registry}/team/base", tag)
     (shop.root / "Dockerfile").write_text(
-        f"ARG FROM_TAG=run-base-0\nFROM {shop.registry}/team/base:$FROM_TAG AS x\nFROM x\n"
+        f"ARG FROM_TAG={other}\nFROM {shop.registry}/team/base:$FROM_TAG AS x\nFROM x\n"
     )
-    arguments = Build(args={"FROM_TAG": "run-base-1"})
+    arguments = Build(args={"FROM_TAG": tag})
     image = shop.build((shop.root / "Dockerfile").read_text(), build=arguments, commit=Commit(), version="")
     found = images.inspect(shop.client, image.value)
     assert found.env["BASE"] == "new"
@@ -195,7 +199,7 @@ def test_cache_from_the_registry(either: Shop) -> None:
     only makes the build slower."""
     shop = either
     dockerfile = BUSYBOX + 'RUN ["/bin/sh", "-c", "busybox date +%s%N >/made"]\n'
-    first = RunName(shop.run.job, "cached")
+    first = RunName(shop.run.job, "cached", "shop")
     reference = shop.service.repository.tag(first.tag)
     image = shop.build(dockerfile, run=first, build=Build(cache_from=(reference,)))
     layers = images.layers_of(shop.client, image)
@@ -264,7 +268,7 @@ from relman.model.service import Service
 
 root, repository = sys.argv[1:]
 service = Service("shop", Repository.parse(repository), root=root)
-run, say = RunName("ended", "1"), partial(print, flush=True)
+run, say = RunName("ended", "1", "shop"), partial(print, flush=True)
 Signals().install()
 try:
     client = engine.connect()
@@ -289,7 +293,7 @@ def test_a_build_that_is_ended(buildkit: Shop, lab: Lab) -> None:
         job.send_signal(signal.SIGTERM)
         assert job.wait(timeout=20 * patience()) == 130
         assert time.monotonic() - begin < 5 * patience()
-    assert left(shop.client, RunName("ended", "1")) == []
+    assert left(shop.client, RunName("ended", "1", "shop")) == []
     until(lambda: not _command_lines(BUILDX), "buildx to end")
     until(lambda: not _command_lines("busybox sleep 600"), "the engine to end the step")
 
@@ -302,3 +306,39 @@ def test_the_builder_s_cache_stays(buildkit: Shop) -> None:
     cleanup(shop.client, shop.run)
     assert images.layers_of(shop.client, shop.build(dockerfile)) == layers
     cleanup(shop.client, shop.run)
+
+
+def test_an_image_for_another_platform(either: Shop, lab: Lab) -> None:
+    """With either builder `build.platform` is the image's, on the base image of that platform, whichever of an index
+    the engine holds; what it cannot run, and a base that is for another platform, are said by name."""
+    shop, base = either, Repository(either.registry, "team/several")
+    auth = lab.registry.auth
+    login = Credentials(auth["username"], auth["password"])
+    registry = Registry(shop.registry, credentials=login, ca=str(lab.registry.ca))
+    children, environ = {}, shop.environ
+    plugins = str(fetch("docker-buildx") / BUILDKIT)
+    shop.environ = {**os.environ, "DOCKER_CONFIG": str(shop.root / "none"), "PATH": f"{os.environ['PATH']}:{plugins}"}
+    for platform in (AMD64, Platform("linux", "arm64")):
+        run = RunName("base", platform.architecture, "shop")
+        image = shop.build(f"{BUSYBOX}ENV FOR={platform}\n", build=Build(platform=platform), run=run, repository=base)
+        children[platform] = registry.resolve(base, shop.push(image, run, base))
+    push_index(registry, base, "both", children)
+    shop.environ = environ
+    for wanted in (*children, *children, None):
+        image = shop.build(f"FROM {base}:both\n", build=Build(platform=wanted))
+        found = images.inspect(shop.client, image.value)
+        assert found.platform.is_for(wanted or AMD64)
+        assert found.env["FOR"] == str(wanted or AMD64)
+    only = children[AMD64].digest
+    with pytest.raises((NotFound, RegistryError, BuildFailed), match="arm64"):
+        shop.build(f"FROM {base}@{only}\n", build=Build(platform=Platform("linux", "arm64")))
+    (shop.root / "program").write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00\x01" + bytes(99))
+    (shop.root / "program").chmod(0o755)
+    dockerfile = 'FROM scratch\nCOPY program /program\nRUN ["/program"]\n'
+    with pytest.raises(BuildFailed) as failed:
+        shop.build(dockerfile, build=Build(platform=Platform("linux", "arm64")))
+    assert "linux/arm64" in failed.value.hint
+    assert "linux/amd64" in failed.value.hint
+    assert any("only where it emulates it" in line for line in shop.output)
+    with pytest.raises(BuildFailed, match="linux/amd64 and makes no image for windows/amd64"):
+        shop.build(build=Build(platform=Platform("windows", "amd64")))

@@ -17,7 +17,7 @@ from docker import APIClient
 from relman.ci.alone import alone, at_work
 from relman.ci.cleanup import cleanup, cleanup_older
 from relman.ci.containers import epoch, object_name
-from relman.ci.engine import TEMPORARY
+from relman.ci.owner import TEMPORARY
 from relman.model.errors import Locked
 from relman.model.image import ImageId
 from relman.model.run import RunName
@@ -56,7 +56,7 @@ def test_twenty_runs_side_by_side(shop: Shop) -> None:
 
     def one(number: int) -> tuple[bool, list[str]]:
         mine = object.__new__(Shop)
-        mine.__dict__.update(shop.__dict__, run=RunName(shop.run.job, str(number)), output=[])
+        mine.__dict__.update(shop.__dict__, run=RunName(shop.run.job, str(number), "shop"), output=[])
         return mine.run_stage(image, stage_of(image)).passed, mine.output
 
     with ThreadPoolExecutor(RUNS) as pool:
@@ -100,7 +100,7 @@ import sys, time
 from pathlib import Path
 from relman.ci.alone import alone
 from relman.model.run import RunName
-with alone(RunName("shop", "1"), Path(sys.argv[1])):
+with alone(RunName("shop", "1", "shop"), Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -108,7 +108,7 @@ with alone(RunName("shop", "1"), Path(sys.argv[1])):
 
 def test_a_run_is_one_process_s(tmp_path: Path) -> None:
     """A second process of the same run is refused, another run is not; a killed process holds nothing any more."""
-    run, other = RunName("shop", "1"), RunName("shop", "2")
+    run, other = RunName("shop", "1", "shop"), RunName("shop", "2", "shop")
     env = {"PYTHONPATH": str(Path(__file__).parents[2])}
     argv = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=env) as holder:

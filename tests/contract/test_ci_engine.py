@@ -65,7 +65,7 @@ class TestCleanup:
 
     def test_only_the_run_s_own(self, shop: Shop) -> None:
         """All of this run goes; another run, a production container of the very image, its tag and volumes stay."""
-        client, run, other = shop.client, shop.run, RunName(shop.run.job, "2")
+        client, run, other = shop.client, shop.run, RunName(shop.run.job, "2", "shop")
         image, theirs = shop.build(BUSYBOX + "VOLUME /data\n"), shop.build(run=other)
         client.tag(image.value, "shop", "production")
         for each, made in ((run, image), (other, theirs)):
@@ -97,9 +97,9 @@ class TestCleanup:
         shop.build(dockerfile)
         cleanup(shop.client, shop.run)
         shop.output.clear()
-        shop.build(dockerfile, run=RunName(shop.run.job, "2"))
+        shop.build(dockerfile, run=RunName(shop.run.job, "2", "shop"))
         assert any("Using cache" in line for line in shop.output)
-        cleanup(shop.client, RunName(shop.run.job, "2"))
+        cleanup(shop.client, RunName(shop.run.job, "2", "shop"))
 
     def test_what_a_killed_machine_left(self, shop: Shop) -> None:
         """Runs older than the limit are cleaned up; younger ones stay."""
@@ -133,7 +133,7 @@ root, repository, database = sys.argv[1:]
 commands = (TestCommand(("sh", "-c", "echo in the middle; busybox sleep 600")),)
 stage = TestStage((LinkedService("db", database),), {}, commands)
 service = Service("shop", Repository.parse(repository), test=stage, root=root)
-run, commit, say, none = RunName("stopped", "1"), Commit(), partial(print, flush=True), {}.get
+run, commit, say, none = RunName("stopped", "1", "shop"), Commit(), partial(print, flush=True), {}.get
 watch = Watch()
 Signals().install()
 try:
@@ -169,5 +169,5 @@ class TestStopped:
             assert any(line.strip() == phase for line in job.stdout)
             job.send_signal(number)
             assert job.wait(timeout=20 * patience()) == 130
-        assert left(shop.client, RunName("stopped", "1")) == []
+        assert left(shop.client, RunName("stopped", "1", "shop")) == []
         until(lambda: not shop.client.containers(), "the engine to end the build")

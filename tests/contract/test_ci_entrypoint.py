@@ -55,7 +55,7 @@ def test_an_entrypoint_that_swallows_the_tests(shop: Shop) -> None:
 
 def test_one_that_is_inherited(shop: Shop) -> None:
     """The ENTRYPOINT of a base image swallows as its own does; an image that takes it back is tested as it is."""
-    base = shop.build(BUSYBOX + 'COPY busybox /bin/true\nENTRYPOINT ["/bin/true"]\n', run=RunName("base", "1"))
+    base = shop.build(BUSYBOX + 'COPY busybox /bin/true\nENTRYPOINT ["/bin/true"]\n', run=RunName("base", "1", "shop"))
     again = f'FROM {base.value}\nCMD ["serve"]\n'
     assert "ENTRYPOINT" in refusal(shop, shop.build(again), GO).what
     report = shop.test(shop.build(again + "ENTRYPOINT []\n"), "exit 3")

@@ -32,16 +32,16 @@ def run(shop: Shop, image: ImageId, script: str, **options: object) -> TestRepor
 
 LIES = {
     f'echo "{BAD}" >out.xml': "1 of 1 tests failed, although it ended with 0",
-    "echo '<testsuite/>' >out.xml": "not one test ran",
+    "echo '<testsuite/>' >out.xml": "no test ran",
     "busybox true": "out.xml is not there: the command wrote no results",
-    "echo '<testsuite>' >out.xml": "out.xml is no complete XML",
+    "echo '<testsuite>' >out.xml": "out.xml is not complete XML",
     "echo '<!DOCTYPE a [<!ENTITY b \"c\">]><testsuite>&b;</testsuite>' >out.xml": "out.xml declares entities",
     "busybox head -c 40000000 /dev/zero >out.xml": "out.xml is larger than 32 MiB",
     "busybox truncate -s 100G out.xml": "out.xml is larger than 32 MiB",
-    "busybox ln -s /etc/passwd out.xml": "out.xml is no plain file",
+    "busybox ln -s /etc/passwd out.xml": "out.xml is not a regular file",
     "busybox cp -p old.xml out.xml": "out.xml was in the image before the command ran",
     "busybox mkdir out.xml": "out.xml has no file named *.xml",
-    "busybox mkfifo out.xml": "out.xml is no plain file",
+    "busybox mkfifo out.xml": "out.xml is not a regular file",
 }
 
 
@@ -68,13 +68,13 @@ def test_results_of_a_pass_and_of_failures(shop: Shop, image: ImageId) -> None:
     assert failed.findings
     assert failed.findings.failed[0].message == "broken"
     killed = run(shop, image, f'echo "{BAD}" >out.xml; busybox sleep 600', timeout=1)
-    assert killed.commands[0].end == "ended for its timeout; 1 of 1 tests failed"
+    assert killed.commands[0].end == "timed out; 1 of 1 tests failed"
     assert not run(shop, image, f'echo "{GOOD}" >out.xml; exit 3').passed
     may_fail = f"<testsuites>{GOOD}<testcase><skipped/><failure/></testcase></testsuites>"
     assert run(shop, image, f'echo "{may_fail}" >out.xml').passed
     assert run(shop, image, f'echo "{may_fail}" >out.xml; exit 1').commands[0].end == "exit code 1; 1 of 2 tests failed"
     nothing = run(shop, image, "echo '<testsuite/>' >out.xml", allow_no_tests=True)
-    assert (nothing.commands[0].end, nothing.passed) == ("not one test ran, which is allowed", False)
+    assert (nothing.commands[0].end, nothing.passed) == ("no test ran, which is allowed", False)
     for report in (nothing, failed):
         assert TestReport.from_json(report.to_json()) == report
 
@@ -89,7 +89,7 @@ def test_directories_of_results(shop: Shop, image: ImageId) -> None:
     assert found
     assert found.totals == TestTotals(3)
     bad = run(shop, image, script + "; echo no >reports/deep/b.xml", junit=("reports",))
-    assert bad.commands[0].problem.startswith("reports/deep/b.xml is no complete XML")
+    assert bad.commands[0].problem.startswith("reports/deep/b.xml is not complete XML")
 
 
 def test_reports_beside_other_files(shop: Shop, image: ImageId) -> None:

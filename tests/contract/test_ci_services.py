@@ -74,7 +74,7 @@ def test_services_of_services(shop: Shop) -> None:
 def test_a_release_with_evidence(shop: Shop) -> None:
     """A release is resolved once, by what its evidence is about: that digest runs, and the report names it."""
     database = Repository(shop.registry, "database-schema")
-    run = RunName("released", "1")
+    run = RunName("released", "1", "shop")
     image = shop.build(DATABASE, run=run, repository=database)
     digest = shop.push(image, run, database)
     shop.client.remove_image(image.value, force=True)

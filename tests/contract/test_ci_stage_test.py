@@ -141,7 +141,7 @@ def test_a_readiness_command_that_hangs(shop: Shop) -> None:
 def test_a_service_from_the_registry_is_what_its_tag_means_now(shop: Shop) -> None:
     """A tag is resolved anew, pulled by digest with the caller's credentials, and recorded as that digest."""
     database = Repository(shop.registry, "database-schema")
-    run = RunName("stable", "1")
+    run = RunName("stable", "1", "shop")
     first = shop.build(DATABASE, run=run, repository=database)
     shop.push(first, run, database)
     second = shop.build(DATABASE + "ENV SCHEMA=v8\n", run=run, repository=database)

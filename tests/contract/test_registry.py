@@ -135,5 +135,5 @@ def test_what_is_no_image_is_not_described(registry: Registry, repository: Repos
     empty = {"mediaType": "application/vnd.oci.empty.v1+json", "digest": str(registry.put_blob(repository, b"{}"))}
     document = {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": {**empty, "size": 2}, "layers": []}
     registry.put_manifest(repository, "1", Manifest.of(document))
-    with pytest.raises(UsageError, match="no container image"):
+    with pytest.raises(UsageError, match="not a container image"):
         describe(registry, repository, "1")

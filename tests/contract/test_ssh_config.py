@@ -79,6 +79,11 @@ SHAPES: Mapping[str, str] = {
     "a jump host": "Host web1\n  ProxyJump ju@bastion:2201\n",
     "jump hosts": "Host web1\n  ProxyJump ju@bastion:2201,jv@inner:2202\n",
     "no jump host": "Host web1\n  ProxyJump none\nHost *\n  ProxyJump ju@bastion:2201\n",
+    "ProxyCommand first": "Host web1\n  ProxyCommand nc bastion 22\nHost *\n  ProxyJump ju@bastion:2201\n",
+    "ProxyJump first": "Host web1\n  ProxyJump ju@bastion:2201\nHost *\n  ProxyCommand nc bastion 22\n",
+    "ProxyCommand as it is written": "ProxyCommand=sh -c \"nc 'a  b' 22\"  # here\n",
+    "ProxyCommand of another host": "Host db1\n  ProxyCommand nc db1 22\n",
+    "certificates add up": "Host web1\n  CertificateFile @/key\nHost *\n  CertificateFile @/key2\n",
     "no ProxyCommand": "Host web1\n  ProxyCommand none\nHost *\n  ProxyJump ju@bastion:2201\n",
 }  # fmt: skip
 FILES = {
@@ -115,6 +120,8 @@ def relman(file: Path) -> dict[str, object]:
         "user": hop.user,
         "identityfile": [path for path in hop.identity_files if path.startswith(str(file.parent))],
         "proxyjump": ",".join(map(written, route.jumps)),
+        "proxycommand": hop.proxy.command if hop.proxy else "none",
+        "certificatefile": list(hop.certificate_files),
         "knownhosts": list(route.known_hosts),
         "hostkeyalias": hop.host_key_alias,
         "connecttimeout": f"{hop.connect_timeout:g}" if hop.connect_timeout else "none",
@@ -136,6 +143,8 @@ def openssh(file: Path) -> dict[str, object]:
     return {key: values.get(key, "") for key in ("hostname", "port", "user", "proxyjump", "hostkeyalias")} | {
         "connecttimeout": values["connecttimeout"],
         "identitiesonly": values["identitiesonly"],
+        "proxycommand": values.get("proxycommand", "none"),
+        "certificatefile": [path for key, path in pairs if key == "certificatefile"],
         "identityfile": [path for key, path in pairs if key == "identityfile" and path.startswith(str(file.parent))],
         "knownhosts": [path for path in known if path.startswith(str(file.parent)) and Path(path).is_file()],
     }

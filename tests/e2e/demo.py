@@ -152,7 +152,7 @@ def a_library_by_a_playbook(demo: Demo) -> None:
     is a list of stages, shown whole before the first begins; `--resume` would go on after a failure."""
     author = demo.library()
     author.types("cat playbooks/library.yml")
-    author.types("relman run playbooks/library.yml", says="done")
+    author.types("relman playbook run playbooks/library.yml", says="done")
     author.types("git ls-remote --tags origin")
 
 
@@ -175,7 +175,7 @@ def who_rolled_back_and_why(demo: Demo) -> None:
     entries = json.loads(said.splitlines()[0])["entries"]
     rollback, failure = (
         next(e for e in entries if wanted in (e["what"], e["outcome"]))
-        for wanted in ("rolled back", "failed, went back")
+        for wanted in ("rolled back", "failed, rolled back")
     )
     dave.types(f"relman show {rollback['id']} -e production", says=REASON)
     say("And the release that would not start? Its last words are still there:")

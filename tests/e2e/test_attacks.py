@@ -119,7 +119,7 @@ def test_settings_that_a_host_made_up_neither_hurry_the_others_nor_drop_what_the
     forge(serving.lab.hosts[0], lambda r: r["entries"][0]["settings"].update(hurry, volumes=mount))
     shown = serving.relman("rollback", "-e", "production", "--plan").out
     assert "settings that change on h1:\n  + volumes: /:/host" in shown
-    assert "if it fails: every changed host goes back" in shown
+    assert "if it fails: every changed host rolls back" in shown
     plan = json.loads(serving.relman("--json", "rollback", "-e", "production", "--plan").out)
     assert [[s["host"] for s in w["steps"]] for w in plan["waves"]] == [["h1"], ["h2"], ["h3"]]
     serving.rollback()

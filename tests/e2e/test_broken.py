@@ -76,7 +76,7 @@ def test_a_later_host_that_fails_takes_the_earlier_ones_back(serving: Stage) -> 
     with h2.occupied(8081):
         ended = serving.deploy("other-port", code=5)
     assert "h2" in ended.err
-    assert "port 8081 is held for no container" in ended.err
+    assert "port 8081 is in use, but by no container" in ended.err
     serving.serve("1")
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from relman.ci.engine import TEMPORARY
+from relman.ci.owner import TEMPORARY
 from relman.evidence.release import find_release
 from relman.evidence.store import find
 from relman.model.container import RUN
 from relman.model.errors import UnknownTag
 from relman.model.image import Repository
+from relman.model.run import RunName
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.apps import bases
@@ -221,7 +222,7 @@ def test_results_are_carried_to_a_machine_without_an_engine(works: Works) -> Non
     dirty, file = works.another("dirty"), str(works.home / "300.json")
     (dirty / "left-over.txt").write_text("not committed")
     built = works.relman("build", "--run", "shop/300", app=dirty)
-    assert "changes that are not in it" in built.out
+    assert "with uncommitted changes" in built.out
     works.relman("test", "--run", "shop/300", "--results", file, "--push", app=dirty)
     elsewhere = {"DOCKER_HOST": "unix:///nowhere", "RELMAN_DATA_DIR": str(works.home / "elsewhere")}
     works.relman("cleanup", "--run", "shop/300")
@@ -246,7 +247,7 @@ def test_a_release_is_never_moved(works: Works) -> None:
     of another release."""
     before = works.registry.resolve(works.shop, "118").digest
     said = works.relman("ci", "--run", "shop/118", code=3)
-    assert "exists already" in said.err
+    assert "already exists" in said.err
     assert "Step" not in said.out
     works.relman("build", "--run", "other/118")
     works.relman("test", "--run", "other/118")
@@ -267,4 +268,4 @@ def test_programs_read_every_stage(works: Works) -> None:
     promoted = said["promote"]
     assert (promoted["release"], promoted["channels"]) == ("400", ["stable", "shop-master"])
     assert promoted["manifest"] == str(works.registry.resolve(works.shop, "400").digest)
-    assert said["cleanup"]["removed"] == [f"image {works.shop}:run-shop-400"]
+    assert said["cleanup"]["removed"] == [f"image {works.shop}:{RunName('shop', '400', 'shop').tag}"]

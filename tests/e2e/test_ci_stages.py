@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci.engine import TEMPORARY
+from relman.ci.owner import TEMPORARY
 from relman.evidence.store import find
 from relman.model.image import Repository
 from relman.model.predicates import TEST_RESULT
@@ -212,6 +212,46 @@ def test_two_of_one_run(works: Works) -> None:
         works.relman("cleanup", "--older-than", "0s")
         assert first.wait(30) == 0
     assert works.left() == []
+
+
+def test_two_services_of_one_pipeline(works: Works) -> None:
+    """While one service's tests run, another service and a matrix job of the same run build and test on the same
+    engine, all from machines that know nothing of each other: each passes, and removes its own and nothing else."""
+    wait = "until test -e /go; do sleep 0.2; done"
+    works.market(settings=f"service: market\nregistry: {{registry}}\ntest: {{{{commands: ['{wait}']}}}}\n")
+    first = subprocess.Popen(
+        [*works.lab.ci.prefix, *works.argv("ci", "--run", "pipeline/11")],
+        cwd=works.home / "market",
+        env={**os.environ, **works.lab.env, **works.env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with first:
+        try:
+            until(lambda: any(".test.1" in name for name in works.left()), "the tests to run")
+            running = works.left()
+            elsewhere = {"RELMAN_DATA_DIR": str(works.home / "elsewhere")}
+            works.market(settings=SHOP_YML.replace("service: market", "service: bazaar"))
+            works.relman("ci", "--run", "pipeline/11", env=elsewhere)
+            works.market()
+            copy = {**elsewhere, "RELMAN_MATRIX": "2"}
+            works.relman("build", "--run", "pipeline/11", env=copy)
+            kept = works.relman("test", "--run", "pipeline/11", "--keep", env=copy).out
+            assert len(works.left()) > len(running)
+            assert "`RELMAN_MATRIX=2 relman cleanup --run pipeline/11`" in kept
+            works.relman("cleanup", "--run", "pipeline/11", env=copy)
+            assert works.left() == running
+            (tests,) = (name for name in running if ".test.1" in name)
+            with works.lab.ci.engine() as engine:
+                engine.exec_start(engine.exec_create(tests.lstrip("/"), ["touch", "/go"])["Id"])
+            assert first.wait(60) == 0, first.stdout and first.stdout.read()
+            tags = [tag for image in engine.images() for tag in image["RepoTags"] or () if "pipeline" in tag]
+        finally:
+            first.kill()
+    with works.lab.ci.engine() as engine:
+        tags = [tag for image in engine.images() for tag in image["RepoTags"] or () if "pipeline" in tag]
+    assert tags == []
 
 
 def test_what_is_kept(works: Works) -> None:

@@ -52,7 +52,7 @@ def test_a_holder_that_was_asleep_while_its_lock_was_broken_changes_nothing_more
     asleep.send(signal.SIGCONT)
     ended = asleep.ended()
     assert ended.code in (6, 7), ended.out
-    assert "the lock is not ours any more" in ended.out
+    assert "the lock is no longer ours" in ended.out
     serving.serve("2")
     assert all(not row["notes"] for row in serving.status())
     serving.deploy("3")
@@ -79,7 +79,7 @@ def test_a_port_that_is_stolen_inside_the_gap(serving: Stage) -> None:
         ended = serving.deploy("2", code=10)
         assert "h1" in ended.err
         assert "8080" in ended.err
-    assert "the container before was started" in serving.deploy("2", code=7).out
+    assert "the previous container was started" in serving.deploy("2", code=7).out
     serving.serve("1")
     serving.relman("recover", "-e", "production")
     serving.deploy("2")

@@ -112,7 +112,7 @@ def test_what_was_seen_of_a_failure_is_kept_everywhere(stage: Stage, carol: Lapt
     for shown in (carol.does("show", id).out, dave.does("show", id, *P).out):
         for part in ("h1: the new container has ended", "exit code 3", "log: TOKEN=***", "log: no such table: users"):
             assert part in shown
-        assert "failed, went back" in shown
+        assert "failed, rolled back" in shown
     document = dave.knows("show", id, *P)
     assert document["cause"] == "h1: the new container has ended"
     assert [h["outcome"] for h in document["hosts"]] == ["returned", "not reached", "not reached"]

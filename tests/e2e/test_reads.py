@@ -121,7 +121,7 @@ def test_history_and_show_tell_a_deployment_again(stage: Stage) -> None:
     stage.deploy("exits", code=5)
     entries = json.loads(stage.relman("history", "-e", "production", "--json").out)["entries"]
     assert [(e["what"], e["release"], e["outcome"]) for e in entries] == [
-        ("deployed", "exits", "failed, went back"),
+        ("deployed", "exits", "failed, rolled back"),
         ("deployed", "1", "done"),
     ]
     shown = stage.relman("show", entries[0]["id"]).out

@@ -107,12 +107,12 @@ FAULTS = {
     ),
     "for everybody to write": (
         f"chmod 777 {TOP}",
-        f"{TOP} may be written by everybody (root, mode 0777)",
+        f"{TOP} is writable by everyone (root, mode 0777)",
         f"chmod go-w {TOP}",
     ),
     "for a group to write": (
         f"chmod 770 {TOP}/production",
-        f"{TOP}/production may be written by its group 0 (root, mode 0770)",
+        f"{TOP}/production is writable by its group 0 (root, mode 0770)",
         f"chmod g-w {TOP}/production",
     ),
 }
@@ -139,7 +139,7 @@ def test_a_directory_that_everybody_may_write_to_is_no_place(users: Lab, host: L
     path is typed out."""
     run(host, "rm -rf /tmp/state && install -d -m 700 /tmp/state")
     error = refusal(users, top="/tmp/state")  # noqa: S108
-    assert "/tmp may be written by everybody (root, mode 1777)" in str(error)  # noqa: S108
+    assert "/tmp is writable by everyone (root, mode 1777)" in str(error)  # noqa: S108
     assert "chmod" not in error.hint
     run(host, f"ln -sfn {TOP} /srv/else")
     error = refusal(users, top="/srv/else")
@@ -201,7 +201,9 @@ def test_a_state_directory_that_the_user_cannot_make(one: Stage) -> None:
     _as(one, "anna")
     said = one.deploy("1", code=4).err
     assert f"h1: {TOP} may not be read or written by anna" in said
-    command = re.search(r"as root, for anna alone: (install .*?);", said)
+    planned = one.any("deploy", "1", "-e", "production", "--plan")
+    assert (planned.code, planned.err) == (4, said)
+    command = re.search(r"on the host: sudo (install .*?);", said)
     assert command, said
     h1 = one.lab.hosts[0]
     h1.run(shlex.split(command[1]))

@@ -119,7 +119,7 @@ def test_a_paused_container_is_not_deployed_over_and_never_doubled(stage: Stage,
     h2.run(["sh", "-c", f"docker pause {NAME}"])
     said = stage.deploy(third, code=4).err
     assert "h2: demo-production-" in said
-    assert "is paused: docker unpause demo-production-" in said
+    assert "is paused: resume it there with docker unpause demo-production-" in said
     assert "relman rollback -e production replaces it" in said
     stage.rollback()
     assert {row["release"] for row in stage.status()} == {first}
@@ -141,7 +141,7 @@ def test_a_port_that_docker_keeps_for_nobody_is_told(stage: Stage) -> None:
             until(lambda: h1.listens(8080), "the port to be held")
         ended = running.ended()
         assert ended.code == 10, ended.out
-        assert "port 8080 is held for no container" in ended.out
+        assert "port 8080 is in use, but by no container" in ended.out
         assert f"{ENGINE_FIRST}; then: relman recover -e production" in ended.out
         assert hint(stage, 10) == "relman recover -e production"
         again = stage.relman("recover", *P, code=10).err

@@ -26,7 +26,7 @@ from relman.hosts.engine import Engine
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.sftp import Sftp
 from relman.model.container import RunSpec
-from relman.model.errors import AccessDenied, InternalError, RelmanError, Unreachable, UsageError
+from relman.model.errors import InternalError, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop, Host, SshOptions
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.record import HostRecord, Lock
@@ -103,6 +103,7 @@ ENGINE: dict[str, Callable[[Engine], Any]] = {
     "start": lambda e: e.start(ID),
     "stop": lambda e: e.stop(ID, 1),
     "set_restart": lambda e: e.set_restart(ID, "no"),
+    "require_updates": lambda e: e.require_updates(),
     "remove": lambda e: e.remove(ID),
     "logs": lambda e: e.logs(ID, 10, timestamps=True),
     "logs_since": lambda e: e.logs_since(ID, "2026-01-01T00:00:00.000000001Z"),
@@ -198,7 +199,7 @@ def test_what_strikes_while_a_host_is_connected(place: str, monkeypatch: pytest.
     def strike(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(wire, "open_socket", lambda *_: None)
+    monkeypatch.setattr(wire, "open_socket", lambda *_: socket.socket())
     if place == "socket.create_connection":
         monkeypatch.undo()
     monkeypatch.setattr(place, strike)
@@ -208,34 +209,6 @@ def test_what_strikes_while_a_host_is_connected(place: str, monkeypatch: pytest.
             connect(Host("h1", Hop("web1")), SshOptions())
         assert not isinstance(caught.value, InternalError)
         assert (caught.value.host, bool(caught.value.what)) == ("h1", True)
-
-
-def test_a_locked_key_is_told_from_a_refused_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """paramiko's class for it is one of its refusals, too."""
-
-    def strike(*_: Any, **__: Any) -> Any:
-        raise paramiko.PasswordRequiredException("Private key file is encrypted")
-
-    monkeypatch.setattr(wire, "open_socket", lambda *_: None)
-    monkeypatch.setattr("paramiko.SSHClient.connect", strike)
-    with pytest.raises(AccessDenied, match=r"needs a passphrase.*/keys/one") as caught:
-        connect(Host("h1", Hop("web1", identity_files=("/keys/one",))), SshOptions())
-    assert caught.value.hint == "add it to the SSH agent: ssh-add /keys/one"
-
-
-def test_keys_of_the_agent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host without key files is asked with the agent's keys and the default ones."""
-    given: dict[str, Any] = {}
-
-    def remember(_: Any, **options: Any) -> Any:
-        given.update(options)
-        raise EOFError
-
-    monkeypatch.setattr(wire, "open_socket", lambda *_: None)
-    monkeypatch.setattr("paramiko.SSHClient.connect", remember)
-    with pytest.raises(Unreachable, match="the connection was closed"):
-        connect(Host("h1", Hop("web1")), SshOptions())
-    assert (given.get("key_filename"), given["allow_agent"], given["look_for_keys"]) == (None, True, True)
 
 
 @pytest.mark.parametrize("address", ["web1:2222", "me@web1", "me@web1:2222"])

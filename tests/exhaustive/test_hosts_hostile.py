@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from relman.hosts import streams, translate
 from relman.hosts.engine import Engine
 from relman.hosts.probe import probe_http
-from relman.model.errors import EngineError, RelmanError
+from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.rollout import tail
 from tests.exhaustive.test_hosts_edges import ENGINE
 from tests.unit.fake_ssh import EVENTS, ID, IMAGES, INFO, INSPECTED, ROW, Fault, connection
@@ -109,6 +109,41 @@ def test_a_pull_without_progress_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     opened.close()
 
 
+def _http(status: str, body: bytes) -> bytes:
+    return b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(body), body)
+
+
+@pytest.mark.parametrize("unknown", ["404 Not Found", "405 Method Not Allowed", "501 Not Implemented"])
+def test_an_engine_without_update_is_refused_by_name(unknown: str) -> None:
+    """Podman before 5.1 has no such request, and answers as to any path that it does not know."""
+    version = {"Version": "4.3.1", "Components": [{"Name": "Podman Engine", "Version": "4.3.1"}]}
+
+    def podman(path: str) -> bytes:
+        return json.dumps(version).encode() if path.endswith("/version") else _http(unknown, b"Not Found\n")
+
+    with pytest.raises(PreflightFailed, match=r"Podman Engine 4\.3\.1 cannot change the restart policy") as caught:
+        Engine(connection(Fault(), podman)).require_updates()
+    assert (caught.value.host, "Podman 5.1" in caught.value.hint) == ("h1", True)
+
+
+@pytest.mark.parametrize(
+    "said", ["No such container: {}", 'no container with name or ID "{}" found: no such container']
+)
+def test_an_engine_with_update_is_none_the_wiser(said: str) -> None:
+    """Docker and Podman 5.1 know the request, and say that there is no such container."""
+
+    def engine(path: str) -> bytes:
+        return _http("404 Not Found", json.dumps({"message": said.format(path.split("/")[-2])}).encode())
+
+    Engine(connection(Fault(), engine)).require_updates()
+
+
+def test_an_engine_that_forbids_updates_says_so_itself() -> None:
+    """What stands before the engine and forbids the request is heard before anything changes."""
+    with pytest.raises(EngineError, match="restart policies: not here"):
+        Engine(connection(Fault(), lambda _: _http("403 Forbidden", b"not here"))).require_updates()
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_service_that_means_ill_is_unhealthy_in_time(name: str) -> None:
     """A probe ends within its timeout in all, whatever answers it; a redirect is an answer, and nobody follows it."""
@@ -182,7 +217,7 @@ def test_nonsense_names_its_field_and_its_host() -> None:
     opened = connection(Fault(), lambda _: json.dumps(changed).encode())
     with pytest.raises(EngineError) as caught:
         Engine(opened).inspect(ID)
-    text = f"h1: container {ID}: the Docker engine says nonsense: State.Health.Log[0].Output is no string"
+    text = f"h1: container {ID}: the Docker engine gave an invalid answer: State.Health.Log[0].Output is not a string"
     assert str(caught.value) == text
 
 

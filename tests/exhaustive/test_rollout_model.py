@@ -337,6 +337,6 @@ def test_a_task_s_label_that_is_no_time_is_its_host_s_error(said: str) -> None:
     host = world.hosts[0]
     mark = {SERVICE: "shop", ENVIRONMENT: "production", TASK: "migrate", TASK_TIMEOUT: said}
     host.containers["f" * 64] = Container("f" * 64, "migrate", ImageId("sha256:" + "0" * 64), "running", labels=mark)
-    with pytest.raises(EngineError, match=r"h1: the label relman.task.timeout of migrate is no number of seconds"):
+    with pytest.raises(EngineError, match=r"h1: the label relman.task.timeout of migrate is not a number of seconds"):
         world.recover()
     assert host.containers["f" * 64].running

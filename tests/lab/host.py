@@ -144,6 +144,7 @@ class LabHost(Machine):
         self.run(["pkill", "-F", "/run/sshd.pid"])
         until(lambda: not self.listens(22), f"sshd on {self.name} to end", 10)
         self.run(["/usr/sbin/sshd"])
+        until(lambda: self.listens(22), f"sshd on {self.name} to listen", 10)
 
     def fill_disk(self) -> None:
         """Write until nothing more fits on the disk that limit_disk made; raise LabError without one."""

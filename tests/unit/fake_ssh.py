@@ -19,6 +19,7 @@ from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN
 from paramiko.transport import ChannelMap
 
 from relman.hosts.connect import Connection
+from relman.hosts.links import Link
 from relman.model.host import Hop, Host
 
 ID = "c" * 64
@@ -109,7 +110,8 @@ class _Pipe(BufferedPipe):  # type: ignore[type-arg]
 
 
 class FakeTransport:
-    """As much of paramiko.Transport as channels need. `engine` maps a request's path to an answer's body."""
+    """As much of paramiko.Transport as channels need. `engine` maps a request's path to an answer's body, or
+    to a whole answer that begins with HTTP/."""
 
     default_window_size = 1 << 21
     default_max_packet_size = 1 << 15
@@ -224,6 +226,9 @@ class FakeTransport:
             self._asked[number] = body[length:]
             method, path, _ = head.split(b"\r\n")[0].split(b" ")
             said = b"" if method == b"HEAD" else self._engine(path.decode())
+            if said.startswith(b"HTTP/"):
+                pipe.feed(said)
+                return
             pipe.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             if method != b"HEAD":
                 pipe.feed(b"".join(b"1\r\n%c\r\n" % byte for byte in said[:5]))
@@ -277,6 +282,6 @@ def connection(
     instead of answers, b"" for a while without any."""
     transport = FakeTransport(fault, engine, hostile)
     client = SimpleNamespace(get_transport=lambda: transport, close=lambda: setattr(transport, "active", False))
-    opened = Connection(Host("h1", Hop("h1")), [SimpleNamespace(client=client)], timeout)
+    opened = Connection(Host("h1", Hop("h1")), Link(client), timeout)
     opened.streamlocal = streamlocal
     return opened

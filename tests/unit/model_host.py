@@ -17,6 +17,7 @@ from relman.model.container import RELEASE, Container, EngineFacts, Image, RunSp
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
+from relman.model.settings import Binding
 
 AMD64 = Platform("linux", "amd64")
 UMASK = 0o022
@@ -125,10 +126,24 @@ class ModelConnection:
     def tcp(self, _address: str, port: int, _timeout: float) -> SimpleNamespace:
         """Who accepts: what runs there, or the thief."""
         self.model.look()
-        taken = any(("tcp", port) in c.host_ports for c in self.model.running)
+        taken = any(Binding("tcp", port) in c.host_ports for c in self.model.running)
         if not (taken or self.model.thief):
             raise paramiko.ChannelException(2, "Connect failed")
         return SimpleNamespace(close=lambda: None)
+
+    @property
+    def standing(self) -> object:
+        """There is only one."""
+        return self
+
+    def require(self, _standing: object = None) -> None:
+        """The cable has to be in."""
+        if not self.alive:
+            raise Unreachable(self.gone, host=self.model.name)
+
+    def lasting(self, work: Callable[[], Any]) -> Any:
+        """It is never opened again."""
+        return work()
 
     @property
     def alive(self) -> bool:
@@ -314,7 +329,7 @@ class ModelEngine:
         self._host.look()
         return EngineFacts("20.10", AMD64, False, self._host.clock())
 
-    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[tuple[str, int], str]]:
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[Binding, str]]:
         """Newest first."""
         self._host.look()
         own = [c for c in self._host.containers.values() if labels.items() <= c.labels.items()]
@@ -373,7 +388,7 @@ class ModelEngine:
             image_id=self._host.images[spec.image],
             status="created",
             labels=dict(spec.labels),
-            host_ports=frozenset((p.protocol, p.host_port) for p in spec.settings.ports if p.host_port),
+            host_ports=frozenset(p.binding for p in spec.settings.ports if p.binding),
             restart_policy=spec.settings.restart,
         )
         self._host.settings[id] = spec.settings
@@ -404,6 +419,10 @@ class ModelEngine:
         if self._host.full:
             raise EngineError("no space left on device", host=self._host.name, status=500)
         self._host.containers[id] = replace(self._of(id), restart_policy=policy)
+
+    def require_updates(self) -> None:
+        """It can."""
+        self._host.look()
 
     def remove(self, id: str) -> None:
         """Only what does not run."""

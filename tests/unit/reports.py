@@ -13,7 +13,7 @@ AMD64 = Platform("linux", "amd64")
 def report(manifest: Manifest, *, exit_code: int = 0, platform: Platform = AMD64) -> TestReport:
     """What run shop/118 found in the image of `manifest`, for `platform`."""
     return TestReport(
-        run=RunName("shop", "118"),
+        run=RunName("shop", "118", "shop"),
         service="shop",
         config=manifest.config,
         platform=platform,

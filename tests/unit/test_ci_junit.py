@@ -89,10 +89,10 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        ("", "no complete XML"),
-        ("not xml", "no complete XML"),
-        ("<testsuite><testcase>", "no complete XML"),
-        ("<html/>", "no JUnit XML: it starts with <html>"),
+        ("", "not complete XML"),
+        ("not xml", "not complete XML"),
+        ("<testsuite><testcase>", "not complete XML"),
+        ("<html/>", "not JUnit XML: it starts with <html>"),
         (BOMB + "]><testsuite>&j;</testsuite>", "declares entities"),
         ('<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><testsuite>&e;</testsuite>', "declares entities"),
         ('<!DOCTYPE x [<!ENTITY % e "a"> %e;]><testsuite/>', "declares entities"),
@@ -100,7 +100,7 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
         ('<!DOCTYPE x [<!ATTLIST testcase a CDATA "many">]><testsuite/>', "declares values of attributes"),
         ("<testsuite>" * 60 + "</testsuite>" * 60, "nested deeper"),
         ("<testsuite>" + "<a>" * 200_000, "nested deeper"),
-        (b"\xff\xfe\x00<", "no complete XML"),
+        (b"\xff\xfe\x00<", "not complete XML"),
         ("<?xml version='1.0' encoding='utf-7'?><testsuite/>", "cannot be read"),
         ("<?xml version='1.0' encoding='nope'?><testsuite/>", "cannot be read"),
     ],
@@ -230,10 +230,10 @@ def test_every_case_is_counted_once(cases: list[tuple[str, int, str]]) -> None:
         (1, TestTotals(3, 1), False, "1 of 3 tests failed"),
         (1, TestTotals(3), False, "its results show no failed test"),
         (None, TestTotals(3), False, "its results show no failed test"),
-        (0, TestTotals(), False, "not one test ran"),
-        (0, TestTotals(2, 0, 2), False, "not one test ran: all 2 were skipped"),
+        (0, TestTotals(), False, "no test ran"),
+        (0, TestTotals(2, 0, 2), False, "no test ran: all 2 were skipped"),
         (0, TestTotals(), True, ""),
-        (5, TestTotals(), False, "not one test ran"),
+        (5, TestTotals(), False, "no test ran"),
     ],
 )
 def test_exit_code_against_results(code: int | None, totals: TestTotals, allowed: bool, said: str) -> None:

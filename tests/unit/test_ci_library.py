@@ -69,7 +69,7 @@ def test_what_is_no_package_is_a_failed_build(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed, match="same project and version"):
         read_package(tmp_path)
     second.write_bytes(b"no archive")
-    with pytest.raises(BuildFailed, match="no good file"):
+    with pytest.raises(BuildFailed, match="not a valid library file"):
         read_package(tmp_path)
 
 

@@ -14,7 +14,9 @@ ENV = st.dictionaries(st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=Tru
 
 def test_a_database() -> None:
     """The variables of the classic example, one by one."""
-    assert link_variables("my-db", "job", "10.0.0.2", [(5432, "tcp")], {"PATH": "/bin", "HOME": "/", "A": "b=c"}) == {
+    assert link_variables(
+        "my-db", "job", "10.0.0.2", [(5432, "tcp")], {"PATH": "/bin", "HOME": "/", "A": "b=c", "a.b": "c"}
+    ) == {
         "MY_DB_NAME": "/job/my-db",
         "MY_DB_PORT": "tcp://10.0.0.2:5432",
         "MY_DB_PORT_5432_TCP": "tcp://10.0.0.2:5432",

@@ -10,6 +10,7 @@ import pytest
 
 from relman.ci.names import commit_of, describe, distrustful, run_name, without_password
 from relman.model.errors import UsageError
+from relman.model.image import check_tag
 from relman.model.run import Commit, RunName
 
 JENKINS = {"JOB_NAME": "team/shop", "BUILD_NUMBER": "118"}
@@ -20,23 +21,27 @@ GITLAB = {"CI_PROJECT_PATH": "team/group/shop", "CI_PIPELINE_IID": "42"}
 @pytest.mark.parametrize(
     ("env", "flag", "expected"),
     [
-        (JENKINS, None, RunName("team/shop", "118")),
-        (GITHUB, None, RunName("team/shop/Release it", "7")),
-        (GITLAB, None, RunName("team/group/shop", "42")),
-        (JENKINS, "mine/1", RunName("mine", "1")),
-        ({}, "a/b/2", RunName("a/b", "2")),
+        (JENKINS, None, RunName("team/shop", "118", "shop")),
+        (GITHUB, None, RunName("team/shop/Release it", "7", "shop")),
+        (GITLAB, None, RunName("team/group/shop", "42", "shop")),
+        (GITLAB | {"CI_NODE_INDEX": "2"}, None, RunName("team/group/shop", "42", "shop", "2")),
+        (GITLAB | {"CI_NODE_INDEX": "2", "RELMAN_MATRIX": ""}, None, RunName("team/group/shop", "42", "shop")),
+        (GITHUB | {"RELMAN_MATRIX": "arm"}, "a/1", RunName("a", "1", "shop", "arm")),
+        (JENKINS, "mine/1", RunName("mine", "1", "shop")),
+        ({}, "a/b/2", RunName("a/b", "2", "shop")),
     ],
 )
 def test_a_run_s_name(env: dict[str, str], flag: str | None, expected: RunName) -> None:
-    """Each CI system's variables name the run, and the flag wins over them."""
-    assert run_name(env, flag) == expected
+    """Each CI system's variables name the run, and the flag wins over them; GitLab's also say which of the parallel
+    copies of a job it is, and RELMAN_MATRIX wins over that."""
+    assert run_name(env, flag, "shop") == expected
 
 
 @pytest.mark.parametrize("env", [{}, {"JOB_NAME": "shop"}, {"JOB_NAME": "", "BUILD_NUMBER": "1"}])
 def test_a_run_without_a_name(env: dict[str, str]) -> None:
     """Where nothing names the run, the error says the flag and every variable that is looked at."""
     with pytest.raises(UsageError) as error:
-        run_name(env, None)
+        run_name(env, None, "shop")
     for word in ("--run JOB/BUILD", *JENKINS, *GITHUB, *GITLAB):
         assert word in error.value.hint
 
@@ -131,11 +136,23 @@ def test_a_checkout_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("a b/1", "a:b/1"), (f"{'x' * 90}a/1", f"{'x' * 90}b/1"), ("é/1", "è/1"), (".a/1", "a/1")]
+    ("one", "other"),
+    [
+        (RunName("a b", "1"), RunName("a:b", "1")),
+        (RunName("x" * 90 + "a", "1"), RunName("x" * 90 + "b", "1")),
+        (RunName("é", "1"), RunName("è", "1")),
+        (RunName(".a", "1"), RunName("a", "1")),
+        (RunName("a-b", "1"), RunName("a", "b-1")),
+        (RunName("a/b", "1"), RunName("a-b", "1")),
+        (RunName("a", "1", "shop"), RunName("a", "1", "till")),
+        (RunName("a", "1", "shop"), RunName("a", "1", "shop", "1")),
+        (RunName("a", "1", "shop", "1"), RunName("a", "1", "shop", "2")),
+        (RunName("b", "1", "a"), RunName("a", "1", "b")),
+    ],
 )
-def test_names_that_lose_something_stay_apart(one: str, other: str) -> None:
-    """Two runs do not share a tag because their names are cut, or lose what no tag holds; a plain one stays plain."""
-    tags = {RunName.parse(name).tag for name in (one, other)}
-    assert len(tags) == 2
-    assert all(len(tag) <= 87 for tag in tags)
-    assert RunName.parse("team/shop/118").tag == "run-team-shop-118"
+def test_no_two_share_a_tag(one: RunName, other: RunName) -> None:
+    """Two runs, services or matrix jobs do not share a tag because their names are cut, lose what no tag holds, or look
+    the same side by side; people see what it is of."""
+    assert one.tag != other.tag
+    assert all(check_tag(each.tag) and len(each.tag) <= 87 for each in (one, other))
+    assert RunName("team/shop", "118", "till").tag.startswith("run-till-team-shop-118-")

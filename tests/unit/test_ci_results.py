@@ -22,7 +22,7 @@ TEXT = st.text(max_size=10)
 def make(config: bytes = b"image", argv: tuple[str, ...] = ("pytest",), code: int | None = 0) -> TestReport:
     """A report."""
     return TestReport(
-        run=RunName("team/shop", "118"),
+        run=RunName("team/shop", "118", "shop"),
         service="shop",
         config=ConfigDigest.of(config),
         platform=Platform("linux", "amd64"),

@@ -83,7 +83,7 @@ UNREADABLE = {
     "failsafe-summary": "starts with <failsafe-summary>. Have the runner write JUnit XML, or convert it",
     "truncated": "unclosed token at line 5, column 1. Did the runner end before",
     "two-in-one": "junk after document element at line 3, column 1. Did the runner end before it had written all, or",
-    "windows-1252-mislabelled": "the byte 0xf6 at line 3, column 20 is no UTF-8. Have the runner write UTF-8, or name",
+    "windows-1252-mislabelled": "the byte 0xf6 at line 3, column 20 is not UTF-8. Have the runner write UTF-8, or name",
 }
 
 

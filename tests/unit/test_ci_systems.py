@@ -66,8 +66,8 @@ def test_outside_of_any_system_relman_s_own_variables_count() -> None:
     """RELMAN_RUN names the run, also against a system's own name, and a flag wins over both."""
     assert system_of({}) is NONE
     assert NONE.facts({"RELMAN_ACTOR": "ada"}) == Facts(actor="ada")
-    assert run_name({**IN_JENKINS, "RELMAN_RUN": "a/1"}, None) == RunName("a", "1")
-    assert run_name({"RELMAN_RUN": "a/1"}, "b/2") == RunName("b", "2")
+    assert run_name({**IN_JENKINS, "RELMAN_RUN": "a/1"}, None, "") == RunName("a", "1")
+    assert run_name({"RELMAN_RUN": "a/1"}, "b/2", "") == RunName("b", "2")
 
 
 @given(st.text(), st.text(min_size=1), st.integers(1, 9), st.integers(1, 9))
@@ -106,7 +106,7 @@ def test_a_summary_is_markdown_that_nothing_breaks() -> None:
     told = summary_of("test", TESTED)
     assert "tests FAILED" in told
     assert "| a \\| b &lt;i> | exit code 1: 2 of 9 tests failed | 1.2 |" in told
-    assert "| c | its timeout | 3.0 |" in told
+    assert "| c | timed out | 3.0 |" in told
     assert told.count("- failed:") == 20
     assert "and 5 more" in told
     assert "- image: `r/shop@sha256:1`" in summary_of("promote", RELEASED)

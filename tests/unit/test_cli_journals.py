@@ -42,7 +42,7 @@ def test_the_newest_comes_first_and_what_makes_no_sense_is_counted() -> None:
     told = answers(h1=Lines((LINE,)), h2=lines_in(b"{}\n{}\n" + later.encode()))
     assert [e.id for e in told.entries()] == ["d2", "d1"]
     (remark,) = told.remarks()
-    assert remark.startswith("h2: 2 lines of the journal of shop passed over: version")
+    assert remark.startswith("h2: 2 lines of the journal of shop skipped: version")
 
 
 def test_what_this_machine_knows_of_other_hosts_is_added() -> None:
@@ -56,7 +56,7 @@ def test_what_this_machine_knows_of_other_hosts_is_added() -> None:
     assert joined(None, None) is None
     assert list(contradictions(replace(here, service="shop"), told)) == []
     (said,) = contradictions(replace(here, by="eve"), told)
-    assert "this machine's history tells d1 otherwise: by 'eve', not 'ann@laptop'" in said
+    assert "this machine's history differs on d1: by 'eve', not 'ann@laptop'" in said
 
 
 def test_a_host_that_could_not_be_asked_is_named() -> None:

@@ -66,7 +66,7 @@ def home(tmp_path: Path) -> dict[str, str]:
         by="ci@runner",
         at="2026-01-01T09:00:00Z",
     )
-    for number, (environment, outcome) in enumerate((("staging", "done"), ("production", "failed, went back"))):
+    for number, (environment, outcome) in enumerate((("staging", "done"), ("production", "failed, rolled back"))):
         record_deployment(
             ledger._file,
             ledger._warn,
@@ -95,7 +95,7 @@ def test_history_says_who_did_what_when_and_how_it_ended(home: dict[str, str]) -
         "promoted 118",
         "tested team/shop/118",
     ]
-    for part in ("2026-01-01 10:01:00", "production", "failed, went back (the sale begins)", "ann@laptop", "d1"):
+    for part in ("2026-01-01 10:01:00", "production", "failed, rolled back (the sale begins)", "ann@laptop", "d1"):
         assert part in lines[1]
 
 
@@ -138,7 +138,7 @@ def test_a_time_is_in_utc_unless_it_says_otherwise(time: str, utc: str) -> None:
 
 def test_a_time_that_is_none_is_refused(home: dict[str, str]) -> None:
     """With an example; and without an environment there is nobody to ask."""
-    with pytest.raises(UsageError, match="no time"):
+    with pytest.raises(UsageError, match="not a time"):
         time_of("yesterday")
     with pytest.raises(UsageError, match="calendar"):
         time_of("0001-01-01T00:00:00+14:00")
@@ -163,7 +163,7 @@ def test_a_run_in_full(home: dict[str, str]) -> None:
         "'a test'",
         "passed (1.5 s)",
         "1" * 40,
-        "changes that are not in it",
+        "with uncommitted changes",
         "db: reg.example/db",
         "promoted 118",
     ):
@@ -288,3 +288,18 @@ def test_releases_of_nobody() -> None:
     assert done.returncode == 2
     assert "-e ENV" in done.stderr
     assert "-f" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [("status",), ("logs",), ("history",), ("history", "--at", "2026-01-01")])
+def test_a_part_of_the_environment_is_looked_at(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    """--only and --exclude take patterns, groups and lists, and want no reason; a name that means nobody is refused."""
+    (tmp_path / "i.yml").write_text(SILENT + "  children: {front: {hosts: {web1: {}}}}\n")
+    (tmp_path / "known_hosts").touch()
+    env = {"RELMAN_DATA_DIR": str(tmp_path), "RELMAN_KNOWN_HOSTS": str(tmp_path / "known_hosts")}
+    place = (*verb, "-e", "staging", "-i", str(tmp_path / "i.yml"))
+    for part in (("--only", "front"), ("--exclude", "w*2,web2")):
+        done = relman(*place, *part, env=env)
+        said = done.stdout + done.stderr
+        assert ("web1" in said, "web2" in said) == (True, False), said
+    nobody = relman(*place, "--only", "web7", env=env)
+    assert (nobody.returncode, "staging has no host 'web7'" in nobody.stderr) == (2, True)

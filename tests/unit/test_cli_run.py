@@ -53,7 +53,7 @@ def log(home: Path) -> list[str]:
 def test_a_failed_playbook_is_resumed_after_the_last_success(home: Path) -> None:
     """The plan is shown, stages run in order, the failing one ends it with its exit code; --resume skips what is done,
     keeps the variables, and `relman show` tells it all."""
-    failed = run(home, "run", "p.yml", "--yes", "-v", "file=there", code=13)
+    failed = run(home, "playbook", "run", "p.yml", "--yes", "-v", "file=there", code=13)
     assert "a person confirms: Go on with hello?" in failed.stdout
     assert "--resume" in failed.stderr
     assert log(home) == ["hello 1"]
@@ -65,7 +65,7 @@ def test_a_failed_playbook_is_resumed_after_the_last_success(home: Path) -> None
     assert [stage["state"] for stage in plan["stages"]] == ["done", "failed", "waiting", "waiting"]
     assert [(stage["number"], stage["exit"]) for stage in stages] == [(2, 0), (3, 0), (4, 0)]
     assert run(home, "show", plan["id"]).stdout.count(" done ") == 4
-    assert "done to the end" in run(home, "run", "p.yml", "--resume", code=2).stderr
+    assert "last run is complete" in run(home, "run", "p.yml", "--resume", code=2).stderr
 
 
 def test_the_history_lists_runs_of_playbooks(home: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_history_tells_a_run_at_work_from_one_whose_process_died(tmp_path: P
 
     with journals.held(journal):
         assert outcome() == "at stage 1 of 2"
-    assert outcome() == "broken off at stage 1 of 2"
+    assert outcome() == "interrupted at stage 1 of 2"
 
 
 def test_nothing_is_done_before_all_is_known(home: Path) -> None:
@@ -119,9 +119,9 @@ def test_nothing_is_done_before_all_is_known(home: Path) -> None:
         ("ci: {file: nowhere.yml}", 2, "there is no nowhere.yml"),
         ("check: {command: [nothing-of-that-name]}", 2, "cannot run nothing-of-that-name"),
         ("check: {command: [sh, -c, 'echo why; exit 3']}", 13, "exit code 3"),
-        ("check: {command: [sleep, '30']}, timeout: 300ms", 13, "not done after 0.3 s"),
+        ("check: {command: [sleep, '30']}, timeout: 300ms", 13, "did not end within 0.3 s"),
         ("check: {http: {url: 'http://127.0.0.1:1/'}}, timeout: 300ms", 13, "did not answer"),
-        ("check: {http: {url: 'ftp://x/'}}", 2, "is not the URL"),
+        ("check: {http: {url: 'ftp://x/'}}", 2, "is not a URL"),
     ],
 )
 def test_a_stage_ends_the_playbook_with_its_exit_code(home: Path, stage: str, code: int, words: str) -> None:
@@ -140,7 +140,7 @@ def test_a_verb_that_takes_too_long_is_cancelled(home: Path) -> None:
     env = {**ENV, "RELMAN_DATA_DIR": str(home / "data"), "PATH": f"{home}:{os.environ['PATH']}"}
     done = relman("run", "p.yml", cwd=home, env=env)
     assert done.returncode == 130, done.stderr
-    assert "--timeout is over" in done.stderr
+    assert "--timeout has passed" in done.stderr
     assert log(home) == []
 
 

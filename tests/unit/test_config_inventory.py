@@ -223,7 +223,7 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
         (
             "production: {hosts: {a: {ansible_ssh_common_args: -J x}}}",
             "1:26: production.hosts.a.ansible_ssh_common_args: relman does not run ssh: say it in your ssh_config "
-            "(ProxyJump for a jump host)",
+            "(ProxyJump, ProxyCommand)",
         ),
         (
             "production: {hosts: {a: {ansible_connection: local}}}",
@@ -241,7 +241,7 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
         ),
         (
             "production: {hosts: {a: }, children: {b: {children: {production: }}}}",
-            "1:54: production.children.b.children.production: production is above b already",
+            "1:54: production.children.b.children.production: production already contains b",
         ),
         (
             "production: {hosts: {a: {relman_registry_ca: /x}, b: }}",

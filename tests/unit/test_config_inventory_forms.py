@@ -122,7 +122,7 @@ def test_which_groups_are_environments(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="web is part of production") as caught:
         found.environment("web")
     assert caught.value.hint == "-e production --only web"
-    with pytest.raises(UsageError, match="rack is a group, and no environment"):
+    with pytest.raises(UsageError, match="rack is a group, not an environment"):
         found.environment("rack")
 
 
@@ -195,7 +195,7 @@ def test_a_password_file_is_read_and_never_run(tmp_path: Path) -> None:
     """A script is refused, and so are files that hold no password."""
     for text in ("#!/bin/sh\necho x\n", "", "x" * 5000):
         (tmp_path / "password").write_text(text)
-        with pytest.raises(UsageError, match="no vault password file"):
+        with pytest.raises(UsageError, match="not a vault password file"):
             open_vault(str(tmp_path / "password"), ())
     with pytest.raises(UsageError, match="cannot read"):
         open_vault(str(tmp_path / "none"), ())

@@ -45,6 +45,19 @@ def test_a_shipped_playbook_is_good_and_its_commands_are_understood(file: Path) 
             command.make_context(action.name, list(action.argv[1:]))
 
 
+@pytest.mark.parametrize("file", PLAYBOOKS, ids=lambda file: file.stem)
+def test_a_shipped_playbook_says_which_service_and_why(file: Path) -> None:
+    """Every command on hosts gets the service and the reason that are given, and neither option without them."""
+    playbook = load_playbook(file)
+    for told_of in ({"service": "till", "reason": "INC-7"}, {"service": "", "reason": ""}):
+        variables = {name: value or "x" for name, value in playbook.variables.items()} | {"release": "118"} | told_of
+        for action in (filled(stage.action, variables) for stage in playbook.stages):
+            if isinstance(action, Verb) and action.name in ("deploy", "rollback"):
+                told = dict(zip(action.argv[2::2], action.argv[3::2], strict=False))
+                assert {"service": told.get("--service", ""), "reason": told.get("--reason", "")} == told_of
+                assert "" not in action.argv
+
+
 def test_every_kind_of_stage() -> None:
     """Each action becomes what it says; options become those of the command."""
     playbook = parse_playbook(
@@ -117,8 +130,8 @@ stages:
         assert command is not None
         command.make_context(stage.action.name, list(stage.action.argv[1:]))
     assert problems(text.format("")) == [
-        "p.yml:3:46: stages[0].promote.unsafe_skip_gate: a reason is needed: say why, as reason",
-        "p.yml:4:73: stages[1].deploy.unsafe_skip_gate: a reason is needed: say why, as reason",
+        "p.yml:3:46: stages[0].promote.unsafe_skip_gate: reason is required: say why",
+        "p.yml:4:73: stages[1].deploy.unsafe_skip_gate: reason is required: say why",
     ]
 
 
@@ -153,7 +166,7 @@ stages:
         "p.yml:13:12: stages[8].check: say what to check: one of command, http",
     ]
     assert problems("stages: [{ci: {}, wait: 3}]") == ["p.yml:1:10: stages[0]: give one of ci, wait, not 2 of them"]
-    assert problems("stages: []") == ["p.yml:1:9: stages: a playbook has at least one stage"]
+    assert problems("stages: []") == ["p.yml:1:9: stages: a playbook needs at least one stage"]
     assert problems("vars: {release: 1}\nstages: [promote]") == [
         "p.yml:1:17: vars.release: the stage promote sets this variable: name yours otherwise"
     ]
@@ -191,10 +204,10 @@ def test_variables_are_given_or_missing() -> None:
 
 @given(st.text(alphabet="ab $-;'\"\n", max_size=12))
 def test_a_value_stays_one_word(value: str) -> None:
-    """Whatever a variable holds, it adds no argument and no option to a command."""
+    """Whatever a variable holds, it adds no argument and no option to a command; an empty one leaves its option out."""
     action = filled(Verb(("deploy", "--environment", "${e}", "--", "${e}")), {"e": value})
     assert isinstance(action, Verb)
-    assert action.argv == ("deploy", "--environment", value, "--", value)
+    assert action.argv == ("deploy", *(("--environment", value) if value else ()), "--", value)
 
 
 def test_what_is_known_later_is_shown_as_its_name() -> None:

@@ -81,7 +81,7 @@ def test_tests_and_their_services() -> None:
     stage = written("""
 test:
   services:
-    db: {image: "postgres:15", env: {A: 1}, ports: [5432], wait: {tcp: 5432, timeout: 5s}}
+    db: {image: "postgres:15", env: {discovery.type: 1}, ports: [5432], wait: {tcp: 5432, timeout: 5s}}
     web: {image: web, command: "run $X", wait: {http: {port: 80, path: /up}}}
     mq: {image: mq, wait: {command: [check]}}
     any: {image: any, wait: {healthcheck: true}}
@@ -89,7 +89,7 @@ test:
 """).test
     assert [c.argv for c in stage.commands] == [("/bin/sh", "-c", "make test && true"), ("pytest", "-q")]
     db, web, mq, other = stage.services
-    assert (db.env, db.ports, db.wait) == ({"A": "1"}, (5432,), Wait(tcp=5432, timeout=5.0))
+    assert (db.env, db.ports, db.wait) == ({"discovery.type": "1"}, (5432,), Wait(tcp=5432, timeout=5.0))
     assert web.command == ("/bin/sh", "-c", "run $X")
     assert (web.wait.http_port, web.wait.http_path) == (80, "/up")
     assert (mq.wait.command, other.wait) == (("check",), Wait())
@@ -104,7 +104,7 @@ health: {}
 release: {tag: {build}}
 deploy:
   ports: ["80:90000", "${1}:80", "80:80", "80:80"]
-  env: {A b: c, A: ~, A: 1}
+  env: {A=b: c, A: ~, A: 1}
   healt: 1
   volumes: [a/b:/x]
 test:
@@ -117,8 +117,7 @@ test:
         "relman.yml:6:16: release.tag: expected text, found keys and values; put it in quotes",
         "relman.yml:8:11: deploy.ports[0]: expected a port from 1 to 65535, found '90000'",
         "relman.yml:8:23: deploy.ports[1]: after ${ a variable's name and } must follow; write $${ for a literal ${",
-        'relman.yml:9:9: deploy.env."A b": expected a variable\'s name: letters, digits and _, no digit first; '
-        "found 'A b'",
+        "relman.yml:9:9: deploy.env.\"A=b\": expected a variable's name, without =; found 'A=b'",
         'relman.yml:9:20: deploy.env.A: expected text, found nothing; write "" for an empty one',
         "relman.yml:9:23: deploy.env.A: duplicate key: first given in line 9",
         "relman.yml:10:3: deploy.healt: unknown key; did you mean health?",

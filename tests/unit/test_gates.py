@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.evidence.attest import statement_for
 from relman.evidence.facts import Check, Counted, Facts, Served, Subject
 from relman.evidence.gates import tests as gates_of_tests
 from relman.evidence.gates.judge import GATES, evaluate, judge
 from relman.evidence.gates.order import proven_for
-from relman.evidence.statement import read_statement, statement_for
+from relman.evidence.statement import read_statement
 from relman.evidence.summary import read_release, release_statement, same
 from relman.model import policy as rules
 from relman.model.cases import Findings, TestTotals
@@ -111,10 +112,10 @@ def test_nothing_known_passes_nothing(rule: Rule) -> None:
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
-        (rules.MinimumTests(2), "1 test passed, 2 are wanted"),
+        (rules.MinimumTests(2), "1 test passed, 2 are required"),
         (rules.MaximumAge(3600), "the tests ended 24 h ago"),
-        (BRANCH[False], "it is of the branch master, and release/* is wanted"),
-        (rules.Attested(TESTED.statement.predicate_type, ("builder",)), "signed by ci, and builder is wanted"),
+        (BRANCH[False], "it is of the branch master, and release/* is required"),
+        (rules.Attested(TESTED.statement.predicate_type, ("builder",)), "signed by ci, and builder is required"),
         (rules.Attested("https://slsa.dev/provenance/v1"), "there is no provenance statement"),
         (rules.ProvenIn("staging"), "its hosts were not asked"),
     ],

@@ -133,7 +133,7 @@ def test_a_key_that_is_not_to_be_trusted(tmp_path: Path, lines: str, hop: Hop, e
         ("", WEB, "the host key of web1 is not known (ssh-ed25519 SHA256:", "ssh-keyscan -p 22 web1 >> {file}"),
         ("", PORT, "the host key of [web1]:2222 is not known", "then: ssh-keyscan -p 2222 web1 >> {file}"),
         ("", ALIAS, "the host key of fleet is not known", "add it to {file} as fleet"),
-        (f"web1 {BAD}", WEB, "is not the known one: it shows ssh-ed25519 SHA256:", "then mend {raw}"),
+        (f"web1 {BAD}", WEB, "is not the known one: it shows ssh-ed25519 SHA256:", "then correct {raw}"),
         (f"@revoked * {GOOD}", WEB, "the host key of web1 is revoked (ssh-ed25519 SHA256:", "a new one"),
     ],
 )

@@ -15,7 +15,7 @@ from relman.model.image import ManifestDigest, Platform
 from relman.model.plan import Action, Observed, Plan
 from relman.model.record import Deployed, HostRecord
 from relman.model.run import Release
-from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Probe
+from relman.model.settings import Binding, DeploySettings, Health, Mount, Order, Port, Probe
 from relman.model.strategy import Check, Strategy, StrategyKind, Task
 from relman.rollout import preflight
 from relman.rollout.order import must_stop_first
@@ -279,7 +279,7 @@ def test_tasks_that_only_one_host_tells_of_are_told_as_what_it_says() -> None:
 def test_a_taken_port_an_unmapped_volume_and_a_foreign_platform_are_found_before_anything_changes() -> None:
     """All faults of all hosts are reported at once."""
     settings = replace(CHECKED, ports=(Port(80, host_port=8080),))
-    host = replace(seen("h1"), port_owners={("tcp", 8080): "nginx"})
+    host = replace(seen("h1"), port_owners={Binding("tcp", 8080): "nginx"})
     arm = replace(seen("h2"), facts=EngineFacts("20.10", Platform("linux", "arm64"), False, 0.0))
     fleet = [host, arm]
     image = replace(release("118"), volumes=("/data",))
@@ -290,6 +290,44 @@ def test_a_taken_port_an_unmapped_volume_and_a_foreign_platform_are_found_before
     assert "h1: port 8080/tcp is taken by the container nginx" in text
     assert "h1: the image keeps data in /data" in text
     assert "h2: the host is linux/arm64" in text
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "collide"),
+    [
+        (Binding("tcp", 80, "127.0.0.1"), Binding("tcp", 80, "10.0.0.1"), False),
+        (Binding("tcp", 80, "127.0.0.1"), Binding("tcp", 80, "127.0.0.1"), True),
+        (Binding("tcp", 80, "0.0.0.0"), Binding("tcp", 80, "10.0.0.1"), True),  # noqa: S104
+        (Binding("tcp", 80), Binding("tcp", 80, "::1"), True),
+        (Binding("tcp", 80, "::"), Binding("tcp", 80, "10.0.0.1"), True),
+        (Binding("tcp", 80, "[::1]"), Binding("tcp", 80, "0:0:0:0:0:0:0:1"), True),
+        (Binding("tcp", 80, "::1"), Binding("tcp", 80, "::2"), False),
+        (Binding("tcp", 80, "::ffff:10.0.0.1"), Binding("tcp", 80, "10.0.0.1"), True),
+        (Binding("tcp", 80), Binding("udp", 80), False),
+        (Binding("tcp", 80), Binding("tcp", 81), False),
+    ],
+)
+def test_a_port_is_taken_only_on_the_same_address(one: Binding, other: Binding, collide: bool) -> None:
+    """Two containers can have one port on two addresses; on all addresses it collides with each, whichever is asked."""
+    assert (one.collides(other), other.collides(one)) == (collide, collide)
+
+
+def test_a_port_on_another_address_is_free_and_takes_no_stop() -> None:
+    """Another's container on 127.0.0.1:8080 is no fault, and one on all addresses is, once; an old container of ours
+    on another address need not stop first."""
+    mine = Port(80, host_port=8080, host_ip="10.0.0.1")
+    settings = replace(CHECKED, ports=(mine,))
+    near = replace(seen("h1"), port_owners={Binding("tcp", 8080, "127.0.0.1"): "proxy"})
+    preflight.check(plan_deploy(ASKED, release("118"), {"h1": settings}, [near]), [near], release("118"))
+    wide = {Binding("tcp", 8080, address): "proxy" for address in ("0.0.0.0", "::")}  # noqa: S104
+    host = replace(near, port_owners={**near.port_owners, **wide})
+    with pytest.raises(PreflightFailed) as caught:
+        preflight.check(plan_deploy(ASKED, release("118"), {"h1": settings}, [host]), [host], release("118"))
+    assert caught.value.details == (
+        "h1: port 8080/tcp is taken by the container proxy, which belongs to something else",
+    )
+    assert must_stop_first(DeploySettings(ports=(replace(mine, host_ip="127.0.0.1"),)), settings) == ""
+    assert must_stop_first(DeploySettings(ports=(replace(mine, host_ip=""),)), settings) == "both take port 8080"
 
 
 def test_a_release_tag_that_moved_since_a_host_deployed_it_is_refused() -> None:
@@ -307,7 +345,7 @@ def test_start_first_by_wish_is_refused_where_it_cannot_be() -> None:
     settings = replace(CHECKED, ports=(Port(80, host_port=8080),), order=Order.START_FIRST)
     fleet = [seen("h1", deployed("117", settings=settings))]
     plan = deploy(fleet, "118", settings)
-    with pytest.raises(PreflightFailed, match="not fit"):
+    with pytest.raises(PreflightFailed, match="cannot take this"):
         preflight.check(plan, fleet, release("118"))
 
 

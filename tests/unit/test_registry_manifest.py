@@ -91,7 +91,7 @@ def test_any_configuration_is_read_or_refused(content: bytes) -> None:
         ({"config": {"Labels": {"relman.deploy": {"ports": []}}}}, "'relman.deploy'"),
         ({"config": {"Volumes": ["/data"]}}, "'Volumes'"),
         ({"config": {"ExposedPorts": {"99999/tcp": {}}}}, "'99999'"),
-        ({"config": {"ExposedPorts": {"9" * 5000: {}}}}, "is no port"),
+        ({"config": {"ExposedPorts": {"9" * 5000: {}}}}, "is not a port"),
         ({"config": {"Healthcheck": {"Test": "true"}}}, "'Test'"),
         ({"os": {"name": "linux"}}, "'os'"),
         ({"architecture": "x" * 129}, "'architecture'"),
@@ -110,7 +110,7 @@ def test_a_configuration_of_wrong_types_is_the_image_s_error(document: dict[str,
 def test_a_descriptor_without_a_size_is_an_error(size: object) -> None:
     """A size is a number of bytes that a blob can have."""
     assert size_in(CONFIG) == 2
-    with pytest.raises(RegistryError, match="names no size"):
+    with pytest.raises(RegistryError, match="has no size"):
         size_in(CONFIG | {"size": size})
 
 

@@ -64,7 +64,7 @@ def test_a_failure_is_in_the_journal_of_every_host() -> None:
     assert world.deploy("2").error is not None
     one, two, three = last(world)
     assert [line.result for line in (one, two, three)] == [Result.RETURNED, Result.RETURNED, Result.NOT_REACHED]
-    assert {line.came_to for line in (one, two, three)} == {"failed, went back"}
+    assert {line.came_to for line in (one, two, three)} == {"failed, rolled back"}
     assert all(line.cause.startswith("h2: the new container") for line in (one, two, three))
     assert (one.failed, three.failed) == (None, None)
     assert two.failed
@@ -192,7 +192,7 @@ def test_hosts_that_tell_it_otherwise_are_named() -> None:
     told = merged({h: {"shop": Lines((line,))} for h, line in {"h1": forged, "h2": LINE, "h3": LINE}.items()})
     assert [(t.line.by, t.line.release, t.hosts["h1"].result) for t in told] == [("ann@laptop", "2", Result.RETURNED)]
     said = " ".join(told[0].contradictions)
-    assert "h1 tells d1 otherwise: by 'eve@x', not 'ann@laptop'" in said
+    assert "h1 differs on d1: by 'eve@x', not 'ann@laptop'" in said
     assert "release '9', not '2'" in said
     assert "h2" not in said
 
@@ -220,7 +220,7 @@ HISTORY = [
 @pytest.mark.parametrize(
     ("minute", "release", "since", "by", "why"),
     [
-        (5, "", "", "", "does not reach back"),
+        (5, "", "", "", "does not go back that far"),
         (10, "1", _at(10), "by10", ""),
         (25, "1", _at(10), "by10", ""),
         (35, "2", _at(30), "by30", ""),

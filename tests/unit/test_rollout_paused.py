@@ -63,7 +63,7 @@ def test_a_deployment_refuses_what_is_paused_by_name_with_both_ways_out() -> Non
         preflight.check(plan_deploy(asked, third, {h.name: PORT for h in world.hosts}, seen), seen, third)
     name = next(c.name for c in world.hosts[1].containers.values() if c.paused)
     back = "relman rollback -e production --service shop replaces it"
-    said = f"h2: {name} is paused: docker unpause {name}, there, lets it go on, or {back}"
+    said = f"h2: {name} is paused: resume it there with docker unpause {name}, or {back}"
     assert refused.value.details == (said,)
     preflight.check(plan_rollback(asked, seen), seen, None)
     only = serving(1, PORT, "1")
@@ -83,7 +83,7 @@ def test_a_deployment_ends_what_runs_beside_the_service(tag: str, status: str) -
     old = next(c for c in world.hosts[1].containers.values() if c.labels[RELEASE] == "1")
     world.hosts[1].containers[old.id] = replace(old, status=status)
     report = world.deploy(tag)
-    assert f"h2: {old.name} also runs there, and will be ended" in report.plan.warnings
+    assert f"h2: {old.name} also runs there, and will be removed" in report.plan.warnings
     assert report.error is None
     assert set(world.versions) == {tag}
     world.tidy()

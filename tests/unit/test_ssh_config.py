@@ -27,7 +27,10 @@ from relman.model.errors import ConfigError
         ("Match tagged work\n  Include @/port", "it depends on Match tagged"),
         ('Match exec "true"\n  Include @/host', "it depends on Match exec"),
         ("Match canonical\n  Port 1\nMatch all\n  CanonicalizeHostname yes", "it depends on Match canonical"),
-        ("ProxyCommand ssh -W %h:%p bastion", "ProxyCommand is not supported"),
+        ("User a;b\nProxyCommand ssh -W %h:%p %r@bastion", "%r is 'a;b', which is not passed to a shell"),
+        ("HostName $(id)\nProxyCommand nc %h %p", "%h is '$(id)', which is not passed to a shell"),
+        ("HostName -oProxyCommand=id\nProxyCommand nc %h %p", "which is not passed to a shell"),
+        ("ProxyCommand nc %u %p", "%u is not supported here"),
         ("IdentityFile /%C", "%C is not supported here"),
         ("HostName %p", "%p is not supported here"),
         ("ProxyJump %u@bastion", "%u is not supported here"),
@@ -108,3 +111,46 @@ def config(directory: Path, lines: str) -> SshConfig:
     file = directory / "config"
     file.write_text(lines.replace("@", str(directory)) if "@/" in lines else lines)
     return SshConfig(file, home=directory)
+
+
+def test_an_agent_under_a_match_that_cannot_be_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked beside the one that holds without the Match, as password managers advise to configure it."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/forwarded")
+    lines = 'Match host * exec "test -z $SSH_TTY"\n  IdentityAgent "~/.1password/agent.sock"'
+    assert config(tmp_path, lines).route("web1").endpoint.agents == (
+        f"{config(tmp_path, lines).home}/.1password/agent.sock",
+        "/forwarded",
+    )
+
+
+def test_the_tokens_of_a_proxy_command(tmp_path: Path) -> None:
+    """%h, %n, %p, %r and %% are filled, and what is the shell's stays; the error's place is kept."""
+    lines = "Host web1\n  HostName fe80::1%%eth0\n  Port 2222\n  User me\n  ProxyCommand c %h %n %p %r 100%% $HOME ${X}"
+    proxy = config(tmp_path, lines).route("web1").endpoint.proxy
+    assert proxy
+    assert proxy.command == "c fe80::1%eth0 web1 2222 me 100% $HOME ${X}"
+    assert proxy.origin.endswith(":5")
+
+
+def test_a_jump_host_behind_a_command(tmp_path: Path) -> None:
+    """The first of the jumps is reached by its own command, and a later one through the one before."""
+    lines = "Host web1\n  ProxyJump a,b\nHost a b\n  ProxyCommand nc %h 22"
+    first, second = config(tmp_path, lines).route("web1").jumps
+    assert first.proxy
+    assert first.proxy.command == "nc a 22"
+    assert second.proxy is None
+
+
+def test_files_that_are_named_and_missing_are_no_reason_for_the_default_ones(tmp_path: Path) -> None:
+    """As in ssh: IdentityFile, whatever it names, stands for the keys of the home directory."""
+    (tmp_path / ".ssh").mkdir()
+    for name in ("id_ed25519", "agents.pub"):
+        (tmp_path / ".ssh" / name).touch()
+    (tmp_path / "config").write_text("IdentityFile ~/.ssh/missing\nIdentityFile ~/.ssh/agents\n")
+    assert SshConfig(tmp_path / "config", home=tmp_path).route("web1").endpoint.identity_files == (
+        f"{tmp_path}/.ssh/agents",
+    )
+    (tmp_path / "config").write_text("")
+    assert SshConfig(tmp_path / "config", home=tmp_path).route("web1").endpoint.identity_files == (
+        f"{tmp_path}/.ssh/id_ed25519",
+    )

@@ -86,13 +86,13 @@ def test_a_team_s_directory_hands_on_its_group() -> None:
     [
         (level(0o755, OTHER), "belongs to user 1001", "chown -R deploy: /srv/relman/x"),
         (level(0o755, OTHER, path="/srv"), "belongs to user 1001", ""),
-        (level(0o1777, path="/tmp"), "written by everybody", ""),  # noqa: S108
-        (level(0o757), "written by everybody", "chmod go-w /srv/relman/x"),
-        (level(0o2777, 0, TEAM), "written by everybody", "chmod go-w /srv/relman/x"),
-        (level(0o775, ME, TEAM), "written by its group 50", "chmod g-w /srv/relman/x"),
+        (level(0o1777, path="/tmp"), "writable by everyone", ""),  # noqa: S108
+        (level(0o757), "writable by everyone", "chmod go-w /srv/relman/x"),
+        (level(0o2777, 0, TEAM), "writable by everyone", "chmod go-w /srv/relman/x"),
+        (level(0o775, ME, TEAM), "writable by its group 50", "chmod g-w /srv/relman/x"),
         (level(0o777, kind=stat.S_IFLNK), "is a link", "rm /srv/relman/x"),
         (level(0o777, path="/srv", kind=stat.S_IFLNK), "is a link", ""),
-        (level(0o600, kind=stat.S_IFREG), "is no directory", "rm /srv/relman/x"),
+        (level(0o600, kind=stat.S_IFREG), "is not a directory", "rm /srv/relman/x"),
     ],
 )
 def test_what_is_not_trusted_is_said_with_the_command_that_mends_it(spoiled: Level, said: str, mend: str) -> None:
@@ -198,7 +198,7 @@ def test_a_directory_that_cannot_be_made_is_no_error_of_relman_s_own() -> None:
     del host.model.owners[TOP]
     with pytest.raises(PreflightFailed, match=rf"h1: {TOP} may not be read or written by user1000") as caught:
         lock.acquire(host, "production", "shop", OURS)
-    assert f"on h1, as root, for user1000 alone: install -d -m 700 -o user1000 {TOP}" in caught.value.hint
+    assert f"on the host: sudo install -d -o user1000 -m 700 {TOP}" in caught.value.hint
 
 
 def test_a_lock_is_made_where_the_last_one_left_took_the_directory_away() -> None:

@@ -13,6 +13,7 @@ from relman.model.errors import Conclusion, Drift, NotServing
 from relman.model.image import Platform
 from relman.model.plan import Observed
 from relman.model.record import Deployed, FoundLock, HostRecord, Intent, Lock, Phase
+from relman.model.settings import Binding
 from relman.rollout.advice import Place
 from relman.rollout.condition import State
 from relman.rollout.status import HostStatus, summarise
@@ -138,7 +139,7 @@ def test_what_is_wrong_with_a_host_is_told_by_what_is_there(
 
 def test_a_port_that_somebody_took_since_is_named() -> None:
     """A container that was stopped, and whose port another one has, cannot simply be started."""
-    port = ("tcp", 8080)
+    port = Binding("tcp", 8080)
     stopped = replace(CURRENT, status="exited", host_ports=frozenset({port}))
     record = HostRecord("shop", "production", (OLD,), OLD.id)
     seen = Observed("h1", FACTS, record, None, (stopped,), {port: "stranger"})

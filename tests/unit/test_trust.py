@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.evidence import dsse
+from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
 from relman.evidence.facts import Check, Subject, gather
 from relman.evidence.gates.judge import judge
 from relman.evidence.keys import ALGORITHMS, PublicKey, SigningKey
 from relman.evidence.seal import UNSIGNED, Envelope, Signed
-from relman.evidence.statement import statement_for
 from relman.model.errors import AccessDenied, NoEvidence, PolicyRefused, UsageError
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Revocation, Trust, TrustedKey
@@ -85,7 +85,7 @@ def test_a_short_passphrase_is_refused() -> None:
 @given(st.binary(max_size=200) | st.sampled_from([b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]))
 def test_what_is_no_key_is_a_usage_error(pem: bytes) -> None:
     """Any other bytes are refused by name."""
-    with pytest.raises(UsageError, match=r"here is no public key"):
+    with pytest.raises(UsageError, match=r"here is not a public key"):
         PublicKey.load(pem, "here")
     with pytest.raises((UsageError, AccessDenied)):
         SigningKey.load(pem, "here", lambda: None)

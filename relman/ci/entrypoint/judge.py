@@ -98,9 +98,9 @@ def _program(name: str, read: Reader) -> str:
         return f"{name} cannot be read"
     shebang = _SHEBANG.match(content)
     if not shebang:
-        return f"{name} is no script, so that nobody sees what it does with the command"
+        return f"{name} is not a script, so what it does with the command cannot be checked"
     if posixpath.basename(shebang[1].decode(errors="replace")) not in _SHELLS:
-        return f"{name} is no shell script, so that relman does not see what it does with the command"
+        return f"{name} is not a shell script, so what it does with the command cannot be checked"
     return _script(name, content)
 
 

@@ -86,7 +86,7 @@ def _read(path: Path) -> File:
         package = PackageFile.from_filename(str(path), comment=None)
         metadata = dict(package.metadata_dictionary())
     except (InvalidDistribution, OSError, ValueError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise BuildFailed(f"{path.name} is no good file of a library: {error}") from error
+        raise BuildFailed(f"{path.name} is not a valid library file: {error}") from error
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     fields = tuple((key, text) for key, value in metadata.items() for text in _texts(key, value))
     return File(path, digest, normalized(str(metadata["name"])), str(metadata["version"]), fields)

@@ -10,6 +10,7 @@ GITLAB = System(
     title="GitLab CI",
     job=("CI_PROJECT_PATH",),
     build="CI_PIPELINE_IID",
+    matrix="CI_NODE_INDEX",
     commit=("CI_COMMIT_SHA",),
     branch=("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),
     actor=("GITLAB_USER_LOGIN",),

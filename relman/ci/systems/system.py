@@ -28,7 +28,8 @@ def as_variable(name: str, value: str) -> str:
 class System:
     """One CI system. Where several variables are named for a fact, the first that is set counts.
 
-    `job` are those that together name the job, `build` numbers the run; `url` has them in braces. `begin` and `end`
+    `job` are those that together name the job, `build` numbers the run, and `matrix` says which of several parallel
+    copies of a job this is; `url` has them in braces. `begin` and `end`
     make the line that opens and closes a group of the log, from the group's number, its title and the time in seconds
     since the epoch; `annotate` marks an error at file, line and column (empty or 0 where there is none). All three are
     empty texts where the system has no such thing. `summary` and `outputs` name the variables that hold the path of the
@@ -39,6 +40,7 @@ class System:
     title: str = ""
     job: tuple[str, ...] = ()
     build: str = ""
+    matrix: str = ""
     commit: tuple[str, ...] = ()
     branch: tuple[str, ...] = ()
     actor: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ def _tested(data: Mapping[str, Any]) -> Iterator[str]:
     yield "| command | ended with | seconds |"
     yield "| --- | --- | --- |"
     for command in data["commands"]:
-        end = "its timeout" if command["exit"] is None else f"exit code {command['exit']}"
+        end = "timed out" if command["exit"] is None else f"exit code {command['exit']}"
         problem = f": {command['problem']}" if command["problem"] else ""
         yield f"| {_text(command['name'])} | {_text(end + problem)} | {command['seconds']:.1f} |"
     failed = (data["findings"] or {}).get("failed", ())

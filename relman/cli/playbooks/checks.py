@@ -49,7 +49,7 @@ def check_command(command: Command, env: Mapping[str, str], timeout: float | Non
         try:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise CheckFailed(f"the check is not done after {timeout:g} s: {_shown(command)}") from None
+            raise CheckFailed(f"the check did not end within {timeout:g} s: {_shown(command)}") from None
         # What the program started may hold its output open for longer than anybody asked.
         reader.join(_PAUSE)
     if code:
@@ -109,7 +109,7 @@ def _ask(asked: Http, timeout: float) -> str:
     """The status, or what went wrong in words."""
     parts = urlsplit(asked.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{asked.url!r} is not the URL of anything that can be asked")
+        raise UsageError(f"{asked.url!r} is not a URL that can be checked")
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=_tls(asked.ca))

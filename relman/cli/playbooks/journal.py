@@ -152,7 +152,7 @@ class Journals:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError:
-            raise Locked(f"another process is at work on run {journal.id} of this playbook") from None
+            raise Locked(f"another process is running run {journal.id} of this playbook") from None
         finally:
             os.close(handle)
 

@@ -37,7 +37,7 @@ class Runner:
             code = self._stage(number, stage)
             if code:
                 return code
-        self.context.output.line(f"all {len(self.playbook.stages)} stages are done")
+        self.context.output.line("all stages done")
         return Exit.DONE
 
     def _stage(self, number: int, stage: Stage) -> int:
@@ -56,7 +56,7 @@ class Runner:
             output.json("stage", {"playbook": self.journal.id, "number": number + 1, "what": what, "exit": int(code)})
         if code:
             output.warn(f"stopped at stage {number + 1} of {count}: {what}")
-            output.warn(f"`relman run {self.playbook.file} --resume` goes on with it")
+            output.warn(f"`relman playbook run {self.playbook.file} --resume` continues it")
         return code
 
     def _note(self, number: int, **changes: object) -> None:

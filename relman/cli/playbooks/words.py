@@ -10,10 +10,11 @@ from relman.model.playbook import OUTPUTS, Action, Command, Confirm, Http, Stage
 
 
 def filled(action: Action, variables: Mapping[str, str]) -> Action:
-    """The action with its variables' values. Raises ValueError where one has none."""
+    """The action with its variables' values; an option of relman's whose value is empty is left out. Raises ValueError
+    where a variable has none."""
     match action:
         case Verb(argv):
-            return Verb(tuple(template.fill(word, variables) for word in argv))
+            return Verb(_without_empty([template.fill(word, variables) for word in argv]))
         case Command(argv) if not action.is_text:
             return Command(tuple(template.fill(word, variables) for word in argv))
         case Http(url, status, ca):
@@ -21,6 +22,11 @@ def filled(action: Action, variables: Mapping[str, str]) -> Action:
         case Confirm(question):
             return Confirm(template.fill(question, variables))
     return action
+
+
+def _without_empty(argv: list[str]) -> tuple[str, ...]:
+    options = {at for at, word in enumerate(argv[:-1]) if word.startswith("--") and word != "--" and not argv[at + 1]}
+    return tuple(word for at, word in enumerate(argv) if not {at, at - 1} & options)
 
 
 def in_words(stage: Stage, variables: Mapping[str, str]) -> str:
@@ -32,7 +38,7 @@ def in_words(stage: Stage, variables: Mapping[str, str]) -> str:
         case Command(argv) as command:
             words = f"run: {argv[2] if command.is_text else ' '.join(map(_quoted, argv))}"
         case Http(url, status):
-            words = f"ask {url} for {status or 'a status from 200 to 399'}"
+            words = f"check {url} for {status or 'a status from 200 to 399'}"
         case Wait(seconds):
             words = f"wait {seconds:g} s"
         case Confirm(question):

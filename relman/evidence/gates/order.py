@@ -26,13 +26,15 @@ def proven_in(rule: ProvenIn, facts: Facts, now: datetime) -> Verdict:
     deploy = f"Deploy it there: relman deploy {facts.subject.tag or 'TAG'} -e {name}"
     if served.why or not served.records:
         why = served.why or "it has no hosts"
-        return stops(gate, f"whether it is proven good in {name} is not known: {why}", f"Make {name} answer.")
+        return stops(
+            gate, f"whether it is proven good in {name} is not known: {why}", f"Make sure that {name} answers."
+        )
     times = {h: proven_for(r, facts.subject.manifest, now) for h, r in served.records.items()}
     if missing := [host for host, time in times.items() if time is None]:
         return stops(gate, f"it is not proven good in {name}, on {', '.join(missing)}", deploy)
     shortest = min(time for time in times.values() if time is not None)
     wanted = timedelta(seconds=rule.seconds)
-    said = f"it served in {name} for {span(shortest)}, proven good; {span(wanted)} are wanted"
+    said = f"it served in {name} for {span(shortest)}, proven good; {span(wanted)} are required"
     if shortest < wanted:
         return stops(gate, said, f"Wait for another {span(wanted - shortest)}.")
     return passes(gate, said)

@@ -18,9 +18,11 @@ def branch(rule: Branch, facts: Facts, _: datetime) -> Verdict:
         return nothing(gate)
     allowed = " or ".join(rule.patterns)
     if not result.branch:
-        return stops(gate, f"the test result names no branch, and {allowed} is wanted", "Build it in a git checkout.")
+        return stops(gate, f"the test result names no branch, and {allowed} is required", "Build it in a git checkout.")
     if not any(fnmatchcase(result.branch, pattern) for pattern in rule.patterns):
-        return stops(gate, f"it is of the branch {result.branch}, and {allowed} is wanted", "Merge it, and build that.")
+        return stops(
+            gate, f"it is of the branch {result.branch}, and {allowed} is required", "Merge it and build again."
+        )
     return passes(gate, f"it is of the branch {result.branch}")
 
 
@@ -33,6 +35,6 @@ def clean_checkout(_: CleanCheckout, facts: Facts, __: datetime) -> Verdict:
         return stops(gate, "the test result does not say of which commit it is", "Build it in a git checkout.")
     if not result.clean:
         return stops(
-            gate, f"the checkout of {result.commit[:12]} had changes of its own", "Commit them, and build that."
+            gate, f"the checkout of {result.commit[:12]} had uncommitted changes", "Commit them and build again."
         )
     return passes(gate, f"it is exactly the commit {result.commit[:12]}")

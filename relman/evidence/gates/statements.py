@@ -26,7 +26,7 @@ def attested(rule: Attested, facts: Facts, _: datetime) -> Verdict:
     if found:
         by = ", ".join(sorted({c.signer or "nobody" for c in found}))
         return stops(
-            gate, f"the {kind} statement is signed by {by}, and {signers} is wanted", f"Let {signers} sign it."
+            gate, f"the {kind} statement is signed by {by}, and {signers} is required", f"Let {signers} sign it."
         )
     who = f" signed by {signers}" if signers else ""
     return stops(gate, f"there is no {kind} statement{who} about it", f"Attach one{who}.", absent=True)

@@ -42,7 +42,7 @@ def minimum_tests(rule: MinimumTests, facts: Facts, _: datetime) -> Verdict:
     gate, result = "minimum-tests", facts.result
     if result is None:
         return nothing(gate)
-    said = f"{_tests(result.tests)} passed, {rule.count} are wanted{_how(result)}"
+    said = f"{_tests(result.tests)} passed, {rule.count} are required{_how(result)}"
     if result.tests < rule.count:
         return stops(gate, said, "Run more tests.")
     return passes(gate, said)
@@ -77,7 +77,7 @@ def maximum_age(rule: MaximumAge, facts: Facts, now: datetime) -> Verdict:
     if result.ended is None:
         return stops(gate, "the test result does not say when the tests ended", _TEST_IT)
     if result.ended > now + SKEW:
-        why = f"the tests claim to have ended at {result.finished}, which is still to come (rule {Rule.NOT_FUTURE})"
+        why = f"the tests claim to have ended at {result.finished}, which is in the future (rule {Rule.NOT_FUTURE})"
         return stops(gate, why, "Set the clocks of those who test and of those who check.")
     age = max(now - result.ended, timedelta())
     said = f"the tests ended {span(age)} ago, at most {span(timedelta(seconds=rule.seconds))} are allowed"

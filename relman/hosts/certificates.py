@@ -1,0 +1,66 @@
+"""Host certificates (OpenSSH's PROTOCOL.certkeys): what a certificate authority vouches for, and whether it holds."""
+
+from __future__ import annotations
+
+import base64
+import time
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization as forms
+from cryptography.hazmat.primitives.serialization.ssh import SSHCertificate, SSHCertificateType
+
+from relman.hosts.blobs import kind_of, signed_by
+
+# CASignatureAlgorithms of ssh_config(5), without those of security keys.
+_ALGORITHMS = ("ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256", *(f"ecdsa-sha2-nistp{size}" for size in (256, 384, 521)))
+_FOREVER = (1 << 64) - 1
+
+
+class BadCertificate(Exception):
+    """A certificate does not hold; the text says why."""
+
+
+class HostCertificate:
+    """A certificate as a server shows it. Raises BadCertificate for one that cannot be read."""
+
+    def __init__(self, blob: bytes) -> None:
+        line = f"{kind_of(blob)} {base64.b64encode(blob).decode()}"
+        try:
+            certificate = forms.load_ssh_public_identity(line.encode())
+            authority = certificate.signature_key() if isinstance(certificate, SSHCertificate) else None
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise BadCertificate(f"it cannot be read ({error})") from error
+        if not isinstance(certificate, SSHCertificate) or not authority:
+            raise BadCertificate("it is none")
+        self._certificate = certificate
+        self._algorithm = signed_by(blob)
+        written = authority.public_bytes(forms.Encoding.OpenSSH, forms.PublicFormat.OpenSSH)
+        self.authority = base64.b64decode(written.split()[1])
+
+    def check(self, name: str) -> None:
+        """Return where its signature is good and it is for the host `name` at this time. Raises BadCertificate."""
+        certificate = self._certificate
+        if self._algorithm not in _ALGORITHMS:
+            raise BadCertificate(f"its signature is one of {self._algorithm}, which does not count")
+        try:
+            certificate.verify_cert_signature()
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:
+            raise BadCertificate("its signature is wrong") from error
+        if certificate.type is not SSHCertificateType.HOST:
+            raise BadCertificate("it is for users, not for hosts")
+        if certificate.critical_options:
+            raise BadCertificate("it has critical options, and there are none for hosts")
+        names = [principal.decode(errors="replace") for principal in certificate.valid_principals]
+        if names and name not in names:
+            raise BadCertificate(f"it is for {', '.join(names)}")
+        if not certificate.valid_after <= time.time():
+            raise BadCertificate(f"it is not valid before {_shown(certificate.valid_after)}")
+        if certificate.valid_before != _FOREVER and time.time() >= certificate.valid_before:
+            raise BadCertificate(f"it expired at {_shown(certificate.valid_before)}")
+
+
+def _shown(seconds: int) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    except (OverflowError, ValueError, OSError):
+        return f"second {seconds}"

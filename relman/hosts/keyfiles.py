@@ -1,0 +1,130 @@
+"""A private key's file: its public half, how it signs, or why it cannot."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import serialization as forms
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from paramiko import Message
+
+from relman.hosts.blobs import CERTIFICATE, kind_of, read_public
+
+_Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+_HASHES = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}
+_MAGIC = b"openssh-key-v1\0"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why a file does not sign: what is said of it, and what to do."""
+
+    what: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """What a file has. `public` is the public half as it goes over the wire, also of a locked key; without `key` it
+    signs nothing, and `fault` says why."""
+
+    path: str
+    public: bytes | None = None
+    key: _Key | None = None
+    fault: Fault | None = None
+
+    def sign(self, data: bytes, algorithm: str) -> bytes:
+        """The signature as it goes over the wire (RFC 4253, 6.6)."""
+        algorithm = algorithm.removesuffix(CERTIFICATE)
+        message = Message()
+        message.add_string(algorithm)
+        match self.key:
+            case ed25519.Ed25519PrivateKey() as key:
+                message.add_string(key.sign(data))
+            case rsa.RSAPrivateKey() as key:
+                digest = hashes.SHA512() if algorithm.endswith("512") else hashes.SHA256()
+                message.add_string(key.sign(data, padding.PKCS1v15(), digest))
+            case ec.EllipticCurvePrivateKey() as key:
+                pair = Message()
+                for number in decode_dss_signature(key.sign(data, ec.ECDSA(_HASHES[key.key_size]))):
+                    pair.add_mpint(number)
+                message.add_string(pair.asbytes())
+        return message.asbytes()
+
+
+def read_key(path: str) -> KeyFile:
+    """What the file has; whatever it is, nothing is raised."""
+    public = _public_beside(path)
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        fault = Fault(f"there is no key file {path}", "check the inventory and ssh_config")
+        return KeyFile(path, public, fault=fault)
+    except OSError as error:
+        fault = Fault(f"the key file {path} cannot be read: {error.strerror}", f"check it: ls -l {path}")
+        return KeyFile(path, public, fault=fault)
+    try:
+        key = _loaded(data)
+    except TypeError:  # so cryptography says that there is a passphrase
+        fault = Fault(f"the key {path} needs a passphrase", f"add it to the SSH agent: ssh-add {path}")
+        return KeyFile(path, _public_within(data) or public, fault=fault)
+    except (ValueError, UnsupportedAlgorithm):
+        public = _public_within(data) or read_public(data.decode(errors="replace")) or public
+        return KeyFile(path, public, fault=_junk(path, data))
+    openssh = key.public_key().public_bytes(forms.Encoding.OpenSSH, forms.PublicFormat.OpenSSH)
+    return KeyFile(path, read_public(openssh.decode()), key)
+
+
+def read_certificate(path: str) -> bytes | None:
+    """The certificate, or None where the file has none."""
+    try:
+        return read_public(Path(path).read_text(errors="replace"))
+    except OSError:
+        return None
+
+
+def _loaded(data: bytes) -> _Key:
+    try:
+        key = forms.load_ssh_private_key(data, None)
+    except (ValueError, UnsupportedAlgorithm):
+        key = forms.load_pem_private_key(data, None)  # type: ignore[assignment]
+    if not isinstance(key, _Key):
+        raise UnsupportedAlgorithm(type(key).__name__)
+    return key
+
+
+def _public_beside(path: str) -> bytes | None:
+    own = "" if path.endswith(".pub") else ".pub"
+    return read_certificate(f"{path}{own}")
+
+
+def _public_within(data: bytes) -> bytes | None:
+    """The public half in OpenSSH's own form, which is not encrypted (PROTOCOL.key)."""
+    body = b"".join(line for line in data.splitlines() if not line.startswith(b"-----"))
+    try:
+        content = base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if not content.startswith(_MAGIC):
+        return None
+    message = Message(content[len(_MAGIC) :])
+    for _ in range(3):  # cipher, key derivation, its options
+        message.get_string()
+    message.get_int()
+    return message.get_string()
+
+
+def _junk(path: str, data: bytes) -> Fault:
+    if data.startswith(b"PuTTY-"):
+        return Fault(f"{path} is a key of PuTTY", f"convert it: puttygen {path} -O private-openssh -o NEW_FILE")
+    if read_public(data.decode(errors="replace")):
+        return Fault(f"no agent holds the key of {path}", "add it to the SSH agent: ssh-add KEY_FILE")
+    if kind_of(_public_within(data) or b"").startswith("sk-"):
+        return Fault(f"the key {path} cannot be used from its file", f"add it to the SSH agent: ssh-add {path}")
+    return Fault(f"{path} is no private key", f"check it: ssh-keygen -y -f {path}")

@@ -1,0 +1,110 @@
+"""Signing in: every key or certificate that there is for a host until one is taken, and else why none was."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import paramiko
+
+from relman.hosts.agent import AgentError
+from relman.hosts.identities import Identities, Identity
+from relman.hosts.keyfiles import Fault
+from relman.hosts.transport import SignInLate, Transport
+from relman.model.errors import AccessDenied, RelmanError, Unreachable
+from relman.model.host import Hop
+
+SECONDS = 30.0  # for a server that looks the user up somewhere, or the client up in the DNS
+_PUBLICKEY = "publickey"
+
+
+class SignIn:
+    """How paramiko's client signs in to a hop (paramiko.auth_strategy)."""
+
+    def __init__(self, hop: Hop) -> None:
+        self._hop = hop
+
+    def authenticate(self, transport: Transport) -> list[Any]:
+        """Sign in. Raises AccessDenied or Unreachable, and what paramiko raises where the connection breaks."""
+        with Identities(self._hop) as identities:
+            if not identities.found:
+                raise self._nothing(identities.faults)
+            tried: list[Identity] = []
+            for identity in identities.found:
+                tried.append(identity)
+                if self._taken(transport, identity, tried, identities.faults):
+                    return []
+            raise self._refused(tried, identities.faults)
+
+    def _taken(self, transport: Transport, identity: Any, tried: Sequence[Identity], faults: list[Fault]) -> bool:
+        """Whether it lets the user in. Raises what ends the sign-in."""
+        user = self._hop.user
+        try:
+            if identity.asks and not transport.would_take(user, identity):
+                return False
+            left = transport.auth_publickey(user, identity)
+        except AgentError as error:
+            faults.append(Fault(f"{identity.label}: {error}", "is the agent locked, or does it wait for a touch?"))
+            return False
+        except SignInLate as error:
+            raise self._late(error) from error
+        except paramiko.BadAuthenticationType as error:
+            raise self._no_keys(error.allowed_types) from error
+        except Exception as error:
+            if transport.is_active() and isinstance(error, paramiko.AuthenticationException):
+                return False
+            raise self._hung_up(transport, tried) or error from error
+        if left and _PUBLICKEY not in left:
+            raise self._more(left)
+        return not left
+
+    def _nothing(self, faults: Sequence[Fault]) -> AccessDenied:
+        if faults:
+            what = "; ".join(fault.what for fault in faults)
+            return AccessDenied(f"there is no key to sign in with: {what}", hint=faults[0].hint)
+        looked = "the SSH agent holds none" if self._hop.agents else "no SSH agent (SSH_AUTH_SOCK)"
+        only = " that ssh_config means for it (IdentitiesOnly)" if self._hop.identities_only else ""
+        return AccessDenied(
+            f"there is no key to sign in with{only}: {looked}, and there is no key file",
+            hint="ssh-add KEY_FILE, or name the file: ansible_ssh_private_key_file, or IdentityFile in ssh_config",
+        )
+
+    def _refused(self, tried: Sequence[Identity], faults: Sequence[Fault]) -> AccessDenied:
+        hop = self._hop
+        also = "".join(f"; {fault.what}" for fault in faults)
+        keys = ", ".join(identity.label for identity in tried)
+        hint = (
+            faults[0].hint if faults else f"is the key in authorized_keys there? ssh-copy-id -p {hop.port} {_to(hop)}"
+        )
+        return AccessDenied(f"{hop.address} refused {keys} for {hop.user}{also}", hint=hint)
+
+    def _hung_up(self, transport: Transport, tried: Sequence[Identity]) -> AccessDenied | None:
+        if not transport.farewell:
+            return None
+        return AccessDenied(
+            f"{self._hop.address} hung up at key {len(tried)} for {self._hop.user}: {transport.farewell}",
+            hint="name the key for it in ssh_config: IdentityFile, and IdentitiesOnly yes",
+        )
+
+    def _no_keys(self, methods: Sequence[str]) -> AccessDenied:
+        return AccessDenied(
+            f"{self._hop.address} takes no keys for {self._hop.user}, only {', '.join(methods)}",
+            hint="relman signs in with keys: PubkeyAuthentication and AuthenticationMethods in its sshd_config",
+        )
+
+    def _more(self, methods: Sequence[str]) -> AccessDenied:
+        return AccessDenied(
+            f"{self._hop.address} took the key of {self._hop.user} and wants {', '.join(methods)}, too",
+            hint="relman signs in with keys alone: AuthenticationMethods in its sshd_config",
+        )
+
+    def _late(self, error: SignInLate) -> RelmanError:
+        return Unreachable(
+            f"{self._hop.address} did not answer the sign-in of {self._hop.user} within {error.seconds:g} s",
+            hint="what it asks is slow there: PAM, LDAP, or the DNS (UseDNS in its sshd_config)",
+        )
+
+
+def _to(hop: Hop) -> str:
+    return shlex.quote(f"{hop.user}@{hop.address}")

@@ -1,0 +1,109 @@
+"""What each host lacks before it can be deployed to, with the command that mends it; nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from relman.hosts import state
+from relman.model.container import ENVIRONMENT, SERVICE
+from relman.model.errors import AccessDenied, EngineError, HostKeyRejected, RelmanError, Unreachable
+from relman.model.host import Environment
+from relman.model.settings import DeploySettings
+from relman.registry.auth import Login
+from relman.rollout.fleet import Fleet, Session
+from relman.rollout.ports import accepts
+
+_REFUSED = 500  # below it the registry itself has answered
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What is missing on a host: its kind ("host key", "sign-in", "connection", "engine", "state directory",
+    "registry", "port"), what was found, and what to type."""
+
+    kind: str
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Need:
+    """What is wanted of the hosts: a `service` to be deployed, its settings on each host where they are known, and the
+    login of its registry."""
+
+    service: str
+    settings: Mapping[str, DeploySettings]
+    login: Login | None = None
+
+
+def examine(fleet: Fleet, needs: Sequence[Need]) -> Mapping[str, Sequence[Lack]]:
+    """What each host of the environment lacks, in the inventory's order."""
+    found = fleet.each(lambda session: list(_lacks(session, fleet.environment, needs)))
+    failed = {**fleet.unreachable, **found.errors}
+    return {
+        host.name: [_connecting(failed[host.name])] if host.name in failed else found.answers[host.name]
+        for host in fleet.environment.hosts
+    }
+
+
+def _connecting(error: RelmanError) -> Lack:
+    kinds: Mapping[type[RelmanError], str] = {HostKeyRejected: "host key", AccessDenied: "sign-in"}
+    return Lack(kinds.get(type(error), "connection"), error.what, error.hint)
+
+
+def _lacks(session: Session, environment: Environment, needs: Sequence[Need]) -> Iterator[Lack]:
+    for need in needs:
+        where = (session.connection, environment.name, need.service)
+        yield from _unless("state directory", lambda where=where: state.require_room(*where))  # type: ignore[misc]
+    engine = list(_unless("engine", session.engine.require_updates))
+    yield from engine
+    if engine:
+        return
+    for need in needs:
+        yield from _registry(session, environment, need)
+        yield from _ports(session, environment, need)
+
+
+def _unless(kind: str, work: Callable[[], object]) -> Iterator[Lack]:
+    try:
+        work()
+    except RelmanError as error:
+        if not isinstance(error, Unreachable) or kind == "engine":
+            yield Lack(kind, error.what, error.hint)
+            return
+        raise
+
+
+def _registry(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:
+    """Whether the host's engine trusts the registry and is let in; whether the image is there is another question."""
+    repository = environment.services[need.service]
+    try:
+        session.engine.ask_registry(repository, need.login.auth_config if need.login else None)
+    except EngineError as error:
+        status = error.status or _REFUSED
+        if status in (401, 403):
+            mend = f"on this machine: docker login {repository.registry}"
+        elif status < _REFUSED:
+            return
+        else:
+            there = f"/etc/docker/certs.d/{repository.registry}/ca.crt"
+            mend = f"if its CA is not known there, on the host: sudo install -D -m 644 CA.crt {there}"
+        yield Lack("registry", error.what, mend)
+
+
+def _ports(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:
+    settings = need.settings.get(session.host.name)
+    if settings is None:
+        return
+    own, owners = session.engine.survey({SERVICE: need.service, ENVIRONMENT: environment.name})
+    ours = {container.name for container in own}
+    for port in filter(None, (p.binding for p in settings.ports)):
+        name, held = f"port {port.port}/{port.protocol}", [o for taken, o in owners.items() if taken.collides(port)]
+        for owner in dict.fromkeys(held):
+            if owner not in ours:
+                mend = f"on the host: docker stop {owner}; or let {need.service} take another port"
+                yield Lack("port", f"{name} is taken by the container {owner}", mend)
+        if not held and port.protocol == "tcp" and accepts(session, port):
+            mend = f"on the host, sudo ss -ltnp 'sport = :{port.port}' says by which"
+            yield Lack("port", f"{name} is taken by a process", mend)
