@@ -38,7 +38,7 @@ def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
 
 
 def check_local(plan: Plan, allowed: bool) -> None:
-    """Raise PolicyRefused when the releasewould run commands on this machine, and the inventory does not let it."""
+    """Raise PolicyRefused when the release wants to run commands on this machine, and the inventory does not let it."""
     checks = [c.command for w in plan.waves for c in w.checks if c.command]
     commands = [*checks, *(h.command for h in plan.hooks)]
     if commands and not allowed and plan.steps:
