@@ -19,7 +19,9 @@ from relman.model.host import DEFAULT_STATE_DIR, Host
 @any_environment_option
 @inventory_option
 def inventory(context: Context, environment: str | None, inventories: Sequence[str]) -> None:
-    """Show what was understood of the inventory: environments and hosts, or how one environment is reached.
+    """Show what relman understands of the inventory.
+
+    Its environments and hosts, or how one environment is reached.
 
     Of variables only the names are shown, never the values. No host is asked.
     """

@@ -64,7 +64,9 @@ def releases(
     file: str | None,
     limit: int,
 ) -> None:
-    """List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.
+    """List what can be deployed, with its evidence.
+
+    That is tag, digest, age, commit and evidence, and with -e where it runs.
 
     A line is one image. ALSO names its other tags: channels, such as stable, move on to later releases, so deploy TAG.
     Which tags are channels is read from relman.yml; without one, stable is.

@@ -39,7 +39,10 @@ def remove(
     plan_only: bool,
     yes: bool,
 ) -> None:
-    """Take a service away from its hosts: containers, kept images and records. Its volumes stay, always."""
+    """Take a service off its hosts. Its volumes stay, always.
+
+    Containers, kept images and records go.
+    """
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen, reason=reason)

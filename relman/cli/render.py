@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -20,7 +21,7 @@ from relman.ci.systems import system_of
 from relman.cli.exits import exit_of
 from relman.cli.marks import marks_of
 from relman.cli.text import clean, table
-from relman.model.errors import InternalError, RelmanError, UsageError
+from relman.model.errors import ConfigError, InternalError, RelmanError, UsageError
 
 JSON_VERSION = 1
 
@@ -114,17 +115,7 @@ class Output:
             self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
         for marked in marks_of(self._system, known, self._environ):
             self._write(self._err, marked)
-        self.json(
-            "error",
-            {
-                "error": type(known).__name__,
-                "exit": int(exit_of(type(known))),
-                "what": known.what,
-                "host": known.host,
-                "details": list(known.details),
-                "hint": known.hint,
-            },
-        )
+        self.json("error", _error_data(known))
 
     @property
     def can_ask(self) -> bool:
@@ -187,6 +178,19 @@ class Output:
         point_at_nothing(stream)
         if error.errno not in (errno.EPIPE, errno.EIO):
             self.warn(f"the output could not be written: {error.strerror}")
+
+
+def _error_data(error: RelmanError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return {
+        "code": int(exit_of(type(error))),
+        "error": type(error).__name__,
+        "message": error.what,
+        "host": error.host,
+        "hint": error.hint,
+        "details": list(error.details),
+        "where": [asdict(problem) for problem in problems],
+    }
 
 
 class _Lines:

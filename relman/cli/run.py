@@ -33,7 +33,9 @@ from relman.model.playbook import Confirm, Playbook
     help="A variable of the playbook; may be repeated.",
 )
 def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: bool, given: Mapping[str, str]) -> None:
-    """Do the stages of PLAYBOOK, a file such as playbooks/release.yml: the whole plan is shown first.
+    """Run the stages of a playbook; its whole plan is shown first.
+
+    PLAYBOOK is a file such as playbooks/release.yml.
 
     What was done is kept. After a failure --resume goes on with the stage that failed.
     """

@@ -28,7 +28,9 @@ from relman.model.run import RunName, TestReport
 @inventory_option
 @service_option
 def show(context: Context, id: str, environment: str | None, inventories: Sequence[str], service: str | None) -> None:
-    """Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.
+    """Show one deployment, one playbook run or one CI run.
+
+    A deployment by its ID, with what it came to on each host; a run JOB/BUILD, with its test results.
 
     The ID may also be that of a run of a playbook: what came of its stages.
     `relman history` lists the ids. With -e ENV the hosts are asked, too; without, only what was done from this machine

@@ -33,7 +33,9 @@ def status(
     exclude: Sequence[str],
     max_unhealthy: str | None,
 ) -> None:
-    """Show what runs where: release, digest, since, health, and whether a rollback is ready.
+    """Show what runs where, and what to type where something is wrong.
+
+    That is release, digest, since, health, and whether a rollback is ready.
 
     The exit code is that of the gravest thing that is wrong, and the hint says what to type next: 10 a host serves
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a

@@ -113,7 +113,7 @@ def test_history_of_an_environment_whose_hosts_do_not_answer(home: dict[str, str
     (tmp_path / "inventory.yml").write_text(SILENT)
     done = relman("history", "-e", "staging", "--json", env=home)
     document, error = map(json.loads, done.stdout.splitlines())
-    assert done.returncode == error["exit"] == 11
+    assert done.returncode == error["code"] == 11
     assert [e["what"] for e in document["entries"]] == ["deployed", "promoted", "tested"]
     assert document["entries"][0]["id"] == "d0"
     assert document["unasked"].keys() == {"web1", "web2"}
