@@ -55,7 +55,9 @@ def evidence(
     output.line(f"{facts.subject}: manifest {facts.subject.manifest}")
     now = datetime.now(UTC)
     found = sorted(facts.counted, key=lambda c: (c.statement.time or now, c.statement.predicate_type == RELEASE))
-    output.table(("STATEMENT", "SIGNED BY", "MADE", "SAYS"), [row for c in found for row in _rows(c, now)])
+    output.table(
+        ("STATEMENT", "SIGNED BY", "MADE", "SAYS"), [row for c in found for row in _rows(c, now)], ("SIGNED BY", "MADE")
+    )
     for refused in facts.refused:
         output.warn(refused)
     if not facts.counted:

@@ -50,6 +50,7 @@ def _show_inventory(output: Output, data: Mapping[str, Any]) -> None:
     output.table(
         ("HOST", "GROUPS", "VARIABLES"),
         [(name, " ".join(h["groups"]), " ".join(h["variables"])) for name, h in hosts],
+        ("GROUPS", "VARIABLES"),
     )
 
 
@@ -73,7 +74,7 @@ def _show_environment(output: Output, data: Mapping[str, Any]) -> None:
         for host in data["hosts"]
     ]
     columns = ("HOST", "REACHED AT", "THROUGH", "KEYS", "WHERE", "VARIABLES", "ENV")
-    output.table(*without_empty(columns, rows, columns))
+    output.table(*without_empty(columns, rows, columns), shared=columns[2:])
 
 
 def _elsewhere(host: Mapping[str, Any]) -> str:

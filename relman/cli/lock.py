@@ -72,7 +72,9 @@ def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
         context.output.line("no host is locked")
         return
     cells = [(h, r["owner"], r["state"], f"{span(r['age'])} ago", r["message"]) for h, r in rows.items()]
-    context.output.table(("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells)
+    context.output.table(
+        ("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells, ("OWNER", "STATE", "LAST SEEN", "DOING")
+    )
 
 
 def _data(found: FoundLock) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def show_plan(output: Output, plan: Plan) -> None:
         return
     output.heading(f"plan {plan.id}: {in_words(plan)}")
     rows = [_cells(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave.steps]
-    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER", "ROLLBACK TO"), rows)
+    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER", "ROLLBACK TO"), rows, ("DIGEST", "ORDER", "ROLLBACK TO"))
     for line in _beside(plan):
         output.line(line)
     for warning in plan.warnings:
@@ -176,7 +176,7 @@ def recap(output: Output, report: Report) -> None:
         return
     steps = {s.host: s for s in report.plan.steps}
     rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
-    output.table(("HOST", "RESULT", "DETAIL"), rows)
+    output.table(("HOST", "RESULT", "DETAIL"), rows, ("DETAIL",))
     if report.error is None:
         output.line(_success(report))
 

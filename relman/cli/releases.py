@@ -149,7 +149,7 @@ def _show(
     now = datetime.now(UTC)
     columns = ["TAG", "DIGEST", "BUILT", "COMMIT", "EVIDENCE", "ALSO", *(["RUNS ON"] if wanted.environment else [])]
     cells = [_cells(row, wanted, now)[: len(columns)] for row in shown]
-    output.table(*without_empty(columns, cells, ("COMMIT", "ALSO")))
+    output.table(*without_empty(columns, cells, ("COMMIT", "ALSO")), shared=columns[2:])
     if len(shown) < total:
         output.line(f"{total - len(shown)} older ones are not shown: -n {total} shows all")
     refused = [row for row in shown if row.listed.evidence is None]

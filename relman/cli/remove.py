@@ -73,4 +73,4 @@ def _show(output: Output, rows: Sequence[Removal], service: str, environment: st
         output.line(f"nothing to do: {service} is not on {', '.join(r.host for r in rows)}")
         return
     cells = [(r.host, r.release, ", ".join(r.containers), str(len(r.images)), ", ".join(r.volumes)) for r in rows]
-    output.table(("HOST", "RELEASE", "CONTAINERS", "IMAGES", "VOLUMES THAT STAY"), cells)
+    output.table(("HOST", "RELEASE", "CONTAINERS", "IMAGES", "VOLUMES THAT STAY"), cells, ("VOLUMES THAT STAY",))

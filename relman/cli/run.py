@@ -94,7 +94,7 @@ def _show(context: Context, playbook: Playbook, journal: Journal) -> None:
         (str(number), in_words(stage, variables), f"{stage.timeout:g} s" if stage.timeout else "", done.state)
         for number, (stage, done) in enumerate(zip(playbook.stages, journal.stages, strict=True), 1)
     ]
-    output.table(("STAGE", "WHAT", "TIMEOUT", "STATE"), rows)
+    output.table(("STAGE", "WHAT", "TIMEOUT", "STATE"), rows, ("TIMEOUT",))
     names = ("number", "what", "timeout", "state")
     stages = [dict(zip(names, row, strict=True)) for row in rows]
     output.json("playbook", {"id": journal.id, "file": playbook.file, "variables": variables, "stages": stages})

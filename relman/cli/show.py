@@ -80,7 +80,7 @@ def _show_deployment(output: Output, entry: Entry) -> None:
     _facts(output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
     hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
     if hosts:
-        output.table(("HOST", "RESULT", "DETAIL"), hosts)
+        output.table(("HOST", "RESULT", "DETAIL"), hosts, ("DETAIL",))
     for host in entry.hosts:
         if host.failed:
             output.line(f"{host.host}: {host.failed.what}")
@@ -109,7 +109,7 @@ def _show_playbook(output: Output, journal: Journal) -> None:
         (str(number), stage.what, stage.state, "" if stage.exit is None else str(stage.exit), stage.by)
         for number, stage in enumerate(journal.stages, 1)
     ]
-    output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows)
+    output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows, ("BY",))
 
 
 def _show_run(context: Context, run: RunName) -> None:

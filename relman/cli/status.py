@@ -45,7 +45,7 @@ def status(
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})
-    output.table(_COLUMNS, [_cells(r) for r in rows])
+    output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
@@ -59,6 +59,7 @@ def status(
 
 
 _COLUMNS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
+_SHARED = ("SERVICE", "DIGEST", "SINCE", "BY", "ROLLBACK")
 
 
 def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> Place:
