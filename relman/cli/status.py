@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from relman.cli.environments import open_environment, unknown_service
 from relman.cli.options import environment_options, hosts_options, max_unhealthy_option
+from relman.cli.plans import also_on
 from relman.cli.render import Output
 from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
@@ -46,6 +47,9 @@ def status(
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})
     output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
+    for name in dict.fromkeys(row.service for row in rows):
+        for line in also_on(name, ((r.host, copy) for r in rows if r.service == name for copy in r.copies)):
+            output.line(line)
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
