@@ -10,6 +10,7 @@ from relman.cli.text import one_line
 
 _GAP = "  "
 _MOST_LINES = 5  # of one cell: beyond, a row is easier to read as a list
+_SHORT = 16  # a cell that is no wider stays on one line
 _ALL = "all: "
 
 
@@ -50,17 +51,22 @@ def _said_once(common: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
 
 
 def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of every column: the widest ones give way until all fit, the first one last, and
-    none below its longest word."""
+    """The width of every column: but for the first one the widest give way until all fit, none below its longest word
+    or what is short anyway."""
     columns = list(zip(*cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    least = [max(len(word) for cell in column for word in (cell.split() or [""])) for column in columns]
+    least = [widths[0], *(_least(column) for column in columns[1:])]
     while sum(widths) + len(_GAP) * (len(widths) - 1) > width:
         wide = [i for i in range(len(widths)) if widths[i] > least[i]]
         if not wide:
             break
-        widths[max(wide, key=lambda i: (i > 0, widths[i]))] -= 1
+        widths[max(wide, key=lambda i: widths[i])] -= 1
     return widths
+
+
+def _least(column: Sequence[str]) -> int:
+    longest = max(len(word) for cell in column for word in (cell.split() or [""]))
+    return max(longest, min(_SHORT, max(map(len, column))))
 
 
 def _is_readable(cells: Sequence[Sequence[str]], widths: Sequence[int], width: int) -> bool:

@@ -70,7 +70,7 @@ def test_a_second_laptop_finds_out_who_rolled_back_and_why(stage: Stage, carol: 
     stage.serve("1")
     second = Laptop(stage, "erin")
     said = second.does("status", *P).out
-    assert said.count("carol@") == 3
+    assert "all: by carol@" in said
     assert "rolled back" in said
     entries = second.knows("history", *P)["entries"]
     assert [(e["what"], e["release"], e["by"].partition("@")[0]) for e in entries] == [
