@@ -11,7 +11,7 @@ from relman.cli.text import one_line
 _GAP = "  "
 _MOST_LINES = 5  # of one cell: beyond, a row is easier to read as a list
 _SHORT = 16  # a cell that is no wider stays on one line
-_ALL = "all: "
+_HANGING = " " * 5
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Table:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, shared: Collection[str] = ()) -> Table:
     """Left-aligned columns within `width`: too wide cells go on below, between words, and where that would be no table
-    any more each row is a list under its first cell. A column of `shared` that says the same in every row is said
-    below the rows, and not at all where it is empty."""
+    any more each row is a list under its first cell. A column of `shared` that says the same in every row, but for rows
+    in which all of them are empty, is said below the rows, and not at all where it is empty."""
     columns, cells, common = _without_common(columns, [[one_line(cell) for cell in row] for row in rows], shared)
-    lines = [*_said_once(common, width)]
+    lines = [part for line in common for part in _wrapped(line, width, _HANGING)]
     widths = _widths([columns, *cells], width)
     if not _is_readable(cells, widths, width):
         return Table((), [*(line for row in cells for line in _listed(columns, row, width)), *lines])
@@ -36,18 +36,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, sha
 
 def _without_common(
     columns: Sequence[str], rows: list[list[str]], shared: Collection[str]
-) -> tuple[list[str], list[list[str]], list[tuple[str, str]]]:
-    """Columns and rows without what all of several rows share, and that."""
-    same = [len(rows) > 1 and c in shared and len({row[i] for row in rows}) == 1 for i, c in enumerate(columns)]
-    kept = [i for i, is_same in enumerate(same) if not is_same]
-    common = [(columns[i], rows[0][i]) for i, is_same in enumerate(same) if is_same]
-    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows], common
-
-
-def _said_once(common: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
-    for name, value in common:
-        if value:
-            yield from _wrapped(f"{_ALL}{name.lower()} {value}", width, " " * len(_ALL))
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Columns and rows without what all of several rows share, and the lines that say that."""
+    may = [i for i, column in enumerate(columns) if column in shared]
+    telling = [row for row in rows if any(row[i] for i in may)] or rows
+    common = [i for i in may if len(telling) > 1 and len({row[i] for row in telling}) == 1]
+    whose = "all" if len(telling) == len(rows) else "all others"
+    kept = [i for i in range(len(columns)) if i not in common]
+    said = [f"{whose}: {columns[i].lower()} {telling[0][i]}" for i in common if telling[0][i]]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows], said
 
 
 def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:

@@ -39,6 +39,20 @@ def test_what_all_rows_share_is_said_once_below() -> None:
     assert lines(columns, rows[:1], 80, columns[1:]) == ["HOST  SERVICE  ALSO", "h1    shop"]
 
 
+def test_who_says_nothing_does_not_keep_the_others_from_sharing() -> None:
+    """A host that did not answer has no service, release or digest to show, and the others still fit one line each."""
+    silent = ["h3", "", "", "", "", "", "no answer", ""]
+    assert lines(STATUS, [*ROWS, silent], 80, ("SERVICE", "BY")) == [
+        "HOST  RELEASE  DIGEST        SINCE    HEALTH                 ROLLBACK",
+        "h1    2        f4e2d2633b07  7 s ago  healthy                1 ready",
+        "h2    1        e152807c2ecd  9 s ago  unhealthy: GET /: 503  none",
+        "h3                                    no answer",
+        "all others: service shop",
+        "all others: by carol@laptop (rolled back)",
+    ]
+    assert lines(STATUS, [ROWS[0], silent], 120, ("SERVICE", "BY"))[0].split() == list(STATUS)
+
+
 def test_what_is_too_wide_goes_on_below() -> None:
     """At 80 columns a row may take two lines, cell by cell."""
     assert lines(STATUS, ROWS, 80, ("SERVICE", "BY")) == [
