@@ -53,4 +53,4 @@ def _fill(key: str, template: str, known: Mapping[str, str]) -> str:
     try:
         return check_tag(filled)
     except UsageError as error:
-        raise UsageError(f"{key} is {template}, for this run {filled!r}: that is no tag", hint=error.hint) from None
+        raise UsageError(f"{key} is {template}, for this run {filled!r}: that is not a tag", hint=error.hint) from None

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 def build(
     context: Context, file: str, run_flag: str | None, build_args: Mapping[str, str], version: str | None
 ) -> None:
-    """Build the image of a run; the deploy section of relman.yml is frozen into it."""
+    """Build the image of a run.
+
+    The deploy section of relman.yml is frozen into it.
+    """
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))
     with job.alone(), local_engine() as client:

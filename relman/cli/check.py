@@ -40,7 +40,7 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     state directory, registry, free ports. What is missing is shown with the command that mends it; exit code 4.
     """
     if hosts and not environment:
-        raise UsageError("--hosts wants -e ENV", hint="name the environment whose hosts are to be asked")
+        raise UsageError("--hosts needs -e ENV", hint="name the environment whose hosts are to be asked")
     named = file or FILE_NAME
     asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
     wanted = asked or bool(context.environ.get("RELMAN_INVENTORY"))

@@ -45,7 +45,10 @@ def ci(
     results: str | None,
     timings: bool,
 ) -> None:
-    """Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM."""
+    """Build, test and promote, and clean up in any case.
+
+    Also when it fails, on Ctrl-C and on SIGTERM it cleans up.
+    """
     begin = time.monotonic()
     job = open_job(context, file, run_flag)
     job = replace(job, service=with_args(job.service, build_args))

@@ -34,7 +34,9 @@ def _duration(_ctx: click.Context, _option: click.Parameter, value: str | None) 
 @run_option
 @click.option("--older-than", metavar="TIME", callback=_duration, help="All runs that are older, such as 2h.")
 def cleanup(context: Context, file: str, run_flag: str | None, older_than: float | None) -> None:
-    """Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.
+    """Remove what a run left on the engine, and nothing else.
+
+    A run leaves containers, networks, volumes and its image's tag.
 
     What other services and matrix jobs of the same run have there stays. With --older-than also what a killed machine
     left, of any service; runs that a process on this machine is at work on are passed over.

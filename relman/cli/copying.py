@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from relman.cli.compose import ledger, registry_of, timestamp, who
-from relman.cli.gates import say_trust
 from relman.cli.render import Output
 from relman.cli.verb import Context
 from relman.evidence.carry import carry
@@ -17,7 +16,6 @@ from relman.evidence.promote import check_names, promote
 from relman.evidence.release import find_release
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
 from relman.model.image import Digest, ImageRef, Platform, Repository
-from relman.model.policy import Demands
 from relman.model.run import Release
 from relman.registry.blobs import Place
 from relman.registry.images import platforms
@@ -38,7 +36,7 @@ class Move:
     service: str = ""
 
 
-def to_elsewhere(context: Context, move: Move, demands: Demands, check: Check) -> list[Release]:
+def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
     """Copy a release with all that is known of it, and make it a release there; gives one a tested platform.
 
     What forbids it is found before anything is written: it must be a release where it is, and its tag must be free.
@@ -54,7 +52,6 @@ def to_elsewhere(context: Context, move: Move, demands: Demands, check: Check) -
         image = source.registry.resolve(source.repository, move.tag)
         tested = _tested(source, move.tag, image, check)
         stands(target.registry, target.repository, image, move.tag)
-        say_trust(output, demands, "relman.yml")
         output.heading(f"copy {ImageRef(move.source, move.tag)} to {move.target}")
         done = carry(source, target, image, Bytes(output))
         output.note(f"copied what was missing: {done}" if done else "everything was there already")

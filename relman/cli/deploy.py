@@ -54,7 +54,10 @@ def deploy(
     yes: bool,
     skip_gates: Sequence[str],
 ) -> None:
-    """Deploy the release TAG: exactly the image that was tested, host after host."""
+    """Deploy a release: exactly the image that was tested.
+
+    One host after the other, as relman.yml says.
+    """
     selected = open_selected(context, environment, inventories, only, exclude, reason)
     chosen = selected.environment
     name = service_of(chosen, service or (service_here(chosen) if len(chosen.services) > 1 else None))

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from relman.cli.compose import registry_of
-from relman.cli.gates import check_of, decision_data, say_trust
+from relman.cli.gates import check_of, decision_data
 from relman.cli.references import Asked, platform_of, platform_option, reference_of, target_of, target_options
 from relman.cli.text import age
 from relman.cli.verb import Context, verb
@@ -37,7 +37,9 @@ def evidence(
     trust: str | None,
     platform: str | None,
 ) -> None:
-    """Show every statement beside an image: what it says, who signed it, and whether it counts.
+    """Show every statement about an image, and whether it counts.
+
+    It says what each one says, and who signed it.
 
     --json has the statements themselves.
     """
@@ -47,14 +49,15 @@ def evidence(
     check = check_of(target.demands, target.seal)
     examined = examine(registry, target.repository, named, platform_of(platform), check=check)
     output, facts = context.output, examined.facts
-    say_trust(output, target.demands, target.of)
     output.json(
         "evidence", {**decision_data(examined.decision), "statements": [_data(counted) for counted in facts.counted]}
     )
     output.line(f"{facts.subject}: manifest {facts.subject.manifest}")
     now = datetime.now(UTC)
     found = sorted(facts.counted, key=lambda c: (c.statement.time or now, c.statement.predicate_type == RELEASE))
-    output.table(("STATEMENT", "SIGNED BY", "MADE", "SAYS"), [row for c in found for row in _rows(c, now)])
+    output.table(
+        ("STATEMENT", "SIGNED BY", "MADE", "SAYS"), [row for c in found for row in _rows(c, now)], ("SIGNED BY", "MADE")
+    )
     for refused in facts.refused:
         output.warn(refused)
     if not facts.counted:

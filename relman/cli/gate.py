@@ -42,7 +42,9 @@ def gate(
     skip_gates: Sequence[str],
     reason: str | None,
 ) -> None:
-    """Explain for every rule of an environment whether a release passes it, why, and what would make it pass.
+    """Explain whether a release may be deployed, rule by rule.
+
+    It says for every rule of the environment why, and what would make the release pass.
 
     It decides as deploy does, and changes nothing.
     """

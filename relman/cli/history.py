@@ -59,6 +59,9 @@ def history(
         _from_hosts(context, answers, service, limit)
 
 
+_SHARED = ("SERVICE", "ENVIRONMENT", "HOSTS", "BY")
+
+
 def _from_hosts(context: Context, answers: Answers, service: str | None, limit: int) -> None:
     environment = answers.chosen.name
     entries, otherwise = with_local(context, answers, service, limit)
@@ -70,11 +73,12 @@ def _from_hosts(context: Context, answers: Answers, service: str | None, limit: 
         output.table(
             ("WHEN (UTC)", "WHAT", "SERVICE", "HOSTS", "OUTCOME", "BY", "ID"),
             [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in entries],
+            _SHARED,
         )
         output.line(f"relman show ID -e {environment} shows one deployment")
     elif not unasked:
         about = f" of {service}" if service else ""
-        output.line(f"no host of {environment} has a journal{about} yet,and this machine has no history of it")
+        output.line(f"no host of {environment} has a journal{about} yet, and this machine has no history of it")
     say_remarks(output, answers, otherwise)
     answers.require_all()
 
@@ -94,7 +98,8 @@ def _from_here(context: Context, service: str | None, limit: int) -> None:
         about = f" for service {service}" if service else ""
         output.line(f"nothing is recorded{about} on this machine (in {data_dir(context.environ)})")
         return
-    output.table(("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID"), [_cells(e) for e in entries])
+    columns = ("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID")
+    output.table(columns, [_cells(e) for e in entries], _SHARED)
     if any(e.id for e in entries):
         output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
 

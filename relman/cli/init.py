@@ -18,7 +18,9 @@ _NOBODY = "registry.example.com"
 @click.option("--print", "only_print", is_flag=True, help="Print the file and write nothing.")
 @click.option("--registry", metavar="HOST[:PORT]", help="The private registry; by default RELMAN_REGISTRY.")
 def init(context: Context, only_print: bool, registry: str | None) -> None:
-    """Write a first relman.yml for the repository here, from its Dockerfile and tests; never over another.
+    """Write a first relman.yml from the Dockerfile and tests here.
+
+    An existing one is never overwritten.
 
     It is a beginning: read it, and say what no file shows, such as the services that the tests need.
     """

@@ -19,7 +19,9 @@ from relman.model.host import DEFAULT_STATE_DIR, Host
 @any_environment_option
 @inventory_option
 def inventory(context: Context, environment: str | None, inventories: Sequence[str]) -> None:
-    """Show what was understood of the inventory: environments and hosts, or how one environment is reached.
+    """Show what relman understands of the inventory.
+
+    Its environments and hosts, or how one environment is reached.
 
     Of variables only the names are shown, never the values. No host is asked.
     """
@@ -48,6 +50,7 @@ def _show_inventory(output: Output, data: Mapping[str, Any]) -> None:
     output.table(
         ("HOST", "GROUPS", "VARIABLES"),
         [(name, " ".join(h["groups"]), " ".join(h["variables"])) for name, h in hosts],
+        ("GROUPS", "VARIABLES"),
     )
 
 
@@ -71,7 +74,7 @@ def _show_environment(output: Output, data: Mapping[str, Any]) -> None:
         for host in data["hosts"]
     ]
     columns = ("HOST", "REACHED AT", "THROUGH", "KEYS", "WHERE", "VARIABLES", "ENV")
-    output.table(*without_empty(columns, rows, columns))
+    output.table(*without_empty(columns, rows, columns), shared=columns[2:])
 
 
 def _elsewhere(host: Mapping[str, Any]) -> str:

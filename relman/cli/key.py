@@ -86,7 +86,7 @@ def show(context: Context, what: str | None, trust: str) -> None:
     keys = [named(known, what)] if what else list(known.keys.values())
     context.output.json("trust", {"file": trust, "keys": [_data(k) for k in keys]})
     rows = [(k.name, _public(k).algorithm, _public(k).id[:12], _window(k), _granted(k.grants)) for k in keys]
-    context.output.table(("KEY", "KIND", "ID", "VALID", "MAY SIGN"), rows)
+    context.output.table(("KEY", "KIND", "ID", "VALID", "MAY SIGN"), rows, ("KIND", "VALID", "MAY SIGN"))
 
 
 @verb("rotate")

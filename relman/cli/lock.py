@@ -37,7 +37,9 @@ def lock(
     reason: str | None,
     yes: bool,
 ) -> None:
-    """Show who is at work on the hosts (status), or take the locks away from whoever that is (break).
+    """Show who is working on the hosts, or break their locks.
+
+    `status` shows them, `break` takes the locks away from whoever that is.
 
     A lock runs out by itself a minute after its holder's last sign of life. Break one whose holder still lives but
     is stuck: end it first if you can, because what it is doing on a host at that moment it goes on doing.
@@ -70,7 +72,9 @@ def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
         context.output.line("no host is locked")
         return
     cells = [(h, r["owner"], r["state"], f"{span(r['age'])} ago", r["message"]) for h, r in rows.items()]
-    context.output.table(("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells)
+    context.output.table(
+        ("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells, ("OWNER", "STATE", "LAST SEEN", "DOING")
+    )
 
 
 def _data(found: FoundLock) -> dict[str, Any]:

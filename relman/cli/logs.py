@@ -37,7 +37,10 @@ def logs(
     tail: int,
     follow: bool,
 ) -> None:
-    """Show the logs of what serves on every host, merged by time; where nothing does, of what served last."""
+    """Show the logs of what serves on every host, merged by time.
+
+    Where nothing serves, of what served last.
+    """
     chosen = open_environment(context, environment, inventories, only, exclude)
     name = service_of(chosen, service)
     with Fleet(chosen, name) as fleet:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import NoReturn
 
 import click
@@ -25,100 +26,39 @@ from relman.model.errors import Cancelled, UsageError
 _GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
-    "init": (
-        "relman.cli.init:init",
-        "Write a first relman.yml for the repository here, from its Dockerfile and tests; never over another.",
-    ),
+    "init": ("relman.cli.init:init", "Write a first relman.yml from the Dockerfile and tests here."),
     "check": ("relman.cli.check:check", "Check relman.yml and the inventory without touching anything."),
-    "build": (
-        "relman.cli.build:build",
-        "Build the image of a run; the deploy section of relman.yml is frozen into it.",
-    ),
-    "test": (
-        "relman.cli.test:test",
-        "Run the tests in the exact image that build made, linked to the services they need.",
-    ),
-    "promote": (
-        "relman.cli.promote:promote",
-        "Release the image that passed: push it, prove that it is the tested one, and tag it.",
-    ),
-    "cleanup": (
-        "relman.cli.cleanup:cleanup",
-        "Remove what a run left on the engine: containers, networks, volumes, its image tag, and nothing else.",
-    ),
-    "ci": (
-        "relman.cli.ci:ci",
-        "Build, test and promote, and clean up in any case: also when it fails, on Ctrl-C and on SIGTERM.",
-    ),
-    "playbook": (
-        "relman.cli.playbook:playbook",
-        "Do a release procedure that is written down as a list of stages.",
-    ),
-    "run": (
-        "relman.cli.run:run",
-        "Do the stages of PLAYBOOK, a file such as playbooks/release.yml: the whole plan is shown first.",
-    ),
-    "deploy": (
-        "relman.cli.deploy:deploy",
-        "Deploy the release TAG: exactly the image that was tested, host after host.",
-    ),
-    "gate": (
-        "relman.cli.gate:gate",
-        "Explain for every rule of an environment whether a release passes it, why, and what would make it pass.",
-    ),
-    "verify": (
-        "relman.cli.verify:verify",
-        "Check a release by the registry and public keys alone; with -e, what runs against what was tested.",
-    ),
-    "evidence": (
-        "relman.cli.evidence:evidence",
-        "Show every statement beside an image: what it says, who signed it, and whether it counts.",
-    ),
+    "build": ("relman.cli.build:build", "Build the image of a run."),
+    "test": ("relman.cli.test:test", "Run the tests in the exact image that build made."),
+    "promote": ("relman.cli.promote:promote", "Release the image that passed its tests."),
+    "cleanup": ("relman.cli.cleanup:cleanup", "Remove what a run left on the engine, and nothing else."),
+    "ci": ("relman.cli.ci:ci", "Build, test and promote, and clean up in any case."),
+    "playbook": ("relman.cli.playbook:playbook", "Run a release procedure that is written down as stages."),
+    "run": ("relman.cli.run:run", "Run the stages of a playbook; its whole plan is shown first."),
+    "deploy": ("relman.cli.deploy:deploy", "Deploy a release: exactly the image that was tested."),
+    "gate": ("relman.cli.gate:gate", "Explain whether a release may be deployed, rule by rule."),
+    "verify": ("relman.cli.verify:verify", "Check a release, or what runs, against its evidence."),
+    "evidence": ("relman.cli.evidence:evidence", "Show every statement about an image, and whether it counts."),
     "key": ("relman.cli.key:key", "Make, show, rotate and revoke the keys that sign evidence."),
-    "rollback": (
-        "relman.cli.rollback:rollback",
-        "Roll back to the newest release proven good before the one that serves, with its own settings.",
-    ),
-    "status": (
-        "relman.cli.status:status",
-        "Show what runs where: release, digest, since, health, and whether a rollback is ready.",
-    ),
-    "logs": (
-        "relman.cli.logs:logs",
-        "Show the logs of what serves on every host, merged by time; where nothing does, of what served last.",
-    ),
-    "recover": (
-        "relman.cli.recover:recover",
-        "Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran.",
-    ),
-    "remove": (
-        "relman.cli.remove:remove",
-        "Take a service away from its hosts: containers, kept images and records. Its volumes stay, always.",
-    ),
-    "lock": (
-        "relman.cli.lock:lock",
-        "Show who is at work on the hosts (status), or take the locks away from whoever that is (break).",
-    ),
-    "releases": (
-        "relman.cli.releases:releases",
-        "List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.",
-    ),
-    "history": (
-        "relman.cli.history:history",
-        "List what was done, newest first, with who and why.",
-    ),
-    "show": (
-        "relman.cli.show:show",
-        "Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.",
-    ),
-    "inventory": (
-        "relman.cli.inventory:inventory",
-        "Show what was understood of the inventory: environments and hosts, or how one environment is reached.",
-    ),
-    "schema": (
-        "relman.cli.schema:schema",
-        "Print the JSON Schema of relman.yml, or with `playbook` of a playbook: editors complete keys with it.",
-    ),
+    "rollback": ("relman.cli.rollback:rollback", "Roll back to the newest earlier release that was proven good."),
+    "status": ("relman.cli.status:status", "Show what runs where, and what to type where something is wrong."),
+    "logs": ("relman.cli.logs:logs", "Show the logs of what serves on every host, merged by time."),
+    "recover": ("relman.cli.recover:recover", "Finish or undo an interrupted deployment."),
+    "remove": ("relman.cli.remove:remove", "Take a service off its hosts. Its volumes stay, always."),
+    "lock": ("relman.cli.lock:lock", "Show who is working on the hosts, or break their locks."),
+    "releases": ("relman.cli.releases:releases", "List what can be deployed, with its evidence."),
+    "history": ("relman.cli.history:history", "List what was done, newest first, with who and why."),
+    "show": ("relman.cli.show:show", "Show one deployment, one playbook run or one CI run."),
+    "inventory": ("relman.cli.inventory:inventory", "Show what relman understands of the inventory."),
+    "schema": ("relman.cli.schema:schema", "Print the JSON Schema of relman.yml or of a playbook."),
+}
+# The listing's sections, in the order in which a person comes to them.
+SECTIONS: Mapping[str, Sequence[str]] = {
+    "To begin": ("init", "check", "inventory", "schema"),
+    "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
+    "To deploy": ("deploy", "rollback", "recover", "remove", "playbook", "run"),
+    "To look": ("status", "logs", "history", "show", "lock"),
+    "Releases and their evidence": ("releases", "gate", "verify", "evidence", "key"),
 }
 
 
@@ -156,12 +96,17 @@ class Verbs(click.Group):
         return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the listing from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help) for name, (_, help) in VERBS.items()])
+        """Write the listing from the table, by section."""
+        width = max(map(len, VERBS))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), VERBS[name][1]) for name in names])
 
 
-@click.group("relman", cls=Verbs, params=list(shared_options()))
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group("relman", cls=Verbs, params=list(shared_options()), context_settings=_HELP)
 @click.version_option(__version__, message="relman %(version)s")
 def relman() -> None:
     """Promote the image that passed, and run exactly that image, everywhere, or say why not."""
@@ -197,7 +142,7 @@ def run(
             return Exit.DONE
         # What comes now would only interrupt the explanation.
         signals.disarm()
-        if isinstance(error, click.UsageError) and "--json" in argv:
+        if not flags.started and _asks_for_json(argv):
             flags.values["json"] = True  # a line that cannot be read may never have come to it
         shown = _explained(error)
         flags.output.error(shown, debug=flags.debug)
@@ -215,9 +160,15 @@ def _invoke(argv: list[str], flags: Flags) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
+        if _asks_for_json(argv):
+            raise UsageError("no command was given", hint="`relman --help` lists the commands.") from error
         click.echo(error.format_message(), err=True)
         return Exit.USAGE
     return Exit.DONE
+
+
+def _asks_for_json(argv: Sequence[str]) -> bool:
+    return "--json" in takewhile(lambda word: word != "--", argv)
 
 
 def _explained(error: BaseException) -> BaseException:
@@ -226,7 +177,7 @@ def _explained(error: BaseException) -> BaseException:
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "relman"
         return _caused(UsageError(error.format_message(), hint=f"See `{path} --help`."), error)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | click.Abort):
         return _caused(Cancelled(getattr(error, "reason", "cancelled")), error)
     return error
 

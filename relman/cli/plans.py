@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from relman.cli.render import Output
 from relman.cli.text import some
+from relman.model.container import Copy
 from relman.model.difference import Changed
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
 from relman.rollout.local import in_words as in_words_of
@@ -34,7 +35,7 @@ def show_plan(output: Output, plan: Plan) -> None:
         return
     output.heading(f"plan {plan.id}: {in_words(plan)}")
     rows = [_cells(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave.steps]
-    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER", "ROLLBACK TO"), rows)
+    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER", "ROLLBACK TO"), rows, ("DIGEST", "ORDER", "ROLLBACK TO"))
     for line in _beside(plan):
         output.line(line)
     for warning in plan.warnings:
@@ -56,12 +57,21 @@ def _beside(plan: Plan) -> Iterator[str]:
         safe = "" if run.task.rollback_safe else "; not marked rollback_safe: nothing rolls back past it by itself"
         yield f"task {run.task.name} {run.task.when}, on {run.host}: {shlex.join(run.task.command)}{safe}"
     yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
+    yield from also_on(plan.service, plan.copies)
     if plan.unchanged:
         yield f"unchanged: {', '.join(plan.unchanged)}"
     for absence in plan.left_out:
         yield f"left out: {absence.host} ({absence.reason})"
     tolerated = f" ({plan.max_failures} failed hosts are tolerated)" if plan.max_failures else ""
     yield f"if it fails: {_FAILURE[plan.on_failure]}{tolerated}"
+
+
+def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
+    """What other environments run of a service, each with its host."""
+    hosts: dict[str, list[str]] = {}
+    for host, copy in copies:
+        hosts.setdefault(f"{service} {copy.release} of {copy.environment}", []).append(host)
+    yield from (f"also on {', '.join(names)}: {what}" for what, names in hosts.items())
 
 
 def _settings(plan: Plan) -> Iterator[str]:
@@ -133,6 +143,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
         "unchanged": list(plan.unchanged),
         "left_out": [asdict(absence) for absence in plan.left_out],
         "crosses": list(plan.crosses),
+        "copies": [{"host": host, **asdict(copy)} for host, copy in plan.copies],
         "warnings": list(plan.warnings),
         "on_failure": str(plan.on_failure),
         "max_failures": plan.max_failures,
@@ -176,7 +187,7 @@ def recap(output: Output, report: Report) -> None:
         return
     steps = {s.host: s for s in report.plan.steps}
     rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
-    output.table(("HOST", "RESULT", "DETAIL"), rows)
+    output.table(("HOST", "RESULT", "DETAIL"), rows, ("DETAIL",))
     if report.error is None:
         output.line(_success(report))
 

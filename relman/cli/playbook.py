@@ -10,7 +10,7 @@ from relman.cli.verb import shared_options
 
 @click.group("playbook", params=list(shared_options()))
 def playbook() -> None:
-    """Do a release procedure that is written down as a list of stages."""
+    """Run a release procedure that is written down as stages."""
 
 
 playbook.add_command(run)

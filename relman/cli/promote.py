@@ -21,7 +21,7 @@ from relman.ci.push import push
 from relman.ci.tags import Tags
 from relman.cli.compose import ledger, registry_of, timestamp, who, written_service
 from relman.cli.copying import Move, to_elsewhere
-from relman.cli.gates import check_of, reason_option, say_trust, served_in, skip_option, skips_of
+from relman.cli.gates import check_of, reason_option, served_in, skip_option, skips_of
 from relman.cli.library import promote_library
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.references import reference_of
@@ -66,7 +66,9 @@ def promote(
     skip_gates: Sequence[str],
     reason: str | None,
 ) -> None:
-    """Release the image that passed: push it, prove that it is the tested one, and tag it.
+    """Release the image that passed its tests.
+
+    It is pushed, proven to be the tested one, and tagged.
 
     With TAG and --to a release is copied to another repository or registry: the same digests, with all statements, and
     with a release statement of its own. Started again after an interruption it copies only what is missing.
@@ -77,7 +79,7 @@ def promote(
         if not (tag and to):
             raise UsageError("TAG and --to go together", hint="relman promote 118 --to registry.example.com/shop")
         move = Move(service.repository, tag, Repository.parse(to), tuple(channels), service.name)
-        to_elsewhere(context, move, service.release.demands, check)
+        to_elsewhere(context, move, check)
         return
     report = kept.read(Path(results)) if results else None
     if library := service.release.library:
@@ -211,7 +213,6 @@ def _release(
     )
     for skip in release.skipped:
         context.output.warn(f"{release}: {skip}")
-    say_trust(context.output, job.service.release.demands, "relman.yml")
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
     job.say(f"  channels that follow it: {', '.join(release.channels) or 'none'}")

@@ -30,7 +30,10 @@ def recover(
     wait_lock: float,
     finish: bool | None,
 ) -> None:
-    """Resolve an interrupted deployment: hosts that serve nothing first, then finish it or put back what ran."""
+    """Finish or undo an interrupted deployment.
+
+    Hosts that serve nothing are served first; then it is finished, or what ran before is put back.
+    """
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen, reason=reason)

@@ -64,7 +64,9 @@ def releases(
     file: str | None,
     limit: int,
 ) -> None:
-    """List what can be deployed: tag, digest, age, commit, evidence, and with -e where it runs.
+    """List what can be deployed, with its evidence.
+
+    That is tag, digest, age, commit and evidence, and with -e where it runs.
 
     A line is one image. ALSO names its other tags: channels, such as stable, move on to later releases, so deploy TAG.
     Which tags are channels is read from relman.yml; without one, stable is.
@@ -147,7 +149,7 @@ def _show(
     now = datetime.now(UTC)
     columns = ["TAG", "DIGEST", "BUILT", "COMMIT", "EVIDENCE", "ALSO", *(["RUNS ON"] if wanted.environment else [])]
     cells = [_cells(row, wanted, now)[: len(columns)] for row in shown]
-    output.table(*without_empty(columns, cells, ("COMMIT", "ALSO")))
+    output.table(*without_empty(columns, cells, ("COMMIT", "ALSO")), shared=columns[2:])
     if len(shown) < total:
         output.line(f"{total - len(shown)} older ones are not shown: -n {total} shows all")
     refused = [row for row in shown if row.listed.evidence is None]

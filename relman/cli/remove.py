@@ -39,7 +39,10 @@ def remove(
     plan_only: bool,
     yes: bool,
 ) -> None:
-    """Take a service away from its hosts: containers, kept images and records. Its volumes stay, always."""
+    """Take a service off its hosts. Its volumes stay, always.
+
+    Containers, kept images and records go.
+    """
     chosen = open_selected(context, environment, inventories, only, exclude, reason).environment
     name = service_of(chosen, service)
     asked = fleets.new_asked(name, chosen, reason=reason)
@@ -70,4 +73,4 @@ def _show(output: Output, rows: Sequence[Removal], service: str, environment: st
         output.line(f"nothing to do: {service} is not on {', '.join(r.host for r in rows)}")
         return
     cells = [(r.host, r.release, ", ".join(r.containers), str(len(r.images)), ", ".join(r.volumes)) for r in rows]
-    output.table(("HOST", "RELEASE", "CONTAINERS", "IMAGES", "VOLUMES THAT STAY"), cells)
+    output.table(("HOST", "RELEASE", "CONTAINERS", "IMAGES", "VOLUMES THAT STAY"), cells, ("VOLUMES THAT STAY",))

@@ -11,18 +11,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from relman.ci.systems import system_of
 from relman.cli.exits import exit_of
 from relman.cli.marks import marks_of
-from relman.cli.text import clean, table
-from relman.model.errors import InternalError, RelmanError, UsageError
+from relman.cli.tables import table
+from relman.cli.text import clean
+from relman.model.errors import ConfigError, InternalError, RelmanError, UsageError
 
 JSON_VERSION = 1
+_WIDTH = 80  # where nobody says how wide the terminal is
 
 _BOLD, _RED, _YELLOW = "1", "31", "33"
 
@@ -93,12 +96,23 @@ class Output:
         """Something to know of that did not stop the command."""
         self._write(self._err, f"{self._paint(self._err, _YELLOW, 'warning:')} {clean(text)}")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Rows under a heading, for people: nothing under --json."""
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], shared: Collection[str] = ()) -> None:
+        """Rows under a heading, for people: nothing under --json. A column of `shared` that says the same in every row
+        is said once."""
         if self.wants_json:
             return
-        head, *body = table(columns, rows)
-        self._write(self._out, "\n".join((self._paint(self._out, _BOLD, head), *body)))
+        made = table(columns, rows, self._width, shared)
+        head = (self._paint(self._out, _BOLD, line) for line in made.head)
+        self._write(self._out, "\n".join((*head, *made.body)))
+
+    @property
+    def _width(self) -> int:
+        """The columns of the terminal, as whoever started relman says or as it is."""
+        if (said := self._environ.get("COLUMNS", "")).isdecimal() and int(said):
+            return int(said)
+        with contextlib.suppress(OSError, ValueError):
+            return os.get_terminal_size(self._out.fileno()).columns or _WIDTH
+        return _WIDTH
 
     def json(self, kind: str, data: Mapping[str, Any]) -> None:
         """A JSON document under --json, else nothing. Its `version` is raised when a key changes its meaning."""
@@ -114,17 +128,7 @@ class Output:
             self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
         for marked in marks_of(self._system, known, self._environ):
             self._write(self._err, marked)
-        self.json(
-            "error",
-            {
-                "error": type(known).__name__,
-                "exit": int(exit_of(type(known))),
-                "what": known.what,
-                "host": known.host,
-                "details": list(known.details),
-                "hint": known.hint,
-            },
-        )
+        self.json("error", _error_data(known))
 
     @property
     def can_ask(self) -> bool:
@@ -187,6 +191,19 @@ class Output:
         point_at_nothing(stream)
         if error.errno not in (errno.EPIPE, errno.EIO):
             self.warn(f"the output could not be written: {error.strerror}")
+
+
+def _error_data(error: RelmanError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return {
+        "code": int(exit_of(type(error))),
+        "error": type(error).__name__,
+        "message": error.what,
+        "host": error.host,
+        "hint": error.hint,
+        "details": list(error.details),
+        "where": [asdict(problem) for problem in problems],
+    }
 
 
 class _Lines:

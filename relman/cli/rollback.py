@@ -39,7 +39,9 @@ def rollback(
     release: str | None,
     force: bool,
 ) -> None:
-    """Roll back to the newest release proven good before the one that serves, with its own settings.
+    """Roll back to the newest earlier release that was proven good.
+
+    It gets its own settings.
 
     Every host remembers its own. Where they do not agree, nothing changes, each host's release is shown, and --to says
     which one is meant.

@@ -33,7 +33,9 @@ from relman.model.playbook import Confirm, Playbook
     help="A variable of the playbook; may be repeated.",
 )
 def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: bool, given: Mapping[str, str]) -> None:
-    """Do the stages of PLAYBOOK, a file such as playbooks/release.yml: the whole plan is shown first.
+    """Run the stages of a playbook; its whole plan is shown first.
+
+    PLAYBOOK is a file such as playbooks/release.yml.
 
     What was done is kept. After a failure --resume goes on with the stage that failed.
     """
@@ -92,7 +94,7 @@ def _show(context: Context, playbook: Playbook, journal: Journal) -> None:
         (str(number), in_words(stage, variables), f"{stage.timeout:g} s" if stage.timeout else "", done.state)
         for number, (stage, done) in enumerate(zip(playbook.stages, journal.stages, strict=True), 1)
     ]
-    output.table(("STAGE", "WHAT", "TIMEOUT", "STATE"), rows)
+    output.table(("STAGE", "WHAT", "TIMEOUT", "STATE"), rows, ("TIMEOUT",))
     names = ("number", "what", "timeout", "state")
     stages = [dict(zip(names, row, strict=True)) for row in rows]
     output.json("playbook", {"id": journal.id, "file": playbook.file, "variables": variables, "stages": stages})

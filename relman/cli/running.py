@@ -41,6 +41,7 @@ def verify_running(context: Context, target: Target, chosen: Environment, servic
     output.table(
         ("HOST", "RELEASE", "DIGEST", "", "WHY"),
         [(r.host, r.release, r.manifest.removeprefix("sha256:")[:12], r.kind, r.why) for r in rows],
+        ("DIGEST", "WHY"),
     )
     if error := _verdict(rows, service):
         raise error

@@ -13,7 +13,9 @@ from relman.config.json_schema import KINDS, json_schema
 @verb("schema")
 @click.argument("kind", type=click.Choice(list(KINDS)), default="relman")
 def schema(context: Context, kind: str) -> None:
-    """Print the JSON Schema of relman.yml, or with `playbook` of a playbook: editors complete keys with it.
+    """Print the JSON Schema of relman.yml or of a playbook.
+
+    Of a playbook with `playbook`. Editors complete keys with it.
 
     In the first line of a file, an editor with a YAML language server finds it by
     `# yaml-language-server: $schema=relman.schema.json`.

@@ -28,7 +28,9 @@ from relman.model.run import RunName, TestReport
 @inventory_option
 @service_option
 def show(context: Context, id: str, environment: str | None, inventories: Sequence[str], service: str | None) -> None:
-    """Show one deployment by its ID, with what it came to on each host; or a run JOB/BUILD, with its test results.
+    """Show one deployment, one playbook run or one CI run.
+
+    A deployment by its ID, with what it came to on each host; a run JOB/BUILD, with its test results.
 
     The ID may also be that of a run of a playbook: what came of its stages.
     `relman history` lists the ids. With -e ENV the hosts are asked, too; without, only what was done from this machine
@@ -78,7 +80,7 @@ def _show_deployment(output: Output, entry: Entry) -> None:
     _facts(output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
     hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
     if hosts:
-        output.table(("HOST", "RESULT", "DETAIL"), hosts)
+        output.table(("HOST", "RESULT", "DETAIL"), hosts, ("DETAIL",))
     for host in entry.hosts:
         if host.failed:
             output.line(f"{host.host}: {host.failed.what}")
@@ -107,7 +109,7 @@ def _show_playbook(output: Output, journal: Journal) -> None:
         (str(number), stage.what, stage.state, "" if stage.exit is None else str(stage.exit), stage.by)
         for number, stage in enumerate(journal.stages, 1)
     ]
-    output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows)
+    output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows, ("BY",))
 
 
 def _show_run(context: Context, run: RunName) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from relman.cli.environments import open_environment, unknown_service
 from relman.cli.options import environment_options, hosts_options, max_unhealthy_option
+from relman.cli.plans import also_on
 from relman.cli.render import Output
 from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
@@ -33,7 +34,9 @@ def status(
     exclude: Sequence[str],
     max_unhealthy: str | None,
 ) -> None:
-    """Show what runs where: release, digest, since, health, and whether a rollback is ready.
+    """Show what runs where, and what to type where something is wrong.
+
+    That is release, digest, since, health, and whether a rollback is ready.
 
     The exit code is that of the gravest thing that is wrong, and the hint says what to type next: 10 a host serves
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
@@ -43,7 +46,10 @@ def status(
     rows = _look(chosen, service)
     output = context.output
     output.json("status", {"environment": chosen.name, "hosts": [asdict(r) for r in rows]})
-    output.table(_COLUMNS, [_cells(r) for r in rows])
+    output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
+    for name in dict.fromkeys(row.service for row in rows):
+        for line in also_on(name, ((r.host, copy) for r in rows if r.service == name for copy in r.copies)):
+            output.line(line)
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
@@ -57,6 +63,7 @@ def status(
 
 
 _COLUMNS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
+_SHARED = ("SERVICE", "DIGEST", "SINCE", "BY", "ROLLBACK")
 
 
 def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> Place:

@@ -50,7 +50,10 @@ if TYPE_CHECKING:
 def test(
     context: Context, file: str, run_flag: str | None, results: str | None, pushed: bool, keep: bool, shell: bool
 ) -> None:
-    """Run the tests in the exact image that build made, linked to the services they need."""
+    """Run the tests in the exact image that build made.
+
+    They are linked to the services that they need.
+    """
     if shell:
         require_terminal()
     job = open_job(context, file, run_flag)

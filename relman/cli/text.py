@@ -1,10 +1,10 @@
-"""Text as people read it: nothing that moves a terminal's cursor, ages, and plain tables."""
+"""Text as people read it: nothing that moves a terminal's cursor, and ages."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from relman.model.text import some as some
@@ -67,14 +67,6 @@ def age(then: str, now: datetime) -> str:
     except (ValueError, TypeError):
         return then
     return f"{span(seconds)} ago" if seconds >= 1 else "just now"
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lines of left-aligned columns, two blanks apart, the heading first."""
-    cells = [[one_line(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    for row in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def without_empty(

@@ -72,7 +72,9 @@ def show_then(
     output.json("then", {"environment": environment, "at": time, "hosts": [asdict(row) for row in rows]})
     output.line(f"{environment} at {moment(time)} UTC, by the journals of its hosts")
     output.table(
-        ("HOST", "SERVICE", "RELEASE", "DIGEST", "COMMIT", "SINCE (UTC)", "BY", "TESTS"), [_cells(r) for r in rows]
+        ("HOST", "SERVICE", "RELEASE", "DIGEST", "COMMIT", "SINCE (UTC)", "BY", "TESTS"),
+        [_cells(r) for r in rows],
+        ("SERVICE", "DIGEST", "COMMIT", "SINCE (UTC)", "BY", "TESTS"),
     )
     for row in rows:
         if row.under_way:

@@ -32,7 +32,9 @@ def verify(
     policy: str | None,
     platform: str | None,
 ) -> None:
-    """Check a release by the registry and public keys alone; with -e, what runs against what was tested.
+    """Check a release, or what runs, against its evidence.
+
+    The registry and the public keys are enough; with -e, what runs is compared with what was tested.
 
     TAG may be a whole REGISTRY/NAME:TAG: then nothing else is needed. With -e and no TAG every host is asked what it
     runs, and that must be the image that was tested and released.

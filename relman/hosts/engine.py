@@ -16,10 +16,9 @@ from relman.hosts import streams, translate
 from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client, Stream
 from relman.hosts.connect import Connection
-from relman.model.container import Container, EngineFacts, Image, RunSpec
+from relman.model.container import Container, EngineFacts, Image, Listed, RunSpec
 from relman.model.errors import EngineError, NotFound, PreflightFailed, PullFailed, Unreachable
 from relman.model.image import ImageId, ManifestDigest, Repository
-from relman.model.settings import Binding
 
 _STALLED = 600.0  # seconds without any progress of a pull
 _MOST_LOG = 32 << 20
@@ -45,15 +44,15 @@ class Engine:
         with translate.of(self._host, "GET /info"):
             return translate.facts(self._client.ask("GET /info", "GET", "/info"))
 
-    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[Binding, str]]:
-        """The containers with all these labels, newest first, and who takes which port of the host."""
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
+        """The containers with all these labels, newest first; and all containers of the host, in short."""
         what = "GET /containers"
         answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
         with translate.of(self._host, what):
             rows = translate.listed_containers(answer)
         own = [row.id for row in rows if labels.items() <= row.labels.items()]
         found = self._connection.together(*(partial(self._find, container) for container in own))
-        return [c for c in found if c], translate.port_owners(rows)
+        return [c for c in found if c], rows
 
     def _find(self, container: str) -> Container | None:
         with contextlib.suppress(NotFound):

@@ -82,7 +82,7 @@ class Identities:
         for path in self.hop.certificate_files:
             certificate = read_certificate(path)
             if certificate is None or not is_certificate(certificate):
-                self.faults.append(Fault(f"{path} is no certificate", f"check it: ssh-keygen -L -f {path}"))
+                self.faults.append(Fault(f"{path} is not a certificate", f"check it: ssh-keygen -L -f {path}"))
             elif signer := _signer(certificate, held, files):
                 yield replace(signer, label=path, blob=certificate)
             else:

@@ -127,4 +127,4 @@ def _junk(path: str, data: bytes) -> Fault:
         return Fault(f"no agent holds the key of {path}", "add it to the SSH agent: ssh-add KEY_FILE")
     if kind_of(_public_within(data) or b"").startswith("sk-"):
         return Fault(f"the key {path} cannot be used from its file", f"add it to the SSH agent: ssh-add {path}")
-    return Fault(f"{path} is no private key", f"check it: ssh-keygen -y -f {path}")
+    return Fault(f"{path} is not a private key", f"check it: ssh-keygen -y -f {path}")

@@ -95,7 +95,7 @@ class SignIn:
 
     def _more(self, methods: Sequence[str]) -> AccessDenied:
         return AccessDenied(
-            f"{self._hop.address} took the key of {self._hop.user} and wants {', '.join(methods)}, too",
+            f"{self._hop.address} took the key of {self._hop.user} and requires {', '.join(methods)}, too",
             hint="relman signs in with keys alone: AuthenticationMethods in its sshd_config",
         )
 

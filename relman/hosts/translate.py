@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from relman.hosts.fields import Fields
-from relman.model.container import Container, EngineFacts, Image, RunSpec
+from relman.model.container import Container, EngineFacts, Image, Listed, RunSpec
 from relman.model.errors import EngineError
 from relman.model.image import Platform
 from relman.model.settings import Binding, Mount, Port
@@ -69,16 +68,6 @@ def clock(text: str) -> float:
         raise EngineError(f"{text[:_SHOWN]!r} is not a time") from error
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A container as a list has it; `ports` are those that it takes of the host."""
-
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    ports: tuple[Binding, ...]
-
-
 def listed_containers(rows: Any) -> list[Listed]:
     """From GET /containers/json."""
     return [_listed(row) for row in Fields.all_of(rows)]
@@ -87,12 +76,8 @@ def listed_containers(rows: Any) -> list[Listed]:
 def _listed(row: Fields) -> Listed:
     ports = [Binding(p.text("Type") or "tcp", p.number("PublicPort"), p.text("IP")) for p in row.each("Ports")]
     name = next((str(name) for name in row.texts("Names")), "")
-    return Listed(row.id("Id"), name.lstrip("/"), row.pairs("Labels"), tuple(p for p in ports if p.port))
-
-
-def port_owners(rows: Sequence[Listed]) -> dict[Binding, str]:
-    """The container's name behind every published port."""
-    return {port: row.name for row in rows for port in row.ports}
+    taken = tuple(port for port in ports if port.port)
+    return Listed(row.id("Id"), name.lstrip("/"), row.text("State"), row.pairs("Labels"), taken)
 
 
 def container(data: Any) -> Container:

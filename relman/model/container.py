@@ -34,6 +34,37 @@ class EngineFacts:
     clock: float
 
 
+_ALIVE = ("running", "restarting", "paused")
+
+
+@dataclass(frozen=True, order=True)
+class Copy:
+    """A container of the same service that runs for another environment."""
+
+    environment: str
+    release: str
+    container: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A container as a list has it; `ports` are those that it takes of the host."""
+
+    id: str
+    name: str
+    status: str
+    labels: Mapping[str, str]
+    ports: tuple[Binding, ...]
+
+    def copy_beside(self, service: str, environment: str) -> Copy | None:
+        """What it is to this service of this environment, if it is a copy of it."""
+        labels = self.labels
+        other = labels.get(ENVIRONMENT, environment)
+        if labels.get(SERVICE) != service or other == environment or TASK in labels or self.status not in _ALIVE:
+            return None
+        return Copy(other, labels.get(RELEASE, ""), self.name)
+
+
 @dataclass(frozen=True)
 class Container:
     """One container as inspected. `status` is the engine's word (created, running, restarting, exited, dead, paused);
@@ -69,7 +100,7 @@ class Container:
     @property
     def alive(self) -> bool:
         """Whether it has its place and its ports: its process runs, is paused, or is about to be started again."""
-        return self.status in ("running", "restarting", "paused")
+        return self.status in _ALIVE
 
 
 @dataclass(frozen=True)

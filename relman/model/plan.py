@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relman.model.container import DEPLOYMENT, Container, EngineFacts, Image
+from relman.model.container import DEPLOYMENT, Container, Copy, EngineFacts, Image
 from relman.model.difference import Changed, differences
 from relman.model.errors import Symptoms
 from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
@@ -17,7 +17,7 @@ from relman.model.strategy import Check, Hook, StrategyKind, Task
 @dataclass(frozen=True)
 class Observed:
     """One host as it was seen: its engine, its record, its lock, this service's containers (newest first), those of its
-    tasks, the names of its images, and who takes which of its ports."""
+    tasks, the names of its images, who takes which of its ports, and what other environments run of the service."""
 
     host: str
     facts: EngineFacts
@@ -27,6 +27,7 @@ class Observed:
     port_owners: Mapping[Binding, str] = field(default_factory=dict)
     tasks: tuple[Container, ...] = ()
     images: tuple[Image, ...] = ()
+    copies: tuple[Copy, ...] = ()
 
     def owners_of(self, wanted: Binding) -> list[str]:
         """The names of the containers beside which none can have this port."""
@@ -135,6 +136,7 @@ class Plan:
     Hosts of one wave are done together, waves one after the other; `tasks` run before the first and after the last one.
     `left_out` are the hosts that a person does not want to change; `crosses` names the tasks, not known to be safe,
     that a rollback goes back over. `place` is how a command names where: `-e ENV`, with `--service` where needed.
+    `copies` are what other environments run of the service, each with its host.
     """
 
     id: str
@@ -154,6 +156,7 @@ class Plan:
     left_out: tuple[Absence, ...] = ()
     crosses: tuple[str, ...] = ()
     place: str = ""
+    copies: tuple[tuple[str, Copy], ...] = ()
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -54,7 +54,7 @@ class Authorizer:
     def answer(self, challenge: str, scope: Scope) -> str:
         """The header that answers `challenge`. Raises AccessDenied when there is none."""
         if self._credentials and self._credentials.registry_token:
-            raise self.denied("the registry lets nobody in")
+            raise self.denied("the registry refuses access")
         schemes = {scheme.lower(): _parameters(rest) for scheme, rest in _SCHEME.findall(challenge[:_MAX_CHALLENGE])}
         if "bearer" in schemes:
             header, key = "Bearer " + self._token(schemes["bearer"], scope), scope

@@ -14,7 +14,7 @@ from relman.rollout.fleet import Session
 def observe(session: Session, environment: str, service: str) -> Observed:
     """See what is on the host. Raises what the connection, the engine and the record raise."""
     names = [kept_name(environment, service), *map(str, filter(None, [session.repositories.get(service)]))]
-    remembered, found, images, (containers, owners) = session.connection.together(
+    remembered, found, images, (containers, listed) = session.connection.together(
         partial(record.read, session.connection, environment, service),
         partial(_lock, session, environment, service),
         partial(session.engine.images, *names),
@@ -28,9 +28,10 @@ def observe(session: Session, environment: str, service: str) -> Observed:
         record=remembered,
         lock=found,
         containers=tuple(c for c in containers if TASK not in c.labels),
-        port_owners=owners,
+        port_owners={port: row.name for row in listed for port in row.ports},
         tasks=tuple(c for c in containers if TASK in c.labels),
         images=tuple(images),
+        copies=tuple(sorted(filter(None, (row.copy_beside(service, environment) for row in listed)))),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from relman.hosts import state
@@ -57,7 +57,7 @@ def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
     seen = look(fleet, operation.asked, changing=True)
     fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
-    plan = operation.plan(seen)
+    plan = _planned(operation, seen)
     _require_networks(fleet, plan)
     return plan
 
@@ -93,7 +93,7 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
 def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
     seen = look(fleet, operation.asked, changing=True)
-    plan = operation.plan(seen)
+    plan = _planned(operation, seen)
     _require_networks(fleet, plan)
     if agreed:
         require_fresh(agreed, plan)
@@ -109,6 +109,10 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
     images = fetching.finish(plan, by_host, since)
     journal.seen = by_host
     return carry_out(Work(plan, fleet, by_host, operation.watcher, operation.cancel, journal, images))
+
+
+def _planned(operation: Operation, seen: Sequence[Observed]) -> Plan:
+    return replace(operation.plan(seen), copies=tuple((o.host, copy) for o in seen for copy in o.copies))
 
 
 def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:

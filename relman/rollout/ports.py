@@ -31,7 +31,8 @@ def held_port(session: Session, container: Container | None) -> Held | None:
     """
     ports = sorted(port for port in (container.host_ports if container else ()) if port.protocol == "tcp")
     try:
-        owners = session.engine.survey({})[1] if ports else {}
+        rows = session.engine.survey({})[1] if ports else []
+        owners = [taken for row in rows for taken in row.ports]
         held = [p for p in ports if not any(p.collides(o) for o in owners) and accepts(session, p)]
     except RelmanError:
         return None

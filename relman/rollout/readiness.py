@@ -96,10 +96,13 @@ def _ports(session: Session, environment: Environment, need: Need) -> Iterator[L
     settings = need.settings.get(session.host.name)
     if settings is None:
         return
-    own, owners = session.engine.survey({SERVICE: need.service, ENVIRONMENT: environment.name})
+    own, listed = session.engine.survey({SERVICE: need.service, ENVIRONMENT: environment.name})
     ours = {container.name for container in own}
     for port in filter(None, (p.binding for p in settings.ports)):
-        name, held = f"port {port.port}/{port.protocol}", [o for taken, o in owners.items() if taken.collides(port)]
+        name, held = (
+            f"port {port.port}/{port.protocol}",
+            [row.name for row in listed for taken in row.ports if taken.collides(port)],
+        )
         for owner in dict.fromkeys(held):
             if owner not in ours:
                 mend = f"on the host: docker stop {owner}; or let {need.service} take another port"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from relman.hosts.probe import ProbeResult
-from relman.model.container import Container
+from relman.model.container import Container, Copy
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.plan import Observed
 from relman.model.record import Absence, Deployed, kept_in
@@ -43,6 +43,7 @@ class HostStatus:
     somebody is at work, whose lock explains all that is seen; `unreachable`: nothing is known, and `hint` says what
     may help.
     `by` put there what the record says, in the way that `how` says: deployed, rolled back, recovered.
+    `copies` are what other environments run of the service on the host.
     """
 
     host: str
@@ -72,6 +73,7 @@ class HostStatus:
     hint: str = ""
     by: str = ""
     how: str = ""
+    copies: tuple[Copy, ...] = ()
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
@@ -116,6 +118,7 @@ def summarise(seen: Observed, service: str, answer: ProbeResult | None, machine:
         why=why,
         container=last.name if last else "",
         port_holder=_port_holder(seen, last) if last else "",
+        copies=seen.copies,
     )
     return _remembering(row, seen, entry) if entry else row
 

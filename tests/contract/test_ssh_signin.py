@@ -195,7 +195,7 @@ def test_keys_that_cannot_sign(server: Sshd, keys: Path, tmp_path: Path) -> None
     alone.write_text(public(keys / "two"))
     for file, what, hint in (
         (keys / "locked", "needs a passphrase", f"ssh-add {keys}/locked"),
-        (junk, "is no private key", f"ssh-keygen -y -f {junk}"),
+        (junk, "is not a private key", f"ssh-keygen -y -f {junk}"),
         (putty, "is a key of PuTTY", "puttygen"),
         (alone, "no agent holds the key of", "ssh-add"),
         (keys / "one", f"127.0.0.1 refused {keys}/one for {USER}", f"ssh-copy-id -p {server.port} {USER}@127.0.0.1"),
@@ -301,7 +301,7 @@ def test_what_a_server_does_not_do(keys: Path, tmp_path: Path) -> None:
         assert f"takes no keys for {USER}, only password" in refused(server, key).what
     with sshd(tmp_path / "sshd", "AuthenticationMethods publickey,password", "PasswordAuthentication yes") as server:
         server.allow(keys / "one")
-        assert f"took the key of {USER} and wants password, too" in refused(server, key).what
+        assert f"took the key of {USER} and requires password, too" in refused(server, key).what
     with sshd(tmp_path / "sshd", "AuthenticationMethods publickey,publickey") as server:
         server.allow(keys / "one", keys / "two")
         assert goes_in(server, f"IdentityFile {keys}/one\nIdentityFile {keys}/two")

@@ -97,6 +97,7 @@ class Stage:
         self.inventory = home / "inventory.yml"
         self.env = {**os.environ, **lab.env, "RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT)}
         self.env["RELMAN_INVENTORY"] = str(self.inventory)
+        self.env["COLUMNS"] = "200"
         self.write_inventory()
 
     def write_inventory(self, groups: Mapping[str, Any] | None = None, **variables: Any) -> None:

@@ -184,5 +184,5 @@ def test_the_recap_of_a_failure_is_there_for_programs(serving: Stage) -> None:
     ended = serving.relman("--json", "deploy", "exits", "-e", "production", "--yes", code=5)
     documents = [json.loads(line) for line in ended.out.splitlines()]
     assert [d["kind"] for d in documents] == ["plan", "report", "error"]
-    assert documents[-1]["exit"] == 5
+    assert documents[-1]["code"] == 5
     assert any("no such table" in line for line in documents[-1]["details"])

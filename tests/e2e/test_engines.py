@@ -130,7 +130,7 @@ def test_a_socket_that_only_sudo_may_use(one: Stage) -> None:
     h3 = one.lab.hosts[2]
     inventory(one, {"h3": as_user("sudoer")})
     said = one.deploy("1", code=4).err
-    assert "may sudoer use its socket" in said
+    assert "sudoer may not use the Docker engine's socket" in said
     inventory(one, {"h3": as_user("sudoer") | {"relman_docker_command": "sudo -n docker"}})
     h3.run(["tee", "/home/sudoer/.bashrc"], stdin=NOISE)
     lives(one, h3)

@@ -70,7 +70,7 @@ def test_a_second_laptop_finds_out_who_rolled_back_and_why(stage: Stage, carol: 
     stage.serve("1")
     second = Laptop(stage, "erin")
     said = second.does("status", *P).out
-    assert said.count("carol@") == 3
+    assert "all: by carol@" in said
     assert "rolled back" in said
     entries = second.knows("history", *P)["entries"]
     assert [(e["what"], e["release"], e["by"].partition("@")[0]) for e in entries] == [
@@ -178,9 +178,9 @@ def test_a_journal_that_lies_counts_for_its_own_host(stage: Stage, carol: Laptop
     said = dave.does("history", *P)
     assert "spring sale" in said.out
     assert "mallory" not in said.out
-    assert "h2 tells" in said.err
+    assert "h2 differs on" in said.err
     assert "mallory@h2" in said.err
-    assert "h2: 2 lines of the journal of demo passed over" in said.err
+    assert "h2: 2 lines of the journal of demo skipped" in said.err
     assert "newer relman" in said.err
     h2.write_bytes(b"\n" * journal.FULL)
     carol.does("deploy", "3", *P, "--yes")

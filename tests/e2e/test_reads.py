@@ -37,6 +37,35 @@ def test_releases_say_what_may_be_deployed_and_where_it_runs(stage: Stage) -> No
     assert "RUNS ON" not in stage.relman("releases", "-f", _relman_yml(stage)).out
 
 
+def test_two_environments_share_a_host_each_on_its_own_address(stage: Stage) -> None:
+    """One port on two addresses of a host is free for both, and a name with a dot reaches the container. Plan and
+    status name the other's copy, in tables that fit 80 columns and 40; on all addresses the port is taken, and that is
+    found before anything changes."""
+    groups = {
+        "production": {"hosts": dict.fromkeys(("h1", "h2")), "vars": {"listen": "127.0.0.1"}},
+        "staging": {"hosts": {"h1": None}, "vars": {"listen": "127.0.0.2"}},
+    }
+    stage.write_inventory(groups)
+    stage.release("near", deploy={"ports": ["${listen}:8080:8080"], "env": {"discovery.type": "single-node"}})
+    stage.deploy("near")
+    said = stage.relman("deploy", "near", "-e", "staging", "--yes").out
+    assert "also on h1: demo near of production" in said
+    for width in ("80", "40"):
+        shown = stage.relman("status", "-e", "production", env={"COLUMNS": width}).out
+        assert "also on h1: demo near of staging" in shown
+        assert [line for line in shown.splitlines() if len(line) > int(width)] == []
+    copies = stage.status()[0]["copies"]
+    assert [(c["environment"], c["release"]) for c in copies] == [("staging", "near")]
+    with stage.lab.hosts[0].engine() as engine:
+        env = engine.inspect_container(copies[0]["container"])["Config"]["Env"]
+    assert "discovery.type=single-node" in env
+    groups["staging"]["vars"] = {"listen": "0.0.0.0"}  # noqa: S104  # refused
+    stage.write_inventory(groups)
+    refused = stage.relman("deploy", "near", "-e", "staging", "--yes", code=4).err
+    assert "h1: port 8080/tcp is taken by the container demo-production-" in refused
+    assert stage.status("staging")[0]["serving"]
+
+
 def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
     """The rest of the answer is given, and the exit code tells a program that it is not the whole."""
     stage.deploy("1")

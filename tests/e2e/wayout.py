@@ -17,7 +17,7 @@ def hint(stage: Stage, code: int, *arguments: str) -> str:
     """What status, which has to end with this code, says to type next."""
     said = stage.relman("--json", "status", *P, *arguments, code=code)
     document = json.loads(said.out.splitlines()[-1])
-    assert document["exit"] == code
+    assert document["code"] == code
     return str(document["hint"])
 
 

@@ -164,7 +164,7 @@ json_values = st.recursive(
 READERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "info": (INFO, translate.facts),
     "swarm": (INFO, translate.is_swarm_worker),
-    "containers": ([ROW, ROW], lambda rows: translate.port_owners(translate.listed_containers(rows))),
+    "containers": ([ROW, ROW], translate.listed_containers),
     "container": (INSPECTED, translate.container),
     "images": (IMAGES, translate.listed_images),
     "created": ({"Id": ID}, translate.made),

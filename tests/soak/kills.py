@@ -195,7 +195,7 @@ def _claims(kill: Kill, seen: Seen, before: Mapping[str, tuple[str, ...]], origi
     """What the command says that hosts run; nothing about one that is unknown. The code is the one for that."""
     documents, ended = seen.documents, seen.ended
     error = documents.get("error")
-    assert (error["exit"] if error else 0) == ended.code, ended.text
+    assert (error["code"] if error else 0) == ended.code, ended.text
     if "report" not in documents:
         assert ended.code in (Exit.NOTHING_CHANGED, Exit.UNKNOWN), ended.text
         return {host: releases for host, releases in before.items() if host != seen.died}

@@ -16,7 +16,9 @@ def argv(*arguments: str) -> list[str]:
 
 def environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's variables without relman's own, and `extra`."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RELMAN_") and k != "NO_COLOR"}
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith("RELMAN_") and k not in ("NO_COLOR", "COLUMNS")
+    }
     return inherited | dict(extra or {})
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import paramiko
 
-from relman.model.container import RELEASE, Container, EngineFacts, Image, RunSpec
+from relman.model.container import RELEASE, Container, EngineFacts, Image, Listed, RunSpec
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
@@ -329,12 +329,15 @@ class ModelEngine:
         self._host.look()
         return EngineFacts("20.10", AMD64, False, self._host.clock())
 
-    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], dict[Binding, str]]:
+    def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
         """Newest first."""
         self._host.look()
         own = [c for c in self._host.containers.values() if labels.items() <= c.labels.items()]
-        owners = {port: c.name for c in self._host.containers.values() if c.alive for port in c.host_ports}
-        return own[::-1], owners
+        rows = [
+            Listed(c.id, c.name, c.status, c.labels, tuple(c.host_ports) if c.alive else ())
+            for c in self._host.containers.values()
+        ]
+        return own[::-1], rows
 
     def inspect(self, name: str) -> Container:
         """By id or name."""

@@ -44,7 +44,7 @@ def test_a_dirty_checkout_is_not_released_as_its_commit() -> None:
         (ReleaseRules("{commit}", ()), "release.tag is {commit}, and this run has no commit"),
         (ReleaseRules("1", ("{version}",)), "release.channels is {version}, and this run has no version"),
         (ReleaseRules("{build}", ("{build}",)), "would both be 118"),
-        (ReleaseRules("{build}" + "x" * 127, ()), "is no tag"),
+        (ReleaseRules("{build}" + "x" * 127, ()), "is not a tag"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_key(rules: ReleaseRules, said: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from relman import __version__
 from relman.cli.exits import EXITS, Exit, exit_of
-from relman.cli.main import VERBS, Verbs
+from relman.cli.main import SECTIONS, VERBS, Verbs
 from relman.cli.main import relman as group
 from relman.model import errors
 from tests.unit.cli import argv, environ, python, relman
@@ -83,11 +83,15 @@ def test_the_listing_says_what_each_verb_says_of_itself() -> None:
         assert (command.name, (command.help or "").partition("\n")[0]) == (name, line)
 
 
-def test_help_names_every_verb() -> None:
-    """`relman --help` lists all and ends well."""
-    done = relman("--help")
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_names_every_verb_once_in_80_columns(option: str) -> None:
+    """`relman -h` lists all, each in one section on one line, and ends well; a verb's -h is its help."""
+    done = relman(option)
     assert done.returncode == 0
-    assert [v for v in VERBS if f"  {v} " not in done.stdout] == []
+    assert [v for v in VERBS if done.stdout.count(f"  {v} ") != 1] == []
+    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert sorted(name for names in SECTIONS.values() for name in names) == sorted(VERBS)
+    assert relman("check", option).stdout.startswith("Usage: relman check")
 
 
 def test_the_version_is_said() -> None:
@@ -119,7 +123,7 @@ def test_no_command_shows_the_help_and_fails() -> None:
     """A script whose variable for the command is empty does not go on as if it had run."""
     done = relman()
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Commands:" in done.stderr
+    assert "To begin:" in done.stderr
 
 
 @pytest.mark.parametrize("line", [["--json", "check"], ["check", "--json"]])
@@ -137,16 +141,28 @@ def test_errors_are_documents_too(project: Path) -> None:
     (project / "relman.yml").write_text("service: shop\nregistri: x:5000\n")
     done = relman("check", "--json", cwd=project)
     document = json.loads(done.stdout)
-    assert (document["kind"], document["exit"], done.returncode) == ("error", 2, 2)
-    assert document["error"] == "ConfigError"
+    assert (document["kind"], document["code"], done.returncode) == ("error", 2, 2)
+    assert (document["error"], document["message"]) == ("ConfigError", "2 problems in relman.yml")
+    assert document["host"] is None
+    assert ("relman.yml", 2, 1, "registri") in [
+        (w["file"], w["line"], w["column"], w["key"]) for w in document["where"]
+    ]
     assert any(line.startswith("relman.yml:2:1: registri") for line in document["details"])
     assert "error: " in done.stderr
 
 
-def test_json_is_honoured_on_a_line_that_cannot_be_read() -> None:
-    """Also a usage error is a document for a program that asked for them."""
-    done = relman("check", "--nonsense", "--json")
-    assert json.loads(done.stdout)["exit"] == done.returncode == 2
+@pytest.mark.parametrize(
+    "line",
+    [("check", "--nonsense"), ("chekc",), (), ("--timeout", "0", "check"), ("deploy",), ("check", "-f", "no.yml")],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_json_is_honoured_on_a_line_that_cannot_be_read(line: tuple[str, ...], first: bool) -> None:
+    """Also a usage error is one document for a program that asked for them, and its hint says what to type."""
+    done = relman(*(("--json", *line) if first else (*line, "--json")))
+    document = json.loads(done.stdout)
+    assert document["code"] == done.returncode == 2
+    assert document["message"]
+    assert document["hint"]
 
 
 def test_debug_shows_the_traceback(project: Path) -> None:
@@ -163,10 +179,11 @@ def test_a_bug_is_called_a_bug() -> None:
     code = (
         "import sys\nimport relman.config.service as s\nfrom relman.cli.main import main\n"
         "def broken(path): raise KeyError('boo\\x1b[2J')\n"
-        "s.check_service = broken\nsys.argv = ['relman', 'check', '-f', 'relman.yml']\nmain()"
+        "s.check_service = broken\nsys.argv = ['relman', 'check', '-f', 'relman.yml', '--json']\nmain()"
     )
     done = subprocess.run(python(code), capture_output=True, text=True, check=False)
     assert done.returncode == 1
+    assert (json.loads(done.stdout)["code"], json.loads(done.stdout)["error"]) == (1, "InternalError")
     assert done.stderr.startswith("error: internal error: KeyError: ")
     assert "--debug" in done.stderr
     assert "\x1b" not in done.stderr

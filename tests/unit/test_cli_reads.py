@@ -88,7 +88,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 def test_history_says_who_did_what_when_and_how_it_ended(home: dict[str, str]) -> None:
     """A line each, newest first, with the id that show takes."""
-    lines = relman("history", env=home).stdout.splitlines()
+    lines = relman("history", env={**home, "COLUMNS": "200"}).stdout.splitlines()
     assert [line.split("  ")[1] for line in lines[1:5]] == [
         "deployed 118",
         "deployed 118",
@@ -113,7 +113,7 @@ def test_history_of_an_environment_whose_hosts_do_not_answer(home: dict[str, str
     (tmp_path / "inventory.yml").write_text(SILENT)
     done = relman("history", "-e", "staging", "--json", env=home)
     document, error = map(json.loads, done.stdout.splitlines())
-    assert done.returncode == error["exit"] == 11
+    assert done.returncode == error["code"] == 11
     assert [e["what"] for e in document["entries"]] == ["deployed", "promoted", "tested"]
     assert document["entries"][0]["id"] == "d0"
     assert document["unasked"].keys() == {"web1", "web2"}
@@ -204,7 +204,8 @@ def test_how_an_environment_is_reached(tmp_path: Path) -> None:
     """The way to each host, jump hosts included, as the shipped example says."""
     env = {"RELMAN_SSH_CONFIG": str(REAL / "ssh_config.example"), "HOME": str(tmp_path)}
     said = relman("inventory", "-i", str(REAL), "-e", "staging", env=env).stdout
-    assert "deploy@stage01.staging.example.com:22  gate@jump.example.com:2200" in said
+    assert "deploy@stage01.staging.example.com:22" in said
+    assert "all: through gate@jump.example.com:2200" in said
     assert "/srv/relman" in said
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.cli.render import Output
-from relman.cli.text import age, clean, one_line, size, span, table
+from relman.cli.text import age, clean, one_line, size, span
 from relman.model.errors import PreflightFailed, UsageError
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -97,11 +97,6 @@ def test_times_are_said_in_their_largest_unit(seconds: float, said: str) -> None
 def test_an_age_is_said_as_people_say_it(then: str, said: str) -> None:
     """A clock that is a little ahead is no future; what is no time is shown as it is."""
     assert age(then, NOW) == said
-
-
-def test_tables_are_aligned_plain_text() -> None:
-    """Columns line up, and no row can break out of its line."""
-    assert list(table(["A", "BB"], [["long", "x\ny"], ["s", ""]])) == ["A     BB", "long  x y", "s"]
 
 
 def test_an_error_says_what_where_and_what_to_do() -> None:

@@ -7,8 +7,20 @@ from dataclasses import replace
 
 import pytest
 
+from relman.cli.plans import also_on
 from relman.hosts.probe import ProbeResult
-from relman.model.container import DEPLOYMENT, MANIFEST, RELEASE, Container, EngineFacts
+from relman.model.container import (
+    DEPLOYMENT,
+    ENVIRONMENT,
+    MANIFEST,
+    RELEASE,
+    SERVICE,
+    TASK,
+    Container,
+    Copy,
+    EngineFacts,
+    Listed,
+)
 from relman.model.errors import Conclusion, Drift, NotServing
 from relman.model.image import Platform
 from relman.model.plan import Observed
@@ -145,3 +157,31 @@ def test_a_port_that_somebody_took_since_is_named() -> None:
     seen = Observed("h1", FACTS, record, None, (stopped,), {port: "stranger"})
     assert summarise(seen, "shop", None, "here").port_holder == "stranger"
     assert summarise(replace(seen, port_owners={}), "shop", None, "here").port_holder == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "status", "found"),
+    [
+        ({SERVICE: "shop", ENVIRONMENT: "staging", RELEASE: "1.4"}, "running", Copy("staging", "1.4", "c")),
+        ({SERVICE: "shop", ENVIRONMENT: "staging", RELEASE: "1.4"}, "exited", None),
+        ({SERVICE: "shop", ENVIRONMENT: "staging", TASK: "migrate"}, "running", None),
+        ({SERVICE: "shop", ENVIRONMENT: "production", RELEASE: "1"}, "running", None),
+        ({SERVICE: "till", ENVIRONMENT: "staging", RELEASE: "1"}, "running", None),
+        ({SERVICE: "shop"}, "running", None),
+        ({}, "running", None),
+    ],
+)
+def test_what_another_environment_runs_of_the_service_is_a_copy(
+    labels: dict[str, str], status: str, found: Copy | None
+) -> None:
+    """A task is none, and neither is what does not run, is another service's, or stands there for a test."""
+    assert Listed("1" * 12, "c", status, labels, ()).copy_beside("shop", "production") == found
+
+
+def test_copies_are_said_once_for_all_their_hosts() -> None:
+    """A line for each release of each environment."""
+    old, new = Copy("staging", "1.4", "a"), Copy("staging", "1.5", "b")
+    assert list(also_on("shop", [("h1", old), ("h2", old), ("h3", new)])) == [
+        "also on h1, h2: shop 1.4 of staging",
+        "also on h3: shop 1.5 of staging",
+    ]
