@@ -40,36 +40,39 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
     """
     settings, health = as_tested(service.deploy, service.test.env)
     ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
-    app = LinkedService(APP, "the image under test", wait=_wait(health))
     found = Linked(APP, image.id.value, ports, {**image.env, **settings.env, **service.test.env})
     found = replace(found, container=_start(bench, service, settings, image, linked))
-    argv = state(bench.client, found.container, bench.network).argv
-    begin = time.monotonic()
+    argv, begin = state(bench.client, found.container, bench.network).argv, time.monotonic()
+    found, problem = _healthy(bench, service, image, health, found)
+    seconds = round(time.monotonic() - begin, 3)
+    smoke = CommandResult(argv, None if problem else 0, seconds, SMOKE, problem, smoke=True)
+    bench.progress(f"smoke test: {smoke.end}" if service.test.smoke else f"{APP} is healthy")
+    return App(found, smoke if service.test.smoke else None)
+
+
+def _healthy(bench: Bench, service: Service, image: Image, health: Health | None, found: Linked) -> tuple[Linked, str]:
+    """The app with its address once it is healthy; of a smoke test that fails, why."""
+    app = LinkedService(APP, "the image under test", wait=_wait(health))
     window = (health or Health()).window if service.test.smoke else 0.0
-    unprobed = health is not None and health.probe == Probe.NONE
-    problem = ""
+    probed = health is None or health.probe != Probe.NONE
     try:
         with bench.watch.waiting():
             now = wait_ready(
                 bench,
                 app,
                 found.container,
-                () if unprobed else ports,
+                found.ports if probed else (),
                 threading.Event(),
-                has_healthcheck=image.has_healthcheck and not unprobed,
+                has_healthcheck=image.has_healthcheck and probed,
                 window=window,
             )
-        found = replace(found, address=now.address, env=images.env_of(now.env))
     except TestsFailed as error:
         if not service.test.smoke:
             raise
-        problem = error.what
         for line in error.details:
             bench.progress(f"{APP}: {line}")
-    seconds = round(time.monotonic() - begin, 3)
-    smoke = CommandResult(argv, None if problem else 0, seconds, SMOKE, problem, smoke=True)
-    bench.progress(f"smoke test: {smoke.end}" if service.test.smoke else f"{APP} is healthy")
-    return App(found, smoke if service.test.smoke else None)
+        return found, error.what
+    return replace(found, address=now.address, env=images.env_of(now.env)), ""
 
 
 def _start(bench: Bench, service: Service, settings: DeploySettings, image: Image, linked: Mapping[str, Linked]) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 
 from relman.evidence import store
 from relman.evidence.addition import Addition, write
+from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.facts import Check, Counted, Subject, count, gather
 from relman.evidence.gates.judge import Decision, judge
@@ -19,7 +20,6 @@ from relman.evidence.parse import rfc3339
 from relman.evidence.release import RUN_TAGS, release_of, subject_of
 from relman.evidence.rules import Rule
 from relman.evidence.seal import Envelope, Opened
-from relman.evidence.statement import statement_for
 from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
 from relman.evidence.summary import release_statement, same
 from relman.model.errors import PolicyRefused, UsageError

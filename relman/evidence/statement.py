@@ -1,10 +1,7 @@
-"""In-toto Statements v1 about test results (predicate test-result v0.1): making them, and reading strangers'. Pure."""
+"""In-toto Statements v1 about test results (predicate test-result v0.1), as strangers made them: read. Pure."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,17 +13,15 @@ from relman.evidence.rules import Rule
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest
 from relman.model.predicates import TEST_RESULT
-from relman.model.run import Commit, TestReport
 from relman.registry.strictjson import load_object
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 # Of the same form: cosign's own attestations are of the older version.
 STATEMENT_TYPES = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")
 MAX_STATEMENT = 1 << 20
-_IMAGE_CONFIG = "image-config"
-_SOURCE = "source"
+IMAGE_CONFIG = "image-config"
+SOURCE = "source"
 EXIT_CODE_ONLY, SMOKE_ONLY = "exit code only", "smoke only"
-_DIGEST = re.compile(r"sha256:([0-9a-f]{64})$")
 _TIMES = (
     ("timeVerified",),
     ("runDetails", "metadata", "finishedOn"),
@@ -102,26 +97,6 @@ def some(names: tuple[str, ...]) -> str:
     return f": {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else ""
 
 
-def statement_for(report: TestReport, *images: ManifestDigest, name: str, attested: str = "") -> bytes:
-    """The Statement that `images` (an index and the manifest in it that was tested, or the manifest alone), found under
-    `name` (registry/repository), were tested as `report` says. `attested` is when it is made, RFC 3339. The same
-    arguments always give the same bytes."""
-    statement = {
-        "_type": STATEMENT_TYPE,
-        "subject": [{"name": name, "digest": {"sha256": image.hex}} for image in dict.fromkeys(images)],
-        "predicateType": TEST_RESULT,
-        "predicate": {
-            "result": "PASSED" if report.passed else "FAILED",
-            "configuration": _configuration(report, attested),
-            "passedTests": [c.title for c in report.commands if c.passed],
-            "warnedTests": list(report.flaky),
-            "failedTests": [c.title for c in report.commands if not c.good],
-            **({"url": report.url} if report.url else {}),
-        },
-    }
-    return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
-
-
 def read_statement(payload: bytes) -> Statement:
     """Read a Statement. Raises PolicyRefused (rule statement-readable) for bytes that are not exactly one."""
     try:
@@ -142,7 +117,7 @@ def read_test_result(statement: Statement) -> TestResult:
     if statement.predicate_type != TEST_RESULT:
         raise Rule.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, no test result")
     described = _descriptors(statement.predicate)
-    tested, source = _tested(statement.predicate), described.get(_SOURCE, {})
+    tested, source = _tested(statement.predicate), described.get(SOURCE, {})
     notes, origin = notes_of(tested), notes_of(source)
     try:
         config = ConfigDigest(f"sha256:{digests(tested).get('sha256')}")
@@ -185,52 +160,10 @@ def read_test_result(statement: Statement) -> TestResult:
     )
 
 
-def judged_by(report: TestReport) -> str:
-    """What alone speaks for the image: SMOKE_ONLY, EXIT_CODE_ONLY, or "" where result files do."""
-    return SMOKE_ONLY if report.smoke_only else EXIT_CODE_ONLY if report.exit_code_only else ""
-
-
 def _judged_by(notes: Mapping[str, Any], totals: Mapping[str, Any]) -> str:
-    """The same of a statement: one of before it was said has the commands, and no tests."""
+    """What alone speaks for the image, by a statement: one of before it was said has the commands, and no tests."""
     said = "judgedBy" in notes or ("commands" in notes and not totals)
     return SMOKE_ONLY if notes.get("judgedBy") == SMOKE_ONLY else EXIT_CODE_ONLY if said else ""
-
-
-def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
-    """In-toto ResourceDescriptors of all that the result depends on."""
-    tested = {
-        "name": _IMAGE_CONFIG,
-        "digest": {"sha256": report.config.hex},
-        "annotations": {
-            "run": str(report.run),
-            "service": report.service,
-            "platform": str(report.platform),
-            "started": report.started,
-            "finished": report.finished,
-            **({"attested": attested} if attested else {}),
-            **({"judgedBy": judged_by(report)} if judged_by(report) else {}),
-            **({"tests": dataclasses.asdict(report.findings.totals)} if report.findings else {}),
-            "commands": [
-                {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands
-            ],
-        },
-    }
-    services = [_described(f"service/{alias}", image) for alias, image in sorted(report.services.items())]
-    beside = [_described(f"test/{c.title}", c.image) for c in report.commands if c.image]
-    return [tested, *_source(report.commit), *services, *beside]
-
-
-def _source(commit: Commit) -> list[dict[str, Any]]:
-    if not commit.revision:
-        return []
-    source = {"name": _SOURCE, "digest": {"gitCommit": commit.revision}}
-    notes = {"annotations": {"branch": commit.branch, "dirty": commit.dirty}}
-    return [source | notes | ({"uri": commit.url} if commit.url else {})]
-
-
-def _described(name: str, image: str) -> dict[str, Any]:
-    digest = _DIGEST.search(image)
-    return {"name": name, "uri": image} | ({"digest": {"sha256": digest[1]}} if digest else {})
 
 
 def _subjects(subjects: object) -> frozenset[ManifestDigest]:
@@ -248,7 +181,7 @@ def _descriptors(predicate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if not isinstance(configuration, list) or not all(isinstance(d, dict) for d in configuration):
         raise Rule.READABLE.refuses("the statement's configuration is no list of descriptors")
     called = [str(d.get("name")) for d in configuration]
-    if called.count(_IMAGE_CONFIG) > 1:
+    if called.count(IMAGE_CONFIG) > 1:
         raise Rule.READABLE.refuses("the statement names several image configurations")
     return dict(zip(called, configuration, strict=True))
 
@@ -257,4 +190,4 @@ def _tested(predicate: Mapping[str, Any]) -> Mapping[str, Any]:
     """The descriptor of the image's configuration; empty where there is none."""
     configuration = predicate.get("configuration")
     descriptors = configuration if isinstance(configuration, list) else []
-    return next((d for d in descriptors if isinstance(d, dict) and d.get("name") == _IMAGE_CONFIG), {})
+    return next((d for d in descriptors if isinstance(d, dict) and d.get("name") == IMAGE_CONFIG), {})

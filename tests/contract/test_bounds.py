@@ -12,6 +12,7 @@ import pytest
 
 from relman.evidence import store
 from relman.evidence.addition import attach
+from relman.evidence.attest import statement_for
 from relman.evidence.bounds import MAX_BYTES, MAX_MANIFEST, MAX_STATEMENTS
 from relman.evidence.carry import carry
 from relman.evidence.dsse import DSSE, IN_TOTO, MAX_ENVELOPE
@@ -19,7 +20,6 @@ from relman.evidence.facts import Check
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release, list_releases
 from relman.evidence.seal import Envelope
-from relman.evidence.statement import statement_for
 from relman.evidence.views import attestations
 from relman.model.errors import PolicyRefused, RegistryError
 from relman.model.image import Digest, Repository

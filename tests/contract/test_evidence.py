@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 import pytest
 
 from relman.evidence.addition import attach
+from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
 from relman.evidence.facts import Check
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release, list_releases
 from relman.evidence.seal import Envelope
-from relman.evidence.statement import read_statement, read_test_result, statement_for
+from relman.evidence.statement import read_statement, read_test_result
 from relman.evidence.store import find, index_tag, own_tag
 from relman.evidence.summary import read_release
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.evidence.attest import statement_for
 from relman.evidence.facts import Check, Counted, Facts, Served, Subject
 from relman.evidence.gates import tests as gates_of_tests
 from relman.evidence.gates.judge import GATES, evaluate, judge
 from relman.evidence.gates.order import proven_for
-from relman.evidence.statement import read_statement, statement_for
+from relman.evidence.statement import read_statement
 from relman.evidence.summary import read_release, release_statement, same
 from relman.model import policy as rules
 from relman.model.cases import Findings, TestTotals

@@ -1,0 +1,77 @@
+"""In-toto Statements v1 about test results (predicate test-result v0.1): made. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+from relman.evidence.statement import EXIT_CODE_ONLY, IMAGE_CONFIG, SMOKE_ONLY, SOURCE, STATEMENT_TYPE
+from relman.model.image import ManifestDigest
+from relman.model.predicates import TEST_RESULT
+from relman.model.run import Commit, TestReport
+
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})$")
+
+
+def statement_for(report: TestReport, *images: ManifestDigest, name: str, attested: str = "") -> bytes:
+    """The Statement that `images` (an index and the manifest in it that was tested, or the manifest alone), found under
+    `name` (registry/repository), were tested as `report` says. `attested` is when it is made, RFC 3339. The same
+    arguments always give the same bytes."""
+    statement = {
+        "_type": STATEMENT_TYPE,
+        "subject": [{"name": name, "digest": {"sha256": image.hex}} for image in dict.fromkeys(images)],
+        "predicateType": TEST_RESULT,
+        "predicate": {
+            "result": "PASSED" if report.passed else "FAILED",
+            "configuration": _configuration(report, attested),
+            "passedTests": [c.title for c in report.commands if c.passed],
+            "warnedTests": list(report.flaky),
+            "failedTests": [c.title for c in report.commands if not c.good],
+            **({"url": report.url} if report.url else {}),
+        },
+    }
+    return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+
+
+def judged_by(report: TestReport) -> str:
+    """What alone speaks for the image: SMOKE_ONLY, EXIT_CODE_ONLY, or "" where result files do."""
+    return SMOKE_ONLY if report.smoke_only else EXIT_CODE_ONLY if report.exit_code_only else ""
+
+
+def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
+    """In-toto ResourceDescriptors of all that the result depends on."""
+    tested = {
+        "name": IMAGE_CONFIG,
+        "digest": {"sha256": report.config.hex},
+        "annotations": {
+            "run": str(report.run),
+            "service": report.service,
+            "platform": str(report.platform),
+            "started": report.started,
+            "finished": report.finished,
+            **({"attested": attested} if attested else {}),
+            **({"judgedBy": judged_by(report)} if judged_by(report) else {}),
+            **({"tests": dataclasses.asdict(report.findings.totals)} if report.findings else {}),
+            "commands": [
+                {"argv": list(c.argv), "exitCode": c.exit_code, "seconds": round(c.seconds, 3)} for c in report.commands
+            ],
+        },
+    }
+    services = [_described(f"service/{alias}", image) for alias, image in sorted(report.services.items())]
+    beside = [_described(f"test/{c.title}", c.image) for c in report.commands if c.image]
+    return [tested, *_source(report.commit), *services, *beside]
+
+
+def _source(commit: Commit) -> list[dict[str, Any]]:
+    if not commit.revision:
+        return []
+    source = {"name": SOURCE, "digest": {"gitCommit": commit.revision}}
+    notes = {"annotations": {"branch": commit.branch, "dirty": commit.dirty}}
+    return [source | notes | ({"uri": commit.url} if commit.url else {})]
+
+
+def _described(name: str, image: str) -> dict[str, Any]:
+    digest = _DIGEST.search(image)
+    return {"name": name, "uri": image} | ({"digest": {"sha256": digest[1]}} if digest else {})
