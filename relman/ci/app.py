@@ -16,7 +16,7 @@ from relman.ci.ready import wait_ready
 from relman.ci.services import create_linked
 from relman.config.deploy import as_tested
 from relman.model.container import Image
-from relman.model.errors import EngineError, TestsFailed
+from relman.model.errors import CannotAsk, EngineError, TestsFailed
 from relman.model.run import CommandResult
 from relman.model.service import APP, LinkedService, Service, Wait
 from relman.model.settings import Health, Probe
@@ -36,8 +36,8 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
     """Start the image with the command, literal variables and health of its deploy section, and the variables of the
     tests; return it once it is healthy, and for a smoke test once it was for its window.
 
-    Raises TestsFailed with its last lines where it is not, unless a smoke test says so; ConfigError where only an
-    inventory would fill in what it needs; EngineError or Unreachable.
+    Raises TestsFailed with its last lines where it is not, unless a smoke test says so; CannotAsk where nobody can
+    tell; ConfigError where only an inventory would fill in what it needs; EngineError or Unreachable.
     """
     settings, health = as_tested(service.deploy, service.test.env)
     ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
@@ -70,7 +70,7 @@ def _healthy(
                 window=window,
             )
     except TestsFailed as error:
-        if not service.test.smoke:
+        if isinstance(error, CannotAsk) or not service.test.smoke:
             raise
         for line in error.details:
             bench.progress(f"{APP}: {line}")
