@@ -10,15 +10,16 @@ from dataclasses import dataclass, replace
 from relman.ci import images
 from relman.ci.bench import Bench, Linked
 from relman.ci.commands import check_image
-from relman.ci.containers import create, object_name, state
+from relman.ci.containers import state
 from relman.ci.engine import translated
 from relman.ci.ready import wait_ready
+from relman.ci.services import create_linked
 from relman.config.deploy import as_tested
 from relman.model.container import Image
-from relman.model.errors import EngineError, TestsFailed
+from relman.model.errors import CannotAsk, EngineError, TestsFailed
 from relman.model.run import CommandResult
 from relman.model.service import APP, LinkedService, Service, Wait
-from relman.model.settings import DeploySettings, Health, Probe
+from relman.model.settings import Health, Probe
 
 SMOKE = "smoke"
 
@@ -35,24 +36,26 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
     """Start the image with the command, literal variables and health of its deploy section, and the variables of the
     tests; return it once it is healthy, and for a smoke test once it was for its window.
 
-    Raises TestsFailed with its last lines where it is not, unless a smoke test says so; ConfigError where only an
-    inventory would fill in what it needs; EngineError or Unreachable.
+    Raises TestsFailed with its last lines where it is not, unless a smoke test says so; CannotAsk where nobody can
+    tell; ConfigError where only an inventory would fill in what it needs; EngineError or Unreachable.
     """
     settings, health = as_tested(service.deploy, service.test.env)
     ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
+    app = LinkedService(APP, "the image under test", env=service.test.env, command=settings.command, wait=_wait(health))
     found = Linked(APP, image.id.value, ports, {**image.env, **settings.env, **service.test.env})
-    found = replace(found, container=_start(bench, service, settings, image, linked))
+    found = replace(found, container=_start(bench, app, settings.env, image, linked))
     argv, begin = state(bench.client, found.container, bench.network).argv, time.monotonic()
-    found, problem = _healthy(bench, service, image, health, found)
+    found, problem = _healthy(bench, service, app, image, health, found)
     seconds = round(time.monotonic() - begin, 3)
     smoke = CommandResult(argv, None if problem else 0, seconds, SMOKE, problem, smoke=True)
     bench.progress(f"smoke test: {smoke.end}" if service.test.smoke else f"{APP} is healthy")
     return App(found, smoke if service.test.smoke else None)
 
 
-def _healthy(bench: Bench, service: Service, image: Image, health: Health | None, found: Linked) -> tuple[Linked, str]:
+def _healthy(
+    bench: Bench, service: Service, app: LinkedService, image: Image, health: Health | None, found: Linked
+) -> tuple[Linked, str]:
     """The app with its address once it is healthy; of a smoke test that fails, why."""
-    app = LinkedService(APP, "the image under test", wait=_wait(health))
     window = (health or Health()).window if service.test.smoke else 0.0
     probed = health is None or health.probe != Probe.NONE
     try:
@@ -67,7 +70,7 @@ def _healthy(bench: Bench, service: Service, image: Image, health: Health | None
                 window=window,
             )
     except TestsFailed as error:
-        if not service.test.smoke:
+        if isinstance(error, CannotAsk) or not service.test.smoke:
             raise
         for line in error.details:
             bench.progress(f"{APP}: {line}")
@@ -75,19 +78,11 @@ def _healthy(bench: Bench, service: Service, image: Image, health: Health | None
     return replace(found, address=now.address, env=images.env_of(now.env)), ""
 
 
-def _start(bench: Bench, service: Service, settings: DeploySettings, image: Image, linked: Mapping[str, Linked]) -> str:
-    name = object_name(bench.run, "link", APP)
+def _start(
+    bench: Bench, app: LinkedService, usual: Mapping[str, str], image: Image, linked: Mapping[str, Linked]
+) -> str:
     bench.progress(f"starting the image under test as {APP}: {image.id}")
-    container = create(
-        bench.client,
-        bench.run,
-        name,
-        image.id,
-        bench.network,
-        command=settings.command,
-        env=bench.env(name, linked, service.test.env, settings.env),
-        alias=APP,
-    )
+    container = create_linked(bench, app, image, linked, usual)
     check_image(state(bench.client, container, bench.network).image, image.id)
     try:
         with translated("cannot start the image under test"):

@@ -37,12 +37,13 @@ class Linked:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run's containers are made with: the engine, the run's network, values for references, who is told,
-    and the clock."""
+    """What a run's containers are made with: the engine, the run's network and whether this machine has `reached` it,
+    values for references, who is told, and the clock."""
 
     client: docker.APIClient
     run: RunName
     network: str
+    reached: bool
     values: Values
     mask: Mask
     progress: Progress

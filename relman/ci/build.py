@@ -21,12 +21,13 @@ from relman.ci.order import BuildOrder
 from relman.ci.owner import built_by, run_of
 from relman.ci.platforms import foreign_named
 from relman.ci.timing import Watch
-from relman.ci.transfer import HUB, registry_of
+from relman.ci.transfer import registry_of
 from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
 from relman.model.image import ImageId
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
+from relman.registry.docker_config import login_key
 
 if TYPE_CHECKING:
     import docker
@@ -35,7 +36,6 @@ REVISION, SOURCE, CREATED, VERSION = (
     f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
 )
 _OURS = (REVISION, SOURCE, CREATED, VERSION, DIRTY, MATRIX, BASE_NAME, BASE_DIGEST)
-_LOGIN_KEY = {HUB: "https://index.docker.io/v1/"}
 
 
 def build(
@@ -127,4 +127,4 @@ def _logins(service: Service, credentials: CredentialsFor) -> dict[str, dict[str
     """A login for every registry that the build may pull from and that one is known for, by docker's key for it."""
     named = registries_named(text_of(service), service.build.args) | set(map(registry_of, service.build.cache_from))
     known = {registry: found for registry in sorted(named) if (found := credentials(registry))}
-    return {_LOGIN_KEY.get(registry, registry): c.auth_config() for registry, c in known.items()}
+    return {login_key(registry): c.auth_config() for registry, c in known.items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from relman.ci.containers import State
 from relman.ci.engine import translated
-from relman.model.errors import EngineError, TestsFailed
+from relman.model.errors import CannotAsk, EngineError
 
 if TYPE_CHECKING:
     import docker
@@ -64,7 +64,7 @@ class InsideProbe:
         self._running = ""
 
     def __call__(self, now: State) -> bool:
-        """Whether the service answers. Raises TestsFailed where its image has nothing to ask with."""
+        """Whether the service answers. Raises CannotAsk where its image has nothing to ask with."""
         try:
             with translated("cannot ask inside the service"):
                 return self._look(now.address)
@@ -90,8 +90,8 @@ class InsideProbe:
             raise self._without("curl, python3 or wget")
         return bool(now["ExitCode"] == 0)
 
-    def _without(self, what: str) -> TestsFailed:
-        return TestsFailed(
+    def _without(self, what: str) -> CannotAsk:
+        return CannotAsk(
             f"cannot ask whether port {self._port} answers: this machine does not reach its engine's containers, and "
             f"the image has no {what} to ask with",
             hint="Give the image a HEALTHCHECK or the service a `wait.command`, or run the job beside the engine.",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relman.ci.bench import Bench
 from relman.ci.containers import State, last_lines, state
 from relman.ci.engine import translated
-from relman.ci.inside import InsideProbe, reaches
+from relman.ci.inside import InsideProbe
 from relman.ci.links import LinkPort
 from relman.model.errors import Cancelled, EngineError, TestsFailed
 from relman.model.service import LinkedService, Wait
@@ -33,7 +33,7 @@ def probe_of(
     ports: Sequence[LinkPort],
     *,
     has_healthcheck: bool,
-    reached: bool = True,
+    reached: bool,
 ) -> tuple[str, Probe]:
     """What is waited for, in words, and the question whether it is so: the check given, else the image's HEALTHCHECK,
     else the lowest TCP port of the (ordered) ports, else no more than that it runs. Where this machine has not
@@ -68,9 +68,8 @@ def wait_ready(
     """Return the state of the service once it has been ready for `window` seconds. Raises TestsFailed with its last 20
     log lines when it dies or is not ready within its time and the window, Cancelled once `stop` is set. TCP and HTTP
     are asked of the container's own address in the run's network, from here or inside."""
-    reached = reaches(bench.client, bench.network)
     what, ready = probe_of(
-        bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck, reached=reached
+        bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck, reached=bench.reached
     )
     end, since = time.monotonic() + service.wait.timeout + window, None
     while True:

@@ -73,21 +73,8 @@ def _start(
     bench: Bench, service: LinkedService, found: Linked, image: Image, ready: dict[str, Linked], stop: threading.Event
 ) -> Linked:
     """Start one service, wait until it is ready, and put it among the `ready` ones for those that depend on it."""
-    name = object_name(bench.run, "link", service.alias)
-    needed = {alias: ready[alias] for alias in service.depends_on}
     bench.progress(f"starting service {service.alias}: {found.image}")
-    container = create(
-        bench.client,
-        bench.run,
-        name,
-        image.id,
-        bench.network,
-        command=service.command,
-        env=bench.env(name, needed, service.env),
-        alias=service.alias,
-        mounts=service.volumes,
-        tmpfs=service.tmpfs,
-    )
+    container = create_linked(bench, service, image, {alias: ready[alias] for alias in service.depends_on})
     with translated(f"cannot start service {service.alias}"):
         bench.client.start(container)
     with bench.watch.waiting():
@@ -95,3 +82,27 @@ def _start(
     bench.progress(f"service {service.alias} is ready")
     ready[service.alias] = replace(found, container=container, address=now.address, env=images.env_of(now.env))
     return ready[service.alias]
+
+
+def create_linked(
+    bench: Bench,
+    service: LinkedService,
+    image: Image,
+    linked: Mapping[str, Linked],
+    usual: Mapping[str, str] | None = None,
+) -> str:
+    """Create the container that has the service's alias for a host name, linked itself to those before it and with the
+    `usual` variables under its own; returns its id. Raises EngineError."""
+    name = object_name(bench.run, "link", service.alias)
+    return create(
+        bench.client,
+        bench.run,
+        name,
+        image.id,
+        bench.network,
+        command=service.command,
+        env=bench.env(name, linked, service.env, usual),
+        alias=service.alias,
+        mounts=service.volumes,
+        tmpfs=service.tmpfs,
+    )

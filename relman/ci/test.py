@@ -18,6 +18,7 @@ from relman.ci.commands import Outcome, run_commands
 from relman.ci.containers import create_network
 from relman.ci.engine import CredentialsFor, Progress
 from relman.ci.environment import Values, secrets_of
+from relman.ci.inside import reaches
 from relman.ci.pipeline import cleaned_up
 from relman.ci.services import Released, start_services
 from relman.ci.timing import Watch
@@ -127,7 +128,7 @@ def linked_bench(
     with cleaned_up(client, run, progress, remove):
         mask = Mask(secrets_of(service.test, environ))
         network, say = create_network(client, run), one_at_a_time(progress)
-        bench = Bench(client, run, network, Values(run, environ), mask, say, watch)
+        bench = Bench(client, run, network, reaches(client, network), Values(run, environ), mask, say, watch)
         linked = start_services(bench, service.test, credentials, released)
         kept = keep
         yield bench, linked

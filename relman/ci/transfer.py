@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from relman.ci.engine import CredentialsFor, Progress, auth_header, events, line_of, translated
 from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
-from relman.model.image import Platform
+from relman.model.image import HUB, Platform
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
     import docker
 
-HUB = "index.docker.io"
 _REFUSED = (401, 403)
 
 

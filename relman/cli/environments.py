@@ -10,7 +10,7 @@ from pathlib import Path
 from relman.cli.compose import environment
 from relman.cli.text import some
 from relman.cli.verb import Context
-from relman.model.errors import UsageError
+from relman.model.errors import ConfigError, UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 
@@ -93,10 +93,13 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
 
 
 def service_here(chosen: Environment) -> str | None:
-    """The service of the checkout that a person stands in, where the environment knows it. Raises ConfigError."""
+    """The service of the checkout that a person stands in, if its relman.yml is good and the environment knows it."""
     from relman.config.service import FILE_NAME, load_service
 
-    name = load_service(FILE_NAME).name if Path(FILE_NAME).is_file() else None
+    try:
+        name = load_service(FILE_NAME).name if Path(FILE_NAME).is_file() else None
+    except ConfigError:
+        return None
     return name if name in chosen.services else None
 
 

@@ -107,7 +107,7 @@ def attach(registry: Registry, repository: Repository, subject: Manifest, envelo
 def write(
     place: Place, additions: Sequence[Addition], last: Callable[[], _Result]
 ) -> tuple[list[Callable[[], None]], _Result]:
-    """Write all the truth and cosign's views; `last` is done after the views, beside the end of the truth.
+    """Write all the truth and cosign's views; `last` is done after all blobs and views, beside the end of the truth.
 
     Gives what is left to do, beside other things (the indexes, and reading the views again), and what `last` gives.
     Raises what Registry and `last` raise.
@@ -118,7 +118,8 @@ def write(
         sent = {content: pool.submit(put, place.repository, content, new=new) for content, new in blobs.items()}
         truths = [pool.submit(a.put_truth, sent) for a in additions]
         viewed = [pool.submit(a.put_view, sent) for a in additions]
-        end = pool.submit(lambda: ([one.result() for one in viewed], last()))
+        before: list[Future[Any]] = [*sent.values(), *viewed]
+        end = pool.submit(lambda: ([one.result() for one in before], last()))
         native = [truth.result() for truth in truths]
         _, result = end.result()
     indexes = [a.keep_index for a, listed in zip(additions, native, strict=True) if not listed]

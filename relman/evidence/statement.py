@@ -127,18 +127,14 @@ def read_test_result(statement: Statement) -> TestResult:
     # Where the commands wrote down their single tests, these count, and not the commands.
     totals = mapping(notes.get("tests"))
     alone = _judged_by(notes, totals)
-    run, failures = (count(totals, key, 0) for key in ("tests", "failed"))
+    failures = count(totals, "failed", 0)
     return TestResult(
         result=str(statement.predicate.get("result", "")),
         config=config,
         passed=passed,
         failed=failed,
         flaky=names(statement.predicate, "warnedTests"),
-        tests=max(run - failures - count(totals, "skipped", 0), 0)
-        if totals
-        else 0
-        if alone == SMOKE_ONLY
-        else len(passed),
+        tests=_passes(totals, passed, alone),
         failures=max(failures, len(failed)),
         commit=str(digests(source).get("gitCommit", "")),
         branch=str(origin.get("branch", "")),
@@ -146,18 +142,23 @@ def read_test_result(statement: Statement) -> TestResult:
         run=str(notes.get("run", "")),
         started=str(notes.get("started", "")),
         finished=str(notes.get("finished", "")),
-        services={
-            name.removeprefix("service/"): str(d.get("uri", ""))
-            for name, d in described.items()
-            if name.startswith("service/")
-        },
+        services=_uris(described, "service/"),
         judged_by=alone,
-        beside={
-            name.removeprefix("test/"): str(d.get("uri", ""))
-            for name, d in described.items()
-            if name.startswith("test/")
-        },
+        beside=_uris(described, "test/"),
     )
+
+
+def _passes(totals: Mapping[str, Any], commands: tuple[str, ...], alone: str) -> int:
+    """How many tests passed: by the result files, else each of the commands; a smoke test is none."""
+    if not totals:
+        return 0 if alone == SMOKE_ONLY else len(commands)
+    run, failed, skipped = (count(totals, key, 0) for key in ("tests", "failed", "skipped"))
+    return max(run - failed - skipped, 0)
+
+
+def _uris(described: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, str]:
+    """What the descriptors named `kind` point to, by the rest of their names."""
+    return {name.removeprefix(kind): str(d.get("uri", "")) for name, d in described.items() if name.startswith(kind)}
 
 
 def _judged_by(notes: Mapping[str, Any], totals: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
     RelmanError
       UsageError (UnknownTag) · ConfigError                          the command line or a file is wrong
       PolicyRefused (NoEvidence, TagMoved)                           a rule forbids it
-      BuildFailed · TestsFailed                                      the image is not good
+      BuildFailed · TestsFailed (CannotAsk)                          the image is not good, or nobody can tell
       Failure                                                        something could not be done, at one place:
         Unreachable · AccessDenied · HostKeyRejected                   a host, an engine, the registry
         RegistryError · EngineError (NotFound) · PullFailed
@@ -125,6 +125,10 @@ class TestsFailed(RelmanError):
     """The tests failed, or could not be run."""
 
     __test__ = False
+
+
+class CannotAsk(TestsFailed):
+    """Nothing can ask a container whether it is ready, which says nothing about it."""
 
 
 class Failure(RelmanError):

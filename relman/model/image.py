@@ -15,7 +15,8 @@ _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|
 _REGISTRY = re.compile(
     r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(?=:)|\[[0-9a-fA-F:]+\])(?::\d{1,5})?"
 )
-HUB_NAMES = ("docker.io", "index.docker.io")
+HUB = "index.docker.io"
+HUB_NAMES = ("docker.io", HUB)
 """What Docker Hub is called in references."""
 
 

@@ -41,13 +41,12 @@ class Authorizer:
         self._credentials = credentials
         self._ask = ask
         self._insecure = insecure
-        self._known: dict[Scope | None, str] = {}
+        token = credentials.registry_token if credentials else ""
+        self._known: dict[Scope | None, str] = {None: f"Bearer {token}"} if token else {}
         self._lock = threading.Lock()
 
     def header(self, scope: Scope) -> str | None:
         """What was good for this scope before, if anything."""
-        if self._credentials and self._credentials.registry_token:
-            return f"Bearer {self._credentials.registry_token}"
         with self._lock:
             return self._known.get(scope) or self._known.get(None)
 

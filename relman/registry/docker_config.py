@@ -55,7 +55,7 @@ def logged_in(registry: str, directory: Path, auth_config: str, warn: Warn) -> C
     A helper that knows of none decides; of one that fails `warn` is told, and `auths` are asked. Raises UsageError for
     a file, or an entry for `registry`, that cannot be read.
     """
-    key = _HUB_KEY if registry in HUB_NAMES else registry
+    key = login_key(registry)
     if auth_config.strip() and (found := _from_auths(_object(auth_config.encode(), "DOCKER_AUTH_CONFIG"), key)):
         return found
     config = _read(directory / "config.json")
@@ -69,6 +69,11 @@ def logged_in(registry: str, directory: Path, auth_config: str, warn: Warn) -> C
         except AccessDenied as error:
             warn(f"{error.what}: what `docker login` wrote into config.json itself is used")
     return _from_auths(config, key)
+
+
+def login_key(registry: str) -> str:
+    """What docker calls `registry` where it keeps logins."""
+    return _HUB_KEY if registry in HUB_NAMES else registry
 
 
 def _read(file: Path) -> _Object:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,16 @@ def test_a_run_is_one_process_s(tmp_path: Path) -> None:
         pass
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts, also where a shell began the tests in the background and so had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_a_run_that_is_stopped_while_services_start(shop: Shop) -> None:
     """Whoever is stopped while services start side by side waits for none of them, and leaves none."""
     image = shop.build(DATABASE)
@@ -134,11 +145,10 @@ def test_a_run_that_is_stopped_while_services_start(shop: Shop) -> None:
     def progress(line: str) -> None:
         shop.output.append(line)
         if sum(each.startswith("starting service") for each in shop.output) == 3:
-            os.kill(os.getpid(), signal.SIGINT)  # of the process, as a terminal's: it reaches the main thread
+            signal.raise_signal(signal.SIGINT)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     begin = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+    with interruptible(), pytest.raises(KeyboardInterrupt):
         shop.run_stage(image, TestStage(services), progress=progress)
     assert time.monotonic() - begin < 15 * patience()
     assert temporary(shop.client) == []

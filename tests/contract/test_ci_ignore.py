@@ -64,10 +64,7 @@ def test_dockerignore_is_read_as_docker_reads_it(shape: bytes, tree: Path, shop:
         theirs = {m.name.removeprefix("context/") for m in image if m.isfile()}
     with build_context(tree, "Dockerfile") as packed, tarfile.open(fileobj=packed) as context:
         ours = {m.name for m in context if m.isfile()}
-    always = {
-        "Dockerfile",
-        ".dockerignore",
-    }  # the engine takes them away again where they are ignored
+    always = {"Dockerfile", ".dockerignore"}  # the engine takes them away again where they are ignored
     assert theirs
     assert ours - always == theirs - always
     assert always <= ours

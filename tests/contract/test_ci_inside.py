@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -52,6 +53,16 @@ def test_waits_are_asked_inside(far: Shop) -> None:
     service = far.linked(bare, command=("/bin/busybox", "httpd", "-f", "-p", "8080"), wait=Wait(tcp=8080, timeout=5))
     with pytest.raises(TestsFailed, match="the image has no shell"):
         far.run_stage(far.build(), TestStage((service,)))
+
+
+def test_a_smoke_test_that_nothing_can_be_asked_for(far: Shop) -> None:
+    """Where nobody can ask whether the image under test is healthy, that is said with what to do; it has not failed."""
+    deploy = {"command": ["/busybox", "httpd", "-f", "-p", "8080"], "health": {"tcp": {"port": 8080}}}
+    far.service = dataclasses.replace(far.service, deploy=deploy)
+    image = far.build("FROM scratch\nCOPY busybox /busybox\nSTOPSIGNAL SIGKILL\n")
+    with pytest.raises(TestsFailed, match="the image has no shell") as caught:
+        far.run_stage(image, TestStage(smoke=True))
+    assert "HEALTHCHECK" in caught.value.hint
 
 
 def test_a_network_that_is_reached(shop: Shop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,6 +31,8 @@ from tests.contract.content import Reply
 from tests.contract.images import AMD64, push_image, push_index
 from tests.contract.registry_fixture import Place, place_of
 from tests.contract.simulator import Simulator, hang_up
+from tests.lab.layout import LabError
+from tests.lab.process import until
 from tests.unit.reports import report
 
 
@@ -168,10 +171,15 @@ def test_a_tag_taken_while_evidence_is_written_stays(
     simulator: Simulator, registry: Registry, repository: Repository
 ) -> None:
     """When another digest is put under the free release tag during our uploads, ours ends as TagMoved, and the tag
-    is what they made it."""
+    is what they made it: the last look at the tag comes after them, however slow they are."""
     first, second = (push_image(registry, repository, f"run-shop-{n}", labels={"n": n}) for n in "12")
 
+    def looked_at() -> bool:
+        return sum(query.path.endswith("/manifests/118") for query in simulator.queries) > 1
+
     def taken(handle: Callable[[], Reply]) -> Reply:
+        with suppress(LabError):
+            until(looked_at, "the last look at the tag, which comes too early", 0.5)
         simulator.stores[repository.name].tags["118"] = str(second.digest)
         return handle()
 

@@ -15,17 +15,12 @@ from relman.model.container import ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIM
 from relman.model.errors import EngineError, Interrupted, MixedFleet, NotServing, RelmanError, RolledBack
 from relman.model.image import ImageId
 from relman.model.plan import Result
-from relman.model.settings import DeploySettings, Health, Mount, OnFailure, Port, Probe
+from relman.model.settings import DeploySettings, OnFailure
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.strategies.batches import batch_size
-from tests.unit.model_fleet import World, cut, faulty, killed, rebooted
+from tests.unit.model_fleet import World, cut, faulty, killed, rebooted, serving
 from tests.unit.model_host import Died, ModelHost
-
-HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)
-PORT = DeploySettings(health=HEALTH, ports=(Port(80, host_port=8080),))
-VOLUME = DeploySettings(health=HEALTH, volumes=(Mount("data", "/data"),))
-FREE = DeploySettings(health=HEALTH)
-KINDS = {"port": PORT, "volume": VOLUME, "free": FREE}
+from tests.unit.values import FREE, KINDS, PORT, VOLUME
 
 shares = st.sampled_from(["1", "2", "3", "25%", "50%", "99%", "100%"])
 strategies = st.builds(
@@ -44,15 +39,6 @@ policies = st.builds(
     on_failure=st.sampled_from(OnFailure),
     max_failures=st.integers(0, 2),
 )
-
-
-def serving(count: int, settings: DeploySettings, *tags: str) -> World:
-    """A fleet that these releases were deployed to, one after the other."""
-    world = World(count, settings)
-    for tag in tags:
-        assert world.deploy(tag).error is None
-    world.calm()
-    return world
 
 
 @effort(max_examples=40, deadline=None)

@@ -143,7 +143,7 @@ class LabHost(Machine):
         self.run(["tee", "/etc/ssh/sshd_config"], stdin=config)
         self.run(["pkill", "-F", "/run/sshd.pid"])
         until(lambda: not self.listens(22), f"sshd on {self.name} to end", 10)
-        self.run(["/usr/sbin/sshd"])
+        self.run(["/usr/sbin/sshd"])  # which ends before its daemon listens
         until(lambda: self.listens(22), f"sshd on {self.name} to listen", 10)
 
     def fill_disk(self) -> None:

@@ -78,6 +78,7 @@ def test_up_repairs_what_died(other: Lab) -> None:
     assert all("up" in line.split() for line in summary(other)[:-1])
 
 
+@pytest.mark.usefixtures("hosts")
 def test_down_leaves_nothing_even_after_a_crash(lab: Lab, other: Lab) -> None:
     """Processes, namespaces, mounts, links, rules, loop devices, cgroups and files go, whatever was killed before."""
     other.up(3)
@@ -123,6 +124,7 @@ def test_down_needs_no_record_of_what_was_up(other: Lab) -> None:
     assert remains(other.layout) == []
 
 
+@pytest.mark.usefixtures("hosts")
 def test_a_lab_in_another_directory_is_not_touched(lab: Lab, tmp_path: Path) -> None:
     """Two directories cannot fight for one bridge: the second is told where the first is."""
     stranger = Lab(Layout(lab.layout.id, tmp_path / "lab"))

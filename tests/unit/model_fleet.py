@@ -229,3 +229,12 @@ def rebooted(host: ModelHost) -> None:
 def faulty(_: ModelHost) -> None:
     """A fault of relman's own, or something foreign that no adapter translated."""
     raise KeyError("Id")
+
+
+def serving(count: int, settings: DeploySettings, *tags: str) -> World:
+    """A fleet that these releases were deployed to, one after the other."""
+    world = World(count, settings)
+    for tag in tags:
+        assert world.deploy(tag).error is None
+    world.calm()
+    return world

@@ -15,9 +15,12 @@ from relman.model.image import Repository
 def test_a_checkout_says_its_service(
     services: tuple[str, ...], expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a checkout it is the service of its relman.yml, so far as the environment knows it; elsewhere nobody says."""
+    """In a checkout it is the service of its relman.yml, so far as the environment knows it; elsewhere, and where that
+    file is broken, nobody says, and the person is asked for --service."""
     monkeypatch.chdir(tmp_path)
     chosen = Environment("production", (), {name: Repository("registry.example.com", name) for name in services})
     assert service_here(chosen) is None
     (tmp_path / "relman.yml").write_text("service: shop\nregistry: registry.example.com\n")
     assert service_here(chosen) == expected
+    (tmp_path / "relman.yml").write_text(": [\n")
+    assert service_here(chosen) is None

@@ -15,10 +15,9 @@ from relman.model.plan import Result
 from relman.model.record import Deployed, Intent, Lock, Phase
 from relman.model.settings import OnFailure
 from relman.model.strategy import Task
-from tests.exhaustive.test_rollout_model import FREE, PORT, serving
-from tests.unit.model_fleet import LOGIN, World, killed
+from tests.unit.model_fleet import LOGIN, World, killed, serving
 from tests.unit.model_host import Died, ModelHost
-from tests.unit.values import REPOSITORY
+from tests.unit.values import FREE, PORT, REPOSITORY
 
 ELSEWHERE = Repository("evil.example:5000", "shop")
 

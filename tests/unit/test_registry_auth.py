@@ -226,3 +226,15 @@ def test_any_challenge_is_answered_or_refused(challenge: str) -> None:
     authorizer = Authorizer(HOST, Credentials("ci", "x"), lambda *_: (200, b""), insecure=False)
     with suppress(RelmanError):
         assert authorizer.answer(challenge, SCOPE) == Credentials("ci", "x").basic
+
+
+def test_a_registry_token_is_used_as_it_is() -> None:
+    """What a registry made for somebody is shown for everything, exchanged with nobody, and nothing else is tried."""
+
+    def ask(*_: object) -> tuple[int, bytes]:
+        raise AssertionError("no token is asked for")
+
+    authorizer = Authorizer(HOST, Credentials(registry_token="t"), ask, insecure=False)
+    assert {authorizer.header(Scope("a")), authorizer.header(Scope("b", write=True))} == {"Bearer t"}
+    with pytest.raises(AccessDenied):
+        authorizer.answer(f'Bearer realm="https://{HOST}/token"', Scope("a"))

@@ -17,9 +17,8 @@ from relman.rollout.lease import LOOK_AFTER, Lease, uptime
 from relman.rollout.locks import new_lock
 from relman.rollout.operation import look
 from relman.rollout.planner import entry_of, plan_deploy
-from tests.exhaustive.test_rollout_model import PORT, serving
-from tests.unit.model_fleet import ModelFleet, Quiet, World, release
-from tests.unit.values import REPOSITORY
+from tests.unit.model_fleet import ModelFleet, Quiet, World, release, serving
+from tests.unit.values import PORT, REPOSITORY
 
 NAME = kept_name("production", "shop")
 

@@ -11,9 +11,9 @@ from relman.model.errors import PreflightFailed
 from relman.model.settings import DeploySettings
 from relman.rollout import preflight
 from relman.rollout.planner import plan_deploy, plan_rollback
-from tests.exhaustive.test_rollout_model import FREE, KINDS, PORT, serving
-from tests.unit.model_fleet import killed, release
+from tests.unit.model_fleet import killed, release, serving
 from tests.unit.model_host import Died, ModelHost
+from tests.unit.values import FREE, KINDS, PORT
 
 
 def _pause(host: ModelHost) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from relman.model.errors import EngineError
-from tests.exhaustive.test_rollout_model import PORT, serving
+from tests.unit.model_fleet import serving
 from tests.unit.model_host import ModelEngine, ModelHost
+from tests.unit.values import PORT
 
 
 def test_an_engine_that_trips_over_two_names_of_one_image_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,11 @@ from relman.model.record import Deployed, HostRecord
 from relman.model.settings import DeploySettings, Health, Mount, Port, Probe
 
 REPOSITORY = Repository("10.77.0.254:5000", "shop")
+HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)
+PORT = DeploySettings(health=HEALTH, ports=(Port(80, host_port=8080),))
+VOLUME = DeploySettings(health=HEALTH, volumes=(Mount("data", "/data"),))
+FREE = DeploySettings(health=HEALTH)
+KINDS = {"port": PORT, "volume": VOLUME, "free": FREE}
 
 
 def hexes(seed: str) -> str:
