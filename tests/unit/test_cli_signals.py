@@ -40,7 +40,9 @@ main()
 
 
 def _start(*arguments: str, nohup: bool = False) -> subprocess.Popen[str]:
-    code = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n{SLEEPER}" if nohup else SLEEPER
+    """A command as a terminal starts it, or nohup, whichever of the two the tests were started by."""
+    hangup = "IGN" if nohup else "DFL"
+    code = f"import signal\nsignal.signal(signal.SIGHUP, signal.SIG_{hangup})\n{SLEEPER}"
     return subprocess.Popen(
         python(code, "check", "-f", "relman.yml", *arguments),
         stdout=subprocess.PIPE,
