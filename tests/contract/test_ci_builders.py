@@ -51,9 +51,14 @@ def either(request: pytest.FixtureRequest) -> Shop:
     return found
 
 
+def base_run(build: str) -> RunName:
+    """The run that made a base image."""
+    return RunName("base", build, "shop")
+
+
 def release_base(shop: Shop, tag: str, dockerfile: str) -> str:
     """Push a base image that is then only in the registry; returns its digest."""
-    repository, run = Repository(shop.registry, "team/base"), RunName("base", tag, "shop")
+    repository, run = Repository(shop.registry, "team/base"), base_run(tag)
     image = shop.build(dockerfile, run=run, repository=repository, version="base", deploy_section="{}")
     digest = shop.push(image, run, repository)
     shop.client.remove_image(image.value, force=True)
@@ -102,7 +107,7 @@ def test_a_private_base(either: Shop) -> None:
     """A base that is only in a private registry is pulled with the caller's login, as its tag is now; its name and
     digest are in the labels, and nothing that it says of itself is taken for the image's own."""
     shop = either
-    tag, other = (RunName("base", n, "shop").tag for n in "10")
+    tag, other = (base_run(n).tag for n in "10")
     base = f"{shop.registry}/team/base:{tag}"
     old = release_base(shop, "1", BUSYBOX + "ENV BASE=old\n")
     assert images.inspect(shop.client, shop.build(f"FROM {base}\n").value).labels[BASE_DIGEST] == old
@@ -125,7 +130,7 @@ def test_a_base_that_the_registry_does_not_give(either: Shop) -> None:
     """A base that the engine holds is good enough where its registry refuses, and that is said; without it, that is
     the error."""
     shop = either
-    base = f"{shop.registry}/team/base:run-base-2"
+    base = f"{shop.registry}/team/base:{base_run('2').tag}"
     digest = release_base(shop, "2", BUSYBOX)
     held = shop.build(f"FROM {base}\n")
     shop.logins = {}
@@ -234,7 +239,7 @@ def test_a_login_is_private_and_gone(buildkit: Shop, lab: Lab, monkeypatch: pyte
     try:
         slow = 'RUN ["/bin/sh", "-c", "busybox sleep 1; exit 1"]\n'
         with pytest.raises(BuildFailed):
-            shop.build(f"FROM {shop.registry}/team/base:run-base-3\n{slow}")
+            shop.build(f"FROM {shop.registry}/team/base:{base_run('3').tag}\n{slow}")
     finally:
         over.set()
         watcher.join()

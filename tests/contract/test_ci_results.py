@@ -105,7 +105,7 @@ def test_reports_beside_other_files(shop: Shop, image: ImageId) -> None:
         assert found.totals == TestTotals(count), paths
     for path, problem in (
         ("reports/*-summary.xml", "there is no reports/*-summary.xml that is JUnit XML"),
-        ("reports/failsafe-summary.xml", "reports/failsafe-summary.xml is no JUnit XML"),
+        ("reports/failsafe-summary.xml", "reports/failsafe-summary.xml is not JUnit XML"),
     ):
         assert run(shop, image, script, junit=(path,)).commands[0].problem.startswith(problem)
 

@@ -77,7 +77,7 @@ def test_a_channel_is_deployed_as_the_release_that_it_stands_for(stage: Stage) -
     stage.serve("c1")
     stage.deploy("latest-good")
     stage.serve("c2")
-    assert "is good" in stage.relman("verify", "latest-good", "-e", "production").out
+    assert "is valid" in stage.relman("verify", "latest-good", "-e", "production").out
 
 
 def test_deploying_what_serves_already_does_nothing(stage: Stage) -> None:

@@ -122,7 +122,7 @@ def test_tampering_is_found_and_nothing_changes(team: Team) -> None:
     team.promote("moved-1")
     team.promote("moved-2")
     team.deploy("moved-1", "staging")
-    assert "is good" in stage.relman("verify", "moved-1", "-e", "staging").text
+    assert "is valid" in stage.relman("verify", "moved-1", "-e", "staging").text
     assert "what was tested" in stage.relman("verify", "-e", "staging").text
     point(stage, "moved-1", "moved-2")
     for ended in (
