@@ -12,6 +12,7 @@ from relman.ci.dockerfile import lacks_shell, stage_names
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown
 from relman.cli.check_hosts import check_hosts
+from relman.cli.check_registries import warn_of_plain
 from relman.cli.compose import INVENTORIES, inventory_paths, reading_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
@@ -34,7 +35,8 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     """Check relman.yml and the inventory without touching anything.
 
     Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. Where there are both,
-    each host of each environment of the service must have every variable that the deploy section needs.
+    each host of each environment of the service must have every variable that the deploy section needs. A registry that
+    answers within 2 seconds is asked whether it speaks TLS.
 
     With --hosts each host of the environment is asked whether it can be deployed to: connection, host key, engine,
     state directory, registry, free ports. What is missing is shown with the command that mends it; exit code 4.
@@ -59,6 +61,7 @@ def check(context: Context, file: str | None, environment: str | None, inventori
     if problems:
         raise ConfigError(problems)
     _say(context, named, service, environments)
+    warn_of_plain(context, service, environments)
     if hosts:
         check_hosts(context, environments[0], service)
 

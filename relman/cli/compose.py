@@ -19,6 +19,8 @@ from relman.model.image import Repository
 from relman.model.service import Service
 from relman.registry.auth import Credentials, Login, ca_for, credentials_for
 from relman.registry.client import Registry
+from relman.registry.network import Network, insecure_by
+from relman.registry.proxies import proxies_of
 
 if TYPE_CHECKING:
     from relman.ci.library.index import Index
@@ -95,11 +97,21 @@ def login_of(context: Context, repository: Repository) -> Login | None:
     return Login(repository.registry, credentials.auth_config()) if credentials else None
 
 
-def registry_of(context: Context, repository: Repository, ca: str | None, *, writes: bool = False) -> Registry:
-    """A client of the registry that holds `repository`, to write to it too or not."""
+def registry_of(
+    context: Context, repository: Repository, environment: Environment | None = None, *, writes: bool = False
+) -> Registry:
+    """A client of the registry that holds `repository`, to write to it too or not; `environment` may say more of it."""
     host = repository.registry
-    ca = ca_for(host, ca, env=context.environ)
-    return Registry(host, credentials=credentials_of(context, host), ca=ca, writes=writes)
+    ca = ca_for(host, environment.registry_ca if environment else None, env=context.environ)
+    network = network_of(context, environment)
+    return Registry(host, credentials=credentials_of(context, host), ca=ca, network=network, writes=writes)
+
+
+def network_of(context: Context, environment: Environment | None = None) -> Network:
+    """How registries are reached, as the environment's variables and the inventory's `environment` say; never as a
+    checkout's files do."""
+    insecure = {*insecure_by(context.environ), *(environment.insecure_registries if environment else ())}
+    return Network(proxies_of(context.environ), frozenset(insecure), context.output.warn_once)
 
 
 def index_of(context: Context, url: str) -> Index:

@@ -46,9 +46,7 @@ def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
         raise UsageError(f"{move.target} already has it", hint="Name another repository with --to.")
     output = context.output
     with ExitStack() as stack:
-        source, target = (
-            Place(stack.enter_context(registry_of(context, r, None)), r) for r in (move.source, move.target)
-        )
+        source, target = (Place(stack.enter_context(registry_of(context, r)), r) for r in (move.source, move.target))
         image = source.registry.resolve(source.repository, move.tag)
         tested = _tested(source, move.tag, image, check)
         stands(target.registry, target.repository, image, move.tag)

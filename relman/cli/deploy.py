@@ -62,7 +62,7 @@ def deploy(
     chosen = selected.environment
     name = service_of(chosen, service or (service_here(chosen) if len(chosen.services) > 1 else None))
     repository = repository_of(chosen, name)
-    registry = registry_of(context, repository, chosen.registry_ca)
+    registry = registry_of(context, repository, chosen)
     login = login_of(context, repository)
     asked = fleets.new_asked(name, chosen, max_unavailable, selected.left_out, reason)
     with Fleet(chosen, name) as fleet:

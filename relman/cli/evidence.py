@@ -44,7 +44,7 @@ def evidence(
     --json has the statements themselves.
     """
     target = target_of(context, Asked(environment, inventories, service, file, keys, trust), reference)
-    registry = registry_of(context, target.repository, target.registry_ca)
+    registry = registry_of(context, target.repository, target.environment)
     named = reference_of(target.repository, reference)
     check = check_of(target.demands, target.seal)
     examined = examine(registry, target.repository, named, platform_of(platform), check=check)

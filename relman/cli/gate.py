@@ -51,7 +51,7 @@ def gate(
     chosen = open_environment(context, environment, inventories)
     name = service_of(chosen, service)
     repository = repository_of(chosen, name)
-    registry = registry_of(context, repository, chosen.registry_ca)
+    registry = registry_of(context, repository, chosen)
     served = served_in(context, chosen.demands.policy, inventories, name)
     seal = reading_seal(chosen.demands)
     check = check_of(chosen.demands, seal, skips=skips_of(skip_gates, reason), served=served)

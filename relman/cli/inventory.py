@@ -58,7 +58,11 @@ def _show_environment(output: Output, data: Mapping[str, Any]) -> None:
     output.line(f"environment {data['name']}")
     for name, repository in data["services"].items():
         output.line(f"  service     {name}: {repository}")
-    for name, values in (("registry CA", [data["registry_ca"]]), ("known hosts", data["known_hosts"])):
+    for name, values in (
+        ("registry CA", [data["registry_ca"]]),
+        ("without TLS", data["insecure_registries"]),
+        ("known hosts", data["known_hosts"]),
+    ):
         if said := ", ".join(filter(None, values)):
             output.line(f"  {name} {said}")
     rows = [

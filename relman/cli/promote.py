@@ -89,7 +89,7 @@ def promote(
         promote_library(Job(context, service, run), library, report)
         return
     if image:
-        registry = registry_of(context, service.repository, None, writes=True)
+        registry = registry_of(context, service.repository, writes=True)
         found = _in_registry(registry, service, reference_of(service.repository, image), report)
         named = run_name(context.environ, run_flag, service.name) if run_flag else None
         _promote_there(context, service, registry, found, report, named, check)

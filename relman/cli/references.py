@@ -34,7 +34,6 @@ class Target:
     demands: Demands
     seal: Seal
     of: str
-    registry_ca: str | None = None
     environment: Environment | None = None
 
 
@@ -101,7 +100,7 @@ def _place(context: Context, asked: Asked, reference: str | None) -> Target:
     if asked.environment:
         chosen = open_environment(context, asked.environment, asked.inventories)
         repository = whole or repository_of(chosen, service_of(chosen, asked.service))
-        return Target(repository, chosen.demands, Signed(), chosen.name, chosen.registry_ca, chosen)
+        return Target(repository, chosen.demands, Signed(), chosen.name, chosen)
     if whole:
         return Target(whole, Demands(), Signed(), "the command line")
     service = written_service(context, asked.file)

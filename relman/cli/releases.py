@@ -73,7 +73,7 @@ def releases(
     """
     wanted = _wanted(context, environment, inventories, service, file)
     running = _running(wanted)
-    registry = registry_of(context, wanted.repository, wanted.environment.registry_ca if wanted.environment else None)
+    registry = registry_of(context, wanted.repository, wanted.environment)
     demands = wanted.environment.demands if wanted.environment else wanted.rules.demands
     # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
     check = check_of(Demands(demands.trust), reading_seal(demands))

@@ -54,6 +54,7 @@ class Output:
         self._colour = smart and not environ.get("NO_COLOR")
         self._live = smart and not json and stdout.isatty()
         self._lock = threading.RLock()
+        self._warned: set[str] = set()
         self._environ = environ
         self._system = system_of(environ)
         self._groups = 0
@@ -95,6 +96,13 @@ class Output:
     def warn(self, text: str) -> None:
         """Something to know of that did not stop the command."""
         self._write(self._err, f"{self._paint(self._err, _YELLOW, 'warning:')} {clean(text)}")
+
+    def warn_once(self, text: str) -> None:
+        """A warning that the command may meet again."""
+        with self._lock:
+            if text not in self._warned:
+                self._warned.add(text)
+                self.warn(text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], shared: Collection[str] = ()) -> None:
         """Rows under a heading, for people: nothing under --json. A column of `shared` that says the same in every row

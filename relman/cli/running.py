@@ -52,7 +52,7 @@ def _rows(context: Context, target: Target, chosen: Environment, service: str) -
     with Fleet(chosen, service) as fleet:
         found = fleet.each(lambda session: observe(session, chosen.name, service))
         failed: Mapping[str, RelmanError] = {**fleet.unreachable, **found.errors}
-    with registry_of(context, target.repository, target.registry_ca) as registry:
+    with registry_of(context, target.repository, target.environment) as registry:
         records = [e for seen in found.answers.values() if (e := seen.record.serving)]
         entries = {(e.manifest, e.release): e for e in records}
         evidence = {key: _evidence(registry, target, entry) for key, entry in entries.items()}

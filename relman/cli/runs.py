@@ -62,7 +62,7 @@ class Job:
     def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
         """What a release of another team's is, once there is evidence that it passed, by a key that the service's own
         trust.yml trusts, if it names one. Raises what find_release does."""
-        registry = registry_of(self.context, reference.repository, None)
+        registry = registry_of(self.context, reference.repository)
         check = Check(reading_seal(self.service.release.demands))
         return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
 
@@ -73,7 +73,7 @@ class Job:
     @cached_property
     def registry(self) -> Registry:
         """The one client of the service's registry."""
-        return registry_of(self.context, self.service.repository, None, writes=True)
+        return registry_of(self.context, self.service.repository, writes=True)
 
     def say(self, text: str) -> None:
         """A line of what is going on."""

@@ -121,7 +121,7 @@ def _tests(context: Context, answers: Answers, service: str, digest: str, releas
     except UsageError:
         return "the inventory names no registry for it"
     try:
-        with registry_of(context, repository, answers.chosen.registry_ca) as registry:
+        with registry_of(context, repository, answers.chosen) as registry:
             return _evidence(registry, answers, service, ManifestDigest(digest), release)
     except RelmanError as error:
         return f"not known: {error.what}"

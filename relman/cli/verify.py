@@ -45,7 +45,7 @@ def verify(
         _running(context, target, service)
         return
     check = check_of(target.demands, target.seal)
-    registry = registry_of(context, target.repository, target.registry_ca)
+    registry = registry_of(context, target.repository, target.environment)
     examined = examine(
         registry, target.repository, reference_of(target.repository, reference), platform_of(platform), check=check
     )

@@ -61,6 +61,11 @@ def _message(kind: str, found: object, context: Mapping[str, Any]) -> str:
 
 def _unknown(key: str, section: KeyPath, root: type[BaseModel]) -> str:
     """What may have been meant by an unknown key: its like here, or its very self in another section."""
+    if "insecure" in key:
+        return (
+            "a checkout may not decide what goes without TLS: relman_insecure_registries in the inventory, or "
+            "RELMAN_INSECURE_REGISTRIES in the environment, may"
+        )
     here = section_of(root, section)
     if here and (near := nearest(key, here.model_fields)):
         return f"unknown key; did you mean {near}?"

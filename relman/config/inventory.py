@@ -78,6 +78,7 @@ class Inventory:
             hosts=tuple(r.host for r in read),
             services=read[0].services,
             registry_ca=read[0].registry_ca,
+            insecure_registries=read[0].insecure_registries,
             demands=read[0].demands,
             ssh=SshOptions(known_hosts=tuple(dict.fromkeys(files))),
             local_commands=read[0].local_commands,
@@ -130,6 +131,7 @@ class Inventory:
             for key, here, there in (
                 ("relman_services", read[0].services, other.services),
                 ("relman_registry_ca", read[0].registry_ca, other.registry_ca),
+                ("relman_insecure_registries", read[0].insecure_registries, other.insecure_registries),
                 ("relman_local_commands", read[0].local_commands, other.local_commands),
                 ("relman_trust", read[0].demands.trust, other.demands.trust),
                 ("relman_policy", read[0].demands.policy, other.demands.policy),
@@ -165,6 +167,7 @@ def describe_environment(environment: Environment) -> dict[str, Any]:
         "name": environment.name,
         "services": {name: str(repository) for name, repository in environment.services.items()},
         "registry_ca": environment.registry_ca,
+        "insecure_registries": list(environment.insecure_registries),
         "local_commands": environment.local_commands,
         "trust": environment.demands.trust,
         "policy": json.loads(environment.demands.policy.source) if environment.demands.policy.rule else None,

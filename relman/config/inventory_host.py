@@ -78,6 +78,12 @@ def _services(value: object) -> dict[str, Repository]:
     return _each(read, value)
 
 
+def _registries(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of registries, each as HOST:PORT; found {kind_of(value)}")  # noqa: TRY004
+    return tuple(values_names.registry(item).lower() for item in value)
+
+
 _READ: Mapping[str, Callable[[object], Any]] = {
     "ansible_host": values_names.address,
     "ansible_port": values_container.port_number,
@@ -88,6 +94,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     _ENV: _env,
     "relman_services": _services,
     "relman_registry_ca": values.word,
+    "relman_insecure_registries": _registries,
     "relman_trust": values.word,
     "relman_policy": read_policy,
     "relman_state_dir": values.absolute_path,
@@ -107,6 +114,7 @@ class ReadHost:
     registry_ca: str | None
     demands: Demands
     known_hosts: tuple[str, ...]
+    insecure_registries: tuple[str, ...] = ()
     local_commands: bool = False
 
 
@@ -165,6 +173,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         registry_ca=_beside(variables.get("relman_registry_ca")),
         demands=_demands(variables, known),
         known_hosts=route.known_hosts,
+        insecure_registries=known.get("relman_insecure_registries", ()),
         local_commands=known.get("relman_local_commands", False),
     )
 

@@ -66,6 +66,8 @@ def image(value: object) -> str:
 
 def registry(value: object) -> str:
     """A registry's host[:port]."""
+    if isinstance(value, str) and value.startswith(("http://", "https://")):
+        raise ValueError(f"expected HOST or HOST:PORT, without {value.partition('//')[0]}//; found {shown(value)}")
     return by_model(lambda: Repository(word(value), "name").registry)
 
 

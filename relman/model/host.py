@@ -75,6 +75,7 @@ class SshOptions:
 class Environment:
     """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence.
 
+    `insecure_registries` (host[:port]) may be spoken to without TLS.
     `groups` are the inventory's groups that have hosts in it, with the names of these.
     `local_commands`: what is deployed to it may run commands on the deployer's machine (hooks, a canary's check).
     """
@@ -83,6 +84,7 @@ class Environment:
     hosts: tuple[Host, ...]
     services: Mapping[str, Repository] = field(default_factory=dict)
     registry_ca: str | None = None
+    insecure_registries: tuple[str, ...] = ()
     ssh: SshOptions = field(default_factory=SshOptions)
     local_commands: bool = False
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

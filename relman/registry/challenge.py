@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from relman.model.errors import AccessDenied, RegistryError
 from relman.registry.auth import Credentials
+from relman.registry.reasons import reasons_in
 from relman.registry.strictjson import load_object
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)\b((?:\s*,?\s*\w+\s*=\s*\"[^\"]*\"|\s*,?\s*\w+\s*=\s*[^\s,\"]+)*)", re.I)
@@ -32,15 +33,18 @@ class Scope:
 TokenRequest = Callable[[str, bytes | None, str | None], tuple[int, bytes]]
 """Ask (url, form or None, Authorization or None) and give (status, body)."""
 
+MayBePlain = Callable[[str], bool]
+"""Whether host[:port] may be spoken to in plain HTTP."""
+
 
 class Authorizer:
     """Finds the Authorization header for each scope and remembers it. Safe to share between threads."""
 
-    def __init__(self, host: str, credentials: Credentials | None, ask: TokenRequest, *, insecure: bool) -> None:
+    def __init__(self, host: str, credentials: Credentials | None, ask: TokenRequest, may_be_plain: MayBePlain) -> None:
         self._host = host
         self._credentials = credentials
         self._ask = ask
-        self._insecure = insecure
+        self._may_be_plain = may_be_plain
         token = credentials.registry_token if credentials else ""
         self._known: dict[Scope | None, str] = {None: f"Bearer {token}"} if token else {}
         self._lock = threading.Lock()
@@ -63,8 +67,16 @@ class Authorizer:
             self._known[key] = header
         return header
 
-    def denied(self, what: str) -> AccessDenied:
-        """The error for a registry that wants other credentials than it got."""
+    def reasons(self, body: bytes) -> tuple[str, ...]:
+        """The reasons in a refusal, without what nobody is to see."""
+        with self._lock:
+            secrets = {header.partition(" ")[2] for header in self._known.values()}
+        if given := self._credentials:
+            secrets |= {given.password, given.identity_token, given.registry_token, given.basic.partition(" ")[2]}
+        return reasons_in(body, secrets)
+
+    def denied(self, what: str, reasons: Sequence[str] = ()) -> AccessDenied:
+        """The error for a registry that wants other credentials than it got, with its `reasons`."""
         given = self._credentials
         why = f" as {given.username or 'the holder of its token'}" if given else ": it requires a login"
         return AccessDenied(
@@ -72,6 +84,7 @@ class Authorizer:
             host=self._host,
             hint=f"Log in with `docker login {self._host}`, or set RELMAN_REGISTRY_USERNAME and "
             "RELMAN_REGISTRY_PASSWORD.",
+            details=reasons,
         )
 
     def _basic(self, offered: bool) -> str:
@@ -82,16 +95,22 @@ class Authorizer:
     def _token(self, parameters: Mapping[str, str], scope: Scope) -> str:
         realm = parameters.get("realm", "")
         try:
-            urlsplit(realm)
+            address = urlsplit(realm)
         except ValueError as error:
             raise RegistryError("the registry's token service has no usable address", host=self._host) from error
-        if urlsplit(realm).scheme != "https" and not self._insecure:
-            raise AccessDenied(f"the registry asks for the password at {realm[:200]!r}, unencrypted", host=self._host)
+        if address.scheme != "https" and not (address.scheme == "http" and self._may_be_plain(address.netloc)):
+            raise AccessDenied(
+                f"the registry sends to {realm[:200]!r} for a token, an address without TLS",
+                host=self._host,
+                hint=f"No password goes there, unless the registry is without TLS itself and {address.netloc[:200]} "
+                "is allowed by name.",
+            )
         status, body = self._ask(*self._token_request(realm, {"service": parameters.get("service", "")}, scope))
         if status in (400, 401, 403):
-            raise self.denied("the registry's token service refuses access")
+            raise self.denied("the registry's token service refuses access", self.reasons(body))
         if status != 200:
-            raise RegistryError(f"the registry's token service answered {status}", host=self._host)
+            what = f"the registry's token service answered HTTP {status}"
+            raise RegistryError(what, host=self._host, details=self.reasons(body))
         return self._read_token(body)
 
     def _token_request(self, realm: str, query: dict[str, str], scope: Scope) -> tuple[str, bytes | None, str | None]:

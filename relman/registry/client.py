@@ -7,14 +7,16 @@ from collections.abc import Callable
 from typing import Self
 from urllib.parse import quote, urlencode
 
-from relman.model.errors import RegistryError, UnknownTag, UsageError
+from relman.model.errors import RegistryError, RelmanError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
 from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
+from relman.registry.messages import Answer, Request
+from relman.registry.network import DIRECT, Network
 from relman.registry.tags import MAX_TAGS, TagPages
-from relman.registry.transport import Answer, Request, Transport
+from relman.registry.transport import Transport
 from relman.registry.uploads import Uploads
 
 MAX_BLOB = 8 << 20
@@ -25,9 +27,10 @@ class Registry:
     """A registry, `host[:port]`. Safe to share between a few threads; close it, or use it in a `with`.
 
     `ca` is a file of CA certificates (None: the system's); UsageError if it is none. `timeout` in seconds bounds the
-    wait for each answer. `insecure` speaks plain HTTP. `writes` asks for the right to write from the first request
-    on, which spares a second token. Every method may raise Unreachable, AccessDenied and RegistryError; what comes from
-    the registry is checked against its digest, and other bytes are a RegistryError.
+    wait for each answer. `network` says through which proxies, and whether plain HTTP will do. `writes` asks for the
+    right to write from the first request on, which spares a second token. Every method may raise Unreachable,
+    AccessDenied and RegistryError; what comes from the registry is checked against its digest, and other bytes are a
+    RegistryError.
     """
 
     def __init__(
@@ -37,13 +40,13 @@ class Registry:
         credentials: Credentials | None = None,
         ca: str | None = None,
         timeout: float = 30.0,
-        insecure: bool = False,
+        network: Network = DIRECT,
         writes: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
         self._writes = writes
-        self._http = Transport(host, credentials=credentials, ca=ca, timeout=timeout, insecure=insecure, sleep=sleep)
+        self._http = Transport(host, credentials=credentials, ca=ca, timeout=timeout, network=network, sleep=sleep)
         self.uploads = Uploads(self._http)
 
     def __enter__(self) -> Self:
@@ -55,6 +58,10 @@ class Registry:
     def close(self) -> None:
         """Close its connections."""
         self._http.close()
+
+    def plain_fault(self) -> RelmanError | None:
+        """What is wrong with a registry that speaks plain HTTP and may not; None for every other. It gets no login."""
+        return self._http.plain_fault()
 
     def resolve(self, repository: Repository, reference: str | ManifestDigest) -> Manifest:
         """The manifest under a tag or digest, byte for byte. Raises UnknownTag if there is none."""

@@ -1,14 +1,20 @@
-"""What the exceptions of the libraries below mean, in relman's own errors. Only for transport.py."""
+"""What the exceptions of the libraries below mean, in relman's own errors. Only for exchange.py and transport.py."""
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
-from relman.model.errors import RegistryError, RelmanError, Unreachable
+from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable
+from relman.registry.connection import PlainAnswer, ProxyFailed
+from relman.registry.network import INSECURE
+from relman.registry.proxies import Proxy
 
 _NO_ADDRESS = (
     requests.exceptions.InvalidURL,
@@ -16,6 +22,7 @@ _NO_ADDRESS = (
     requests.exceptions.MissingSchema,
     urllib3.exceptions.LocationValueError,
 )
+_NO_CONNECTION = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 
 
 class PassingError(Exception):
@@ -27,25 +34,114 @@ class PassingError(Exception):
         self.wait = wait
 
 
-def translated(error: Exception, host: str, asked: str, seconds: float) -> RelmanError | PassingError:
-    """What an exception means that came of asking the registry `host` for `asked`, with `seconds` for the answer."""
+class WithoutTls(Exception):
+    """`place` (host[:port]) speaks no TLS; `error` is what that is where it has to."""
+
+    def __init__(self, place: str, error: RelmanError | PassingError) -> None:
+        super().__init__()
+        self.place = place
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the registry `host` was asked for: the absolute `url`, in an error's words `what`, with `seconds` for the
+    answer, through the proxy `via`."""
+
+    host: str
+    url: str
+    what: str
+    seconds: float
+    via: Proxy | None = None
+
+
+def translated(error: Exception, asked: Asked) -> RelmanError | PassingError | WithoutTls:
+    """What an exception means that came of asking a registry."""
     causes = _causes_of(error)
+    if asked.via and (found := _of_proxy(causes, asked.via, asked)):
+        return found
+    known = _of_tls(causes, asked) or _of_answer(error, causes, asked)
+    if known:
+        return known
+    passing = PassingError(
+        Unreachable(f"the registry does not answer {asked.what}", host=asked.host, hint=_last_words(causes))
+    )
+    address = urlsplit(asked.url)
+    refused = any(isinstance(c, ConnectionRefusedError) for c in causes)
+    without = refused and address.scheme == "https" and address.port is None
+    return WithoutTls(address.netloc, passing) if without else passing
+
+
+def proxy_refusal(proxy: Proxy, status: int, host: str) -> RelmanError | PassingError:
+    """What it means that a proxy refuses to connect with the HTTP status `status`."""
+    where = f"the proxy {proxy.place}"
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        what = f"{where} refuses the login of {proxy.variable}" if proxy.login else f"{where} requires a login"
+        return AccessDenied(what, host=host, hint=f"{proxy.variable}=http://USER:PASSWORD@{proxy.place}")
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return AccessDenied(f"{where} refuses to connect (HTTP {status})", host=host, hint=_without(proxy, host))
+    error = Unreachable(f"{where} cannot connect (HTTP {status})", host=host, hint=_without(proxy, host))
+    return PassingError(error)
+
+
+def _of_proxy(causes: list[BaseException], proxy: Proxy, asked: Asked) -> RelmanError | PassingError | None:
+    failed = next((c for c in causes if isinstance(c, ProxyFailed)), None)
+    where, hint = f"the proxy {proxy.place}", _without(proxy, asked.host)
+    if failed and failed.status:
+        return proxy_refusal(proxy, failed.status, asked.host)
+    if failed and any(isinstance(c, TimeoutError) for c in causes):
+        return Unreachable(f"{where} did not connect within {asked.seconds:g} s", host=asked.host, hint=hint)
+    if failed and any(_is_no_http(c) for c in causes):
+        return Unreachable(f"{where} gave no HTTP answer", host=asked.host, hint=hint)
+    if failed or any(isinstance(c, _NO_CONNECTION) for c in causes):
+        said = _last_words(causes)
+        return PassingError(
+            Unreachable(f"{where} does not answer", host=asked.host, hint=f"{said} {hint}" if said else hint)
+        )
+    return None
+
+
+def _without(proxy: Proxy, host: str) -> str:
+    return f"{proxy.variable} names it; NO_PROXY={urlsplit(f'//{host}').hostname} goes without."
+
+
+def _of_tls(causes: list[BaseException], asked: Asked) -> RelmanError | WithoutTls | None:
+    place = urlsplit(asked.url).netloc
+    if any(isinstance(c, PlainAnswer) for c in causes):
+        return WithoutTls(
+            place,
+            Unreachable(
+                f"{place} speaks plain HTTP, not TLS",
+                host=asked.host,
+                hint=f"Give it TLS, or allow it by name: relman_insecure_registries: [{place}] in the inventory, or "
+                f"{INSECURE}={place} in your environment.",
+            ),
+        )
     if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
-        hint = f"Name its CA: RELMAN_REGISTRY_CA=FILE, or put it in /etc/docker/certs.d/{host}/ca.crt."
-        return Unreachable("the registry's certificate is not trusted", host=host, hint=hint)
+        hint = (
+            f"Add its CA to the system's, or name it: RELMAN_REGISTRY_CA=FILE, or /etc/docker/certs.d/{place}/ca.crt."
+        )
+        return Unreachable("the registry's certificate is not trusted", host=asked.host, hint=hint)
     if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
-        return Unreachable("the TLS handshake with the registry failed", host=host, hint=str(causes[-1])[:200])
+        return Unreachable("the TLS handshake with the registry failed", host=asked.host, hint=str(causes[-1])[:200])
+    return None
+
+
+def _of_answer(error: Exception, causes: list[BaseException], asked: Asked) -> RelmanError | None:
+    host = asked.host
     if any(isinstance(c, TimeoutError | requests.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
-        return Unreachable(f"the registry gave no complete answer to {asked} within {seconds:g} s", host=host)
+        return Unreachable(
+            f"the registry gave no complete answer to {asked.what} within {asked.seconds:g} s", host=host
+        )
     if isinstance(error, _NO_ADDRESS):
-        return RegistryError(f"the registry's answer to {asked} redirects to an invalid address", host=host)
+        return RegistryError(f"the registry's answer to {asked.what} redirects to an invalid address", host=host)
     if any(_is_no_http(c) for c in causes) or not _is_of_the_network(error):
         return RegistryError(
-            f"the registry's answer to {asked} cannot be read: {type(causes[-1]).__name__}",
+            f"the registry's answer to {asked.what} cannot be read: {type(causes[-1]).__name__}",
             host=host,
             hint="Is it a registry, and is a proxy in front of it?",
         )
-    return PassingError(Unreachable(f"the registry does not answer {asked}", host=host, hint=_last_words(causes)))
+    return None
 
 
 def _is_no_http(cause: BaseException) -> bool:

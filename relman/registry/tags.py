@@ -6,8 +6,8 @@ import time
 
 from relman.model.errors import RegistryError, Unreachable
 from relman.model.image import Repository
+from relman.registry.messages import Answer
 from relman.registry.strictjson import load_object
-from relman.registry.transport import Answer
 
 MAX_TAGS = 32 << 20
 """Bytes of all pages."""

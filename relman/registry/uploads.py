@@ -9,7 +9,8 @@ from relman.model.errors import RegistryError
 from relman.model.image import Digest, Repository
 from relman.registry.answers import expect
 from relman.registry.challenge import Scope
-from relman.registry.transport import Answer, Request, Transport
+from relman.registry.messages import Answer, Request
+from relman.registry.transport import Transport
 
 _OCTETS = {"Content-Type": "application/octet-stream"}
 

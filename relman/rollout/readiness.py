@@ -88,7 +88,10 @@ def _registry(session: Session, environment: Environment, need: Need) -> Iterato
             return
         else:
             there = f"/etc/docker/certs.d/{repository.registry}/ca.crt"
-            mend = f"if its CA is not known there, on the host: sudo install -D -m 644 CA.crt {there}"
+            mend = (
+                f"if its CA is not known there, on the host: sudo install -D -m 644 CA.crt {there}; "
+                "if it has no TLS, name it under insecure-registries in the host's /etc/docker/daemon.json"
+            )
         yield Lack("registry", error.what, mend)
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.lab.pki import make_ca
 
+HANDSHAKE = b"\x16"
+"""The first byte of TLS (RFC 8446, 5.1)."""
 TICK = 0.02
 """Seconds between two pieces of what drips."""
 
@@ -65,13 +67,15 @@ Manners = Callable[[Peer], None]
 
 
 class Hostile:
-    """`manners` handle each connection; `heard` are the request lines so far, `said` the bytes sent."""
+    """`manners` handle each connection, unless it begins with TLS's handshake where the server is `plain`: that is
+    answered as web servers do. `heard` are the request lines so far, `said` the bytes sent."""
 
-    def __init__(self, manners: Manners, tls: Path | None = None) -> None:
+    def __init__(self, manners: Manners, tls: Path | None = None, *, plain: bool = True) -> None:
         self.heard: list[str] = []
         self.said = 0
         self.over = threading.Event()
         self._manners = manners
+        self._plain = plain
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
         self._context: ssl.SSLContext | None = None
@@ -108,6 +112,9 @@ class Hostile:
 
     def _serve(self, plain: socket.socket) -> None:
         with plain, suppress(OSError):
+            if not self._context and self._plain and plain.recv(1, socket.MSG_PEEK) == HANDSHAKE:
+                plain.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                return
             connection = self._context.wrap_socket(plain, server_side=True) if self._context else plain
             with connection:
                 self._manners(Peer(connection, self))

@@ -47,7 +47,6 @@ class Place:
     host: str
     credentials: Credentials
     ca: str | None = None
-    insecure: bool = False
     pauses: list[float] = field(default_factory=list)
 
     def connect(self, credentials: Credentials | None = None, *, writes: bool = False) -> Registry:
@@ -57,7 +56,6 @@ class Place:
             credentials=credentials or self.credentials,
             ca=self.ca,
             timeout=10,
-            insecure=self.insecure,
             writes=writes,
             sleep=self.pauses.append,
         )
@@ -76,7 +74,7 @@ def free_port() -> int:
 
 def place_of(simulator: Simulator) -> Place:
     """How to reach a running simulator."""
-    return Place(simulator.host, Credentials(USERNAME, PASSWORD), insecure=True)
+    return Place(simulator.host, Credentials(USERNAME, PASSWORD))
 
 
 @pytest.fixture(scope="session")

@@ -183,7 +183,7 @@ def test_a_silent_registry_is_unreachable(simulator: Simulator) -> None:
     dripping = Reply(200, b"x" * 10000, drip=done)
     simulator.misbehave("GET", silent, lambda _: dripping)
     repository = Repository(simulator.host, "shop")
-    with Registry(simulator.host, insecure=True, timeout=0.3) as registry:
+    with Registry(simulator.host, timeout=0.3) as registry:
         try:
             for _ in range(2):
                 with pytest.raises(Unreachable, match=r"0\.3 s"):
@@ -202,7 +202,7 @@ def test_forbidden_is_access_denied(simulator: Simulator, registry: Registry, re
 
 def test_no_login_is_access_denied(simulator: Simulator, repository: Repository) -> None:
     """Without credentials the error says how to give them."""
-    with Registry(simulator.host, insecure=True) as registry, pytest.raises(AccessDenied) as caught:
+    with Registry(simulator.host) as registry, pytest.raises(AccessDenied) as caught:
         registry.resolve(repository, "1")
     assert "docker login" in caught.value.hint
 

@@ -55,9 +55,7 @@ def asked(server: Hostile, act: Callable[[Registry, Repository], object], ca: Pa
     """What comes of asking, in time; the error names the registry."""
     begun = time.monotonic()
     with (
-        Registry(
-            server.host, insecure=ca is None, ca=str(ca) if ca else None, timeout=TIMEOUT, sleep=lambda _: None
-        ) as registry,
+        Registry(server.host, ca=str(ca) if ca else None, timeout=TIMEOUT, sleep=lambda _: None) as registry,
         pytest.raises((Unreachable, RegistryError)) as caught,
     ):
         act(registry, Repository(server.host, "team/shop"))
@@ -98,7 +96,7 @@ def test_an_answer_that_never_ends_has_a_deadline(manners: Manners, tls: bool, t
 )
 def test_a_handshake_that_never_ends_has_a_deadline(act: Callable[[Peer], None], real_ca: Path) -> None:
     """A registry that takes the connection and never comes to an end with TLS is Unreachable in time."""
-    with Hostile(act).running() as server:
+    with Hostile(act, plain=False).running() as server:
         error = asked(server, lambda r, where: r.find(where, "118"), real_ca)
     assert isinstance(error, Unreachable)
 
@@ -234,7 +232,7 @@ def test_a_blob_that_creeps_is_given_up_and_one_that_moves_is_not() -> None:
         peer.say(OK, b"Content-Length: 200000\r\n\r\n")
         peer.drip(b"x" * 200_000, size if "moves" in request else 10)
 
-    with Hostile(manners).running() as server, Registry(server.host, insecure=True, timeout=TIMEOUT) as registry:
+    with Hostile(manners).running() as server, Registry(server.host, timeout=TIMEOUT) as registry:
         begun = time.monotonic()
         parts = registry.uploads.read(Repository(server.host, "moves"), Digest.of(b"x"))
         assert sum(map(len, parts)) == 200_000

@@ -1,0 +1,168 @@
+"""One exchange with a registry: TLS or not, redirections, size and time, and nothing of `requests` leaves here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http import HTTPStatus
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from relman.model.errors import RegistryError, RelmanError
+from relman.model.image import HUB_NAMES
+from relman.registry.challenge import Scope
+from relman.registry.foreign import Asked, PassingError, WithoutTls, proxy_refusal, translated
+from relman.registry.messages import Answer, Request
+from relman.registry.network import Network, is_loopback
+from relman.registry.pace import Pace
+from relman.registry.session import open_session
+
+CONNECT_SECONDS = 5.0
+HUB_API = "registry-1.docker.io"
+"""Where Docker Hub answers."""
+REDIRECTS = 5
+"""Followed one after the other, at most."""
+_REDIRECTED = frozenset({301, 302, 303, 307, 308})
+
+
+class Exchange:
+    """Exchanges with one registry over pooled connections. Safe to share between a few threads.
+
+    An answer has `timeout` seconds to come as a whole. TLS is spoken first; plain HTTP only where `network` allows it
+    and the registry has shown that it speaks no TLS.
+    """
+
+    def __init__(self, host: str, *, ca: str | None, timeout: float, network: Network) -> None:
+        self.host = host
+        self.timeout = timeout
+        self._place = HUB_API if host in HUB_NAMES else host
+        self._scheme = "https"
+        self._network = network
+        self._session = open_session(ca, network.proxies)
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    @property
+    def _base(self) -> str:
+        return f"{self._scheme}://{self._place}"
+
+    def absolute(self, url: str) -> str:
+        """`url` as the registry meant it: relative ones start at the registry. Raises RegistryError for nonsense."""
+        return self.joined(self._base, url)
+
+    def joined(self, base: str, url: str) -> str:
+        """`url` as it is meant in an answer from `base`. Raises RegistryError for nonsense."""
+        try:
+            joined = urljoin(base, url)
+            urlsplit(joined)
+        except ValueError as error:
+            raise RegistryError("the registry gave an invalid address", host=self.host) from error
+        return joined
+
+    def is_own(self, url: str) -> bool:
+        """Whether `url` is the registry's own, so that credentials may go there."""
+        mine, other = urlsplit(self._base), urlsplit(self.absolute(url))
+        return (mine.scheme, mine.netloc) == (other.scheme, other.netloc)
+
+    def plain_fault(self) -> RelmanError | None:
+        """What is wrong with a registry that speaks plain HTTP and may not; None for others. It gets no login. Raises
+        Unreachable and the like where it cannot be asked."""
+        try:
+            self._followed(Request("GET", "/v2/", Scope("")), None)[0].close()
+        except PassingError as passing:
+            raise passing.error from passing.__cause__
+        except WithoutTls as found:
+            if isinstance(found.error, PassingError):
+                raise found.error.error from found.__cause__
+            return None if self._network.may_be_plain(self._place, self._place) else found.error
+        return None
+
+    def begun(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
+        """The answer's head, in plain HTTP where the registry speaks nothing else and may."""
+        try:
+            return self._followed(request, authorization)
+        except WithoutTls as found:
+            if found.place != self._place or not self._network.may_be_plain(self._place, self._place):
+                raise found.error from found.__cause__
+        self._scheme = "http"
+        if not is_loopback(self._place):
+            self._network.warn(f"the registry {self.host} speaks plain HTTP: who is on the way reads the password")
+        return self._followed(request, authorization)
+
+    def completed(self, request: Request, response: requests.Response, pace: Pace) -> Answer:
+        """The answer of which this is the head, read to its end."""
+        with self.edge(request), pace.running(), response:
+            return Answer(response.status_code, response.headers, self._read(request, response))
+
+    def may_be_plain(self, place: str) -> bool:
+        """Whether `place` (host[:port]) may be spoken to without TLS on this registry's behalf."""
+        return self._scheme == "http" and self._network.may_be_plain(place, self._place)
+
+    def _followed(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
+        """The answer's head; what it redirects to is asked instead, without the login where that is elsewhere's."""
+        pace = Pace(self.timeout)
+        for _ in range(REDIRECTS):
+            self._require_usable(request)
+            with self.edge(request), pace.running():
+                response = self._request(request, authorization)
+            location = response.headers.get("Location")
+            if request.method != "GET" or response.status_code not in _REDIRECTED or location is None:
+                return response, pace
+            response.close()
+            request = replace(request, url=self.joined(self.absolute(request.url), location))
+            authorization = authorization if self.is_own(request.url) else None
+        raise RegistryError(f"the registry redirects {request.asked} in a loop", host=self.host)
+
+    def _require_usable(self, request: Request) -> None:
+        """Nothing goes or comes without TLS but between places that may be without."""
+        address = urlsplit(self.absolute(request.url))
+        if address.scheme == "https" or (address.scheme == "http" and self.may_be_plain(address.netloc)):
+            return
+        place = "".join(c for c in address.netloc.rpartition("@")[2] if c.isprintable())[:200]
+        raise RegistryError(
+            f"the registry redirects {request.asked} to {place}, an address without TLS", host=self.host
+        )
+
+    def _request(self, request: Request, authorization: str | None) -> requests.Response:
+        headers = dict(request.headers) | ({"Authorization": authorization} if authorization else {})
+        url = self.absolute(request.url)
+        response = self._session.request(
+            request.method,
+            url,
+            headers=headers,
+            data=request.body,
+            timeout=(min(CONNECT_SECONDS, self.timeout), self.timeout),
+            allow_redirects=False,
+            stream=True,
+        )
+        proxy = self._network.proxies.of(url)
+        if proxy and response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            response.close()
+            raise proxy_refusal(proxy, response.status_code, self.host)
+        return response
+
+    def _read(self, request: Request, response: requests.Response) -> bytes:
+        body = bytearray()
+        while chunk := response.raw.read1(1 << 16, decode_content=False):
+            body += chunk
+            if len(body) > request.limit:
+                raise RegistryError(
+                    f"the registry's answer to {request.asked} is larger than {request.limit} bytes", host=self.host
+                )
+        return bytes(body)
+
+    @contextmanager
+    def edge(self, request: Request) -> Iterator[None]:
+        """Whatever the libraries below raise becomes an error of relman's."""
+        try:
+            yield
+        except (RelmanError, PassingError):
+            raise
+        except Exception as error:
+            url = self.absolute(request.url)
+            asked = Asked(self.host, url, request.asked, self.timeout, self._network.proxies.of(url))
+            raise translated(error, asked) from error
