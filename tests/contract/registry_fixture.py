@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,12 @@ from relman.registry.client import Registry
 from tests.contract.simulator import PASSWORD, USERNAME, Simulator
 from tests.lab import packages
 from tests.lab.layout import Layout
-from tests.lab.registry import USER
+from tests.lab.pki import make_ca
+from tests.lab.registry import NAME, USER
 from tests.lab.registry import Registry as RealRegistry
 
+ELSEWHERE = "127.1"
+"""An address of loopback (inet_aton(3)) that nothing takes for one by its looks."""
 _numbers = itertools.count(1)
 
 
@@ -79,16 +81,35 @@ def place_of(simulator: Simulator) -> Place:
 
 @pytest.fixture(scope="session")
 def real_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
-    """docker-registry 2.8 with TLS from a CA of its own and a password; its package is installed where missing."""
-    if not Path("/usr/bin/docker-registry").exists():
-        packages.install()
+    """docker-registry 2.8 with TLS from a CA of its own and a password; packages are installed where missing."""
+    packages.install()
     registry = RealRegistry(Loopback(0, tmp_path_factory.mktemp("registry"), free_port()))
+    make_ca(registry.ca.parent, "127.0.0.1", NAME, ELSEWHERE)
+    with _served(registry):
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def plain_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    """As `real_registry`, without TLS."""
+    packages.install()
+    with _served(RealRegistry(Loopback(0, tmp_path_factory.mktemp("plain"), free_port()), tls=False)) as registry:
+        yield registry
+
+
+@contextmanager
+def _served(registry: RealRegistry) -> Iterator[RealRegistry]:
     registry.provision()
     try:
         registry.start()
         yield registry
     finally:
         registry.stop()
+
+
+def elsewhere(host: str) -> str:
+    """The host:port of loopback by a name that does not say that it is there."""
+    return host.replace("127.0.0.1", ELSEWHERE)
 
 
 @pytest.fixture(params=["real", "simulated"])

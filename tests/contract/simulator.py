@@ -32,15 +32,22 @@ class _Server(ThreadingHTTPServer):
 class Simulator:
     """`auth` is "basic", "token" or "" for none; `page` tags a page at most; `native` has the referrers API."""
 
-    def __init__(self, *, auth: str = "basic", page: int = 1000, native: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        auth: str = "basic",
+        page: int = 1000,
+        native: bool = False,
+        address: tuple[str, int] = ("127.0.0.1", 0),
+    ) -> None:
         self.auth = auth
         self.content = Content(page, native)
         self.queries: list[Query] = []
         self.tokens: set[str] = set()
         self._faults: list[tuple[re.Pattern[str], Fault]] = []
         self._lock = threading.RLock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
-        self.host = f"127.0.0.1:{self._server.server_port}"
+        self._server = _Server(address, _handler(self))
+        self.host = f"{address[0]}:{self._server.server_port}"
 
     @property
     def stores(self) -> dict[str, Store]:

@@ -287,13 +287,6 @@ def test_a_ca_of_its_own_is_the_only_one_trusted(real_registry: RealRegistry, tm
         registry.find(repository, "1")
 
 
-def test_a_registry_without_tls_is_explained(simulator: Simulator, repository: Repository) -> None:
-    """HTTPS to a registry that speaks plain HTTP is Unreachable, and no plain request is made."""
-    with Registry(simulator.host) as registry, pytest.raises(Unreachable, match="TLS"):
-        registry.resolve(repository, "1")
-    assert simulator.log == []
-
-
 @pytest.mark.parametrize("content", ["", "no certificate", None])
 def test_a_broken_ca_file_is_explained(tmp_path: Path, content: str | None) -> None:
     """A CA file that is empty, no certificate or gone is a mistake of whoever named it, and is named."""

@@ -27,6 +27,7 @@ NEEDED = (
     "openssh-server",
     "procps",
     "sudo",
+    "tinyproxy",
     "util-linux",
 )
 

@@ -1,4 +1,4 @@
-"""The lab's private registry: TLS from the lab's own CA, a password, deletion allowed."""
+"""The lab's private registry: TLS from the lab's own CA unless it is to have none, a password, deletion allowed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ NAME = "registry.lab"
 class Registry:
     """docker-registry 2.8 on the bridge's own address; everything about it is under `dir`."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.address = layout.registry
-        self.dir = layout.dir / "registry"
+    def __init__(self, layout: Layout, *, address: str = "", tls: bool = True) -> None:
+        self.address = address or layout.registry
+        self.dir = layout.dir / ("registry" if tls else "plain-registry")
+        self._tls = tls
         self.ca = self.dir / "tls" / "ca.crt"
         self.docker_config = layout.dir / "docker"
         self._layout = layout
@@ -68,7 +69,7 @@ class Registry:
                 "filesystem": {"rootdirectory": str(self.dir / "data")},
                 "delete": {"enabled": True},
             },
-            "http": {"addr": self.address, "secret": self.password, "tls": tls},
+            "http": {"addr": self.address, "secret": self.password} | ({"tls": tls} if self._tls else {}),
             "auth": {"htpasswd": {"realm": "lab", "path": str(self.dir / "htpasswd")}},
         }
 
@@ -85,7 +86,7 @@ class Registry:
 
     def get(self, path: str, *, password: str | None = None) -> tuple[int, bytes]:
         """GET `path` with the CA and the password (its own unless given): the status and the body."""
-        return get(self.address, path, self.ca, self.password if password is None else password)
+        return get(self.address, path, self.ca if self._tls else None, self.password if password is None else password)
 
     def _answers(self) -> bool:
         try:
@@ -94,11 +95,13 @@ class Registry:
             return False
 
 
-def get(address: str, path: str, ca: Path, password: str) -> tuple[int, bytes]:
-    """GET `path` of a server of the lab as USER: the status and the body."""
+def get(address: str, path: str, ca: Path | None, password: str) -> tuple[int, bytes]:
+    """GET `path` of a server of the lab as USER, without TLS where there is no CA: the status and the body."""
     host, port = address.split(":")
-    context = ssl.create_default_context(cafile=str(ca))
-    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    if ca:
+        context = ssl.create_default_context(cafile=str(ca))
+        connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
     token = base64.b64encode(f"{USER}:{password}".encode())
     try:
         connection.request("GET", path, headers={"Authorization": f"Basic {token.decode()}"})
