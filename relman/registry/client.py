@@ -65,23 +65,30 @@ class Registry:
 
     def resolve(self, repository: Repository, reference: str | ManifestDigest) -> Manifest:
         """The manifest under a tag or digest, byte for byte. Raises UnknownTag if there is none."""
-        found = self.find(repository, reference)
-        if found is None:
+        answer = self._manifest(repository, reference, MAX_MANIFEST)
+        if answer.status == 404:
             raise UnknownTag(
-                f"{_name(repository, reference)} does not exist", host=self.host, hint="List them: relman releases"
+                f"{_name(repository, reference)} does not exist",
+                host=self.host,
+                hint="List them: relman releases",
+                details=answer.reasons,
             )
-        return found
+        return self._checked(repository, reference, answer)
 
     def find(
         self, repository: Repository, reference: str | ManifestDigest, *, limit: int = MAX_MANIFEST
     ) -> Manifest | None:
         """As `resolve`, but None if there is no such tag or digest; of at most `limit` bytes."""
+        answer = self._manifest(repository, reference, limit)
+        return None if answer.status == 404 else self._checked(repository, reference, answer)
+
+    def _manifest(self, repository: Repository, reference: str | ManifestDigest, limit: int) -> Answer:
         # All types at once: a registry converts for a client that names fewer, and the digest changes.
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         path = self._path(repository, "manifests", str(reference))
-        answer = self._send("GET", path, repository, headers=headers, limit=limit)
-        if answer.status == 404:
-            return None
+        return self._send("GET", path, repository, headers=headers, limit=limit)
+
+    def _checked(self, repository: Repository, reference: str | ManifestDigest, answer: Answer) -> Manifest:
         self._expect(answer, 200, f"reading {_name(repository, reference)}")
         manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").split(";")[0].strip())
         self._check_digest(answer, manifest.digest, _name(repository, reference))
@@ -139,7 +146,7 @@ class Registry:
         while url is not None:
             answer = self._send("GET", url, repository, limit=MAX_TAGS)
             if answer.status == 404:
-                raise UnknownTag(f"there is no repository {repository.name}", host=self.host)
+                raise UnknownTag(f"there is no repository {repository.name}", host=self.host, details=answer.reasons)
             self._expect(answer, 200, f"listing the tags of {repository.name}")
             page = pages.add(answer)
             passed = prefix and page == sorted(page) and page and not page[-1].startswith(prefix) and page[-1] > prefix

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 
 from relman.registry.challenge import Scope
+
+_WAIT_DIGITS = 6
+_DATE_LENGTH = 40
 
 
 @dataclass(frozen=True)
@@ -36,3 +41,13 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     reasons: tuple[str, ...] = ()
+
+
+def seconds_of(wait: str) -> float:
+    """The seconds that a Retry-After (RFC 9110, 10.2.3) asks to wait, in a number or until a date; 0 for nonsense."""
+    if wait[:_WAIT_DIGITS].isdecimal():
+        return float(wait[:_WAIT_DIGITS])
+    try:
+        return max(0.0, round(parsedate_to_datetime(wait[:_DATE_LENGTH]).timestamp() - time.time()))
+    except (ValueError, OverflowError, OSError):
+        return 0.0

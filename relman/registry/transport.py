@@ -11,11 +11,12 @@ from typing import TypeVar
 import requests
 
 from relman.model.errors import RegistryError
+from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Authorizer, Scope
 from relman.registry.exchange import Exchange
 from relman.registry.foreign import PassingError
-from relman.registry.messages import Answer, Request
+from relman.registry.messages import Answer, Request, seconds_of
 from relman.registry.network import Network
 from relman.registry.pace import Pace
 from relman.registry.reasons import LIMIT
@@ -23,7 +24,6 @@ from relman.registry.reasons import LIMIT
 PAUSES = (0.2, 0.6, 1.8)
 """Seconds between attempts; a Retry-After may lengthen them up to MAX_WAIT."""
 MAX_WAIT = 30.0
-_WAIT_DIGITS = 6
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _Result = TypeVar("_Result")
 
@@ -102,13 +102,13 @@ class Transport:
     def _busy_is_passing(self, answer: Answer) -> Answer:
         if answer.status not in _BUSY:
             return answer
-        wait = answer.headers.get("Retry-After", "")[:_WAIT_DIGITS]
+        wait = seconds_of(answer.headers.get("Retry-After", ""))
         what = "limits requests" if answer.status == 429 else "has an internal error"
-        hint = f"It asks to wait {wait} s." if wait.isdecimal() else ""
+        hint = f"It asks to wait {wait:g} s." if wait else ""
         error = RegistryError(
             f"the registry {what} (HTTP {answer.status})", host=self.host, hint=hint, details=answer.reasons
         )
-        raise PassingError(error, float(wait) if wait.isdecimal() else 0.0)
+        raise PassingError(error, wait)
 
     def _ask_token(self, url: str, form: bytes | None, authorization: str | None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
@@ -122,10 +122,14 @@ class Transport:
             response.close()
             challenge = response.headers.get("WWW-Authenticate", "")
             response, pace = self._wire.begun(request, self._authorizer.answer(challenge, request.scope))
-        if response.status_code in (401, 403) or response.status_code in _BUSY:
+        if response.status_code >= 400:
             answer = self._completed(replace(request, limit=LIMIT), response, pace)
             self._busy_is_passing(answer)
-            raise self._authorizer.denied(f"the registry refuses reading {request.scope.repository}", answer.reasons)
+            if answer.status in (401, 403):
+                raise self._authorizer.denied(
+                    f"the registry refuses reading {request.scope.repository}", answer.reasons
+                )
+            expect(answer, 200, request.asked, self.host)
         return response, pace
 
     def _parts(self, request: Request, response: requests.Response, pace: Pace) -> Iterator[bytes]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
 
-from relman.model.errors import AccessDenied, RegistryError, Unreachable, UsageError
+from relman.model.errors import AccessDenied, RegistryError, UnknownTag, Unreachable, UsageError
 from relman.model.image import Digest, Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
@@ -19,7 +21,7 @@ from relman.registry.transport import MAX_WAIT, PAUSES
 from tests.contract.content import Reply
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import Place, free_port, place_of
-from tests.contract.simulator import REFRESH_TOKEN, USERNAME, Fault, Simulator, busy, changed, hang_up
+from tests.contract.simulator import PASSWORD, REFRESH_TOKEN, USERNAME, Fault, Simulator, busy, changed, hang_up
 from tests.lab.pki import make_ca
 from tests.lab.registry import Registry as RealRegistry
 
@@ -295,3 +297,59 @@ def test_a_broken_ca_file_is_explained(tmp_path: Path, content: str | None) -> N
         ca.write_text(content)
     with pytest.raises(UsageError, match=str(ca)):
         Registry("registry.example", ca=str(ca))
+
+
+REFUSALS = {401: AccessDenied, 403: AccessDenied, 409: RegistryError, 413: RegistryError, 429: RegistryError}
+REFUSALS |= {500: RegistryError, 507: RegistryError}
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_the_registry_s_own_reasons_are_shown(simulator: Simulator, registry: Registry, status: int) -> None:
+    """Whatever is asked for and refused, the registry's reason is shown with the error, without the password."""
+    repository = Repository(simulator.host, "team/shop")
+    manifest = push_image(registry, repository)
+    body = f'{{"errors": [{{"code": "QUOTA", "message": "no room for {PASSWORD}"}}]}}'.encode()
+    challenge = {"WWW-Authenticate": 'Basic realm="x"'} if status == 401 else {}
+    asked: list[Callable[[], object]] = [
+        lambda: registry.resolve(repository, "1"),
+        lambda: registry.tags(repository),
+        lambda: registry.blob(repository, Digest.of(b"x")),
+        lambda: registry.put_blob(repository, b"new", new=True),
+        lambda: registry.put_manifest(repository, "1", manifest),
+        lambda: list(registry.uploads.read(repository, Digest.of(b"x"))),
+    ]
+    for ask in asked:
+        simulator.misbehave(".", *[lambda _: Reply(status, body, headers=challenge)] * 10)
+        with pytest.raises(REFUSALS[status]) as caught:
+            ask()
+        assert caught.value.details == ("QUOTA: no room for ***",)
+        simulator.behave()
+
+
+def test_a_name_that_is_unknown_is_told_from_a_tag(simulator: Simulator, registry: Registry) -> None:
+    """Of what is not there the registry says what: the tag, or the whole repository."""
+    body = b'{"errors": [{"code": "NAME_UNKNOWN", "message": "repository name not known to registry"}]}'
+    simulator.misbehave("GET .*/(manifests|tags)/", *[lambda _: Reply(404, body)] * 2)
+    for ask in (registry.resolve, registry.tags):
+        with pytest.raises(UnknownTag) as caught:
+            ask(Repository(simulator.host, "team/shop"), "1")
+        assert caught.value.details == ("NAME_UNKNOWN: repository name not known to registry",)
+
+
+def test_a_token_service_s_own_reasons_are_shown(token_simulator: Simulator) -> None:
+    """A wrong password at a token service, in the service's words."""
+    place = place_of(token_simulator)
+    token_simulator.misbehave("/token", lambda _: Reply(401, b'{"details": "incorrect username or password"}'))
+    with place.connect() as registry, pytest.raises(AccessDenied) as caught:
+        registry.resolve(place.repository(), "1")
+    assert caught.value.details == ("incorrect username or password",)
+
+
+def test_a_date_to_wait_for_is_waited_for(simulator: Simulator, place: Place, registry: Registry) -> None:
+    """Retry-After may be a date, and is no number where it is neither."""
+    repository = Repository(simulator.host, "team/shop")
+    in_a_while = formatdate(time.time() + 20, usegmt=True)
+    simulator.misbehave("GET", busy(429, in_a_while), busy(503, "soon"))
+    assert registry.find(repository, "1") is None
+    assert 17 <= place.pauses[0] <= 20
+    assert place.pauses[1:] == [PAUSES[1]]

@@ -96,6 +96,7 @@ production:
   vars:
     relman_services: {shop: "10.0.0.9:5000/team/shop"}
     relman_registry_ca: /etc/ca.pem
+    relman_insecure_registries: ["Registry.lan:5000", 10.0.0.9]
 """,
         ),
         "production",
@@ -115,6 +116,7 @@ production:
     }
     assert found.services == {"shop": Repository("10.0.0.9:5000", "team/shop")}
     assert found.registry_ca == "/etc/ca.pem"
+    assert found.insecure_registries == ("registry.lan:5000", "10.0.0.9")
 
 
 def test_what_a_bare_host_is(tmp_path: Path) -> None:
@@ -246,6 +248,21 @@ def test_ranges_and_files_of_a_directory(tmp_path: Path) -> None:
         (
             "production: {hosts: {a: {relman_registry_ca: /x}, b: }}",
             "1:26: production.hosts.a.relman_registry_ca: a and b differ in it: give it to the whole environment",
+        ),
+        (
+            "production: {hosts: {a: {relman_insecure_registries: [r.lan]}, b: }}",
+            "1:26: production.hosts.a.relman_insecure_registries: a and b differ in it: give it to the whole "
+            "environment",
+        ),
+        (
+            "production: {hosts: {a: }, vars: {relman_insecure_registries: r.lan}}",
+            "1:63: production.vars.relman_insecure_registries: expected a list of registries, each as HOST:PORT; "
+            "found 'r.lan'",
+        ),
+        (
+            "production: {hosts: {a: }, vars: {relman_insecure_registries: [r.lan, 'http://x']}}",
+            "1:63: production.vars.relman_insecure_registries: expected HOST or HOST:PORT, without http://; "
+            "found 'http://x'",
         ),
         (
             "production: {hosts: {a: }, vars: {relman_services: {shop: shop}}}",

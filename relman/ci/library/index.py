@@ -155,12 +155,14 @@ def _reason(error: Exception) -> str:
 def _session(url: str, ca: str | None) -> requests.Session:
     import requests
 
+    from relman.registry.tls import TrustingAdapter, context_for
+
     session = requests.Session()
     proxies = requests.utils.get_environ_proxies(url)
     # REQUESTS_CA_BUNDLE and .netrc are for other programs.
     session.trust_env = False
     session.proxies = dict(proxies)
-    session.verify = ca or True
+    session.mount("https://", TrustingAdapter(context_for(ca)))
     session.headers["User-Agent"] = f"relman/{relman.__version__}"
     return session
 

@@ -126,7 +126,6 @@ def _ask(asked: Http, timeout: float) -> str:
 
 
 def _tls(ca: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca or None)
-    except OSError as error:
-        raise UsageError(f"the CA file {ca} cannot be used: {error.strerror or error}") from error
+    from relman.registry.tls import context_for
+
+    return context_for(ca or None)
