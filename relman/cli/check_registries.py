@@ -30,7 +30,7 @@ def warn_of_plain(context: Context, service: Service | None, environments: Seque
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
     for fault in sorted(faults, key=str):
-        context.output.warn_once(f"{fault.what}. {fault.hint}")
+        context.output.warn_once(f"{fault}. {fault.hint}")
 
 
 def _registries(

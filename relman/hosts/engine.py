@@ -254,7 +254,10 @@ def _auth(config: Mapping[str, str] | None) -> dict[str, str]:
     return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(config)).encode()).decode()} if config else {}
 
 
-_PULL_HINT = "nothing was changed; check the registry's address and password, and the host's disk"
+_PULL_HINT = (
+    "nothing was changed; check the registry's address and password, whether the host's engine trusts it "
+    "(/etc/docker/certs.d, insecure-registries), and the host's disk"
+)
 
 
 def _pull_text(reference: str, said: str) -> str:

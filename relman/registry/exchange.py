@@ -90,7 +90,9 @@ class Exchange:
                 raise found.error from found.__cause__
         self._scheme = "http"
         if not is_loopback(self._place):
-            self._network.warn(f"the registry {self.host} speaks plain HTTP: who is on the way reads the password")
+            self._network.warn(
+                f"plain HTTP to the registry {self.host}: passwords and images can be read and changed in transit"
+            )
         return self._followed(request, authorization)
 
     def completed(self, request: Request, response: requests.Response, pace: Pace) -> Answer:

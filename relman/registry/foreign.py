@@ -77,7 +77,7 @@ def proxy_refusal(proxy: Proxy, status: int, host: str) -> RelmanError | Passing
     where = f"the proxy {proxy.place}"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         what = f"{where} refuses the login of {proxy.variable}" if proxy.login else f"{where} requires a login"
-        return AccessDenied(what, host=host, hint=f"{proxy.variable}=http://USER:PASSWORD@{proxy.place}")
+        return AccessDenied(what, host=host, hint=f"Set {proxy.variable}=http://USER:PASSWORD@{proxy.place}.")
     if status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return AccessDenied(f"{where} refuses to connect (HTTP {status})", host=host, hint=_without(proxy, host))
     error = Unreachable(f"{where} cannot connect (HTTP {status})", host=host, hint=_without(proxy, host))
@@ -108,15 +108,7 @@ def _without(proxy: Proxy, host: str) -> str:
 def _of_tls(causes: list[BaseException], asked: Asked) -> RelmanError | WithoutTls | None:
     place = urlsplit(asked.url).netloc
     if any(isinstance(c, PlainAnswer) for c in causes):
-        return WithoutTls(
-            place,
-            Unreachable(
-                f"{place} speaks plain HTTP, not TLS",
-                host=asked.host,
-                hint=f"Give it TLS, or allow it by name: relman_insecure_registries: [{place}] in the inventory, or "
-                f"{INSECURE}={place} in your environment.",
-            ),
-        )
+        return WithoutTls(place, _plain(place, asked.host))
     if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
         hint = (
             f"Add its CA to the system's, or name it: RELMAN_REGISTRY_CA=FILE, or /etc/docker/certs.d/{place}/ca.crt."
@@ -125,6 +117,16 @@ def _of_tls(causes: list[BaseException], asked: Asked) -> RelmanError | WithoutT
     if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
         return Unreachable("the TLS handshake with the registry failed", host=asked.host, hint=str(causes[-1])[:200])
     return None
+
+
+def _plain(place: str, registry: str) -> Unreachable:
+    if place != registry:
+        return Unreachable(f"{place}, where the registry leads to, speaks plain HTTP, not TLS", host=registry)
+    hint = (
+        f"Give it TLS, or allow it by name: relman_insecure_registries: [{place}] in the inventory, or "
+        f"{INSECURE}={place} in your environment."
+    )
+    return Unreachable("the registry speaks plain HTTP, not TLS", host=registry, hint=hint)
 
 
 def _of_answer(error: Exception, causes: list[BaseException], asked: Asked) -> RelmanError | None:

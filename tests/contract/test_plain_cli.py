@@ -63,14 +63,14 @@ def test_it_is_allowed_by_name_and_warned_of_once(project: Path, host: str) -> N
     """The inventory of an environment counts for it, the variable for all; a warning goes to stderr, once a command."""
     refused = relman("gate", "118", "-e", "staging", cwd=project)
     assert refused.returncode == 4
-    assert f"{host} speaks plain HTTP, not TLS" in refused.stderr
+    assert f"{host}: the registry speaks plain HTTP, not TLS" in refused.stderr
     for verb, env in (
         (("gate", "118", "-e", "production"), {}),
         (("gate", "118", "-e", "staging"), {"RELMAN_INSECURE_REGISTRIES": f"a.lan, {host.upper()}"}),
     ):
         done = relman(*verb, cwd=project, env=env)
         assert done.returncode == 3, done.stderr
-        assert done.stderr.count("speaks plain HTTP") == 1
+        assert done.stderr.count(f"plain HTTP to the registry {host}") == 1
         assert "plain HTTP" not in done.stdout
     wrong = relman("gate", "118", "-e", "production", cwd=project, env={"RELMAN_INSECURE_REGISTRIES": "http://a.lan"})
     assert (wrong.returncode, "RELMAN_INSECURE_REGISTRIES" in wrong.stderr) == (2, True)
