@@ -108,5 +108,6 @@ def explain(client: docker.APIClient, reference: str, known: Credentials | None,
         if again.status in _REFUSED:
             hint = "Is the password right?" if known else f"Give a user and password for {registry}."
             return AccessDenied(error.what, hint=hint)
-        return Unreachable(error.what, hint=f"Does the engine reach {registry}?")
+        trust = f"/etc/docker/certs.d/{registry}/ca.crt, or insecure-registries for one without TLS"
+        return Unreachable(error.what, hint=f"Does the engine reach {registry}, and trust it ({trust})?")
     return RegistryError(error.what)

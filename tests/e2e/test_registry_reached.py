@@ -86,14 +86,13 @@ def test_a_proxy_and_a_company_s_ca(stage: Stage, tmp_path: Path) -> None:
     stage.write_inventory(relman_services={"demo": str(stage.repository)})
     tree = stage.inventory.read_text().replace(f"relman_registry_ca: {stage.lab.registry.ca}", "")
     stage.inventory.write_text(tree)
-    ca = {"SSL_CERT_FILE": str(stage.lab.registry.ca), "RELMAN_REGISTRY_CA": ""}
+    stage.env |= {"SSL_CERT_FILE": str(stage.lab.registry.ca), "RELMAN_REGISTRY_CA": "", "NO_PROXY": "", "no_proxy": ""}
     with tinyproxy(tmp_path, "BasicAuth me s3cret-word") as (proxy, log):
-        refused = stage.relman(
-            "deploy", "1", "-e", "production", "--yes", code=4, env=ca | {"HTTPS_PROXY": f"http://{proxy}"}
-        )
+        stage.env["https_proxy"] = f"http://{proxy}"
+        refused = stage.deploy("1", code=4)
         assert f"the proxy {proxy} requires a login" in refused.err
-        through = ca | {"HTTPS_PROXY": f"http://me:s3cret-word@{proxy}"}
-        done = stage.relman("deploy", "1", "-e", "production", "--yes", env=through)
+        stage.env["https_proxy"] = f"http://me:s3cret-word@{proxy}"
+        done = stage.deploy("1")
         assert "s3cret-word" not in done.text
         assert f"CONNECT {stage.lab.registry.address}" in log.read_text()
         stage.serve("1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +65,10 @@ def inventory(hosts: Sequence[Machine], key: Path, registry: Registry) -> dict[s
     return {"all": {"hosts": described, "children": groups}}
 
 
+def _no_proxy() -> str:
+    return os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+
+
 def environment(layout: Layout, registry: Registry) -> dict[str, str]:
     """Return the variables with which relman and docker find the lab."""
     return {
@@ -73,5 +78,6 @@ def environment(layout: Layout, registry: Registry) -> dict[str, str]:
         "RELMAN_REGISTRY_CA": str(registry.ca),
         "DOCKER_CONFIG": str(registry.docker_config),
         "DOCKER_HOST": f"unix://{layout.dir}/ci/docker.sock",
+        **dict.fromkeys(("NO_PROXY", "no_proxy"), ",".join(filter(None, (_no_proxy(), f"{layout.address(0)}/24")))),
         **PackageIndex(layout, registry).env,
     }

@@ -15,9 +15,11 @@ def argv(*arguments: str) -> list[str]:
 
 
 def environ(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's variables without relman's own, and `extra`."""
+    """This process's variables without relman's own and proxies, and `extra`."""
     inherited = {
-        k: v for k, v in os.environ.items() if not k.startswith("RELMAN_") and k not in ("NO_COLOR", "COLUMNS")
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith("RELMAN_") and not k.lower().endswith("_proxy") and k not in ("NO_COLOR", "COLUMNS")
     }
     return inherited | dict(extra or {})
 
