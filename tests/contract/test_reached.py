@@ -276,6 +276,10 @@ def test_a_real_registry_without_tls(plain_registry: RealRegistry, tmp_path: Pat
                 pushed = push_image(registry, repository := Repository(host, "shop"))
                 assert registry.resolve(repository, "run-shop-1") == pushed
         assert f"GET http://{host}/v2/shop/manifests/run-shop-1" in log.read_text()
+    (tmp_path / "with-a-login").mkdir()
+    with tinyproxy(tmp_path / "with-a-login", "BasicAuth me s3cret-word") as (proxy, _):
+        error = refused(reach(host, insecure=(host,), HTTP_PROXY=proxy), AccessDenied)
+        assert f"the proxy {proxy} requires a login" in error.what
 
 
 def test_what_is_allowed_without_tls_keeps_it_where_there_is_some(real_registry: RealRegistry) -> None:
