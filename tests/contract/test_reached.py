@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from relman.ci.library.files import File
+from relman.ci.library.index import Index
 from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable, UsageError
 from relman.model.image import Repository
 from relman.registry import tls
@@ -71,6 +73,27 @@ def test_the_system_s_store_counts(real_registry: RealRegistry, tmp_path: Path) 
     assert NOT_TRUSTED in asked(host, REQUESTS_CA_BUNDLE=ca)
     assert LET_IN in asked(host, SSL_CERT_FILE=ca)
     assert LET_IN in asked(host, SSL_CERT_DIR=str(tmp_path))
+
+
+def test_the_system_s_store_counts_for_a_package_index(
+    real_registry: RealRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A package index without a CA of its own is checked against the system's, too."""
+    file = File(tmp_path / "money-1.0.tar.gz", "0" * 64, "money", "1.0")
+
+    def has() -> bool:
+        tls._of_system.cache_clear()
+        index = Index(f"https://{real_registry.address}/", None, None)
+        try:
+            return index.has(file)
+        finally:
+            index.close()
+            tls._of_system.cache_clear()
+
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        has()
+    monkeypatch.setenv("SSL_CERT_FILE", str(real_registry.ca))
+    assert not has()
 
 
 def test_update_ca_certificates_is_enough(real_registry: RealRegistry, tmp_path: Path) -> None:
