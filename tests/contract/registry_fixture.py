@@ -15,9 +15,10 @@ from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.contract.simulator import PASSWORD, USERNAME, Simulator
-from tests.lab import packages
+from tests.contract.token_service import ISSUER, SERVICE, TokenService
+from tests.lab import packages, pki
 from tests.lab.layout import Layout
-from tests.lab.registry import USER
+from tests.lab.registry import NAME, USER
 from tests.lab.registry import Registry as RealRegistry
 
 _numbers = itertools.count(1)
@@ -74,6 +75,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _install() -> None:
+    if not Path("/usr/bin/docker-registry").exists():
+        packages.install()
+
+
 def place_of(simulator: Simulator) -> Place:
     """How to reach a running simulator."""
     return Place(simulator.host, Credentials(USERNAME, PASSWORD), insecure=True)
@@ -81,9 +87,8 @@ def place_of(simulator: Simulator) -> Place:
 
 @pytest.fixture(scope="session")
 def real_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
-    """docker-registry 2.8 with TLS from a CA of its own and a password; its package is installed where missing."""
-    if not Path("/usr/bin/docker-registry").exists():
-        packages.install()
+    """docker-registry 2.8 with TLS from a CA of its own and a password."""
+    _install()
     registry = RealRegistry(Loopback(0, tmp_path_factory.mktemp("registry"), free_port()))
     registry.provision()
     try:
@@ -91,6 +96,35 @@ def real_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegi
         yield registry
     finally:
         registry.stop()
+
+
+@pytest.fixture(scope="session")
+def bearer_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The same registry, which lets nobody in but by the tokens of a service, and that one by the password."""
+    _install()
+    layout = Loopback(0, tmp_path_factory.mktemp("bearer"), free_port())
+    tls = layout.dir / "registry" / "tls"
+    pki.make_ca(tls, layout.gateway, NAME)
+    with TokenService(tls, Credentials(USERNAME, PASSWORD).basic).running() as service:
+        auth = {"realm": service.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(tls / "ca.crt")}
+        registry = RealRegistry(layout, {"token": auth})
+        registry.provision()
+        try:
+            registry.start()
+            yield Place(registry.address, Credentials(USERNAME, PASSWORD), ca=str(registry.ca))
+        finally:
+            registry.stop()
+
+
+@pytest.fixture(params=["real", "simulated", "lenient"])
+def bearer(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Registries with bearer tokens: the real one, and the simulator, which says in the same way or as others do that
+    a mount needs a token for its source too."""
+    if request.param == "real":
+        yield request.getfixturevalue("bearer_registry")
+        return
+    with Simulator(auth="token", lenient=request.param == "lenient").running() as simulator:
+        yield place_of(simulator)
 
 
 @pytest.fixture(params=["real", "simulated"])
