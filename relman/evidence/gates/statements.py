@@ -83,6 +83,11 @@ def first_released(facts: Facts) -> datetime | None:
     return min((s.time for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)), default=None)
 
 
+def names(facts: Facts) -> tuple[str, ...]:
+    """The tags and channels as which the image was released."""
+    return tuple(dict.fromkeys(name for s in _about(facts) for name in (s.tag, *s.channels)))
+
+
 def _about(facts: Facts) -> list[ReleaseStatement]:
     subject = facts.subject
     statements = [read_release(c.statement) for c in facts.counted if c.statement.predicate_type == RELEASE]
