@@ -160,17 +160,26 @@ def test_an_index_is_copied_with_its_children_and_their_evidence(way: tuple[Plac
 
 
 def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[Place, Place]) -> None:
-    """A copied image without evidence is refused there; a copied release statement binds its own repository alone."""
+    """A copied image without evidence is refused there; a copied release statement binds its own repository alone. Both
+    are told the command that makes it a release there, the second where it is one; after that command it is."""
     source, target = way
     manifest = push_image(source.registry, source.repository)
     carry(source, target, manifest)
     with pytest.raises(NoEvidence):
         promote(target.registry, target.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
+    target.registry.put_manifest(target.repository, "118", manifest)
+    command = f"relman promote 118 --to {target.repository}"
+    with pytest.raises(NoEvidence, match="evidence-present") as caught:
+        find_release(target.registry, target.repository, "118", check=CHECK)
+    assert command in caught.value.hint
     released(source, manifest)
     carry(source, target, manifest)
-    target.registry.put_manifest(target.repository, "118", manifest)
-    with pytest.raises(PolicyRefused, match="release-statement"):
+    with pytest.raises(PolicyRefused, match="release-statement") as refused:
         find_release(target.registry, target.repository, "118", check=CHECK)
+    assert f"is the release {source.repository}:118, and" in refused.value.what
+    assert refused.value.hint == f"In the checkout of {source.repository}: {command}"
+    promote(target.registry, target.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
+    assert find_release(target.registry, target.repository, "118", check=CHECK).manifest == manifest.digest
 
 
 def test_third_parties_attestations_come_along(way: tuple[Place, Place]) -> None:
