@@ -72,8 +72,9 @@ def releases(
     That is tag, digest, age, commit and evidence, and with -e where it runs. The highest tag comes first: 1.10 is above
     1.9.
 
-    A line is one image. ALSO names its other tags: channels, such as stable, move on to later releases, so deploy TAG.
-    Which tags are channels is read from relman.yml; without one, stable is.
+    A line is one image. ALSO names its other tags, as far as its evidence or relman.yml knows them, with --by-date all:
+    channels, such as stable, move on to later releases, so deploy TAG. Which tags are channels is read from relman.yml;
+    without one, stable is.
     """
     wanted = _wanted(context, environment, inventories, service, file)
     running = _running(wanted)
