@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from relman.evidence.release import ListedRelease
+from relman.evidence.listing import ListedRelease
 from relman.evidence.statement import TestResult
+from relman.model.order import natural
 from relman.model.service import ReleaseRules
 
 _FIELD = re.compile(r"\{([a-z]+)\}")
@@ -38,6 +39,14 @@ def rows(listed: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[
     images = [list(same) for _, same in groupby(by_image, key=lambda entry: entry.release.manifest)]
     images.sort(key=lambda same: min(place[id(entry)] for entry in same))
     return [_row(same, rules, running) for same in images]
+
+
+def in_order(tags: Sequence[str], rules: ReleaseRules, created: Mapping[str, str] | None = None) -> list[str]:
+    """The highest tag first, with numbers by their value and channels last; with `created` (RFC 3339 of every tag that
+    is an image) the newest first."""
+    known = [tag for tag in tags if created is None or tag in created]
+    by_tag = sorted(known, key=lambda tag: (not is_channel(tag, rules, None), natural(tag)), reverse=True)
+    return by_tag if created is None else sorted(by_tag, key=lambda tag: created[tag], reverse=True)
 
 
 def is_channel(tag: str, rules: ReleaseRules, evidence: TestResult | None) -> bool:

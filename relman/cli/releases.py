@@ -10,16 +10,17 @@ from typing import Any
 
 import click
 
-from relman.cli.catalogue import Row, rows
+from relman.cli.catalogue import Row
 from relman.cli.compose import registry_of, written_service
 from relman.cli.environments import open_environment, repository_of, service_of
 from relman.cli.gates import check_of
 from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
 from relman.cli.render import Output
+from relman.cli.selection import Selection, Wish, select
 from relman.cli.signing import reading_seal
 from relman.cli.text import age, some, without_empty
 from relman.cli.verb import Context, verb
-from relman.evidence.release import list_releases
+from relman.evidence.listing import Listing
 from relman.evidence.statement import SMOKE_ONLY
 from relman.model.container import MANIFEST, RELEASE
 from relman.model.errors import RelmanError, Unknown, UsageError
@@ -56,6 +57,7 @@ class Running:
 @service_option
 @click.option("-f", "--file", metavar="PATH", help="The service's relman.yml; without -e, ./relman.yml.")
 @limit_option
+@click.option("--by-date", is_flag=True, help="The image built last comes first; this reads every tag.")
 def releases(
     context: Context,
     environment: str | None,
@@ -63,13 +65,16 @@ def releases(
     service: str | None,
     file: str | None,
     limit: int,
+    by_date: bool,
 ) -> None:
     """List what can be deployed, with its evidence.
 
-    That is tag, digest, age, commit and evidence, and with -e where it runs.
+    That is tag, digest, age, commit and evidence, and with -e where it runs. The highest tag comes first: 1.10 is above
+    1.9.
 
-    A line is one image. ALSO names its other tags: channels, such as stable, move on to later releases, so deploy TAG.
-    Which tags are channels is read from relman.yml; without one, stable is.
+    A line is one image. ALSO names its other tags, as far as its evidence or relman.yml knows them, with --by-date all:
+    channels, such as stable, move on to later releases, so deploy TAG. Which tags are channels is read from relman.yml;
+    without one, stable is.
     """
     wanted = _wanted(context, environment, inventories, service, file)
     running = _running(wanted)
@@ -77,13 +82,10 @@ def releases(
     demands = wanted.environment.demands if wanted.environment else wanted.rules.demands
     # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
     check = check_of(Demands(demands.trust), reading_seal(demands))
-    listed = list_releases(registry, wanted.repository, check=check)
-    found = rows(listed, wanted.rules, running.manifests)
-    shown = [row for number, row in enumerate(found) if number < limit or row.hosts]
-    context.output.json("releases", _data(wanted, shown, running, len(found)))
-    others = {tag for row in shown for tag in row.others}
-    moved = {e.tag: e.refusal for e in listed if e.tag in others and e.evidence is None}
-    _show(context.output, wanted, shown, running, len(found), moved)
+    listing = Listing(registry, wanted.repository, check=check)
+    found = select(listing, wanted.rules, Wish(limit, by_date, running.manifests, running.releases))
+    context.output.json("releases", _data(wanted, found, running))
+    _show(context.output, wanted, found, running)
     if running.unasked:
         raise Unknown(
             f"no answer from {', '.join(running.unasked)}: what runs there is not known",
@@ -135,14 +137,8 @@ def _running(wanted: Wanted) -> Running:
     )
 
 
-def _show(
-    output: Output,
-    wanted: Wanted,
-    shown: Sequence[Row],
-    running: Running,
-    total: int,
-    moved: Mapping[str, str],
-) -> None:
+def _show(output: Output, wanted: Wanted, found: Selection, running: Running) -> None:
+    shown, total = found.rows, found.total
     if not shown:
         output.line(f"{wanted.repository} has no release yet")
         return
@@ -151,19 +147,19 @@ def _show(
     cells = [_cells(row, wanted, now)[: len(columns)] for row in shown]
     output.table(*without_empty(columns, cells, ("COMMIT", "ALSO")), shared=columns[2:])
     if len(shown) < total:
-        output.line(f"{total - len(shown)} older ones are not shown: -n {total} shows all")
+        output.line(f"{total - len(shown)} more are not shown: -n {total} shows all")
     refused = [row for row in shown if row.listed.evidence is None]
     for row in refused[:_REFUSALS]:
         output.warn(f"{row.tag} may not be deployed: {row.listed.refusal}")
     if len(refused) > _REFUSALS:
         output.warn(f"{len(refused) - _REFUSALS} more may not be deployed; --json says why of each")
-    for tag, refusal in moved.items():
+    for tag, refusal in found.refused.items():
         output.warn(f"{tag} may not be deployed: {refusal}")
     for row in shown:
         for skip in row.listed.release.skipped:
             output.warn(f"{row.tag}: {skip}")
     for host, release in _strangers(shown, running).items():
-        output.warn(f"{host} runs {release}, which has no tag in the registry")
+        output.warn(f"{host} runs {release}, and no tag {release} in the registry is that image")
 
 
 def _cells(row: Row, wanted: Wanted, now: datetime) -> list[str]:
@@ -195,14 +191,14 @@ def _strangers(shown: Sequence[Row], running: Running) -> dict[str, str]:
     return {host: release for host, release in running.releases.items() if host not in known}
 
 
-def _data(wanted: Wanted, shown: Sequence[Row], running: Running, total: int) -> dict[str, Any]:
+def _data(wanted: Wanted, found: Selection, running: Running) -> dict[str, Any]:
     return {
         "service": wanted.service,
         "repository": str(wanted.repository),
         "environment": wanted.environment.name if wanted.environment else None,
-        "total": total,
-        "releases": [_row_data(row) for row in shown],
-        "unlisted": _strangers(shown, running),
+        "total": found.total,
+        "releases": [_row_data(row) for row in found.rows],
+        "unlisted": _strangers(found.rows, running),
         "unasked": dict(running.unasked),
     }
 

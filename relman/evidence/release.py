@@ -1,29 +1,28 @@
-"""Releases as the registry knows them: a tag, its digest, its frozen deploy section, and the evidence for it."""
+"""A release as the registry knows it: a tag, its digest, its frozen deploy section, and the evidence for it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from relman.evidence import store
 from relman.evidence.facts import Check, Facts, Subject, gather
 from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.statements import binding
-from relman.evidence.statement import TestResult
-from relman.evidence.store import EVIDENCE_TAGS, look
+from relman.evidence.store import Stored
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
-from relman.model.errors import PolicyRefused, RegistryError, UsageError
+from relman.model.errors import PolicyRefused
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
-from relman.registry.images import MAX_TEXT, ImageDescription, SeveralPlatforms, describe, platforms
+from relman.registry.images import MAX_TEXT, ImageDescription, describe
 from relman.registry.strictjson import load_object
 
 RUN_TAGS = "run-"
 MAX_DEPLOY_SECTION = 1 << 20
 _REVISION = "org.opencontainers.image.revision"
-_THREADS = 8
 _AGAIN = "Build and release it again."
 
 
@@ -34,16 +33,6 @@ class Examined:
     release: Release
     facts: Facts
     decision: Decision
-
-
-@dataclass(frozen=True)
-class ListedRelease:
-    """A tag that may be deployed (`evidence` says what passed) or may not (`refusal` says why)."""
-
-    tag: str
-    release: Release
-    evidence: TestResult | None
-    refusal: str = ""
 
 
 def find_release(
@@ -80,29 +69,8 @@ def examine(
     if not isinstance(reference, ManifestDigest):
         check_tag(reference)
     image = describe(registry, repository, reference, platform)
-    return _examined(registry, repository, called or reference, image, check, None)
-
-
-def list_releases(
-    registry: Registry,
-    repository: Repository,
-    *,
-    platform: Platform | None = None,
-    channels: Collection[str] = (),
-    check: Check | None = None,
-) -> list[ListedRelease]:
-    """All tags but those of runs, of evidence and `channels`, newest first. A tag that is no image for `platform` is
-    left out; of an index of several platforms one image stands for all, one that may be deployed if there is any.
-    Raises UnknownTag if there is no such repository, and what Registry raises."""
-    tags = registry.tags(repository)
-    chosen = [t for t in tags if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)) and t not in channels]
-
-    def listed(tag: str) -> ListedRelease | None:
-        return _listed(registry, repository, tag, platform, check or Check(), tags)
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = [entry for entry in pool.map(listed, chosen) if entry]
-    return sorted(found, key=lambda entry: (entry.release.created, entry.tag), reverse=True)
+    release = release_of(repository, str(called or reference), image)
+    return examined(release, image, check, partial(store.look, registry, repository))
 
 
 def release_of(repository: Repository, tag: str, image: ImageDescription) -> Release:
@@ -132,22 +100,17 @@ def subject_of(release: Release, image: ImageDescription) -> Subject:
     )
 
 
-def _examined(
-    registry: Registry,
-    repository: Repository,
-    reference: str | ManifestDigest,
-    image: ImageDescription,
-    check: Check,
-    tags: Sequence[str] | None,
+def examined(
+    release: Release, image: ImageDescription, check: Check, look: Callable[[ManifestDigest], Stored]
 ) -> Examined:
-    release = release_of(repository, str(reference), image)
+    """What the gates say of a release, which is `image`; `look` reads what is stored beside a digest."""
     subject = subject_of(release, image)
-    stored = look(registry, repository, subject.resolved, tags)
+    stored = look(subject.resolved)
     facts = gather(stored.opened(check.seal), subject, check, stored.missing)
     decision = judge(facts, check, deploying=True)
     if not decision.passed and subject.manifest != subject.resolved:
         # Others may have put statements beside the manifest alone.
-        further = look(registry, repository, subject.manifest, tags)
+        further = look(subject.manifest)
         missing = (*stored.missing, *further.missing)
         stored = replace(stored, envelopes=(*stored.envelopes, *further.envelopes), missing=missing)
         facts = gather(stored.opened(check.seal), subject, check, stored.missing)
@@ -157,40 +120,14 @@ def _examined(
     return Examined(replace(release, skipped=tuple(map(str, skipped))), facts, decision)
 
 
-def _listed(
-    registry: Registry,
-    repository: Repository,
-    tag: str,
-    platform: Platform | None,
-    check: Check,
-    tags: Sequence[str],
-) -> ListedRelease | None:
-    try:
-        image = describe(registry, repository, tag, platform)
-    except SeveralPlatforms:
-        each = [
-            _listed(registry, repository, tag, p, check, tags) for p in platforms(registry.resolve(repository, tag))
-        ]
-        return max(filter(None, each), key=lambda entry: entry.evidence is not None, default=None)
-    except UsageError:
-        return None
-    try:
-        examined = _examined(registry, repository, tag, image, check, tags)
-        examined.decision.require()
-        return ListedRelease(tag, examined.release, examined.facts.result)
-    except (PolicyRefused, RegistryError) as refusal:
-        readable = {n: t for n, t in image.labels.items() if n != DEPLOY_SECTION and _is_text(t)}
-        unlabelled = release_of(repository, tag, replace(image, labels=readable))
-        return ListedRelease(tag, unlabelled, None, refusal.what)
-
-
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether a label is short, and fit to be shown."""
     return len(text) <= MAX_TEXT and text.isprintable()
 
 
 def _label(image: ImageDescription, label: str, name: str) -> str:
     text = image.labels.get(label, "")
-    if not _is_text(text):
+    if not is_text(text):
         raise PolicyRefused(
             f"the label {label} of {name} is longer than {MAX_TEXT} characters, or not printable", hint=_AGAIN
         )

@@ -15,19 +15,34 @@ from relman.registry.strictjson import load_object
 
 _SCHEME = re.compile(r"(?:^|,)\s*(basic|bearer)\b((?:\s*,?\s*\w+\s*=\s*\"[^\"]*\"|\s*,?\s*\w+\s*=\s*[^\s,\"]+)*)", re.I)
 _PARAMETER = re.compile(r"(\w+)\s*=\s*(?:\"([^\"]*)\"|([^\s,\"]+))")
+_SCOPE = re.compile(r"repository:(?P<name>[a-z0-9._/-]{1,255}):(?P<actions>[a-z,]+)")
+_MAX_SCOPES = 4
 _MAX_TOKEN = 1 << 16
 _MAX_CHALLENGE = 4096
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What a request needs: to read a repository, or to write to it too."""
+    """What a request needs: to read a repository, or to write to it too, and to read another one, `source`."""
 
     repository: str
     write: bool = False
+    source: str = ""
 
-    def __str__(self) -> str:
-        return f"repository:{self.repository}:{'pull,push' if self.write else 'pull'}"
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Each of it as a token service wants it named."""
+        own = f"repository:{self.repository}:{'pull,push' if self.write else 'pull'}"
+        return (own, f"repository:{self.source}:pull") if self.source else (own,)
+
+    def with_those_of(self, challenge: str) -> tuple[str, ...]:
+        """`parts`, and what a registry names that calls a repository otherwise; nothing but to pull, or to push where
+        the request writes."""
+        known = {self.repository, self.source}
+        allowed = {"pull", "push"} if self.write else {"pull"}
+        found = (_SCOPE.fullmatch(text) for text in challenge.split()[:_MAX_SCOPES])
+        others = (m[0] for m in found if m and m["name"] not in known and {*m["actions"].split(",")} <= allowed)
+        return tuple(dict.fromkeys((*self.parts, *others)))
 
 
 TokenRequest = Callable[[str, bytes | None, str | None], tuple[int, bytes]]
@@ -105,7 +120,8 @@ class Authorizer:
                 hint=f"No password goes there, unless the registry is without TLS itself and {address.netloc[:200]} "
                 "is allowed by name.",
             )
-        status, body = self._ask(*self._token_request(realm, {"service": parameters.get("service", "")}, scope))
+        scopes = scope.with_those_of(parameters.get("scope", ""))
+        status, body = self._ask(*self._token_request(realm, parameters.get("service", ""), scopes))
         if status in (400, 401, 403):
             raise self.denied("the registry's token service refuses access", self.reasons(body))
         if status != 200:
@@ -113,18 +129,20 @@ class Authorizer:
             raise RegistryError(what, host=self._host, details=self.reasons(body))
         return self._read_token(body)
 
-    def _token_request(self, realm: str, query: dict[str, str], scope: Scope) -> tuple[str, bytes | None, str | None]:
-        asked = {name: value for name, value in query.items() if value} | {"scope": str(scope)}
+    def _token_request(self, realm: str, service: str, scopes: Sequence[str]) -> tuple[str, bytes | None, str | None]:
+        asked = [("service", service)] if service else []
         credentials = self._credentials
         if credentials and credentials.identity_token:
-            refresh = {
-                "grant_type": "refresh_token",
-                "client_id": "relman",
-                "refresh_token": credentials.identity_token,
-            }
-            return realm, urlencode(asked | refresh).encode(), None
+            refresh = [
+                ("scope", " ".join(scopes)),
+                ("grant_type", "refresh_token"),
+                ("client_id", "relman"),
+                ("refresh_token", credentials.identity_token),
+            ]
+            return realm, urlencode(asked + refresh).encode(), None
         separator = "&" if urlsplit(realm).query else "?"
-        return realm + separator + urlencode(asked), None, credentials.basic if credentials else None
+        query = urlencode([*asked, *(("scope", scope) for scope in scopes)])
+        return realm + separator + query, None, credentials.basic if credentials else None
 
     def _read_token(self, body: bytes) -> str:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
-from relman.model.errors import RegistryError
+from relman.model.errors import AccessDenied, RegistryError
 from relman.model.image import Digest, Repository
 from relman.registry.answers import expect
 from relman.registry.challenge import Scope
@@ -39,10 +39,14 @@ class Uploads:
     def mount(self, repository: Repository, digest: Digest, source: Repository) -> str | None:
         """Take a blob over from another repository of the registry: None where that is done, else where to upload it.
 
-        Not being allowed to read the other repository by this token is no error here: then it is uploaded.
+        Not being allowed to read the other repository in one request with this one is no error here: then it is
+        uploaded.
         """
         url = f"{self._start(repository)}?{urlencode({'mount': str(digest), 'from': source.name})}"
-        answer = self.patiently(lambda: self._send(repository, "POST", url, b""))
+        try:
+            answer = self.patiently(lambda: self._send(repository, "POST", url, b"", source=source.name))
+        except AccessDenied:
+            return self.patiently(lambda: self.begin(repository))
         if answer.status == 201:
             return None
         expect(answer, 202, f"mounting {digest} in {repository.name}", self._http.host)
@@ -80,9 +84,15 @@ class Uploads:
         return f"/v2/{repository.name}/blobs/uploads/"
 
     def _send(
-        self, repository: Repository, method: str, url: str, body: bytes, headers: dict[str, str] | None = None
+        self,
+        repository: Repository,
+        method: str,
+        url: str,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        source: str = "",
     ) -> Answer:
-        scope = Scope(repository.name, write=True)
+        scope = Scope(repository.name, write=True, source=source)
         return self._http.send(Request(method, url, scope, headers or {}, body, once=True))
 
     def _next(self, answer: Answer) -> str:

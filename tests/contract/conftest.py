@@ -2,6 +2,8 @@
 
 from tests.contract.ci_fixtures import engine_client, run, shop
 from tests.contract.registry_fixture import (
+    bearer,
+    bearer_registry,
     place,
     plain_registry,
     real_registry,
@@ -12,6 +14,8 @@ from tests.contract.registry_fixture import (
 )
 
 __all__ = [
+    "bearer",
+    "bearer_registry",
     "engine_client",
     "place",
     "plain_registry",

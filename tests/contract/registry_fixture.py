@@ -14,6 +14,7 @@ from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.contract.simulator import PASSWORD, USERNAME, Simulator
+from tests.contract.token_service import ISSUER, SERVICE, TokenService
 from tests.lab import packages
 from tests.lab.layout import Layout
 from tests.lab.pki import make_ca
@@ -105,6 +106,30 @@ def _served(registry: RealRegistry) -> Iterator[RealRegistry]:
         yield registry
     finally:
         registry.stop()
+
+
+@pytest.fixture(scope="session")
+def bearer_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The same registry, which lets nobody in but by the tokens of a service, and that one by the password."""
+    packages.install()
+    layout = Loopback(0, tmp_path_factory.mktemp("bearer"), free_port())
+    tls = layout.dir / "registry" / "tls"
+    make_ca(tls, layout.gateway, NAME)
+    with TokenService(tls, Credentials(USERNAME, PASSWORD).basic).running() as service:
+        auth = {"realm": service.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(tls / "ca.crt")}
+        with _served(RealRegistry(layout, auth={"token": auth})) as registry:
+            yield Place(registry.address, Credentials(USERNAME, PASSWORD), ca=str(registry.ca))
+
+
+@pytest.fixture(params=["real", "simulated", "lenient"])
+def bearer(request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Registries with bearer tokens: the real one, and the simulator, which says in the same way or as others do that
+    a mount needs a token for its source too."""
+    if request.param == "real":
+        yield request.getfixturevalue("bearer_registry")
+        return
+    with Simulator(auth="token", lenient=request.param == "lenient").running() as simulator:
+        yield place_of(simulator)
 
 
 def elsewhere(host: str) -> str:

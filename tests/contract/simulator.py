@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -17,6 +18,9 @@ from tests.contract.content import Content, Query, Reply, Store
 
 USERNAME, PASSWORD, REFRESH_TOKEN = "ci", "pass: wörd", "refresh-me"
 
+
+Access = frozenset[tuple[str, str]]
+"""What a token lets do: repositories and actions."""
 
 Fault = Callable[[Callable[[], Reply]], Reply | None]
 """Stands before the handling of one request: calls it or not, and gives the answer, or None to hang up."""
@@ -30,7 +34,12 @@ class _Server(ThreadingHTTPServer):
 
 
 class Simulator:
-    """`auth` is "basic", "token" or "" for none; `page` tags a page at most; `native` has the referrers API."""
+    """`auth` is "basic", "token" or "" for none; `page` tags a page at most; `native` has the referrers API.
+
+    A mount that the token does not let read its source is challenged, as docker-registry does it, or with `lenient`
+    begins an upload, as others do. A token is for one repository alone where they are `separate`, and never for what
+    is in `deny`.
+    """
 
     def __init__(
         self,
@@ -38,12 +47,17 @@ class Simulator:
         auth: str = "basic",
         page: int = 1000,
         native: bool = False,
+        lenient: bool = False,
         address: tuple[str, int] = ("127.0.0.1", 0),
     ) -> None:
         self.auth = auth
+        self.lenient = lenient
+        self.separate = False
+        self.deny: Access = frozenset()
+        self._numbers = itertools.count()
         self.content = Content(page, native)
         self.queries: list[Query] = []
-        self.tokens: set[str] = set()
+        self.tokens: dict[str, Access] = {}
         self._faults: list[tuple[re.Pattern[str], Fault]] = []
         self._lock = threading.RLock()
         self._server = _Server(address, _handler(self))
@@ -103,24 +117,46 @@ class Simulator:
 
     def _refuse(self, query: Query, name: str) -> Reply | None:
         given = query.headers.get("authorization", "")
-        actions = "pull,push" if query.method in ("PUT", "POST", "PATCH") else "pull"
         if self.auth == "basic" and given != _basic():
             return Reply(401, headers={"WWW-Authenticate": 'Basic realm="simulator, of one"'})
         if self.auth == "token":
-            scope = f"repository:{name}:{actions}"
-            if given.removeprefix("Bearer ") not in self.tokens & {f"token-for-{scope}", f"token-for-{scope},push"}:
-                realm = f'Bearer realm="http://{self.host}/token",service="simulator",scope="{scope}"'
-                return Reply(401, headers={"WWW-Authenticate": realm})
+            return self._challenge(query, name, self.tokens.get(given.removeprefix("Bearer "), frozenset()))
         return None
+
+    def _challenge(self, query: Query, name: str, granted: Access) -> Reply | None:
+        writes = query.method in ("PUT", "POST", "PATCH")
+        own = {(name, "pull"), (name, "push")} if writes else {(name, "pull")}
+        source = query.parameters.get("from")
+        wanted = own | ({(source, "pull")} if source else set())
+        if wanted <= granted:
+            return None
+        if source and self.lenient and own <= granted:
+            query.parameters.pop("from")
+            return None
+        asked = {n: ",".join(sorted(a for m, a in wanted if m == n)) for n in sorted({n for n, _ in wanted})}
+        scope = " ".join(f"repository:{n}:{actions}" for n, actions in asked.items())
+        return Reply(
+            401,
+            headers={
+                "WWW-Authenticate": f'Bearer realm="http://{self.host}/token",service="simulator",scope="{scope}"'
+            },
+        )
 
     def _token(self, query: Query) -> Reply:
         form = {k: v[0] for k, v in parse_qs(query.body.decode()).items()}
         known = form.get("refresh_token") == REFRESH_TOKEN or query.headers.get("authorization") == _basic()
         if not known:
             return Reply(401)
-        token = "token-for-" + (form | query.parameters)["scope"]
-        self.tokens.add(token)
+        scopes = (form | query.parameters)["scope"].split()
+        token = f"token-{next(self._numbers)}"
+        self.tokens[token] = access(scopes[:1] if self.separate else scopes) - self.deny
         return Reply(200, json.dumps({"token": token}).encode())
+
+
+def access(scopes: Iterable[str]) -> Access:
+    """What the scopes of a token request ask for (distribution, token authentication)."""
+    parts = [text.split(":") for text in scopes]
+    return frozenset((name, action) for _, name, actions in parts for action in actions.split(","))
 
 
 def busy(status: int = 429, wait: str | None = None) -> Fault:
@@ -154,7 +190,7 @@ def _handler(simulator: Simulator) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             url = urlsplit(self.path)
-            parameters = {k: v[0] for k, v in parse_qs(url.query).items()}
+            parameters = {k: " ".join(v) for k, v in parse_qs(url.query).items()}
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {k.lower(): v for k, v in self.headers.items()}
             reply = simulator.answer(Query(self.command, unquote(url.path), parameters, headers, body))

@@ -18,7 +18,7 @@ from relman.evidence.carry import carry
 from relman.evidence.dsse import DSSE, IN_TOTO, MAX_ENVELOPE
 from relman.evidence.facts import Check
 from relman.evidence.promote import promote
-from relman.evidence.release import find_release, list_releases
+from relman.evidence.release import find_release
 from relman.evidence.seal import Envelope
 from relman.evidence.views import attestations
 from relman.model.errors import PolicyRefused, RegistryError
@@ -29,6 +29,7 @@ from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from tests.contract.content import Store, digest_of
 from tests.contract.images import push_image
+from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place
 from tests.contract.simulator import Simulator
 from tests.unit.reports import report

@@ -21,7 +21,7 @@ from relman.evidence.promote import promote
 from relman.evidence.release import find_release
 from relman.evidence.seal import Envelope, Signed
 from relman.evidence.views import keep_attestations
-from relman.model.errors import NoEvidence, PolicyRefused, RegistryError, RelmanError, Unreachable
+from relman.model.errors import AccessDenied, NoEvidence, PolicyRefused, RegistryError, RelmanError, Unreachable
 from relman.model.image import Digest
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Trust, TrustedKey
@@ -54,13 +54,19 @@ def _place(where: Where, stack: ExitStack) -> Place:
     return Place(stack.enter_context(where.connect()), where.repository())
 
 
-@pytest.fixture(params=["real to simulated", "simulated to real", "real to itself", "simulated to itself"])
-def way(request: pytest.FixtureRequest, real_registry: RealRegistry) -> Iterator[tuple[Place, Place]]:
+WAYS = ["real to simulated", "simulated to real", "real to itself", "simulated to itself", "bearer to itself"]
+
+
+@pytest.fixture(params=WAYS)
+def way(
+    request: pytest.FixtureRequest, real_registry: RealRegistry, bearer_registry: Where
+) -> Iterator[tuple[Place, Place]]:
     """From where to where."""
     kind = str(request.param)
     with ExitStack() as stack:
         real = Where(real_registry.address, Credentials(USER, real_registry.password), ca=str(real_registry.ca))
-        wheres = {"real": real, "simulated": place_of(stack.enter_context(Simulator().running()))}
+        simulated = place_of(stack.enter_context(Simulator().running()))
+        wheres = {"real": real, "simulated": simulated, "bearer": bearer_registry}
         source, _, target = kind.partition(" to ")
         yield _place(wheres[source], stack), _place(wheres[source if target == "itself" else target], stack)
 
@@ -154,17 +160,26 @@ def test_an_index_is_copied_with_its_children_and_their_evidence(way: tuple[Plac
 
 
 def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[Place, Place]) -> None:
-    """A copied image without evidence is refused there; a copied release statement binds its own repository alone."""
+    """A copied image without evidence is refused there; a copied release statement binds its own repository alone. Both
+    are told the command that makes it a release there, the second where it is one; after that command it is."""
     source, target = way
     manifest = push_image(source.registry, source.repository)
     carry(source, target, manifest)
     with pytest.raises(NoEvidence):
         promote(target.registry, target.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
+    target.registry.put_manifest(target.repository, "118", manifest)
+    command = f"relman promote 118 --to {target.repository}"
+    with pytest.raises(NoEvidence, match="evidence-present") as caught:
+        find_release(target.registry, target.repository, "118", check=CHECK)
+    assert command in caught.value.hint
     released(source, manifest)
     carry(source, target, manifest)
-    target.registry.put_manifest(target.repository, "118", manifest)
-    with pytest.raises(PolicyRefused, match="release-statement"):
+    with pytest.raises(PolicyRefused, match="release-statement") as refused:
         find_release(target.registry, target.repository, "118", check=CHECK)
+    assert f"is the release {source.repository}:118, and" in refused.value.what
+    assert refused.value.hint == f"In the checkout of {source.repository}: {command}"
+    promote(target.registry, target.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
+    assert find_release(target.registry, target.repository, "118", check=CHECK).manifest == manifest.digest
 
 
 def test_third_parties_attestations_come_along(way: tuple[Place, Place]) -> None:
@@ -281,3 +296,41 @@ def test_blobs_are_mounted_where_they_can_be(simulator: Simulator, simulated: Wh
             moved = [q for q in simulator.queries if "/blobs/" in q.path and q.method in ("GET", "PUT", "PATCH")]
             assert (moved == []) is mounts
             assert registry.resolve(target, manifest.digest) == manifest
+
+
+def _pieces(source: Place, target: Place, manifest: Manifest) -> list[int]:
+    """Copy the image, and give how many bytes of its only layer were said to be done, one after the other."""
+    (digest,) = _digests(manifest)
+    told: list[tuple[Digest, int, int]] = []
+    copy_manifest(source, target, manifest, lambda *said: told.append(said))
+    assert target.registry.resolve(target.repository, manifest.digest) == manifest
+    assert Digest.of(target.registry.blob(target.repository, digest)) == digest
+    return [done for which, done, _ in told if which == digest]
+
+
+def test_a_bearer_token_for_both_repositories_mounts(bearer: Where) -> None:
+    """Whoever may read the one and write the other moves no blob between them, however the registry asks for it."""
+    with ExitStack() as stack:
+        source, target = _place(bearer, stack), _place(bearer, stack)
+        assert _pieces(source, target, push_layers(source, "1", CHUNK * 3)) == [CHUNK * 3]
+
+
+@pytest.mark.parametrize("lenient", [True, False])
+def test_a_token_for_one_repository_alone_copies_over_this_machine(lenient: bool) -> None:
+    """Where no token is for both, the blobs are read by the one and written by the other."""
+    with Simulator(auth="token", lenient=lenient).running() as simulator, ExitStack() as stack:
+        simulator.separate = True
+        source, target = (_place(place_of(simulator), stack) for _ in range(2))
+        assert _pieces(source, target, push_layers(source, "1", CHUNK * 3)) == [CHUNK, CHUNK * 2, CHUNK * 3]
+
+
+def test_whoever_may_not_write_is_refused_to_mount(simulator: Simulator) -> None:
+    """The refusal is of the repository that is written to, and nothing comes into being there."""
+    simulator.auth = "token"
+    with ExitStack() as stack:
+        source, target = (_place(place_of(simulator), stack) for _ in range(2))
+        manifest = push_layers(source, "1", CHUNK)
+        simulator.deny = frozenset({(target.repository.name, "push")})
+        with pytest.raises(AccessDenied, match=f"writing to {target.repository.name}"):
+            copy_manifest(source, target, manifest)
+        assert not simulator.stores[target.repository.name].blobs

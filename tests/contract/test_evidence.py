@@ -13,7 +13,7 @@ from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
 from relman.evidence.facts import Check
 from relman.evidence.promote import promote
-from relman.evidence.release import find_release, list_releases
+from relman.evidence.release import find_release
 from relman.evidence.seal import Envelope
 from relman.evidence.statement import read_statement, read_test_result
 from relman.evidence.store import find, index_tag, own_tag
@@ -26,6 +26,7 @@ from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, Manifest
 from tests.contract.images import AMD64, ARM64, push_image, push_index
+from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place
 from tests.unit.reports import report
 

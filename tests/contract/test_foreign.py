@@ -24,7 +24,7 @@ from relman.evidence.carry import carry
 from relman.evidence.facts import Check
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
-from relman.evidence.release import examine, list_releases
+from relman.evidence.release import examine
 from relman.evidence.seal import Signed
 from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable
 from relman.model.image import Repository
@@ -35,6 +35,7 @@ from relman.registry.manifest import Manifest
 from relman.registry.release import retag
 from relman.registry.transport import PAUSES
 from tests.contract.images import push_image
+from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place
 from tests.contract.simulator import Simulator
 from tests.unit.reports import report

@@ -20,7 +20,7 @@ from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
 from relman.evidence.facts import Check
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
-from relman.evidence.release import examine, list_releases, release_of
+from relman.evidence.release import examine, release_of
 from relman.evidence.seal import Envelope, Signed
 from relman.model.container import DEPLOY_SECTION
 from relman.model.errors import ConfigError, PolicyRefused, RegistryError, RelmanError
@@ -32,6 +32,7 @@ from relman.registry.images import read_config
 from relman.registry.manifest import OCI_INDEX, Manifest
 from tests.contract.content import Reply, Store, digest_of
 from tests.contract.images import AMD64, push_image, push_index
+from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import place_of
 from tests.contract.simulator import Simulator
 from tests.unit.reports import report

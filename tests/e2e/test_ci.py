@@ -232,6 +232,9 @@ def test_results_are_carried_to_a_machine_without_an_engine(works: Works) -> Non
     release = find_release(works.registry, works.shop, "300")
     statements = [found.payload.decode() for found in find(works.registry, works.shop, release.manifest)]
     assert any('"dirty":true' in statement for statement in statements)
+    rows = json.loads(works.relman("releases", "--json", app=dirty).out.splitlines()[0])["releases"]
+    assert {row["tag"]: row["dirty"] for row in rows}["300"]
+    assert "(dirty)" in works.relman("releases", app=dirty).out
 
 
 def test_results_of_another_image_are_refused(works: Works) -> None:

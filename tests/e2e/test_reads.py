@@ -21,18 +21,20 @@ def _releases(stage: Stage, *arguments: str, code: int = 0) -> dict[str, dict[st
 
 def test_releases_say_what_may_be_deployed_and_where_it_runs(stage: Stage) -> None:
     """A channel stands on its release's line, an untested image is listed with the reason, and every host stands where
-    it runs, also when a later release is all that fits."""
+    it runs, also when another release is all that fits: the highest tag, or the newest image."""
     stage.deploy("1")
-    stage.release("listed")
+    stage.release("zz.9")
     registry = stage.registry()
-    retag(registry, stage.repository, registry.resolve(stage.repository, "listed"), "stable", moveable=True)
-    stage.image("by-hand")
-    found = _releases(stage)
+    retag(registry, stage.repository, registry.resolve(stage.repository, "zz.9"), "stable", moveable=True)
+    stage.image("zz.10")
+    found = _releases(stage, "-n", "1000")
     assert found["1"]["hosts"] == ["h1", "h2", "h3"]
-    assert (found["listed"]["also"], found["listed"]["hosts"], "stable" in found) == (["stable"], [], False)
-    assert found["listed"]["evidence"]["run"] == "demo/listed"
-    assert (found["by-hand"]["evidence"], "evidence" in found["by-hand"]["refusal"]) == (None, True)
-    assert list(_releases(stage, "-n", "1")) == ["by-hand", "1"]
+    assert (found["zz.9"]["also"], found["zz.9"]["hosts"], "stable" in found) == (["stable"], [], False)
+    assert found["zz.9"]["evidence"]["run"] == "demo/zz.9"
+    assert (found["zz.10"]["evidence"], "evidence" in found["zz.10"]["refusal"]) == (None, True)
+    for order in ((), ("--by-date",)):
+        assert list(_releases(stage, "-n", "1", *order)) == ["zz.10", "1"]
+    assert list(_releases(stage))[:2] == ["zz.10", "zz.9"]
     assert "all 3 hosts" in stage.relman("releases", "-e", "production").out
     assert "RUNS ON" not in stage.relman("releases", "-f", _relman_yml(stage)).out
 

@@ -7,6 +7,7 @@ import http.client
 import json
 import secrets
 import ssl
+from collections.abc import Mapping
 from pathlib import Path
 
 import bcrypt
@@ -21,15 +22,25 @@ NAME = "registry.lab"
 
 
 class Registry:
-    """docker-registry 2.8 on the bridge's own address; everything about it is under `dir`."""
+    """docker-registry 2.8 on the bridge's own address; everything about it is under `dir`. `auth` is how it
+    knows its users, as its configuration says it, where that is not a password."""
 
-    def __init__(self, layout: Layout, *, address: str = "", tls: bool = True) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        address: str = "",
+        tls: bool = True,
+        auth: Mapping[str, object] | None = None,
+    ) -> None:
         self.address = address or layout.registry
         self.dir = layout.dir / ("registry" if tls else "plain-registry")
         self._tls = tls
         self.ca = self.dir / "tls" / "ca.crt"
         self.docker_config = layout.dir / "docker"
         self._layout = layout
+        self._auth = auth or {"htpasswd": {"realm": "lab", "path": str(self.dir / "htpasswd")}}
+        self._expected = http.client.UNAUTHORIZED if auth else http.client.OK
         self._pidfile = self.dir / "pid"
 
     @property
@@ -70,7 +81,7 @@ class Registry:
                 "delete": {"enabled": True},
             },
             "http": {"addr": self.address, "secret": self.password} | ({"tls": tls} if self._tls else {}),
-            "auth": {"htpasswd": {"realm": "lab", "path": str(self.dir / "htpasswd")}},
+            "auth": dict(self._auth),
         }
 
     def start(self) -> None:
@@ -90,7 +101,7 @@ class Registry:
 
     def _answers(self) -> bool:
         try:
-            return self.get("/v2/")[0] == http.client.OK
+            return self.get("/v2/")[0] == self._expected
         except OSError:
             return False
 

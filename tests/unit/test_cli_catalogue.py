@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.cli.catalogue import is_channel, rows
-from relman.evidence.release import ListedRelease
+from relman.evidence.listing import ListedRelease
 from relman.evidence.statement import TestResult
 from relman.model.image import ConfigDigest, ManifestDigest, Platform
 from relman.model.run import Release

@@ -272,6 +272,27 @@ def test_what_no_statement_binds_is_no_release(bound: Subject | None) -> None:
         judge(facts, Check(now=NOW), deploying=True).require()
 
 
+def test_a_release_of_another_repository_is_told_how_it_becomes_one_here() -> None:
+    """The command is whole, with the name that the tag has there; it opens nothing by itself."""
+    elsewhere = replace(SUBJECT, repository=replace(REPOSITORY, name="other"), tag="117")
+    decision = judge(Facts(SUBJECT, (TESTED, released(elsewhere))), Check(now=NOW), deploying=True)
+    verdict = decision.verdicts[1]
+    assert (decision.passed, verdict.passed) == (False, False)
+    assert f"is the release {elsewhere.repository}:117" in verdict.why
+    assert verdict.fix == f"In the checkout of {elsewhere.repository}: relman promote 117 --to {REPOSITORY}"
+
+
+@pytest.mark.parametrize(
+    ("uri", "tag"), [("x; rm -rf /", "1"), ("registry.example/other", "$(id)"), ("", ""), (str(REPOSITORY), "119")]
+)
+def test_no_command_is_made_of_what_is_no_name(uri: str, tag: str) -> None:
+    """A statement may say anything: what is no repository and no tag, or is this one, is not offered."""
+    made = released(replace(SUBJECT, tag="117"))
+    statement = replace(made.statement, predicate={**made.statement.predicate, "resourceUri": f"oci://{uri}:{tag}"})
+    verdict = judge(Facts(SUBJECT, (TESTED, replace(made, statement=statement))), Check(now=NOW), deploying=True)
+    assert "--to" not in verdict.verdicts[1].fix
+
+
 def test_a_release_statement_says_what_was_judged() -> None:
     """It is a SLSA verification summary: subject, resource, policy, inputs and result; a skip makes the result FAILED
     and is told; and it is the same whenever it was made."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -238,3 +239,36 @@ def test_a_registry_token_is_used_as_it_is() -> None:
     assert {authorizer.header(Scope("a")), authorizer.header(Scope("b", write=True))} == {"Bearer t"}
     with pytest.raises(AccessDenied):
         authorizer.answer(f'Bearer realm="https://{HOST}/token"', Scope("a"))
+
+
+@pytest.mark.parametrize(
+    ("said", "scopes"),
+    [
+        ("", ["repository:a:pull,push", "repository:b:pull"]),
+        ("repository:b:pull repository:a:pull,push", ["repository:a:pull,push", "repository:b:pull"]),
+        ("repository:x/a:pull,push", ["repository:a:pull,push", "repository:b:pull", "repository:x/a:pull,push"]),
+        ("repository:x:delete registry:catalog:* repository:x:*", ["repository:a:pull,push", "repository:b:pull"]),
+    ],
+)
+@pytest.mark.parametrize("refresh", ["", "r"])
+def test_a_token_is_for_what_the_request_needs(said: str, scopes: list[str], refresh: str) -> None:
+    """A mount's token reads the source too; a registry that calls a repository otherwise is followed, as far as reading
+    and writing go. A GET names each scope by itself, a POST (OAuth2) all in one."""
+    questions: list[tuple[str, bytes | None, str | None]] = []
+
+    def ask(url: str, form: bytes | None, authorization: str | None) -> tuple[int, bytes]:
+        questions.append((url, form, authorization))
+        return 200, b'{"token": "t"}'
+
+    authorizer = Authorizer(HOST, Credentials("ci", "x", refresh), ask, lambda _: False)
+    authorizer.answer(f'Bearer realm="https://{HOST}/token",scope="{said}"', Scope("a", write=True, source="b"))
+    ((url, form, _),) = questions
+    asked = parse_qs(form.decode() if form else urlsplit(url).query)["scope"]
+    assert asked == ([" ".join(scopes)] if refresh else scopes)
+    assert authorizer.header(Scope("a", write=True)) is None
+
+
+def test_what_only_reads_asks_for_no_right_to_write() -> None:
+    """A registry that names more in its challenge than the request needs does not get it."""
+    (question,) = asked('Bearer realm="https://auth.example/token",scope="repository:x:pull,push"')
+    assert parse_qs(urlsplit(question[0]).query)["scope"] == ["repository:team/shop:pull"]

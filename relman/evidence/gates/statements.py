@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 
 from relman.evidence.facts import Facts
+from relman.evidence.gates.tests import copying
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.parse import rfc3339
 from relman.evidence.rules import Rule
 from relman.evidence.summary import ReleaseStatement, read_release
+from relman.model.errors import UsageError
+from relman.model.image import ImageRef, check_tag
 from relman.model.policy import Attested
 from relman.model.predicates import RELEASE, short
 
@@ -41,6 +45,13 @@ def released(facts: Facts) -> Verdict:
     if any(s.binds(subject.tag) for s in here):
         return stops(gate, f"the policy did not let {subject} pass when it was promoted", "Promote it again.")
     others = ", ".join(sorted({s.tag for s in here}))
+    if not here and (other := _elsewhere(facts)):
+        return stops(
+            gate,
+            f"{subject.resolved.short} is the release {other}, and no statement makes it {subject}",
+            f"In the checkout of {other.repository}: {copying(subject, str(other.reference))}",
+            absent=True,
+        )
     known = f"; it is the release {others}" if others else ""
     return stops(
         gate,
@@ -49,6 +60,18 @@ def released(facts: Facts) -> Verdict:
         "Promote it: relman promote. If the tag was a release, find out who moved it.",
         absent=not here,
     )
+
+
+def _elsewhere(facts: Facts) -> ImageRef | None:
+    """What release of another repository the image is."""
+    subject = facts.subject
+    found = [s for s in _releases(facts) if subject.resolved in s.subjects and (s.passed or s.skipped)]
+    for statement in sorted(found, key=lambda s: (s.tag != subject.tag, s.repository, s.tag)):
+        with suppress(UsageError):
+            other = ImageRef.parse(f"{statement.repository}:{check_tag(statement.tag)}")
+            if other.repository != subject.repository:
+                return other
+    return None
 
 
 def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
@@ -83,10 +106,19 @@ def first_released(facts: Facts) -> datetime | None:
     return min((s.time for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)), default=None)
 
 
+def names(facts: Facts) -> tuple[str, ...]:
+    """The tags and channels as which the image was released."""
+    return tuple(dict.fromkeys(name for s in _about(facts) for name in (s.tag, *s.channels)))
+
+
 def _about(facts: Facts) -> list[ReleaseStatement]:
     subject = facts.subject
-    statements = [read_release(c.statement) for c in facts.counted if c.statement.predicate_type == RELEASE]
-    return [s for s in statements if s and s.repository == str(subject.repository) and subject.resolved in s.subjects]
+    return [s for s in _releases(facts) if s.repository == str(subject.repository) and subject.resolved in s.subjects]
+
+
+def _releases(facts: Facts) -> list[ReleaseStatement]:
+    found = [read_release(c.statement) for c in facts.counted if c.statement.predicate_type == RELEASE]
+    return [statement for statement in found if statement]
 
 
 def _skipped(statement: ReleaseStatement) -> str:

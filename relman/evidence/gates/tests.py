@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from relman.evidence.facts import Facts
+from relman.evidence.facts import Facts, Subject
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import Rule
 from relman.evidence.statement import SMOKE_ONLY, TestResult, some
@@ -21,7 +21,7 @@ def tests_passed(facts: Facts) -> Verdict:
         return stops(
             TESTS_PASSED,
             f"nothing in the registry shows that {facts.subject.manifest} passed its tests (rule {Rule.PRESENT})",
-            _TEST_IT,
+            f"{_TEST_IT} If it is a release under another name, in its checkout: {copying(facts.subject)}",
             absent=True,
         )
     result = facts.result
@@ -35,6 +35,11 @@ def tests_passed(facts: Facts) -> Verdict:
     if fault := result.fault:
         return stops(TESTS_PASSED, f"{fault} (rule {Rule.PASSED})", _TEST_IT)
     return passes(TESTS_PASSED, f"{_tests(result.tests)} passed{_how(result)}{_where(result)}")
+
+
+def copying(subject: Subject, tag: str = "") -> str:
+    """The command that brings what is a release elsewhere, as `tag`, here with its evidence."""
+    return f"relman promote {tag or subject.tag or 'TAG'} --to {subject.repository}"
 
 
 def minimum_tests(rule: MinimumTests, facts: Facts, _: datetime) -> Verdict:

@@ -1,0 +1,137 @@
+"""Releases as a list: what the tags of a repository stand for, and whether it may be deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from relman.evidence.facts import Check
+from relman.evidence.gates.statements import names
+from relman.evidence.release import RUN_TAGS, Examined, examined, is_text, release_of
+from relman.evidence.statement import TestResult
+from relman.evidence.store import EVIDENCE_TAGS, Stored, look
+from relman.model.container import DEPLOY_SECTION
+from relman.model.errors import PolicyRefused, RegistryError, UsageError
+from relman.model.image import ManifestDigest, Platform, Repository
+from relman.model.run import Release
+from relman.registry.client import Registry
+from relman.registry.images import ImageDescription, SeveralPlatforms, describe_resolved, platforms
+from relman.registry.manifest import Manifest
+
+_THREADS = 8
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class ListedRelease:
+    """A tag that may be deployed (`evidence` says what passed) or may not (`refusal` says why). `named` are the tags
+    and channels as which its image was released, by the statements that count."""
+
+    tag: str
+    release: Release
+    evidence: TestResult | None
+    refusal: str = ""
+    named: tuple[str, ...] = ()
+
+
+class Listing:
+    """The releases in a repository. `tags` are all tags but those of runs and of evidence; what they stand for is read
+    when it is asked for, and each thing once.
+
+    An image costs two requests and one a tag, and its evidence, where it is read, three to four. Raises UnknownTag if
+    there is no such repository, and what Registry raises; so does every method.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        repository: Repository,
+        *,
+        platform: Platform | None = None,
+        check: Check | None = None,
+    ) -> None:
+        self._registry, self._repository = registry, repository
+        self._platform, self._check = platform, check or Check()
+        self._all = registry.tags(repository)
+        self.tags = tuple(t for t in self._all if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)))
+        self._manifests: dict[str, Manifest | None] = {}
+        self._images: dict[ManifestDigest, tuple[ImageDescription, ...]] = {}
+        self._stored: dict[ManifestDigest, Stored] = {}
+        self._read: set[ManifestDigest] = set()
+
+    def created(self, tags: Sequence[str]) -> dict[str, str]:
+        """When the image under each of these was built, RFC 3339 or empty; tags that are no image are left out."""
+        return {tag: max(image.created for image in images) for tag, images in self._described(tags).items() if images}
+
+    def read(self, tags: Sequence[str]) -> list[ListedRelease]:
+        """These tags, in their order. A tag that is no image for the platform is left out; of an index of several
+        platforms one image stands for all, one that may be deployed if there is any."""
+        described = self._described(tags)
+        firsts = {self._digest(tag): tag for tag in reversed(tags) if described[tag]}
+        listed = _each(lambda tag: (tag, self._listed(tag, described[tag])), firsts.values())
+        self._read |= firsts.keys()
+        known = dict(listed)
+        # What lies beside their images is known by now.
+        return [known.get(tag) or self._listed(tag, described[tag]) for tag in tags if described[tag]]
+
+    def aliases(self, tags: Collection[str]) -> list[str]:
+        """Those of these tags that name an image that was read."""
+        self._resolve(tags)
+        return [tag for tag in tags if self._manifests[tag] and self._digest(tag) in self._read]
+
+    def count(self, tags: Collection[str]) -> int:
+        """How many images these are, as far as that is known: a tag that was not looked at counts as one."""
+        return len({m.digest if (m := self._manifests.get(tag)) else tag for tag in tags})
+
+    def _digest(self, tag: str) -> ManifestDigest:
+        manifest = self._manifests[tag]
+        assert manifest is not None  # noqa: S101 - only tags that were found are asked for
+        return manifest.digest
+
+    def _resolve(self, tags: Iterable[str]) -> None:
+        missing = [tag for tag in dict.fromkeys(tags) if tag not in self._manifests]
+        self._manifests |= _each(lambda tag: (tag, self._registry.find(self._repository, tag)), missing)
+
+    def _described(self, tags: Sequence[str]) -> dict[str, tuple[ImageDescription, ...]]:
+        """The images under each tag: none, one, or one for each platform."""
+        self._resolve(tags)
+        found = {tag: m for tag in tags if (m := self._manifests[tag])}
+        missing = {m.digest: (tag, m) for tag, m in found.items() if m.digest not in self._images}
+        self._images |= _each(lambda one: (one[1].digest, self._describe(*one, self._platform)), missing.values())
+        return {tag: self._images[found[tag].digest] if tag in found else () for tag in tags}
+
+    def _describe(self, tag: str, resolved: Manifest, platform: Platform | None) -> tuple[ImageDescription, ...]:
+        try:
+            return (describe_resolved(self._registry, self._repository, resolved, tag, platform),)
+        except SeveralPlatforms:
+            return tuple(image for p in platforms(resolved) for image in self._describe(tag, resolved, p))
+        except UsageError:
+            return ()
+
+    def _listed(self, tag: str, images: Sequence[ImageDescription]) -> ListedRelease:
+        each = [self._judged(tag, image) for image in images]
+        return max(each, key=lambda entry: entry.evidence is not None)
+
+    def _judged(self, tag: str, image: ImageDescription) -> ListedRelease:
+        found: Examined | None = None
+        try:
+            found = examined(release_of(self._repository, tag, image), image, self._check, self._look)
+            found.decision.require()
+            return ListedRelease(tag, found.release, found.facts.result, named=names(found.facts))
+        except (PolicyRefused, RegistryError) as refusal:
+            readable = {n: t for n, t in image.labels.items() if n != DEPLOY_SECTION and is_text(t)}
+            unlabelled = release_of(self._repository, tag, replace(image, labels=readable))
+            return ListedRelease(tag, unlabelled, None, refusal.what, names(found.facts) if found else ())
+
+    def _look(self, subject: ManifestDigest) -> Stored:
+        if subject not in self._stored:
+            self._stored[subject] = look(self._registry, self._repository, subject, self._all)
+        return self._stored[subject]
+
+
+def _each(work: Callable[[_Item], _Result], items: Collection[_Item]) -> list[_Result]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(work, items))
