@@ -1,4 +1,4 @@
-"""One SSH connection a host: host keys always verified, nothing forwarded, everything bounded in time."""
+"""One SSH connection a host: host keys always verified, no agent forwarded, everything bounded in time."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from relman.hosts.first_way import first_way
 from relman.hosts.gateways import Gateways, NotGreeted
 from relman.hosts.known import KnownHosts
 from relman.hosts.links import Gateway, Link
+from relman.hosts.listening import listen, unlisten
 from relman.hosts.refusals import explained
 from relman.hosts.renewal import Renewable
 from relman.hosts.sftp import Sftp
@@ -114,6 +115,17 @@ class Connection(Renewable):
             channel = self.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
             channel.settimeout(timeout)
             return channel
+
+    def listen(self, address: str, port: int, accept: Callable[..., None]) -> bool:
+        """Let sshd listen on a port of the host, for one `accept` at a time (RFC 4254, tcpip-forward); whether it does.
+        Raises Unreachable."""
+        with self._edge():
+            return listen(self.transport, address, port, accept, self.patience)
+
+    def unlisten(self, address: str, port: int) -> None:
+        """Undo `listen`. Raises Unreachable."""
+        with self._edge():
+            unlisten(self.transport, address, port, self.patience)
 
     def command(self, words: Sequence[str]) -> paramiko.Channel:
         """A channel to a remote process: the words arrive as they are. Where sshd runs none it is closed at once.

@@ -16,6 +16,7 @@ from relman.model.plan import Action, Observed, Plan
 from relman.model.record import Deployed, kept_in
 from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.offer import pulled, require_offer
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,17 @@ class Fetching:
         if entry is None or not session.connection.streamlocal:
             return None  # a pull beside other calls would take one more session of sshd
         return self._fetch(session, entry, kept_in(images, entry))
+
+    def require(self, plan: Plan, seen: Mapping[str, Observed]) -> None:
+        """Raise PreflightFailed where a pull that the plan needs would find no registry; nothing is pulled."""
+
+        def one(session: Session) -> None:
+            source = session.repositories.get(self._fleet.service)
+            if source and not kept_in(seen[session.host.name].images, by_host[session.host.name].entry):
+                require_offer(session, source, self._auth_config(source))
+
+        by_host = {s.host: s for s in plan.steps if s.action is not Action.VERIFY}
+        self._fleet.each(one, by_host).all("looking for the registry")
 
     def finish(self, plan: Plan, seen: Mapping[str, Observed], locked: float) -> dict[str, str]:
         """The local reference of every step's image, each there and under a tag that protects it; nothing has changed.
@@ -112,7 +124,8 @@ class Fetching:
             )
         self._tell(host, 0, 0)
         auth, tell = self._auth_config(source), partial(self._tell, host)
-        session.connection.lasting(lambda: session.engine.pull(source, entry.manifest, auth, tell))
+        pull = partial(session.engine.pull, source, entry.manifest, auth, tell)
+        session.connection.lasting(lambda: pulled(session, source, auth, pull))
         return source.at(entry.manifest)
 
     def _auth_config(self, source: Repository) -> Mapping[str, str] | None:

@@ -59,7 +59,12 @@ def preview(fleet: Fleet, operation: Operation) -> Plan:
     fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
     plan = _planned(operation, seen)
     _require_networks(fleet, plan)
+    _fetching(fleet, operation).require(plan, {o.host: o for o in seen})
     return plan
+
+
+def _fetching(fleet: Fleet, operation: Operation) -> Fetching:
+    return Fetching(fleet, operation.watcher, operation.cancel, operation.login)
 
 
 def _require_room(asked: Asked, session: Session) -> None:
@@ -71,7 +76,7 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 
     Raises RelmanError where nothing was changed; else the report says all.
     """
-    fetching = Fetching(fleet, operation.watcher, operation.cancel, operation.login)
+    fetching = _fetching(fleet, operation)
     if operation.wanted:
         fetching.begin(operation.wanted)
     try:

@@ -12,6 +12,7 @@ from relman.model.host import Environment
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session
+from relman.rollout.offer import place_of, require_offer
 from relman.rollout.ports import accepts
 
 _REFUSED = 500  # below it the registry itself has answered
@@ -78,8 +79,12 @@ def _unless(kind: str, work: Callable[[], object]) -> Iterator[Lack]:
 def _registry(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:
     """Whether the host's engine trusts the registry and is let in; whether the image is there is another question."""
     repository = environment.services[need.service]
+    auth = need.login.auth_config if need.login else None
+    if place_of(repository):
+        yield from _unless("registry", lambda: require_offer(session, repository, auth))
+        return
     try:
-        session.engine.ask_registry(repository, need.login.auth_config if need.login else None)
+        session.engine.ask_registry(repository, auth)
     except EngineError as error:
         status = error.status or _REFUSED
         if status in (401, 403):

@@ -93,6 +93,7 @@ class Stage:
     def __init__(self, lab: Lab, home: Path) -> None:
         self.lab = lab
         self.home = home
+        self.prefix: Sequence[str] = ()
         self.repository = Repository(lab.registry.address, "demo")
         self.inventory = home / "inventory.yml"
         self.env = {**os.environ, **lab.env, "RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT)}
@@ -129,7 +130,7 @@ class Stage:
     def any(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
         """Run relman to its end, whatever that is."""
         done = subprocess.run(
-            self.argv(*arguments),
+            [*self.prefix, *self.argv(*arguments)],
             env=self.env | dict(env or {}),
             cwd=self.home,
             capture_output=True,
@@ -166,7 +167,7 @@ class Stage:
     def _started(self, argv: Sequence[str]) -> Running:
         return Running(
             subprocess.Popen(
-                argv,
+                [*self.prefix, *argv],
                 env=self.env,
                 cwd=self.home,
                 stdout=subprocess.PIPE,

@@ -23,6 +23,7 @@ from paramiko.buffered_pipe import PipeTimeout
 from relman.hosts import files, lock, record, wire
 from relman.hosts.connect import Connection, connect
 from relman.hosts.engine import Engine
+from relman.hosts.forward import Place, forwarded
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.sftp import Sftp
 from relman.model.container import RunSpec
@@ -125,6 +126,7 @@ CONNECTION: dict[str, Callable[[Connection], Any]] = {
     "lock.read": lambda c: lock.read(c, "production", "shop", now=0.0),
     "lock.advance": lambda c: lock.advance(c, "production", "shop", LOCK, look=False),
     "lock.sweep": lambda c: lock.sweep(c, "production", "shop", now=0.0, dead=lambda _: True),
+    "forwarded": lambda c: forwarded(c, Place("localhost", "127.0.0.1", 5000)).__enter__(),
     "probe_http": lambda c: probe_http(c, "172.17.0.2", 80, "/", 1.0),
     "probe_tcp": lambda c: probe_tcp(c, "172.17.0.2", 80, 1.0),
 }

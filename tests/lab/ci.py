@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 
-from tests.lab import files, network
+from tests.lab import files
 from tests.lab.layout import CI_OCTET, Layout
 from tests.lab.machine import Machine
 from tests.lab.registry import Registry
@@ -38,7 +38,7 @@ class CI:
     @property
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs in the CI machine's network."""
-        return ["nsenter", f"--net={network.NAMESPACES / self._layout.netns(self.machine.name)}", "--"]
+        return self.machine.prefix
 
     def engine(self, timeout: int = 60) -> docker.APIClient:
         """Return a client on its engine; close it after use."""

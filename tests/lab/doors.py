@@ -67,7 +67,7 @@ def sshd(place: Path, *lines: str, port: int = 0) -> Iterator[Sshd]:
     place.mkdir(exist_ok=True)
     for name in ("host_key", "user_key"):
         pki.make_ssh_key(place / name, name)
-    port = port or _free_port()
+    port = port or free_port()
     (place / "config").write_text("\n".join([*lines, _CONFIG.format(port=port, dir=place)]))
     argv: list[str | Path] = ["/usr/sbin/sshd", "-D", "-e", "-f", place / "config"]
     running = Sshd(place, port, spawn(argv, pidfile=place / "pid", log=place / "log"))
@@ -78,7 +78,8 @@ def sshd(place: Path, *lines: str, port: int = 0) -> Iterator[Sshd]:
         running.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

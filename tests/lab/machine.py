@@ -78,6 +78,11 @@ class Machine:
         """The public half of the key that its sshd shows, as known_hosts has it."""
         return " ".join(self._key.with_suffix(".pub").read_text().split()[:2])
 
+    @property
+    def prefix(self) -> list[str]:
+        """What to put before a command so that it runs in the machine's network, on the real file system."""
+        return ["nsenter", f"--net={network.NAMESPACES / self._layout.netns(self.name)}", "--"]
+
     # Power
 
     @property

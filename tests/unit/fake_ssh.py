@@ -15,7 +15,7 @@ from typing import Any
 import paramiko
 from paramiko import sftp
 from paramiko.buffered_pipe import BufferedPipe
-from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN
+from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN, cMSG_GLOBAL_REQUEST
 from paramiko.transport import ChannelMap
 
 from relman.hosts.connect import Connection
@@ -123,6 +123,8 @@ class FakeTransport:
         self.fault = fault
         fault.transport = self
         self.active = True
+        self.global_response: Any = None
+        self.completion_event = threading.Event()
         self.lock = threading.RLock()
         self.channel_events: dict[int, threading.Event] = {}
         self.channels_seen: dict[int, bool] = {}
@@ -189,6 +191,9 @@ class FakeTransport:
             number = sent.get_int()
             self._open(self._channels.get(number))
             self.channel_events[number].set()
+        elif kind == cMSG_GLOBAL_REQUEST:
+            self.global_response = paramiko.Message()
+            self.completion_event.set()
         elif kind == cMSG_CHANNEL_DATA:
             number = sent.get_int()
             self._asked[number] = self._asked.get(number, b"") + sent.get_string()

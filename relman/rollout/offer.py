@@ -1,0 +1,170 @@
+"""A registry on this machine's loopback, offered to each host through its SSH connection while it pulls.
+
+Docker takes `localhost:PORT` for the host itself, and so the host's own loopback is where the registry has to be. What
+listens there already is left alone: a registry of the host's own, this very registry where the host is this machine, or
+another relman's offer. The image is pulled by digest, and so none of them can give another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from relman.hosts.connect import ChannelRefused
+from relman.hosts.forward import Forward, ForwardRefused, Place, forwarded
+from relman.model.errors import EngineError, PreflightFailed, PullFailed, RelmanError
+from relman.model.image import Repository
+from relman.model.settings import Binding
+from relman.rollout.fleet import Session
+
+_ATTEMPTS = 3
+_PAUSE = 0.3
+_WAIT = 2.0
+_PRIVILEGED = 1024
+_REFUSED = 500  # below it the registry itself has answered
+_NOTHING = "nothing was changed"
+_OTHERS = "where that is another relman's deployment, run it again when it is done"
+
+
+def place_of(repository: Repository) -> Place | None:
+    """Where its registry is on a loopback, or None where it is elsewhere. Only what sshd binds as it is asked to."""
+    name, _, port = repository.registry.rpartition(":")
+    name = name.strip("[]")
+    with contextlib.suppress(ValueError):
+        address = str(ipaddress.ip_address("127.0.0.1" if name == "localhost" else name))
+        if address in ("127.0.0.1", "::1"):
+            return Place(name, address, int(port))
+    return None
+
+
+def pulled(session: Session, source: Repository, auth: Mapping[str, str] | None, pull: Callable[[], None]) -> None:
+    """Do `pull`, with this machine's registry offered meanwhile where `source` is on loopback.
+
+    Raises what `pull` raises, PreflightFailed where there is no registry for the host, or Unreachable.
+    """
+    place = place_of(source)
+    if place is None:
+        pull()
+    else:
+        _Offer(session, source, auth, place).pulled(pull)
+
+
+def require_offer(session: Session, source: Repository, auth: Mapping[str, str] | None) -> None:
+    """Raise PreflightFailed where a pull from `source` would find no registry because it is on loopback; or
+    Unreachable."""
+    if place := place_of(source):
+        _Offer(session, source, auth, place).require()
+
+
+@dataclass(frozen=True)
+class _Offer:
+    session: Session
+    source: Repository
+    auth: Mapping[str, str] | None
+    place: Place
+
+    def pulled(self, pull: Callable[[], None]) -> None:
+        failed: PullFailed | None = None
+        for _ in range(_ATTEMPTS):  # what listened there may have been another's offer, and be over
+            try:
+                with self._open() as forward, _told(forward):
+                    return pull()
+            except ForwardRefused:
+                self._require_other()
+            try:
+                return pull()
+            except PullFailed as error:
+                failed = error
+            time.sleep(_PAUSE)
+        assert failed  # noqa: S101
+        failed.details = (f"{self.place} on the host belongs to {self._holder()}",)
+        failed.hint = f"{_NOTHING}; {_OTHERS}"
+        raise failed
+
+    def require(self) -> None:
+        with contextlib.suppress(ForwardRefused), self._open():
+            return
+        self._require_other()
+        if not self._answers():
+            what = f"no registry answers on {self.place}, which belongs to {self._holder()}"
+            raise PreflightFailed(what, host=self.session.host.name, hint=f"{_NOTHING}; {_OTHERS}")
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[Forward]:
+        """Raises ForwardRefused, too, where this machine has nothing to offer."""
+        if not self.place.listens:
+            raise ForwardRefused(f"nothing listens on {self.place} of this machine")
+        with contextlib.ExitStack() as stack:
+            offer = partial(forwarded, self.session.connection, self.place)
+            try:
+                forward = stack.enter_context(offer())
+            except ForwardRefused:
+                if self._taken() is not False:
+                    raise
+                forward = stack.enter_context(offer())  # what listened there may have ended just now
+            yield forward
+
+    def _taken(self) -> bool | None:
+        """Whether something listens there on the host; None where sshd does not let that be asked."""
+        try:
+            self.session.connection.tcp(self.place.address, self.place.port, _WAIT).close()
+        except ChannelRefused as error:
+            return None if error.forbidden else False
+        return True
+
+    def _require_other(self) -> None:
+        """Raise PreflightFailed unless something listens there on the host."""
+        taken = self._taken()
+        if taken or (taken is None and self._answers()):
+            return
+        host = self.session.host.name
+        if not self.place.listens:
+            what = f"nothing listens on {self.place}, neither on this machine nor on the host"
+            raise PreflightFailed(what, host=host, hint=f"start the registry; {_NOTHING}")
+        what = f"sshd refuses to forward {self.place} to the registry on this machine"
+        raise PreflightFailed(what, host=host, hint=f"{_settings(self.place, taken is None)}; {_NOTHING}")
+
+    def _answers(self) -> bool:
+        """Whether the host's engine finds a registry there."""
+        try:
+            self.session.engine.ask_registry(self.source, self.auth)
+        except EngineError as error:
+            return (error.status or _REFUSED) < _REFUSED
+        return True
+
+    def _holder(self) -> str:
+        """Who listens there, as far as the engine knows."""
+        with contextlib.suppress(RelmanError):
+            port = Binding("tcp", self.place.port, self.place.address)
+            for row in self.session.engine.survey({})[1]:
+                if any(taken.collides(port) for taken in row.ports):
+                    return f"the container {row.name}"
+        return f"a process outside Docker: sudo ss -ltnp 'sport = :{self.place.port}' names it"
+
+
+def _settings(place: Place, forbidden: bool) -> str:
+    if forbidden:
+        return "set AllowTcpForwarding to yes or remote in its sshd_config"
+    low = "only root may listen on a port below 1024; else " if place.port < _PRIVILEGED else ""
+    return (
+        f"{low}set AllowTcpForwarding to yes or remote in its sshd_config, with DisableForwarding no and PermitListen "
+        f"any or {place.address}:{place.port}; the key in authorized_keys must not say restrict or no-port-forwarding"
+    )
+
+
+@contextlib.contextmanager
+def _told(forward: Forward) -> Iterator[None]:
+    """Say of a pull that failed what was seen of it at this end."""
+    try:
+        yield
+    except PullFailed as error:
+        if forward.refused:
+            error.details = (*error.details, forward.refused)
+        elif not forward.came:
+            text = f"its engine did not connect to {forward.place}; a rootless one cannot, in a network of its own"
+            error.details = (*error.details, text)
+        raise
