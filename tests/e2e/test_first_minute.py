@@ -1,6 +1,6 @@
 """A user's first minute with what they have: an SSH agent, an account that is not root, a bastion, an INI inventory,
-and a company's CA in the hosts' system store. The 15 hosts are addresses of the lab's three machines: five share an
-engine, and so three are deployed to while all are asked."""
+and a company's CA in the system's store, here and on the hosts. The 15 hosts are addresses of the lab's three machines:
+five share an engine, and so three are deployed to while all are asked."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def minute(stage: Stage, tmp_path: Path) -> Iterator[Stage]:
         bastion.run(["pkill", "-HUP", "-F", "/run/sshd.pid"])
         _write(stage, bastion, addresses)
         with _agent(lab, tmp_path) as socket:
-            stage.env |= {"SSH_AUTH_SOCK": socket, "HOME": str(tmp_path)}
+            store = tmp_path / "store.crt"
+            store.write_text(Path(STORE).read_text() + lab.registry.ca.read_text())
+            stage.env |= {"SSH_AUTH_SOCK": socket, "HOME": str(tmp_path), "SSL_CERT_FILE": str(store)}
+            stage.env.pop("RELMAN_REGISTRY_CA", None)
             yield stage
     finally:
         at_once(partial(_restore, host) for host in lab.hosts)
