@@ -10,6 +10,7 @@ from relman.model.errors import EngineError, Interrupted, StepFailed
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
+from relman.rollout.askable import stranger, why_mute
 from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy
@@ -160,10 +161,15 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
     if new is None:
         back = f"relman recover {asked.place} --undo puts the old one back"
         raise StepFailed(f"its new container {intent.new_name} is gone; {back}")
+    settings, other = intent.entry.settings, ""
     if not new.running:
         _make_room(session, intent)
+        other = stranger(session, settings)
         session.engine.start(new.id)
-    healthy = await_healthy(session, new.id, intent.entry.settings, cancel)
+    if other and not intent.rollback:
+        raise StepFailed(f"its health cannot be asked: {other}", host=session.host.name)
+    unasked = intent.rollback and bool(other or why_mute(session, settings))
+    healthy = await_healthy(session, new.id, settings, cancel, unasked=unasked)
     steps.read_back(session, _step(session, intent, None), healthy.container)
     return new.id
 

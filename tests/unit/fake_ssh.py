@@ -72,6 +72,7 @@ ANSWERS: Mapping[str, bytes] = {
     "/images/json": json.dumps(IMAGES).encode(),
     "/images/create": b"\n".join(json.dumps(event).encode() for event in EVENTS),
     "/logs": LOG,
+    "/exec": json.dumps({"Id": ID}).encode(),
     "/containers/create": json.dumps({"Id": ID}).encode(),
     "/json": json.dumps(INSPECTED).encode(),
 }

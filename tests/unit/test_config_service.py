@@ -160,7 +160,7 @@ test:
         ("deploy: {health: {http: {}}}", "3:19: deploy.health.http.port: this key is required"),
         (
             "deploy: {health: {window: 5s}}",
-            "3:18: deploy.health: say how health is known: one of http, tcp, image, none",
+            "3:18: deploy.health: say how health is known: one of http, tcp, command, image, none",
         ),
         (
             'deploy: {ports: ["80:8080", "10.0.0.1:80:90"]}',
