@@ -85,6 +85,7 @@ class Deploy(Section):
     networks: Annotated[list[Annotated[str, filled(values_names.network)]], without_clash(_networks_clash)] = []
     command: Argv | None = None
     health: Health | None = None
+    healthcheck: HealthcheckOrOff = None
     restart: Annotated[str, choice("no", "always", "unless-stopped", "on-failure")] = DeploySettings.restart
     stop_timeout: Annotated[int, parsed(values.whole_seconds)] = DeploySettings.stop_timeout
     resources: Resources = Resources()
@@ -97,7 +98,6 @@ class Deploy(Section):
     max_failures: Annotated[int, Field(ge=0, le=MOST)] = DeploySettings.max_failures
     tasks: Annotated[list[Task], AfterValidator(without_twins)] = []
     hooks: list[Hook] = []
-    healthcheck: HealthcheckOrOff = None
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -109,6 +109,8 @@ OFF = Healthcheck.model_construct()
 
 
 def _or_off(given: object, handler: ModelWrapValidatorHandler[Healthcheck]) -> Healthcheck:
+    if given is True:
+        raise ValueError("expected keys and values, or false to switch it off")
     return OFF if given is False else handler(given)
 
 

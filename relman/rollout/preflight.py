@@ -70,8 +70,8 @@ def _unasked(plan: Plan, mute: Mapping[str, str]) -> Plan:
         return replace(step, unasked=mute[step.host], entry=replace(step.entry, verified=False))
 
     waves = tuple(replace(wave, steps=tuple(map(one, wave.steps))) for wave in plan.waves)
-    whys = "; ".join(f"{hosts_in_words(_same(mute, why))}: {why}" for why in dict.fromkeys(mute.values()))
-    said = f"health cannot be asked, and is not: what runs on without a restart counts, and its HEALTHCHECK ({whys})"
+    whys = "; ".join(f"on {hosts_in_words(_same(mute, why))}: {why}" for why in dict.fromkeys(mute.values()))
+    said = f"health is not asked {whys}. There it has to run without a restart, and its HEALTHCHECK, if any, to hold"
     return replace(plan, waves=waves, warnings=(*plan.warnings, said))
 
 

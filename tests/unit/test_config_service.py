@@ -171,6 +171,40 @@ test:
             "3:26: deploy.volumes[1]: another volume is mounted at /x",
         ),
         (
+            "deploy: {health: {http: {port: 1, headers: {host: x}}}}",
+            "3:45: deploy.health.http.headers.host: say it as http.host",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {Content-Length: 5}}}}",
+            "3:45: deploy.health.http.headers.Content-Length: Content-Length is of the connection itself, "
+            "and cannot be given",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {a b: x}}}}",
+            "3:45: deploy.health.http.headers.\"a b\": expected a header's name, such as X-Forwarded-Proto; found 'a b'",
+        ),
+        (
+            'deploy: {health: {http: {port: 1, headers: {A: "x\\r\\nHost: y"}}}}',
+            "3:48: deploy.health.http.headers.A: expected a header's value: one line of ASCII; found 'x\\r\\nHost: y'",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {A: x, a: y}}}}",
+            "3:44: deploy.health.http.headers: the header a is given twice",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, host: http://x/}}}",
+            "3:41: deploy.health.http.host: expected a host such as shop.example.com or shop.example.com:8443; "
+            "found 'http://x/'",
+        ),
+        (
+            "deploy: {healthcheck: {}}",
+            "3:23: deploy.healthcheck: say what differs from the image's HEALTHCHECK, or false to switch it off",
+        ),
+        (
+            "deploy: {healthcheck: true}",
+            "3:23: deploy.healthcheck: expected keys and values, or false to switch it off",
+        ),
+        (
             "deploy: {order: start-first, singleton: true}",
             "3:17: deploy.order: start-first runs two copies for a while, which singleton forbids",
         ),
