@@ -5,6 +5,7 @@ The API ends none of them: one that is late goes on running, and as long as it d
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client
 from relman.hosts.words import late
 from relman.model.container import Container
+from relman.model.errors import NotFound
 
 _HEAD = 25.0  # seconds: an engine's own part
 _KEPT = 4096
@@ -41,15 +43,19 @@ class Inside:
         """Run `argv` in a container as it was just inspected, and wait `seconds` for its end, or for that of the same
         command begun earlier, instead of which none is begun. Raises EngineError, NotFound or Unreachable."""
         what, until = f"a command in container {container.name}", time.monotonic() + seconds
-        for earlier in container.execs[:_MOST_EARLIER]:
-            if self._state(what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None:
-                return Ran(None)
+        if any(self._still(what, earlier, argv, until) for earlier in container.execs[:_MOST_EARLIER]):
+            return Ran(None)
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
         answer = self._client.ask(what, "POST", "/containers/{}/exec", container.id, body=body)
         with translate.of(self._host, what):
             begun = translate.made(answer)
         output = self._output(what, begun, seconds)
         return Ran(self._end(what, begun, until), output)
+
+    def _still(self, what: str, earlier: str, argv: Sequence[str], until: float) -> bool:
+        with contextlib.suppress(NotFound):
+            return self._state(what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
+        return False
 
     def _output(self, what: str, begun: str, seconds: float) -> str:
         """The end of what it prints until it closes its output, for `seconds` or the first MiB."""

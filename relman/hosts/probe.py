@@ -14,7 +14,7 @@ from relman.model.errors import RelmanError, Unreachable
 from relman.model.http import GOOD, headers_of
 from relman.model.settings import Health
 
-NOT_FORWARDED = "its sshd forwards no connection there (AllowTcpForwarding, PermitOpen or the key's options)"
+_OPTIONS = "AllowTcpForwarding, PermitOpen or the key's options"
 _MOST = 1 << 20
 _BODY = 4096
 
@@ -73,8 +73,9 @@ def _refused(connection: Connection, where: str, error: Unreachable) -> ProbeRes
     if not connection.alive:
         raise error
     if isinstance(error, ChannelRefused):
-        why = NOT_FORWARDED if error.forbidden else "nothing accepts connections yet"
-        return ProbeResult(False, f"{where}: {why}", error.forbidden)
+        if error.forbidden:
+            return ProbeResult(False, f"its sshd forwards no connection to {where} ({_OPTIONS})", barred=True)
+        return ProbeResult(False, f"{where}: nothing accepts connections yet")
     return ProbeResult(False, f"{where}: {error.what}")
 
 

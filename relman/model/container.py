@@ -37,10 +37,10 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of an engine; `gateway` is the host's own address in it, "" where it has none."""
+    """A network of an engine; `address` is one in it, the host's own mostly, "" where none is known."""
 
     driver: str
-    gateway: str = ""
+    address: str = ""
 
 
 _ALIVE = ("running", "restarting", "paused")

@@ -49,7 +49,7 @@ def why_mute(session: Session, settings: DeploySettings, known: Mapping[str, Net
     network = None if name == _HOST else (known or {}).get(name) or session.engine.network(name)
     if network and network.driver in _APART:
         return f"the host does not reach the containers of its {network.driver} network {name}"
-    address = network.gateway if network and network.gateway else _LOOPBACK
+    address = network.address if network and network.address else _LOOPBACK
     answer = probe_tcp(session.connection, address, asked_port(settings), PROBE_TIMEOUT)
     return answer.detail if answer.barred else ""
 
@@ -63,6 +63,12 @@ def stranger(session: Session, settings: DeploySettings) -> str:
     if not accepts(session, Binding("tcp", port, _LOOPBACK)):
         return ""
     return f"something else answers on port {port} of the host (ss -ltnp 'sport = :{port}', there, names it)"
+
+
+def bridge_of(container: Container | None) -> Mapping[str, Network]:
+    """The default bridge, as it is known by a container that is there already: the engine need not be asked."""
+    address = container.addresses.get(_DEFAULT) if container else ""
+    return {_DEFAULT: Network(_DEFAULT, address)} if address else {}
 
 
 def mute(session: Session, step: Step, known: Mapping[str, Network]) -> str:

@@ -15,7 +15,7 @@ from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
 from relman.registry.auth import Login
 from relman.rollout import tasks
-from relman.rollout.askable import mute
+from relman.rollout.askable import bridge_of, mute
 from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
 from relman.rollout.fetch import Fetching, Wanted
@@ -58,7 +58,7 @@ def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
     seen = look(fleet, operation.asked, changing=True)
     fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
-    return _settled(fleet, _planned(operation, seen))
+    return _settled(fleet, _planned(operation, seen), {o.host: o for o in seen})
 
 
 def _require_room(asked: Asked, session: Session) -> None:
@@ -92,11 +92,11 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
 def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
     seen = look(fleet, operation.asked, changing=True)
-    plan = _settled(fleet, _planned(operation, seen))
+    by_host = {o.host: o for o in seen}
+    plan = _settled(fleet, _planned(operation, seen), by_host)
     if agreed:
         require_fresh(agreed, plan)
     operation.planned(plan)
-    by_host = {o.host: o for o in seen}
     if not plan.steps:
         note_left_out(fleet, plan, by_host, operation.watcher)
         return Happened(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
@@ -122,7 +122,7 @@ def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
             session.connection.aside(partial(session.lease.prepare, Phase.CHANGING, intent))
 
 
-def _settled(fleet: Fleet, plan: Plan) -> Plan:
+def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
     """The plan once each host was asked for what its step needs there. Raises PreflightFailed where a network of the
     users' own is missing, or, but for a rollback, nobody could ask for the new container's health."""
     steps = {s.host: s for s in plan.steps}
@@ -132,7 +132,7 @@ def _settled(fleet: Fleet, plan: Plan) -> Plan:
         wanted = [n for n in step.entry.settings.networks if n not in PREDEFINED]
         known = {name: found for name in wanted if (found := session.engine.network(name))}
         missing = [name for name in wanted if name not in known]
-        return missing, "" if missing else mute(session, step, known)
+        return missing, "" if missing else mute(session, step, {**known, **bridge_of(seen[step.host].in_place)})
 
     settings = {host: step.entry.settings for host, step in steps.items()}
     hosts = [host for host, its in settings.items() if its.networks or its.health.probe.by_address]

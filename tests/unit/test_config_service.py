@@ -181,7 +181,8 @@ test:
         ),
         (
             "deploy: {health: {http: {port: 1, headers: {a b: x}}}}",
-            "3:45: deploy.health.http.headers.\"a b\": expected a header's name, such as X-Forwarded-Proto; found 'a b'",
+            '3:45: deploy.health.http.headers."a b": '
+            "expected a header's name, such as X-Forwarded-Proto; found 'a b'",
         ),
         (
             'deploy: {health: {http: {port: 1, headers: {A: "x\\r\\nHost: y"}}}}',
