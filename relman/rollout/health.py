@@ -126,10 +126,11 @@ def _by_command(session: Session, container: Container, command: Sequence[str]) 
         ran = session.engine.inside.run(container, command, PROBE_TIMEOUT)
     except EngineError as error:
         return ProbeResult(False, f"{what}: {error.what}")
+    end = f"exit code {ran.code}"
     if ran.code is None:
-        return ProbeResult(False, f"{what} did not end within {PROBE_TIMEOUT:g} s, and still runs in the container")
+        end = f"it did not end within {PROBE_TIMEOUT:g} s, and still runs in the container"
     said = next((line.strip() for line in reversed(ran.output.splitlines()) if line.strip()), "")
-    return ProbeResult(ran.code == 0, f"{what}: exit code {ran.code}" + (f": {said[:_LINE]}" if said else ""))
+    return ProbeResult(ran.code == 0, f"{what}: {end}" + (f": {said[:_LINE]}" if said else ""))
 
 
 def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
