@@ -155,8 +155,8 @@ class _Mending:
         )
 
 
-def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> str:
-    """Let the new container run, and raise StepFailed unless it is the right image and healthy; returns its id."""
+def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> Change:
+    """Let the new container run, and raise StepFailed unless it is the right image and healthy."""
     new = find(session, intent.new_name)
     if new is None:
         back = f"relman recover {asked.place} --undo puts the old one back"
@@ -168,10 +168,10 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
         session.engine.start(new.id)
     if other and not intent.rollback:
         raise StepFailed(f"its health cannot be asked: {other}", host=session.host.name)
-    unasked = intent.rollback and bool(other or why_mute(session, settings))
-    healthy = await_healthy(session, new.id, settings, cancel, unasked=unasked)
+    unasked = (other or why_mute(session, settings)) if intent.rollback else ""
+    healthy = await_healthy(session, new.id, settings, cancel, unasked=bool(unasked))
     steps.read_back(session, _step(session, intent, None), healthy.container)
-    return new.id
+    return Change(new.id, unasked=unasked)
 
 
 def _make_room(session: Session, intent: Intent) -> None:
@@ -199,13 +199,14 @@ def _finish(
     entry = intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
     plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
-    new = _prove(session, intent, asked, cancel)
+    change = _prove(session, intent, asked, cancel)
     step = _step(session, intent, seen.record.serving)
     if step.old and find(session, step.old) is None:
         step = replace(step, old=None)  # it had come as far as pruning
-    steps.commit(session, step, new)
-    record_and_prune(session, plan, step, Change(new), seen, proven=proven)
-    return Outcome(session.host.name, Result.CHANGED, entry.release)
+    steps.commit(session, step, change.container)
+    record_and_prune(session, plan, step, change, seen, proven=proven)
+    detail = f"{entry.release}: its health was not asked: {change.unasked}" if change.unasked else entry.release
+    return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)
 
 
 def heal_gaps(fleet: Fleet, asked: Asked, watcher: Watcher) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -32,9 +33,10 @@ from relman.rollout import local
 from relman.rollout.askable import own_address, why_mute
 from relman.rollout.fleet import Session
 from relman.rollout.planner import plan_rollback
+from relman.rollout.preflight import check as check_plan
 from relman.rollout.preflight import check_health
 from tests.unit import fake_ssh
-from tests.unit.test_planner import ASKED, CHECKED, deploy, seen
+from tests.unit.test_planner import ASKED, CHECKED, deploy, release, seen
 from tests.unit.values import deployed
 
 TOOLS = ("curl", "python3", "wget", "busybox")
@@ -227,6 +229,28 @@ def test_what_an_engine_is_told_of_the_check() -> None:
     assert "Healthcheck" not in creation(spec)
     assert health_config(Healthcheck(off=True)) == {"Test": ["NONE"]}
     assert health_config(Healthcheck(start_period=0.0, retries=2)) == {"StartPeriod": 1_000_000, "Retries": 2}
+
+
+@pytest.mark.parametrize(
+    ("check", "image", "has"),
+    [
+        (None, True, True),
+        (None, False, False),
+        (Healthcheck(off=True), True, False),
+        (Healthcheck(command=("x",)), False, True),
+        (Healthcheck(interval=1.0), False, False),
+        (Healthcheck(interval=1.0), True, True),
+    ],
+)
+def test_whether_there_is_a_check_for_health_to_ask(check: Healthcheck | None, image: bool, has: bool) -> None:
+    """The image's, unless it is switched off; or one of its own. Where there is none a deployment is refused."""
+    settings = DeploySettings(health=Health(Probe.IMAGE), healthcheck=check)
+    assert settings.has_healthcheck(image=image) is has
+    fleet = [seen("h1")]
+    wanted = replace(release("118"), has_healthcheck=image)
+    refused = contextlib.nullcontext() if has else pytest.raises(PreflightFailed)
+    with refused:
+        check_plan(deploy(fleet, settings=settings), fleet, wanted)
 
 
 def test_variables_of_a_health_are_filled_in() -> None:
