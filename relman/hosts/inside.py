@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from relman.hosts import streams, translate
 from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client
+from relman.hosts.connect import PATIENCE
 from relman.hosts.words import late
 from relman.model.container import Container
 from relman.model.errors import NotFound
 
-_HEAD = 25.0  # seconds: an engine's own part
 _KEPT = 4096
 _MOST = 1 << 20
 _MOST_EARLIER = 20
@@ -60,7 +60,7 @@ class Inside:
     def _output(self, what: str, begun: str, seconds: float) -> str:
         """The end of what it prints until it closes its output, for `seconds` or the first MiB."""
         kept, count, body = b"", 0, {"Detach": False, "Tty": False}
-        bounds = Bounds(_HEAD, stall=seconds)
+        bounds = Bounds(PATIENCE, stall=seconds)
         with self._client.stream(what, "POST", "/exec/{}/start", begun, params={}, body=body, bounds=bounds) as stream:
             try:
                 for part in streams.unframed(stream.parts):

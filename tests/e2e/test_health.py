@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.images import SITE, Behaviour
 from tests.lab.process import patience
 
@@ -34,6 +35,10 @@ def test_what_keeps_health_from_being_asked(stage: Stage) -> None:
             assert "h3:" not in said
             assert "health: {image: true}" in said
             assert "health: {command: [wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health']}" in said
+        (stage.home / "relman.yml").write_text(f"service: demo\nregistry: r\ndeploy: {json.dumps(DEPLOY)}\n")
+        said = stage.relman("check", "-e", "production", "--hosts", code=4).out
+        assert "h1, h2: health: the health of demo cannot be asked: its sshd forwards no connection" in said
+        (stage.home / "relman.yml").unlink()
         assert stage.versions() == ["2"] * 3
         assert stage.relman_killed("set_restart", 3, "rollback", "-e", "production", "--yes") < 0
         assert stage.versions() == ["1", "2", "2"]
