@@ -35,7 +35,8 @@ def test_what_keeps_health_from_being_asked(stage: Stage) -> None:
             assert "h3:" not in said
             assert "health: {image: true}" in said
             assert "health: {command: [wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health']}" in said
-        (stage.home / "relman.yml").write_text(f"service: demo\nregistry: r\ndeploy: {json.dumps(DEPLOY)}\n")
+        (stage.home / "relman.yml").write_text(f"service: demo\nregistry: r:1\ndeploy: {json.dumps(DEPLOY)}\n")
+        (stage.home / "Dockerfile").write_text("FROM x\n")
         said = stage.relman("check", "-e", "production", "--hosts", code=4).out
         assert "h1, h2: health: the health of demo cannot be asked: its sshd forwards no connection" in said
         (stage.home / "relman.yml").unlink()
