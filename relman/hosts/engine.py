@@ -39,7 +39,7 @@ class Engine:
         self._connection = connection
         self._host = connection.host.name
         self._client = Client(connection)
-        self.inside = Inside(self._client, self._host)
+        self.inside = Inside(self._client, connection)
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from relman.hosts import streams, translate
 from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client
-from relman.hosts.connect import PATIENCE
+from relman.hosts.connect import PATIENCE, Connection
 from relman.hosts.words import late
 from relman.model.container import Container
 from relman.model.errors import NotFound
@@ -35,9 +35,10 @@ class Ran:
 class Inside:
     """What is run in the containers of one host."""
 
-    def __init__(self, client: Client, host: str) -> None:
+    def __init__(self, client: Client, connection: Connection) -> None:
         self._client = client
-        self._host = host
+        self._connection = connection
+        self._host = connection.host.name
 
     def run(self, container: Container, argv: Sequence[str], seconds: float) -> Ran:
         """Run `argv` in a container as it was just inspected, and wait `seconds` for its end, or for that of the same
@@ -58,8 +59,13 @@ class Inside:
         return False
 
     def _output(self, what: str, begun: str, seconds: float) -> str:
-        """The end of what it prints until it closes its output, for `seconds` or the first MiB."""
-        kept, count, body = b"", 0, {"Detach": False, "Tty": False}
+        """Start it. The end of what it prints until it closes its output, for `seconds` or the first MiB; nothing where
+        each stream takes one more session of sshd, which may have no more."""
+        detached = not self._connection.streamlocal
+        kept, count, body = b"", 0, {"Detach": detached, "Tty": False}
+        if detached:
+            self._client.ask(what, "POST", "/exec/{}/start", begun, body=body)
+            return ""
         bounds = Bounds(PATIENCE, stall=seconds)
         with self._client.stream(what, "POST", "/exec/{}/start", begun, params={}, body=body, bounds=bounds) as stream:
             try:

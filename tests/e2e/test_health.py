@@ -12,7 +12,7 @@ from tests.lab.process import patience
 SOON = {"window": "0.5s", "timeout": f"{5 * patience():.0f}s"}
 COMMAND = {"command": ["busybox", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1:8080/health"], **SOON}
 BRIEF = {"interval": "0.2s", "timeout": "1s", "retries": 1, "start_period": "5s"}
-NO_FORWARDING = ("AllowTcpForwarding no", "PermitOpen 127.0.0.1:9")
+NOTHING = ("AllowTcpForwarding no", "AllowStreamLocalForwarding no", "MaxSessions 2")
 
 
 def alone(stage: Stage) -> None:
@@ -27,7 +27,7 @@ def test_what_keeps_health_from_being_asked(stage: Stage) -> None:
     stage.release("inside", deploy={"health": COMMAND})
     stage.deploy("1")
     stage.deploy("2")
-    with h1.sshd(NO_FORWARDING[0]), h2.sshd(NO_FORWARDING[1]):
+    with h1.sshd(*NOTHING), h2.sshd("PermitOpen 127.0.0.1:9"):
         for more in ((), ("--plan",)):
             said = stage.deploy("3", *more, code=4).err
             assert "h1: its sshd forwards no connection to 172.17.0.2:8080 (AllowTcpForwarding" in said
