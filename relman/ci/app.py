@@ -41,11 +41,19 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
     """
     settings, health = as_tested(service.deploy, service.test.env)
     ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
-    app = LinkedService(APP, "the image under test", env=service.test.env, command=settings.command, wait=_wait(health))
+    app = LinkedService(
+        APP,
+        "the image under test",
+        env=service.test.env,
+        command=settings.command,
+        wait=_wait(health),
+        healthcheck=settings.healthcheck,
+    )
     found = Linked(APP, image.id.value, ports, {**image.env, **settings.env, **service.test.env})
     found = replace(found, container=_start(bench, app, settings.env, image, linked))
     argv, begin = state(bench.client, found.container, bench.network).argv, time.monotonic()
-    found, problem = _healthy(bench, service, app, image, health, found)
+    has_healthcheck = settings.has_healthcheck(image=image.has_healthcheck)
+    found, problem = _healthy(bench, service, app, health, found, has_healthcheck=has_healthcheck)
     seconds = round(time.monotonic() - begin, 3)
     smoke = CommandResult(argv, None if problem else 0, seconds, SMOKE, problem, smoke=True)
     bench.progress(f"smoke test: {smoke.end}" if service.test.smoke else f"{APP} is healthy")
@@ -53,7 +61,13 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
 
 
 def _healthy(
-    bench: Bench, service: Service, app: LinkedService, image: Image, health: Health | None, found: Linked
+    bench: Bench,
+    service: Service,
+    app: LinkedService,
+    health: Health | None,
+    found: Linked,
+    *,
+    has_healthcheck: bool,
 ) -> tuple[Linked, str]:
     """The app with its address once it is healthy; of a smoke test that fails, why."""
     window = (health or Health()).window if service.test.smoke else 0.0
@@ -66,7 +80,7 @@ def _healthy(
                 found.container,
                 found.ports if probed else (),
                 threading.Event(),
-                has_healthcheck=image.has_healthcheck and probed,
+                has_healthcheck=has_healthcheck and probed,
                 window=window,
             )
     except TestsFailed as error:
@@ -99,4 +113,12 @@ def _wait(health: Health | None) -> Wait:
         return Wait(timeout=health.timeout if health else Wait.timeout)
     if health.probe == Probe.TCP:
         return Wait(tcp=health.port, timeout=health.timeout)
-    return Wait(http_port=health.port, http_path=health.path, timeout=health.timeout)
+    if health.probe == Probe.COMMAND:
+        return Wait(command=health.command, timeout=health.timeout)
+    return Wait(
+        http_port=health.port,
+        http_path=health.path,
+        timeout=health.timeout,
+        http_host=health.host,
+        http_headers=health.headers,
+    )

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from relman.ci.engine import translated
 from relman.ci.lines import Lines
 from relman.ci.owner import labels
+from relman.hosts.creation import health_config
 from relman.model.errors import RelmanError
 from relman.model.image import ImageId
 from relman.model.mask import Mask
 from relman.model.run import RunName
-from relman.model.settings import Mount
+from relman.model.settings import Healthcheck, Mount
 
 if TYPE_CHECKING:
     import docker
@@ -89,6 +90,7 @@ def create(
     mounts: Iterable[Mount] = (),
     tmpfs: Mapping[str, str] | None = None,
     tty: bool = False,
+    healthcheck: Healthcheck | None = None,
 ) -> str:
     """Create a container of the run in its network and return its id. With an alias it is a service, whose log is
     kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays without an `entrypoint`; an
@@ -118,6 +120,7 @@ def create(
             tty=tty,
             stdin_open=tty,
             host_config=host,
+            healthcheck=health_config(healthcheck) if healthcheck else None,
             networking_config={"EndpointsConfig": {network: endpoint}},
         )
     return str(answer["Id"])

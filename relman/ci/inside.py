@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from relman.ci.containers import State
 from relman.ci.engine import translated
 from relman.model.errors import CannotAsk, EngineError
+from relman.model.http import GOOD, headers_of
+from relman.model.service import Wait
 
 if TYPE_CHECKING:
     import docker
@@ -28,17 +30,35 @@ done
 exit 1
 """
 _PYTHON = (
-    "import http.client, sys; c = http.client.HTTPConnection(sys.argv[1], int(sys.argv[2]), timeout=2); "
-    "c.request('GET', sys.argv[3]); sys.exit(c.getresponse().status >= 400)"
+    "import http.client, sys; address, port, path, *given = sys.argv[1:]; "
+    "c = http.client.HTTPConnection(address, int(port), timeout=2); "
+    "c.request('GET', path, headers=dict(each.split(': ', 1) for each in given)); print(c.getresponse().status)"
 )
+# Whether a path answers well (relman.model.http): busybox's wget follows redirects, and so is not asked.
 _HTTP = f"""
+address=$1 port=$2 path=$3
+shift 3
+url="http://$address:$port$path" nc= limit=
 has() {{ command -v "$1" >/dev/null 2>&1; }}
-if has curl; then exec curl -s -f -m 2 -o /dev/null "http://$1:$2$3"; fi
-if has python3; then exec python3 -c "{_PYTHON}" "$1" "$2" "$3" 2>/dev/null; fi
+status() {{ while read -r version code _; do case "$version" in HTTP/*) echo "$code"; return;; esac; done; }}
+asked() {{ printf 'GET %s HTTP/1.0\r\n' "$path"; printf '%s\r\n' "$@" ''; }}
 has timeout && limit="timeout 2"
-if has wget; then exec $limit wget -q -O /dev/null "http://$1:$2$3"; fi
-if has busybox; then exec busybox timeout 2 busybox wget -q -O /dev/null "http://$1:$2$3"; fi
-exit {_NO_PROGRAM}
+has nc && nc="$limit nc"
+if has busybox; then busybox nc -h >/dev/null 2>&1; [ $? = 127 ] || nc="busybox timeout 2 busybox nc"; fi
+if has curl; then
+  for each; do shift; set -- "$@" -H "$each"; done
+  code=$(curl -s -m 2 -o /dev/null -w '%{{http_code}}' "$@" "$url")
+elif has python3; then
+  code=$(python3 -c "{_PYTHON}" "$address" "$port" "$path" "$@" 2>/dev/null)
+elif has wget && wget --version >/dev/null 2>&1; then
+  for each; do shift; set -- "$@" "--header=$each"; done
+  code=$(wget -S -T 2 -t 1 --max-redirect=0 -O /dev/null "$@" "$url" 2>&1 | status)
+elif [ "$nc" ]; then
+  code=$(asked "$@" | $nc "$address" "$port" 2>/dev/null | status)
+else
+  exit {_NO_PROGRAM}
+fi
+[ "${{code:-0}}" -ge {GOOD.start} ] && [ "$code" -lt {GOOD.stop} ] || exit 1
 """
 
 
@@ -55,12 +75,12 @@ def reaches(client: docker.APIClient, network: str) -> bool:
 
 
 class InsideProbe:
-    """Asks for a TCP port, or with a path for HTTP, inside the container, one question at a time."""
+    """Asks for a TCP port, or for the HTTP of a `wait`, inside the container, one question at a time."""
 
-    def __init__(self, client: docker.APIClient, container: str, port: int, path: str = "") -> None:
+    def __init__(self, client: docker.APIClient, container: str, port: int, wait: Wait | None = None) -> None:
         self._client = client
         self._container = container
-        self._port, self._path = port, path
+        self._port, self._wait = port, wait
         self._running = ""
 
     def __call__(self, now: State) -> bool:
@@ -77,7 +97,7 @@ class InsideProbe:
 
     def _look(self, address: str) -> bool:
         if not self._running:
-            argv = ["/bin/sh", "-c", _HTTP if self._path else _TCP, "sh", address, str(self._port), self._path]
+            argv = ["/bin/sh", "-c", *self._script(address)]
             self._running = self._client.exec_create(self._container, argv)["Id"]
             self._client.exec_start(self._running, detach=True)
         now = self._client.exec_inspect(self._running)
@@ -87,8 +107,15 @@ class InsideProbe:
         if now["ExitCode"] in _NO_SHELL:
             raise self._without("shell")
         if now["ExitCode"] == _NO_PROGRAM:
-            raise self._without("curl, python3 or wget")
+            raise self._without("curl, python3, wget or nc")
         return bool(now["ExitCode"] == 0)
+
+    def _script(self, address: str) -> list[str]:
+        if self._wait is None:
+            return [_TCP, "sh", address, str(self._port)]
+        headers = headers_of(self._wait.http_host or f"{address}:{self._port}", self._wait.http_headers)
+        given = [f"{name}: {value}" for name, value in headers.items()]
+        return [_HTTP, "sh", address, str(self._port), self._wait.http_path, *given]
 
     def _without(self, what: str) -> CannotAsk:
         return CannotAsk(

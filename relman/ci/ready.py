@@ -15,6 +15,7 @@ from relman.ci.engine import translated
 from relman.ci.inside import InsideProbe
 from relman.ci.links import LinkPort
 from relman.model.errors import Cancelled, EngineError, TestsFailed
+from relman.model.http import GOOD, headers_of
 from relman.model.service import LinkedService, Wait
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ def probe_of(
     else the lowest TCP port of the (ordered) ports, else no more than that it runs. Where this machine has not
     `reached` its network, TCP and HTTP are asked inside of it."""
     if wait.http_port is not None:
-        port, path = wait.http_port, wait.http_path
+        port, what = wait.http_port, f"HTTP on port {wait.http_port}{wait.http_path}"
         if not reached:
-            return f"HTTP on port {port}{path}, asked inside", InsideProbe(client, container, port, path)
-        return f"HTTP on port {port}{path}", lambda now: answers_http(now.address, port, path)
+            return f"{what}, asked inside", InsideProbe(client, container, port, wait)
+        return what, lambda now: answers_http(now.address, port, wait)
     if wait.command is not None:
         return f"command {wait.command[0]}", _CommandProbe(client, container, list(wait.command))
     if wait.tcp is None and has_healthcheck:
@@ -96,12 +97,12 @@ def accepts_tcp(address: str, port: int) -> bool:
     return True
 
 
-def answers_http(address: str, port: int, path: str) -> bool:
-    """Whether GET answers with a status under 400."""
+def answers_http(address: str, port: int, wait: Wait) -> bool:
+    """Whether GET answers with a good status (relman.model.http)."""
     connection = http.client.HTTPConnection(address, port, timeout=_PROBE_TIMEOUT)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status < http.HTTPStatus.BAD_REQUEST
+        connection.request("GET", wait.http_path, headers=headers_of(wait.http_host, wait.http_headers))
+        return connection.getresponse().status in GOOD
     except (OSError, http.client.HTTPException):
         return False
     finally:

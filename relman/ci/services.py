@@ -105,4 +105,5 @@ def create_linked(
         alias=service.alias,
         mounts=service.volumes,
         tmpfs=service.tmpfs,
+        healthcheck=service.healthcheck,
     )

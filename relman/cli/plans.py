@@ -198,7 +198,14 @@ def report_data(report: Report) -> dict[str, Any]:
         "plan": report.plan.id,
         "release": report.plan.release,
         "hosts": [
-            {"host": o.host, "result": str(o.result), "detail": o.detail, "gap": o.gap, "boot": o.boot}
+            {
+                "host": o.host,
+                "result": str(o.result),
+                "detail": o.detail,
+                "gap": o.gap,
+                "boot": o.boot,
+                "unasked": o.unasked,
+            }
             for o in report.outcomes
         ],
     }
@@ -217,8 +224,9 @@ def _success(report: Report) -> str:
 def _detail(outcome: Outcome, step: Step | None) -> str:
     if outcome.result is not Result.CHANGED or outcome.boot is None or step is None:
         return outcome.detail
+    unasked = "runs, its health was not asked" if outcome.unasked else ""
     if outcome.gap is not None:
-        health = f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified"
+        health = unasked or (f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified")
         return f"{outcome.detail}: down for {outcome.gap:.2f} s, {health}"
-    health = f"healthy {outcome.boot:.2f} s after its start" if step.entry.verified else "runs, unverified"
+    health = unasked or (f"healthy {outcome.boot:.2f} s after its start" if step.entry.verified else "runs, unverified")
     return f"{outcome.detail}: {health}" + (", no gap" if step.action is Action.REPLACE else "")

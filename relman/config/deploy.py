@@ -13,7 +13,7 @@ from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings, Health, Port
 
-_FILLED = ("ports", "env", "volumes", "networks", "command", "strategy", "tasks", "hooks")
+_FILLED = ("ports", "env", "volumes", "networks", "command", "strategy", "tasks", "hooks", "health", "healthcheck")
 
 
 def freeze(service: Service) -> str:
@@ -67,24 +67,30 @@ def resolve(
 
 
 def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[DeploySettings, Health | None]:
-    """The command, variables and ports of a deploy section that is started for its tests, where there is no inventory,
-    and its health check, None where it names none. A variable of the container that is in `env` is left out. Raises
-    ConfigError with all that only an inventory would fill in."""
+    """The command, variables, ports and HEALTHCHECK of a deploy section that is started for its tests, where there is
+    no inventory, and how its health is asked, None where it says nothing. A variable of the container that is in `env`
+    is left out. Raises ConfigError with all that only an inventory would fill in."""
     from relman.config.schema_base import OPEN
     from relman.config.schema_deploy import Deploy
 
-    deploy = Deploy.model_validate(section, context=OPEN)
     filled = _Filling({}, ())
+    closed = {key: filled.value(section[key], (key,)) for key in ("health", "healthcheck") if key in section}
+    deploy = Deploy.model_validate({**section, **closed}, context=OPEN)
     own = filled.value({name: text for name, text in deploy.env.items() if name not in env}, ("env",))
     command = filled.value(list(deploy.command), ("command",)) if deploy.command else None
     if filled.missing:
         why = "the tests start the image as it is deployed, and no inventory"
-        hints = {"env": "give the variable under test.env, too", "command": "write a default, ${name:-text}"}
+        hints = {"env": "give the variable under test.env, too"}
+        default = "write a default, ${name:-text}"
         raise ConfigError(
-            [_problem("relman.yml", path, f"{why} fills this in: {hints[str(path[0])]}") for path, _ in filled.missing]
+            [
+                _problem("relman.yml", path, f"{why} fills this in: {hints.get(str(path[0]), default)}")
+                for path, _ in filled.missing
+            ]
         )
     ports = tuple(port for port in deploy.ports if isinstance(port, Port))
-    settings = DeploySettings(ports, own, command=tuple(command) if command else None)
+    check = deploy.healthcheck.value() if deploy.healthcheck else None
+    settings = DeploySettings(ports, own, command=tuple(command) if command else None, healthcheck=check)
     return settings, deploy.health.value() if deploy.health else None
 
 

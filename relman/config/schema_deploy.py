@@ -14,21 +14,18 @@ from relman.config.document import KeyPath
 from relman.config.schema_base import (
     MOST,
     Argv,
-    Duration,
     EnvName,
-    PortNumber,
-    PositiveDuration,
     Section,
     choice,
-    exactly_one,
     filled,
     parsed,
 )
+from relman.config.schema_health import OFF, Health, HealthcheckOrOff
 from relman.config.schema_rollout import Hook, Strategy, Task, without_twins
 from relman.config.values import Faults
 from relman.model import settings as model
 from relman.model import strategy as model_strategy
-from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port, Probe
+from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port
 
 _ALONE = {"host", "none"}
 
@@ -71,43 +68,6 @@ def _networks_clash(one: str, other: str) -> str | None:
     return "host and none exclude other networks" if {one, other} & _ALONE else None
 
 
-class Http(Section):
-    """relman asks this path and wants a status from 200 to 399."""
-
-    port: PortNumber
-    path: Annotated[str, parsed(values_names.path)] = model.Health.path
-
-
-class Tcp(Section):
-    """relman connects to this port."""
-
-    port: PortNumber
-
-
-class Health(Section):
-    """How relman knows that a container is healthy."""
-
-    http: Http | None = None
-    tcp: Tcp | None = None
-    image: Annotated[bool, parsed(values.true)] = False
-    none: Annotated[bool, parsed(values.true)] = False
-    window: Duration = model.Health.window
-    timeout: PositiveDuration = model.Health.timeout
-    interval: PositiveDuration = model.Health.interval
-
-    @model_validator(mode="after")
-    def _one_probe(self) -> Self:
-        exactly_one(self, ("http", "tcp", "image", "none"), "how health is known")
-        return self
-
-    def value(self) -> model.Health:
-        """The model's health check."""
-        asked = self.http or self.tcp
-        probe = Probe.HTTP if self.http else Probe.TCP if self.tcp else Probe.IMAGE if self.image else Probe.NONE
-        path = self.http.path if self.http else model.Health.path
-        return model.Health(probe, asked.port if asked else None, path, self.window, self.timeout, self.interval)
-
-
 class Resources(Section):
     """Limits of the container."""
 
@@ -125,6 +85,7 @@ class Deploy(Section):
     networks: Annotated[list[Annotated[str, filled(values_names.network)]], without_clash(_networks_clash)] = []
     command: Argv | None = None
     health: Health | None = None
+    healthcheck: HealthcheckOrOff = None
     restart: Annotated[str, choice("no", "always", "unless-stopped", "on-failure")] = DeploySettings.restart
     stop_timeout: Annotated[int, parsed(values.whole_seconds)] = DeploySettings.stop_timeout
     resources: Resources = Resources()
@@ -151,6 +112,8 @@ class Deploy(Section):
             yield ("order",), "start-first runs two copies for a while, which singleton forbids"
         if self.max_failures and self.on_failure == OnFailure.CONTINUE:
             yield ("max_failures",), "on_failure: continue stops at no number of failures: leave one of them out"
+        if self.healthcheck is OFF and self.health and self.health.image:
+            yield ("healthcheck",), "false leaves deploy.health.image nothing to ask"
         bound = [p for p in self.ports if isinstance(p, Port) and p.host_port]
         if self.order == Order.START_FIRST and bound:
             yield (
@@ -179,6 +142,7 @@ class Deploy(Section):
             max_failures=self.max_failures,
             tasks=tuple(t.value() for t in self.tasks),
             hooks=tuple(h.value() for h in self.hooks),
+            healthcheck=self.healthcheck.value() if self.healthcheck else None,
         )
 
     def _most(self) -> str:

@@ -18,6 +18,10 @@ _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*")
 _ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*")
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_HTTP_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[ -~]{1,4096}")
+_OF_THE_CONNECTION = ("connection", "content-length", "expect", "te", "transfer-encoding", "upgrade")
 _FIELDS = ("build", "job", "commit", "version")
 _RESERVED = ("run-", "sha256-")
 
@@ -122,6 +126,26 @@ def url(value: object) -> str:
     if not re.fullmatch(r"https?://[!-~]+", found):
         raise ValueError(f"expected an address such as https://shop.example.com/health, found {shown(found)}")
     return found
+
+
+def http_host(value: object) -> str:
+    """The Host of an HTTP request: a name or an address, with or without a port."""
+    return matching(_HTTP_HOST, word(value), "a host such as shop.example.com or shop.example.com:8443")
+
+
+def header_name(value: str) -> str:
+    """The name of an HTTP header (RFC 9110, token) that says nothing about the connection."""
+    matching(_HEADER, value, "a header's name, such as X-Forwarded-Proto")
+    if value.lower() == "host":
+        raise ValueError("say it as http.host")
+    if value.lower() in _OF_THE_CONNECTION:
+        raise ValueError(f"{value} is of the connection itself, and cannot be given")
+    return value
+
+
+def header_value(value: object) -> str:
+    """The value of an HTTP header: one line of ASCII."""
+    return matching(_HEADER_VALUE, text(value).strip(" "), "a header's value: one line of ASCII")
 
 
 def path(value: object) -> str:

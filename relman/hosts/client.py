@@ -66,8 +66,7 @@ class Client:
         `twice` and come to the same, is sent again where the connection is lost and could be opened again."""
         normal = self._connection.patience if method == "GET" else self._connection.timeout
         bounds = Bounds(seconds or normal)
-        sent = None if body is None else json.dumps(body).encode()
-        kind = {**(headers or {}), **({} if sent is None else {"Content-Type": "application/json"})}
+        sent, kind = _sent(body, headers)
 
         def once() -> Any:
             with self._edge(what, bounds):
@@ -94,12 +93,13 @@ class Client:
         path: str,
         *names: str,
         params: Mapping[str, Any],
+        body: Any = None,
         headers: Mapping[str, str] | None = None,
         bounds: Bounds,
     ) -> Iterator[Stream]:
         """The parts of an answer as they come; leaving ends it. What is raised within is translated, too."""
         with self._edge(what, bounds):
-            answer = self._channels.send(method, _url(path, names, params), None, headers or {}, bounds)
+            answer = self._channels.send(method, _url(path, names, params), *_sent(body, headers), bounds)
             with contextlib.closing(answer):
                 self._require_good(what, answer)
                 yield Stream(_parts(answer), getattr(answer.connection, "renew", _nothing))
@@ -149,6 +149,12 @@ class Client:
         if isinstance(error, _NONSENSE):
             return EngineError(f"{what}: the Docker engine gave an invalid answer: {said(error)}", host=self._host)
         return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
+
+
+def _sent(body: Any, headers: Mapping[str, str] | None) -> tuple[bytes | None, Mapping[str, str]]:
+    if body is None:
+        return None, headers or {}
+    return json.dumps(body).encode(), {**(headers or {}), "Content-Type": "application/json"}
 
 
 def _url(path: str, names: Sequence[str], params: Mapping[str, Any] | None) -> str:

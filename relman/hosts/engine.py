@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from relman.hosts import streams, translate
+from relman.hosts import creation, streams, translate
 from relman.hosts.bounded import Bounds
 from relman.hosts.client import Client, Stream
 from relman.hosts.connect import Connection
-from relman.model.container import Container, EngineFacts, Image, Listed, RunSpec
+from relman.hosts.inside import Inside
+from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec
 from relman.model.errors import EngineError, NotFound, PreflightFailed, PullFailed, Unreachable
 from relman.model.image import ImageId, ManifestDigest, Repository
 
@@ -38,6 +39,7 @@ class Engine:
         self._connection = connection
         self._host = connection.host.name
         self._client = Client(connection)
+        self.inside = Inside(self._client, connection)
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
@@ -119,24 +121,26 @@ class Engine:
         """Take one name off an image; the engine deletes an image that has none left."""
         self._client.ask(f"image {reference}", "DELETE", "/images/{}", reference)
 
-    def has_network(self, name: str) -> bool:
-        """Whether a container could join this network. A worker of a swarm learns of the swarm's networks only when it
-        joins one, and so is believed to have it."""
+    def network(self, name: str) -> Network | None:
+        """A network that a container could join. A worker of a swarm learns of the swarm's networks only when it joins
+        one, and so is believed to have it."""
+        what = f"network {name}"
         try:
-            self._client.ask(f"network {name}", "GET", "/networks/{}", name)
+            with translate.of(self._host, what):
+                return translate.network(self._client.ask(what, "GET", "/networks/{}", name))
         except NotFound:
             with translate.of(self._host, "GET /info"):
-                return translate.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
-        return True
+                worker = translate.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
+            return Network("overlay") if worker else None
 
     def create(self, spec: RunSpec) -> str:
         """Create a container, not started; returns its id. Where the connection was lost meanwhile and is back, it is
         looked for before it is asked for again."""
         networks = [n for n in spec.settings.networks if n != "host"]
-        what, body = f"container {spec.name}", translate.creation(spec)
+        what, body = f"container {spec.name}", creation.creation(spec)
         made = self._create(what, spec.name, body)
         for network in networks[1:]:
-            joined = {"Container": made, "EndpointConfig": {"Aliases": translate.aliases_in(network, spec)}}
+            joined = {"Container": made, "EndpointConfig": {"Aliases": creation.aliases_in(network, spec)}}
             self._client.ask(what, "POST", "/networks/{}/connect", network, body=joined)
         return made
 

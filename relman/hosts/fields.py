@@ -108,6 +108,13 @@ class Fields:
             raise self._is(name, "not an id")
         return found
 
+    def ids(self, name: str) -> tuple[str, ...]:
+        """An array of ids."""
+        found = self.texts(name)
+        if not all(_ID.fullmatch(each) for each in found):
+            raise self._is(name, "not an array of ids")
+        return found
+
     def image_id(self, name: str) -> ImageId:
         """An image's id; Podman leaves the algorithm out."""
         found = _IMAGE.fullmatch(self.text(name, needed=True))

@@ -11,23 +11,27 @@ from relman.hosts.bounded import Bounds, ChannelSocket
 from relman.hosts.connect import ChannelRefused, Connection
 from relman.hosts.words import said
 from relman.model.errors import RelmanError, Unreachable
+from relman.model.http import GOOD, headers_of
+from relman.model.settings import Health
 
+_OPTIONS = "AllowTcpForwarding, PermitOpen or the key's options"
 _MOST = 1 << 20
 _BODY = 4096
 
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Whether it answered as it should, and what was seen."""
+    """Whether it answered as it should, and what was seen; `barred`: nobody can be asked, whoever is well."""
 
     ok: bool
     detail: str
+    barred: bool = False
 
 
-def probe_http(connection: Connection, address: str, port: int, path: str, timeout: float) -> ProbeResult:
-    """GET `path`; any 2xx or 3xx is healthy, and no redirect is followed. `timeout` in seconds bounds all of it, the
-    whole answer too. Raises Unreachable when the connection is gone."""
-    where, began = f"http://{address}:{port}{path}", time.monotonic()
+def probe_http(connection: Connection, address: str, health: Health, port: int, timeout: float) -> ProbeResult:
+    """GET the path of `health`, with its Host and headers (relman.model.http). `timeout` in seconds bounds all of it,
+    the whole answer too. Raises Unreachable when the connection is gone."""
+    where, began = f"http://{_bracketed(address)}:{port}{health.path}", time.monotonic()
     try:
         channel = ChannelSocket(connection.tcp(address, port, timeout), process=False)
     except Unreachable as error:
@@ -36,7 +40,7 @@ def probe_http(connection: Connection, address: str, port: int, path: str, timeo
     client: Any = http.client.HTTPConnection(address, port)
     client.sock = channel
     try:
-        client.request("GET", path, headers={"User-Agent": "relman", "Connection": "close"})
+        client.request("GET", health.path, headers=headers_of(health.host, health.headers))
         answer = client.getresponse()
         answer.read(_BODY)
     except RelmanError:
@@ -46,13 +50,14 @@ def probe_http(connection: Connection, address: str, port: int, path: str, timeo
     finally:
         client.close()
         channel.close()
-    return ProbeResult(200 <= answer.status < 400, f"GET {where}: {answer.status}")
+    asked = f"GET {where}" + (f" (Host: {health.host})" if health.host else "")
+    return ProbeResult(answer.status in GOOD, f"{asked}: {answer.status}")
 
 
 def probe_tcp(connection: Connection, address: str, port: int, timeout: float) -> ProbeResult:
     """Connect; an accepted connection is healthy. `timeout` in seconds. Raises Unreachable when the connection is
     gone."""
-    where = f"{address}:{port}"
+    where = f"{_bracketed(address)}:{port}"
     try:
         ChannelSocket(connection.tcp(address, port, timeout), process=False).close()
     except Unreachable as error:
@@ -60,16 +65,17 @@ def probe_tcp(connection: Connection, address: str, port: int, timeout: float) -
     return ProbeResult(True, f"{where} accepts connections")
 
 
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
 def _refused(connection: Connection, where: str, error: Unreachable) -> ProbeResult:
     if not connection.alive:
         raise error
     if isinstance(error, ChannelRefused):
-        why = (
-            "sshd forbids the probe (AllowTcpForwarding no); allow it, or use deploy.health.image"
-            if error.forbidden
-            else "nothing accepts connections yet"
-        )
-        return ProbeResult(False, f"{where}: {why}")
+        if error.forbidden:
+            return ProbeResult(False, f"its sshd forwards no connection to {where} ({_OPTIONS})", barred=True)
+        return ProbeResult(False, f"{where}: nothing accepts connections yet")
     return ProbeResult(False, f"{where}: {error.what}")
 
 

@@ -44,10 +44,10 @@ def events(parts: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
 def log_lines(parts: Iterable[bytes]) -> Iterator[str]:
     """The lines of a container's log: of both its streams, or of its terminal, which come without frames."""
-    return (line.decode(errors="replace").rstrip("\r") for line in lines(_unframed(parts)))
+    return (line.decode(errors="replace").rstrip("\r") for line in lines(unframed(parts)))
 
 
-def _unframed(parts: Iterable[bytes]) -> Iterator[bytes]:
+def unframed(parts: Iterable[bytes]) -> Iterator[bytes]:
     """What is in the frames (Engine API, "attach to a container": stream format); all of it, if there are none."""
     coming, rest = iter(parts), b""
     while len(rest) < _HEAD and (part := next(coming, b"")):

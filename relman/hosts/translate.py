@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_network
 from typing import Any
 
 from relman.hosts.fields import Fields
-from relman.model.container import Container, EngineFacts, Image, Listed, RunSpec
+from relman.model.container import Container, EngineFacts, Image, Listed, Network
 from relman.model.errors import EngineError
 from relman.model.image import Platform
-from relman.model.settings import Binding, Mount, Port
+from relman.model.settings import Binding
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i386": "386", "i686": "386"}
 _PAIR = 2
 _SHOWN = 100
 _MOST_LAYERS = 1000
-PREDEFINED = ("bridge", "default", "none", "host")
 
 
 @contextlib.contextmanager
@@ -41,6 +42,7 @@ def facts(info: Any) -> EngineFacts:
         platform=Platform(found.text("OSType") or "linux", _ARCHITECTURES.get(machine, machine)),
         containerd_store=any(len(row) == _PAIR and row[0] == "driver-type" for row in status),
         clock=clock(found.text("SystemTime")),
+        rootless=any("name=rootless" in option.split(",") for option in found.texts("SecurityOptions")),
     )
 
 
@@ -98,11 +100,50 @@ def container(data: Any) -> Container:
         error=state.text("Error"),
         started_at=state.text("StartedAt"),
         labels=config.pairs("Labels"),
-        addresses={name: networks.fields(name).text("IPAddress") for name in networks},
+        addresses={name: _address(networks.fields(name)) for name in networks},
         host_ports=frozenset(_bound(host.fields("PortBindings"))),
         restart_policy=host.fields("RestartPolicy").text("Name") or "no",
         health_log=tuple(entry.text("Output").strip() for entry in health.each("Log")),
+        execs=found.ids("ExecIDs"),
     )
+
+
+def _address(network: Fields) -> str:
+    return network.text("IPAddress") or network.text("GlobalIPv6Address")
+
+
+def network(data: Any) -> Network:
+    """From GET /networks/NAME."""
+    found = Fields.of(data)
+    gateways = (_gateway(row.text("Gateway"), row.text("Subnet")) for row in found.fields("IPAM").each("Config"))
+    return Network(found.text("Driver"), next(filter(None, gateways), ""))
+
+
+def _gateway(said: str, subnet: str) -> str:
+    """Where it is not said, as of the default bridge of Docker 20.10, it is the first address."""
+    if said:
+        return said.partition("/")[0]
+    try:
+        return str(ip_network(subnet, strict=False).network_address + 1)
+    except ValueError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Exec:
+    """A command that was begun in a container."""
+
+    argv: tuple[str, ...]
+    running: bool
+    code: int
+
+
+def execution(data: Any) -> Exec:
+    """From GET /exec/ID/json."""
+    found = Fields.of(data)
+    process = found.fields("ProcessConfig")
+    argv = (process.text("entrypoint"), *process.texts("arguments"))
+    return Exec(argv, found.flag("Running"), found.number("ExitCode"))
 
 
 def _bound(bindings: Fields) -> Iterator[Binding]:
@@ -156,50 +197,3 @@ class Layers:
             return False
         self._furthest[layer, status] = current
         return True
-
-
-def creation(spec: RunSpec) -> dict[str, Any]:
-    """The body of POST /containers/create."""
-    settings = spec.settings
-    own = [n for n in settings.networks if n != "host"]
-    mode = "host" if "host" in settings.networks else own[0] if own else "default"
-    body: dict[str, Any] = {
-        "Image": spec.image,
-        "Labels": dict(spec.labels),
-        "Env": [f"{k}={v}" for k, v in settings.env.items()],
-        "ExposedPorts": {f"{p.container}/{p.protocol}": {} for p in settings.ports},
-        "StopTimeout": settings.stop_timeout,
-        "HostConfig": {
-            "NetworkMode": mode,
-            "PortBindings": _bindings(settings.ports),
-            "Mounts": [_mount(m) for m in settings.volumes],
-            "RestartPolicy": {"Name": settings.restart},
-            "Memory": settings.resources.memory or 0,
-            "NanoCpus": round((settings.resources.cpus or 0) * 1e9),
-            "PidsLimit": settings.resources.pids or 0,
-        },
-    }
-    if settings.command is not None:
-        body["Cmd"] = list(settings.command)
-    if own:
-        body["NetworkingConfig"] = {"EndpointsConfig": {own[0]: {"Aliases": aliases_in(own[0], spec)}}}
-    return body
-
-
-def aliases_in(network: str, spec: RunSpec) -> list[str]:
-    """The container's names in a network: the engine's own networks know none, and refuse them."""
-    return [] if network in PREDEFINED else list(spec.aliases)
-
-
-def _bindings(ports: Sequence[Port]) -> dict[str, list[dict[str, str]]]:
-    bindings: dict[str, list[dict[str, str]]] = {}
-    for port in ports:
-        if port.host_port is not None:
-            place = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
-            bindings.setdefault(f"{port.container}/{port.protocol}", []).append(place)
-    return bindings
-
-
-def _mount(mount: Mount) -> dict[str, Any]:
-    kind = "bind" if mount.is_bind else "volume"
-    return {"Type": kind, "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}

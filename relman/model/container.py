@@ -26,12 +26,21 @@ SERVICE_NAME = "relman.service.name"
 @dataclass(frozen=True)
 class EngineFacts:
     """What an engine says of itself. `clock` is its time in seconds since the epoch; `containerd_store` decides what an
-    image id means (model.image.ImageId)."""
+    image id means (model.image.ImageId); with `rootless` its networks are not the host's."""
 
     version: str
     platform: Platform
     containerd_store: bool
     clock: float
+    rootless: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of an engine; `address` is one in it, the host's own mostly, "" where none is known."""
+
+    driver: str
+    address: str = ""
 
 
 _ALIVE = ("running", "restarting", "paused")
@@ -69,7 +78,8 @@ class Listed:
 class Container:
     """One container as inspected. `status` is the engine's word (created, running, restarting, exited, dead, paused);
     `health` is starting, healthy, unhealthy or "" without HEALTHCHECK. `addresses` maps network to IP address.
-    `host_ports` are what it takes of the host. Times are RFC 3339."""
+    `host_ports` are what it takes of the host, `execs` the ids of what runs in it beside its own process. Times are
+    RFC 3339."""
 
     id: str
     name: str
@@ -86,6 +96,7 @@ class Container:
     host_ports: frozenset[Binding] = frozenset()
     restart_policy: str = "no"
     health_log: tuple[str, ...] = ()
+    execs: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:

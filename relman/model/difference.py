@@ -9,14 +9,14 @@ from typing import Any
 
 from relman.model.settings import DeploySettings, Mount, Port
 
-RUN = ("ports", "env", "volumes", "networks", "command", "restart", "stop_timeout", "resources")
+RUN = ("ports", "env", "volumes", "networks", "command", "restart", "stop_timeout", "resources", "healthcheck")
 HIDDEN = "(not shown)"
 
 
 @dataclass(frozen=True)
 class Changed:
     """One setting that changes. `old` and `new` are as written in relman.yml, "" where there is none; of a variable and
-    of the command, which can hold secrets, it is only told that they are there (HIDDEN)."""
+    of commands, which can hold secrets, it is only told that they are there (HIDDEN)."""
 
     key: str
     old: str
@@ -40,7 +40,7 @@ def _differences(old: DeploySettings, new: DeploySettings) -> Iterator[Changed]:
             continue
         if key == "env":
             yield from _variables(before, after)
-        elif key == "command":
+        elif key in ("command", "healthcheck"):
             yield Changed(key, HIDDEN if before else "", HIDDEN if after else "")
         else:
             yield Changed(key, _shown(before), _shown(after))

@@ -85,7 +85,7 @@ class Step:
 
     `why` explains the order. `before` is what the host's record says of the old container, `old_release` its name for
     people; `old_restart` is its restart policy; `old_stop_timeout` in seconds. `restores` is what a rollback would put
-    back once this is done.
+    back once this is done. `unasked` is why nobody can ask for the new container's health, where that bars nothing.
     """
 
     host: str
@@ -99,6 +99,7 @@ class Step:
     why: str = ""
     before: Deployed | None = None
     restores: Deployed | None = None
+    unasked: str = ""
 
     @property
     def changes(self) -> tuple[Changed, ...]:
@@ -189,7 +190,8 @@ class Outcome:
     """What happened on one host; `detail` is for people, `symptoms` are those of a container that does not serve.
 
     `gap` is the time in seconds in which the host served nothing: the engine's stop and start; `boot` the application's
-    own time until it was first seen healthy; `hint` what ends the cause, where that is known.
+    own time until it was first seen healthy; `hint` what ends the cause, where that is known; `unasked` why it was not
+    asked for its health.
     """
 
     host: str
@@ -199,6 +201,7 @@ class Outcome:
     gap: float | None = None
     boot: float | None = None
     hint: str = ""
+    unasked: str = ""
 
 
 class Leftover(StrEnum):

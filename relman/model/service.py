@@ -9,7 +9,7 @@ from typing import Any
 
 from relman.model.image import ImageRef, Platform, Repository
 from relman.model.policy import Demands
-from relman.model.settings import Mount
+from relman.model.settings import Healthcheck, Mount
 
 IMAGE_ENTRYPOINT = "image"
 APP = "app"
@@ -43,13 +43,16 @@ class Build:
 @dataclass(frozen=True)
 class Wait:
     """When a linked service counts as ready. At most one of `tcp`, `http_port`, `command` is given; none of them
-    means the image's HEALTHCHECK if it has one, else its lowest TCP port. `timeout` in seconds."""
+    means the image's HEALTHCHECK if it has one, else its lowest TCP port. `http_host` is the Host that is asked for, ""
+    the address. `timeout` in seconds."""
 
     tcp: int | None = None
     http_port: int | None = None
     http_path: str = "/"
     command: tuple[str, ...] | None = None
     timeout: float = 60.0
+    http_host: str = ""
+    http_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class LinkedService:
 
     It runs `image`, or the image of another team's `release`, which must have evidence. It is started once those in
     `depends_on` are ready. `env` may refer to those (config.mapping). `ports` adds to the image's exposed ports; a
-    mount's source is a volume of the run's own or an absolute path; `tmpfs` maps a path to the engine's options.
+    mount's source is a volume of the run's own or an absolute path; `tmpfs` maps a path to the engine's options;
+    `healthcheck` is what it has in place of the image's.
     """
 
     alias: str
@@ -71,6 +75,7 @@ class LinkedService:
     depends_on: tuple[str, ...] = ()
     volumes: tuple[Mount, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
+    healthcheck: Healthcheck | None = None
 
     @property
     def source(self) -> str:

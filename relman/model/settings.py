@@ -27,12 +27,19 @@ class OnFailure(StrEnum):
 
 
 class Probe(StrEnum):
-    """How health is known: relman's own HTTP or TCP probe, the image's HEALTHCHECK, or not at all."""
+    """How health is known: relman's own HTTP or TCP probe, a command in the container, its HEALTHCHECK, or not at
+    all."""
 
     HTTP = "http"
     TCP = "tcp"
+    COMMAND = "command"
     IMAGE = "image"
     NONE = "none"
+
+    @property
+    def by_address(self) -> bool:
+        """Whether the container's address is asked."""
+        return self in (Probe.HTTP, Probe.TCP)
 
 
 @dataclass(frozen=True, order=True)
@@ -92,7 +99,8 @@ class Mount:
 
 @dataclass(frozen=True)
 class Health:
-    """The health check. Times in seconds: healthy without a restart for `window`, first reached within `timeout`."""
+    """The health check. Times in seconds: healthy without a restart for `window`, first reached within `timeout`.
+    `host` is the Host that is asked for, "" the address; `command` is run in the container."""
 
     probe: Probe = Probe.NONE
     port: int | None = None
@@ -100,6 +108,22 @@ class Health:
     window: float = 10.0
     timeout: float = 60.0
     interval: float = 1.0
+    host: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Healthcheck:
+    """What the container has in place of the image's HEALTHCHECK: none where it is `off`; None is the image's own.
+    Times in seconds."""
+
+    off: bool = False
+    command: tuple[str, ...] | None = None
+    interval: float | None = None
+    timeout: float | None = None
+    start_period: float | None = None
+    retries: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,3 +162,9 @@ class DeploySettings:
     max_failures: int = 0
     tasks: tuple[Task, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    healthcheck: Healthcheck | None = None
+
+    def has_healthcheck(self, image: bool) -> bool:
+        """Whether the container has a HEALTHCHECK; `image`: the image has one."""
+        own = self.healthcheck
+        return (image or bool(own and own.command)) and not (own and own.off)

@@ -48,7 +48,12 @@ VERSION_1_KEYS = _keys(
 )
 """What version 1 knows: the fields of each class, the words of each enum. Never changed."""
 
-VERSION_2_KEYS = _keys()
+VERSION_2_KEYS = _keys(
+    DeploySettings="healthcheck",
+    Health="host headers command",
+    Healthcheck="off command interval timeout start_period retries",
+    Probe="command",
+)
 """What version 2 knows besides. Closed with the first release that writes it: what comes later is of version 3."""
 
 

@@ -69,6 +69,8 @@ def way_out(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
         return _there(rows, "docker unpause {0}")
     if state is State.STOPPED:
         return _start(rows)
+    if state is State.UNASKED:
+        return "mend that, or build the next release with health: {image: true} or health: {command: [...]}"
     if state in (State.ABSENT, State.GONE, State.DRIFTED, State.DOUBLED):
         return _put_there(rows, of_it, place)
     return _sick(state, rows, of_it, place)

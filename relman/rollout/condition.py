@@ -31,6 +31,7 @@ class State(StrEnum):
     DOUBLED = "doubled"  # more than one container of it runs
     PAUSED = "paused"
     UNHEALTHY = "unhealthy"
+    UNASKED = "health not asked"  # it runs, and nobody can ask how it is
     WELL = "well"
 
 
@@ -45,7 +46,7 @@ def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple
     container, entry = in_place(seen), seen.record.serving
     if container is None:
         return _dark(seen, entry)
-    well = answer is None or answer.ok
+    well = answer is None or answer.ok or answer.barred
     if container.status == "restarting" or (_restarted_lately(seen, container) and not well):
         return State.CRASHING, f"{container.name} crashes again and again ({_crashes(container)})"
     if differs := drift(entry, container):
@@ -86,10 +87,12 @@ def _dark(seen: Observed, entry: Deployed | None) -> tuple[State, str]:
 def _running(seen: Observed, container: Container, answer: ProbeResult | None) -> tuple[State, str]:
     if container.paused:
         return State.PAUSED, f"{container.name} is paused"
-    if answer and not answer.ok:
+    if answer and not answer.ok and not answer.barred:
         return State.UNHEALTHY, answer.detail
     if _restarted_lately(seen, container):
         return State.UNHEALTHY, f"{container.name} crashed less than a minute ago ({_crashes(container)})"
+    if answer and answer.barred:
+        return State.UNASKED, answer.detail
     return State.WELL, ""
 
 

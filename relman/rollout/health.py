@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
-from relman.model.errors import Cancelled, RelmanError, StepFailed, Symptoms
+from relman.model.errors import Cancelled, EngineError, RelmanError, StepFailed, Symptoms
 from relman.model.settings import DeploySettings, Probe
+from relman.rollout.askable import PROBE_TIMEOUT, asked_port, own_address, why_mute
 from relman.rollout.fleet import Session
 
 _FIRST_PAUSE = 0.05
-_PROBE_TIMEOUT = 5.0
+_LINE = 200
 _LOG_LINES = 10
 
 
@@ -33,8 +34,10 @@ def await_healthy(
     cancel: threading.Event,
     *,
     window: float | None = None,
+    unasked: bool = False,
 ) -> Healthy:
-    """Wait until the container is healthy and has stayed so for the window without a restart.
+    """Wait until the container is healthy and has stayed so for the window without a restart; `unasked`: judge by what
+    is seen of it alone.
 
     Raises StepFailed when it exits, restarts, is unhealthy for good or not healthy in time, Cancelled on `cancel`.
     """
@@ -45,16 +48,19 @@ def await_healthy(
     pause = _FIRST_PAUSE
     while True:
         container = session.engine.inspect(container_id)
-        _require_running(session, container, health.probe)
-        answer = _probe(session, container, settings)
+        judged = _unasked(container, settings) if unasked else settings
+        _require_running(session, container, judged.health.probe)
+        answer = _probe(session, container, judged)
         now = time.monotonic()
+        if answer.barred:
+            raise _failed(session, container, "cannot be asked for its health", answer.detail)
         if not answer.ok and first_seen is not None:
             why = f"was healthy for {now - first_seen:.0f} s, and then was not"
             raise _failed(session, container, why, answer.detail)
         if answer.ok:
             first_seen = now if first_seen is None else first_seen
             if now - first_seen >= lasting:
-                return Healthy(_settled(session, container, health.probe), first_seen)
+                return Healthy(_settled(session, container, judged.health.probe), first_seen)
         elif now >= deadline:
             raise _failed(session, container, f"was not healthy within {health.timeout:g} s", answer.detail)
         if cancel.wait(pause if first_seen is None else min(health.interval, max(0.0, first_seen + lasting - now))):
@@ -69,6 +75,12 @@ def require_healthy(session: Session, container_id: str, settings: DeploySetting
     answer = _probe(session, container, settings)
     if not answer.ok:
         raise _failed(session, container, "is no longer healthy", answer.detail)
+
+
+def _unasked(container: Container, settings: DeploySettings) -> DeploySettings:
+    """The settings with a health that is seen without asking."""
+    probe = Probe.IMAGE if container.health else Probe.NONE
+    return replace(settings, health=replace(settings.health, probe=probe))
 
 
 def _settled(session: Session, container: Container, probe: Probe) -> Container:
@@ -96,19 +108,40 @@ def _probe(session: Session, container: Container, settings: DeploySettings) -> 
         return ProbeResult(True, "runs")
     if health.probe is Probe.IMAGE:
         return ProbeResult(container.health == "healthy", f"HEALTHCHECK says {container.health or 'nothing'}")
-    port = health.port or settings.ports[0].container
-    address = next(iter(container.addresses.values()), "") or "127.0.0.1"
     connection = session.connection
+    if health.probe is Probe.COMMAND:
+        return connection.lasting(lambda: _by_command(session, container, health.command))
+    address, port = own_address(container, settings), asked_port(settings)
+    if not address or not port:
+        where = f" in {settings.networks[0]}" if settings.networks else ""
+        return ProbeResult(False, f"it has no address{where} that is known to be its own", barred=True)
     if health.probe is Probe.HTTP:
-        return connection.lasting(lambda: probe_http(connection, address, port, health.path, _PROBE_TIMEOUT))
-    return connection.lasting(lambda: probe_tcp(connection, address, port, _PROBE_TIMEOUT))
+        return connection.lasting(lambda: probe_http(connection, address, health, port, PROBE_TIMEOUT))
+    return connection.lasting(lambda: probe_tcp(connection, address, port, PROBE_TIMEOUT))
+
+
+def _by_command(session: Session, container: Container, command: Sequence[str]) -> ProbeResult:
+    what = "deploy.health.command"
+    try:
+        ran = session.engine.inside.run(container, command, PROBE_TIMEOUT)
+    except EngineError as error:
+        return ProbeResult(False, f"{what}: {error.what}")
+    end = f"exit code {ran.code}"
+    if ran.code is None:
+        end = f"it did not end within {PROBE_TIMEOUT:g} s, and still runs in the container"
+    said = next((line.strip() for line in reversed(ran.output.splitlines()) if line.strip()), "")
+    return ProbeResult(ran.code == 0, f"{what}: {end}" + (f": {said[:_LINE]}" if said else ""))
 
 
 def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
-    """One look at the health of what runs; a healthy one's detail is in a person's words."""
+    """One look at the health of what runs; a healthy one's detail is in a person's words. Where it cannot be asked, its
+    HEALTHCHECK says it, if it has one."""
     if settings.health.probe is Probe.NONE:
         return ProbeResult(True, "running")
     answer = _probe(session, container, settings)
+    if not answer.ok and (why := answer.detail if answer.barred else why_mute(session, settings)):
+        seen = _probe(session, container, _unasked(container, settings))
+        answer = seen if container.health else ProbeResult(False, why, barred=True)
     return ProbeResult(True, "healthy") if answer.ok else answer
 
 

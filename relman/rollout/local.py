@@ -11,8 +11,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from relman.model.errors import Cancelled, CheckFailed, HookFailed
+from relman.model.http import GOOD, headers_of
 from relman.model.plan import Plan
 from relman.model.strategy import Check, Hook, When
 from relman.rollout.fleet import Watcher
@@ -71,16 +73,22 @@ def ask(check: Check, environ: Mapping[str, str], cancel: threading.Event) -> No
 
 def _get(url: str, timeout: float) -> str:
     """What is wrong with the answer; "" when it is good."""
-    import urllib.error
+    import http.client
     import urllib.request
 
-    request = urllib.request.Request(url, headers={"User-Agent": "relman"})  # noqa: S310  # the schema allows http(s)
+    class Unfollowed(urllib.request.HTTPErrorProcessor):
+        """Every answer is one, a redirect too."""
+
+        def http_response(self, request: Any, response: Any) -> Any:  # noqa: ARG002
+            return response
+
+        https_response = http_response
+
+    request = urllib.request.Request(url, headers=headers_of())  # noqa: S310  # the schema allows http(s)
     try:
-        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
-            return ""
-    except urllib.error.HTTPError as error:
-        return "" if error.code < 400 else str(error.code)
-    except (OSError, ValueError) as error:
+        with urllib.request.build_opener(Unfollowed).open(request, timeout=timeout) as answer:
+            return "" if answer.status in GOOD else str(answer.status)
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return str(getattr(error, "reason", "") or error or type(error).__name__)
 
 

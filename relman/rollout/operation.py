@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from relman.hosts import state
-from relman.hosts.translate import PREDEFINED
+from relman.hosts.creation import PREDEFINED
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
 from relman.registry.auth import Login
 from relman.rollout import tasks
+from relman.rollout.askable import bridge_of, mute
 from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
 from relman.rollout.fetch import Fetching, Wanted
@@ -23,7 +24,7 @@ from relman.rollout.journal import Journal
 from relman.rollout.locks import Patience, locked
 from relman.rollout.observe import observe
 from relman.rollout.planner import Asked
-from relman.rollout.preflight import check_networks
+from relman.rollout.preflight import check_health, check_networks
 from relman.rollout.prune import note_left_out
 from relman.rollout.steps import intended
 from relman.rollout.work import Report, Work, report_of
@@ -57,9 +58,9 @@ def preview(fleet: Fleet, operation: Operation) -> Plan:
     """The plan as it would be carried out now; nothing is locked and nothing changes."""
     seen = look(fleet, operation.asked, changing=True)
     fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
-    plan = _planned(operation, seen)
-    _require_networks(fleet, plan)
-    _fetching(fleet, operation).require(plan, {o.host: o for o in seen})
+    by_host = {o.host: o for o in seen}
+    plan = _settled(fleet, _planned(operation, seen), by_host)
+    _fetching(fleet, operation).require(plan, by_host)
     return plan
 
 
@@ -98,12 +99,11 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
 def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
     seen = look(fleet, operation.asked, changing=True)
-    plan = _planned(operation, seen)
-    _require_networks(fleet, plan)
+    by_host = {o.host: o for o in seen}
+    plan = _settled(fleet, _planned(operation, seen), by_host)
     if agreed:
         require_fresh(agreed, plan)
     operation.planned(plan)
-    by_host = {o.host: o for o in seen}
     if not plan.steps:
         note_left_out(fleet, plan, by_host, operation.watcher)
         return Happened(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
@@ -129,15 +129,23 @@ def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
             session.connection.aside(partial(session.lease.prepare, Phase.CHANGING, intent))
 
 
-def _require_networks(fleet: Fleet, plan: Plan) -> None:
-    """Raise PreflightFailed where a network is missing; the hosts are only asked about networks of the users' own."""
-    wanted = {s.host: [n for n in s.entry.settings.networks if n not in PREDEFINED] for s in plan.steps}
+def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
+    """The plan once each host was asked for what its step needs there. Raises PreflightFailed where a network of the
+    users' own is missing, or, but for a rollback, nobody could ask for the new container's health."""
+    steps = {s.host: s for s in plan.steps}
 
-    def one(session: Session) -> list[str]:
-        return [name for name in wanted[session.host.name] if not session.engine.has_network(name)]
+    def one(session: Session) -> tuple[list[str], str]:
+        step = steps[session.host.name]
+        wanted = [n for n in step.entry.settings.networks if n not in PREDEFINED]
+        known = {name: found for name in wanted if (found := session.engine.network(name))}
+        missing = [name for name in wanted if name not in known]
+        return missing, "" if missing else mute(session, step, {**known, **bridge_of(seen[step.host].in_place)})
 
-    hosts = [host for host, names in wanted.items() if names]
-    check_networks(plan, fleet.each(one, hosts).all("looking at the networks"))
+    settings = {host: step.entry.settings for host, step in steps.items()}
+    hosts = [host for host, its in settings.items() if its.networks or its.health.probe.by_address]
+    found = fleet.each(one, hosts).all("looking at the networks")
+    check_networks(plan, {host: missing for host, (missing, _) in found.items()})
+    return check_health(plan, {host: why for host, (_, why) in found.items() if why})
 
 
 def require_fresh(agreed: Plan, plan: Plan) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
-from relman.model.settings import Binding, Order, Probe
+from relman.model.settings import Binding, Health, Order, Probe
+from relman.rollout.ending import hosts_in_words
 from relman.rollout.order import must_stop_first
 from relman.rollout.target import before
 
@@ -35,6 +37,46 @@ def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
             details=faults,
             hint="nothing was changed; docker network create NAME, on the host, or correct deploy.networks",
         )
+
+
+def check_health(plan: Plan, mute: Mapping[str, str]) -> Plan:
+    """The plan, if the health of what it puts on its hosts can be asked; `mute` says of hosts why it cannot. A rollback
+    is not barred by that: it is planned to judge by what is seen there. Raises PreflightFailed."""
+    if not mute:
+        return plan
+    if plan.kind is Kind.ROLLBACK:
+        return _unasked(plan, mute)
+    health = next(s.entry.settings.health for s in plan.steps if s.host in mute)
+    raise PreflightFailed(
+        f"the health of {plan.service} {plan.release} cannot be asked",
+        details=[f"{host}: {why}" for host, why in mute.items()],
+        hint="nothing was changed; mend that, or let it be asked in the container: build it with `health: "
+        "{image: true}` and a HEALTHCHECK (or deploy.healthcheck), or with `health: "
+        f"{{command: {_command(health)}}}`",
+    )
+
+
+def _command(health: Health) -> str:
+    """What asks the same inside, as YAML."""
+    if health.probe is Probe.HTTP:
+        return f"[wget, -q, -O, /dev/null, 'http://127.0.0.1:{health.port}{health.path}']"
+    return f"[nc, -z, 127.0.0.1, '{health.port}']"
+
+
+def _unasked(plan: Plan, mute: Mapping[str, str]) -> Plan:
+    def one(step: Step) -> Step:
+        if step.host not in mute:
+            return step
+        return replace(step, unasked=mute[step.host], entry=replace(step.entry, verified=False))
+
+    waves = tuple(replace(wave, steps=tuple(map(one, wave.steps))) for wave in plan.waves)
+    whys = "; ".join(f"on {hosts_in_words(_same(mute, why))}: {why}" for why in dict.fromkeys(mute.values()))
+    said = f"health is not asked {whys}. There it has to run without a restart, and its HEALTHCHECK, if any, to hold"
+    return replace(plan, waves=waves, warnings=(*plan.warnings, said))
+
+
+def _same(mute: Mapping[str, str], why: str) -> list[str]:
+    return [host for host, own in mute.items() if own == why]
 
 
 def check_local(plan: Plan, allowed: bool) -> None:
@@ -125,5 +167,5 @@ def _image_faults(step: Step, seen: Observed, release: Release) -> Iterator[str]
     for volume in release.volumes:
         if volume.rstrip("/") not in mapped:
             yield f"the image keeps data in {volume}, and deploy.volumes maps nothing to it: its data would be lost"
-    if settings.health.probe is Probe.IMAGE and not release.has_healthcheck:
-        yield "deploy.health.image is set, and the image has no HEALTHCHECK"
+    if settings.health.probe is Probe.IMAGE and not settings.has_healthcheck(image=release.has_healthcheck):
+        yield "deploy.health.image is set, and the image has no HEALTHCHECK: add one, or deploy.healthcheck"

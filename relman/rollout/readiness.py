@@ -11,6 +11,7 @@ from relman.model.errors import AccessDenied, EngineError, HostKeyRejected, Relm
 from relman.model.host import Environment
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
+from relman.rollout.askable import why_mute
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.offer import place_of, require_offer
 from relman.rollout.ports import accepts
@@ -21,7 +22,7 @@ _REFUSED = 500  # below it the registry itself has answered
 @dataclass(frozen=True)
 class Lack:
     """What is missing on a host: its kind ("host key", "sign-in", "connection", "engine", "state directory",
-    "registry", "port"), what was found, and what to type."""
+    "registry", "port", "health"), what was found, and what to type."""
 
     kind: str
     what: str
@@ -64,6 +65,7 @@ def _lacks(session: Session, environment: Environment, needs: Sequence[Need]) ->
     for need in needs:
         yield from _registry(session, environment, need)
         yield from _ports(session, environment, need)
+        yield from _health(session, need)
 
 
 def _unless(kind: str, work: Callable[[], object]) -> Iterator[Lack]:
@@ -98,6 +100,13 @@ def _registry(session: Session, environment: Environment, need: Need) -> Iterato
                 "if it has no TLS, name it under insecure-registries in the host's /etc/docker/daemon.json"
             )
         yield Lack("registry", error.what, mend)
+
+
+def _health(session: Session, need: Need) -> Iterator[Lack]:
+    settings = need.settings.get(session.host.name)
+    if settings and (why := why_mute(session, settings)):
+        mend = "mend that, or build it with health: {image: true} or health: {command: [...]}"
+        yield Lack("health", f"the health of {need.service} cannot be asked: {why}", mend)
 
 
 def _ports(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:

@@ -10,6 +10,7 @@ from relman.model.errors import EngineError, Interrupted, StepFailed
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
+from relman.rollout.askable import stranger, why_mute
 from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy
@@ -154,18 +155,23 @@ class _Mending:
         )
 
 
-def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> str:
-    """Let the new container run, and raise StepFailed unless it is the right image and healthy; returns its id."""
+def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> Change:
+    """Let the new container run, and raise StepFailed unless it is the right image and healthy."""
     new = find(session, intent.new_name)
     if new is None:
         back = f"relman recover {asked.place} --undo puts the old one back"
         raise StepFailed(f"its new container {intent.new_name} is gone; {back}")
+    settings, other = intent.entry.settings, ""
     if not new.running:
         _make_room(session, intent)
+        other = stranger(session, settings)
         session.engine.start(new.id)
-    healthy = await_healthy(session, new.id, intent.entry.settings, cancel)
+    if other and not intent.rollback:
+        raise StepFailed(f"its health cannot be asked: {other}", host=session.host.name)
+    unasked = (other or why_mute(session, settings)) if intent.rollback else ""
+    healthy = await_healthy(session, new.id, settings, cancel, unasked=bool(unasked))
     steps.read_back(session, _step(session, intent, None), healthy.container)
-    return new.id
+    return Change(new.id, unasked=unasked)
 
 
 def _make_room(session: Session, intent: Intent) -> None:
@@ -193,13 +199,14 @@ def _finish(
     entry = intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
     plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
-    new = _prove(session, intent, asked, cancel)
+    change = _prove(session, intent, asked, cancel)
     step = _step(session, intent, seen.record.serving)
     if step.old and find(session, step.old) is None:
         step = replace(step, old=None)  # it had come as far as pruning
-    steps.commit(session, step, new)
-    record_and_prune(session, plan, step, Change(new), seen, proven=proven)
-    return Outcome(session.host.name, Result.CHANGED, entry.release)
+    steps.commit(session, step, change.container)
+    record_and_prune(session, plan, step, change, seen, proven=proven)
+    detail = f"{entry.release}: its health was not asked: {change.unasked}" if change.unasked else entry.release
+    return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)
 
 
 def heal_gaps(fleet: Fleet, asked: Asked, watcher: Watcher) -> tuple[str, ...]:

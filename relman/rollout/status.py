@@ -148,6 +148,8 @@ def _health(state: State, entry: Deployed | None, container: Container | None, a
         return state if state in DARK else "not serving"
     if answer is None:
         return "runs, not checked"
+    if answer.barred:
+        return "runs, health not asked"
     said = answer.detail if answer.ok else f"unhealthy: {answer.detail}"
     return said if entry is None or entry.verified else f"{said}, unverified"
 

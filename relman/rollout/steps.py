@@ -19,9 +19,10 @@ from relman.model.container import (
     RunSpec,
 )
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
-from relman.model.plan import Action, Observed, Plan, Step
+from relman.model.plan import Action, Kind, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import ports
+from relman.rollout.askable import stranger
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.order import share_port
@@ -30,11 +31,12 @@ from relman.rollout.remember import draft
 
 @dataclass(frozen=True)
 class Change:
-    """What a step did: the container that serves now, and the times (model.plan.Outcome)."""
+    """What a step did: the container that serves now, and the times and the rest of model.plan.Outcome."""
 
     container: str
     gap: float | None = None
     boot: float | None = None
+    unasked: str = ""
 
 
 def container_name(plan: Plan) -> str:
@@ -57,22 +59,25 @@ def do(
     _begin(session, plan, step, intended(plan, step, seen))
     watcher.host(step.host, "creating")
     new = _make(session, plan, step, image, reusable)
-    gap, started = _start(session, step, new, watcher)
-    watcher.host(step.host, "waiting for health")
+    bars = plan.kind is not Kind.ROLLBACK
+    gap, started, other = _start(session, step, new, watcher, bars=bars)
+    unasked = step.unasked or other
+    watcher.host(step.host, "watching" if unasked else "waiting for health")
     _, healthy = session.connection.together(
         partial(draft, session, plan, step, new, seen),
-        partial(await_healthy, session, new, step.entry.settings, cancel),
+        partial(await_healthy, session, new, step.entry.settings, cancel, unasked=bool(unasked)),
     )
     read_back(session, step, healthy.container)
     commit(session, step, new)
-    return Change(new, gap, healthy.first_seen - started)
+    return Change(new, gap, healthy.first_seen - started, unasked)
 
 
 def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watcher) -> Change:
     watcher.host(step.host, "waiting for health")
-    healthy = await_healthy(session, step.entry.container, step.entry.settings, cancel)
+    unasked = bool(step.unasked)
+    healthy = await_healthy(session, step.entry.container, step.entry.settings, cancel, unasked=unasked)
     read_back(session, step, healthy.container)
-    return Change(step.entry.container)
+    return Change(step.entry.container, unasked=step.unasked)
 
 
 def _look_again(session: Session, plan: Plan, step: Step) -> None:
@@ -154,30 +159,37 @@ def _spec(plan: Plan, entry: Deployed, image: str, name: str) -> RunSpec:
     return RunSpec(name, image, settings, labels, aliases=(plan.service,))
 
 
-def _start(session: Session, step: Step, new: str, watcher: Watcher) -> tuple[float | None, float]:
-    """Start the new container, stopping the old one before where two must not run; returns gap and start time. Where
-    the connection is lost meanwhile and could be opened again, all of it is done once more: the host may have been
-    started anew, and the old one with it."""
+def _start(session: Session, step: Step, new: str, watcher: Watcher, *, bars: bool) -> tuple[float | None, float, str]:
+    """Start the new container, stopping the old one before where two must not run; returns gap, start time and what
+    `_swap` does. Where the connection is lost meanwhile and could be opened again, all of it is done once more: the
+    host may have been started anew, and the old one with it."""
     stops = bool(step.old) and step.stop_first
     watcher.host(step.host, "replacing" if stops else "starting")
     connection, standing, begin = session.connection, session.connection.standing, time.monotonic()
     try:
-        _swap(session, step, new)
+        other = _swap(session, step, new, bars=bars)
     except Unreachable:
         connection.lasting(connection.require)
         if connection.standing is standing:
             raise
-        _swap(session, step, new)
+        other = _swap(session, step, new, bars=bars)
     end = time.monotonic()
-    return end - begin if stops else None, end
+    return end - begin if stops else None, end, other
 
 
-def _swap(session: Session, step: Step, new: str) -> None:
+def _swap(session: Session, step: Step, new: str, *, bars: bool) -> str:
+    """Returns who would be asked in the new one's place; with `bars` that raises StepFailed."""
     standing = session.connection.standing
     if step.old and step.stop_first:
         session.engine.stop(step.old, step.old_stop_timeout)
         session.connection.require(standing)
+    other = stranger(session, step.entry.settings)
+    if other and session.engine.inspect(new).running:  # started before the connection was lost
+        other = ""
+    if other and bars:
+        raise StepFailed(f"its health cannot be asked: {other}", host=session.host.name)
     ports.start(session, new)
+    return other
 
 
 def read_back(session: Session, step: Step, container: Container) -> None:

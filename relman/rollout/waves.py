@@ -46,7 +46,14 @@ def _do(work: Work, wave: Wave) -> None:
     work.failures.update(done.errors)
     for host, change in done.answers.items():
         work.watcher.host(host, "done")
-        work.outcomes[host] = Outcome(host, Result.CHANGED, by_host[host].entry.release, None, change.gap, change.boot)
+        work.outcomes[host] = Outcome(
+            host,
+            Result.CHANGED,
+            by_host[host].entry.release,
+            gap=change.gap,
+            boot=change.boot,
+            unasked=change.unasked,
+        )
 
 
 def _may_go_on(work: Work, wave: Wave) -> bool:

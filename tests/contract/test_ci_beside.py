@@ -84,6 +84,19 @@ def test_a_smoke_test(shop: Shop) -> None:
     assert left(shop.client, shop.run) == [shop.local_tag]
 
 
+def test_health_as_it_is_deployed(shop: Shop) -> None:
+    """A command in the container decides; and the image's HEALTHCHECK is overridden, or switched off, as on a host."""
+    stage = TestStage(smoke=True)
+    brief = {"window": "100ms", "timeout": "1s"}
+    there, missing = (["/busybox", "test", "-e", path] for path in ("/www/index.html", "/nothing"))
+    assert tried(shop, stage, health={"command": there, **brief}).passed
+    assert "command /busybox" in tried(shop, stage, health={"command": missing, **brief}).commands[0].end
+    often = {"interval": "100ms", "retries": 1}
+    by_image = {"health": {"image": True, "window": "100ms", "timeout": "5s"}}
+    assert tried(shop, stage, healthcheck={"command": there, **often}, **by_image).passed
+    assert not tried(shop, stage, healthcheck={"command": missing, **often}, health={"image": True, **brief}).passed
+
+
 def test_what_cannot_be_started(shop: Shop) -> None:
     """A smoke test that fails ends the stage; a command that no image has, a value that only an inventory has and a
     stage that was not built are told apart."""

@@ -26,12 +26,12 @@ from relman.hosts.engine import Engine
 from relman.hosts.forward import Place, forwarded
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.sftp import Sftp
-from relman.model.container import RunSpec
+from relman.model.container import Container, RunSpec
 from relman.model.errors import InternalError, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop, Host, SshOptions
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.record import HostRecord, Lock
-from relman.model.settings import DeploySettings
+from relman.model.settings import DeploySettings, Health
 from tests.unit.fake_ssh import ID, IMAGE, Fault, connection
 
 KEY = paramiko.ECDSAKey.generate()
@@ -91,6 +91,7 @@ def _of(module: ModuleType) -> Iterator[Exception]:
 _MODULES = (paramiko, paramiko.ssh_exception, requests.exceptions, urllib3.exceptions, docker.errors, http.client)
 FOREIGN = list({type(e): e for module in _MODULES for e in _of(module)}.values()) + _BUILT_IN
 _SPEC = RunSpec("shop-1", IMAGE, DeploySettings(networks=("a", "b")), {}, ("shop",))
+CONTAINER = Container(ID, "shop", ImageId(IMAGE), "running", execs=(ID,))
 ENGINE: dict[str, Callable[[Engine], Any]] = {
     "facts": lambda e: e.facts(),
     "survey": lambda e: e.survey({"relman.service": "shop"}),
@@ -99,7 +100,8 @@ ENGINE: dict[str, Callable[[Engine], Any]] = {
     "keep": lambda e: e.keep(ImageId(IMAGE), "relman.kept/a:1"),
     "images": lambda e: e.images("a"),
     "remove_image": lambda e: e.remove_image("a:1"),
-    "has_network": lambda e: e.has_network("a"),
+    "network": lambda e: e.network("a"),
+    "inside.run": lambda e: e.inside.run(CONTAINER, ("true",), 1.0),
     "create": lambda e: e.create(_SPEC),
     "start": lambda e: e.start(ID),
     "stop": lambda e: e.stop(ID, 1),
@@ -127,7 +129,7 @@ CONNECTION: dict[str, Callable[[Connection], Any]] = {
     "lock.advance": lambda c: lock.advance(c, "production", "shop", LOCK, look=False),
     "lock.sweep": lambda c: lock.sweep(c, "production", "shop", now=0.0, dead=lambda _: True),
     "forwarded": lambda c: forwarded(c, Place("localhost", "127.0.0.1", 5000)).__enter__(),
-    "probe_http": lambda c: probe_http(c, "172.17.0.2", 80, "/", 1.0),
+    "probe_http": lambda c: probe_http(c, "172.17.0.2", Health(), 80, 1.0),
     "probe_tcp": lambda c: probe_tcp(c, "172.17.0.2", 80, 1.0),
 }
 

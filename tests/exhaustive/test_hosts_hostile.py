@@ -19,6 +19,7 @@ from relman.hosts import streams, translate
 from relman.hosts.engine import Engine
 from relman.hosts.probe import probe_http
 from relman.model.errors import EngineError, PreflightFailed, RelmanError
+from relman.model.settings import Health
 from relman.rollout import tail
 from tests.exhaustive.test_hosts_edges import ENGINE
 from tests.unit.fake_ssh import EVENTS, ID, IMAGES, INFO, INSPECTED, ROW, Fault, connection
@@ -148,7 +149,7 @@ def test_an_engine_that_forbids_updates_says_so_itself() -> None:
 def test_a_service_that_means_ill_is_unhealthy_in_time(name: str) -> None:
     """A probe ends within its timeout in all, whatever answers it; a redirect is an answer, and nobody follows it."""
     began, opened = time.monotonic(), connection(Fault(), hostile=HOSTILE[name]())
-    found = probe_http(opened, "172.17.0.2", 80, "/", 0.5)
+    found = probe_http(opened, "172.17.0.2", Health(), 80, 0.5)
     opened.close()
     assert time.monotonic() - began < 5
     no_answer = ("says", "drips", "has an endless head", "has an endless line", "speaks", "ends at once", "refuses")

@@ -1,4 +1,4 @@
-"""Tiny images made without any network: a static busybox that serves /health and /version on port 8080."""
+"""Tiny images made without any network: a static busybox that serves /health and /version on port 8080, and SITE."""
 
 from __future__ import annotations
 
@@ -16,6 +16,14 @@ import docker
 from tests.lab.layout import LabError
 
 PORT = 8080
+SITE = "/cgi-bin/site"
+# As Django behind a proxy: it knows one Host, and redirects there; whoever follows that finds nothing.
+_SITE = b"""#!/bin/sh
+case "$HTTP_HOST $HTTP_X_FORWARDED_PROTO" in
+  "shop.example.com https") printf 'HTTP/1.0 302 Found\\r\\nLocation: /nothing\\r\\n\\r\\n';;
+  *) printf 'HTTP/1.0 400 Bad Request\\r\\n\\r\\n';;
+esac
+"""
 _SERVE = "/bin/busybox httpd -p 8080 -h /www"
 
 
@@ -68,6 +76,7 @@ def busybox_image(
         "ballast": os.urandom(ballast),
         "www/health": b"ok\n",
         "www/version": version.encode() + b"\n",
+        f"www{SITE}": _SITE,
     }
     # Not as LABEL instructions: in those the builder would replace every ${name}.
     named = dict(labels or {})

@@ -72,6 +72,8 @@ ANSWERS: Mapping[str, bytes] = {
     "/images/json": json.dumps(IMAGES).encode(),
     "/images/create": b"\n".join(json.dumps(event).encode() for event in EVENTS),
     "/logs": LOG,
+    "/exec": json.dumps({"Id": ID}).encode(),
+    "/networks/a": b'{"Driver": "bridge", "IPAM": {"Config": [{"Subnet": "10.0.0.0/8"}]}}',
     "/containers/create": json.dumps({"Id": ID}).encode(),
     "/json": json.dumps(INSPECTED).encode(),
 }

@@ -160,7 +160,7 @@ test:
         ("deploy: {health: {http: {}}}", "3:19: deploy.health.http.port: this key is required"),
         (
             "deploy: {health: {window: 5s}}",
-            "3:18: deploy.health: say how health is known: one of http, tcp, image, none",
+            "3:18: deploy.health: say how health is known: one of http, tcp, command, image, none",
         ),
         (
             'deploy: {ports: ["80:8080", "10.0.0.1:80:90"]}',
@@ -169,6 +169,41 @@ test:
         (
             "deploy: {volumes: [a:/x, b:/x/]}",
             "3:26: deploy.volumes[1]: another volume is mounted at /x",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {host: x}}}}",
+            "3:45: deploy.health.http.headers.host: say it as http.host",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {Content-Length: 5}}}}",
+            "3:45: deploy.health.http.headers.Content-Length: Content-Length is of the connection itself, "
+            "and cannot be given",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {a b: x}}}}",
+            '3:45: deploy.health.http.headers."a b": '
+            "expected a header's name, such as X-Forwarded-Proto; found 'a b'",
+        ),
+        (
+            'deploy: {health: {http: {port: 1, headers: {A: "x\\r\\nHost: y"}}}}',
+            "3:48: deploy.health.http.headers.A: expected a header's value: one line of ASCII; found 'x\\r\\nHost: y'",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, headers: {A: x, a: y}}}}",
+            "3:44: deploy.health.http.headers: the header a is given twice",
+        ),
+        (
+            "deploy: {health: {http: {port: 1, host: http://x/}}}",
+            "3:41: deploy.health.http.host: expected a host such as shop.example.com or shop.example.com:8443; "
+            "found 'http://x/'",
+        ),
+        (
+            "deploy: {healthcheck: {}}",
+            "3:23: deploy.healthcheck: say what differs from the image's HEALTHCHECK, or false to switch it off",
+        ),
+        (
+            "deploy: {healthcheck: true}",
+            "3:23: deploy.healthcheck: expected keys and values, or false to switch it off",
         ),
         (
             "deploy: {order: start-first, singleton: true}",

@@ -55,6 +55,7 @@ def said(rows: list[HostStatus], place: Place = PLACE) -> tuple[int, str]:
 OLDER = replace(WELL, release="1", recorded_release="1", manifest="sha256:1", deployed_at="2026-01-01T00:00:00Z")
 AWAY = HostStatus("h1", "", unreachable=True, state=State.UNKNOWN, why="no answer", hint="is the host up?")
 P = "-e production"
+UNASKED = "mend that, or build the next release with health: {image: true} or health: {command: [...]}"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,8 @@ P = "-e production"
         ([WELL, bad(State.DRIFTED, release="by-hand"), AWAY], 8, f"relman deploy 2 {P} --only h2"),
         ([WELL, bad(State.DOUBLED), bad(State.UNHEALTHY)], 8, f"relman deploy 2 {P} --only h2"),
         ([bad(State.UNHEALTHY), AWAY, WELL], 11, "is the host up?"),
+        ([WELL, bad(State.UNASKED), WELL], 11, UNASKED),
+        ([bad(State.UNASKED), bad(State.PAUSED), WELL], 11, UNASKED),
         ([WELL, bad(State.UNHEALTHY), WELL], 12, "on h2: docker restart shop-production-d2"),
         ([bad(State.UNHEALTHY), bad(State.UNHEALTHY), bad(State.UNHEALTHY)], 12, f"relman rollback {P}"),
         ([bad(State.PAUSED), bad(State.PAUSED), WELL], 12, "on h1, h2: docker unpause shop-production-d2"),

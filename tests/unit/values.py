@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
 from relman.model.record import Deployed, HostRecord
 from relman.model.settings import DeploySettings, Health, Mount, Port, Probe
+from relman.model.versions import VERSION_1_KEYS
 
 REPOSITORY = Repository("10.77.0.254:5000", "shop")
 HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)
@@ -51,7 +52,9 @@ def settings() -> st.SearchStrategy[DeploySettings]:
         ).map(tuple),
         env=st.dictionaries(text, text, max_size=3),
         volumes=st.lists(st.builds(Mount, text, text, st.booleans()), max_size=2).map(tuple),
-        health=st.builds(Health, st.sampled_from(Probe), window=st.floats(0, 60)),
+        health=st.builds(
+            Health, st.sampled_from([p for p in Probe if p in VERSION_1_KEYS["Probe"]]), window=st.floats(0, 60)
+        ),
         command=st.none() | st.lists(text, max_size=2).map(tuple),
     )
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from relman.ci.lines import Lines
 from relman.model.errors import CheckFailed, UsageError
+from relman.model.http import GOOD, headers_of
 from relman.model.playbook import Command, Http
 
 HTTP_SECONDS = 30.0
@@ -93,7 +94,7 @@ def check_http(asked: Http, timeout: float | None, progress: Progress) -> None:
     said = ""
     while True:
         found = _ask(asked, min(10.0, max(0.1, give_up - time.monotonic())))
-        if found == str(asked.status) or (not asked.status and found.isdigit() and 200 <= int(found) < 400):
+        if found == str(asked.status) or (not asked.status and found.isdigit() and int(found) in GOOD):
             progress(f"{asked.url} answers {found}")
             return
         if found != said:
@@ -117,7 +118,7 @@ def _ask(asked: Http, timeout: float) -> str:
         connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
     path = parts.path or "/"
     try:
-        connection.request("GET", f"{path}?{parts.query}" if parts.query else path)
+        connection.request("GET", f"{path}?{parts.query}" if parts.query else path, headers=headers_of())
         return str(connection.getresponse().status)
     except (OSError, http.client.HTTPException, socket.gaierror) as error:
         return getattr(error, "strerror", None) or str(error) or type(error).__name__

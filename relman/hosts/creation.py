@@ -1,0 +1,79 @@
+"""What the Engine API is sent to create a container. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from relman.model.container import RunSpec
+from relman.model.settings import Healthcheck, Mount, Port
+
+PREDEFINED = ("bridge", "default", "none", "host")
+
+
+def creation(spec: RunSpec) -> dict[str, Any]:
+    """The body of POST /containers/create."""
+    settings = spec.settings
+    own = [n for n in settings.networks if n != "host"]
+    mode = "host" if "host" in settings.networks else own[0] if own else "default"
+    body: dict[str, Any] = {
+        "Image": spec.image,
+        "Labels": dict(spec.labels),
+        "Env": [f"{k}={v}" for k, v in settings.env.items()],
+        "ExposedPorts": {f"{p.container}/{p.protocol}": {} for p in settings.ports},
+        "StopTimeout": settings.stop_timeout,
+        "HostConfig": {
+            "NetworkMode": mode,
+            "PortBindings": _bindings(settings.ports),
+            "Mounts": [_mount(m) for m in settings.volumes],
+            "RestartPolicy": {"Name": settings.restart},
+            "Memory": settings.resources.memory or 0,
+            "NanoCpus": round((settings.resources.cpus or 0) * 1e9),
+            "PidsLimit": settings.resources.pids or 0,
+        },
+    }
+    if settings.healthcheck:
+        body["Healthcheck"] = health_config(settings.healthcheck)
+    if settings.command is not None:
+        body["Cmd"] = list(settings.command)
+    if own:
+        body["NetworkingConfig"] = {"EndpointsConfig": {own[0]: {"Aliases": aliases_in(own[0], spec)}}}
+    return body
+
+
+def health_config(check: Healthcheck) -> dict[str, Any]:
+    """The engine's HealthConfig. What is absent is the image's, and so is what is 0."""
+    if check.off:
+        return {"Test": ["NONE"]}
+    given = {
+        "Test": ["CMD", *check.command] if check.command else None,
+        "Interval": _nanoseconds(check.interval),
+        "Timeout": _nanoseconds(check.timeout),
+        "StartPeriod": _nanoseconds(check.start_period),
+        "Retries": check.retries,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    """At least the millisecond that engines want."""
+    return None if seconds is None else max(1_000_000, round(seconds * 1e9))
+
+
+def aliases_in(network: str, spec: RunSpec) -> list[str]:
+    """The container's names in a network: the engine's own networks know none, and refuse them."""
+    return [] if network in PREDEFINED else list(spec.aliases)
+
+
+def _bindings(ports: Sequence[Port]) -> dict[str, list[dict[str, str]]]:
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for port in ports:
+        if port.host_port is not None:
+            place = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+            bindings.setdefault(f"{port.container}/{port.protocol}", []).append(place)
+    return bindings
+
+
+def _mount(mount: Mount) -> dict[str, Any]:
+    kind = "bind" if mount.is_bind else "volume"
+    return {"Type": kind, "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}

@@ -1,0 +1,92 @@
+"""Commands run in a container beside its own process (Engine API, "exec").
+
+The API ends none of them: one that is late goes on running, and as long as it does no second one is begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relman.hosts import streams, translate
+from relman.hosts.bounded import Bounds
+from relman.hosts.client import Client
+from relman.hosts.connect import PATIENCE, Connection
+from relman.hosts.words import late
+from relman.model.container import Container
+from relman.model.errors import NotFound
+
+_KEPT = 4096
+_MOST = 1 << 20
+_MOST_EARLIER = 20
+_PAUSE = 0.05
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How it ended: its exit code, None where it still runs; and the end of what it printed."""
+
+    code: int | None
+    output: str = ""
+
+
+class Inside:
+    """What is run in the containers of one host."""
+
+    def __init__(self, client: Client, connection: Connection) -> None:
+        self._client = client
+        self._connection = connection
+        self._host = connection.host.name
+
+    def run(self, container: Container, argv: Sequence[str], seconds: float) -> Ran:
+        """Run `argv` in a container as it was just inspected, and wait `seconds` for its end, or for that of the same
+        command begun earlier, instead of which none is begun. Raises EngineError, NotFound or Unreachable."""
+        what, until = f"a command in container {container.name}", time.monotonic() + seconds
+        if any(self._still(what, earlier, argv, until) for earlier in container.execs[:_MOST_EARLIER]):
+            return Ran(None)
+        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
+        answer = self._client.ask(what, "POST", "/containers/{}/exec", container.id, body=body)
+        with translate.of(self._host, what):
+            begun = translate.made(answer)
+        output = self._output(what, begun, seconds)
+        return Ran(self._end(what, begun, until), output)
+
+    def _still(self, what: str, earlier: str, argv: Sequence[str], until: float) -> bool:
+        with contextlib.suppress(NotFound):
+            return self._state(what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
+        return False
+
+    def _output(self, what: str, begun: str, seconds: float) -> str:
+        """Start it. The end of what it prints until it closes its output, for `seconds` or the first MiB; nothing where
+        each stream takes one more session of sshd, which may have no more."""
+        detached = not self._connection.streamlocal
+        kept, count, body = b"", 0, {"Detach": detached, "Tty": False}
+        if detached:
+            self._client.ask(what, "POST", "/exec/{}/start", begun, body=body)
+            return ""
+        bounds = Bounds(PATIENCE, stall=seconds)
+        with self._client.stream(what, "POST", "/exec/{}/start", begun, params={}, body=body, bounds=bounds) as stream:
+            try:
+                for part in streams.unframed(stream.parts):
+                    kept, count = (kept + part)[-_KEPT:], count + len(part)
+                    if count > _MOST:
+                        break
+            except Exception as error:
+                if not late(error):
+                    raise
+        return kept.decode(errors="replace")
+
+    def _end(self, what: str, begun: str, until: float) -> int | None:
+        while True:
+            state = self._state(what, begun)
+            if not state.running:
+                return state.code
+            if time.monotonic() >= until:
+                return None
+            time.sleep(_PAUSE)
+
+    def _state(self, what: str, begun: str) -> translate.Exec:
+        with translate.of(self._host, what):
+            return translate.execution(self._client.ask(what, "GET", "/exec/{}/json", begun))

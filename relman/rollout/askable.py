@@ -1,0 +1,78 @@
+"""Whether the health of a service can be asked on a host at all: settled before anything is changed there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relman.hosts.probe import probe_tcp
+from relman.model.container import Container, Network
+from relman.model.plan import Action, Step
+from relman.model.settings import Binding, DeploySettings
+from relman.rollout.fleet import Session
+from relman.rollout.ports import accepts
+
+PROBE_TIMEOUT = 5.0
+_LOOPBACK = "127.0.0.1"
+_HOST, _NONE, _DEFAULT = "host", "none", "bridge"
+_ENGINE_S_OWN = {"default": _DEFAULT}
+_APART = ("macvlan", "ipvlan", "overlay")
+
+
+def own_address(container: Container, settings: DeploySettings) -> str:
+    """The container's own address: in the first network that is named, else in the only one that it has; "" where none
+    is known to be its."""
+    if _HOST in settings.networks:
+        return _LOOPBACK
+    if settings.networks:
+        first = settings.networks[0]
+        return container.addresses.get(_ENGINE_S_OWN.get(first, first), "")
+    known = container.addresses
+    return known.get(_DEFAULT) or (next(iter(known.values())) if len(known) == 1 else "")
+
+
+def asked_port(settings: DeploySettings) -> int:
+    """The container's port that is asked; 0 where nobody says which."""
+    first = settings.ports[0].container if settings.ports else 0
+    return settings.health.port or first
+
+
+def why_mute(session: Session, settings: DeploySettings, known: Mapping[str, Network] | None = None) -> str:
+    """Why a container with these settings cannot be asked for its health on this host; "" where it can. The engine is
+    asked about a network that is not `known`. Raises what the engine raises."""
+    if not settings.health.probe.by_address:
+        return ""
+    if session.facts.rootless:
+        return "its engine is rootless: the host does not reach its containers"
+    name = _ENGINE_S_OWN.get(settings.networks[0], settings.networks[0]) if settings.networks else _DEFAULT
+    if name == _NONE:
+        return "in the network none a container has no address"
+    network = None if name == _HOST else (known or {}).get(name) or session.engine.network(name)
+    if network and network.driver in _APART:
+        return f"the host does not reach the containers of its {network.driver} network {name}"
+    address = network.address if network and network.address else _LOOPBACK
+    answer = probe_tcp(session.connection, address, asked_port(settings), PROBE_TIMEOUT)
+    return answer.detail if answer.barred else ""
+
+
+def stranger(session: Session, settings: DeploySettings) -> str:
+    """Who, beside the service, would be asked for its health in the host's network, where it does not run now; "" where
+    nobody would."""
+    port = asked_port(settings)
+    if not (settings.health.probe.by_address and _HOST in settings.networks and port):
+        return ""
+    if not accepts(session, Binding("tcp", port, _LOOPBACK)):
+        return ""
+    return f"something else answers on port {port} of the host (ss -ltnp 'sport = :{port}', there, names it)"
+
+
+def bridge_of(container: Container | None) -> Mapping[str, Network]:
+    """The default bridge, as it is known by a container that is there already: the engine need not be asked."""
+    address = container.addresses.get(_DEFAULT) if container else ""
+    return {_DEFAULT: Network(_DEFAULT, address)} if address else {}
+
+
+def mute(session: Session, step: Step, known: Mapping[str, Network]) -> str:
+    """Why the step's container could not be asked for its health; "" where it can, by all that is known before."""
+    settings = step.entry.settings
+    free = step.action is not Action.VERIFY and not (step.old and step.stop_first)
+    return why_mute(session, settings, known) or (stranger(session, settings) if free else "")
