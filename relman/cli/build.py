@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci.build import build as build_image
-from relman.ci.names import commit_of, distrustful, version_of
+from relman.ci.build.stage import build as build_image
+from relman.ci.engine import images
+from relman.ci.run.run_name import commit_of, distrustful, version_of
 from relman.cli.compose import timestamp
 from relman.cli.options import build_options, file_option, run_option
 from relman.cli.runs import Job, local_engine, open_job

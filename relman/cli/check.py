@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from relman.ci.base import dockerfile_of, text_of
+from relman.ci.build.base_image import dockerfile_of, text_of
 from relman.ci.dockerfile import lacks_shell, stage_names
 from relman.ci.entrypoint.checkout import unseen_here
 from relman.ci.entrypoint.judge import shown

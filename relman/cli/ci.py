@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relman.ci import images
-from relman.ci.names import commit_of
-from relman.ci.pipeline import cleaned_up
-from relman.ci.timing import process_age
+from relman.ci.engine import images
+from relman.ci.engine.stopwatch import process_age
+from relman.ci.run.run_name import commit_of
+from relman.ci.run.teardown import cleaned_up
 from relman.cli.build import build_stage, version_for, with_args
 from relman.cli.cleanup import clean
 from relman.cli.library import library_stage

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relman.ci import cleanup as engine
-from relman.ci.alone import at_work
-from relman.ci.names import run_name
+from relman.ci.run import cleanup as engine
+from relman.ci.run.run_lock import at_work
+from relman.ci.run.run_name import run_name
 from relman.cli.compose import written_service
 from relman.cli.options import file_option, run_option
 from relman.cli.runs import local_engine, locks

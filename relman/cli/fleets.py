@@ -17,10 +17,7 @@ from relman.cli.text import size
 from relman.cli.verb import Context
 from relman.hosts.record import services
 from relman.ledger.entries import HostOutcome
-from relman.model.errors import (
-    Failure,
-    Interrupted,
-)
+from relman.model.errors import Failure, Interrupted
 from relman.model.host import Environment
 from relman.model.journal import DONE
 from relman.model.plan import Plan, Result

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from relman.ci.first import first_file, look
+from relman.ci.scaffold import first_file, look
 from relman.cli.verb import Context, verb
 from relman.config.service import FILE_NAME, parse_service
 from relman.model.errors import UsageError

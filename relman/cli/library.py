@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci import results as kept
+from relman.ci.engine import images
 from relman.ci.library.files import Package
 from relman.ci.library.make import make_files
 from relman.ci.library.publish import kept_package, message_for, publish, require_clean
 from relman.ci.library.tag import GitTag, tag_name
-from relman.ci.names import commit_seconds
-from relman.ci.names import describe as describe_commit
+from relman.ci.results import report_store as kept
+from relman.ci.run.run_name import commit_seconds
+from relman.ci.run.run_name import describe as describe_commit
 from relman.cli.compose import account, data_dir, index_of, ledger, timestamp, who
 from relman.cli.kept import sweep_libraries
 from relman.cli.runs import Job, image_of, local_engine

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from relman.ci.systems.job_summary import summary_of
 from relman.ci.systems.system import System, as_variable
-from relman.ci.systems.told import summary_of
 from relman.cli.text import clean
 from relman.model.errors import ConfigError, RelmanError
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from relman.ci import images
-from relman.ci import results as kept
-from relman.ci.build import VERSION
-from relman.ci.names import describe as describe_commit
-from relman.ci.names import run_name
-from relman.ci.owner import run_of
-from relman.ci.push import push
-from relman.ci.tags import Tags
+from relman.ci.build.stage import VERSION
+from relman.ci.engine import images
+from relman.ci.engine.owner import run_of
+from relman.ci.engine.push import push
+from relman.ci.results import report_store as kept
+from relman.ci.run.release_tags import Tags
+from relman.ci.run.run_name import describe as describe_commit
+from relman.ci.run.run_name import run_name
 from relman.cli.compose import ledger, registry_of, timestamp, who, written_service
 from relman.cli.copying import Move, to_elsewhere
 from relman.cli.gates import check_of, reason_option, served_in, skip_option, skips_of

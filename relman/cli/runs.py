@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relman.ci import engine, images
-from relman.ci.alone import alone
-from relman.ci.names import run_name
-from relman.ci.owner import run_of
+from relman.ci.engine import api, images
+from relman.ci.engine.owner import run_of
+from relman.ci.engine.stopwatch import Watch
+from relman.ci.run.release_tags import Tags, tags_for
+from relman.ci.run.run_lock import alone
+from relman.ci.run.run_name import run_name
 from relman.ci.systems import system_of
-from relman.ci.tags import Tags, tags_for
-from relman.ci.timing import Watch
 from relman.cli.compose import credentials_of, data_dir, registry_of, written_service
 from relman.cli.marks import tell_system
 from relman.cli.signing import reading_seal
@@ -109,7 +109,7 @@ def locks(context: Context) -> Path:
 @contextmanager
 def local_engine(watch: Watch | None = None) -> Iterator[docker.APIClient]:
     """The engine that builds and tests. Raises Unreachable."""
-    with closing(engine.connect(watch)) as client:
+    with closing(api.connect(watch)) as client:
         yield client
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from relman.ci import results
-from relman.ci.summary import summary
+from relman.ci.results import report_store
+from relman.ci.results.test_summary import summary
 from relman.cli.compose import data_dir, ledger
 from relman.cli.history import entry_data
 from relman.cli.journals import ask, contradictions, joined, local_deployment
@@ -114,7 +114,7 @@ def _show_playbook(output: Output, journal: Journal) -> None:
 
 def _show_run(context: Context, run: RunName) -> None:
     entries = ledger(context).of_run(str(run))
-    reports = results.of_run(run, results.directory(context.environ))
+    reports = report_store.of_run(run, report_store.directory(context.environ))
     if not entries and not reports:
         raise UsageError(
             f"no run {run} is recorded on this machine (in {data_dir(context.environ)})",

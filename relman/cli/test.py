@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relman.ci import images
-from relman.ci import results as kept
-from relman.ci.build import commit_in
-from relman.ci.cleanup import temporary_containers
-from relman.ci.names import commit_of
-from relman.ci.pipeline import check_passed
-from relman.ci.platforms import foreign_named
-from relman.ci.push import push
-from relman.ci.shell import require_terminal, run_shell
-from relman.ci.summary import summary
+from relman.ci.build.stage import commit_in
+from relman.ci.engine import images
+from relman.ci.engine.platforms import foreign_named
+from relman.ci.engine.push import push
+from relman.ci.results import report_store as kept
+from relman.ci.results.test_summary import summary
+from relman.ci.run.cleanup import temporary_containers
+from relman.ci.run.run_name import commit_of
+from relman.ci.run.teardown import check_passed
 from relman.ci.systems import system_of
-from relman.ci.test import linked_bench, run_tests
+from relman.ci.testing.shell import require_terminal, run_shell
+from relman.ci.testing.stage import linked_bench, run_tests
 from relman.cli.compose import ledger, who
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, open_job

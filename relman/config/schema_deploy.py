@@ -11,15 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from relman.config import values, values_container, values_names
 from relman.config.document import KeyPath
-from relman.config.schema_base import (
-    MOST,
-    Argv,
-    EnvName,
-    Section,
-    choice,
-    filled,
-    parsed,
-)
+from relman.config.schema_base import MOST, Argv, EnvName, Section, choice, filled, parsed
 from relman.config.schema_health import OFF, Health, HealthcheckOrOff
 from relman.config.schema_rollout import Hook, Strategy, Task, without_twins
 from relman.config.values import Faults

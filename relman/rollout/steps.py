@@ -7,17 +7,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import partial
 
-from relman.model.container import (
-    CONFIG,
-    DEPLOYMENT,
-    ENVIRONMENT,
-    MANIFEST,
-    RELEASE,
-    SERVICE,
-    TASK,
-    Container,
-    RunSpec,
-)
+from relman.model.container import CONFIG, DEPLOYMENT, ENVIRONMENT, MANIFEST, RELEASE, SERVICE, TASK, Container, RunSpec
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
 from relman.model.plan import Action, Kind, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from docker.errors import APIError
 
-from relman.ci import engine
+from relman.ci.engine import api
 from relman.model.run import RunName
 from relman.registry.auth import Credentials
 from tests.contract.shop import Shop
@@ -42,7 +42,7 @@ def engine_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.
     monkeypatch.setenv("DOCKER_HOST", lab.env["DOCKER_HOST"])
     lab.registry.start()
     with _network_of(lab.ci.machine.pid or 0):
-        connected = engine.connect()
+        connected = api.connect()
         yield connected
         for container in connected.containers(all=True):
             with suppress(APIError):  # the engine is removing it already, after a build that was ended

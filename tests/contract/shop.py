@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relman.ci.build import build
-from relman.ci.push import push
-from relman.ci.test import run_tests
-from relman.ci.timing import Watch
+from relman.ci.build.stage import build
+from relman.ci.engine.push import push
+from relman.ci.engine.stopwatch import Watch
+from relman.ci.testing.stage import run_tests
 from relman.model.errors import NoEvidence
 from relman.model.image import ImageId, ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import Commit, RunName, TestReport

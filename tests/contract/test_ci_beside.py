@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relman.ci.cleanup import cleanup
+from relman.ci.run.cleanup import cleanup
 from relman.evidence.attest import statement_for
 from relman.evidence.statement import SMOKE_ONLY, read_statement, read_test_result
 from relman.model.errors import ConfigError, TestsFailed, UsageError

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci import images
-from relman.ci.buildx import find_buildx
-from relman.ci.cleanup import cleanup
+from relman.ci.build.buildx import find_buildx
+from relman.ci.engine import images
+from relman.ci.run.cleanup import cleanup
 from relman.model.errors import AccessDenied, BuildFailed, NotFound, RegistryError, UsageError
 from relman.model.image import Platform, Repository
 from relman.model.run import Commit, RunName
@@ -262,10 +262,10 @@ def _command_lines(pattern: str) -> list[str]:
 JOB = """
 import os, sys
 from functools import partial
-from relman.ci import engine
-from relman.ci.build import build
-from relman.ci.pipeline import cleaned_up
-from relman.ci.timing import Watch
+from relman.ci.engine import api
+from relman.ci.build.stage import build
+from relman.ci.run.teardown import cleaned_up
+from relman.ci.engine.stopwatch import Watch
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci.names import commit_of, distrustful
+from relman.ci.run.run_name import commit_of, distrustful
 from relman.model.run import Commit
 
 GITHUB = {"GITHUB_REPOSITORY": "team/shop", "GITHUB_WORKFLOW": "Release it", "GITHUB_RUN_NUMBER": "7"}

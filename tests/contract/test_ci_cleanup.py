@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from relman.ci.alone import alone, at_work
-from relman.ci.cleanup import cleanup, cleanup_older
-from relman.ci.containers import epoch, object_name
-from relman.ci.owner import TEMPORARY
+from relman.ci.engine.containers import epoch, object_name
+from relman.ci.engine.owner import TEMPORARY
+from relman.ci.run.cleanup import cleanup, cleanup_older
+from relman.ci.run.run_lock import alone, at_work
 from relman.model.errors import Locked
 from relman.model.image import ImageId
 from relman.model.run import RunName
@@ -99,7 +99,7 @@ def test_what_a_killed_machine_left(shop: Shop) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from relman.ci.alone import alone
+from relman.ci.run.run_lock import alone
 from relman.model.run import RunName
 with alone(RunName("shop", "1", "shop"), Path(sys.argv[1])):
     print("held", flush=True)

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from relman.ci import images
-from relman.ci.cleanup import cleanup, cleanup_older
-from relman.ci.containers import create, create_network, object_name
-from relman.ci.push import push
+from relman.ci.engine import images
+from relman.ci.engine.containers import create, create_network, object_name
+from relman.ci.engine.push import push
+from relman.ci.run.cleanup import cleanup, cleanup_older
 from relman.model.errors import AccessDenied, BuildFailed, NotFound, Unreachable
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.run import RunName
@@ -119,11 +119,11 @@ JOB = """
 import os
 import sys
 from functools import partial
-from relman.ci import engine
-from relman.ci.build import build
-from relman.ci.pipeline import cleaned_up
-from relman.ci.test import run_tests
-from relman.ci.timing import Watch
+from relman.ci.engine import api
+from relman.ci.build.stage import build
+from relman.ci.run.teardown import cleaned_up
+from relman.ci.testing.stage import run_tests
+from relman.ci.engine.stopwatch import Watch
 from relman.cli.signals import Signals
 from relman.model.image import Repository
 from relman.model.run import Commit, RunName

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci.classic import build_context
+from relman.ci.build.classic_builder import build_context
 from relman.model.errors import BuildFailed
 from tests.contract.shop import Shop
 from tests.lab.lab import Lab

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from relman.ci import engine
-from relman.ci.containers import create_network
-from relman.ci.inside import reaches
+from relman.ci.engine import api
+from relman.ci.engine.containers import create_network
+from relman.ci.testing.inside import reaches
 from relman.model.errors import TestsFailed
 from relman.model.run import RunName
 from relman.model.service import TestStage, Wait
@@ -24,7 +24,7 @@ from tests.lab.lab import Lab
 def far(tmp_path: Path, lab: Lab, run: RunName, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """The service under test, on an engine reached by its socket alone: this test stays out of its network."""
     monkeypatch.setenv("DOCKER_HOST", lab.env["DOCKER_HOST"])
-    client = engine.connect()
+    client = api.connect()
     yield Shop(tmp_path, client, run, lab.registry.address, {})
     for container in client.containers(all=True):
         with suppress(APIError):

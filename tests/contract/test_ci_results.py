@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relman.ci.pipeline import check_passed
+from relman.ci.run.teardown import check_passed
 from relman.model.cases import TestTotals
 from relman.model.errors import TestsFailed
 from relman.model.image import ImageId

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from relman.ci.cleanup import cleanup
-from relman.ci.containers import object_name
+from relman.ci.engine.containers import object_name
+from relman.ci.run.cleanup import cleanup
 from relman.model.errors import EngineError, NoEvidence, TestsFailed, UsageError
 from relman.model.image import ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import RunName

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from relman.ci import images
-from relman.ci.containers import object_name
-from relman.ci.links import link_variables
+from relman.ci.engine import images
+from relman.ci.engine.containers import object_name
+from relman.ci.testing.links import link_variables
 from relman.model.errors import AccessDenied, NotFound, TestsFailed, Unreachable
 from relman.model.image import Repository
 from relman.model.run import RunName

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from relman.ci.owner import TEMPORARY
+from relman.ci.engine.owner import TEMPORARY
 from relman.evidence.release import find_release
 from relman.evidence.store import find
 from relman.model.container import RUN

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci.owner import TEMPORARY
+from relman.ci.engine.owner import TEMPORARY
 from relman.evidence.store import find
 from relman.model.image import Repository
 from relman.model.predicates import TEST_RESULT

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relman.ci.owner import TEMPORARY
+from relman.ci.engine.owner import TEMPORARY
 from relman.evidence.release import find_release
 from relman.evidence.store import find
 from relman.model.image import Repository

@@ -8,7 +8,7 @@ import docker
 import pytest
 import requests
 
-from relman.ci.engine import events, translated
+from relman.ci.engine.api import events, translated
 from relman.model.errors import Cancelled, EngineError, InternalError, NotFound, RelmanError, Unreachable
 from tests.exhaustive.test_hosts_edges import FOREIGN
 

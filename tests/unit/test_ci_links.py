@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.links import link_variables
+from relman.ci.testing.links import link_variables
 
 PORTS = st.sets(st.tuples(st.integers(1, 65535), st.sampled_from(["tcp", "udp"])), max_size=6)
 ALIAS = st.from_regex(r"[a-z][a-z0-9-]{0,10}", fullmatch=True)

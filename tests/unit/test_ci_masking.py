@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.bench import Linked
-from relman.ci.environment import Values, port_of, require_values, secrets_of
-from relman.ci.lines import LONGEST, Lines
-from relman.ci.parallel import Task, side_by_side
+from relman.ci.engine.line_buffer import LONGEST, Lines
+from relman.ci.testing.interpolation import Values, port_of, require_values, secrets_of
+from relman.ci.testing.parallel import Task, side_by_side
+from relman.ci.testing.run_context import Linked
 from relman.model.errors import Cancelled, TestsFailed, UsageError
 from relman.model.mask import HIDDEN, Mask
 from relman.model.run import RunName

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci.names import commit_of, describe, run_name, without_password
+from relman.ci.run.run_name import commit_of, describe, run_name, without_password
 from relman.model.errors import UsageError
 from relman.model.image import check_tag
 from relman.model.run import Commit, RunName

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.build import image_labels
-from relman.ci.cleanup import stale_runs
-from relman.ci.containers import object_name
+from relman.ci.build.stage import image_labels
 from relman.ci.dockerfile import base_of, registries_named
-from relman.ci.engine import line_of
-from relman.ci.images import env_of, image_of, port_of
-from relman.ci.lines import LONGEST, Lines
-from relman.ci.owner import TEMPORARY, built_by, labels, run_of
-from relman.ci.pipeline import check_passed
-from relman.ci.transfer import registry_of, repository_of, tag_of
+from relman.ci.engine.api import line_of
+from relman.ci.engine.containers import object_name
+from relman.ci.engine.images import env_of, image_of, port_of
+from relman.ci.engine.line_buffer import LONGEST, Lines
+from relman.ci.engine.owner import TEMPORARY, built_by, labels, run_of
+from relman.ci.engine.pull import registry_of, repository_of, tag_of
+from relman.ci.run.cleanup import stale_runs
+from relman.ci.run.teardown import check_passed
 from relman.model.errors import TestsFailed
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import CommandResult, Commit, RunName, TestReport

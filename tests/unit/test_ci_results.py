@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.results import directory, load, read, save, write
+from relman.ci.results.report_store import directory, load, read, save, write
 from relman.model.cases import Findings, TestCase, TestTotals
 from relman.model.errors import ConfigError, StorageFailed, UsageError
 from relman.model.image import ConfigDigest, Platform

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.commands import contradiction
-from relman.ci.junit import read_junit
-from relman.ci.junit_xml import BadResults
+from relman.ci.results.junit import read_junit
+from relman.ci.results.junit_xml import BadResults
+from relman.ci.testing.test_commands import contradiction
 from relman.model.cases import Findings
 
 DATA = Path(__file__).parent / "data/junit"

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.names import run_name
+from relman.ci.run.run_name import run_name
 from relman.ci.systems import NONE, SYSTEMS, system_of
 from relman.ci.systems.github import GITHUB
 from relman.ci.systems.gitlab import GITLAB
+from relman.ci.systems.job_summary import summary_of
 from relman.ci.systems.system import Facts
-from relman.ci.systems.told import summary_of
 from relman.cli.marks import tell_system
 from relman.model.run import RunName
 from tests.unit.cli import relman

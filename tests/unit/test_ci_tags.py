@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.tags import Tags, tags_for
+from relman.ci.run.release_tags import Tags, tags_for
 from relman.model.errors import UsageError
 from relman.model.image import check_tag
 from relman.model.run import Commit, RunName

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.ci.timing import Watch, covered, process_age
+from relman.ci.engine.stopwatch import Watch, covered, process_age
 
 SPAN = st.tuples(st.integers(0, 60), st.integers(0, 20)).map(lambda p: (float(p[0]), float(p[0] + p[1])))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.ci.results import save
+from relman.ci.results.report_store import save
 from relman.cli.then import time_of
 from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from relman.ci.inside import InsideProbe
-from relman.ci.ready import answers_http
+from relman.ci.testing.inside import InsideProbe
+from relman.ci.testing.readiness import answers_http
 from relman.cli.playbooks.checks import check_http
 from relman.config.deploy import as_tested, resolve
 from relman.hosts.creation import creation, health_config

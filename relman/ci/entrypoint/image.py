@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, cast
 
-from relman.ci.engine import translated
+from relman.ci.engine.api import translated
+from relman.ci.engine.owner import labels
 from relman.ci.entrypoint.judge import Reader, shown, unseen
-from relman.ci.owner import labels
 from relman.model.container import Image
 from relman.model.errors import NotFound, TestsFailed
 from relman.model.run import RunName

@@ -11,10 +11,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from relman.ci.cleanup import remove_temporary
-from relman.ci.containers import create, create_network, object_name, run_to_end, state
-from relman.ci.engine import Progress, translated
-from relman.ci.lines import Lines
+from relman.ci.engine.api import Progress, translated
+from relman.ci.engine.containers import create, create_network, object_name, run_to_end, state
+from relman.ci.engine.line_buffer import Lines
+from relman.ci.run.cleanup import remove_temporary
 from relman.model.errors import BuildFailed, EngineError, NotFound
 from relman.model.image import ImageId
 from relman.model.run import RunName

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
-from relman.ci.lines import Lines
+from relman.ci.engine.line_buffer import Lines
 from relman.model.errors import CheckFailed, UsageError
 from relman.model.http import GOOD, headers_of
 from relman.model.playbook import Command, Http

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from relman.ci import images
-from relman.ci.bench import Bench, Linked
-from relman.ci.containers import create, create_volume, object_name
-from relman.ci.engine import CredentialsFor, translated
-from relman.ci.environment import require_values
-from relman.ci.obtain import obtain
-from relman.ci.parallel import Task, side_by_side
-from relman.ci.ready import wait_ready
+from relman.ci.engine import images
+from relman.ci.engine.api import CredentialsFor, translated
+from relman.ci.engine.containers import create, create_volume, object_name
+from relman.ci.engine.ensure_image import obtain
+from relman.ci.testing.interpolation import require_values
+from relman.ci.testing.parallel import Task, side_by_side
+from relman.ci.testing.readiness import wait_ready
+from relman.ci.testing.run_context import Bench, Linked
 from relman.model.container import Image
 from relman.model.image import ImageRef, ManifestDigest, Platform
 from relman.model.service import LinkedService, TestStage

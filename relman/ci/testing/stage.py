@@ -9,19 +9,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci.app import start_app
-from relman.ci.bench import Bench, Linked
-from relman.ci.beside import Place, places, require_all_started
-from relman.ci.cleanup import remove_temporary
-from relman.ci.commands import Outcome, run_commands
-from relman.ci.containers import create_network
-from relman.ci.engine import CredentialsFor, Progress
-from relman.ci.environment import Values, secrets_of
-from relman.ci.inside import reaches
-from relman.ci.pipeline import cleaned_up
-from relman.ci.services import Released, start_services
-from relman.ci.timing import Watch
+from relman.ci.build.test_images import Place, places, require_all_started
+from relman.ci.engine import images
+from relman.ci.engine.api import CredentialsFor, Progress
+from relman.ci.engine.containers import create_network
+from relman.ci.engine.stopwatch import Watch
+from relman.ci.run.cleanup import remove_temporary
+from relman.ci.run.teardown import cleaned_up
+from relman.ci.testing.app import start_app
+from relman.ci.testing.inside import reaches
+from relman.ci.testing.interpolation import Values, secrets_of
+from relman.ci.testing.run_context import Bench, Linked
+from relman.ci.testing.services import Released, start_services
+from relman.ci.testing.test_commands import Outcome, run_commands
 from relman.model.cases import Findings
 from relman.model.container import Image
 from relman.model.image import ImageId

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from relman.ci.engine import translated
-from relman.ci.lines import Lines
-from relman.ci.owner import labels
+from relman.ci.engine.api import translated
+from relman.ci.engine.line_buffer import Lines
+from relman.ci.engine.owner import labels
 from relman.hosts.creation import health_config
 from relman.model.errors import RelmanError
 from relman.model.image import ImageId

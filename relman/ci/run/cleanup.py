@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from relman.ci.containers import epoch
-from relman.ci.engine import translated
-from relman.ci.owner import TEMPORARY, run_of
-from relman.ci.transfer import tag_of
+from relman.ci.engine.api import translated
+from relman.ci.engine.containers import epoch
+from relman.ci.engine.owner import TEMPORARY, run_of
+from relman.ci.engine.pull import tag_of
 from relman.model.container import RUN
 from relman.model.errors import EngineError
 from relman.model.run import RunName

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
-from relman.ci.timing import Watch
+from relman.ci.engine.stopwatch import Watch
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 from relman.registry.auth import Credentials
 

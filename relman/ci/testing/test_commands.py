@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from relman.ci.bench import Bench, Linked
-from relman.ci.beside import Place
-from relman.ci.containers import create, object_name, run_to_end, state
-from relman.ci.junit_files import read_results
-from relman.ci.junit_xml import BadResults
-from relman.ci.lines import Lines
+from relman.ci.build.test_images import Place
+from relman.ci.engine.containers import create, object_name, run_to_end, state
+from relman.ci.engine.line_buffer import Lines
+from relman.ci.results.junit_files import read_results
+from relman.ci.results.junit_xml import BadResults
+from relman.ci.testing.run_context import Bench, Linked
 from relman.model.cases import Findings, TestCase
 from relman.model.errors import EngineError, TestsFailed
 from relman.model.image import ImageId

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci.engine import CredentialsFor, Progress
+from relman.ci.engine import images
+from relman.ci.engine.api import CredentialsFor, Progress
+from relman.ci.engine.ensure_image import obtain
+from relman.ci.engine.owner import run_of
 from relman.ci.entrypoint.image import require_started, with_proof
-from relman.ci.obtain import obtain
-from relman.ci.owner import run_of
 from relman.model.container import Image
 from relman.model.errors import NotFound, UsageError
 from relman.model.run import RunName

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from relman.ci.cleanup import cleanup
-from relman.ci.engine import Progress
-from relman.ci.summary import summary
+from relman.ci.engine.api import Progress
+from relman.ci.results.test_summary import summary
+from relman.ci.run.cleanup import cleanup
 from relman.model.errors import RelmanError, TestsFailed
 from relman.model.run import RunName, TestReport
 

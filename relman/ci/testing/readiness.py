@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from relman.ci.bench import Bench
-from relman.ci.containers import State, last_lines, state
-from relman.ci.engine import translated
-from relman.ci.inside import InsideProbe
-from relman.ci.links import LinkPort
+from relman.ci.engine.api import translated
+from relman.ci.engine.containers import State, last_lines, state
+from relman.ci.testing.inside import InsideProbe
+from relman.ci.testing.links import LinkPort
+from relman.ci.testing.run_context import Bench
 from relman.model.errors import Cancelled, EngineError, TestsFailed
 from relman.model.http import GOOD, headers_of
 from relman.model.service import LinkedService, Wait

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci.engine import CredentialsFor, Progress, translated
-from relman.ci.transfer import platforms_of, pull, repository_of, resolve
+from relman.ci.engine import images
+from relman.ci.engine.api import CredentialsFor, Progress, translated
+from relman.ci.engine.pull import platforms_of, pull, repository_of, resolve
 from relman.model.container import Image
 from relman.model.errors import Cancelled, NotFound
 from relman.model.image import Platform

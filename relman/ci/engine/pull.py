@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relman.ci.engine import CredentialsFor, Progress, auth_header, events, line_of, translated
+from relman.ci.engine.api import CredentialsFor, Progress, auth_header, events, line_of, translated
 from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
 from relman.model.image import HUB, Platform
 from relman.registry.auth import Credentials

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from relman.ci.links import LinkPort
+from relman.ci.testing.links import LinkPort
 from relman.config import mapping
 from relman.config.mapping import Name
 from relman.model.errors import UsageError

@@ -20,10 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from relman.ci.engine import Progress
-from relman.ci.lines import Lines
-from relman.ci.order import BuildOrder
-from relman.ci.timing import Watch
+from relman.ci.build.build_request import BuildOrder
+from relman.ci.engine.api import Progress
+from relman.ci.engine.line_buffer import Lines
+from relman.ci.engine.stopwatch import Watch
 from relman.config.values_names import RELMAN_S
 from relman.model.errors import BuildFailed, UsageError
 from relman.model.mask import Mask

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from relman.ci.engine import CredentialsFor, Event, Progress, auth_header, events, line_of
-from relman.ci.ignore import context_files, read_patterns
-from relman.ci.lines import Lines
-from relman.ci.obtain import obtain
-from relman.ci.order import BuildOrder
+from relman.ci.build.build_request import BuildOrder
+from relman.ci.build.dockerignore import context_files, read_patterns
+from relman.ci.engine.api import CredentialsFor, Event, Progress, auth_header, events, line_of
+from relman.ci.engine.ensure_image import obtain
+from relman.ci.engine.line_buffer import Lines
 from relman.model.errors import BuildFailed, EngineError, Failure
 from relman.model.service import Service
 

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from relman.ci.engine import translated
+from relman.ci.engine.api import translated
 from relman.model.container import Image
 from relman.model.errors import EngineError
 from relman.model.image import ConfigDigest, ImageId, Platform

@@ -7,13 +7,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from relman.ci import images
-from relman.ci.bench import Bench, Linked
-from relman.ci.commands import check_image
-from relman.ci.containers import state
-from relman.ci.engine import translated
-from relman.ci.ready import wait_ready
-from relman.ci.services import create_linked
+from relman.ci.engine import images
+from relman.ci.engine.api import translated
+from relman.ci.engine.containers import state
+from relman.ci.testing.readiness import wait_ready
+from relman.ci.testing.run_context import Bench, Linked
+from relman.ci.testing.services import create_linked
+from relman.ci.testing.test_commands import check_image
 from relman.config.deploy import as_tested
 from relman.model.container import Image
 from relman.model.errors import CannotAsk, EngineError, TestsFailed

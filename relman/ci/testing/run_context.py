@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from relman.ci.containers import last_lines, state
-from relman.ci.engine import Progress
-from relman.ci.environment import Values
-from relman.ci.links import LinkPort, link_variables
-from relman.ci.timing import Watch
+from relman.ci.engine.api import Progress
+from relman.ci.engine.containers import last_lines, state
+from relman.ci.engine.stopwatch import Watch
+from relman.ci.testing.interpolation import Values
+from relman.ci.testing.links import LinkPort, link_variables
 from relman.model.mask import Mask
 from relman.model.run import RunName
 

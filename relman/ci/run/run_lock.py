@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from relman.ci.containers import object_name
+from relman.ci.engine.containers import object_name
 from relman.model.errors import Locked, StorageFailed
 from relman.model.run import RunName
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from relman.ci import images
 from relman.ci.dockerfile import SCRATCH, base_of
-from relman.ci.engine import CredentialsFor, Progress, translated
-from relman.ci.obtain import obtain, require_platform
-from relman.ci.transfer import repository_of, tag_of
+from relman.ci.engine import images
+from relman.ci.engine.api import CredentialsFor, Progress, translated
+from relman.ci.engine.ensure_image import obtain, require_platform
+from relman.ci.engine.pull import repository_of, tag_of
 from relman.model.container import Image
 from relman.model.errors import BuildFailed, Failure, NotFound
 from relman.model.image import ImageId, Platform

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from relman.ci.bench import Bench, Linked
-from relman.ci.containers import create, object_name
-from relman.ci.engine import translated
+from relman.ci.engine.api import translated
+from relman.ci.engine.containers import create, object_name
+from relman.ci.testing.run_context import Bench, Linked
 from relman.model.errors import EngineError, TestsFailed, UsageError
 from relman.model.image import ImageId
 from relman.model.service import TestStage

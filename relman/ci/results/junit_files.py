@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, cast
 
-from relman.ci.containers import State
-from relman.ci.engine import translated
-from relman.ci.junit import OtherXml, read_junit
-from relman.ci.junit_xml import BadResults
+from relman.ci.engine.api import translated
+from relman.ci.engine.containers import State
+from relman.ci.results.junit import OtherXml, read_junit
+from relman.ci.results.junit_xml import BadResults
 from relman.model.cases import Findings
 from relman.model.errors import NotFound
 

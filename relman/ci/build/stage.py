@@ -9,19 +9,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci.base import BASE_DIGEST, BASE_NAME, dockerfile_of, find_base, forgotten, require_base, text_of
-from relman.ci.beside import stage_tag
-from relman.ci.buildx import build_with_buildkit, find_buildx
-from relman.ci.classic import build_classic
+from relman.ci.build.base_image import (
+    BASE_DIGEST,
+    BASE_NAME,
+    dockerfile_of,
+    find_base,
+    forgotten,
+    require_base,
+    text_of,
+)
+from relman.ci.build.build_request import BuildOrder
+from relman.ci.build.buildx import build_with_buildkit, find_buildx
+from relman.ci.build.classic_builder import build_classic
+from relman.ci.build.test_images import stage_tag
 from relman.ci.dockerfile import registries_named
-from relman.ci.engine import CredentialsFor, Progress
-from relman.ci.names import describe
-from relman.ci.order import BuildOrder
-from relman.ci.owner import built_by, run_of
-from relman.ci.platforms import foreign_named
-from relman.ci.timing import Watch
-from relman.ci.transfer import registry_of
+from relman.ci.engine import images
+from relman.ci.engine.api import CredentialsFor, Progress
+from relman.ci.engine.owner import built_by, run_of
+from relman.ci.engine.platforms import foreign_named
+from relman.ci.engine.pull import registry_of
+from relman.ci.engine.stopwatch import Watch
+from relman.ci.run.run_name import describe
 from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
 from relman.model.image import ImageId

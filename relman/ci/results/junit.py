@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO
 from xml.etree.ElementTree import Element
 
-from relman.ci.junit_xml import BadResults, elements
+from relman.ci.results.junit_xml import BadResults, elements
 from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals, slowest
 
 MAX_MESSAGE = 2000

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from relman.ci import images
-from relman.ci.engine import Progress
+from relman.ci.engine import images
+from relman.ci.engine.api import Progress
 from relman.model.errors import BuildFailed, TestsFailed
 from relman.model.image import Platform
 

@@ -7,8 +7,8 @@ import http.client
 import socket
 from typing import TYPE_CHECKING
 
-from relman.ci.containers import State
-from relman.ci.engine import translated
+from relman.ci.engine.api import translated
+from relman.ci.engine.containers import State
 from relman.model.errors import CannotAsk, EngineError
 from relman.model.http import GOOD, headers_of
 from relman.model.service import Wait

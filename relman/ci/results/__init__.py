@@ -1,0 +1,1 @@
+"""What test runners write, and what it comes to."""

@@ -1,0 +1,1 @@
+"""The stage that tests an image, with services linked to it."""
