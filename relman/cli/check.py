@@ -17,7 +17,7 @@ from relman.cli.compose import INVENTORIES, inventory_paths, reading_of, ssh_fil
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.verb import Context, verb
 from relman.config.check import check_environments, check_settings
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.load import load_inventory
 from relman.config.service import FILE_NAME, check_service, load_service
 from relman.config.trust import load_trust
 from relman.model.errors import ConfigError, Problem, UsageError

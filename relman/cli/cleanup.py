@@ -15,7 +15,7 @@ from relman.cli.compose import written_service
 from relman.cli.options import file_option, run_option
 from relman.cli.runs import local_engine, locks
 from relman.cli.verb import Context, verb
-from relman.config import values
+from relman.config.schema import values
 from relman.model.run import RunName
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from relman.registry.proxies import proxies_of
 
 if TYPE_CHECKING:
     from relman.ci.library.index import Index
-    from relman.config.inventory_load import Reading
+    from relman.config.inventory.load import Reading
     from relman.ledger.ledger import Ledger
 
 INVENTORIES = "inventories"
@@ -32,7 +32,7 @@ INVENTORIES = "inventories"
 
 def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
     """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
-    from relman.config.inventory_load import load_inventory
+    from relman.config.inventory.load import load_inventory
 
     given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
     if context.run_inventory and not given:
@@ -43,8 +43,8 @@ def environment(context: Context, name: str, inventories: Sequence[str]) -> Envi
 
 def reading_of(context: Context, *, run: bool = False) -> Reading:
     """How inventories are read: nothing of them is run unless a command says so."""
-    from relman.config.inventory_load import Reading
-    from relman.config.vault import open_vault
+    from relman.config.inventory.load import Reading
+    from relman.config.inventory.vault import open_vault
 
     vault = open_vault(context.environ.get("RELMAN_VAULT_PASSWORD_FILE", ""), context.vault_ids)
     return Reading(vault, run, context.environ)

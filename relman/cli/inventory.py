@@ -10,8 +10,8 @@ from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.render import Output
 from relman.cli.text import some, without_empty
 from relman.cli.verb import Context, verb
-from relman.config.inventory import describe_environment, describe_inventory
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.environments import describe_environment, describe_inventory
+from relman.config.inventory.load import load_inventory
 from relman.model.host import DEFAULT_STATE_DIR, Host
 
 

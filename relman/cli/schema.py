@@ -7,7 +7,7 @@ import json
 import click
 
 from relman.cli.verb import Context, verb
-from relman.config.json_schema import KINDS, json_schema
+from relman.config.schema.json_schema import KINDS, json_schema
 
 
 @verb("schema")

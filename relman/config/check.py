@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from relman.config.deploy import resolve
-from relman.config.inventory import Inventory
+from relman.config.inventory.environments import Inventory
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import Environment
 from relman.model.service import Service

@@ -7,8 +7,8 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from relman.config.deploy_variables import fill, names
 from relman.config.document import KeyPath, dotted
-from relman.config.template import fill, names
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings, Health, Port
@@ -49,8 +49,8 @@ def resolve(
     """
     from pydantic import ValidationError
 
-    from relman.config.faults import faults
-    from relman.config.schema_deploy import Deploy
+    from relman.config.schema.deploy import Deploy
+    from relman.config.schema.schema_errors import faults
 
     filled = _Filling(variables, secret)
     tree = {key: filled.value(value, (key,)) if key in _FILLED else value for key, value in section.items()}
@@ -70,8 +70,8 @@ def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Deplo
     """The command, variables, ports and HEALTHCHECK of a deploy section that is started for its tests, where there is
     no inventory, and how its health is asked, None where it says nothing. A variable of the container that is in `env`
     is left out. Raises ConfigError with all that only an inventory would fill in."""
-    from relman.config.schema_base import OPEN
-    from relman.config.schema_deploy import Deploy
+    from relman.config.schema.base import OPEN
+    from relman.config.schema.deploy import Deploy
 
     filled = _Filling({}, ())
     closed = {key: filled.value(section[key], (key,)) for key in ("health", "healthcheck") if key in section}

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from relman.config import template, yaml
+from relman.config import deploy_variables, yaml
 from relman.config.document import Document, KeyPath
-from relman.config.words import did_you_mean
+from relman.config.suggestions import did_you_mean
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.playbook import OUTPUTS, Command, Playbook
 
@@ -28,8 +28,8 @@ def parse_playbook(data: bytes, file: str) -> Playbook:
     """The playbook that these bytes of `file` describe. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from relman.config.faults import faults
-    from relman.config.schema_playbook import PlaybookFile
+    from relman.config.schema.playbook import PlaybookFile
+    from relman.config.schema.schema_errors import faults
 
     document = yaml.parse(data, file)
     problems = list(document.problems)
@@ -73,7 +73,7 @@ def _references(document: Document, playbook: Playbook) -> Iterator[Problem]:
         tree = document.tree["stages"][number]
         for path, text in _texts(tree, ("stages", number)):
             try:
-                unknown = [name for name in template.names(text) if name not in known]
+                unknown = [name for name in deploy_variables.names(text) if name not in known]
             except ValueError as error:
                 yield document.problem(path, str(error))
                 continue

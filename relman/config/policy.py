@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from relman.config import yaml
-from relman.config.values import Faults
+from relman.config.schema.values import Faults
 from relman.model.errors import ConfigError
 from relman.model.policy import Policy
 
@@ -15,8 +15,8 @@ def read_policy(value: object, origin: str = "") -> Policy:
     """The policy in a list of rules. Raises Faults, with the path to each."""
     from pydantic import ValidationError
 
-    from relman.config.faults import faults
-    from relman.config.schema_policy import PolicyFile
+    from relman.config.schema.policy import PolicyFile
+    from relman.config.schema.schema_errors import faults
 
     try:
         rule = PolicyFile.model_validate({"policy": value}).value()

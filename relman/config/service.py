@@ -52,9 +52,9 @@ def _file(path: Path) -> Path:
 def _service(document: Document, root: str) -> Service:
     from pydantic import ValidationError
 
-    from relman.config.faults import faults
-    from relman.config.schema import RelmanFile
-    from relman.config.schema_base import OPEN
+    from relman.config.schema.base import OPEN
+    from relman.config.schema.schema_errors import faults
+    from relman.config.schema.service import RelmanFile
 
     problems = list(document.problems)
     try:

@@ -71,8 +71,8 @@ def named(trust: Trust, name: str) -> TrustedKey:
 def _trust(document: Document, origin: str) -> Trust:
     from pydantic import ValidationError
 
-    from relman.config.faults import faults
-    from relman.config.schema_trust import TrustFile
+    from relman.config.schema.schema_errors import faults
+    from relman.config.schema.trust import TrustFile
 
     problems = list(document.problems)
     try:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from relman.config.inventory import Inventory
-from relman.config.inventory_load import load_inventory
-from relman.config.inventory_tree import ALL
+from relman.config.inventory.environments import Inventory
+from relman.config.inventory.load import load_inventory
+from relman.config.inventory.tree import ALL
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / ".peers/ansible-core/bin/python"

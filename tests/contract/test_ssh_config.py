@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.config.ssh import SshConfig
+from relman.config.ssh.host import SshConfig
 from relman.model.host import Hop
 
 # Name: an ssh_config in which @ is the directory of its files.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.config.ssh import SshConfig
+from relman.config.ssh.host import SshConfig
 from relman.hosts.certificates import BadCertificate, HostCertificate
 from relman.hosts.connect import Connection, connect
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable

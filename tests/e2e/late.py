@@ -12,7 +12,7 @@ import sys
 import paramiko
 from paramiko.sftp import CMD_MKDIR
 
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.load import load_inventory
 from relman.hosts.connect import connect
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from relman.config.ssh import SshConfig
+from relman.config.ssh.host import SshConfig
 from relman.evidence.promote import promote
 from relman.hosts import files
 from relman.hosts.connect import connect

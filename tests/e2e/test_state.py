@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from relman.config.ssh import SshConfig
+from relman.config.ssh.host import SshConfig
 from relman.hosts import files, record, state
 from relman.hosts.connect import Connection, connect
 from relman.model.errors import PreflightFailed

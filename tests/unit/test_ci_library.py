@@ -18,7 +18,7 @@ from relman.ci.library.files import File, normalized, read_package
 from relman.ci.library.index import Index, index_credentials
 from relman.ci.library.publish import kept_package, require_clean
 from relman.ci.library.tag import tag_name
-from relman.config.values_stages import git_tag, index_url, remote
+from relman.config.schema.values_stages import git_tag, index_url, remote
 from relman.model.errors import AccessDenied, BuildFailed, PolicyRefused, RegistryError, Unreachable, UsageError
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import Commit, RunName, TestReport

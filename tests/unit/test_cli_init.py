@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from relman.ci.dockerfile import entrypoint_of
 from relman.ci.scaffold import Look, declared, first_file
-from relman.config.json_schema import KINDS, json_schema
+from relman.config.schema.json_schema import KINDS, json_schema
 from relman.config.service import parse_service
 from tests.apps.bases import APPS
 from tests.unit.cli import relman

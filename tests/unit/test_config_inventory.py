@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relman.config.inventory import Inventory, describe_environment, describe_inventory
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.environments import Inventory, describe_environment, describe_inventory
+from relman.config.inventory.load import load_inventory
 from relman.model.errors import ConfigError, UsageError
 from relman.model.host import DEFAULT_STATE_DIR, Environment
 from relman.model.image import Repository

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relman.config import inventory_ini
 from relman.config.deploy import resolve
-from relman.config.inventory_load import Reading, load_inventory
-from relman.config.vault import Vault, open_vault
+from relman.config.inventory import ini
+from relman.config.inventory.load import Reading, load_inventory
+from relman.config.inventory.vault import Vault, open_vault
 from relman.model.errors import ConfigError, UsageError
 
 SERVICES = "relman_services: {shop: r.example.com/shop}"
@@ -104,7 +104,7 @@ def test_an_ini_inventory_names_its_faults(tmp_path: Path) -> None:
 @settings(deadline=None)
 def test_no_text_breaks_the_ini_reader(text: str) -> None:
     """Whatever the file holds: a tree and faults with places."""
-    document = inventory_ini.parse(text.encode(), "hosts")
+    document = ini.parse(text.encode(), "hosts")
     assert isinstance(document.tree, dict)
     assert all(p.line >= 1 and p.column >= 1 for p in document.problems)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.config.mapping import Name, check, fill, names
+from relman.config.schema.test_references import Name, check, fill, names
 from tests.unit.test_config_service import said, written
 
 VALUES = {"db.host": "10.0.0.2", "db.port": "5432", "run.id": "shop/118", "db.env.EMPTY": ""}

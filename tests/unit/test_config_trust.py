@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.load import load_inventory
 from relman.config.policy import load_policy
-from relman.config.schema_policy import Rule
-from relman.config.schema_trust import Grant as Grant_
-from relman.config.schema_trust import Key, Revoked
+from relman.config.schema.policy import Rule
+from relman.config.schema.trust import Grant as Grant_
+from relman.config.schema.trust import Key, Revoked
 from relman.config.service import load_service
 from relman.config.trust import add_key, end_key, load_trust, revoke_key
 from relman.model.errors import ConfigError, UsageError

@@ -15,7 +15,7 @@ from relman.cli.exits import Exit
 from relman.cli.main import VERBS
 from relman.cli.main import relman as group
 from relman.config.deploy import resolve
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.load import load_inventory
 from relman.config.service import parse_service
 from relman.model.errors import Symptoms
 from relman.model.journal import Failed, Line

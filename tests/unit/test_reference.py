@@ -13,12 +13,12 @@ from pydantic.fields import FieldInfo
 
 from relman.cli.exits import Exit
 from relman.config.deploy import resolve
-from relman.config.inventory_host import KNOWN
-from relman.config.inventory_load import load_inventory
+from relman.config.inventory.host import KNOWN
+from relman.config.inventory.load import load_inventory
 from relman.config.playbook import parse_playbook
-from relman.config.schema import RelmanFile
-from relman.config.schema_base import OPEN, keys
-from relman.config.schema_playbook import PlaybookFile
+from relman.config.schema.base import OPEN, keys
+from relman.config.schema.playbook import PlaybookFile
+from relman.config.schema.service import RelmanFile
 from relman.config.service import parse_service
 from relman.model.errors import ConfigError
 from tests.unit.documents import ROOT, Block, blocks, exit_table, sections, under

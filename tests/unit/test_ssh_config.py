@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.config.ssh import SshConfig
-from relman.config.ssh_file import split
+from relman.config.ssh.file import split
+from relman.config.ssh.host import SshConfig
 from relman.model.errors import ConfigError
 
 

@@ -24,7 +24,7 @@ from relman.ci.build.build_request import BuildOrder
 from relman.ci.engine.api import Progress
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.stopwatch import Watch
-from relman.config.values_names import RELMAN_S
+from relman.config.schema.values_names import RELMAN_S
 from relman.model.errors import BuildFailed, UsageError
 from relman.model.mask import Mask
 from relman.model.service import BuildSecret

@@ -1,4 +1,4 @@
-"""The environment of tests and services: references (relman.config.mapping) filled with what is known of the run."""
+"""The environment of tests and services: its references (relman.config.schema.test_references) filled in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from relman.ci.testing.links import LinkPort
-from relman.config import mapping
-from relman.config.mapping import Name
+from relman.config.schema import test_references
+from relman.config.schema.test_references import Name
 from relman.model.errors import UsageError
 from relman.model.run import RunName
 from relman.model.service import TestStage
@@ -39,7 +39,7 @@ class Values:
 
     def fill(self, env: Mapping[str, str], services: Mapping[str, Known]) -> dict[str, str]:
         """The variables with every reference replaced. Raises ValueError where one has no value."""
-        return {key: mapping.fill(text, lambda name: self.of(name, services)) for key, text in env.items()}
+        return {key: test_references.fill(text, lambda name: self.of(name, services)) for key, text in env.items()}
 
     def of(self, name: Name, services: Mapping[str, Known]) -> str | None:
         """The value of one reference, None where there is none."""
@@ -64,7 +64,7 @@ def port_of(ports: Iterable[LinkPort], number: str) -> str | None:
 def secrets_of(stage: TestStage, environ: Mapping[str, str]) -> list[str]:
     """The values of all secrets that the stage refers to, so far as they have one."""
     texts = [text for _, env in _environments(stage) for text in env.values()]
-    used = {name.item for text in texts for name in mapping.names(text) if name.kind == "secret"}
+    used = {name.item for text in texts for name in test_references.names(text) if name.kind == "secret"}
     return [environ[name] for name in sorted(used) if environ.get(name)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from relman.config import template
+from relman.config import deploy_variables
 from relman.model.playbook import OUTPUTS, Action, Command, Confirm, Http, Stage, Verb, Wait
 
 
@@ -14,13 +14,13 @@ def filled(action: Action, variables: Mapping[str, str]) -> Action:
     where a variable has none."""
     match action:
         case Verb(argv):
-            return Verb(_without_empty([template.fill(word, variables) for word in argv]))
+            return Verb(_without_empty([deploy_variables.fill(word, variables) for word in argv]))
         case Command(argv) if not action.is_text:
-            return Command(tuple(template.fill(word, variables) for word in argv))
+            return Command(tuple(deploy_variables.fill(word, variables) for word in argv))
         case Http(url, status, ca):
-            return Http(template.fill(url, variables), status, template.fill(ca, variables))
+            return Http(deploy_variables.fill(url, variables), status, deploy_variables.fill(ca, variables))
         case Confirm(question):
-            return Confirm(template.fill(question, variables))
+            return Confirm(deploy_variables.fill(question, variables))
     return action
 
 

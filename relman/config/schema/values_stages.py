@@ -1,14 +1,14 @@
-"""Read single values of the build and test sections of relman.yml, as relman.config.values does."""
+"""Read single values of the build and test sections of relman.yml, as relman.config.schema.values does."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
 
-from relman.config.values import absolute_path, by_model, matching, word
-from relman.config.values_container import mount
-from relman.config.values_names import ENGINE_NAME, with_fields
-from relman.config.words import shown
+from relman.config.schema.values import absolute_path, by_model, matching, word
+from relman.config.schema.values_container import mount
+from relman.config.schema.values_names import ENGINE_NAME, with_fields
+from relman.config.suggestions import shown
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.service import IMAGE_ENTRYPOINT

@@ -8,9 +8,9 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from relman.config import values, values_stages
 from relman.config.document import KeyPath
-from relman.config.schema_base import (
+from relman.config.schema import values, values_stages
+from relman.config.schema.base import (
     Argv,
     PositiveDuration,
     Scalar,
@@ -22,7 +22,7 @@ from relman.config.schema_base import (
     or_alone,
     parsed,
 )
-from relman.config.values import Faults
+from relman.config.schema.values import Faults
 from relman.model import playbook as model
 
 ACTIONS = ("ci", "promote", "deploy", "rollback", "check", "wait", "confirm")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from relman.config.ssh_file import Line
-from relman.config.ssh_found import Found
+from relman.config.ssh.file import Line
+from relman.config.ssh.found import Found
 from relman.model.patterns import listed
 
 _KEPT = {

@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relman.config.ssh_file import Line, read_lines
-from relman.config.ssh_found import Found
-from relman.config.ssh_lookup import lookup
+from relman.config.ssh.file import Line, read_lines
+from relman.config.ssh.found import Found
+from relman.config.ssh.lookup import lookup
 from relman.model.host import Hop
 
 _JUMP = re.compile(

@@ -14,7 +14,7 @@ from typing import Any
 
 from relman.config import yaml
 from relman.config.document import Document
-from relman.config.inventory_files import Form, Source
+from relman.config.inventory.files import Form, Source
 from relman.model.errors import UsageError
 
 SECONDS = 30.0

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config import mapping, values, values_names, values_stages
 from relman.config.document import KeyPath
-from relman.config.schema_base import (
+from relman.config.schema import test_references, values, values_names, values_stages
+from relman.config.schema.base import (
     Argv,
     Env,
     OneOrMore,
@@ -26,8 +26,8 @@ from relman.config.schema_base import (
     or_alone,
     parsed,
 )
-from relman.config.schema_deploy import mounts_clash, without_clash
-from relman.config.values import Faults
+from relman.config.schema.deploy import mounts_clash, without_clash
+from relman.config.schema.values import Faults
 from relman.model import service as model
 from relman.model.settings import Mount
 
@@ -198,6 +198,6 @@ class Test(Section):
 def _unknown(path: KeyPath, env: Mapping[str, Any], known: list[str], hint: str) -> Iterator[tuple[KeyPath, str]]:
     for name, text in env.items():
         try:
-            mapping.check(text, known, hint)
+            test_references.check(text, known, hint)
         except ValueError as error:
             yield (*path, name), str(error)

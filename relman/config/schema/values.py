@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Sequence
 
 from relman.config.document import KeyPath, Tagged
-from relman.config.words import kind_of, shown
+from relman.config.suggestions import kind_of, shown
 from relman.model.errors import UsageError
 from relman.model.reading import LONGEST_WAIT
 

@@ -1,5 +1,5 @@
-"""Read what a container takes of its host: ports, volumes, memory and processors, as relman.config.values reads plain
-values."""
+"""Read what a container takes of its host, as relman.config.schema.values reads plain values: ports, volumes, memory
+and processors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import posixpath
 import re
 from ipaddress import ip_address
 
-from relman.config.values import matching
-from relman.config.values_names import ENGINE_NAME
-from relman.config.words import shown
+from relman.config.schema.values import matching
+from relman.config.schema.values_names import ENGINE_NAME
+from relman.config.suggestions import shown
 from relman.model.settings import Mount, Port
 
 _SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from relman.config.document import KeyPath
-from relman.config.schema_base import keys, section_of
-from relman.config.values import Faults
-from relman.config.words import kind_of, nearest, shown
+from relman.config.schema.base import keys, section_of
+from relman.config.schema.values import Faults
+from relman.config.suggestions import kind_of, nearest, shown
 
 _EXPECTED = {
     "bool_type": "true or false",

@@ -7,9 +7,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from relman.config import values
-from relman.config.schema_base import MOST, Duration, OneOrMore, PositiveDuration, Section, Word, exactly_one, parsed
-from relman.config.words import kind_of, nearest, shown
+from relman.config.schema import values
+from relman.config.schema.base import MOST, Duration, OneOrMore, PositiveDuration, Section, Word, exactly_one, parsed
+from relman.config.suggestions import kind_of, nearest, shown
 from relman.model import policy as model
 from relman.model.predicates import SHORT
 

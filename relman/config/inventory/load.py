@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from relman.config import inventory_ini, yaml
+from relman.config import yaml
 from relman.config.document import Document
-from relman.config.inventory import Inventory
-from relman.config.inventory_files import YAML_SUFFIXES, Form, Source, sources, variable_files
-from relman.config.inventory_host import misspelt
-from relman.config.inventory_run import ask
-from relman.config.inventory_tree import Tree, Variables
-from relman.config.vault import HEADER, Vault
+from relman.config.inventory import ini
+from relman.config.inventory.environments import Inventory
+from relman.config.inventory.files import YAML_SUFFIXES, Form, Source, sources, variable_files
+from relman.config.inventory.host import misspelt
+from relman.config.inventory.programs import ask
+from relman.config.inventory.tree import Tree, Variables
+from relman.config.inventory.vault import HEADER, Vault
 from relman.model.errors import ConfigError, UsageError
 
 # Of a file in a directory with another ending it is not known that it is meant to be an inventory.
@@ -85,7 +86,7 @@ class _Loading:
         if source.form is Form.YAML:
             return yaml.parse(source.data, str(source.path), lenient=True)
         if source.form is Form.INI:
-            return inventory_ini.parse(source.data, str(source.path))
+            return ini.parse(source.data, str(source.path))
         if self._reading.run:
             return ask(source, self._reading.environ)
         raise UsageError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relman.config.document import Document, KeyPath
-from relman.config.words import kind_of, nearest
+from relman.config.suggestions import kind_of, nearest
 from relman.model.errors import Problem
 
 ALL = "all"

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, WrapValidator, model_validator
 
-from relman.config import values, values_names
-from relman.config.schema_base import (
+from relman.config.schema import values, values_names
+from relman.config.schema.base import (
     MOST,
     Argv,
     Duration,

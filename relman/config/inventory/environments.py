@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relman.config import values_names
-from relman.config.inventory_host import ReadHost, read_host
-from relman.config.inventory_tree import ALL, SERVICES, UNGROUPED, Tree
-from relman.config.ssh import SshConfig
-from relman.config.vault import Vault
-from relman.config.words import nearest
+from relman.config.inventory.host import ReadHost, read_host
+from relman.config.inventory.tree import ALL, SERVICES, UNGROUPED, Tree
+from relman.config.inventory.vault import Vault
+from relman.config.schema import values_names
+from relman.config.ssh.host import SshConfig
+from relman.config.suggestions import nearest
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.host import Environment, Hop, SshOptions
 

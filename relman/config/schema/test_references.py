@@ -14,8 +14,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from relman.config import values_names
-from relman.config.words import did_you_mean, shown
+from relman.config.schema import values_names
+from relman.config.suggestions import did_you_mean, shown
 
 RUN_ID = "run.id"
 _TOKEN = re.compile(r"\$\$\{|\$\{(?:(?P<name>(?:secret:)?[A-Za-z0-9_.-]+)(?::-(?P<default>[^}]*))?\})?")

@@ -1,11 +1,11 @@
-"""Read the names of things, and addresses, in relman.yml, as relman.config.values reads plain values."""
+"""Read the names of things, and addresses, in relman.yml, as relman.config.schema.values reads plain values."""
 
 from __future__ import annotations
 
 import re
 
-from relman.config.values import by_model, matching, text, word
-from relman.config.words import shown
+from relman.config.schema.values import by_model, matching, text, word
+from relman.config.suggestions import shown
 from relman.model.errors import UsageError
 from relman.model.image import Platform, Repository, check_tag
 

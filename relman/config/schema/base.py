@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, PlainValidator, ValidationInfo
 
-from relman.config import values, values_container, values_names
+from relman.config.deploy_variables import is_open
 from relman.config.document import KeyPath
-from relman.config.template import is_open
-from relman.config.words import shown
+from relman.config.schema import values, values_container, values_names
+from relman.config.suggestions import shown
 
 MOST = 1_000_000_000  # of anything that is counted: what reads it back has a limit, too
 

@@ -8,9 +8,9 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from relman.config import values, values_names
 from relman.config.document import KeyPath
-from relman.config.schema_base import (
+from relman.config.schema import values, values_names
+from relman.config.schema.base import (
     Argv,
     Duration,
     OneOrMore,
@@ -21,7 +21,7 @@ from relman.config.schema_base import (
     filled,
     parsed,
 )
-from relman.config.values import Faults
+from relman.config.schema.values import Faults
 from relman.model import strategy as model
 from relman.model.strategy import StrategyKind, When
 

@@ -14,7 +14,7 @@ import warnings
 from typing import Any
 
 from relman.config.document import Document, KeyPath, Source
-from relman.config.inventory_tree import UNGROUPED
+from relman.config.inventory.tree import UNGROUPED
 from relman.model.errors import Problem
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")

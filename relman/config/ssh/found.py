@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from relman.config.ssh_file import Line
+from relman.config.ssh.file import Line
 from relman.model.errors import ConfigError
 from relman.model.host import Proxy
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relman.config import values, values_container, values_names
 from relman.config.document import KeyPath, Tagged
-from relman.config.inventory_tree import Variable, is_used
+from relman.config.inventory.tree import Variable, is_used
+from relman.config.inventory.vault import TAG, Vault
 from relman.config.policy import read_policy
-from relman.config.ssh import SshConfig
-from relman.config.values import Faults
-from relman.config.vault import TAG, Vault
-from relman.config.words import kind_of, nearest, shown
+from relman.config.schema import values, values_container, values_names
+from relman.config.schema.values import Faults
+from relman.config.ssh.host import SshConfig
+from relman.config.suggestions import kind_of, nearest, shown
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository

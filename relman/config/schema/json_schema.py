@@ -12,13 +12,13 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def _relman_yml() -> type[BaseModel]:
-    from relman.config.schema import RelmanFile
+    from relman.config.schema.service import RelmanFile
 
     return RelmanFile
 
 
 def _playbook() -> type[BaseModel]:
-    from relman.config.schema_playbook import PlaybookFile
+    from relman.config.schema.playbook import PlaybookFile
 
     return PlaybookFile
 

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from relman.config import values, values_container, values_names
 from relman.config.document import KeyPath
-from relman.config.schema_base import MOST, Argv, EnvName, Section, choice, filled, parsed
-from relman.config.schema_health import OFF, Health, HealthcheckOrOff
-from relman.config.schema_rollout import Hook, Strategy, Task, without_twins
-from relman.config.values import Faults
+from relman.config.schema import values, values_container, values_names
+from relman.config.schema.base import MOST, Argv, EnvName, Section, choice, filled, parsed
+from relman.config.schema.health import OFF, Health, HealthcheckOrOff
+from relman.config.schema.rollout import Hook, Strategy, Task, without_twins
+from relman.config.schema.values import Faults
 from relman.model import settings as model
 from relman.model import strategy as model_strategy
 from relman.model.settings import DeploySettings, Mount, OnFailure, Order, Port

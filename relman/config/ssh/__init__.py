@@ -1,0 +1,1 @@
+"""The user's ssh_config."""
