@@ -15,7 +15,7 @@ from relman.cli.environments import unknown_service
 from relman.cli.render import HostProgress, Output
 from relman.cli.text import size
 from relman.cli.verb import Context
-from relman.hosts.record import services
+from relman.hosts.state_dir.record import services
 from relman.ledger.entries import HostOutcome
 from relman.model.errors import Failure, Interrupted
 from relman.model.host import Environment

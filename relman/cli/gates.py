@@ -51,7 +51,7 @@ def served_in(context: Context, policy: Policy, inventories: Sequence[str], serv
 
 
 def _served(context: Context, name: str, inventories: Sequence[str], service: str) -> Served:
-    from relman.hosts import record
+    from relman.hosts.state_dir import record
     from relman.rollout.fleet import Fleet
 
     try:

@@ -13,7 +13,7 @@ from relman.cli.environments import open_environment, service_of
 from relman.cli.options import environment_options, yes_option
 from relman.cli.text import span
 from relman.cli.verb import Context, verb
-from relman.hosts import lock as lock_file
+from relman.hosts.state_dir import lock as lock_file
 from relman.ledger.entries import HostOutcome
 from relman.model.errors import UsageError
 from relman.model.record import FoundLock, Phase

@@ -20,7 +20,7 @@ from relman.cli.exits import Exit, exit_of
 from relman.cli.render import point_at_nothing
 from relman.cli.signals import Signals
 from relman.cli.verb import Flags, shared_options
-from relman.hosts.proxy_command import end_all
+from relman.hosts.ssh.proxy_command import end_all
 from relman.model.errors import Cancelled, UsageError
 
 _GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay

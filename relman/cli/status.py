@@ -12,7 +12,7 @@ from relman.cli.plans import also_on
 from relman.cli.render import Output
 from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
-from relman.hosts import record
+from relman.hosts.state_dir import record
 from relman.model.host import Environment
 from relman.rollout.advice import Place
 from relman.rollout.fleet import Fleet, Session

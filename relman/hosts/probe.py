@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from relman.hosts.bounded import Bounds, ChannelSocket
-from relman.hosts.connect import ChannelRefused, Connection
-from relman.hosts.words import said
+from relman.hosts.ssh.bounded import Bounds, ChannelSocket
+from relman.hosts.ssh.connection import ChannelRefused, Connection
+from relman.hosts.ssh.foreign_errors import said
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.http import GOOD, headers_of
 from relman.model.settings import Health

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Mapping
 from enum import StrEnum
 
+from relman.hosts.docker.engine_json import clock
 from relman.hosts.probe import ProbeResult
-from relman.hosts.translate import clock
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed
 from relman.model.record import Deployed, Intent, Lock, Phase

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
-from relman.hosts.connect import Connection, connect
-from relman.hosts.engine import Engine
-from relman.hosts.gateways import Gateways
-from relman.hosts.record import Draft
-from relman.hosts.state import place
+from relman.hosts.docker.engine import Engine
+from relman.hosts.ssh.connection import Connection, connect
+from relman.hosts.ssh.gateways import Gateways
+from relman.hosts.state_dir.location import place
+from relman.hosts.state_dir.record import Draft
 from relman.model.container import EngineFacts
 from relman.model.errors import (
     Cancelled,

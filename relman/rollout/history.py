@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from relman.hosts import journal, record
+from relman.hosts.state_dir import journal, record
 from relman.model.errors import RelmanError
 from relman.model.host import Environment
 from relman.model.journal import DONE, Line, Lines, Served

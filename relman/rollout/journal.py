@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from relman.hosts import journal
+from relman.hosts.state_dir import journal
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.journal import (
     LONGEST_REASON,

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from relman.hosts import lock as lock_file
-from relman.hosts.connect import Connection
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import RelmanError
 from relman.model.record import FoundLock, Intent, Lock, Phase
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from relman.hosts import lock as lock_file
+from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Interrupted, Locked, RelmanError
 from relman.model.record import FoundLock, Lock, Phase
 from relman.rollout.fleet import Fleet, Session, Watcher

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from relman.hosts import lock, record
+from relman.hosts.state_dir import lock, record
 from relman.model.container import ENVIRONMENT, SERVICE, TASK
 from relman.model.plan import Observed
 from relman.model.record import FoundLock, kept_name

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from relman.hosts.connect import ChannelRefused
-from relman.hosts.forward import Forward, ForwardRefused, Place, forwarded
+from relman.hosts.ssh.connection import ChannelRefused
+from relman.hosts.ssh.port_forward import Forward, ForwardRefused, Place, forwarded
 from relman.model.errors import EngineError, PreflightFailed, PullFailed, RelmanError
 from relman.model.image import Repository
 from relman.model.settings import Binding

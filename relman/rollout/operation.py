@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from relman.hosts import state
-from relman.hosts.creation import PREDEFINED
+from relman.hosts.docker.creation import PREDEFINED
+from relman.hosts.state_dir import location
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
@@ -69,7 +69,7 @@ def _fetching(fleet: Fleet, operation: Operation) -> Fetching:
 
 
 def _require_room(asked: Asked, session: Session) -> None:
-    state.require_room(session.connection, asked.environment, asked.service)
+    location.require_room(session.connection, asked.environment, asked.service)
 
 
 def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Report:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
-from relman.hosts import record
+from relman.hosts.state_dir import record
 from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from relman.hosts import state
+from relman.hosts.state_dir import location
 from relman.model.container import ENVIRONMENT, SERVICE
 from relman.model.errors import AccessDenied, EngineError, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Environment
@@ -57,7 +57,7 @@ def _connecting(error: RelmanError) -> Lack:
 def _lacks(session: Session, environment: Environment, needs: Sequence[Need]) -> Iterator[Lack]:
     for need in needs:
         where = (session.connection, environment.name, need.service)
-        yield from _unless("state directory", lambda where=where: state.require_room(*where))  # type: ignore[misc]
+        yield from _unless("state directory", lambda where=where: location.require_room(*where))  # type: ignore[misc]
     engine = list(_unless("engine", session.engine.require_updates))
     yield from engine
     if engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from relman.hosts import record
+from relman.hosts.state_dir import record
 from relman.model.errors import RelmanError
 from relman.model.plan import Observed, Plan, Step
 from relman.model.record import HostRecord

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from relman.hosts import record
+from relman.hosts.state_dir import record
 from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Phase
 from relman.rollout.ending import Happened, failed

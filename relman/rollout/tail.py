@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from relman.hosts import translate
+from relman.hosts.docker import engine_json
 from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container
 from relman.model.errors import EngineError
 from relman.rollout.fleet import Session
@@ -54,7 +54,7 @@ def _just_before(stamp: str) -> str:
     """A second before a container's start: what it says at once can be older than the time that the engine notes."""
     if moment(stamp) == _BEFORE:
         return stamp
-    return datetime.fromtimestamp(translate.clock(stamp) - 1, UTC).isoformat()
+    return datetime.fromtimestamp(engine_json.clock(stamp) - 1, UTC).isoformat()
 
 
 def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterator[str]:
@@ -75,7 +75,7 @@ def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterat
 def moment(stamp: str) -> tuple[int, str]:
     """What orders the times of an engine, which it writes with up to nine decimals; one that is none comes first."""
     try:
-        seconds = int(translate.clock(stamp))
+        seconds = int(engine_json.clock(stamp))
     except EngineError:
         return _BEFORE
     decimals = stamp.partition(".")[2]

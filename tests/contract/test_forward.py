@@ -20,9 +20,9 @@ from typing import ClassVar
 
 import pytest
 
-from relman.hosts.connect import Connection, connect
-from relman.hosts.engine import Engine
-from relman.hosts.forward import ForwardRefused, Place, forwarded
+from relman.hosts.docker.engine import Engine
+from relman.hosts.ssh.connection import Connection, connect
+from relman.hosts.ssh.port_forward import ForwardRefused, Place, forwarded
 from relman.model.errors import PullFailed, Unreachable
 from relman.model.host import Host, SshOptions
 from relman.model.image import Repository

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from relman.config.ssh.host import SshConfig
-from relman.hosts.certificates import BadCertificate, HostCertificate
-from relman.hosts.connect import Connection, connect
+from relman.hosts.ssh.certificates import BadCertificate, HostCertificate
+from relman.hosts.ssh.connection import Connection, connect
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Host, SshOptions
 from tests.contract.sshd import Sshd, add, agent, keygen, make_key, public, sshd

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.cli.main import main
-from relman.hosts.engine import Engine
+from relman.hosts.docker.engine import Engine
 from relman.rollout.lease import Lease
 
 _LONGEST = 60.0

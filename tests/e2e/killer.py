@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 from relman.cli.main import main
-from relman.hosts import record
-from relman.hosts.engine import Engine
+from relman.hosts.docker.engine import Engine
+from relman.hosts.state_dir import record
 
 
 def kill_before(what: str, count: int) -> None:

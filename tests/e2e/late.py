@@ -13,7 +13,7 @@ import paramiko
 from paramiko.sftp import CMD_MKDIR
 
 from relman.config.inventory.load import load_inventory
-from relman.hosts.connect import connect
+from relman.hosts.ssh.connection import connect
 
 if __name__ == "__main__":
     name, path = sys.argv[1:]

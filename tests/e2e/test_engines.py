@@ -16,8 +16,8 @@ import yaml
 
 from relman.config.ssh.host import SshConfig
 from relman.evidence.promote import promote
-from relman.hosts import files
-from relman.hosts.connect import connect
+from relman.hosts.ssh.connection import connect
+from relman.hosts.state_dir import files
 from relman.model.host import Host, SshOptions
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import CommandResult, Commit, RunName, TestReport

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relman.hosts import journal
+from relman.hosts.state_dir import journal
 from tests.e2e.stage import DEPLOY, Ended, Stage
 from tests.lab.host import LabHost
 from tests.lab.process import until

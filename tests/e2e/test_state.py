@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from relman.config.ssh.host import SshConfig
-from relman.hosts import files, record, state
-from relman.hosts.connect import Connection, connect
+from relman.hosts.ssh.connection import Connection, connect
+from relman.hosts.state_dir import files, location, record
 from relman.model.errors import PreflightFailed
 from relman.model.host import Host, SshOptions
 from relman.model.record import HostRecord
@@ -154,7 +154,7 @@ def test_the_user_s_own_directory_is_trusted_and_no_other_user_s(users: Lab, hos
         connection = link(users, "anna")
         try:
             record.write(connection, HostRecord("shop", "production"))
-            assert not state.place(connection, "production", "shop").team
+            assert not location.place(connection, "production", "shop").team
         finally:
             connection.close()
         run(host, f"chmod -R a+rX {TOP}")
@@ -240,9 +240,9 @@ def test_a_file_grows_at_its_end_and_is_read_from_there(users: Lab, host: LabHos
 
     def add(number: int) -> None:
         for line in range(5):
-            files.append(connection, "production", "grow", state.JOURNAL, f"{number}.{line}\n".encode())
+            files.append(connection, "production", "grow", location.JOURNAL, f"{number}.{line}\n".encode())
 
-    path = f"{TOP}/production/grow/{state.JOURNAL}"
+    path = f"{TOP}/production/grow/{location.JOURNAL}"
     try:
         assert files.tail(connection, path, 10) is None
         at_once(lambda n=n: add(n) for n in range(4))  # type: ignore[misc]
@@ -251,7 +251,7 @@ def test_a_file_grows_at_its_end_and_is_read_from_there(users: Lab, host: LabHos
         assert sorted(everything.decode().split()) == sorted(f"{n}.{line}" for n in range(4) for line in range(5))
         assert files.tail(connection, path, 7) == everything[-7:]
         big = bytes(range(256)) * 1000
-        files.append(connection, "production", "grow", state.JOURNAL, big)
+        files.append(connection, "production", "grow", location.JOURNAL, big)
         assert files.tail(connection, path, len(big)) == big
         files.replace(connection, path, f"{path}.1")
         assert files.tail(connection, path, 10) is None

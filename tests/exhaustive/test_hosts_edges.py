@@ -20,12 +20,13 @@ import requests.exceptions
 import urllib3.exceptions
 from paramiko.buffered_pipe import PipeTimeout
 
-from relman.hosts import files, lock, record, wire
-from relman.hosts.connect import Connection, connect
-from relman.hosts.engine import Engine
-from relman.hosts.forward import Place, forwarded
+from relman.hosts.docker.engine import Engine
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
-from relman.hosts.sftp import Sftp
+from relman.hosts.ssh import tcp
+from relman.hosts.ssh.connection import Connection, connect
+from relman.hosts.ssh.port_forward import Place, forwarded
+from relman.hosts.ssh.sftp import Sftp
+from relman.hosts.state_dir import files, lock, record
 from relman.model.container import Container, RunSpec
 from relman.model.errors import InternalError, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop, Host, SshOptions
@@ -171,7 +172,7 @@ def _struck(work: Callable[[Connection], Any], fault: Fault, streamlocal: bool) 
 @pytest.mark.parametrize("name", ENGINE)
 def test_what_strikes_a_call_of_the_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At its messages and its reads, in the middle of a stream too, the error is relman's and names the host."""
-    monkeypatch.setattr("relman.hosts.engine._PAUSE", 0.0)
+    monkeypatch.setattr("relman.hosts.docker.engine._PAUSE", 0.0)
     _strike(lambda opened: ENGINE[name](Engine(opened)))
 
 
@@ -203,7 +204,7 @@ def test_what_strikes_while_a_host_is_connected(place: str, monkeypatch: pytest.
     def strike(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(wire, "open_socket", lambda *_: socket.socket())
+    monkeypatch.setattr(tcp, "open_socket", lambda *_: socket.socket())
     if place == "socket.create_connection":
         monkeypatch.undo()
     monkeypatch.setattr(place, strike)

@@ -21,10 +21,10 @@ from typing import Any
 
 from relman.cli.main import run
 from relman.cli.signals import Signals
-from relman.hosts import files, lock
-from relman.hosts.connect import Connection
-from relman.hosts.engine import Engine
-from relman.hosts.record import Draft
+from relman.hosts.docker.engine import Engine
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir import files, lock
+from relman.hosts.state_dir.record import Draft
 from relman.rollout import health
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from relman.hosts.journal import NAME as JOURNAL
+from relman.hosts.state_dir.journal import NAME as JOURNAL
 from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once

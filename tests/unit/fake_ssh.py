@@ -18,8 +18,8 @@ from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN, cMSG_GLOBAL_REQUEST
 from paramiko.transport import ChannelMap
 
-from relman.hosts.connect import Connection
-from relman.hosts.links import Link
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.ssh.links import Link
 from relman.model.host import Hop, Host
 
 ID = "c" * 64

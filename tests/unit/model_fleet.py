@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from relman.hosts.journal import NAME as JOURNAL
+from relman.hosts.state_dir.journal import NAME as JOURNAL
 from relman.model.container import DEPLOYMENT, RELEASE
 from relman.model.errors import Unreachable
 from relman.model.host import Environment

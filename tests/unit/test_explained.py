@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from relman.hosts.explained import explained
+from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed, RelmanError, Unreachable
 from tests.unit.model_host import ModelConnection, ModelHost
 

@@ -20,8 +20,8 @@ from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.readiness import answers_http
 from relman.cli.playbooks.checks import check_http
 from relman.config.deploy import as_tested, resolve
-from relman.hosts.creation import creation, health_config
-from relman.hosts.engine import Engine
+from relman.hosts.docker.creation import creation, health_config
+from relman.hosts.docker.engine import Engine
 from relman.model.container import Container, RunSpec
 from relman.model.errors import CannotAsk, CheckFailed, ConfigError, PreflightFailed
 from relman.model.image import ImageId

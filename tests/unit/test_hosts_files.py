@@ -8,7 +8,7 @@ from typing import Any, cast
 import paramiko
 import pytest
 
-from relman.hosts.explained import explained
+from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import Unreachable
 
 

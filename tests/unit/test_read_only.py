@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.hosts.read_only import only_reading
+from relman.hosts.ssh.read_only import only_reading
 
 GET = b"GET /v2/shop/manifests/1 HTTP/1.1\r\nHost: localhost:5000\r\nAuthorization: Basic eDp5\r\n\r\n"
 HEAD = b"HEAD /v2/ HTTP/1.1\r\nHost: localhost:5000\r\nAccept: a, b\r\nUser-Agent: docker (x y)\r\n\r\n"

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.hosts import lock, record
+from relman.hosts.state_dir import lock, record
 from relman.model.errors import PreflightFailed
 from relman.model.reading import Misread, parse, read
 from relman.model.record import Deployed, FoundLock, HostRecord, Lock

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from relman.hosts import lock as lock_file
+from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Locked
 from relman.model.plan import Plan
 from relman.model.record import Phase, kept_name

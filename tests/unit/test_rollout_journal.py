@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from relman.hosts import journal
-from relman.hosts.explained import explained
+from relman.hosts.state_dir import journal
+from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed, RelmanError, Symptoms, Unreachable
 from relman.model.journal import DONE, Line, Lines, Served
 from relman.model.plan import Kind, Result

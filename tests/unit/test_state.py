@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.hosts import files, lock, record, state
-from relman.hosts.trust import Judge, Level, Untrusted
+from relman.hosts.state_dir import files, location, lock, record
+from relman.hosts.state_dir.ownership import Judge, Level, Untrusted
 from relman.model.errors import Locked, PreflightFailed
 from relman.model.host import Hop
 from relman.model.record import HostRecord, Lock
@@ -133,7 +133,7 @@ def test_what_is_made_is_private() -> None:
     """Directories 0700, files 0600, whatever the umask."""
     host = connection()
     record.write(host, HostRecord("shop", "production"))
-    files.append(host, "production", "shop", state.JOURNAL, b"one\n")
+    files.append(host, "production", "shop", location.JOURNAL, b"one\n")
     assert modes(host) == {
         f"{TOP}/production": (0, 0, "0o700"),
         SHOP: (0, 0, "0o700"),
@@ -147,13 +147,13 @@ def test_a_team_s_files_are_the_group_s_whoever_writes_them() -> None:
     first = connection(ME)
     lock.acquire(first, "production", "shop", OURS)
     record.write(first, HostRecord("shop", "production"))
-    files.append(first, "production", "shop", state.JOURNAL, b"one\n")
+    files.append(first, "production", "shop", location.JOURNAL, b"one\n")
     lock.release(first, "production", "shop", OURS, look=True)
     second = connection(OTHER)
     second.model = first.model
     first.model.uid = OTHER
     assert record.read(second, "production", "shop") == HostRecord("shop", "production")
-    files.append(second, "production", "shop", state.JOURNAL, b"two\n")
+    files.append(second, "production", "shop", location.JOURNAL, b"two\n")
     record.write(second, HostRecord("shop", "production"))
     assert modes(second) == {
         f"{TOP}/production": (ME, TEAM, "0o2770"),

@@ -104,7 +104,7 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    from relman.hosts.words import said
+    from relman.hosts.ssh.foreign_errors import said
 
     return said(error)
 

@@ -7,21 +7,21 @@ import re
 import secrets
 from dataclasses import dataclass
 
-from relman.hosts import files, state
-from relman.hosts.connect import Connection
-from relman.hosts.explained import explained
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir import files, location
+from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed
 from relman.model.reading import Misread, Newer, parse
 from relman.model.record import HostRecord
 
-NAME = state.RECORD
+NAME = location.RECORD
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MOST_SERVICES = 1000
 
 
 def read(connection: Connection, environment: str, service: str) -> HostRecord:
     """What the host remembers; an empty record when it knows nothing. Raises PreflightFailed on a broken one."""
-    path = state.place(connection, environment, service).of(NAME)
+    path = location.place(connection, environment, service).of(NAME)
     found = files.read(connection, path)
     if found is None:
         return HostRecord(service, environment)
@@ -77,19 +77,19 @@ def draft(connection: Connection, record: HostRecord) -> Draft:
 
 def forget(connection: Connection, environment: str, service: str) -> None:
     """Remove the record, if there is one."""
-    files.remove(connection, state.place(connection, environment, service).of(NAME))
+    files.remove(connection, location.place(connection, environment, service).of(NAME))
 
 
 def forget_directory(connection: Connection, environment: str, service: str) -> None:
     """Remove the service's directory, unless somebody keeps something there."""
-    path = state.place(connection, environment, service).path
+    path = location.place(connection, environment, service).path
     with contextlib.suppress(OSError), explained(connection, path):
         connection.sftp().rmdir(path)
 
 
 def services(connection: Connection, environment: str) -> list[str]:
     """The services that this host has directories of in the environment. Raises PreflightFailed or Unreachable."""
-    path = state.place(connection, environment).path
+    path = location.place(connection, environment).path
     with explained(connection, path):
         try:
             found = sorted(filter(_SERVICE.fullmatch, connection.sftp().listdir(path)))

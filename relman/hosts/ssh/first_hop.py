@@ -6,9 +6,9 @@ import contextlib
 import socket
 from collections.abc import Iterator
 
-from relman.hosts import wire
-from relman.hosts.known import BadKey
-from relman.hosts.proxy_command import ProxySocket
+from relman.hosts.ssh import tcp
+from relman.hosts.ssh.known_hosts import BadKey
+from relman.hosts.ssh.proxy_command import ProxySocket
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Hop
 
@@ -17,7 +17,7 @@ from relman.model.host import Hop
 def first_way(hop: Hop, timeout: float) -> Iterator[socket.socket]:
     """The socket to the first hop, through its ProxyCommand if it has one; closed where what is done with it fails.
     Then raises Unreachable if the command is to blame for that."""
-    sock = ProxySocket(hop.proxy) if hop.proxy else wire.open_socket(hop.address, hop.port, timeout)
+    sock = ProxySocket(hop.proxy) if hop.proxy else tcp.open_socket(hop.address, hop.port, timeout)
     try:
         yield sock
     except (RelmanError, BadKey):

@@ -10,11 +10,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relman.hosts import streams, translate
-from relman.hosts.bounded import Bounds
-from relman.hosts.client import Client
-from relman.hosts.connect import PATIENCE, Connection
-from relman.hosts.words import late
+from relman.hosts.docker import engine_json, streams
+from relman.hosts.docker.client import Client
+from relman.hosts.ssh.bounded import Bounds
+from relman.hosts.ssh.connection import PATIENCE, Connection
+from relman.hosts.ssh.foreign_errors import late
 from relman.model.container import Container
 from relman.model.errors import NotFound
 
@@ -48,8 +48,8 @@ class Inside:
             return Ran(None)
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
         answer = self._client.ask(what, "POST", "/containers/{}/exec", container.id, body=body)
-        with translate.of(self._host, what):
-            begun = translate.made(answer)
+        with engine_json.of(self._host, what):
+            begun = engine_json.made(answer)
         output = self._output(what, begun, seconds)
         return Ran(self._end(what, begun, until), output)
 
@@ -87,6 +87,6 @@ class Inside:
                 return None
             time.sleep(_PAUSE)
 
-    def _state(self, what: str, begun: str) -> translate.Exec:
-        with translate.of(self._host, what):
-            return translate.execution(self._client.ask(what, "GET", "/exec/{}/json", begun))
+    def _state(self, what: str, begun: str) -> engine_json.Exec:
+        with engine_json.of(self._host, what):
+            return engine_json.execution(self._client.ask(what, "GET", "/exec/{}/json", begun))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from relman.hosts.links import Link
+from relman.hosts.ssh.links import Link
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Host
 

@@ -14,18 +14,18 @@ from typing import Any, TypeVar
 import fabric
 import paramiko
 
-from relman.hosts import signin
-from relman.hosts.first_way import first_way
-from relman.hosts.gateways import Gateways, NotGreeted
-from relman.hosts.known import KnownHosts
-from relman.hosts.links import Gateway, Link
-from relman.hosts.listening import listen, unlisten
-from relman.hosts.refusals import explained
-from relman.hosts.renewal import Renewable
-from relman.hosts.sftp import Sftp
-from relman.hosts.signin import SignIn
-from relman.hosts.streamlocal import ask_for, open_streamlocal
-from relman.hosts.words import late, said
+from relman.hosts.ssh import sign_in
+from relman.hosts.ssh.first_hop import first_way
+from relman.hosts.ssh.foreign_errors import late, said
+from relman.hosts.ssh.gateways import Gateways, NotGreeted
+from relman.hosts.ssh.known_hosts import KnownHosts
+from relman.hosts.ssh.links import Gateway, Link
+from relman.hosts.ssh.refusals import explained
+from relman.hosts.ssh.remote_listener import listen, unlisten
+from relman.hosts.ssh.renewal import Renewable
+from relman.hosts.ssh.sftp import Sftp
+from relman.hosts.ssh.sign_in import SignIn
+from relman.hosts.ssh.streamlocal import ask_for, open_streamlocal
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Hop, Host, SshOptions
 
@@ -269,6 +269,6 @@ def _arguments(hop: Hop, patience: float) -> dict[str, Any]:
         "auth_strategy": SignIn(hop),
         "disabled_algorithms": _WEAK,
         "banner_timeout": patience * 2,
-        "auth_timeout": max(patience * 2, signin.SECONDS),
+        "auth_timeout": max(patience * 2, sign_in.SECONDS),
         "channel_timeout": patience,
     }

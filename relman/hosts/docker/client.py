@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 
 from urllib3 import BaseHTTPResponse
 
-from relman.hosts.bounded import Bounds, Late, TooLarge
-from relman.hosts.channel import EngineChannels
-from relman.hosts.connect import Connection
-from relman.hosts.no_engine import socket_hint
-from relman.hosts.words import chain, late, said
+from relman.hosts.docker.channels import EngineChannels
+from relman.hosts.docker.no_engine import socket_hint
+from relman.hosts.ssh.bounded import Bounds, Late, TooLarge
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.ssh.foreign_errors import chain, late, said
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 
 T = TypeVar("T")

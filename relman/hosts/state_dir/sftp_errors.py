@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import paramiko
 
-from relman.hosts.connect import Connection
+from relman.hosts.ssh.connection import Connection
 from relman.model.errors import PreflightFailed, Unreachable
 
 _CLOSED = "Socket is closed"  # what paramiko says of a channel that is gone, without a number

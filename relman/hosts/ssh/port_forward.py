@@ -12,8 +12,8 @@ from functools import partial
 
 import paramiko
 
-from relman.hosts.connect import Connection
-from relman.hosts.read_only import only_reading
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.ssh.read_only import only_reading
 from relman.model.errors import Failure, RelmanError
 
 _MOST = 32  # connections at once; an engine has about one for each layer under way

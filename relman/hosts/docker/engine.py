@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from relman.hosts import creation, streams, translate
-from relman.hosts.bounded import Bounds
-from relman.hosts.client import Client, Stream
-from relman.hosts.connect import Connection
-from relman.hosts.inside import Inside
+from relman.hosts.docker import creation, engine_json, streams
+from relman.hosts.docker.client import Client, Stream
+from relman.hosts.docker.container_exec import Inside
+from relman.hosts.ssh.bounded import Bounds
+from relman.hosts.ssh.connection import Connection
 from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec
 from relman.model.errors import EngineError, NotFound, PreflightFailed, PullFailed, Unreachable
 from relman.model.image import ImageId, ManifestDigest, Repository
@@ -43,15 +43,15 @@ class Engine:
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
-        with translate.of(self._host, "GET /info"):
-            return translate.facts(self._client.ask("GET /info", "GET", "/info"))
+        with engine_json.of(self._host, "GET /info"):
+            return engine_json.facts(self._client.ask("GET /info", "GET", "/info"))
 
     def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
         """The containers with all these labels, newest first; and all containers of the host, in short."""
         what = "GET /containers"
         answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
-        with translate.of(self._host, what):
-            rows = translate.listed_containers(answer)
+        with engine_json.of(self._host, what):
+            rows = engine_json.listed_containers(answer)
         own = [row.id for row in rows if labels.items() <= row.labels.items()]
         found = self._connection.together(*(partial(self._find, container) for container in own))
         return [c for c in found if c], rows
@@ -64,8 +64,8 @@ class Engine:
     def inspect(self, container: str) -> Container:
         """One container by id or name."""
         what = f"container {container}"
-        with translate.of(self._host, what):
-            return translate.container(self._client.ask(what, "GET", "/containers/{}/json", container))
+        with engine_json.of(self._host, what):
+            return engine_json.container(self._client.ask(what, "GET", "/containers/{}/json", container))
 
     def pull(
         self,
@@ -90,11 +90,11 @@ class Engine:
             raise PullFailed(_pull_text(reference, error.what), host=self._host, hint=_PULL_HINT) from error
 
     def _follow_pull(self, reference: str, stream: Stream, progress: Callable[[int, int], None]) -> None:
-        layers = translate.Layers()
+        layers = engine_json.Layers()
         for event in streams.events(stream.parts):
             if "error" in event:
                 raise PullFailed(_pull_text(reference, str(event["error"])), host=self._host, hint=_PULL_HINT)
-            with translate.of(self._host, f"pull {reference}"):
+            with engine_json.of(self._host, f"pull {reference}"):
                 if layers.note(event):
                     stream.renew()
             progress(layers.done, layers.total)
@@ -114,8 +114,8 @@ class Engine:
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
         what, params = f"images {' '.join(names)}", {"filters": json.dumps({"reference": list(names)})}
-        with translate.of(self._host, what):
-            return translate.listed_images(self._client.ask(what, "GET", "/images/json", params=params))
+        with engine_json.of(self._host, what):
+            return engine_json.listed_images(self._client.ask(what, "GET", "/images/json", params=params))
 
     def remove_image(self, reference: str) -> None:
         """Take one name off an image; the engine deletes an image that has none left."""
@@ -126,11 +126,11 @@ class Engine:
         one, and so is believed to have it."""
         what = f"network {name}"
         try:
-            with translate.of(self._host, what):
-                return translate.network(self._client.ask(what, "GET", "/networks/{}", name))
+            with engine_json.of(self._host, what):
+                return engine_json.network(self._client.ask(what, "GET", "/networks/{}", name))
         except NotFound:
-            with translate.of(self._host, "GET /info"):
-                worker = translate.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
+            with engine_json.of(self._host, "GET /info"):
+                worker = engine_json.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
             return Network("overlay") if worker else None
 
     def create(self, spec: RunSpec) -> str:
@@ -147,8 +147,8 @@ class Engine:
     def _create(self, what: str, name: str, body: Any) -> str:
         def ask() -> str:
             answer = self._client.ask(what, "POST", "/containers/create", params={"name": name}, body=body)
-            with translate.of(self._host, what):
-                return translate.made(answer)
+            with engine_json.of(self._host, what):
+                return engine_json.made(answer)
 
         try:
             return ask()
@@ -200,8 +200,8 @@ class Engine:
                 return
             if error.status not in _UNKNOWN_REQUEST:
                 raise
-            with translate.of(self._host, "GET /version"):
-                name = translate.engine_name(self._client.ask("GET /version", "GET", "/version"))
+            with engine_json.of(self._host, "GET /version"):
+                name = engine_json.engine_name(self._client.ask("GET /version", "GET", "/version"))
             text = f"{name} cannot change the restart policy of a container, as a deployment has to"
             raise PreflightFailed(text, host=self._host, hint=_UPDATING) from error
 
@@ -245,8 +245,8 @@ class Engine:
             yield streams.log_lines(stream.parts)
 
     def _since(self, container: str, stamp: str) -> dict[str, Any]:
-        with translate.of(self._host, f"log of {_named(container)}"):
-            return {"since": int(translate.clock(stamp))} if stamp else {}
+        with engine_json.of(self._host, f"log of {_named(container)}"):
+            return {"since": int(engine_json.clock(stamp))} if stamp else {}
 
 
 def _named(container: str) -> str:

@@ -29,7 +29,7 @@ from paramiko.sftp import (
     int64,
 )
 
-from relman.hosts.streamlocal import ask_for
+from relman.hosts.ssh.streamlocal import ask_for
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import shlex
 
 import paramiko
 
-from relman.hosts.connect import Connection
+from relman.hosts.ssh.connection import Connection
 from relman.model.errors import AccessDenied, RelmanError, Unreachable
 
 

@@ -1,4 +1,4 @@
-"""Where a host keeps what relman remembers, found to be trustworthy once per connection (relman.hosts.trust)."""
+"""Where a host keeps what relman remembers, judged once per connection (relman.hosts.state_dir.ownership)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from paramiko import SFTPAttributes
 
-from relman.hosts.connect import Connection
-from relman.hosts.explained import explained, refused
-from relman.hosts.trust import Judge, Level, Untrusted
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir.ownership import Judge, Level, Untrusted
+from relman.hosts.state_dir.sftp_errors import explained, refused
 from relman.model.errors import PreflightFailed
 
 RECORD = "record.json"

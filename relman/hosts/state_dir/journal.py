@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from relman.hosts import files, state
-from relman.hosts.connect import Connection
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir import files, location
 from relman.model.journal import LARGEST_LINE, Line, Lines, lines_in
 
-NAME = state.JOURNAL
-OLD = state.OLD_JOURNAL
+NAME = location.JOURNAL
+OLD = location.OLD_JOURNAL
 FULL = 1 << 20  # bytes
 _MOST = FULL + LARGEST_LINE
 
@@ -17,7 +17,7 @@ def append(connection: Connection, environment: str, service: str, line: Line, *
     Unreachable."""
     size = files.append(connection, environment, service, NAME, line.encode())
     if size > FULL and locked:
-        place = state.place(connection, environment, service)
+        place = location.place(connection, environment, service)
         files.replace(connection, place.of(NAME), place.of(OLD))
 
 
@@ -37,4 +37,4 @@ def read_last(connection: Connection, environment: str, service: str) -> Lines:
 
 
 def _end(connection: Connection, environment: str, service: str, name: str, most: int) -> bytes:
-    return files.tail(connection, state.place(connection, environment, service).of(name), most) or b""
+    return files.tail(connection, location.place(connection, environment, service).of(name), most) or b""

@@ -8,10 +8,10 @@ from typing import Any
 
 import paramiko
 
-from relman.hosts.blobs import CERTIFICATE, fingerprint, is_certificate, kind_of, plain
-from relman.hosts.certificates import BadCertificate, HostCertificate
-from relman.hosts.known_file import Entry, read_entries
-from relman.hosts.transport import Transport
+from relman.hosts.ssh.certificates import BadCertificate, HostCertificate
+from relman.hosts.ssh.known_hosts_file import Entry, read_entries
+from relman.hosts.ssh.public_keys import CERTIFICATE, fingerprint, is_certificate, kind_of, plain
+from relman.hosts.ssh.transport import Transport
 from relman.model.host import Hop
 
 _SSH = 22

@@ -8,10 +8,10 @@ from typing import Any
 
 import paramiko
 
-from relman.hosts.agent import AgentError
-from relman.hosts.identities import Identities, Identity
-from relman.hosts.keyfiles import Fault
-from relman.hosts.transport import SignInLate, Transport
+from relman.hosts.ssh.agent import AgentError
+from relman.hosts.ssh.identities import Identities, Identity
+from relman.hosts.ssh.key_files import Fault
+from relman.hosts.ssh.transport import SignInLate, Transport
 from relman.model.errors import AccessDenied, RelmanError, Unreachable
 from relman.model.host import Hop
 

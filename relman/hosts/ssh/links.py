@@ -8,7 +8,7 @@ from typing import Any
 
 import paramiko
 
-from relman.hosts import wire
+from relman.hosts.ssh import tcp
 from relman.model.host import Hop
 
 
@@ -45,7 +45,7 @@ class Link:
         if self.via:
             return self.via.stuck
         with contextlib.suppress(Exception):
-            return wire.stuck(self.client.get_transport().sock)
+            return tcp.stuck(self.client.get_transport().sock)
         return False
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Link:
         if self.via is None:
             with contextlib.suppress(Exception):
                 sock = self.client.get_transport().sock
-                wire.linger(sock, in_peace=not wire.unacknowledged(sock))
+                tcp.linger(sock, in_peace=not tcp.unacknowledged(sock))
         with contextlib.suppress(Exception):
             self.client.close()
         if self.via:

@@ -6,10 +6,10 @@ import contextlib
 import json
 from typing import Any
 
-from relman.hosts import state
-from relman.hosts.connect import Connection
-from relman.hosts.explained import explained
-from relman.hosts.state import Place
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir import location
+from relman.hosts.state_dir.location import Place
+from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed
 from relman.model.reading import Misread, Newer
 
@@ -32,10 +32,10 @@ def _put(
     connection: Connection, environment: str, service: str, name: str, data: bytes, *, append: bool = False
 ) -> tuple[Place, int]:
     """Write a file in the service's directory, which is made if it is not there; returns the file's size, too."""
-    place = state.place(connection, environment, service)
+    place = location.place(connection, environment, service)
     for again in (False, True):  # the last one to leave may have removed the directory that was there
         if again or place.missing:
-            place = state.make(connection, environment, service)
+            place = location.make(connection, environment, service)
         with contextlib.suppress(FileNotFoundError):
             return place, _write(connection, place, name, data, append=append)
     raise PreflightFailed(f"{place.path} was removed by someone", host=connection.host.name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from relman.hosts.links import Gateway, Link
+from relman.hosts.ssh.links import Gateway, Link
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Hop
 

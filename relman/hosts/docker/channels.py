@@ -1,6 +1,6 @@
 """HTTP over SSH channels: a pool of channels to the Engine's socket, with keep-alive.
 
-An answer that never ends, or never comes, ends in relman/hosts/bounded.py.
+An answer that never ends, or never comes, ends in relman/hosts/ssh/bounded.py.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from relman.hosts.bounded import MOST_HEAD, Bounds, ChannelSocket
-from relman.hosts.connect import ChannelRefused, Connection
-from relman.hosts.no_engine import no_engine
-from relman.hosts.words import said
+from relman.hosts.docker.no_engine import no_engine
+from relman.hosts.ssh.bounded import MOST_HEAD, Bounds, ChannelSocket
+from relman.hosts.ssh.connection import ChannelRefused, Connection
+from relman.hosts.ssh.foreign_errors import said
 
 logging.getLogger("urllib3").addHandler(logging.NullHandler())
 logging.getLogger("urllib3").propagate = False

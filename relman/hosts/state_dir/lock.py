@@ -12,14 +12,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from relman.hosts import files, state
-from relman.hosts.connect import Connection
-from relman.hosts.explained import explained
+from relman.hosts.ssh.connection import Connection
+from relman.hosts.state_dir import files, location
+from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import Locked, PreflightFailed
 from relman.model.reading import Misread, Newer, parse
 from relman.model.record import FoundLock, Lock, Phase
 
-NAME = state.LOCK
+NAME = location.LOCK
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class _Where:
 
     def path(self, name: str = NAME) -> str:
         """The path of a file in it. Raises what `state.place` raises."""
-        return state.place(self.connection, self.environment, self.service).of(name)
+        return location.place(self.connection, self.environment, self.service).of(name)
 
     def beside(self, name: str, token: str, lock: Lock) -> tuple[str, str]:
         """Write a lock beside the file `name`; gives that path and the file's own."""
@@ -187,14 +187,14 @@ def sweep(
 ) -> None:
     """Remove what processes that died left half written beside lock and record. The lock must be held."""
     where = _Where(connection, environment, service)
-    directory = state.place(connection, environment, service).path
+    directory = location.place(connection, environment, service).path
     with explained(connection, directory), contextlib.suppress(FileNotFoundError):
         for name in connection.sftp().listdir(directory):
             if "/" in name:
                 continue
             if name.startswith(f"{NAME}.") and _is_left(where, name, now, dead):
                 files.remove(connection, where.path(name))
-            elif name.startswith(f"{state.RECORD}."):
+            elif name.startswith(f"{location.RECORD}."):
                 files.remove(connection, where.path(name))  # only the holder of the lock writes a record
 
 
@@ -213,14 +213,14 @@ def _guard(where: _Where, lock: Lock, now: float, dead: Callable[[FoundLock], bo
     """Be the only one who takes over; a guard whose owner died is removed."""
     ours = replace(lock, intent=None)
     try:
-        _create(where, state.TAKEOVER, ours)
+        _create(where, location.TAKEOVER, ours)
     except Locked:
-        standing = where.standing(state.TAKEOVER)
+        standing = where.standing(location.TAKEOVER)
         if standing and not dead(standing.found(now)):
             raise
-        files.remove(where.connection, where.path(state.TAKEOVER))
-        _create(where, state.TAKEOVER, ours)
+        files.remove(where.connection, where.path(location.TAKEOVER))
+        _create(where, location.TAKEOVER, ours)
     try:
         yield
     finally:
-        files.remove(where.connection, where.path(state.TAKEOVER))
+        files.remove(where.connection, where.path(location.TAKEOVER))

@@ -1,0 +1,1 @@
+"""What a host keeps for relman: records, locks and journals, over SFTP."""
