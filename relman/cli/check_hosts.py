@@ -14,7 +14,7 @@ from relman.model.errors import PreflightFailed
 from relman.model.host import Environment
 from relman.model.service import Service
 from relman.rollout.fleet import Fleet
-from relman.rollout.readiness import Lack, Need, examine
+from relman.rollout.looking.readiness import Lack, Need, examine
 
 
 def check_hosts(context: Context, chosen: Environment, service: Service | None) -> None:

@@ -27,11 +27,11 @@ from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.registry.client import Registry
 from relman.registry.images import describe
-from relman.rollout import preflight
-from relman.rollout.fetch import Wanted
 from relman.rollout.fleet import Fleet
+from relman.rollout.image_pull import Wanted
 from relman.rollout.operation import Operation
-from relman.rollout.planner import Asked, entry_of, plan_deploy
+from relman.rollout.planning import preflight
+from relman.rollout.planning.planner import Asked, entry_of, plan_deploy
 
 
 @verb("deploy")

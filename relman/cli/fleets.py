@@ -25,8 +25,8 @@ from relman.rollout import recover
 from relman.rollout.ending import in_a_word
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation, look, preview, run
-from relman.rollout.planner import Asked
-from relman.rollout.work import Report
+from relman.rollout.planning.planner import Asked
+from relman.rollout.progress import Report
 
 _PULL_STEP = 0.25
 _PULL_SMALL = 1e6  # bytes: what comes before the large layers are known

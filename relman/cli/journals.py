@@ -15,7 +15,7 @@ from relman.model.errors import RelmanError, StorageFailed, Unknown
 from relman.model.host import Environment
 from relman.model.journal import DONE, Line
 from relman.rollout.fleet import Fleet
-from relman.rollout.history import Journals, Told, merged, read_journals
+from relman.rollout.looking.history import Journals, Told, merged, read_journals
 
 _HERE = "this machine's history"
 

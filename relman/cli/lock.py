@@ -18,9 +18,9 @@ from relman.ledger.entries import HostOutcome
 from relman.model.errors import UsageError
 from relman.model.record import FoundLock, Phase
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.lease import is_dead, this_machine
-from relman.rollout.locks import break_locks
-from relman.rollout.planner import Asked
+from relman.rollout.planning.planner import Asked
+from relman.rollout.state.lease import is_dead, this_machine
+from relman.rollout.state.locks import break_locks
 
 
 @verb("lock")

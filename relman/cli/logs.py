@@ -16,8 +16,8 @@ from relman.model.container import Container
 from relman.model.errors import InternalError, RelmanError, Unknown
 from relman.model.host import Environment, Host
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.observe import observe
-from relman.rollout.tail import tail as tail_of
+from relman.rollout.looking.log_tail import tail as tail_of
+from relman.rollout.looking.observe import observe
 
 
 @verb("logs")

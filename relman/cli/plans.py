@@ -12,8 +12,8 @@ from relman.cli.text import some
 from relman.model.container import Copy
 from relman.model.difference import Changed
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
-from relman.rollout.local import in_words as in_words_of
-from relman.rollout.work import Report
+from relman.rollout.local_commands import in_words as in_words_of
+from relman.rollout.progress import Report
 
 
 def in_words(plan: Plan) -> str:

@@ -118,7 +118,7 @@ def _running(wanted: Wanted) -> Running:
     if wanted.environment is None:
         return Running()
     from relman.rollout.fleet import Fleet, Session
-    from relman.rollout.observe import observe
+    from relman.rollout.looking.observe import observe
 
     chosen = wanted.environment
 

@@ -17,9 +17,9 @@ from relman.cli.text import some
 from relman.cli.verb import Context, verb
 from relman.rollout import remove as removal
 from relman.rollout.fleet import Fleet
-from relman.rollout.locks import Patience
+from relman.rollout.progress import Report
 from relman.rollout.remove import Removal
-from relman.rollout.work import Report
+from relman.rollout.state.locks import Patience
 
 
 @verb("remove")

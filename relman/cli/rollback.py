@@ -13,10 +13,10 @@ from relman.cli.environments import open_selected, service_of
 from relman.cli.options import environment_options, rollout_options
 from relman.cli.verb import Context, verb
 from relman.model.plan import Observed, Plan
-from relman.rollout import preflight
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation
-from relman.rollout.planner import plan_rollback
+from relman.rollout.planning import preflight
+from relman.rollout.planning.planner import plan_rollback
 
 
 @verb("rollback")

@@ -18,7 +18,7 @@ from relman.model.policy import Demands
 from relman.model.record import Deployed
 from relman.registry.client import Registry
 from relman.rollout.fleet import Fleet
-from relman.rollout.observe import observe
+from relman.rollout.looking.observe import observe
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from relman.cli.text import age, by_whom
 from relman.cli.verb import Context, verb
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
-from relman.rollout.advice import Place
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.lease import this_machine
-from relman.rollout.status import HostStatus, look_at, unseen, with_absences
-from relman.rollout.verdict import Finding, findings, verdict, within
+from relman.rollout.looking.advice import Place
+from relman.rollout.looking.status import HostStatus, look_at, unseen, with_absences
+from relman.rollout.looking.verdict import Finding, findings, verdict, within
+from relman.rollout.state.lease import this_machine
 
 
 @verb("status")

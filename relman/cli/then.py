@@ -18,7 +18,7 @@ from relman.model.image import ManifestDigest
 from relman.model.journal import DONE, Served
 from relman.model.policy import Demands
 from relman.registry.client import Registry
-from relman.rollout.history import Ran, ran_at
+from relman.rollout.looking.history import Ran, ran_at
 
 
 @dataclass(frozen=True)

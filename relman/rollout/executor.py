@@ -7,13 +7,13 @@ from dataclasses import replace
 from relman.model.errors import Cancelled, CheckFailed, Interrupted, NotServing, RelmanError, RolledBack
 from relman.model.plan import Outcome, Result
 from relman.model.strategy import When
-from relman.rollout import local, tasks
+from relman.rollout import local_commands, tasks
+from relman.rollout.after_failure import settle
 from relman.rollout.ending import NO_HOST, Happened, conclude, failed
 from relman.rollout.fleet import Session
+from relman.rollout.progress import Work
 from relman.rollout.prune import note_left_out, record_and_prune
-from relman.rollout.settle import settle
 from relman.rollout.waves import do_waves
-from relman.rollout.work import Work
 
 _NOTHING_TO_RECORD = (Cancelled, CheckFailed, Interrupted, NotServing, RolledBack)
 
@@ -37,7 +37,7 @@ def carry_out(work: Work) -> Happened:
 def _before(work: Work) -> bool:
     """Do what comes before the first host changes; whether that went well. What fails here has changed no host."""
     try:
-        local.run_hooks(work.plan, When.BEFORE, work.watcher, work.cancel)
+        local_commands.run_hooks(work.plan, When.BEFORE, work.watcher, work.cancel)
     except RelmanError as refused:
         work.failures[NO_HOST] = refused
         return False
@@ -55,7 +55,7 @@ def _after(work: Work) -> None:
 def _tell(work: Work, error: RelmanError | None) -> None:
     """The hooks after the end, good or bad: what they come to changes nothing any more."""
     try:
-        local.run_hooks(work.plan, When.FAILED if error else When.AFTER, work.watcher, None)
+        local_commands.run_hooks(work.plan, When.FAILED if error else When.AFTER, work.watcher, None)
     except RelmanError as failure:
         work.watcher.say(f"{failure.what}; the hosts are as the report says")
 

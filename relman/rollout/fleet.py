@@ -28,7 +28,7 @@ from relman.model.errors import (
 from relman.model.host import Environment, Host
 from relman.model.image import Repository
 from relman.model.text import some
-from relman.rollout.lease import Lease, uptime
+from relman.rollout.state.lease import Lease, uptime
 
 T = TypeVar("T")
 _WORKERS = 32

@@ -11,8 +11,8 @@ from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
 from relman.model.errors import Cancelled, EngineError, RelmanError, StepFailed, Symptoms
 from relman.model.settings import DeploySettings, Probe
-from relman.rollout.askable import PROBE_TIMEOUT, asked_port, own_address, why_mute
 from relman.rollout.fleet import Session
+from relman.rollout.looking.askable import PROBE_TIMEOUT, asked_port, own_address, why_mute
 
 _FIRST_PAUSE = 0.05
 _LINE = 200

@@ -15,19 +15,19 @@ from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
 from relman.registry.auth import Login
 from relman.rollout import tasks
-from relman.rollout.askable import bridge_of, mute
 from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
-from relman.rollout.fetch import Fetching, Wanted
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.journal import Journal
-from relman.rollout.locks import Patience, locked
-from relman.rollout.observe import observe
-from relman.rollout.planner import Asked
-from relman.rollout.preflight import check_health, check_networks
+from relman.rollout.image_pull import Fetching, Wanted
+from relman.rollout.looking.askable import bridge_of, mute
+from relman.rollout.looking.observe import observe
+from relman.rollout.planning.planner import Asked
+from relman.rollout.planning.preflight import check_health, check_networks
+from relman.rollout.progress import Report, Work, report_of
 from relman.rollout.prune import note_left_out
+from relman.rollout.state.journal import Journal
+from relman.rollout.state.locks import Patience, locked
 from relman.rollout.steps import intended
-from relman.rollout.work import Report, Work, report_of
 
 Planner = Callable[[Sequence[Observed]], Plan]
 

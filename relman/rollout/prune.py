@@ -13,9 +13,9 @@ from relman.model.errors import EngineError, NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
 from relman.model.record import Deployed, HostRecord, kept_name
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.remember import remembered
+from relman.rollout.planning.rollback_target import before
+from relman.rollout.state.next_record import remembered
 from relman.rollout.steps import Change
-from relman.rollout.target import before
 
 _STRAY_STOP = 10
 

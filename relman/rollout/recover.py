@@ -10,24 +10,24 @@ from relman.model.errors import EngineError, Interrupted, StepFailed
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
-from relman.rollout.askable import stranger, why_mute
 from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy
-from relman.rollout.journal import Journal
-from relman.rollout.lease import is_dead, this_machine
-from relman.rollout.leftovers import Recovery, decide, everywhere, interruptions
-from relman.rollout.locks import Patience, locked, sweep
+from relman.rollout.looking.askable import stranger, why_mute
 from relman.rollout.operation import look
-from relman.rollout.planner import Asked, bare_plan
+from relman.rollout.planning.planner import Asked, bare_plan
+from relman.rollout.planning.recovery_decision import Recovery, decide, everywhere, interruptions
+from relman.rollout.planning.rollback_target import unsafe_tasks
 from relman.rollout.ports import held_port
+from relman.rollout.progress import Report, report_of
 from relman.rollout.prune import record_and_prune
 from relman.rollout.remove import take_away
+from relman.rollout.state.journal import Journal
+from relman.rollout.state.lease import is_dead, this_machine
+from relman.rollout.state.locks import Patience, locked, sweep
 from relman.rollout.steps import Change
-from relman.rollout.target import unsafe_tasks
 from relman.rollout.tasks import await_leftovers
 from relman.rollout.undo import find, undo
-from relman.rollout.work import Report, report_of
 
 
 def recover(

@@ -11,12 +11,12 @@ from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Phase
 from relman.rollout.ending import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.journal import Journal
-from relman.rollout.locks import Patience, locked, sweep
 from relman.rollout.operation import look
-from relman.rollout.planner import Asked, bare_plan
+from relman.rollout.planning.planner import Asked, bare_plan
+from relman.rollout.progress import Report, report_of
 from relman.rollout.prune import drop_image, tolerated
-from relman.rollout.work import Report, report_of
+from relman.rollout.state.journal import Journal
+from relman.rollout.state.locks import Patience, locked, sweep
 
 _STOP = 10
 

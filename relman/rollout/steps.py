@@ -12,11 +12,11 @@ from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreacha
 from relman.model.plan import Action, Kind, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import ports
-from relman.rollout.askable import stranger
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import await_healthy
-from relman.rollout.order import share_port
-from relman.rollout.remember import draft
+from relman.rollout.looking.askable import stranger
+from relman.rollout.planning.replacement_order import share_port
+from relman.rollout.state.next_record import draft
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from relman.model.settings import Health
 from relman.model.strategy import Task, When
 from relman.rollout.ending import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.work import Work
+from relman.rollout.progress import Work
 
 _FIRST_PAUSE = 0.1
 _PAUSE = 1.0

@@ -7,12 +7,12 @@ from collections.abc import Collection
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Outcome, Result, Wave
 from relman.model.settings import OnFailure
-from relman.rollout import local, steps
+from relman.rollout import local_commands, steps
+from relman.rollout.after_failure import go_back
 from relman.rollout.fleet import Session
 from relman.rollout.health import require_healthy
-from relman.rollout.settle import go_back
+from relman.rollout.progress import Work
 from relman.rollout.steps import Change
-from relman.rollout.work import Work
 
 _LOOK_EVERY = 5.0
 _NOT_PUT_BACK = (Result.FAILED, Result.NOT_SERVING, Result.UNKNOWN)
@@ -73,8 +73,8 @@ def _proved(work: Work, wave: Wave) -> bool:
     try:
         _bake(work, wave)
         for check in wave.checks:
-            work.watcher.say(f"checking the canary: {local.in_words(check)}")
-            local.ask(check, local.variables(work.plan), work.cancel)
+            work.watcher.say(f"checking the canary: {local_commands.in_words(check)}")
+            local_commands.ask(check, local_commands.variables(work.plan), work.cancel)
     except RelmanError as error:
         work.failures.update(dict.fromkeys(_hosts(work, wave), error))
         return False

@@ -13,7 +13,7 @@ from typing import Any
 
 from relman.cli.main import main
 from relman.hosts.docker.engine import Engine
-from relman.rollout.lease import Lease
+from relman.rollout.state.lease import Lease
 
 _LONGEST = 60.0
 

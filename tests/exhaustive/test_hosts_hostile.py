@@ -20,7 +20,7 @@ from relman.hosts.docker.engine import Engine
 from relman.hosts.probe import probe_http
 from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.model.settings import Health
-from relman.rollout import tail
+from relman.rollout.looking import log_tail
 from tests.exhaustive.test_hosts_edges import ENGINE
 from tests.unit.fake_ssh import EVENTS, ID, IMAGES, INFO, INSPECTED, ROW, Fault, connection
 
@@ -267,12 +267,14 @@ def test_no_line_is_lost_at_the_seam_or_shown_twice(lines: list[str], shown: int
     seen = first[-max(1, count) :]
     if len(seen) < len(first) and first[-len(seen) - 1].partition(" ")[0] == last:
         return  # more lines of one nanosecond than were asked for
-    assert list(tail.after(again, last, seen)) == ordered[len(first) :]
+    assert list(log_tail.after(again, last, seen)) == ordered[len(first) :]
 
 
 def test_times_are_compared_as_an_engine_writes_them() -> None:
     """A container's start comes without the zeros at its end, a log's lines have all nine decimals."""
-    assert tail.moment("2026-01-01T00:00:00.12Z") < tail.moment("2026-01-01T00:00:00.120000001Z")
-    assert tail.moment("2026-01-01T00:00:00Z") == tail.moment("2026-01-01T01:00:00.000000000+01:00")
-    assert tail.moment("0001-01-01T00:00:00Z") <= tail.moment("nonsense") < tail.moment("2026-01-01T00:00:00Z")
-    assert list(tail.after(["x", "2026-01-01T00:00:01Z b"], "2026-01-01T00:00:01Z")) == ["2026-01-01T00:00:01Z b"]
+    assert log_tail.moment("2026-01-01T00:00:00.12Z") < log_tail.moment("2026-01-01T00:00:00.120000001Z")
+    assert log_tail.moment("2026-01-01T00:00:00Z") == log_tail.moment("2026-01-01T01:00:00.000000000+01:00")
+    assert (
+        log_tail.moment("0001-01-01T00:00:00Z") <= log_tail.moment("nonsense") < log_tail.moment("2026-01-01T00:00:00Z")
+    )
+    assert list(log_tail.after(["x", "2026-01-01T00:00:01Z b"], "2026-01-01T00:00:01Z")) == ["2026-01-01T00:00:01Z b"]

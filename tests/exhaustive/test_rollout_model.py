@@ -17,7 +17,7 @@ from relman.model.image import ImageId
 from relman.model.plan import Result
 from relman.model.settings import DeploySettings, OnFailure
 from relman.model.strategy import Strategy, StrategyKind
-from relman.rollout.strategies.batches import batch_size
+from relman.rollout.planning.strategies.batches import batch_size
 from tests.unit.model_fleet import World, cut, faulty, killed, rebooted, serving
 from tests.unit.model_host import Died, ModelHost
 from tests.unit.values import FREE, KINDS, PORT, VOLUME

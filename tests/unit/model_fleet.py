@@ -20,11 +20,11 @@ from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout import recover
-from relman.rollout.fetch import Wanted
 from relman.rollout.fleet import Fleet, Gathered, Session, collect
+from relman.rollout.image_pull import Wanted
 from relman.rollout.operation import Operation, look, run
-from relman.rollout.planner import Asked, entry_of, plan_deploy, plan_rollback
-from relman.rollout.work import Report
+from relman.rollout.planning.planner import Asked, entry_of, plan_deploy, plan_rollback
+from relman.rollout.progress import Report
 from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
 from tests.unit.values import REPOSITORY, deployed
 

@@ -12,7 +12,7 @@ from relman.model.errors import Unknown, Unreachable
 from relman.model.host import Environment
 from relman.model.journal import Lines, Resolved, lines_in
 from relman.model.plan import Result
-from relman.rollout.history import merged
+from relman.rollout.looking.history import merged
 from tests.unit.test_journal import LINE
 
 

@@ -10,7 +10,7 @@ from relman.cli.plans import recap
 from relman.cli.render import Output
 from relman.model.errors import RolledBack
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
-from relman.rollout.work import Report
+from relman.rollout.progress import Report
 from tests.unit.values import deployed
 
 

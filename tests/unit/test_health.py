@@ -29,12 +29,12 @@ from relman.model.playbook import Http
 from relman.model.service import Wait
 from relman.model.settings import DeploySettings, Health, Healthcheck, Port, Probe
 from relman.model.strategy import Check
-from relman.rollout import local
-from relman.rollout.askable import own_address, why_mute
+from relman.rollout import local_commands
 from relman.rollout.fleet import Session
-from relman.rollout.planner import plan_rollback
-from relman.rollout.preflight import check as check_plan
-from relman.rollout.preflight import check_health
+from relman.rollout.looking.askable import own_address, why_mute
+from relman.rollout.planning.planner import plan_rollback
+from relman.rollout.planning.preflight import check as check_plan
+from relman.rollout.planning.preflight import check_health
 from tests.unit import fake_ssh
 from tests.unit.test_planner import ASKED, CHECKED, deploy, release, seen
 from tests.unit.values import deployed
@@ -146,7 +146,7 @@ def test_an_image_with_nothing_to_ask_with(site: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda url: local.ask(Check(url=url, timeout=0.1), {}, threading.Event()),
+        lambda url: local_commands.ask(Check(url=url, timeout=0.1), {}, threading.Event()),
         lambda url: check_http(Http(url), 0.1, lambda _: None),
     ],
 )

@@ -17,10 +17,10 @@ from relman.model.plan import Leftover, Observed, Plan, Step
 from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Lock, Phase
 from relman.model.settings import DeploySettings, Mount, OnFailure
 from relman.model.strategy import Check, Hook, Strategy, StrategyKind, Task
-from relman.rollout import preflight
-from relman.rollout.leftovers import decide, interruptions
-from relman.rollout.planner import Asked, plan_deploy, plan_rollback
-from relman.rollout.status import HostStatus, with_absences
+from relman.rollout.looking.status import HostStatus, with_absences
+from relman.rollout.planning import preflight
+from relman.rollout.planning.planner import Asked, plan_deploy, plan_rollback
+from relman.rollout.planning.recovery_decision import decide, interruptions
 from tests.unit.model_fleet import release
 from tests.unit.model_host import AMD64
 from tests.unit.values import REPOSITORY, deployed

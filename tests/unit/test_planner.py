@@ -17,11 +17,11 @@ from relman.model.record import Deployed, HostRecord
 from relman.model.run import Release
 from relman.model.settings import Binding, DeploySettings, Health, Mount, Order, Port, Probe
 from relman.model.strategy import Check, Strategy, StrategyKind, Task
-from relman.rollout import preflight
-from relman.rollout.order import must_stop_first
-from relman.rollout.planner import Asked, plan_deploy, plan_rollback
-from relman.rollout.strategies.batches import batch_size
-from relman.rollout.target import agreed_target
+from relman.rollout.planning import preflight
+from relman.rollout.planning.planner import Asked, plan_deploy, plan_rollback
+from relman.rollout.planning.replacement_order import must_stop_first
+from relman.rollout.planning.rollback_target import agreed_target
+from relman.rollout.planning.strategies.batches import batch_size
 from tests.unit.values import REPOSITORY, deployed, records
 
 AMD64 = Platform("linux", "amd64")

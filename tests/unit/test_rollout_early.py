@@ -11,12 +11,12 @@ from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Locked
 from relman.model.plan import Plan
 from relman.model.record import Phase, kept_name
-from relman.rollout.fetch import Fetching, Wanted
 from relman.rollout.fleet import Session
-from relman.rollout.lease import LOOK_AFTER, Lease, uptime
-from relman.rollout.locks import new_lock
+from relman.rollout.image_pull import Fetching, Wanted
 from relman.rollout.operation import look
-from relman.rollout.planner import entry_of, plan_deploy
+from relman.rollout.planning.planner import entry_of, plan_deploy
+from relman.rollout.state.lease import LOOK_AFTER, Lease, uptime
+from relman.rollout.state.locks import new_lock
 from tests.unit.model_fleet import ModelFleet, Quiet, World, release, serving
 from tests.unit.values import PORT, REPOSITORY
 
@@ -100,7 +100,7 @@ def held() -> tuple[World, Session, Lease]:
 def _wait(seconds: float, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let so much time pass, here and on the hosts."""
     then = uptime() + seconds
-    monkeypatch.setattr("relman.rollout.lease.uptime", lambda: then)
+    monkeypatch.setattr("relman.rollout.state.lease.uptime", lambda: then)
     world.now += seconds
 
 

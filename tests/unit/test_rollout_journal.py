@@ -15,8 +15,8 @@ from relman.model.journal import DONE, Line, Lines, Served
 from relman.model.plan import Kind, Result
 from relman.model.settings import DeploySettings, Health, Port, Probe
 from relman.rollout import remove
-from relman.rollout.history import last_told, merged, put_there, ran_at
-from relman.rollout.locks import Patience
+from relman.rollout.looking.history import last_told, merged, put_there, ran_at
+from relman.rollout.state.locks import Patience
 from tests.unit.model_fleet import ModelFleet, World, cut, killed
 from tests.unit.model_host import Died
 from tests.unit.test_journal import AT, LINE

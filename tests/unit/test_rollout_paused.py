@@ -9,8 +9,8 @@ import pytest
 from relman.model.container import RELEASE
 from relman.model.errors import PreflightFailed
 from relman.model.settings import DeploySettings
-from relman.rollout import preflight
-from relman.rollout.planner import plan_deploy, plan_rollback
+from relman.rollout.planning import preflight
+from relman.rollout.planning.planner import plan_deploy, plan_rollback
 from tests.unit.model_fleet import killed, release, serving
 from tests.unit.model_host import Died, ModelHost
 from tests.unit.values import FREE, KINDS, PORT

@@ -26,10 +26,10 @@ from relman.model.image import Platform
 from relman.model.plan import Observed
 from relman.model.record import Deployed, FoundLock, HostRecord, Intent, Lock, Phase
 from relman.model.settings import Binding
-from relman.rollout.advice import Place
-from relman.rollout.condition import State
-from relman.rollout.status import HostStatus, summarise
-from relman.rollout.verdict import findings, verdict
+from relman.rollout.looking.advice import Place
+from relman.rollout.looking.condition import State
+from relman.rollout.looking.status import HostStatus, summarise
+from relman.rollout.looking.verdict import findings, verdict
 from tests.unit.values import deployed
 
 FACTS = EngineFacts("20.10", Platform("linux", "amd64"), containerd_store=False, clock=0.0)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from relman.cli.exits import exit_of
 from relman.cli.main import relman
-from relman.rollout.advice import Place
-from relman.rollout.condition import DARK, State
-from relman.rollout.status import HostStatus
-from relman.rollout.verdict import findings, verdict, within
+from relman.rollout.looking.advice import Place
+from relman.rollout.looking.condition import DARK, State
+from relman.rollout.looking.status import HostStatus
+from relman.rollout.looking.verdict import findings, verdict, within
 
 HOSTS = ("h1", "h2", "h3")
 PLACE = Place("production", frozenset({"shop"}), frozenset(HOSTS))

@@ -11,10 +11,10 @@ from relman.model.errors import AccessDenied, EngineError, HostKeyRejected, Relm
 from relman.model.host import Environment
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
-from relman.rollout.askable import why_mute
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.offer import place_of, require_offer
+from relman.rollout.looking.askable import why_mute
 from relman.rollout.ports import accepts
+from relman.rollout.registry_offer import place_of, require_offer
 
 _REFUSED = 500  # below it the registry itself has answered
 

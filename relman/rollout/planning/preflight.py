@@ -12,8 +12,8 @@ from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
 from relman.model.settings import Binding, Health, Order, Probe
 from relman.rollout.ending import hosts_in_words
-from relman.rollout.order import must_stop_first
-from relman.rollout.target import before
+from relman.rollout.planning.replacement_order import must_stop_first
+from relman.rollout.planning.rollback_target import before
 
 
 def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> None:

@@ -14,9 +14,9 @@ from relman.model.record import Absence, Deployed, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.model.strategy import Strategy, StrategyKind
-from relman.rollout.order import order
-from relman.rollout.strategies import WAVES
-from relman.rollout.target import agreed_target, before, crossed, named_target, unsafe_tasks
+from relman.rollout.planning.replacement_order import order
+from relman.rollout.planning.rollback_target import agreed_target, before, crossed, named_target, unsafe_tasks
+from relman.rollout.planning.strategies import WAVES
 
 
 @dataclass(frozen=True)

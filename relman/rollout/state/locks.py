@@ -15,8 +15,8 @@ from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Interrupted, Locked, RelmanError
 from relman.model.record import FoundLock, Lock, Phase
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.lease import LOOK_AFTER, TTL, Lease, is_dead, this_machine
-from relman.rollout.planner import Asked
+from relman.rollout.planning.planner import Asked
+from relman.rollout.state.lease import LOOK_AFTER, TTL, Lease, is_dead, this_machine
 
 _LOCK_PAUSE = 1.0
 _SEEN_AFTER = LOOK_AFTER + 2.0  # with what a write may take on its way

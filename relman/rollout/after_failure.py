@@ -10,7 +10,7 @@ from relman.model.settings import OnFailure
 from relman.rollout import undo
 from relman.rollout.ending import failed
 from relman.rollout.fleet import Session
-from relman.rollout.work import Work
+from relman.rollout.progress import Work
 
 
 def settle(work: Work) -> None:

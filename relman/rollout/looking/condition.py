@@ -11,7 +11,7 @@ from relman.hosts.probe import ProbeResult
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed
 from relman.model.record import Deployed, Intent, Lock, Phase
-from relman.rollout.lease import is_dead
+from relman.rollout.state.lease import is_dead
 
 _LATELY = 60.0  # seconds; the engine waits no longer before it starts a container again
 _COMES_BACK = ("always", "unless-stopped")
@@ -40,7 +40,7 @@ DARK = (State.ABSENT, State.GONE, State.STOPPED, State.ENDED, State.CRASHING)
 
 def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple[State, str]:
     """The state, and what made it so, in a person's words; `answer` is the health check's, where one was asked, and
-    `machine` relman.rollout.lease.this_machine."""
+    `machine` relman.rollout.state.lease.this_machine."""
     if under_way(seen, machine):
         return State.UNDER_WAY, ""
     container, entry = in_place(seen), seen.record.serving

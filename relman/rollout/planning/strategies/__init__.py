@@ -1,8 +1,8 @@
 """How a fleet is divided into waves; each strategy is one file and one entry here."""
 
 from relman.model.strategy import StrategyKind
-from relman.rollout.strategies import all_at_once, canary, rolling
-from relman.rollout.strategies.batches import Divide
+from relman.rollout.planning.strategies import all_at_once, canary, rolling
+from relman.rollout.planning.strategies.batches import Divide
 
 WAVES: dict[StrategyKind, Divide] = {
     StrategyKind.ROLLING: rolling.waves,

@@ -11,7 +11,7 @@ from relman.model.journal import Failed
 from relman.model.plan import Observed, Outcome, Plan
 from relman.rollout.ending import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
-from relman.rollout.journal import Journal
+from relman.rollout.state.journal import Journal
 from relman.rollout.steps import Change
 
 

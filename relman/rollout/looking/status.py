@@ -11,7 +11,9 @@ from relman.model.container import Container, Copy
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.plan import Observed
 from relman.model.record import Absence, Deployed, kept_in
-from relman.rollout.condition import (
+from relman.rollout.fleet import Session
+from relman.rollout.health import probe_now
+from relman.rollout.looking.condition import (
     DARK,
     State,
     condition,
@@ -23,11 +25,9 @@ from relman.rollout.condition import (
     manifest_of,
     release_of,
 )
-from relman.rollout.fleet import Session
-from relman.rollout.health import probe_now
-from relman.rollout.history import last_told, put_there
-from relman.rollout.observe import observe
-from relman.rollout.target import before
+from relman.rollout.looking.history import last_told, put_there
+from relman.rollout.looking.observe import observe
+from relman.rollout.planning.rollback_target import before
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class HostStatus:
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
-    """See one host; `machine` is relman.rollout.lease.this_machine. Raises what observing raises."""
+    """See one host; `machine` is relman.rollout.state.lease.this_machine. Raises what observing raises."""
     told, seen = session.connection.together(
         partial(last_told, session, environment, service), partial(observe, session, environment, service)
     )

@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relman.rollout.condition import State
-from relman.rollout.status import HostStatus
+from relman.rollout.looking.condition import State
+from relman.rollout.looking.status import HostStatus
 
 Rows = Sequence[HostStatus]
 

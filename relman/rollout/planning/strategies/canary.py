@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from relman.model.plan import Step, Wave
 from relman.model.strategy import Check, Strategy
-from relman.rollout.strategies.batches import batch_size, batches
+from relman.rollout.planning.strategies.batches import batch_size, batches
 
 
 def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:

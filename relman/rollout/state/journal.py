@@ -26,7 +26,7 @@ from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Deployed, Lock
 from relman.rollout.ending import NO_HOST, Happened, conclude, in_a_word, silenced
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.planner import Asked
+from relman.rollout.planning.planner import Asked
 
 _UNTOUCHED = (Result.UNCHANGED, Result.NOT_REACHED, Result.STALE)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from relman.model.plan import Step, Wave
 from relman.model.strategy import Strategy
-from relman.rollout.strategies.batches import EVERYONE, batches
+from relman.rollout.planning.strategies.batches import EVERYONE, batches
 
 
 def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relman.model.errors import Conclusion, Drift, Interrupted, MixedFleet, NotServing, Unhealthy, Unknown
-from relman.rollout.advice import Place, one_release, recover, way_out
-from relman.rollout.condition import DARK, State
 from relman.rollout.ending import hosts_in_words
-from relman.rollout.status import HostStatus
+from relman.rollout.looking.advice import Place, one_release, recover, way_out
+from relman.rollout.looking.condition import DARK, State
+from relman.rollout.looking.status import HostStatus
 
 GRAVEST = (NotServing, Interrupted, MixedFleet, Drift, Unknown, Unhealthy)
 

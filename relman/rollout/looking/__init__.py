@@ -1,0 +1,1 @@
+"""What runs where, what is wrong with it, and what to type next."""

@@ -1,0 +1,1 @@
+"""What a deployment, a rollback or a recovery does. Pure: nothing here touches a host."""

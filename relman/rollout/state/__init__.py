@@ -1,0 +1,1 @@
+"""What an operation leaves on its hosts: locks, records, journals."""
