@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from relman.cli import fleets
 from relman.cli.render import Output
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
 from relman.evidence.gates.statements import binding
 from relman.evidence.release import examine, find_release
 from relman.model.errors import PreflightFailed, UnknownTag

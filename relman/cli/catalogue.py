@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from relman.evidence.listing import ListedRelease
-from relman.evidence.statement import TestResult
+from relman.evidence.test_result import TestResult
 from relman.model.order import natural
 from relman.model.service import ReleaseRules
 

@@ -22,7 +22,7 @@ from relman.cli.promote import promote_stage, release_check, require_free
 from relman.cli.runs import Job, local_engine, open_job, tags_of
 from relman.cli.test import test_stage
 from relman.cli.verb import Context, verb
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
 from relman.model.image import ImageId
 from relman.model.run import RunName, TestReport
 

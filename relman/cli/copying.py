@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from relman.cli.compose import ledger, registry_of, timestamp, who
 from relman.cli.render import Output
 from relman.cli.verb import Context
-from relman.evidence.carry import carry
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
+from relman.evidence.copy import carry
 from relman.evidence.promote import check_names, promote
 from relman.evidence.release import find_release
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError

@@ -14,11 +14,11 @@ from relman.cli.gates import check_of, decision_data
 from relman.cli.references import Asked, platform_of, platform_option, reference_of, target_of, target_options
 from relman.cli.text import age
 from relman.cli.verb import Context, verb
-from relman.evidence.facts import Counted
-from relman.evidence.parse import rfc3339
+from relman.evidence.assessment import Counted
 from relman.evidence.release import examine
-from relman.evidence.statement import TestResult, read_test_result
-from relman.evidence.summary import ReleaseStatement, read_release
+from relman.evidence.test_result import TestResult, read_test_result
+from relman.evidence.untrusted import rfc3339
+from relman.evidence.verification_summary import ReleaseStatement, read_release
 from relman.model.predicates import RELEASE, TEST_RESULT, short
 
 

@@ -12,10 +12,10 @@ from relman.cli.compose import environment as load_environment
 from relman.cli.compose import timestamp, who
 from relman.cli.render import Output
 from relman.cli.verb import Context
-from relman.evidence.facts import Check, Served
+from relman.evidence.assessment import Check, Served
+from relman.evidence.envelopes import Seal
 from relman.evidence.gates.judge import Decision
 from relman.evidence.gates.verdict import Verdict
-from relman.evidence.seal import Seal
 from relman.model.errors import RelmanError, UsageError
 from relman.model.policy import Demands, Policy, Skip
 

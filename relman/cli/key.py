@@ -13,7 +13,7 @@ from relman.cli.signing import KEY_FILE, PASSPHRASE, load_key, passphrase, read
 from relman.cli.verb import Context, shared_options, verb
 from relman.config.trust import add_key, end_key, load_trust, named, revoke_key
 from relman.evidence.keys import ALGORITHMS, PublicKey, SigningKey
-from relman.evidence.parse import rfc3339
+from relman.evidence.untrusted import rfc3339
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest
 from relman.model.predicates import RELEASE, SHORT, TEST_RESULT, short

@@ -28,7 +28,7 @@ from relman.cli.references import reference_of
 from relman.cli.runs import Job, image_of, local_engine, tags_of
 from relman.cli.signing import writing_seal
 from relman.cli.verb import Context, verb
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
 from relman.model.container import Image

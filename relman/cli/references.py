@@ -14,8 +14,8 @@ from relman.cli.environments import open_environment, repository_of, service_of
 from relman.cli.options import any_environment_option, inventory_option, service_option
 from relman.cli.signing import read, reading_seal
 from relman.cli.verb import Context
+from relman.evidence.envelopes import Seal, Signed
 from relman.evidence.keys import PublicKey
-from relman.evidence.seal import Seal, Signed
 from relman.model.errors import UsageError
 from relman.model.host import Environment
 from relman.model.image import ImageRef, ManifestDigest, Platform, Repository

@@ -21,7 +21,7 @@ from relman.cli.signing import reading_seal
 from relman.cli.text import age, some, without_empty
 from relman.cli.verb import Context, verb
 from relman.evidence.listing import Listing
-from relman.evidence.statement import SMOKE_ONLY
+from relman.evidence.test_result import SMOKE_ONLY
 from relman.model.container import MANIFEST, RELEASE
 from relman.model.errors import RelmanError, Unknown, UsageError
 from relman.model.host import Environment

@@ -20,7 +20,7 @@ from relman.cli.compose import credentials_of, data_dir, registry_of, written_se
 from relman.cli.marks import tell_system
 from relman.cli.signing import reading_seal
 from relman.cli.verb import Context
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
 from relman.model.container import Image

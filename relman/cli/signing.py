@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from relman.cli.verb import Context
+from relman.evidence.envelopes import UNSIGNED, Seal, Signed
 from relman.evidence.keys import SigningKey
-from relman.evidence.seal import UNSIGNED, Seal, Signed
 from relman.model.errors import UsageError
 from relman.model.policy import Demands
 

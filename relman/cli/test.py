@@ -26,7 +26,7 @@ from relman.cli.options import file_option, results_option, run_option
 from relman.cli.runs import Job, image_of, local_engine, open_job
 from relman.cli.verb import Context, verb
 from relman.evidence.attest import judged_by
-from relman.evidence.statement import EXIT_CODE_ONLY, SMOKE_ONLY
+from relman.evidence.test_result import EXIT_CODE_ONLY, SMOKE_ONLY
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.run import Commit, TestReport

@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from relman.evidence.statement import EXIT_CODE_ONLY, IMAGE_CONFIG, SMOKE_ONLY, SOURCE, STATEMENT_TYPE
+from relman.evidence.test_result import EXIT_CODE_ONLY, IMAGE_CONFIG, SMOKE_ONLY, SOURCE, STATEMENT_TYPE
 from relman.model.image import ManifestDigest
 from relman.model.predicates import TEST_RESULT
 from relman.model.run import Commit, TestReport

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
 from relman.evidence.gates.statements import names
 from relman.evidence.release import RUN_TAGS, Examined, examined, is_text, release_of
-from relman.evidence.statement import TestResult
 from relman.evidence.store import EVIDENCE_TAGS, Stored, look
+from relman.evidence.test_result import TestResult
 from relman.model.container import DEPLOY_SECTION
 from relman.model.errors import PolicyRefused, RegistryError, UsageError
 from relman.model.image import ManifestDigest, Platform, Repository

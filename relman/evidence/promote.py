@@ -9,19 +9,19 @@ from datetime import datetime
 from functools import partial
 
 from relman.evidence import store
-from relman.evidence.addition import Addition, write
+from relman.evidence.assessment import Check, Counted, Subject, count, gather
+from relman.evidence.attach import Addition, write
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, IN_TOTO
-from relman.evidence.facts import Check, Counted, Subject, count, gather
+from relman.evidence.envelopes import Envelope, Opened
 from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.statements import first_released
-from relman.evidence.gates.tests import TESTS_PASSED
-from relman.evidence.parse import rfc3339
+from relman.evidence.gates.test_results import TESTS_PASSED
 from relman.evidence.release import RUN_TAGS, release_of, subject_of
 from relman.evidence.rules import Rule
-from relman.evidence.seal import Envelope, Opened
 from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
-from relman.evidence.summary import release_statement, same
+from relman.evidence.untrusted import rfc3339
+from relman.evidence.verification_summary import release_statement, same
 from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip

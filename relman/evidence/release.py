@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from relman.evidence import store
-from relman.evidence.facts import Check, Facts, Subject, gather
+from relman.evidence.assessment import Check, Facts, Subject, gather
 from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.statements import binding
 from relman.evidence.store import Stored

@@ -17,7 +17,7 @@ from typing import Any
 from relman.evidence import dsse
 from relman.evidence.bounds import MAX_MANIFEST, Bounds
 from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
-from relman.evidence.seal import UNSIGNED, Envelope, Opened, Seal
+from relman.evidence.envelopes import UNSIGNED, Envelope, Opened, Seal
 from relman.model.errors import RegistryError, UnknownTag
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.client import Registry

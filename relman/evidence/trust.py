@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from relman.evidence.rules import Rule
-from relman.evidence.statement import Statement
+from relman.evidence.test_result import Statement
 from relman.model.image import ManifestDigest, Repository
 from relman.model.trust import Grant, TrustedKey
 

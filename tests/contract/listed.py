@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
 from relman.evidence.listing import ListedRelease, Listing
 from relman.model.image import Repository
 from relman.registry.client import Registry

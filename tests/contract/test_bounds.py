@@ -11,16 +11,16 @@ from functools import partial
 import pytest
 
 from relman.evidence import store
-from relman.evidence.addition import attach
+from relman.evidence.assessment import Check
+from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.bounds import MAX_BYTES, MAX_MANIFEST, MAX_STATEMENTS
-from relman.evidence.carry import carry
+from relman.evidence.compatibility import attestations
+from relman.evidence.copy import carry
 from relman.evidence.dsse import DSSE, IN_TOTO, MAX_ENVELOPE
-from relman.evidence.facts import Check
+from relman.evidence.envelopes import Envelope
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Envelope
-from relman.evidence.views import attestations
 from relman.model.errors import PolicyRefused, RegistryError
 from relman.model.image import Digest, Repository
 from relman.model.policy import Skip

@@ -9,7 +9,7 @@ import pytest
 
 from relman.ci.run.cleanup import cleanup
 from relman.evidence.attest import statement_for
-from relman.evidence.statement import SMOKE_ONLY, read_statement, read_test_result
+from relman.evidence.test_result import SMOKE_ONLY, read_statement, read_test_result
 from relman.model.errors import ConfigError, TestsFailed, UsageError
 from relman.model.image import ManifestDigest
 from relman.model.run import TestReport

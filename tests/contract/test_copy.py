@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 import pytest
 
 from relman.evidence import store
-from relman.evidence.carry import carry
+from relman.evidence.assessment import Check
+from relman.evidence.compatibility import keep_attestations
+from relman.evidence.copy import carry
 from relman.evidence.dsse import DSSE
-from relman.evidence.facts import Check
+from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Envelope, Signed
-from relman.evidence.views import keep_attestations
 from relman.model.errors import AccessDenied, NoEvidence, PolicyRefused, RegistryError, RelmanError, Unreachable
 from relman.model.image import Digest
 from relman.model.predicates import RELEASE, TEST_RESULT

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
+from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import ALGORITHMS, SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Envelope, Signed
-from relman.evidence.statement import read_statement
 from relman.evidence.store import attestation_tag, find, index_tag, look
+from relman.evidence.test_result import read_statement
 from relman.model.errors import PolicyRefused
 from relman.model.image import Digest, Repository
 from relman.model.predicates import RELEASE, TEST_RESULT

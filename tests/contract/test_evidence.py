@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from relman.evidence.addition import attach
+from relman.evidence.assessment import Check
+from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
-from relman.evidence.facts import Check
+from relman.evidence.envelopes import Envelope
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Envelope
-from relman.evidence.statement import read_statement, read_test_result
 from relman.evidence.store import find, index_tag, own_tag
-from relman.evidence.summary import read_release
+from relman.evidence.test_result import read_statement, read_test_result
+from relman.evidence.verification_summary import read_release
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import NoEvidence, PolicyRefused, TagMoved, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository

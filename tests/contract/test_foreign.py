@@ -20,12 +20,12 @@ import pytest
 import requests
 import urllib3
 
-from relman.evidence.carry import carry
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
+from relman.evidence.copy import carry
+from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import examine
-from relman.evidence.seal import Signed
 from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable
 from relman.model.image import Repository
 from relman.registry.blobs import Place as Copied

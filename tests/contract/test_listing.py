@@ -10,14 +10,14 @@ import pytest
 
 from relman.cli.selection import Selection, Wish, select
 from relman.evidence import store
+from relman.evidence.assessment import Subject
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
-from relman.evidence.facts import Subject
+from relman.evidence.envelopes import Envelope
 from relman.evidence.gates.verdict import passes
 from relman.evidence.listing import Listing
 from relman.evidence.promote import promote
-from relman.evidence.seal import Envelope
-from relman.evidence.summary import release_statement
+from relman.evidence.verification_summary import release_statement
 from relman.model.image import Repository
 from relman.model.policy import NO_POLICY
 from relman.model.run import RunName

@@ -11,12 +11,12 @@ from functools import partial
 
 import pytest
 
+from relman.evidence.assessment import Check
 from relman.evidence.dsse import DSSE
-from relman.evidence.facts import Check
+from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Signed
 from relman.evidence.store import attestation_tag, index_tag, look
 from relman.evidence.store import descriptors as listed_in
 from relman.model.errors import RelmanError, TagMoved, Unreachable

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from relman.config.deploy import resolve
 from relman.evidence import store
-from relman.evidence.carry import carry
+from relman.evidence.assessment import Check
+from relman.evidence.copy import carry
 from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
-from relman.evidence.facts import Check
+from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import examine, release_of
-from relman.evidence.seal import Envelope, Signed
 from relman.model.container import DEPLOY_SECTION
 from relman.model.errors import ConfigError, PolicyRefused, RegistryError, RelmanError
 from relman.model.predicates import RELEASE, TEST_RESULT

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 
 from relman.evidence import dsse, store
-from relman.evidence.addition import attach
+from relman.evidence.assessment import Check
+from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, IN_TOTO
-from relman.evidence.facts import Check
+from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Envelope, Signed
 from relman.model.errors import NoEvidence, PolicyRefused, RegistryError, RelmanError, TagMoved
 from relman.model.image import ManifestDigest, Repository
 from relman.model.predicates import RELEASE, TEST_RESULT

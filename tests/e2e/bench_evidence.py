@@ -20,11 +20,11 @@ from pathlib import Path
 
 import requests
 
-from relman.evidence.facts import Check
+from relman.evidence.assessment import Check
+from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.seal import Signed
 from relman.model.image import Repository
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Trust, TrustedKey

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relman.cli.catalogue import is_channel, rows
 from relman.evidence.listing import ListedRelease
-from relman.evidence.statement import TestResult
+from relman.evidence.test_result import TestResult
 from relman.model.image import ConfigDigest, ManifestDigest, Platform
 from relman.model.run import Release
 from relman.model.service import ReleaseRules

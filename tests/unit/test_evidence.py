@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.evidence.assessment import Check, Subject, gather
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
-from relman.evidence.facts import Check, Subject, gather
+from relman.evidence.envelopes import UNSIGNED, Envelope
 from relman.evidence.gates.judge import judge
-from relman.evidence.seal import UNSIGNED, Envelope
-from relman.evidence.statement import MAX_STATEMENT, STATEMENT_TYPE, TestResult, read_statement, read_test_result
+from relman.evidence.test_result import MAX_STATEMENT, STATEMENT_TYPE, TestResult, read_statement, read_test_result
 from relman.model.cases import Findings, TestTotals
 from relman.model.errors import NoEvidence, PolicyRefused
 from relman.model.image import ConfigDigest, ManifestDigest

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.evidence.assessment import Check, Counted, Facts, Served, Subject
 from relman.evidence.attest import statement_for
-from relman.evidence.facts import Check, Counted, Facts, Served, Subject
-from relman.evidence.gates import tests as gates_of_tests
+from relman.evidence.gates import test_results as gates_of_tests
 from relman.evidence.gates.judge import GATES, evaluate, judge
-from relman.evidence.gates.order import proven_for
-from relman.evidence.statement import read_statement
-from relman.evidence.summary import read_release, release_statement, same
+from relman.evidence.gates.proven_in import proven_for
+from relman.evidence.test_result import read_statement
+from relman.evidence.verification_summary import read_release, release_statement, same
 from relman.model import policy as rules
 from relman.model.cases import Findings, TestTotals
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.evidence import dsse
+from relman.evidence.assessment import Check, Subject, gather
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
-from relman.evidence.facts import Check, Subject, gather
+from relman.evidence.envelopes import UNSIGNED, Envelope, Signed
 from relman.evidence.gates.judge import judge
 from relman.evidence.keys import ALGORITHMS, PublicKey, SigningKey
-from relman.evidence.seal import UNSIGNED, Envelope, Signed
 from relman.model.errors import AccessDenied, NoEvidence, PolicyRefused, UsageError
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Revocation, Trust, TrustedKey

@@ -7,21 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from relman.evidence.facts import Check, Facts
-from relman.evidence.gates import order, source, statements, tests
+from relman.evidence.assessment import Check, Facts
+from relman.evidence.gates import proven_in, source, statements, test_results
 from relman.evidence.gates.verdict import Verdict
 from relman.model import policy as rules
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
 from relman.model.policy import Rule, Skip
 
 GATES: Mapping[type[Any], Callable[[Any, Facts, datetime], Verdict]] = {
-    rules.MinimumTests: tests.minimum_tests,
-    rules.NoFailures: tests.no_failures,
-    rules.NoFlaky: tests.no_flaky,
-    rules.MaximumAge: tests.maximum_age,
+    rules.MinimumTests: test_results.minimum_tests,
+    rules.NoFailures: test_results.no_failures,
+    rules.NoFlaky: test_results.no_flaky,
+    rules.MaximumAge: test_results.maximum_age,
     rules.Branch: source.branch,
     rules.CleanCheckout: source.clean_checkout,
-    rules.ProvenIn: order.proven_in,
+    rules.ProvenIn: proven_in.proven_in,
     rules.Attested: statements.attested,
 }
 """One gate a kind of rule; AllOf and AnyOf are composed of them."""
@@ -62,7 +62,7 @@ def judge(facts: Facts, check: Check, *, deploying: bool) -> Decision:
     """Judge what relman always demands, then the policy. Raises UsageError for a skip that names no gate of these."""
     whole = statements.whole(facts, deploying=deploying)
     always = [
-        tests.tests_passed(facts),
+        test_results.tests_passed(facts),
         *([statements.released(facts)] if deploying else []),
         *([whole] if whole else []),
     ]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from relman.evidence.facts import Facts
-from relman.evidence.gates.tests import nothing
+from relman.evidence.assessment import Facts
+from relman.evidence.gates.test_results import nothing
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.model.policy import Branch, CleanCheckout
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import datetime
 
-from relman.evidence.facts import Facts
-from relman.evidence.gates.tests import copying
+from relman.evidence.assessment import Facts
+from relman.evidence.gates.test_results import copying
 from relman.evidence.gates.verdict import Verdict, passes, stops
-from relman.evidence.parse import rfc3339
 from relman.evidence.rules import Rule
-from relman.evidence.summary import ReleaseStatement, read_release
+from relman.evidence.untrusted import rfc3339
+from relman.evidence.verification_summary import ReleaseStatement, read_release
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, check_tag
 from relman.model.policy import Attested

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from relman.evidence import store
+from relman.evidence.compatibility import keep_attestations, keep_index
 from relman.evidence.rules import Rule
 from relman.evidence.store import descriptors
-from relman.evidence.views import keep_attestations, keep_index
 from relman.model.image import ManifestDigest
 from relman.registry.blobs import Place
 from relman.registry.copy import Told, copy_blobs, copy_manifest

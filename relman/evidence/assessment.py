@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
+from relman.evidence.envelopes import UNSIGNED, Opened, Seal
 from relman.evidence.rules import Rule
-from relman.evidence.seal import UNSIGNED, Opened, Seal
-from relman.evidence.statement import Statement, TestResult, read_statement, read_test_result
+from relman.evidence.test_result import Statement, TestResult, read_statement, read_test_result
 from relman.model.errors import PolicyRefused
 from relman.model.image import ConfigDigest, Digest, ManifestDigest, Repository
 from relman.model.policy import NO_POLICY, Policy, Skip

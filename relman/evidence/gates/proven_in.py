@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from relman.evidence.facts import Facts, Served
-from relman.evidence.gates.tests import span
+from relman.evidence.assessment import Facts, Served
+from relman.evidence.gates.test_results import span
 from relman.evidence.gates.verdict import Verdict, passes, stops
-from relman.evidence.parse import moment
+from relman.evidence.untrusted import moment
 from relman.model.image import ManifestDigest
 from relman.model.policy import ProvenIn
 from relman.model.record import HostRecord

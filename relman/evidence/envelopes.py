@@ -12,7 +12,7 @@ from relman.evidence import dsse, trust
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.keys import PublicKey, SigningKey
 from relman.evidence.rules import Rule
-from relman.evidence.statement import Statement
+from relman.evidence.test_result import Statement
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest, Repository
 from relman.model.trust import Trust, TrustedKey

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from relman.evidence import store, views
-from relman.evidence.seal import Envelope
+from relman.evidence import compatibility, store
+from relman.evidence.envelopes import Envelope
 from relman.evidence.store import THREADS, Stored, at_once
 from relman.model.image import Digest, Repository
 from relman.registry.blobs import Place
@@ -33,7 +33,7 @@ class Addition:
     @classmethod
     def to(cls, place: Place, subject: Manifest, stored: Stored, envelopes: Sequence[Envelope]) -> Addition:
         """Of these envelopes what is not there already."""
-        made = {e: store.evidence_manifest(subject, e, views.notes_of(e)) for e in envelopes}
+        made = {e: store.evidence_manifest(subject, e, compatibility.notes_of(e)) for e in envelopes}
         known = {m.digest for m in stored.own}
         fresh = {e: m for e, m in made.items() if m.digest not in known}
         return cls(place, stored, fresh, store.signed_in([*stored.envelopes, *fresh]))
@@ -51,7 +51,7 @@ class Addition:
         there = {d["digest"] for d in store.descriptors(self.stored.attestations, "layers")}
         new = {*store.signed_in(self.fresh)}
         missing = {e.content: e in new for e in self.signed if store.described(e)["digest"] not in there}
-        return {views.config_of(self._view.list_of("layers")): True, **missing}
+        return {compatibility.config_of(self._view.list_of("layers")): True, **missing}
 
     def put_truth(self, sent: _Sent) -> bool:
         """Each under its own tag, one after the other: no summary is there before what it sums up. Gives whether the
@@ -76,20 +76,22 @@ class Addition:
         if self._view:
             registry, repository = self.place.registry, self.place.repository
             there = registry.find(repository, self._view_tag)
-            views.keep_attestations(registry, repository, self.stored.subject, there, self._layers)
+            compatibility.keep_attestations(registry, repository, self.stored.subject, there, self._layers)
 
     def keep_index(self) -> None:
         """List all of it in the index."""
         manifests = [*self.stored.own, *self.fresh.values()]
-        views.keep_index(self.place.registry, self.place.repository, self.stored.subject, self.stored.index, manifests)
+        compatibility.keep_index(
+            self.place.registry, self.place.repository, self.stored.subject, self.stored.index, manifests
+        )
 
     @cached_property
     def _view(self) -> Manifest | None:
-        return views.attestations(self.stored.attestations, self._layers)
+        return compatibility.attestations(self.stored.attestations, self._layers)
 
     @cached_property
     def _layers(self) -> list[dict[str, Any]]:
-        return [views.layer_of(e) for e in self.signed]
+        return [compatibility.layer_of(e) for e in self.signed]
 
     @property
     def _view_tag(self) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 from relman.evidence import store
 from relman.evidence.dsse import BUNDLE
-from relman.evidence.seal import UNSIGNED, Envelope
-from relman.evidence.statement import read_statement
+from relman.evidence.envelopes import UNSIGNED, Envelope
 from relman.evidence.store import descriptors
+from relman.evidence.test_result import read_statement
 from relman.model.errors import PolicyRefused, RegistryError
 from relman.model.image import ManifestDigest, Repository
 from relman.registry.client import Registry

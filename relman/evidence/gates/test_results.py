@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from relman.evidence.facts import Facts, Subject
+from relman.evidence.assessment import Facts, Subject
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import Rule
-from relman.evidence.statement import SMOKE_ONLY, TestResult, some
+from relman.evidence.test_result import SMOKE_ONLY, TestResult, some
 from relman.evidence.trust import SKEW
 from relman.model.policy import MaximumAge, MinimumTests, NoFailures, NoFlaky
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from relman.evidence.parse import at, count, digests, mapping, moment, names
-from relman.evidence.parse import notes as notes_of
 from relman.evidence.rules import Rule
+from relman.evidence.untrusted import at, count, digests, mapping, moment, names
+from relman.evidence.untrusted import notes as notes_of
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest
 from relman.model.predicates import TEST_RESULT
