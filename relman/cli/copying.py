@@ -20,7 +20,7 @@ from relman.model.run import Release
 from relman.registry.blobs import Place
 from relman.registry.images import platforms
 from relman.registry.manifest import Manifest
-from relman.registry.release import stands
+from relman.registry.retag import stands
 
 _QUARTER = 0.25
 

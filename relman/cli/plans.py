@@ -10,8 +10,8 @@ from typing import Any
 from relman.cli.render import Output
 from relman.cli.text import some
 from relman.model.container import Copy
-from relman.model.difference import Changed
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.model.settings_diff import Changed
 from relman.rollout.local_commands import in_words as in_words_of
 from relman.rollout.progress import Report
 

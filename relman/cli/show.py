@@ -17,9 +17,9 @@ from relman.cli.render import Output
 from relman.cli.text import moment
 from relman.cli.verb import Context, verb
 from relman.ledger.entries import Entry
-from relman.model.cases import SLOWEST
 from relman.model.errors import Symptoms, UsageError
 from relman.model.run import RunName, TestReport
+from relman.model.test_cases import SLOWEST
 
 
 @verb("show")

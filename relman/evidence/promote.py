@@ -30,7 +30,7 @@ from relman.registry.blobs import Place
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe_resolved
 from relman.registry.manifest import Manifest
-from relman.registry.release import put_free, retag, stands
+from relman.registry.retag import put_free, retag, stands
 
 
 def promote(

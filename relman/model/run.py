@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relman.model.cases import Findings
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
+from relman.model.test_cases import Findings
 
 _LONGEST = 70  # a stage of the Dockerfile is named after it
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")

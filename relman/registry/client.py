@@ -9,13 +9,13 @@ from urllib.parse import quote, urlencode
 
 from relman.model.errors import RegistryError, RelmanError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
-from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
 from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
 from relman.registry.messages import Answer, Request
 from relman.registry.network import DIRECT, Network
-from relman.registry.tags import MAX_TAGS, TagPages
+from relman.registry.responses import expect
+from relman.registry.tag_list import MAX_TAGS, TagPages
 from relman.registry.transport import Transport
 from relman.registry.uploads import Uploads
 

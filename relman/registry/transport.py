@@ -11,7 +11,6 @@ from typing import TypeVar
 import requests
 
 from relman.model.errors import RegistryError
-from relman.registry.answers import expect
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Authorizer, Scope
 from relman.registry.exchange import Exchange
@@ -20,6 +19,7 @@ from relman.registry.messages import Answer, Request, seconds_of
 from relman.registry.network import Network
 from relman.registry.pace import Pace
 from relman.registry.reasons import LIMIT
+from relman.registry.responses import expect
 
 PAUSES = (0.2, 0.6, 1.8)
 """Seconds between attempts; a Retry-After may lengthen them up to MAX_WAIT."""

@@ -7,9 +7,9 @@ from urllib.parse import quote, urlencode
 
 from relman.model.errors import AccessDenied, RegistryError
 from relman.model.image import Digest, Repository
-from relman.registry.answers import expect
 from relman.registry.challenge import Scope
 from relman.registry.messages import Answer, Request
+from relman.registry.responses import expect
 from relman.registry.transport import Transport
 
 _OCTETS = {"Content-Type": "application/octet-stream"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from relman.ci.run.teardown import check_passed
-from relman.model.cases import TestTotals
 from relman.model.errors import TestsFailed
 from relman.model.image import ImageId
 from relman.model.run import TestReport
 from relman.model.service import TestCommand, TestStage, Wait
+from relman.model.test_cases import TestTotals
 from tests.contract.shop import BUSYBOX, DATABASE, Shop
 
 GOOD = "<testsuite><testcase classname='t' name='good' time='0.2'/></testsuite>"

@@ -32,7 +32,7 @@ from relman.registry.blobs import Place as Copied
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.registry.manifest import Manifest
-from relman.registry.release import retag
+from relman.registry.retag import retag
 from relman.registry.transport import PAUSES
 from tests.contract.images import push_image
 from tests.contract.listed import list_releases

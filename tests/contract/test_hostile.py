@@ -12,7 +12,7 @@ import pytest
 
 from relman.model.errors import RegistryError, RelmanError, Unreachable
 from relman.model.image import Digest, ManifestDigest, Repository
-from relman.registry import tags
+from relman.registry import tag_list
 from relman.registry.client import Registry
 from relman.registry.manifest import MAX_MANIFEST, OCI_INDEX
 from relman.registry.pace import SLOWEST
@@ -186,8 +186,8 @@ def test_pages_without_end_are_an_error(
     make: Callable[[int], list[str]], most: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list of tags whose next page always has a next one ends after as many pages, or bytes, as a list may have."""
-    monkeypatch.setattr(tags, "MAX_PAGES", 50)
-    monkeypatch.setattr(tags, "MAX_TAGS", 1 << 20)
+    monkeypatch.setattr(tag_list, "MAX_PAGES", 50)
+    monkeypatch.setattr(tag_list, "MAX_TAGS", 1 << 20)
     with Hostile(pages(make)).running() as server:
         error = asked(server, lambda r, where: r.tags(where))
         assert said in error.what
@@ -197,7 +197,7 @@ def test_pages_without_end_are_an_error(
 
 def test_slow_pages_have_a_deadline_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages that each come in time, but slowly and without end, are given up together."""
-    monkeypatch.setattr(tags, "PATIENCE", 1)
+    monkeypatch.setattr(tag_list, "PATIENCE", 1)
     with Hostile(pages(lambda n: [f"{n}"], slow=True)).running() as server:
         error = asked(server, lambda r, where: r.tags(where))
     assert isinstance(error, Unreachable)

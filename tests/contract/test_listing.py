@@ -24,7 +24,7 @@ from relman.model.run import RunName
 from relman.model.service import ReleaseRules
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
-from relman.registry.release import retag
+from relman.registry.retag import retag
 from tests.contract.content import Store, digest_of
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import place_of

@@ -10,7 +10,7 @@ from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.registry.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Manifest
-from relman.registry.release import retag
+from relman.registry.retag import retag
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.registry_fixture import Place
 

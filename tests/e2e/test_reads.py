@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relman.registry.release import retag
+from relman.registry.retag import retag
 from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.images import Behaviour
 from tests.lab.process import until

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relman.ci.results.junit import MAX_MESSAGE, read_junit
 from relman.ci.results.junit_xml import BadResults
 from relman.ci.testing.test_commands import contradiction
-from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals
+from relman.model.test_cases import MOST_FAILED, Findings, TestCase, TestTotals
 
 
 def read(text: str | bytes) -> Findings:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.ci.results.report_store import directory, load, read, save, write
-from relman.model.cases import Findings, TestCase, TestTotals
 from relman.model.errors import ConfigError, StorageFailed, UsageError
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import CommandResult, Commit, RunName, TestReport
+from relman.model.test_cases import Findings, TestCase, TestTotals
 
 TEXT = st.text(max_size=10)
 

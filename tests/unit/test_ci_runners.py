@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relman.ci.results.junit import read_junit
 from relman.ci.results.junit_xml import BadResults
 from relman.ci.testing.test_commands import contradiction
-from relman.model.cases import Findings
+from relman.model.test_cases import Findings
 
 DATA = Path(__file__).parent / "data/junit"
 

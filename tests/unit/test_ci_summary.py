@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relman.ci.results.test_summary import summary
-from relman.model.cases import Findings, TestCase, TestTotals
 from relman.model.run import CommandResult
+from relman.model.test_cases import Findings, TestCase, TestTotals
 from tests.unit.test_ci_results import make
 
 

@@ -18,11 +18,11 @@ from relman.evidence.dsse import IN_TOTO
 from relman.evidence.envelopes import UNSIGNED, Envelope
 from relman.evidence.gates.judge import judge
 from relman.evidence.test_result import MAX_STATEMENT, STATEMENT_TYPE, TestResult, read_statement, read_test_result
-from relman.model.cases import Findings, TestTotals
 from relman.model.errors import NoEvidence, PolicyRefused
 from relman.model.image import ConfigDigest, ManifestDigest
 from relman.model.predicates import TEST_RESULT
 from relman.model.run import CommandResult
+from relman.model.test_cases import Findings, TestTotals
 from tests.unit.reports import report
 from tests.unit.test_registry_manifest import IMAGE, json_values
 from tests.unit.values import REPOSITORY, hexes

@@ -17,11 +17,11 @@ from relman.evidence.gates.proven_in import proven_for
 from relman.evidence.test_result import read_statement
 from relman.evidence.verification_summary import read_release, release_statement, same
 from relman.model import policy as rules
-from relman.model.cases import Findings, TestTotals
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
 from relman.model.image import ManifestDigest
 from relman.model.policy import AllOf, AnyOf, Policy, Rule, Skip
 from relman.model.record import HostRecord
+from relman.model.test_cases import Findings, TestTotals
 from tests.unit.reports import report
 from tests.unit.test_registry_manifest import IMAGE
 from tests.unit.values import REPOSITORY, deployed, hexes

@@ -13,7 +13,7 @@ from typing import IO
 from xml.etree.ElementTree import Element
 
 from relman.ci.results.junit_xml import BadResults, elements
-from relman.model.cases import MOST_FAILED, Findings, TestCase, TestTotals, slowest
+from relman.model.test_cases import MOST_FAILED, Findings, TestCase, TestTotals, slowest
 
 MAX_MESSAGE = 2000
 MAX_NAME = 300

@@ -14,8 +14,8 @@ from relman.ci.engine.api import translated
 from relman.ci.engine.containers import State
 from relman.ci.results.junit import OtherXml, read_junit
 from relman.ci.results.junit_xml import BadResults
-from relman.model.cases import Findings
 from relman.model.errors import NotFound
+from relman.model.test_cases import Findings
 
 if TYPE_CHECKING:
     import docker

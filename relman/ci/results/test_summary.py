@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman.model.cases import Findings, TestCase
 from relman.model.run import TestReport
+from relman.model.test_cases import Findings, TestCase
 
 MOST_SHOWN = 20
 _SLOWEST = 3

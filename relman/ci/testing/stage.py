@@ -22,12 +22,12 @@ from relman.ci.testing.interpolation import Values, secrets_of
 from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import Released, start_services
 from relman.ci.testing.test_commands import Outcome, run_commands
-from relman.model.cases import Findings
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.mask import Mask
 from relman.model.run import Commit, RunName, TestReport
 from relman.model.service import Service
+from relman.model.test_cases import Findings
 
 if TYPE_CHECKING:
     import docker

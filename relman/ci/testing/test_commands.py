@@ -14,11 +14,11 @@ from relman.ci.engine.line_buffer import Lines
 from relman.ci.results.junit_files import read_results
 from relman.ci.results.junit_xml import BadResults
 from relman.ci.testing.run_context import Bench, Linked
-from relman.model.cases import Findings, TestCase
 from relman.model.errors import EngineError, TestsFailed
 from relman.model.image import ImageId
 from relman.model.run import CommandResult
 from relman.model.service import TestCommand, TestStage
+from relman.model.test_cases import Findings, TestCase
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relman.model.container import Container, EngineFacts
-from relman.model.difference import same_run
 from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
 from relman.model.record import Absence, Deployed, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
+from relman.model.settings_diff import same_run
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.planning.replacement_order import order
 from relman.rollout.planning.rollback_target import agreed_target, before, crossed, named_target, unsafe_tasks

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from relman.model.difference import same_run
 from relman.model.errors import PreflightFailed
 from relman.model.image import ManifestDigest
 from relman.model.plan import Observed
 from relman.model.record import Deployed, HostRecord
+from relman.model.settings_diff import same_run
 
 
 @dataclass(frozen=True)
