@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem, shell_complete
 
 from relman import __version__
 from relman.cli.exits import Exit, exit_of
-from relman.cli.render import point_at_nothing
+from relman.cli.output.printer import point_at_nothing
 from relman.cli.signals import Signals
 from relman.cli.verb import Flags, shared_options
 from relman.hosts.ssh.proxy_command import end_all
@@ -26,31 +26,37 @@ from relman.model.errors import Cancelled, UsageError
 _GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay
 # Verb: where it is, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
-    "init": ("relman.cli.init:init", "Write a first relman.yml from the Dockerfile and tests here."),
-    "check": ("relman.cli.check:check", "Check relman.yml and the inventory without touching anything."),
-    "build": ("relman.cli.build:build", "Build the image of a run."),
-    "test": ("relman.cli.test:test", "Run the tests in the exact image that build made."),
-    "promote": ("relman.cli.promote:promote", "Release the image that passed its tests."),
-    "cleanup": ("relman.cli.cleanup:cleanup", "Remove what a run left on the engine, and nothing else."),
-    "ci": ("relman.cli.ci:ci", "Build, test and promote, and clean up in any case."),
-    "playbook": ("relman.cli.playbook:playbook", "Run a release procedure that is written down as stages."),
-    "run": ("relman.cli.run:run", "Run the stages of a playbook; its whole plan is shown first."),
-    "deploy": ("relman.cli.deploy:deploy", "Deploy a release: exactly the image that was tested."),
-    "gate": ("relman.cli.gate:gate", "Explain whether a release may be deployed, rule by rule."),
-    "verify": ("relman.cli.verify:verify", "Check a release, or what runs, against its evidence."),
-    "evidence": ("relman.cli.evidence:evidence", "Show every statement about an image, and whether it counts."),
-    "key": ("relman.cli.key:key", "Make, show, rotate and revoke the keys that sign evidence."),
-    "rollback": ("relman.cli.rollback:rollback", "Roll back to the newest earlier release that was proven good."),
-    "status": ("relman.cli.status:status", "Show what runs where, and what to type where something is wrong."),
-    "logs": ("relman.cli.logs:logs", "Show the logs of what serves on every host, merged by time."),
-    "recover": ("relman.cli.recover:recover", "Finish or undo an interrupted deployment."),
-    "remove": ("relman.cli.remove:remove", "Take a service off its hosts. Its volumes stay, always."),
-    "lock": ("relman.cli.lock:lock", "Show who is working on the hosts, or break their locks."),
-    "releases": ("relman.cli.releases:releases", "List what can be deployed, with its evidence."),
-    "history": ("relman.cli.history:history", "List what was done, newest first, with who and why."),
-    "show": ("relman.cli.show:show", "Show one deployment, one playbook run or one CI run."),
-    "inventory": ("relman.cli.inventory:inventory", "Show what relman understands of the inventory."),
-    "schema": ("relman.cli.schema:schema", "Print the JSON Schema of relman.yml or of a playbook."),
+    "init": ("relman.cli.commands.init:init", "Write a first relman.yml from the Dockerfile and tests here."),
+    "check": ("relman.cli.commands.check:check", "Check relman.yml and the inventory without touching anything."),
+    "build": ("relman.cli.commands.build:build", "Build the image of a run."),
+    "test": ("relman.cli.commands.test:test", "Run the tests in the exact image that build made."),
+    "promote": ("relman.cli.commands.promote:promote", "Release the image that passed its tests."),
+    "cleanup": ("relman.cli.commands.cleanup:cleanup", "Remove what a run left on the engine, and nothing else."),
+    "ci": ("relman.cli.commands.ci:ci", "Build, test and promote, and clean up in any case."),
+    "playbook": ("relman.cli.commands.playbook:playbook", "Run a release procedure that is written down as stages."),
+    "run": ("relman.cli.commands.run:run", "Run the stages of a playbook; its whole plan is shown first."),
+    "deploy": ("relman.cli.commands.deploy:deploy", "Deploy a release: exactly the image that was tested."),
+    "gate": ("relman.cli.commands.gate:gate", "Explain whether a release may be deployed, rule by rule."),
+    "verify": ("relman.cli.commands.verify:verify", "Check a release, or what runs, against its evidence."),
+    "evidence": (
+        "relman.cli.commands.evidence:evidence",
+        "Show every statement about an image, and whether it counts.",
+    ),
+    "key": ("relman.cli.commands.key:key", "Make, show, rotate and revoke the keys that sign evidence."),
+    "rollback": (
+        "relman.cli.commands.rollback:rollback",
+        "Roll back to the newest earlier release that was proven good.",
+    ),
+    "status": ("relman.cli.commands.status:status", "Show what runs where, and what to type where something is wrong."),
+    "logs": ("relman.cli.commands.logs:logs", "Show the logs of what serves on every host, merged by time."),
+    "recover": ("relman.cli.commands.recover:recover", "Finish or undo an interrupted deployment."),
+    "remove": ("relman.cli.commands.remove:remove", "Take a service off its hosts. Its volumes stay, always."),
+    "lock": ("relman.cli.commands.lock:lock", "Show who is working on the hosts, or break their locks."),
+    "releases": ("relman.cli.commands.releases:releases", "List what can be deployed, with its evidence."),
+    "history": ("relman.cli.commands.history:history", "List what was done, newest first, with who and why."),
+    "show": ("relman.cli.commands.show:show", "Show one deployment, one playbook run or one CI run."),
+    "inventory": ("relman.cli.commands.inventory:inventory", "Show what relman understands of the inventory."),
+    "schema": ("relman.cli.commands.schema:schema", "Print the JSON Schema of relman.yml or of a playbook."),
 }
 # The listing's sections, in the order in which a person comes to them.
 SECTIONS: Mapping[str, Sequence[str]] = {

@@ -65,6 +65,15 @@ wait_option = click.option(
     metavar="SECONDS",
     help="How long to wait while somebody else is at work on the hosts.",
 )
+platform_option = click.option("--platform", metavar="OS/ARCH", help="Which image of an index.")
+skip_option = click.option(
+    "--unsafe-skip-gate",
+    "skip_gates",
+    multiple=True,
+    metavar="NAME",
+    help="Skip this gate, with --reason; recorded and shown from then on. May be repeated.",
+)
+reason_option = click.option("--reason", metavar="TEXT", help="Why; kept in the history.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
@@ -138,6 +147,18 @@ def name_and_value(_ctx: click.Context, _option: click.Parameter, given: tuple[s
         if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", each):
             raise click.BadParameter(f"{each.partition('=')[0]!r} is not NAME=VALUE")
     return dict(each.split("=", 1) for each in given)
+
+
+def target_options(function: Decorated) -> Decorated:
+    """Where the image is, and whose word counts."""
+    file = click.option(
+        "-f", "--file", default="relman.yml", show_default=True, metavar="PATH", help="Without -e, says where and what."
+    )
+    keys = click.option(
+        "--key", "keys", multiple=True, metavar="FILE", help="Trust only this public key, for everything."
+    )
+    trust = click.option("--trust", metavar="FILE", help="Trust the keys of this trust.yml instead.")
+    return any_environment_option(inventory_option(service_option(file(keys(trust(function))))))
 
 
 def _count_or_share(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:

@@ -11,25 +11,22 @@ from typing import Any
 
 import click
 
-from relman.cli.render import Output, standard_output
+from relman.app import context as app
+from relman.cli.output.printer import Output, standard_output
 from relman.cli.signals import Signals
 
 _LONGEST = 31 * 86400.0
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a verb gets besides its own options. `deadline` is by time.monotonic(), None without --timeout; `outputs` is
-    what it tells whoever runs it in this process: the release that it made."""
+@dataclass(frozen=True, kw_only=True)
+class Context(app.Context):
+    """What a verb gets besides its own options: `output`, which is also told the use case's events, and `deadline`, by
+    time.monotonic(), None without --timeout."""
 
     output: Output
-    environ: Mapping[str, str]
     debug: bool = False
     deadline: float | None = None
     signals: Signals = field(default_factory=Signals)
-    outputs: dict[str, str] = field(default_factory=dict)
-    vault_ids: tuple[str, ...] = ()
-    run_inventory: bool = False
 
     @property
     def seconds_left(self) -> float | None:
@@ -65,15 +62,22 @@ class Flags:
             self.signals.deadline(seconds)
         deadline = None if seconds is None else time.monotonic() + seconds
         return Context(
-            self.output,
-            self.environ,
-            self.debug,
-            deadline,
-            self.signals,
-            self.outputs,
-            tuple(self.values.get("vault_ids", ())),
-            bool(self.values.get("run_inventory")),
+            events=self.output,
+            environ=self.environ,
+            outputs=self.outputs,
+            vault_ids=tuple(self.values.get("vault_ids", ())),
+            run_inventory=bool(self.values.get("run_inventory")),
+            ask_secret=_ask_secret if self.output.can_ask_secret else None,
+            output=self.output,
+            debug=self.debug,
+            deadline=deadline,
+            signals=self.signals,
         )
+
+
+def _ask_secret(question: str, confirm: bool) -> str:
+    ask: Callable[..., str] = click.prompt
+    return ask(question, hide_input=True, confirmation_prompt=confirm, err=True)
 
 
 class Verb(click.Command):

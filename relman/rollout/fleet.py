@@ -45,6 +45,17 @@ class Watcher(Protocol):
         """Something about the whole fleet."""
 
 
+class _Silent:
+    def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+
+SILENT: Watcher = _Silent()
+
+
 @dataclass
 class Session:
     """One host while a command runs; `lease` is there while its lock is held, `draft` once its next record is written

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from relman.hosts.docker.creation import PREDEFINED
@@ -17,7 +17,7 @@ from relman.registry.auth import Login
 from relman.rollout import tasks
 from relman.rollout.ending import Happened
 from relman.rollout.executor import carry_out
-from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.fleet import SILENT, Fleet, Session, Watcher
 from relman.rollout.image_pull import Fetching, Wanted
 from relman.rollout.looking.askable import bridge_of, mute
 from relman.rollout.looking.observe import observe
@@ -45,8 +45,8 @@ class Operation:
     asked: Asked
     plan: Planner
     message: str
-    watcher: Watcher
-    cancel: threading.Event
+    watcher: Watcher = SILENT
+    cancel: threading.Event = field(default_factory=threading.Event)
     planned: Callable[[Plan], None] = lambda _: None
     before_change: Callable[[], None] | None = None
     wanted: Wanted | None = None

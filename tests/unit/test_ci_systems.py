@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.app.ci.job_summary import summary_of
+from relman.app.ci.outputs import tell_system
 from relman.ci.run.run_name import run_name
-from relman.ci.systems import NONE, SYSTEMS, system_of
-from relman.ci.systems.github import GITHUB
-from relman.ci.systems.gitlab import GITLAB
-from relman.ci.systems.job_summary import summary_of
-from relman.ci.systems.system import Facts
-from relman.cli.marks import tell_system
+from relman.config.ci_systems import NONE, SYSTEMS, system_of
+from relman.config.ci_systems.github import GITHUB
+from relman.config.ci_systems.gitlab import GITLAB
+from relman.config.ci_systems.system import Facts
 from relman.model.run import RunName
 from tests.unit.cli import relman
 

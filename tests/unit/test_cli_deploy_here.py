@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.cli.environments import service_here
+from relman.app.environments import service_here
 from relman.model.host import Environment
 from relman.model.image import Repository
 

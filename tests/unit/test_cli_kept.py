@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.cli.kept import DAY, outlived, sweep_libraries
-from relman.cli.playbooks.journal import Journals, new_journal
+from relman.app.playbooks.journal import Journals, new_journal
+from relman.app.retention import DAY, outlived, sweep_libraries
 
 NOW = 1_800_000_000.0
 

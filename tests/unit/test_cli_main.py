@@ -63,14 +63,26 @@ def test_the_nearest_class_decides_the_code() -> None:
 @pytest.mark.parametrize("line", [["--help"], ["--version"], []])
 def test_help_imports_nothing_heavy(line: list[str]) -> None:
     """Listing the commands loads none of their libraries."""
+    loaded = _loaded(*line)
+    assert "click" in loaded
+    assert set(HEAVY) & {name.partition(".")[0] for name in loaded} == set()
+
+
+def test_a_rollback_loads_nothing_of_ci() -> None:
+    """What an engineer needs at night does not wait for the modules of builds and tests."""
+    loaded = _loaded("rollback", "-e", "production", "-i", "/nowhere")
+    assert "relman.app.rollback" in loaded
+    assert [name for name in loaded if name.startswith("relman.ci.")] == []
+
+
+def _loaded(*line: str) -> list[str]:
+    """The modules that are there after a command."""
     code = (
         "import os, sys\nfrom relman.cli.main import run\nfrom relman.cli.signals import Signals\n"
         "run(sys.argv[1:], os.environ, Signals())\nprint('LOADED', *sys.modules)"
     )
     done = subprocess.run(python(code, *line), capture_output=True, text=True, check=True)
-    loaded = done.stdout.rpartition("LOADED")[2].split()
-    assert "click" in loaded
-    assert set(HEAVY) & {name.partition(".")[0] for name in loaded} == set()
+    return done.stdout.rpartition("LOADED")[2].split()
 
 
 def test_the_listing_says_what_each_verb_says_of_itself() -> None:

@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from relman.cli.plans import recap
-from relman.cli.render import Output
+from relman.cli.output.plan_view import recap
+from relman.cli.output.printer import Output
 from relman.model.errors import RolledBack
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
 from relman.rollout.progress import Report

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from relman.app.history_at import time_of
 from relman.ci.results.report_store import save
-from relman.cli.then import time_of
 from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger
 from relman.ledger.pending import record_deployment

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.cli.render import Output
-from relman.cli.text import age, clean, one_line, size, span
+from relman.cli.output.printer import Output
+from relman.cli.output.text import age, size, span
 from relman.model.errors import PreflightFailed, UsageError
+from relman.model.text import clean, one_line
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.cli.playbooks.journal import Journals, new_journal
+from relman.app.playbooks.journal import Journals, new_journal
 from relman.model.errors import Locked
 from tests.lab.process import started
 from tests.unit.cli import argv, environ, relman

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.cli.render import Output
-from relman.cli.tables import table
+from relman.cli.output.printer import Output
+from relman.cli.output.tables import table
 
 STATUS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
 ROWS = [

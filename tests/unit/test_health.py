@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from relman.app.playbooks.checks import check_http
 from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.readiness import answers_http
-from relman.cli.playbooks.checks import check_http
 from relman.config.deploy import as_tested, resolve
 from relman.hosts.docker.creation import creation, health_config
 from relman.hosts.docker.engine import Engine

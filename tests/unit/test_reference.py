@@ -224,7 +224,7 @@ def test_every_environment_variable_is_explained() -> None:
     code = "\n".join(file.read_text() for file in (ROOT / "relman").rglob("*.py"))
     table = under(TEXT, "Environment variables")
     assert set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", table)) == set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", code))
-    systems = "\n".join(file.read_text() for file in (ROOT / "relman/ci/systems").glob("*.py"))
+    systems = "\n".join(file.read_text() for file in (ROOT / "relman/config/ci_systems").glob("*.py"))
     assert set(re.findall(r'"\{?([A-Z]+_[A-Z_]+)', systems)) <= set(re.findall(r"`([A-Z_]+)`", table))
 
 
@@ -235,7 +235,8 @@ def test_the_exit_codes_are_the_command_line_s() -> None:
 
 def test_every_kind_of_document_is_listed() -> None:
     """A program can look up each kind of JSON document that any command prints."""
-    code = "\n".join(file.read_text() for file in (ROOT / "relman/cli").rglob("*.py"))
+    files = [file for layer in ("app", "cli") for file in (ROOT / "relman" / layer).rglob("*.py")]
+    code = "\n".join(file.read_text() for file in files)
     rows = re.findall(r"^\| (`.+?`) \|", under(TEXT, "Output for programs"), re.MULTILINE)
     listed = {kind.strip("`") for row in rows for kind in row.split(", ")}
     assert listed == set(re.findall(r'\.json\(\s*"([a-z-]+)"', code))

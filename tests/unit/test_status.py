@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from relman.cli.plans import also_on
+from relman.cli.output.plan_view import also_on
 from relman.hosts.probe import ProbeResult
 from relman.model.container import (
     DEPLOYMENT,

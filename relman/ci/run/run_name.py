@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from relman.ci.systems import NONE, SYSTEMS, system_of
+from relman.config.ci_systems import NONE, SYSTEMS, system_of
 from relman.model.errors import UsageError
 from relman.model.run import Commit, RunName
 

@@ -1,0 +1,53 @@
+"""relman check: which registries speak plain HTTP, and may not?"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from relman.app.context import Context
+from relman.app.factories import network_of
+from relman.model.errors import RelmanError
+from relman.model.host import Environment
+from relman.model.service import Service
+from relman.registry.client import Registry
+from relman.registry.network import Network
+
+_SECONDS = 2.0
+
+
+def warn_of_plain(context: Context, service: Service | None, environments: Sequence[Environment]) -> None:
+    """Warn of every registry that speaks plain HTTP and is not allowed to by name. What does not answer in time is
+    left to the commands that need it."""
+    asked = dict.fromkeys(_registries(context, service, environments))
+    faults: list[RelmanError] = []
+    # As daemons: a resolver may take longer, and nobody waits for it.
+    threads = [threading.Thread(target=_ask, args=(*each, faults), daemon=True) for each in asked]
+    end = time.monotonic() + _SECONDS
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    for fault in sorted(faults, key=str):
+        context.events.warn_once(f"{fault}. {fault.hint}")
+
+
+def _registries(
+    context: Context, service: Service | None, environments: Sequence[Environment]
+) -> Iterator[tuple[str, Network]]:
+    if service:
+        yield service.repository.registry, network_of(context)
+    for environment in environments:
+        network = network_of(context, environment)
+        yield from ((repository.registry, network) for repository in environment.services.values())
+
+
+def _ask(host: str, network: Network, faults: list[RelmanError]) -> None:
+    try:
+        with Registry(host, network=network, timeout=_SECONDS) as registry:
+            fault = registry.plain_fault()
+    except RelmanError:
+        return
+    if fault:
+        faults.append(fault)

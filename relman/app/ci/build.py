@@ -1,0 +1,62 @@
+"""Build the image of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from relman.app.ci.job import Job
+from relman.ci.build.stage import build as build_image
+from relman.ci.engine import images
+from relman.ci.run.run_name import distrustful, version_of
+from relman.config.deploy import freeze
+from relman.model.clock import timestamp
+from relman.model.image import ImageId
+from relman.model.run import Commit
+from relman.model.service import Service
+
+if TYPE_CHECKING:
+    import docker
+
+
+def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str) -> ImageId:
+    """Build, say what was built, and return the image."""
+    job.phase("build")
+    if why := distrustful(job.root):
+        job.context.events.warn(why)
+    image = build_image(
+        client,
+        job.service,
+        job.run,
+        commit,
+        version=version,
+        created=timestamp(),
+        deploy_section=freeze(job.service),
+        environ=job.context.environ,
+        credentials=job.credentials,
+        progress=job.say,
+        watch=job.watch,
+    )
+    config = images.config_digest(client, image)
+    job.say(f"built image {config.short}, on this engine {job.local_tag}")
+    job.json(
+        "build",
+        image=str(image),
+        config=str(config),
+        tag=job.local_tag,
+        commit=commit.revision,
+        dirty=commit.dirty,
+        image_version=version,
+    )
+    return image
+
+
+def with_args(service: Service, given: Mapping[str, str]) -> Service:
+    """The service with build arguments of this run, which win over those in relman.yml."""
+    return replace(service, build=replace(service.build, args={**service.build.args, **given}))
+
+
+def version_for(job: Job, given: str | None) -> str:
+    """The version to put into the image: the one given, else what git says; empty where it knows none."""
+    return version_of(job.root) if given is None else given

@@ -1,0 +1,132 @@
+"""What build, test, promote, cleanup and ci share: the run, its service, the engine, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relman.app.ci.outputs import tell_system
+from relman.app.context import Context
+from relman.app.factories import credentials_of, data_dir, registry_of, written_service
+from relman.app.signing import reading_seal
+from relman.ci.engine import api, images
+from relman.ci.engine.owner import run_of
+from relman.ci.engine.stopwatch import Watch
+from relman.ci.run.release_tags import Tags, tags_for
+from relman.ci.run.run_lock import alone
+from relman.ci.run.run_name import run_name
+from relman.config.ci_systems import system_of
+from relman.evidence.assessment import Check
+from relman.evidence.promote import check_names
+from relman.evidence.release import find_release
+from relman.model.container import Image
+from relman.model.errors import NotFound, UsageError
+from relman.model.image import ImageRef, ManifestDigest, Platform
+from relman.model.run import Commit, RunName
+from relman.model.service import Service
+from relman.registry.auth import Credentials
+from relman.registry.client import Registry
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a service, whose relman.yml is `file`."""
+
+    context: Context
+    service: Service
+    run: RunName
+    file: str = "relman.yml"
+    watch: Watch = field(default_factory=Watch)
+
+    @property
+    def root(self) -> Path:
+        """The directory of relman.yml."""
+        return Path(self.service.root)
+
+    @property
+    def local_tag(self) -> str:
+        """The name of the run's image: build gives it on the engine, promote in the registry."""
+        return self.service.repository.tag(self.run.tag)
+
+    def credentials(self, registry: str) -> Credentials | None:
+        """The credentials for any registry."""
+        return credentials_of(self.context, registry)
+
+    def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
+        """What a release of another team's is, once there is evidence that it passed, by a key that the service's own
+        trust.yml trusts, if it names one. Raises what find_release does."""
+        registry = registry_of(self.context, reference.repository)
+        check = Check(reading_seal(self.service.release.demands))
+        return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes on this machine off the run. Raises Locked."""
+        return alone(self.run, locks(self.context))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The one client of the service's registry."""
+        return registry_of(self.context, self.service.repository, writes=True)
+
+    def say(self, text: str) -> None:
+        """A line of what is going on."""
+        self.context.events.note(text)
+
+    def phase(self, name: str) -> None:
+        """A stage of the run begins."""
+        self.context.events.phase(f"{name} {self.service.name}, run {self.run}")
+
+    def json(self, kind: str, **data: Any) -> None:
+        """The document of a stage that ended; what of it the CI system wants is written where it wants it."""
+        document = {"run": str(self.run), "service": self.service.name, **data}
+        self.context.events.json(kind, document)
+        environ = self.context.environ
+        outputs = self.context.outputs if kind == "promote" else {}
+        try:
+            tell_system(system_of(environ), environ, kind, document, outputs)
+        except OSError as error:
+            self.context.events.warn(f"the CI system could not be told: {error.filename}: {error.strerror}")
+
+
+def open_job(context: Context, file: str, run_flag: str | None) -> Job:
+    """The run that the flag or the CI system's variables name, of the service in `file`."""
+    service = written_service(context, file)
+    return Job(context, service, run_name(context.environ, run_flag, service.name), file)
+
+
+def locks(context: Context) -> Path:
+    """Where runs are locked."""
+    return data_dir(context.environ) / "runs"
+
+
+@contextmanager
+def local_engine(watch: Watch | None = None) -> Iterator[docker.APIClient]:
+    """The engine that builds and tests. Raises Unreachable."""
+    with closing(api.connect(watch)) as client:
+        yield client
+
+
+def image_of(client: docker.APIClient, job: Job) -> Image:
+    """The image that build made in this run, by its local tag. Raises UsageError where there is none."""
+    hint = "Run `relman build` first, on this machine and with the same --run."
+    try:
+        image = images.inspect(client, job.local_tag)
+    except NotFound:
+        raise UsageError(f"the engine has no image of run {job.run}: {job.local_tag}", hint=hint) from None
+    if run_of(image.labels) != job.run:
+        raise UsageError(f"{job.local_tag} is not an image of run {job.run}", hint=hint)
+    return image
+
+
+def tags_of(job: Job, commit: Commit, version: str) -> Tags:
+    """What the run is released as. Raises UsageError where that cannot be."""
+    tags = tags_for(job.service.release, job.run, commit, version)
+    check_names(tags.release, tags.channels)
+    return tags

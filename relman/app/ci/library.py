@@ -1,0 +1,118 @@
+"""The release of a shared library: its files on a package index, then a git tag; the image gets no tag anywhere."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relman.app.ci.job import Job, image_of, local_engine
+from relman.app.factories import data_dir, index_of, ledger
+from relman.app.identity import account, who
+from relman.app.retention import sweep_libraries
+from relman.ci.engine import images
+from relman.ci.library.files import Package, require_tools
+from relman.ci.library.make import make_files
+from relman.ci.library.publish import kept_package, message_for, publish, require_clean
+from relman.ci.library.tag import GitTag, tag_name
+from relman.ci.results import report_store as kept
+from relman.ci.run.run_name import commit_seconds
+from relman.ci.run.run_name import describe as describe_commit
+from relman.evidence.promote import require_tested
+from relman.model.clock import timestamp
+from relman.model.errors import UsageError
+from relman.model.image import ImageId
+from relman.model.run import TestReport
+from relman.model.service import Library
+
+if TYPE_CHECKING:
+    import docker
+
+
+def promote_library(job: Job, library: Library, report: TestReport | None) -> None:
+    """relman promote for a library: with the image of the run on the engine, or with the files that an earlier attempt
+    made of it."""
+    require_tools()
+    with job.alone():
+        _release(job, library, report or _report_of(job), None)
+
+
+def library_stage(job: Job, library: Library, client: docker.APIClient, image: ImageId, report: TestReport) -> None:
+    """Release the library that `image` holds and `report` tested."""
+    _release(job, library, report, (client, image))
+
+
+def _report_of(job: Job) -> TestReport:
+    reports = kept.of_run(job.run, kept.directory(job.context.environ))
+    if not reports:
+        raise UsageError(
+            f"there are no test results of run {job.run}",
+            hint="Run `relman build` and `relman test` first, with the same --run, or name a file with --results.",
+        )
+    return reports[-1]
+
+
+def _release(job: Job, library: Library, report: TestReport, held: tuple[docker.APIClient, ImageId] | None) -> None:
+    job.phase("promote")
+    require_tested(report, report.config, job.local_tag)
+    require_clean(report)
+    directory = data_dir(job.context.environ) / "libraries" / report.config.hex
+    package = kept_package(directory, partial(_make, job, library, report, held))
+    name = tag_name(library.git_tag, job.run, report.commit, package.version)
+    tag = GitTag(job.root, library.remote, name, report.commit.revision, account(), job.context.environ)
+    with closing(index_of(job.context, library.index)) as index:
+        publish(package, index, tag, message_for(package, report), job.say)
+    sweep_libraries(directory.parent)
+    _record(job, library, package, report, name)
+
+
+def _make(
+    job: Job, library: Library, report: TestReport, held: tuple[docker.APIClient, ImageId] | None, into: Path
+) -> None:
+    if held is None:
+        with local_engine() as client:
+            _make(job, library, report, (client, image_of(client, job).id), into)
+        return
+    client, image = held
+    require_tested(report, images.config_digest(client, image), job.local_tag)
+    epoch = commit_seconds(job.root, report.commit)
+    stage = job.service.test
+    make_files(
+        client,
+        library,
+        job.run,
+        image,
+        entrypoint=stage.own_entrypoint,
+        epoch=epoch,
+        timeout=stage.timeout,
+        into=into,
+        progress=job.say,
+    )
+
+
+def _record(job: Job, library: Library, package: Package, report: TestReport, tag: str) -> None:
+    """Say what was released and note it in the history."""
+    manifest = f"sha256:{package.files[-1].sha256}"
+    ledger(job.context).record_release(
+        service=job.service.name,
+        repository=library.index,
+        tag=package.version,
+        manifest=manifest,
+        run=str(job.run),
+        by=who(job.context.environ),
+        at=timestamp(),
+    )
+    job.say(f"released {package}, {describe_commit(report.commit)}, tag {tag}")
+    for file in package.files:
+        job.say(f"  {file.name} sha256 {file.sha256}")
+    job.context.outputs.update(release=package.version, digest=manifest)
+    job.json(
+        "promote",
+        library=package.project,
+        release=package.version,
+        index=library.index,
+        files=dict(package.hashes),
+        git_tag=tag,
+        config=str(report.config),
+    )

@@ -1,0 +1,127 @@
+"""Test the image of a run."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relman.app.ci.job import Job
+from relman.app.factories import ledger
+from relman.app.identity import who
+from relman.ci.build.stage import commit_in
+from relman.ci.engine import images
+from relman.ci.engine.platforms import foreign_named
+from relman.ci.results import report_store as kept
+from relman.ci.results.test_summary import summary
+from relman.ci.run.cleanup import temporary_containers
+from relman.ci.run.run_name import commit_of
+from relman.ci.run.teardown import check_passed
+from relman.ci.testing.shell import run_shell
+from relman.ci.testing.stage import linked_bench, run_tests
+from relman.config.ci_systems import system_of
+from relman.evidence.attest import judged_by
+from relman.evidence.test_result import EXIT_CODE_ONLY, SMOKE_ONLY
+from relman.model.container import Image
+from relman.model.image import ImageId
+from relman.model.run import Commit, TestReport
+
+if TYPE_CHECKING:
+    import docker
+
+
+def test_stage(
+    job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None, *, keep: bool
+) -> TestReport:
+    """Test, keep what was found, passed or not, and return it. Raises TestsFailed."""
+    job.phase("test")
+    environ = job.context.environ
+    with foreign_named(client, images.inspect(client, image.value).platform, job.say):
+        report = run_tests(client, job.service, job.run, image, commit, keep=keep, **_surroundings(job))
+        report = replace(report, url=system_of(environ).facts(environ).url)
+        _keep(job, image, report, results)
+        check_passed(report)
+    for line in summary(report):
+        job.say(line)
+    if judged_by(report) == SMOKE_ONLY:
+        job.say(f"{SMOKE_ONLY}: no test ran, the image starts and is healthy, and the evidence says so")
+    elif report.exit_code_only:
+        job.say(f"{EXIT_CODE_ONLY}: no result file (`junit`) shows which tests ran, and the evidence says so")
+    return report
+
+
+def shell_stage(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) -> None:
+    """A shell in the image, on this process's terminal, with everything linked as for the tests."""
+    job.phase("shell for")
+    with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
+        job.say("the tests' environment is set; leave with `exit`")
+        run_shell(bench, image, linked, job.service.test)
+
+
+def _surroundings(job: Job) -> dict[str, Any]:
+    """What linked services are made with."""
+    return {
+        "environ": job.context.environ,
+        "credentials": job.credentials,
+        "released": job.released,
+        "progress": job.say,
+        "watch": job.watch,
+    }
+
+
+def say_what_is_left(job: Job, client: docker.APIClient) -> None:
+    """Say what was kept of the run on the engine, and what removes it."""
+    names = temporary_containers(client, job.run)
+    for name in names:
+        job.say(f"kept {name}")
+    if names:
+        matrix = f"RELMAN_MATRIX={shlex.quote(job.run.matrix)} " if job.run.matrix else ""
+        file = "" if job.file == Job.file else f" --file {shlex.quote(job.file)}"
+        named = f"{matrix}relman cleanup{file} --run {shlex.quote(str(job.run))}"
+        job.say(f"`{named}` removes them, their network, volumes and the image's tag")
+
+
+def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> None:
+    kept.save(report, kept.directory(job.context.environ))
+    if results:
+        kept.write(report, Path(results))
+    ledger(job.context).record_run(
+        run=str(report.run),
+        service=report.service,
+        commit=report.commit.revision,
+        config=str(report.config),
+        outcome="passed" if report.passed else "failed",
+        by=who(job.context.environ),
+        finished=report.finished,
+    )
+    commands = [
+        {
+            "name": c.title,
+            "argv": c.argv,
+            "exit": c.exit_code,
+            "seconds": c.seconds,
+            "problem": c.problem,
+            "ran_nothing": c.ran_nothing,
+            "image": c.image,
+        }
+        for c in report.commands
+    ]
+    job.json(
+        "test",
+        image=str(image),
+        config=str(report.config),
+        passed=report.passed,
+        commands=commands,
+        services=dict(report.services),
+        findings=report.to_json()["findings"],
+        flaky=report.flaky,
+        exit_code_only=report.exit_code_only,
+        smoke_only=report.smoke_only,
+    )
+
+
+def built_commit(job: Job, image: Image) -> Commit:
+    """The commit that the image names; its branch, where that commit is still checked out."""
+    commit, here = commit_in(image.labels), commit_of(job.root, job.context.environ)
+    return replace(commit, branch=here.branch) if commit.revision == here.revision else commit

@@ -1,0 +1,126 @@
+"""Deploy a release: exactly the image that was tested, to every host of an environment.
+
+1. The hosts that are meant, and the service (relman.app.rollouts, relman.app.environments).
+2. The release under the tag, once every gate lets it pass (relman.app.select_release).
+3. Its frozen deploy section with each host's variables.
+4. The plan, made of what is seen on the hosts, and judged before anything changes (relman.rollout.planning).
+5. The change, under the hosts' locks: images, tasks, wave after wave, records (relman.rollout.operation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from relman.app.context import Context
+from relman.app.environments import repository_of, service_here, service_of
+from relman.app.factories import login_of, registry_of
+from relman.app.policy import check_of, say_trust, served_in, skips_of
+from relman.app.rollouts import Request, Rollout, new_asked, require_all
+from relman.app.select_release import release_for
+from relman.app.signing import reading_seal
+from relman.config.deploy import resolve
+from relman.model.container import EngineFacts
+from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
+from relman.model.host import Host
+from relman.model.plan import Observed, Plan
+from relman.model.record import Deployed, kept_name
+from relman.model.run import Release
+from relman.model.settings import DeploySettings
+from relman.registry.client import Registry
+from relman.registry.images import describe
+from relman.rollout.fleet import Fleet
+from relman.rollout.image_pull import Wanted
+from relman.rollout.operation import Operation
+from relman.rollout.planning import preflight
+from relman.rollout.planning.planner import Asked, entry_of, plan_deploy
+
+
+@contextmanager
+def open_deployment(context: Context, request: Request, tag: str, skip_gates: Sequence[str] = ()) -> Iterator[Rollout]:
+    """A deployment of the release under `tag` (a release or a channel), with the hosts connected.
+
+    Raises what forbids it: PolicyRefused and its like of the image, ConfigError of its settings, Failure of a host.
+    """
+    selected = request.selected(context)
+    chosen = selected.environment
+    name = service_of(chosen, request.service or (service_here(chosen) if len(chosen.services) > 1 else None))
+    repository = repository_of(chosen, name)
+    registry = registry_of(context, repository, chosen)
+    asked = new_asked(context, request, name, selected)
+    with Fleet(chosen, name) as fleet:
+        # While the connections come up.
+        served = served_in(context, chosen.demands.policy, request.inventories, name)
+        skips = skips_of(context, skip_gates, request.reason)
+        check = check_of(chosen.demands, reading_seal(chosen.demands), skips=skips, served=served)
+        release = release_for(fleet, registry, repository, tag, check, context.events)
+        say_trust(context.events, chosen.demands, chosen.name)
+        for skip in release.skipped:
+            context.events.warn(f"{release}: {skip}")
+        if skip_gates:
+            asked = replace(asked, reason="; ".join(release.skipped))
+        _require_service(release, name)
+        settings = _settings_of(release, chosen.hosts)
+        require_all(fleet)
+        operation = Operation(
+            asked=asked,
+            plan=partial(_plan, asked, release, settings, chosen.local_commands),
+            message=f"deploying {name} {release.tag}",
+            before_change=partial(_require_unmoved, registry, release),
+            wanted=_wanted(asked, release, settings),
+            login=login_of(context, repository),
+            wait_lock=request.wait_lock,
+        )
+        yield Rollout(context, fleet, operation)
+
+
+def _require_service(release: Release, service: str) -> None:
+    """Raise UsageError when the image says that it is another service's."""
+    if release.service and release.service != service:
+        raise UsageError(f"{release} is an image of {release.service}, not of {service}")
+
+
+def _settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySettings]:
+    """The release's frozen deploy section with each host's variables. Raises ConfigError with every host's problems."""
+    settings: dict[str, DeploySettings] = {}
+    problems: list[Problem] = []
+    for host in hosts:
+        origin = f"the label of {release}, for {host.name}"
+        try:
+            settings[host.name] = resolve(
+                release.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables
+            )
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _plan(
+    asked: Asked, release: Release, settings: dict[str, DeploySettings], local: bool, seen: Sequence[Observed]
+) -> Plan:
+    plan = plan_deploy(asked, release, settings, seen)
+    preflight.check_local(plan, local)
+    preflight.check(plan, seen, release)
+    return plan
+
+
+def _wanted(asked: Asked, release: Release, settings: dict[str, DeploySettings]) -> Wanted:
+    """The image for every host that the plan will not refuse."""
+
+    def entry(host: str, facts: EngineFacts) -> Deployed | None:
+        return entry_of(asked, release, settings[host], facts) if preflight.fits(release, facts) else None
+
+    return Wanted((kept_name(asked.environment, asked.service), str(release.repository)), entry)
+
+
+def _require_unmoved(registry: Registry, release: Release) -> None:
+    now = describe(registry, release.repository, release.tag, release.platform).manifest.digest
+    if now != release.manifest:
+        raise TagMoved(
+            f"the tag {release} moved while the plan was made: {release.manifest} before, {now} now",
+            hint="a release tag never moves: find out who moved it",
+        )

@@ -1,0 +1,121 @@
+"""Which environment, hosts and service a command is about."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from relman.app.context import Context
+from relman.app.factories import environment
+from relman.model.errors import ConfigError, UsageError
+from relman.model.host import Environment
+from relman.model.image import Repository
+from relman.model.text import some
+
+
+def open_environment(
+    context: Context, name: str, inventories: Sequence[str], only: Sequence[str] = (), excluded: Sequence[str] = ()
+) -> Environment:
+    """The environment from the inventory, or the part of it that a person wants to look at."""
+    return select(environment(context, name, inventories), only, excluded, _LOOKING).environment
+
+
+_LOOKING = "it is not looked at"
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The part of an environment that a command is about, and why each of the other hosts is left out."""
+
+    environment: Environment
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def open_selected(
+    context: Context,
+    name: str,
+    inventories: Sequence[str],
+    only: Sequence[str],
+    excluded: Sequence[str],
+    reason: str | None,
+) -> Selected:
+    """The environment from the inventory, less what a person leaves out."""
+    selected = select(environment(context, name, inventories), only, excluded, reason)
+    if selected.left_out:
+        reasons = ", ".join(dict.fromkeys(selected.left_out.values()))
+        context.events.warn(f"left out: {', '.join(selected.left_out)} ({reasons})")
+    return selected
+
+
+def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], reason: str | None) -> Selected:
+    """The environment with nothing but some hosts, or less some for a reason; each is named by itself, by a pattern or
+    by a group, several with commas between them. Raises UsageError."""
+    names = [h.name for h in chosen.hosts]
+    kept, dropped = _named(chosen, only), _named(chosen, excluded)
+    if only and excluded:
+        raise UsageError("--only and --exclude exclude each other: give one of them")
+    if excluded and not reason:
+        raise UsageError("--exclude needs --reason", hint="say why: status and history show it")
+    if dropped == set(names):
+        raise UsageError(f"every host of {chosen.name} is excluded")
+    out = [n for n in names if n in dropped or (only and n not in kept)]
+    why = reason or f"only {', '.join(only)} was asked for"
+    return Selected(replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in out)), dict.fromkeys(out, why))
+
+
+def _named(chosen: Environment, given: Sequence[str]) -> set[str]:
+    """The hosts that are meant. Raises UsageError where one of the words means none."""
+    names = [h.name for h in chosen.hosts]
+    found: set[str] = set()
+    for word in filter(None, (w.strip() for words in given for w in words.split(","))):
+        meant = {word} & set(names) or set(chosen.groups.get(word, ())) or set(fnmatch.filter(names, word))
+        if not meant:
+            groups = [g for g in chosen.groups if g != chosen.name]
+            hint = f"its hosts are {some(names, 10)}" + (f"; its groups {some(groups, 10)}" if groups else "")
+            raise UsageError(f"{chosen.name} has no host {word!r}", hint=hint)
+        found |= meant
+    return found
+
+
+def service_of(chosen: Environment, wanted: str | None) -> str:
+    """The service that is meant: the one asked for, or the environment's only one. Raises UsageError."""
+    known = sorted(chosen.services)
+    if wanted:
+        return wanted
+    if len(known) == 1:
+        return known[0]
+    hint = (
+        f"its services are {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
+    )
+    raise UsageError(f"which service of {chosen.name}? say --service", hint=hint)
+
+
+def service_here(chosen: Environment) -> str | None:
+    """The service of the checkout that a person stands in, if its relman.yml is good and the environment knows it."""
+    from relman.config.service import FILE_NAME, load_service
+
+    try:
+        name = load_service(FILE_NAME).name if Path(FILE_NAME).is_file() else None
+    except ConfigError:
+        return None
+    return name if name in chosen.services else None
+
+
+def repository_of(chosen: Environment, service: str) -> Repository:
+    """Where the service's images are, by the inventory. Raises UsageError."""
+    if service not in chosen.services:
+        known = ", ".join(sorted(chosen.services)) or "none"
+        raise UsageError(
+            f"{chosen.name} has no repository for the service {service!r}",
+            hint=f"add it to relman_services in the inventory; known there: {known}",
+        )
+    return chosen.services[service]
+
+
+def unknown_service(chosen: Environment, service: str, remembered: Iterable[str] = ()) -> UsageError:
+    """The error for a service of which neither the inventory nor any host knows anything; `remembered` are those that
+    the hosts know."""
+    known = ", ".join(sorted({*chosen.services, *remembered})) or "none"
+    return UsageError(f"no host of {chosen.name} knows the service {service!r}", hint=f"known there: {known}")

@@ -1,0 +1,144 @@
+"""The one place where adapters are built from options, the environment's variables and files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from relman.app.context import Context
+from relman.ledger import pending
+from relman.model.errors import UsageError
+from relman.model.host import Environment
+from relman.model.image import Repository
+from relman.model.service import Service
+from relman.registry.auth import Credentials, Login, ca_for, credentials_for
+from relman.registry.client import Registry
+from relman.registry.network import Network, insecure_by
+from relman.registry.proxies import proxies_of
+
+if TYPE_CHECKING:
+    from relman.ci.library.index import Index
+    from relman.config.inventory.load import Reading
+    from relman.ledger.ledger import Ledger
+
+INVENTORIES = "inventories"
+
+
+def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
+    """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
+    from relman.config.inventory.load import load_inventory
+
+    given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
+    if context.run_inventory and not given:
+        raise UsageError("--run-inventory needs -i or RELMAN_INVENTORY", hint="name the inventory to run")
+    understood = load_inventory(inventory_paths(context, inventories), reading_of(context, run=context.run_inventory))
+    return understood.environment(name, **ssh_files(context))
+
+
+def reading_of(context: Context, *, run: bool = False) -> Reading:
+    """How inventories are read: nothing of them is run unless a command says so."""
+    from relman.config.inventory.load import Reading
+    from relman.config.inventory.vault import open_vault
+
+    vault = open_vault(context.environ.get("RELMAN_VAULT_PASSWORD_FILE", ""), context.vault_ids)
+    return Reading(vault, run, context.environ)
+
+
+def inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:
+    """The inventories given, else RELMAN_INVENTORY, else ./inventories."""
+    return list(inventories) or [context.environ.get("RELMAN_INVENTORY") or INVENTORIES]
+
+
+def ssh_files(context: Context) -> dict[str, Any]:
+    """The arguments of Inventory.environment that the variables RELMAN_SSH_CONFIG and RELMAN_KNOWN_HOSTS say."""
+    known = [p for p in context.environ.get("RELMAN_KNOWN_HOSTS", "").split(":") if p]
+    return {"ssh_config": context.environ.get("RELMAN_SSH_CONFIG") or None, "known_hosts": known}
+
+
+def docker_config(environ: Mapping[str, str]) -> Path:
+    """Docker's configuration directory, where `docker login` keeps credentials."""
+    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+
+
+def credentials_of(context: Context, registry: str) -> Credentials | None:
+    """The credentials for a registry, from the environment's variables or docker's configuration."""
+    return credentials_for(registry, context.environ, docker_config(context.environ), context.events.warn)
+
+
+def written_service(context: Context, file: str) -> Service:
+    """The service that a checkout's file describes, for a command that uses the registry and the index named there.
+
+    A branch may name any: a password in the environment's variables must say what it is for. Raises UsageError and
+    ConfigError.
+    """
+    from relman.config.service import load_service
+
+    service = load_service(file)
+    named = {"RELMAN_REGISTRY": "registry"} | ({"RELMAN_INDEX": "package index"} if service.release.library else {})
+    for name, what in named.items():
+        given = [f"{name}_{part}" for part in ("USERNAME", "PASSWORD") if context.environ.get(f"{name}_{part}")]
+        if given and not context.environ.get(name):
+            raise UsageError(
+                f"{' and '.join(given)} {'are' if len(given) > 1 else 'is'} set, and {name} is not",
+                hint=f"Set {name} to the HOST[:PORT] of the {what} that they are for: {file} may name another.",
+            )
+    return service
+
+
+def login_of(context: Context, repository: Repository) -> Login | None:
+    """What hosts are given to pull from `repository`, and nothing that was meant for another registry."""
+    credentials = credentials_of(context, repository.registry)
+    return Login(repository.registry, credentials.auth_config()) if credentials else None
+
+
+def registry_of(
+    context: Context, repository: Repository, environment: Environment | None = None, *, writes: bool = False
+) -> Registry:
+    """A client of the registry that holds `repository`, to write to it too or not; `environment` may say more of it."""
+    host = repository.registry
+    ca = ca_for(host, environment.registry_ca if environment else None, env=context.environ)
+    network = network_of(context, environment)
+    return Registry(host, credentials=credentials_of(context, host), ca=ca, network=network, writes=writes)
+
+
+def network_of(context: Context, environment: Environment | None = None) -> Network:
+    """How registries are reached, as the environment's variables and the inventory's `environment` say; never as a
+    checkout's files do."""
+    insecure = {*insecure_by(context.environ), *(environment.insecure_registries if environment else ())}
+    return Network(proxies_of(context.environ), frozenset(insecure), context.events.warn_once)
+
+
+def index_of(context: Context, url: str) -> Index:
+    """A client of the package index at `url`."""
+    from relman.ci.library.index import Index, index_credentials
+
+    ca = context.environ.get("RELMAN_INDEX_CA") or None
+    if ca and not Path(ca).is_file():
+        raise UsageError(
+            f"there is no CA file {ca} for the package index", hint="Set RELMAN_INDEX_CA to an existing file."
+        )
+    return Index(url, index_credentials(url, context.environ), ca)
+
+
+def data_dir(environ: Mapping[str, str]) -> Path:
+    """Where relman keeps its own files on this machine: RELMAN_DATA_DIR, or else the user's data directory."""
+    from platformdirs import user_data_dir
+
+    return Path(environ.get("RELMAN_DATA_DIR") or user_data_dir("relman"))
+
+
+def ledger(context: Context) -> Ledger:
+    """This machine's ledger; what cannot be recorded becomes a warning."""
+    from relman.ledger.ledger import Ledger
+
+    return Ledger(_ledger_file(context), context.events.warn)
+
+
+def record_deployment(context: Context, **told: Any) -> None:
+    """Note a deployment in this machine's history, as relman.ledger.pending says."""
+    pending.record_deployment(_ledger_file(context), context.events.warn, **told)
+
+
+def _ledger_file(context: Context) -> Path:
+    return data_dir(context.environ) / "ledger.sqlite3"

@@ -1,0 +1,167 @@
+"""What a run of a playbook has done so far: a file of its own under the data directory, written before and after every
+stage, and held by the process at work on it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from relman.app.retention import outlived
+from relman.model.errors import Locked, StorageFailed
+
+VERSION = 1
+_MOST = 100
+_DAYS = 90.0
+
+
+@dataclass(frozen=True)
+class Done:
+    """One stage: `state` is waiting, running, done or failed; `exit` is its exit code, once it has one. Times are
+    RFC 3339 in UTC, and empty until they come."""
+
+    what: str
+    state: str = "waiting"
+    exit: int | None = None
+    by: str = ""
+    started: str = ""
+    finished: str = ""
+
+
+@dataclass(frozen=True)
+class Journal:
+    """One run of a playbook. `file` is absolute, `digest` that of its content; `outputs` are the variables that its
+    stages have set."""
+
+    id: str
+    file: str
+    digest: str
+    variables: Mapping[str, str]
+    stages: tuple[Done, ...]
+    started: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def next(self) -> int | None:
+        """The first stage, from 0, that is not done; None when all are."""
+        return next((i for i, stage in enumerate(self.stages) if stage.state != "done"), None)
+
+    @property
+    def at(self) -> str:
+        """When something was last noted."""
+        return max(self.started, *(time for stage in self.stages for time in (stage.started, stage.finished)))
+
+    @property
+    def by(self) -> str:
+        """Who did the last stage that was begun."""
+        return next((stage.by for stage in reversed(self.stages) if stage.by), "")
+
+    def with_stage(self, number: int, **changes: Any) -> Journal:
+        """The journal with a stage changed."""
+        changed = replace(self.stages[number], **changes)
+        return replace(self, stages=(*self.stages[:number], changed, *self.stages[number + 1 :]))
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, read back by `from_json`."""
+        return {"version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Journal:
+        """Rebuild from `to_json`. Raises KeyError, TypeError or ValueError."""
+        if data["version"] != VERSION:
+            raise ValueError("written by another version")
+        stages = tuple(Done(**stage) for stage in data["stages"])
+        return cls(**{key: data[key] for key in data if key not in ("version", "stages")}, stages=stages)
+
+
+class Journals:
+    """All runs of playbooks on this machine, a file each in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def save(self, journal: Journal) -> None:
+        """Write it, whole or not at all. Raises StorageFailed."""
+        file = self._directory / f"{journal.id}.json"
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            unfinished = file.with_suffix(".new")
+            unfinished.write_text(json.dumps(journal.to_json(), indent=1) + "\n", encoding="utf-8")
+            unfinished.replace(file)
+        except OSError as error:
+            raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
+
+    def get(self, id: str) -> Journal | None:
+        """The run of this id; None if there is none that can be read."""
+        if not id.isalnum():
+            return None
+        with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
+            return Journal.from_json(json.loads((self._directory / f"{id}.json").read_text(encoding="utf-8")))
+        return None
+
+    def all(self) -> list[Journal]:
+        """Every run that can be read."""
+        return [j for path in self._directory.glob("*.json") if (j := self.get(path.stem))]
+
+    def newest(self, file: str) -> Journal | None:
+        """The newest run of this playbook."""
+        return max((j for j in self.all() if j.file == file), key=lambda j: (j.started, j.id), default=None)
+
+    def is_held(self, id: str) -> bool:
+        """Whether a process is at work on the run."""
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(self._directory / f"{id}.lock", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            finally:
+                os.close(handle)
+        return False
+
+    def sweep(self, now: float | None = None) -> None:
+        """Remove runs of long ago: never the newest of a playbook, which can be resumed, nor one at work."""
+        found = {j.id: j for j in self.all()}
+        resumable = {j.file: j.id for j in sorted(found.values(), key=lambda j: (j.started, j.id))}
+        times = {id: datetime.fromisoformat(j.at).timestamp() for id, j in found.items()}
+        old = outlived(times, time.time() if now is None else now, most=_MOST, days=_DAYS)
+        for id in set(old) - set(resumable.values()):
+            with contextlib.suppress(Locked, StorageFailed, OSError), self.held(found[id]):
+                for kind in ("json", "lock"):
+                    (self._directory / f"{id}.{kind}").unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self, journal: Journal) -> Iterator[None]:
+        """Hold the run for this process; let go also by a death. Raises Locked, StorageFailed."""
+        file = self._directory / f"{journal.id}.lock"
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise Locked(f"another process is running run {journal.id} of this playbook") from None
+        finally:
+            os.close(handle)
+
+
+def new_journal(file: str, digest: str, variables: Mapping[str, str], stages: list[str]) -> Journal:
+    """A run that has done nothing yet."""
+    return Journal(secrets.token_hex(4), file, digest, dict(variables), tuple(map(Done, stages)), now())
+
+
+def now() -> str:
+    """Now, as RFC 3339 in UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

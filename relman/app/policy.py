@@ -1,0 +1,73 @@
+"""How an image is judged, and by whose word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from relman.app.context import Context, Events
+from relman.app.factories import environment as load_environment
+from relman.app.identity import who
+from relman.evidence.assessment import Check, Served
+from relman.evidence.envelopes import Seal
+from relman.evidence.gates.judge import Decision
+from relman.model.clock import timestamp
+from relman.model.errors import RelmanError, UsageError
+from relman.model.policy import Demands, Policy, Skip
+
+
+def skips_of(context: Context, gates: Sequence[str], reason: str | None) -> tuple[Skip, ...]:
+    """The gates that a person leaves out, for a reason. Raises UsageError without one."""
+    if gates and not reason:
+        raise UsageError("--unsafe-skip-gate needs --reason", hint="Say why: the history shows it.")
+    return tuple(Skip(gate, reason or "", who(context.environ), timestamp()) for gate in gates)
+
+
+def check_of(
+    demands: Demands, seal: Seal, *, skips: tuple[Skip, ...] = (), served: Mapping[str, Served] | None = None
+) -> Check:
+    """How images are judged now."""
+    return Check(seal, demands.policy, datetime.now(UTC), skips, served or {})
+
+
+def served_in(context: Context, policy: Policy, inventories: Sequence[str], service: str) -> dict[str, Served]:
+    """What the hosts of those environments remember in which the policy wants an image proven."""
+    return {name: _served(context, name, inventories, service) for name in policy.environments()}
+
+
+def _served(context: Context, name: str, inventories: Sequence[str], service: str) -> Served:
+    from relman.hosts.state_dir import record
+    from relman.rollout.fleet import Fleet
+
+    try:
+        chosen = load_environment(context, name, inventories)
+        with Fleet(chosen, service) as fleet:
+            fleet.require_all()
+            found = fleet.each(lambda session: record.read(session.connection, chosen.name, service))
+            return Served(found.all(f"reading the records of {name}"))
+    except UsageError:
+        raise
+    except RelmanError as error:
+        return Served(why=str(error))
+
+
+def say_trust(events: Events, demands: Demands, of: str) -> None:
+    """Say it plainly where anybody who can push can make evidence."""
+    if demands.trust is None:
+        events.note(f"signatures are not checked: {of} has no trust.yml, so anyone who can push could forge evidence")
+
+
+def decision_data(decision: Decision) -> dict[str, Any]:
+    """A decision for programs."""
+    subject = decision.facts.subject
+    return {
+        "repository": str(subject.repository),
+        "tag": subject.tag,
+        "manifest": str(subject.manifest),
+        "resolved": str(subject.resolved),
+        "config": str(subject.config),
+        "passed": decision.passed,
+        "gates": [verdict.to_json() for verdict in decision.verdicts],
+        "refused": list(decision.facts.refused),
+    }

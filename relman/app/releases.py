@@ -1,0 +1,97 @@
+"""What can be deployed, with its evidence, and where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from relman.app.context import Context
+from relman.app.environments import open_environment, repository_of, service_of
+from relman.app.factories import registry_of, written_service
+from relman.app.policy import check_of
+from relman.app.release_selection import Selection, Wish, select
+from relman.app.signing import reading_seal
+from relman.evidence.listing import Listing
+from relman.model.container import MANIFEST, RELEASE
+from relman.model.errors import RelmanError, UsageError
+from relman.model.host import Environment
+from relman.model.image import Repository
+from relman.model.policy import Demands
+from relman.model.service import ReleaseRules
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whose releases are asked for, by which rules their tags are made, and where to look for them running."""
+
+    service: str
+    repository: Repository
+    rules: ReleaseRules
+    environment: Environment | None = None
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the hosts run: host to manifest digest and host to release; those that could not be asked, and why."""
+
+    manifests: Mapping[str, str] = field(default_factory=dict)
+    releases: Mapping[str, str] = field(default_factory=dict)
+    unasked: Mapping[str, str] = field(default_factory=dict)
+
+
+def wanted_releases(
+    context: Context, environment: str | None, inventories: Sequence[str], service: str | None, file: str | None
+) -> Wanted:
+    """The releases of an environment's service, or of the service in `file` (None: ./relman.yml). Raises UsageError and
+    ConfigError."""
+    from relman.config.service import FILE_NAME
+
+    here = file or (not environment and Path(FILE_NAME).is_file())
+    written = written_service(context, file or FILE_NAME) if here else None
+    rules = written.release if written else ReleaseRules()
+    if environment:
+        chosen = open_environment(context, environment, inventories)
+        name = service or (written.name if written else service_of(chosen, None))
+        return Wanted(name, repository_of(chosen, name), rules, chosen)
+    if written is None:
+        hint = f"Say -e ENV for a service of an environment, or -f for another file than {FILE_NAME}."
+        raise UsageError(f"whose releases? there is no {FILE_NAME} here", hint=hint)
+    if service not in (None, written.name):
+        raise UsageError(f"{file or FILE_NAME} describes {written.name}, not {service}")
+    return Wanted(written.name, written.repository, rules)
+
+
+def list_releases(context: Context, wanted: Wanted, limit: int, *, by_date: bool = False) -> tuple[Selection, Running]:
+    """The first `limit` images by tag, or by date, those that run, and where."""
+    running = _running(wanted)
+    registry = registry_of(context, wanted.repository, wanted.environment)
+    demands = wanted.environment.demands if wanted.environment else wanted.rules.demands
+    # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
+    check = check_of(Demands(demands.trust), reading_seal(demands))
+    listing = Listing(registry, wanted.repository, check=check)
+    return select(listing, wanted.rules, Wish(limit, by_date, running.manifests, running.releases)), running
+
+
+def _running(wanted: Wanted) -> Running:
+    """Ask every host of the environment, if one was named."""
+    if wanted.environment is None:
+        return Running()
+    from relman.rollout.fleet import Fleet, Session
+    from relman.rollout.looking.observe import observe
+
+    chosen = wanted.environment
+
+    def one(session: Session) -> Mapping[str, str]:
+        serving = observe(session, chosen.name, wanted.service).serving
+        return serving.labels if serving else {}
+
+    with Fleet(chosen, wanted.service) as fleet:
+        asked = fleet.each(one)
+        failed: Mapping[str, RelmanError] = {**fleet.unreachable, **asked.errors}
+    labels = {h.name: asked.answers[h.name] for h in chosen.hosts if asked.answers.get(h.name)}
+    return Running(
+        manifests={host: said[MANIFEST] for host, said in labels.items() if MANIFEST in said},
+        releases={host: said.get(RELEASE, "") for host, said in labels.items()},
+        unasked={h.name: failed[h.name].what for h in chosen.hosts if h.name in failed},
+    )

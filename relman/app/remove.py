@@ -1,0 +1,53 @@
+"""Take a service away from its hosts; its volumes stay."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from relman.app.context import Context
+from relman.app.rollouts import Request, chosen_of, record, shielded
+from relman.model.clock import timestamp
+from relman.rollout import remove as removal
+from relman.rollout.fleet import Fleet, Watcher
+from relman.rollout.planning.planner import Asked
+from relman.rollout.progress import Report
+from relman.rollout.remove import Removal
+from relman.rollout.state.locks import Patience
+
+
+@dataclass(frozen=True)
+class Removing:
+    """A removal whose hosts are connected: nothing changes until it is carried out."""
+
+    context: Context
+    fleet: Fleet
+    asked: Asked
+    wait_lock: float
+
+    def preview(self) -> Sequence[Removal]:
+        """What every host would lose now, and what stays there."""
+        return removal.preview(self.fleet, self.asked)
+
+    def carry_out(self, watcher: Watcher) -> Report:
+        """Remove it, and note that in the history. Raises RelmanError where nothing was changed; else the report says
+        all."""
+        started = timestamp()
+
+        def work(cancel: threading.Event) -> Report:
+            return removal.remove(self.fleet, self.asked, watcher, Patience(self.wait_lock, cancel))
+
+        report = shielded(work)
+        record(self.context, report, started, self.asked.reason)
+        return report
+
+
+@contextmanager
+def open_removal(context: Context, request: Request) -> Iterator[Removing]:
+    """A removal, with the hosts connected. Raises what forbids it."""
+    selected, asked = chosen_of(context, request)
+    with Fleet(selected.environment, asked.service) as fleet:
+        fleet.require_all()
+        yield Removing(context, fleet, asked, request.wait_lock)

@@ -1,0 +1,163 @@
+"""What deployments, rollbacks, recoveries and removals share: who asks for what on which hosts, the work shielded from
+Ctrl-C, and the line in this machine's history."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from relman.app.context import Context
+from relman.app.environments import Selected, open_selected, service_of, unknown_service
+from relman.app.factories import record_deployment
+from relman.app.identity import who
+from relman.hosts.state_dir.record import services
+from relman.ledger.entries import HostOutcome
+from relman.model.clock import timestamp
+from relman.model.errors import Failure, Interrupted
+from relman.model.journal import DONE
+from relman.model.plan import Plan, Result
+from relman.rollout import recover
+from relman.rollout.ending import in_a_word
+from relman.rollout.fleet import Fleet, Watcher
+from relman.rollout.operation import Operation, look, preview, run
+from relman.rollout.planning.planner import Asked
+from relman.rollout.progress import Report
+
+
+@dataclass(frozen=True)
+class Request:
+    """Where something is to be done, and by what limits: the environment of an inventory, its service (None: its only
+    one), the hosts (patterns and groups) and why others are left out. `wait_lock` are seconds."""
+
+    environment: str
+    inventories: Sequence[str] = ()
+    service: str | None = None
+    only: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    reason: str | None = None
+    wait_lock: float = 0.0
+    max_unavailable: str | None = None
+
+    def selected(self, context: Context) -> Selected:
+        """The hosts that are meant. Raises ConfigError and UsageError."""
+        return open_selected(context, self.environment, self.inventories, self.only, self.exclude, self.reason)
+
+
+def chosen_of(context: Context, request: Request) -> tuple[Selected, Asked]:
+    """The hosts that are meant, and the deployment to be of the service that is meant."""
+    selected = request.selected(context)
+    return selected, new_asked(context, request, service_of(selected.environment, request.service), selected)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A deployment or a rollback whose hosts are connected: nothing changes until it is carried out."""
+
+    context: Context
+    fleet: Fleet
+    operation: Operation
+
+    def preview(self) -> Plan:
+        """What it would do now. Raises what forbids it."""
+        return preview(self.fleet, self.operation)
+
+    def carry_out(
+        self, watcher: Watcher, agreed: Plan | None = None, planned: Callable[[Plan], None] = lambda _: None
+    ) -> Report:
+        """Do it, and note it in the history. With `agreed`, only if that is still what it would do; `planned` is told
+        the plan before anything changes. Raises RelmanError where nothing was changed; else the report says all.
+
+        Where an earlier deployment was interrupted, what serves nothing is started before that is said.
+        """
+        started = timestamp()
+        report = shielded(lambda cancel: self._run(cancel, watcher, agreed, planned))
+        record(self.context, report, started, self.operation.asked.reason)
+        return report
+
+    def _run(
+        self, cancel: threading.Event, watcher: Watcher, agreed: Plan | None, planned: Callable[[Plan], None]
+    ) -> Report:
+        operation = replace(self.operation, watcher=watcher, cancel=cancel, planned=planned)
+        try:
+            return run(self.fleet, operation, agreed)
+        except Interrupted:
+            recover.heal_gaps(self.fleet, operation.asked, watcher)
+            raise
+
+
+def new_asked(context: Context, request: Request, service: str, selected: Selected) -> Asked:
+    """A new deployment by this person, now. Its id sorts by time."""
+    environment = selected.environment
+    return Asked(
+        id=time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3),
+        at=timestamp(),
+        by=who(context.environ),
+        service=service,
+        environment=environment.name,
+        several=bool(environment.services.keys() - {service}),
+        max_unavailable=request.max_unavailable,
+        left_out=selected.left_out,
+        reason=request.reason or "",
+    )
+
+
+def require_all(fleet: Fleet) -> None:
+    """Raise unless every host is connected, and say how a person goes on without one."""
+    try:
+        fleet.require_all()
+    except Failure as error:
+        first = error.hint.rstrip(".")
+        stop = "" if not first else " " if first.endswith("?") else ". "
+        error.hint = f"{first}{stop}To continue without a host: --exclude HOST --reason WHY"
+        raise
+
+
+def require_known(fleet: Fleet, asked: Asked) -> None:
+    """Raise UsageError, with the names that are known, unless the inventory or a host knows the service: whoever goes
+    on takes locks, and so makes a directory for it."""
+    if asked.service in fleet.environment.services:
+        return
+    if not any(o.record.entries or o.lock or o.containers or o.tasks for o in look(fleet, asked)):
+        found = fleet.each(lambda session: services(session.connection, asked.environment)).answers
+        raise unknown_service(
+            fleet.environment, asked.service, {name for names in found.values() for name in names} - {asked.service}
+        )
+
+
+def shielded(work: Callable[[threading.Event], Report]) -> Report:
+    """Run `work` where no signal interrupts it; the first Ctrl-C (or its like) sets the event that work looks at."""
+    cancel = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="operation") as pool:
+        future = pool.submit(work, cancel)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            cancel.set()
+            return future.result()
+
+
+def record(context: Context, report: Report, started: str, reason: str = "") -> None:
+    """Note a report in this machine's history, unless nothing came of it; `started` is RFC 3339."""
+    if report.error is None and all(o.result is Result.UNCHANGED for o in report.outcomes):
+        return
+    plan = report.plan
+    first = next(iter(plan.steps), None)
+    record_deployment(
+        context,
+        id=plan.id,
+        kind=DONE[plan.kind],
+        service=plan.service,
+        environment=plan.environment,
+        release=plan.release,
+        digest=str(first.entry.manifest) if first else "",
+        by=who(context.environ),
+        started=started,
+        finished=timestamp(),
+        outcome=in_a_word(report.error),
+        hosts=[HostOutcome(o.host, str(o.result), o.detail, report.told.get(o.host)) for o in report.outcomes],
+        reason=reason,
+    )

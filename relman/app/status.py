@@ -1,0 +1,74 @@
+"""What runs where, from the hosts themselves, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relman.app.context import Context
+from relman.app.environments import open_environment, unknown_service
+from relman.app.rollouts import Request
+from relman.hosts.state_dir import record
+from relman.model.host import Environment
+from relman.rollout.fleet import Fleet, Session
+from relman.rollout.looking.advice import Place
+from relman.rollout.looking.status import HostStatus, look_at, unseen, with_absences
+from relman.rollout.looking.verdict import Finding, findings, verdict, within
+from relman.rollout.state.lease import this_machine
+
+
+@dataclass(frozen=True)
+class Status:
+    """A row for each service on each host, and all that is wrong, the gravest first."""
+
+    rows: Sequence[HostStatus]
+    findings: Sequence[Finding]
+
+    def verdict(self, max_unhealthy: str | None = None) -> Finding | None:
+        """The gravest of what is wrong; `max_unhealthy` (N or N%) hosts that are unknown or unhealthy are forgiven."""
+        return verdict(self.findings, forgiven=max_unhealthy is not None and within(self.rows, max_unhealthy))
+
+
+def status(context: Context, request: Request) -> Status:
+    """Ask all hosts at once. Raises ConfigError and UsageError; a host that does not answer has a row that says so."""
+    chosen = open_environment(context, request.environment, request.inventories, request.only, request.exclude)
+    rows = _look(chosen, request.service)
+    return Status(rows, findings(rows, _place(chosen, rows, request.inventories)))
+
+
+def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> Place:
+    silent = tuple(dict.fromkeys(r.host for r in rows if r.unreachable))
+    hosts = frozenset(h.name for h in chosen.hosts)
+    return Place(chosen.name, frozenset(chosen.services), hosts, silent, tuple(inventories))
+
+
+def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
+    machine = this_machine()
+    with Fleet(chosen, service or "") as fleet:
+
+        def one(session: Session) -> list[HostStatus]:
+            names = [service] if service else _known(session, chosen)
+            return [look_at(session, chosen.name, name, machine) for name in names]
+
+        found = fleet.each(one)
+        failed = {**fleet.unreachable, **found.errors}
+    rows: list[HostStatus] = []
+    for host in chosen.hosts:
+        if host.name in failed:
+            rows.append(unseen(host.name, service or "", failed[host.name]))
+        rows += found.answers.get(host.name, [])
+    rows = with_absences(rows)
+    shown = [row for row in rows if row.service in ("", *chosen.services) or _anything(row)]
+    if service and not shown:
+        raise unknown_service(chosen, service)
+    return shown
+
+
+def _anything(row: HostStatus) -> bool:
+    """Whether anything of the service is known to be there, or cannot be known."""
+    return bool(row.serving or row.recorded_manifest or row.notes or row.unreachable)
+
+
+def _known(session: Session, chosen: Environment) -> Sequence[str]:
+    """The services that the inventory names, and those that the host remembers."""
+    return sorted({*chosen.services, *record.services(session.connection, chosen.name)})

@@ -1,0 +1,107 @@
+"""What runs on every host of an environment, against what was tested and released."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relman.app.context import Context
+from relman.app.factories import registry_of
+from relman.app.image_target import Target
+from relman.app.policy import check_of
+from relman.evidence.release import Examined, examine
+from relman.model.errors import Drift, PolicyRefused, RelmanError, Unknown, UsageError
+from relman.model.host import Environment
+from relman.model.image import ImageId
+from relman.model.plan import Observed
+from relman.model.policy import Demands
+from relman.model.record import Deployed
+from relman.registry.client import Registry
+from relman.rollout.fleet import Fleet
+from relman.rollout.looking.observe import observe
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One host: the release it is to run, and whether it runs exactly the image that was tested. `kind` is good,
+    drift (another image runs), refused (its evidence does not count), nothing (the service is not there) or unknown."""
+
+    host: str
+    release: str
+    manifest: str
+    kind: str
+    why: str
+
+
+def verify_running(context: Context, target: Target, chosen: Environment, service: str) -> list[Checked]:
+    """Check every host; `verdict` says what it comes to."""
+    with Fleet(chosen, service) as fleet:
+        found = fleet.each(lambda session: observe(session, chosen.name, service))
+        failed: Mapping[str, RelmanError] = {**fleet.unreachable, **found.errors}
+    with registry_of(context, target.repository, target.environment) as registry:
+        records = [e for seen in found.answers.values() if (e := seen.record.serving)]
+        entries = {(e.manifest, e.release): e for e in records}
+        evidence = {key: _evidence(registry, target, entry) for key, entry in entries.items()}
+    rows = []
+    for host in chosen.hosts:
+        seen = found.answers.get(host.name)
+        if seen is None:
+            rows.append(Checked(host.name, "", "", "unknown", failed[host.name].what))
+        else:
+            entry = seen.record.serving
+            rows.append(compare(seen, evidence[entry.manifest, entry.release] if entry else None))
+    return rows
+
+
+def _evidence(registry: Registry, target: Target, entry: Deployed) -> Examined | RelmanError:
+    # What was demanded when it was deployed, such as the age of its tests, is no question now.
+    check = check_of(Demands(target.demands.trust), target.seal)
+    try:
+        return examine(registry, target.repository, entry.manifest, called=entry.release, check=check)
+    except (PolicyRefused, UsageError) as error:
+        return error
+
+
+def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
+    """What a host runs against its record and the evidence of that. Pure."""
+    entry, container = seen.record.serving, seen.serving
+    if entry is None or evidence is None:
+        if container is None:
+            return Checked(seen.host, "", "", "nothing", "the service is not there")
+        return Checked(seen.host, "", "", "drift", f"{container.name} runs, and is in no record")
+
+    def checked(kind: str, why: str) -> Checked:
+        return Checked(seen.host, entry.release, str(entry.manifest), kind, why)
+
+    if isinstance(evidence, RelmanError):
+        return checked("refused", evidence.what)
+    if not evidence.decision.passed:
+        return checked("refused", "; ".join(f"{v.gate}: {v.why}" for v in evidence.decision.verdicts if not v.open))
+    if container is None:
+        return checked("nothing", "nothing runs")
+    if container.image_id not in _right(seen, evidence):
+        return checked("drift", f"the image {container.image_id.short} runs, not the one that was tested")
+    skipped = dict.fromkeys((*entry.skipped, *evidence.release.skipped))
+    return checked("good", "; ".join((evidence.decision.verdicts[0].why, *skipped)))
+
+
+def _right(seen: Observed, evidence: Examined) -> Sequence[ImageId]:
+    """What this engine calls the image that was tested."""
+    subject = evidence.facts.subject
+    if seen.facts.containerd_store:
+        return [ImageId(digest.value) for digest in subject.images]
+    return [ImageId(subject.config.value)]
+
+
+def verdict(rows: Sequence[Checked], service: str) -> RelmanError | None:
+    """The gravest of what was found, None where every host runs what was tested. Pure."""
+    hosts = {kind: [r.host for r in rows if r.kind == kind] for kind in ("refused", "drift", "nothing", "unknown")}
+    if hosts["refused"]:
+        return PolicyRefused(f"what {service} runs on {', '.join(hosts['refused'])} has no valid evidence")
+    if hosts["drift"]:
+        return Drift(f"what {service} runs on {', '.join(hosts['drift'])} is not what was tested")
+    if hosts["nothing"]:
+        return Drift(f"{service} runs nothing on {', '.join(hosts['nothing'])}")
+    if hosts["unknown"]:
+        return Unknown(f"what {service} runs on {', '.join(hosts['unknown'])} is not known")
+    return None

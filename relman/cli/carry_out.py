@@ -1,0 +1,40 @@
+"""A rollout in front of a person: the plan on the screen, the question, progress and recap."""
+
+from __future__ import annotations
+
+from relman.app.rollouts import Rollout
+from relman.cli.output import plan_view
+from relman.cli.output.progress import Screen
+from relman.cli.verb import Context
+from relman.model.plan import Plan
+from relman.rollout.progress import Report
+
+
+def carry_out(context: Context, rollout: Rollout, *, plan_only: bool, yes: bool) -> None:
+    """Show the plan; unless only that was wanted, ask, do it, recap it, and raise how it ended."""
+    output = context.output
+    agreed: Plan | None = None
+    if plan_only or not yes:
+        agreed = rollout.preview()
+        plan_view.show_plan(output, agreed)
+        if plan_only:
+            return
+        if agreed.steps and not output.confirm(f"{plan_view.in_words(agreed)}?"):
+            output.note("nothing was changed")
+            return
+
+    def planned(plan: Plan) -> None:
+        if agreed is None:
+            plan_view.show_plan(output, plan)
+
+    screen = Screen(output)
+    with screen.showing([h.name for h in rollout.fleet.environment.hosts]):
+        report = rollout.carry_out(screen, agreed, planned)
+    end(context, report)
+
+
+def end(context: Context, report: Report) -> None:
+    """Recap a report, and raise how it ended."""
+    plan_view.recap(context.output, report)
+    if report.error:
+        raise report.error

@@ -1,0 +1,42 @@
+"""relman deploy TAG -e ENV: make the release under TAG serve on every host of the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from relman.app.deploy import open_deployment
+from relman.app.rollouts import Request
+from relman.cli.carry_out import carry_out
+from relman.cli.options import environment_options, rollout_options, skip_option
+from relman.cli.verb import Context, verb
+
+
+@verb("deploy")
+@click.argument("tag")
+@environment_options
+@rollout_options
+@skip_option
+def deploy(
+    context: Context,
+    tag: str,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    reason: str | None,
+    wait_lock: float,
+    max_unavailable: str | None,
+    plan_only: bool,
+    yes: bool,
+    skip_gates: Sequence[str],
+) -> None:
+    """Deploy a release: exactly the image that was tested.
+
+    One host after the other, as relman.yml says.
+    """
+    request = Request(environment, inventories, service, only, exclude, reason, wait_lock, max_unavailable)
+    with open_deployment(context, request, tag, skip_gates) as deployment:
+        carry_out(context, deployment, plan_only=plan_only, yes=yes)

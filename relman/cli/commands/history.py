@@ -1,0 +1,158 @@
+"""relman history: who did what, when, why, and what came of it: from this machine, or on an environment's hosts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relman.app.factories import data_dir, ledger
+from relman.app.history_at import Row, ran_then, time_of
+from relman.app.journals import Answers, ask, say_remarks, with_local
+from relman.app.playbooks.journal import Journal, Journals
+from relman.cli.options import any_environment_option, hosts_options, inventory_option, limit_option, service_option
+from relman.cli.output.text import by_whom, moment
+from relman.cli.verb import Context, verb
+from relman.ledger.entries import Entry
+from relman.model.errors import UsageError
+
+
+@verb("history")
+@any_environment_option
+@inventory_option
+@service_option
+@hosts_options()
+@limit_option
+@click.option("--at", metavar="TIME", help="What ran where then; TIME is in UTC unless it names an offset.")
+def history(
+    context: Context,
+    environment: str | None,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    limit: int,
+    at: str | None,
+) -> None:
+    """List what was done, newest first, with who and why.
+
+    With -e ENV the hosts of that environment are asked, which remember every deployment, from whichever machine;
+    what only this machine knows is added: tests, releases, locks that were broken. Without -e it is what was done from
+    this machine: playbooks, too.
+
+    With --at TIME (2026-01-31T12:00:00Z, "2026-01-31 12:00" or 2026-01-31): what every host ran then.
+    """
+    if environment is None:
+        if only or exclude:
+            raise UsageError("--only and --exclude want -e ENV", hint="they choose among the hosts of an environment")
+        if at:
+            raise UsageError("--at needs -e ENV", hint="only the hosts' journals tell what ran when")
+        _from_here(context, service, limit)
+    elif at:
+        time = time_of(at)
+        _show_then(context, ask(context, environment, inventories, service, only, exclude), service, time)
+    else:
+        answers = ask(context, environment, inventories, service, only, exclude)
+        _from_hosts(context, answers, service, limit)
+
+
+_SHARED = ("SERVICE", "ENVIRONMENT", "HOSTS", "BY")
+
+
+def _from_hosts(context: Context, answers: Answers, service: str | None, limit: int) -> None:
+    environment = answers.chosen.name
+    entries, otherwise = with_local(context, answers, service, limit)
+    output, remarks = context.output, [*answers.remarks(), *otherwise]
+    unasked = {host: error.what for host, error in answers.unasked.items()}
+    shown = [entry_data(e) for e in entries]
+    output.json("history", {"environment": environment, "entries": shown, "remarks": remarks, "unasked": unasked})
+    if entries:
+        output.table(
+            ("WHEN (UTC)", "WHAT", "SERVICE", "HOSTS", "OUTCOME", "BY", "ID"),
+            [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in entries],
+            _SHARED,
+        )
+        output.line(f"relman show ID -e {environment} shows one deployment")
+    elif not unasked:
+        about = f" of {service}" if service else ""
+        output.line(f"no host of {environment} has a journal{about} yet, and this machine has no history of it")
+    say_remarks(output, answers, otherwise)
+    answers.require_all()
+
+
+def _show_then(context: Context, answers: Answers, service: str | None, time: str) -> None:
+    """What every host ran at `time`. Raises Unknown if one could not be asked."""
+    environment, output = answers.chosen.name, context.output
+    rows = ran_then(context, answers, service, time)
+    output.json("then", {"environment": environment, "at": time, "hosts": [asdict(row) for row in rows]})
+    output.line(f"{environment} at {moment(time)} UTC, by the journals of its hosts")
+    output.table(
+        ("HOST", "SERVICE", "RELEASE", "DIGEST", "COMMIT", "SINCE (UTC)", "BY", "TESTS"),
+        [_then_cells(r) for r in rows],
+        ("SERVICE", "DIGEST", "COMMIT", "SINCE (UTC)", "BY", "TESTS"),
+    )
+    for row in rows:
+        if row.under_way:
+            output.note(f"{row.host}: {row.under_way} was in progress")
+    say_remarks(output, answers)
+    answers.require_all()
+
+
+def _then_cells(row: Row) -> tuple[str, ...]:
+    digest = row.digest.removeprefix("sha256:")[:12]
+    since = moment(row.since) if row.since else ""
+    by = by_whom(row.by, row.how)
+    return (row.host, row.service, row.release or row.why, digest, row.commit[:12], since, by, row.tests)
+
+
+def _counted(entry: Entry) -> str:
+    """What it came to on how many hosts."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in Counter(h.outcome for h in entry.hosts).items())
+
+
+def _from_here(context: Context, service: str | None, limit: int) -> None:
+    entries = ledger(context).history(limit, None, service)
+    if service is None:
+        entries = sorted([*entries, *_playbooks(context)], key=lambda e: e.at, reverse=True)[:limit]
+    output = context.output
+    output.json("history", {"entries": [entry_data(e) for e in entries]})
+    if not entries:
+        about = f" for service {service}" if service else ""
+        output.line(f"nothing is recorded{about} on this machine (in {data_dir(context.environ)})")
+        return
+    columns = ("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID")
+    output.table(columns, [_cells(e) for e in entries], _SHARED)
+    if any(e.id for e in entries):
+        output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
+
+
+def _playbooks(context: Context) -> Iterator[Entry]:
+    """The runs of playbooks, from their own journals."""
+    journals = Journals(data_dir(context.environ) / "playbooks")
+    for j in journals.all():
+        yield Entry("ran", j.at, j.by, "", _outcome(j, journals), id=j.id, release=j.file)
+
+
+def _outcome(journal: Journal, journals: Journals) -> str:
+    if journal.next is None:
+        return "done"
+    stage, place = journal.stages[journal.next], f"at stage {journal.next + 1} of {len(journal.stages)}"
+    if stage.state == "failed":
+        return f"failed {place} (exit code {stage.exit})"
+    return place if journals.is_held(journal.id) else f"interrupted {place}"
+
+
+def entry_data(entry: Entry) -> dict[str, Any]:
+    """An entry for programs; hosts only where they are known."""
+    data = asdict(entry)
+    return data if entry.hosts else {key: value for key, value in data.items() if key != "hosts"}
+
+
+def _cells(entry: Entry) -> tuple[str, ...]:
+    outcome = f"{entry.outcome} ({entry.reason})" if entry.reason else entry.outcome
+    what = f"{entry.what} {Path(entry.release).name if entry.what == 'ran' else entry.release}"
+    return (moment(entry.at), what, entry.service, entry.environment, outcome, entry.by, entry.id)

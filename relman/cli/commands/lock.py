@@ -1,0 +1,85 @@
+"""relman lock status|break -e ENV: who is at work on the hosts, and how to end that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from relman.app.locks import Locks, open_locks
+from relman.app.rollouts import Request
+from relman.cli.options import environment_options, yes_option
+from relman.cli.output.progress import Screen
+from relman.cli.output.text import span
+from relman.cli.verb import Context, verb
+from relman.model.errors import UsageError
+from relman.model.record import FoundLock, Phase
+from relman.rollout.state.lease import is_dead, this_machine
+
+
+@verb("lock")
+@click.argument("what", type=click.Choice(["status", "break"]))
+@environment_options
+@click.option("--reason", metavar="TEXT", help="Why the lock is broken; its holder and the history show it.")
+@yes_option
+def lock(
+    context: Context,
+    what: str,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    reason: str | None,
+    yes: bool,
+) -> None:
+    """Show who is working on the hosts, or break their locks.
+
+    `status` shows them, `break` takes the locks away from whoever that is.
+
+    A lock runs out by itself a minute after its holder's last sign of life. Break one whose holder still lives but
+    is stuck: end it first if you can, because what it is doing on a host at that moment it goes on doing.
+    """
+    if what == "break" and not reason:
+        raise UsageError("lock break needs --reason", hint="say why: its holder sees it")
+    with open_locks(context, Request(environment, inventories, service, reason=reason)) as locks:
+        found = locks.read()
+        _show(context, found)
+        if what == "break" and found:
+            _break(context, locks, yes)
+
+
+def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
+    rows = {host: _data(lock) for host, lock in found.items()}
+    context.output.json("locks", {"hosts": [{"host": host} | row for host, row in rows.items()]})
+    if not rows:
+        context.output.line("no host is locked")
+        return
+    cells = [(h, r["owner"], r["state"], f"{span(r['age'])} ago", r["message"]) for h, r in rows.items()]
+    context.output.table(
+        ("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells, ("OWNER", "STATE", "LAST SEEN", "DOING")
+    )
+
+
+def _data(found: FoundLock) -> dict[str, Any]:
+    held = found.lock
+    middle = held is not None and held.phase is not Phase.HELD
+    state = ("interrupted" if middle else "dead") if is_dead(found, this_machine()) else "at work"
+    return {
+        "owner": held.owner if held else "",
+        "deployment": held.deployment if held else "",
+        "message": held.message if held else "",
+        "phase": str(held.phase) if held else "",
+        "state": state,
+        "age": round(found.age, 1),
+    }
+
+
+def _break(context: Context, locks: Locks, yes: bool) -> None:
+    asked, output = locks.asked, context.output
+    if not (yes or output.confirm(f"break the locks of {asked.service} in {asked.environment}?")):
+        output.note("nothing was changed")
+        return
+    broken = locks.break_all(Screen(output))
+    output.line(f"broken on {', '.join(broken) or 'no host: they were released meanwhile'}")
+    if any(f.lock and f.lock.phase is not Phase.HELD for f in broken.values()):
+        output.line(f"a deployment was interrupted: relman recover {asked.place}")

@@ -1,0 +1,65 @@
+"""relman remove -e ENV: take a service away from its hosts; its volumes stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from relman.app.remove import open_removal
+from relman.app.rollouts import Request
+from relman.cli.carry_out import end
+from relman.cli.options import environment_options, exclude_options, yes_option
+from relman.cli.output.printer import Output
+from relman.cli.output.progress import Screen
+from relman.cli.verb import Context, verb
+from relman.model.text import some
+from relman.rollout.remove import Removal
+
+
+@verb("remove")
+@environment_options
+@exclude_options
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would be removed and change nothing.")
+@yes_option
+def remove(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    reason: str | None,
+    wait_lock: float,
+    plan_only: bool,
+    yes: bool,
+) -> None:
+    """Take a service off its hosts. Its volumes stay, always.
+
+    Containers, kept images and records go.
+    """
+    output = context.output
+    request = Request(environment, inventories, service, only, exclude, reason, wait_lock)
+    with open_removal(context, request) as removal:
+        name, rows = removal.asked.service, removal.preview()
+        _show(output, rows, name, environment)
+        gone = [r.host for r in rows if r.anything]
+        if plan_only or not gone:
+            return
+        if not (yes or output.confirm(f"remove {name} from {some(gone)} of {environment}?")):
+            output.note("nothing was changed")
+            return
+        screen = Screen(output)
+        with screen.showing([r.host for r in rows]):
+            report = removal.carry_out(screen)
+        end(context, report)
+
+
+def _show(output: Output, rows: Sequence[Removal], service: str, environment: str) -> None:
+    output.json("removal", {"service": service, "environment": environment, "hosts": [asdict(r) for r in rows]})
+    if not any(r.anything for r in rows):
+        output.line(f"nothing to do: {service} is not on {', '.join(r.host for r in rows)}")
+        return
+    cells = [(r.host, r.release, ", ".join(r.containers), str(len(r.images)), ", ".join(r.volumes)) for r in rows]
+    output.table(("HOST", "RELEASE", "CONTAINERS", "IMAGES", "VOLUMES THAT STAY"), cells, ("VOLUMES THAT STAY",))

@@ -1,0 +1,171 @@
+"""relman show ID: one deployment, or one run, in full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+
+from relman.app.factories import data_dir, ledger
+from relman.app.journals import ask, contradictions, joined, local_deployment
+from relman.app.playbooks.journal import Journal, Journals
+from relman.ci.results import report_store
+from relman.ci.results.test_summary import summary
+from relman.cli.commands.history import entry_data
+from relman.cli.options import any_environment_option, inventory_option, service_option
+from relman.cli.output.printer import Output
+from relman.cli.output.text import moment
+from relman.cli.verb import Context, verb
+from relman.ledger.entries import Entry
+from relman.model.errors import Symptoms, UsageError
+from relman.model.run import RunName, TestReport
+from relman.model.test_cases import SLOWEST
+
+
+@verb("show")
+@click.argument("id")
+@any_environment_option
+@inventory_option
+@service_option
+def show(context: Context, id: str, environment: str | None, inventories: Sequence[str], service: str | None) -> None:
+    """Show one deployment, one playbook run or one CI run.
+
+    A deployment by its ID, with what it came to on each host; a run JOB/BUILD, with its test results.
+
+    The ID may also be that of a run of a playbook: what came of its stages.
+    `relman history` lists the ids. With -e ENV the hosts are asked, too; without, only what was done from this machine
+    is known.
+    """
+    if environment is not None:
+        _show_asked(context, id, environment, inventories, service)
+        return
+    if "/" in id:
+        _show_run(context, RunName.parse(id))
+        return
+    entry = ledger(context).deployment(id)
+    if entry is None and (journal := Journals(data_dir(context.environ) / "playbooks").get(id)):
+        _show_playbook(context.output, journal)
+        return
+    if entry is None:
+        raise UsageError(
+            f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
+            hint="relman history lists them; a run is named JOB/BUILD.",
+        )
+    _show_deployment(context.output, entry)
+
+
+def _show_asked(context: Context, id: str, environment: str, inventories: Sequence[str], service: str | None) -> None:
+    """A deployment as the hosts tell it, beside what is known here."""
+    answers = ask(context, environment, inventories, service)
+    told = next((e for e in answers.entries() if e.id == id), None)
+    here, remarks = local_deployment(context, id)
+    entry = joined(told, here)
+    if entry:
+        _show_deployment(context.output, entry)
+    if told and here:
+        remarks += contradictions(here, told)
+    remarks += [c for each in answers.told if each.line.id == id for c in each.contradictions]
+    for remark in remarks:
+        context.output.warn(remark)
+    answers.require_all()
+    if entry is None:
+        raise UsageError(
+            f"no host of {environment} has a deployment {id} in its journal",
+            hint=f"relman history -e {environment} lists them",
+        )
+
+
+def _show_deployment(output: Output, entry: Entry) -> None:
+    output.json("deployment", entry_data(entry))
+    _facts(output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
+    hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
+    if hosts:
+        output.table(("HOST", "RESULT", "DETAIL"), hosts, ("DETAIL",))
+    for host in entry.hosts:
+        if host.failed:
+            output.line(f"{host.host}: {host.failed.what}")
+            for line in _symptoms(host.failed.symptoms):
+                output.line(f"  {line}")
+
+
+def _symptoms(seen: Symptoms | None) -> Iterator[str]:
+    if seen is None:
+        return
+    if seen.exit_code is not None:
+        yield f"exit code {seen.exit_code}"
+    if seen.oom:
+        yield "killed: out of memory (OOM)"
+    if seen.probe:
+        yield f"health check: {seen.probe}"
+    yield from (f"log: {line}" for line in seen.log)
+
+
+def _show_playbook(output: Output, journal: Journal) -> None:
+    output.json("playbook-run", journal.to_json())
+    variables = {**journal.variables, **journal.outputs}
+    facts = [("began", f"{moment(journal.started)} UTC"), *variables.items()]
+    _facts(output, f"playbook {journal.file}, run {journal.id}", facts)
+    rows = [
+        (str(number), stage.what, stage.state, "" if stage.exit is None else str(stage.exit), stage.by)
+        for number, stage in enumerate(journal.stages, 1)
+    ]
+    output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows, ("BY",))
+
+
+def _show_run(context: Context, run: RunName) -> None:
+    entries = ledger(context).of_run(str(run))
+    reports = report_store.of_run(run, report_store.directory(context.environ))
+    if not entries and not reports:
+        raise UsageError(
+            f"no run {run} is recorded on this machine (in {data_dir(context.environ)})",
+            hint="relman history lists them; relman releases shows the runs of released images.",
+        )
+    output = context.output
+    data = {"run": str(run), "results": [r.to_json() for r in reports], "history": [entry_data(e) for e in entries]}
+    output.json("run", data)
+    output.line(f"run {run}")
+    for report in reports:
+        _show_report(output, report)
+    for entry in entries:
+        what = f"{entry.what} {entry.release}" if entry.what != "tested" else entry.what
+        output.line(f"{what}: {entry.outcome}, {moment(entry.at)} UTC, by {entry.by}, {entry.digest}")
+
+
+def _show_report(output: Output, report: TestReport) -> None:
+    commit = report.commit.revision or "none: it was not built from a git checkout"
+    facts = [
+        ("tests", "passed" if report.passed else "FAILED"),
+        ("image", f"{report.config} ({report.platform})"),
+        ("commit", f"{commit}, with uncommitted changes" if report.commit.dirty else commit),
+        ("branch", report.commit.branch),
+        ("log", report.url),
+        ("from", f"{moment(report.started)} to {moment(report.finished)} UTC"),
+        *(("linked", f"{alias}: {image}") for alias, image in report.services.items()),
+    ]
+    _facts(output, f"{report.service}, tested", facts)
+    for line in summary(report, slowest=SLOWEST):
+        output.line(f"  {line}")
+
+
+def _deployment_facts(entry: Entry) -> Sequence[tuple[str, str]]:
+    return [
+        ("id", entry.id),
+        ("environment", entry.environment),
+        ("outcome", entry.outcome),
+        ("cause", entry.cause),
+        ("digest", entry.digest),
+        ("commit", entry.commit),
+        ("by", entry.by),
+        ("began", f"{moment(entry.began)} UTC" if entry.began else ""),
+        ("ended", f"{moment(entry.at)} UTC"),
+        ("reason", entry.reason),
+        ("resolved", entry.resolved),
+    ]
+
+
+def _facts(output: Output, title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """A title, and a line for each fact that there is."""
+    output.line(title.rstrip())
+    for name, value in facts:
+        if value:
+            output.line(f"  {name:11} {value}")

@@ -1,0 +1,82 @@
+"""relman status -e ENV: what runs where, from the hosts themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from relman.app.rollouts import Request
+from relman.app.status import status as look
+from relman.cli.options import environment_options, hosts_options, max_unhealthy_option
+from relman.cli.output.plan_view import also_on
+from relman.cli.output.printer import Output
+from relman.cli.output.text import age, by_whom
+from relman.cli.verb import Context, verb
+from relman.rollout.looking.status import HostStatus
+from relman.rollout.looking.verdict import Finding
+
+
+@verb("status")
+@environment_options
+@hosts_options("--limit")
+@max_unhealthy_option
+def status(
+    context: Context,
+    environment: str,
+    inventories: Sequence[str],
+    service: str | None,
+    only: Sequence[str],
+    exclude: Sequence[str],
+    max_unhealthy: str | None,
+) -> None:
+    """Show what runs where, and what to type where something is wrong.
+
+    That is release, digest, since, health, and whether a rollback is ready.
+
+    The exit code is that of the gravest thing that is wrong, and the hint says what to type next: 10 a host serves
+    nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
+    host did not answer, 12 one is unhealthy or paused.
+    """
+    found = look(context, Request(environment, inventories, service, only, exclude))
+    rows, output = found.rows, context.output
+    output.json("status", {"environment": environment, "hosts": [asdict(r) for r in rows]})
+    output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
+    for name in dict.fromkeys(row.service for row in rows):
+        for line in also_on(name, ((r.host, copy) for r in rows if r.service == name for copy in r.copies)):
+            output.line(line)
+    for row in rows:
+        for note in row.notes:
+            output.warn(f"{row.host}: {note}")
+    gravest = found.verdict(max_unhealthy)
+    for each in found.findings:
+        if each is not gravest:
+            _warn(output, each)
+    if gravest:
+        raise gravest.conclusion()
+
+
+_COLUMNS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
+_SHARED = ("SERVICE", "DIGEST", "SINCE", "BY", "ROLLBACK")
+
+
+def _warn(output: Output, finding: Finding) -> None:
+    output.warn(finding.what)
+    for line in finding.details:
+        output.warn(f"  {line}")
+    if finding.way_out:
+        output.warn(f"  {finding.way_out}")
+
+
+def _cells(row: HostStatus) -> tuple[str, ...]:
+    digest = row.manifest.removeprefix("sha256:")[:12]
+    since = age(row.since, datetime.now(UTC)) if row.since else ""
+    rollback = _rollback(row) if row.recorded_manifest else ""
+    by = by_whom(row.by, row.how)
+    return (row.host, row.service, row.release, digest, since, by, row.health, rollback)
+
+
+def _rollback(row: HostStatus) -> str:
+    if not row.rollback:
+        return "none"
+    return f"{row.rollback} ready" if row.rollback_kept else f"{row.rollback}, by pull"

@@ -1,0 +1,54 @@
+"""relman test: run the tests in the exact image that build made, linked to their services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from relman.app.ci.job import image_of, local_engine, open_job
+from relman.app.ci.test import built_commit, say_what_is_left, shell_stage, test_stage
+from relman.ci.engine.push import push
+from relman.ci.testing.shell import require_terminal
+from relman.cli.options import file_option, results_option, run_option
+from relman.cli.verb import Context, verb
+
+if TYPE_CHECKING:
+    pass
+
+
+@verb("test")
+@file_option
+@run_option
+@results_option("Also write the test results to this file, for `relman promote` on another machine.")
+@click.option(
+    "--push",
+    "pushed",
+    is_flag=True,
+    help="When they pass, push the image under the run's own tag, to be promoted later.",
+)
+@click.option("--keep", is_flag=True, help="Leave containers, network and volumes up, to look at them.")
+@click.option("--shell", is_flag=True, help="No tests: a shell in the exact image, with everything linked.")
+def test(
+    context: Context, file: str, run_flag: str | None, results: str | None, pushed: bool, keep: bool, shell: bool
+) -> None:
+    """Run the tests in the exact image that build made.
+
+    They are linked to the services that they need.
+    """
+    if shell:
+        require_terminal()
+    job = open_job(context, file, run_flag)
+    with job.alone(), local_engine() as client:
+        image = image_of(client, job)
+        try:
+            if shell:
+                shell_stage(job, client, image.id, keep=keep)
+                return
+            test_stage(job, client, image.id, built_commit(job, image), results, keep=keep)
+            if pushed:
+                digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
+                job.json("push", tag=job.local_tag, manifest=str(digest))
+        finally:
+            if keep:
+                say_what_is_left(job, client)

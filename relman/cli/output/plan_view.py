@@ -1,0 +1,232 @@
+"""Plans and reports as people and programs read them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from relman.cli.output.printer import Output
+from relman.model.container import Copy
+from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.model.settings_diff import Changed
+from relman.model.text import some
+from relman.rollout.local_commands import in_words as in_words_of
+from relman.rollout.progress import Report
+
+
+def in_words(plan: Plan) -> str:
+    """What a plan does, in one line."""
+    over = f", back over {', '.join(plan.crosses)}" if plan.crosses else ""
+    hosts = _counted(len(plan.steps))
+    return f"{plan.kind} {plan.service} {plan.release} on {hosts} of {plan.environment}{over}"
+
+
+def _counted(hosts: int) -> str:
+    return "1 host" if hosts == 1 else f"{hosts} hosts"
+
+
+def show_plan(output: Output, plan: Plan) -> None:
+    """The plan: who changes when, from what to what, in which order and why, and what else is done."""
+    output.json("plan", plan_data(plan))
+    if not plan.steps:
+        output.line(f"nothing to do: {plan.service} {plan.release} runs on {', '.join(plan.unchanged)}")
+        return
+    output.heading(f"plan {plan.id}: {in_words(plan)}")
+    rows = [_cells(number, step) for number, wave in enumerate(plan.waves, 1) for step in wave.steps]
+    output.table(("WAVE", "HOST", "CHANGE", "DIGEST", "ORDER", "ROLLBACK TO"), rows, ("DIGEST", "ORDER", "ROLLBACK TO"))
+    for line in _beside(plan):
+        output.line(line)
+    for warning in plan.warnings:
+        output.warn(warning)
+
+
+def _cells(number: int, step: Step) -> tuple[str, ...]:
+    new, old = step.entry.manifest.short, step.before.manifest.short if step.before else ""
+    digest = f"{old} -> {new}" if old not in ("", new) else new
+    back = step.restores.release if step.restores else "none"
+    return (str(number), step.host, _change(step), digest, _order(step), back)
+
+
+def _beside(plan: Plan) -> Iterator[str]:
+    """What the table does not say."""
+    yield from _settings(plan)
+    yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
+    for run in plan.tasks:
+        safe = "" if run.task.rollback_safe else "; not marked rollback_safe: nothing rolls back past it by itself"
+        yield f"task {run.task.name} {run.task.when}, on {run.host}: {shlex.join(run.task.command)}{safe}"
+    yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
+    yield from also_on(plan.service, plan.copies)
+    if plan.unchanged:
+        yield f"unchanged: {', '.join(plan.unchanged)}"
+    for absence in plan.left_out:
+        yield f"left out: {absence.host} ({absence.reason})"
+    tolerated = f" ({plan.max_failures} failed hosts are tolerated)" if plan.max_failures else ""
+    yield f"if it fails: {_FAILURE[plan.on_failure]}{tolerated}"
+
+
+def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
+    """What other environments run of a service, each with its host."""
+    hosts: dict[str, list[str]] = {}
+    for host, copy in copies:
+        hosts.setdefault(f"{service} {copy.release} of {copy.environment}", []).append(host)
+    yield from (f"also on {', '.join(names)}: {what}" for what, names in hosts.items())
+
+
+def _settings(plan: Plan) -> Iterator[str]:
+    """The settings that change, once for all hosts on which the same ones do."""
+    hosts: dict[tuple[Changed, ...], list[str]] = {}
+    for step in plan.steps:
+        hosts.setdefault(step.changes, []).append(step.host)
+    for changes, names in hosts.items():
+        if changes:
+            yield f"settings that change on {some(names)}:"
+            yield from (f"  {_changed(each)}" for each in changes)
+
+
+def _changed(change: Changed) -> str:
+    if not change.old:
+        return f"+ {change.key}: {change.new}"
+    if not change.new:
+        return f"- {change.key}: {change.old}"
+    return f"~ {change.key}: {change.old if change.old == change.new else f'{change.old} -> {change.new}'}"
+
+
+def _gate(wave: Wave) -> str:
+    """What has to be before the next wave."""
+    parts = [
+        *(["the canary"] if wave.canary else []),
+        *([f"watched for {wave.bake:g} s"] if wave.bake else []),
+        *(f"then checked: {in_words_of(check)}" for check in wave.checks),
+        *([f"then {wave.pause:g} s pause"] if wave.pause else []),
+    ]
+    return ", ".join(parts)
+
+
+_FAILURE: Mapping[str, str] = {
+    "rollback": "every changed host rolls back",
+    "halt": "the failed host rolls back, and the rest waits for you",
+    "continue": "the failed host rolls back, and the rest continues",
+}
+
+
+def _change(step: Step) -> str:
+    if step.action is Action.START:
+        return f"start {step.entry.release}"
+    if step.action is Action.VERIFY:
+        return f"verify {step.entry.release}"
+    return f"{step.old_release} -> {step.entry.release}"
+
+
+def _order(step: Step) -> str:
+    if step.action is not Action.REPLACE:
+        return ""
+    return f"{'stop-first' if step.stop_first else 'start-first'}: {step.why}"
+
+
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """The plan for programs; no variable's value is in it."""
+    return {
+        "id": plan.id,
+        "action": str(plan.kind),
+        "service": plan.service,
+        "environment": plan.environment,
+        "release": plan.release,
+        "strategy": str(plan.strategy),
+        "waves": [_wave_data(wave) for wave in plan.waves],
+        "tasks": [
+            {"host": r.host, "name": r.task.name, "when": str(r.task.when), "rollback_safe": r.task.rollback_safe}
+            for r in plan.tasks
+        ],
+        "hooks": [{"when": str(h.when), "command": list(h.command)} for h in plan.hooks],
+        "unchanged": list(plan.unchanged),
+        "left_out": [asdict(absence) for absence in plan.left_out],
+        "crosses": list(plan.crosses),
+        "copies": [{"host": host, **asdict(copy)} for host, copy in plan.copies],
+        "warnings": list(plan.warnings),
+        "on_failure": str(plan.on_failure),
+        "max_failures": plan.max_failures,
+    }
+
+
+def _wave_data(wave: Wave) -> dict[str, Any]:
+    return {
+        "canary": wave.canary,
+        "bake": wave.bake,
+        "checks": [in_words_of(check) for check in wave.checks],
+        "pause": wave.pause,
+        "steps": [_step_data(step) for step in wave.steps],
+    }
+
+
+def _step_data(step: Step) -> dict[str, Any]:
+    return {
+        "host": step.host,
+        "action": str(step.action),
+        "from": step.old_release,
+        "from_digest": str(step.before.manifest) if step.before else "",
+        "to": step.entry.release,
+        "digest": str(step.entry.manifest),
+        "order": "stop-first" if step.stop_first else "start-first",
+        "why": step.why,
+        "settings": [asdict(change) for change in step.changes],
+        "rollback_to": step.restores.release if step.restores else "",
+        "rollback_digest": str(step.restores.manifest) if step.restores else "",
+    }
+
+
+def recap(output: Output, report: Report) -> None:
+    """One line a host, and one about them all unless it failed."""
+    output.json("report", report_data(report))
+    changed = [o for o in report.outcomes if o.result is not Result.UNCHANGED]
+    if not changed and not report.error:
+        if report.plan.kind is Kind.RECOVER:
+            place = f"{report.plan.service} in {report.plan.environment}"
+            output.line(f"nothing to recover: no deployment of {place} was interrupted")
+        return
+    steps = {s.host: s for s in report.plan.steps}
+    rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
+    output.table(("HOST", "RESULT", "DETAIL"), rows, ("DETAIL",))
+    if report.error is None:
+        output.line(_success(report))
+
+
+def report_data(report: Report) -> dict[str, Any]:
+    """The report for programs."""
+    return {
+        "plan": report.plan.id,
+        "release": report.plan.release,
+        "hosts": [
+            {
+                "host": o.host,
+                "result": str(o.result),
+                "detail": o.detail,
+                "gap": o.gap,
+                "boot": o.boot,
+                "unasked": o.unasked,
+            }
+            for o in report.outcomes
+        ],
+    }
+
+
+def _success(report: Report) -> str:
+    plan, place = report.plan, f"{report.plan.service} in {report.plan.environment}"
+    if plan.kind is Kind.RECOVER:
+        return f"done: {place} is consistent again"
+    if plan.kind is Kind.REMOVE:
+        removed = sum(o.result is Result.REMOVED for o in report.outcomes)
+        return f"done: {plan.service} was removed from {_counted(removed)} of {plan.environment}"
+    return f"done: {plan.service} {plan.release} serves on {_counted(len(report.outcomes))} of {plan.environment}"
+
+
+def _detail(outcome: Outcome, step: Step | None) -> str:
+    if outcome.result is not Result.CHANGED or outcome.boot is None or step is None:
+        return outcome.detail
+    unasked = "runs, its health was not asked" if outcome.unasked else ""
+    if outcome.gap is not None:
+        health = unasked or (f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified")
+        return f"{outcome.detail}: down for {outcome.gap:.2f} s, {health}"
+    health = unasked or (f"healthy {outcome.boot:.2f} s after its start" if step.entry.verified else "runs, unverified")
+    return f"{outcome.detail}: {health}" + (", no gap" if step.action is Action.REPLACE else "")

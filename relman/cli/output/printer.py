@@ -1,0 +1,249 @@
+"""All that relman prints: plain text for people, JSON documents for programs, errors on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from relman.cli.exits import exit_of
+from relman.cli.output.ci_marks import marks_of
+from relman.cli.output.tables import table
+from relman.config.ci_systems import system_of
+from relman.model.errors import ConfigError, InternalError, RelmanError, UsageError
+from relman.model.text import clean
+
+JSON_VERSION = 1
+_WIDTH = 80  # where nobody says how wide the terminal is
+
+_BOLD, _RED, _YELLOW = "1", "31", "33"
+
+
+class HostProgress(Protocol):
+    """What happens on each host, told from any thread."""
+
+    def update(self, host: str, phase: str) -> None:
+        """`host` has begun `phase`."""
+
+    def finish(self, host: str, outcome: str, *, ok: bool) -> None:
+        """`host` is done."""
+
+
+class Output:
+    """Where everything goes. Under --json stdout holds JSON documents only, one a line, and running commentary moves
+    to stderr. A reader that went away ends the printing, never the command."""
+
+    def __init__(
+        self, *, json: bool, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO, stdin: TextIO | None
+    ) -> None:
+        self.wants_json = json
+        self.closed = False
+        self._out, self._err, self._in = stdout, stderr, stdin
+        smart = environ.get("TERM", "dumb") != "dumb"
+        self._colour = smart and not environ.get("NO_COLOR")
+        self._live = smart and not json and stdout.isatty()
+        self._lock = threading.RLock()
+        self._warned: set[str] = set()
+        self._environ = environ
+        self._system = system_of(environ)
+        self._groups = 0
+        self._group = ""
+        for stream in (stdout, stderr):
+            with contextlib.suppress(AttributeError, ValueError):
+                stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
+
+    def line(self, text: str = "") -> None:
+        """A line of the result, for people: nothing under --json."""
+        if not self.wants_json:
+            self._write(self._out, clean(text))
+
+    def heading(self, text: str) -> None:
+        """The beginning of something."""
+        self.end_phase()
+        self._write(self._commentary, self._paint(self._commentary, _BOLD, f"== {clean(text)}"))
+
+    def phase(self, text: str) -> None:
+        """The beginning of a phase that may be long: a group of its own where the CI system's log has such."""
+        self.end_phase()
+        self._groups += 1
+        if opened := self._system.begin(self._groups, clean(text), int(time.time())):
+            self._group = clean(text)
+            self._write(self._commentary, opened)
+        else:
+            self.heading(text)
+
+    def end_phase(self) -> None:
+        """What is said from now on is in no group."""
+        if self._group:
+            self._write(self._commentary, self._system.end(self._groups, self._group, int(time.time())))
+            self._group = ""
+
+    def note(self, text: str) -> None:
+        """What is going on: output of a build, a phase reached."""
+        self._write(self._commentary, clean(text))
+
+    def warn(self, text: str) -> None:
+        """Something to know of that did not stop the command."""
+        self._write(self._err, f"{self._paint(self._err, _YELLOW, 'warning:')} {clean(text)}")
+
+    def warn_once(self, text: str) -> None:
+        """A warning that the command may meet again."""
+        with self._lock:
+            if text not in self._warned:
+                self._warned.add(text)
+                self.warn(text)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], shared: Collection[str] = ()) -> None:
+        """Rows under a heading, for people: nothing under --json. A column of `shared` that says the same in every row
+        is said once."""
+        if self.wants_json:
+            return
+        made = table(columns, rows, self._width, shared)
+        head = (self._paint(self._out, _BOLD, line) for line in made.head)
+        self._write(self._out, "\n".join((*head, *made.body)))
+
+    @property
+    def _width(self) -> int:
+        """The columns of the terminal, as whoever started relman says or as it is."""
+        if (said := self._environ.get("COLUMNS", "")).isdecimal() and int(said):
+            return int(said)
+        with contextlib.suppress(OSError, ValueError):
+            return os.get_terminal_size(self._out.fileno()).columns or _WIDTH
+        return _WIDTH
+
+    def json(self, kind: str, data: Mapping[str, Any]) -> None:
+        """A JSON document under --json, else nothing. Its `version` is raised when a key changes its meaning."""
+        if self.wants_json:
+            self._write(self._out, json.dumps({"version": JSON_VERSION, "kind": kind} | dict(data), default=str))
+
+    def error(self, error: BaseException, *, debug: bool = False) -> None:
+        """An error as text on stderr, and under --json as a document, too."""
+        self.end_phase()
+        known = error if isinstance(error, RelmanError) else InternalError.of(error)
+        self._write(self._err, "\n".join(self._error_lines(known)))
+        if debug:
+            self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
+        for marked in marks_of(self._system, known, self._environ):
+            self._write(self._err, marked)
+        self.json("error", _error_data(known))
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is somebody to answer."""
+        return not self.wants_json and bool(self._in and self._in.isatty() and self._err.isatty())
+
+    @property
+    def can_ask_secret(self) -> bool:
+        """Whether there is somebody at a terminal, where what is typed can be hidden."""
+        return not self.wants_json and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def confirm(self, question: str) -> bool:
+        """Ask; only y and yes agree. Raises UsageError where nobody can answer."""
+        if not (self.can_ask and self._in):
+            raise UsageError("this needs a confirmation, and there is no terminal", hint="Pass --yes to confirm it.")
+        self._err.write(f"{clean(question)} [y/N] ")
+        self._err.flush()
+        return self._in.readline().strip().lower() in ("y", "yes")
+
+    @contextmanager
+    def progress(self, hosts: Sequence[str]) -> Iterator[HostProgress]:
+        """Show what happens on each host: live on a terminal, else a line for each phase."""
+        if not self._live:
+            yield _Lines(self)
+            return
+        from relman.cli.output.live_progress import Live
+
+        before = self._out, self._err
+        with Live(hosts, self._out, colour=self._colour) as live:
+            self._out, self._err = live.above, live.above if self._err.isatty() else self._err
+            try:
+                yield live
+            finally:
+                self._out, self._err = before
+
+    @property
+    def _commentary(self) -> TextIO:
+        return self._err if self.wants_json else self._out
+
+    def _error_lines(self, error: RelmanError) -> Iterator[str]:
+        yield f"{self._paint(self._err, _RED, 'error:')} {clean(str(error))}"
+        for detail in error.details:
+            yield from (f"    {line}" for line in clean(detail).split("\n"))
+        if error.hint:
+            yield f"hint: {clean(error.hint)}"
+
+    def _paint(self, stream: TextIO, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour and stream.isatty() else text
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        with self._lock:
+            if stream is self._out and self.closed:
+                return
+            try:
+                stream.write(f"{text}\n")
+                stream.flush()
+            except OSError as error:
+                self._failed(stream, error)
+
+    def _failed(self, stream: TextIO, error: OSError) -> None:
+        """Whoever read this is gone, or the disk is full: no reason to leave hosts half changed."""
+        if stream is self._err:
+            return
+        self.closed = True
+        point_at_nothing(stream)
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            self.warn(f"the output could not be written: {error.strerror}")
+
+
+def _error_data(error: RelmanError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    return {
+        "code": int(exit_of(type(error))),
+        "error": type(error).__name__,
+        "message": error.what,
+        "host": error.host,
+        "hint": error.hint,
+        "details": list(error.details),
+        "where": [asdict(problem) for problem in problems],
+    }
+
+
+class _Lines:
+    """Progress where nothing can be redrawn."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def update(self, host: str, phase: str) -> None:
+        self._output.note(f"{host}: {phase}")
+
+    def finish(self, host: str, outcome: str, *, ok: bool) -> None:
+        self._output.note(f"{host}: {outcome}" if ok else f"{host}: FAILED: {outcome}")
+
+
+def point_at_nothing(stream: TextIO) -> None:
+    """Send `stream` nowhere: what is still in the stream's buffer must not raise again when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), stream.fileno())
+
+
+def standard_output(json: bool, environ: Mapping[str, str]) -> Output:
+    """The Output of this process; what is written to a closed standard stream is forgotten."""
+    return Output(
+        json=json,
+        environ=environ,
+        stdout=sys.stdout or io.StringIO(),
+        stderr=sys.stderr or io.StringIO(),
+        stdin=sys.stdin,
+    )

@@ -1,0 +1,50 @@
+"""What a fleet does, on the terminal while it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from relman.cli.output.printer import HostProgress, Output
+from relman.cli.output.text import size
+
+_PULL_STEP = 0.25
+_PULL_SMALL = 1e6  # bytes: what comes before the large layers are known
+_LAST_PHASE = "done"
+
+
+class Screen:
+    """Tells the terminal what the fleet does; a pull is told in quarters."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._progress: HostProgress | None = None
+        self._told: dict[str, str] = {}
+        self._share: dict[str, float] = {}
+
+    @contextmanager
+    def showing(self, hosts: Sequence[str]) -> Iterator[None]:
+        """Show progress while the block runs."""
+        with self._output.progress(hosts) as self._progress:
+            yield
+        self._progress = None
+
+    def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
+        """`host` is now in `phase`."""
+        if total:
+            share = int(done / total / _PULL_STEP) * _PULL_STEP
+            # It shrinks when the engine finds out about one more layer.
+            if total < _PULL_SMALL or not self._share.get(host, 0) < share < 1:
+                return
+            self._share[host] = share
+            phase = f"{phase} {share:.0%} of {size(total)}"
+        if self._progress and self._told.get(host) != phase:
+            self._told[host] = phase
+            if phase == _LAST_PHASE:
+                self._progress.finish(host, phase, ok=True)
+            else:
+                self._progress.update(host, phase)
+
+    def say(self, text: str) -> None:
+        """Something about the whole fleet."""
+        self._output.note(text)

@@ -1,0 +1,20 @@
+"""The CI systems that relman knows: a file and an entry each. Pure: texts from the variables of their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relman.config.ci_systems.github import GITHUB
+from relman.config.ci_systems.gitlab import GITLAB
+from relman.config.ci_systems.jenkins import JENKINS
+from relman.config.ci_systems.system import NONE, System
+
+SYSTEMS: Mapping[str, System] = {"jenkins": JENKINS, "github": GITHUB, "gitlab": GITLAB}
+
+
+def system_of(env: Mapping[str, str]) -> System:
+    """The system whose job this is; NONE where it is no job's, or that of another system."""
+    return next((system for system in SYSTEMS.values() if system.is_here(env)), NONE)
+
+
+__all__ = ["NONE", "SYSTEMS", "System", "system_of"]
