@@ -11,7 +11,7 @@ LONG := tests/soak tests/e2e tests/exhaustive tests/lab tests/contract
 
 # A virtual environment with exactly the locked packages; rebuilt only when the lock changes.
 setup: .venv/.locked
-.venv/.locked: requirements.lock pyproject.toml
+.venv/.locked: requirements-dev.lock pyproject.toml
 	tests/lab/bootstrap.sh $(PYTHON)
 	touch $@
 
@@ -64,7 +64,8 @@ lab-down: setup
 COMPILE := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
   --allow-unsafe --no-header --strip-extras
 lock: setup
-	$(COMPILE) --extra dev -o requirements.lock pyproject.toml
+	$(COMPILE) -o requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra library -c requirements.lock -o requirements-dev.lock pyproject.toml
 	for peer in ansible pyinfra; do echo $$peer | $(COMPILE) -o tests/e2e/bench_$$peer.lock - || exit 1; done
 	echo 'ansible-core==2.19.*' | $(COMPILE) -o tests/contract/ansible.lock -
 

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.apps import bases
-from tests.lab import packages, trixie
+from tests.lab import packages, trixie, wheels
 from tests.lab.host import MODERN
 from tests.lab.layout import LabError
 
@@ -33,6 +33,7 @@ def prepare() -> str:
     packages.install(*bases.NEEDED)
     for suite, names in PROGRAMS:
         trixie.fetch(*names, suite=suite)
+    wheels.fetch()
     try:
         with ThreadPoolExecutor() as pool:
             list(pool.map(bases.rootfs, bases.NAMES))

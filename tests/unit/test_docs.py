@@ -88,7 +88,10 @@ def test_every_command_is_in_the_changelog() -> None:
 
 def test_every_dependency_is_explained_and_no_other() -> None:
     """ARCHITECTURE.md has a reason for each package of pyproject.toml."""
-    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(each for extra in PROJECT["optional-dependencies"].values() for each in extra),
+    ]
     names = {re.split(r"[\[<>=]", line)[0] for line in wanted}
     text = under((ROOT / "ARCHITECTURE.md").read_text(), "Dependencies")
     rows = [row.split(", ") for row in re.findall(r"^\| ([A-Za-z][\w, -]*) \|", text, re.MULTILINE)]

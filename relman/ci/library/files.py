@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relman.ci.library.make import SUFFIXES
-from relman.model.errors import BuildFailed
+from relman.model.errors import BuildFailed, UsageError
 
 _CHECK_SECONDS = 120
 
@@ -51,6 +52,12 @@ class Package:
 
     def __str__(self) -> str:
         return f"{self.project} {self.version}"
+
+
+def require_tools() -> None:
+    """Raise UsageError where what checks a library's files is not installed."""
+    if importlib.util.find_spec("twine") is None:
+        raise UsageError("a library cannot be released without twine", hint="Install it: pip install 'relman[library]'")
 
 
 def read_package(directory: Path) -> Package:
