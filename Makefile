@@ -7,7 +7,7 @@ WORKERS ?= $(shell n=$$(nproc); [ $$n -lt 8 ] && echo $$((n + 1)) || echo 8)
 # The slowest files first, so that none of them begins last.
 LONG := tests/soak tests/e2e tests/exhaustive tests/lab tests/contract
 
-.PHONY: setup check prepare test soak demo bench lab-up lab-down lock clean
+.PHONY: setup docs check prepare test soak demo bench lab-up lab-down lock clean
 
 # A virtual environment with exactly the locked packages; rebuilt only when the lock changes.
 setup: .venv/.locked
@@ -59,6 +59,10 @@ lab-up: setup
 
 lab-down: setup
 	$(BIN)/python -m tests.lab down
+
+# What of docs/reference/ is made: the page of commands, and the contents of each page.
+docs: setup
+	$(BIN)/python -m tests.unit.reference_pages
 
 # Resolve the dependencies of pyproject.toml and the bench's peers anew, with hashes and without the index's address.
 COMPILE := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \

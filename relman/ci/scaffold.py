@@ -127,7 +127,7 @@ def _tests(root: Path) -> tuple[str, ...]:
 def first_file(found: Look, registry: str) -> str:
     """The text of a relman.yml for what was found. Pure."""
     parts = [
-        "# What relman knows of this service; docs/reference.md of relman explains every key, `relman check` reads it.",
+        "# What relman knows of this service; docs/reference/ of relman explains every key, `relman check` reads it.",
         f"service: {_quoted(found.name)}",
         f"registry: {registry}  # host[:port] of your private registry",
         *([f"build:\n  dockerfile: {found.dockerfile}"] if found.dockerfile != "Dockerfile" else []),

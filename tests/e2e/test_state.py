@@ -172,7 +172,7 @@ def test_a_team_deploys_in_turns(one: Stage) -> None:
     one.deploy("1")
     _as(one, "bert")
     assert f"h1: {TOP} belongs to user" in one.deploy("2", code=4).err
-    reference = (ROOT / "docs/reference.md").read_text()
+    reference = (ROOT / "docs/reference/inventories.md").read_text()
     run(h1, *re.findall(r"^(?:chown -R|find) .*$", reference.replace("/var/lib/relman", TOP), re.MULTILINE))
     for user, tag in (("bert", "2"), ("anna", "3")):
         _as(one, user)

@@ -222,7 +222,7 @@ def _runs(result: Result, release: str, before: tuple[str, ...], origin: str) ->
 
 
 def _codes(results: set[Result], *, way_back: bool) -> set[int]:
-    """The exit codes that may go with these results, by docs/reference.md; a `way_back` returns hosts and is done."""
+    """The exit codes that may go with these results (docs/reference/exit-codes.md); a `way_back` returns hosts."""
     for result, code in (
         (Result.NOT_SERVING, Exit.NOT_SERVING),
         (Result.INTERRUPTED, Exit.LOCKED),

@@ -38,11 +38,11 @@ def prose(text: str) -> str:
     return _FENCE.sub("", text)
 
 
-def sections(text: str, level: int) -> Iterator[Section]:
-    """The sections whose heading has this level; headings inside of fenced blocks are none."""
+def sections(text: str, *levels: int) -> Iterator[Section]:
+    """The sections whose heading has one of these levels; headings inside of fenced blocks are none."""
     parts = re.split(r"^(#{1,6}) (.+)$", prose(text), flags=re.MULTILINE)
     for marks, title, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        if len(marks) == level:
+        if len(marks) in levels:
             yield Section(title.replace("`", ""), body.strip())
 
 
@@ -52,10 +52,19 @@ def under(text: str, title: str) -> str:
     return re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
+def headings(text: str) -> list[tuple[int, str]]:
+    """All headings, each with its level."""
+    return [(len(marks), title) for marks, title in re.findall(r"^(#{1,6}) (.+)$", prose(text), re.MULTILINE)]
+
+
+def anchor(title: str) -> str:
+    """The fragment by which GitHub reaches a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
 def anchors(text: str) -> set[str]:
     """The fragments by which GitHub reaches the headings."""
-    titles = re.findall(r"^#{1,6} (.+)$", prose(text), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    return {anchor(title) for _, title in headings(text)}
 
 
 def exit_table(text: str) -> dict[int, str]:

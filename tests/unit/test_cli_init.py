@@ -21,7 +21,7 @@ from tests.apps.bases import APPS
 from tests.unit.cli import relman
 from tests.unit.documents import ROOT, blocks
 
-REFERENCE = (ROOT / "docs/reference.md").read_text()
+REFERENCE = "\n".join(file.read_text() for file in sorted((ROOT / "docs/reference").glob("*.md")))
 
 
 def test_a_first_file_is_good_and_says_what_the_repository_shows(tmp_path: Path) -> None:

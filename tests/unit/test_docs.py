@@ -23,7 +23,7 @@ from relman.model.record import Deployed, HostRecord, Intent, Lock
 from tests.unit.documents import ROOT, anchors, blocks, exit_table, prose, under
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
 COMMAND = re.compile(r"(?:^    \$ |`)relman ([^`\n]*)", re.MULTILINE)

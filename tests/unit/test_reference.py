@@ -1,4 +1,4 @@
-"""docs/reference.md says exactly what relman does: every key, default, example, variable and exit code."""
+"""docs/reference/ says exactly what relman does: every key, default, example, variable and exit code."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from relman.config.schema.playbook import PlaybookFile
 from relman.config.schema.service import RelmanFile
 from relman.config.service import parse_service
 from relman.model.errors import ConfigError
+from tests.unit import reference_pages
 from tests.unit.documents import ROOT, Block, blocks, exit_table, sections, under
 
-TEXT = (ROOT / "docs/reference.md").read_text()
-RELMAN_YML = under(TEXT, "relman.yml")
+PAGES = {file.stem: file.read_text() for file in sorted((ROOT / "docs/reference").glob("*.md"))}
+RELMAN_YML = PAGES["relman-yml"]
 HEAD = "service: shop\nregistry: registry.example.com\n"
 KEYS = tuple(keys(RelmanFile))
 HEADINGS = ("How it is read", "Variables of the environment")
@@ -37,7 +38,7 @@ TYPE = re.compile(
 
 
 def _section(key: str) -> str:
-    return next(s.text for s in sections(RELMAN_YML, 3) if s.title == key)
+    return next(s.text for s in sections(RELMAN_YML, *range(2, 7)) if s.title == key)
 
 
 def _field(key: str) -> FieldInfo:
@@ -95,7 +96,7 @@ def _value(tree: dict[str, Any], key: str) -> Any:
 
 def test_every_key_has_its_section_and_no_section_is_of_an_unknown_key() -> None:
     """The reference and the schema name the same keys, in the same order."""
-    titles = [s.title for s in sections(RELMAN_YML, 3)]
+    titles = [s.title for s in sections(RELMAN_YML, *range(2, 7))]
     assert [t for t in titles if t != WITHIN] == [*HEADINGS, *KEYS]
 
 
@@ -134,7 +135,8 @@ def _used(tree: Any, path: tuple[str, ...] = ()) -> set[str]:
 
 
 def _of_kind(info: str) -> list[Block]:
-    return [pytest.param(b, id=f"line {b.line}") for b in blocks(TEXT) if b.info == info]  # type: ignore[misc]
+    found = ((page, b) for page, text in PAGES.items() for b in blocks(text) if b.info == info)
+    return [pytest.param(b, id=f"{page} line {b.line}") for page, b in found]  # type: ignore[misc]
 
 
 def _loaded(block: Block) -> None:
@@ -163,7 +165,7 @@ def test_an_example_of_an_inventory_is_good(block: Block, tmp_path: Path) -> Non
 
 def _after(block: Block) -> str:
     """The text block that follows a wrong example: what relman says of it."""
-    listed = blocks(TEXT)
+    listed = next(found for text in PAGES.values() if block in (found := blocks(text)))
     following = listed[listed.index(block) + 1]
     assert following.info == "text", f"the wrong example of line {block.line} is not followed by what is said of it"
     return following.text
@@ -193,7 +195,7 @@ def test_an_example_of_a_playbook_is_good(block: Block) -> None:
     assert parse_playbook(block.text.encode(), "playbook.yml").stages
     for key in keys(PlaybookFile):
         word = key.rpartition(".")[2].removesuffix("[]")
-        assert re.search(rf"\b{word}\b", TEXT.partition("## Playbooks")[2]), key
+        assert re.search(rf"\b{word}\b", PAGES["playbooks"]), key
 
 
 @pytest.mark.parametrize("block", _of_kind("yaml playbook wrong"))
@@ -207,13 +209,13 @@ def test_a_wrong_playbook_is_refused_in_the_words_that_are_shown(block: Block) -
 def test_every_fenced_block_is_of_a_known_kind() -> None:
     """No example escapes the tests by a misspelt mark."""
     kinds = [kind for name in ("yaml", "yaml inventory", "yaml playbook") for kind in (name, f"{name} wrong")]
-    assert {b.info for b in blocks(TEXT)} == {*kinds, "text"}
+    assert {b.info for text in PAGES.values() for b in blocks(text)} == {*kinds, "text"}
 
 
 def test_every_variable_of_an_inventory_is_explained_and_shown() -> None:
     """The variables that relman reads are those that the reference explains; each is set in the example."""
-    text = under(TEXT, "Inventories")
-    assert sorted(s.title for s in sections(text, 3)) == sorted([*KNOWN, OWN])
+    text = PAGES["inventories"]
+    assert sorted(s.title for s in sections(text, 2)) == sorted([*KNOWN, OWN])
     example = next(b.text for b in blocks(text) if b.info == "yaml inventory")
     alias = "ansible_private_key_file"
     assert [name for name in KNOWN if f"{name}:" not in example and name != alias] == []
@@ -222,7 +224,7 @@ def test_every_variable_of_an_inventory_is_explained_and_shown() -> None:
 def test_every_environment_variable_is_explained() -> None:
     """The RELMAN_ variables in the code are those in the table."""
     code = "\n".join(file.read_text() for file in (ROOT / "relman").rglob("*.py"))
-    table = under(TEXT, "Environment variables")
+    table = under(PAGES["environment"], "Environment variables")
     assert set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", table)) == set(re.findall(r"RELMAN_[A-Z_]+[A-Z]", code))
     systems = "\n".join(file.read_text() for file in (ROOT / "relman/config/ci_systems").glob("*.py"))
     assert set(re.findall(r'"\{?([A-Z]+_[A-Z_]+)', systems)) <= set(re.findall(r"`([A-Z_]+)`", table))
@@ -230,13 +232,20 @@ def test_every_environment_variable_is_explained() -> None:
 
 def test_the_exit_codes_are_the_command_line_s() -> None:
     """Each code with its name, and none besides."""
-    assert exit_table(under(TEXT, "Exit codes")) == {int(code): code.name for code in Exit}
+    assert exit_table(PAGES["exit-codes"]) == {int(code): code.name for code in Exit}
 
 
 def test_every_kind_of_document_is_listed() -> None:
     """A program can look up each kind of JSON document that any command prints."""
     files = [file for layer in ("app", "cli") for file in (ROOT / "relman" / layer).rglob("*.py")]
     code = "\n".join(file.read_text() for file in files)
-    rows = re.findall(r"^\| (`.+?`) \|", under(TEXT, "Output for programs"), re.MULTILINE)
+    rows = re.findall(r"^\| (`.+?`) \|", PAGES["json"], re.MULTILINE)
     listed = {kind.strip("`") for row in rows for kind in row.split(", ")}
     assert listed == set(re.findall(r'\.json\(\s*"([a-z-]+)"', code))
+
+
+def test_the_pages_are_as_they_are_made() -> None:
+    """The page of commands is what click knows of them, and each page's contents are its headings: `make docs`."""
+    assert reference_pages.COMMANDS.read_text() == reference_pages.commands()
+    for name, text in PAGES.items():
+        assert reference_pages.with_contents(text) == text, name

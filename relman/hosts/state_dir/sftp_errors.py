@@ -46,5 +46,5 @@ def refused(connection: Connection, path: str) -> PreflightFailed:
         f"{path} may not be read or written by {user}",
         host=connection.host.name,
         hint=f"on the host: sudo install -d -o {user} -m 700 {state}; "
-        "for a team see relman_state_dir in docs/reference.md",
+        "for a team see relman_state_dir in docs/reference/inventories.md",
     )
