@@ -36,14 +36,14 @@ soak: prepare
 	$(BIN)/python -m tests.soak
 
 demo: setup
-	$(BIN)/python -m tests.e2e.demo
+	$(BIN)/python -m tests.demo
 
 bench: setup .peers/ansible/.locked .peers/pyinfra/.locked
-	$(BIN)/python -m tests.e2e.bench
-	$(BIN)/python -m tests.e2e.bench_evidence
+	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.evidence
 
 # What relman is measured beside, each in a virtual environment of its own with exactly the locked packages.
-.peers/%/.locked: tests/e2e/bench_%.lock
+.peers/%/.locked: tests/bench/%.lock
 	$(BIN)/python -m venv --clear .peers/$*
 	.peers/$*/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
@@ -70,7 +70,7 @@ COMPILE := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit
 lock: setup
 	$(COMPILE) -o requirements.lock pyproject.toml
 	$(COMPILE) --extra dev --extra library -c requirements.lock -o requirements-dev.lock pyproject.toml
-	for peer in ansible pyinfra; do echo $$peer | $(COMPILE) -o tests/e2e/bench_$$peer.lock - || exit 1; done
+	for peer in ansible pyinfra; do echo $$peer | $(COMPILE) -o tests/bench/$$peer.lock - || exit 1; done
 	echo 'ansible-core==2.19.*' | $(COMPILE) -o tests/contract/ansible.lock -
 
 clean:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.narrator import Person, Untrue
+from tests.demo.narrator import Person, Untrue
 
 
 @pytest.fixture

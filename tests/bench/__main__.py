@@ -23,10 +23,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from statistics import median
 
-from tests.e2e import bench_gap
-from tests.e2e.bench_peers import PEERS, prepare_peers
-from tests.e2e.bench_sides import SIDES, Side
-from tests.e2e.bench_stage import BALLAST, BASE, log_in, prepare, release, require, serves
+from tests.bench import gap
+from tests.bench.peers import PEERS, prepare_peers
+from tests.bench.sides import SIDES, Side
+from tests.bench.stage import BALLAST, BASE, log_in, prepare, release, require, serves
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab, at_once
 from tests.lab.layout import LabError, Layout
@@ -70,7 +70,7 @@ def _bench(lab: Lab, sides: Sequence[str], sizes: Sequence[int]) -> None:
         release(lab, tag, BALLAST)
     shun_strangers(lab, sides, tags[0])
     lab.up(1)
-    said = bench_gap.measure(lab, tags)
+    said = gap.measure(lab, tags)
     for size in sizes:
         lab.up(size)
         log_in(lab)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.e2e.bench_sides import RESTART, SERVICE, STOP_TIMEOUT, Side, repository, timed
+from tests.bench.sides import RESTART, SERVICE, STOP_TIMEOUT, Side, repository, timed
 from tests.lab import images, packages
 from tests.lab.lab import Lab
 from tests.lab.layout import LabError

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from tests.e2e.bench_sides import SERVICE, STOP_TIMEOUT, Engine, container, deploy, repository
-from tests.e2e.bench_stage import prepare, require
+from tests.bench.sides import SERVICE, STOP_TIMEOUT, Engine, container, deploy, repository
+from tests.bench.stage import prepare, require
 from tests.lab import images
 from tests.lab.lab import Lab
 

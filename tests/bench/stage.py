@@ -12,7 +12,7 @@ from relman.model.image import ConfigDigest, Platform, Repository
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
-from tests.e2e.bench_sides import DEPLOY, RESTART, SERVICE, by_relman, repository
+from tests.bench.sides import DEPLOY, RESTART, SERVICE, by_relman, repository
 from tests.lab import images
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab, at_once

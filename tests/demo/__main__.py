@@ -1,4 +1,4 @@
-"""relman from nothing to the end, told to somebody who has never seen it: python -m tests.e2e.demo (`make demo`).
+"""relman from nothing to the end, told to somebody who has never seen it: python -m tests.demo (`make demo`).
 
 It uses the lab that RELMAN_LAB_ID names (default 0), brings it up where it is down, and leaves it up to be played with.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.apps import bases
 from tests.apps.checkout import commit
-from tests.e2e.narrator import Untrue, say, title
-from tests.e2e.scene import Demo
+from tests.demo.narrator import Untrue, say, title
+from tests.demo.scene import Demo
 from tests.lab.lab import Lab, at_once, summary
 from tests.lab.layout import LabError, Layout
 

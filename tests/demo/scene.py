@@ -14,7 +14,7 @@ from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.apps.checkout import checkout, commit, git
-from tests.e2e.narrator import Person, Untrue
+from tests.demo.narrator import Person, Untrue
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.layout import LabError

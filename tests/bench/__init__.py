@@ -1,0 +1,1 @@
+"""How fast relman is, beside what else replaces containers."""

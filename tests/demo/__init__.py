@@ -1,0 +1,1 @@
+"""relman from nothing to the end, told to somebody who has never seen it."""
