@@ -10,6 +10,20 @@ from typing import Any
 from relman.model.settings import DeploySettings, Mount, Port
 
 RUN = ("ports", "env", "volumes", "networks", "command", "restart", "stop_timeout", "resources", "healthcheck")
+"""What makes a container what it is."""
+HOW = (
+    "health",
+    "order",
+    "singleton",
+    "max_unavailable",
+    "on_failure",
+    "keep",
+    "strategy",
+    "max_failures",
+    "tasks",
+    "hooks",
+)
+"""How a rollout goes about it: a change of these alone makes no other container."""
 HIDDEN = "(not shown)"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, Digest, ImageId, ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.record import HostRecord
+from relman.model.settings import DeploySettings
+from relman.model.settings_diff import HOW, RUN
 from tests.unit.values import deployed, records
 
 SAME = "sha256:" + "a" * 64
@@ -59,3 +62,8 @@ def test_returning_to_an_entry_takes_the_proof_of_everything_newer(record: HostR
     place = [e.id for e in after.entries].index(entry.id)
     assert after.serving == entry
     assert not any(e.proven for e in after.entries[place + 1 :])
+
+
+def test_every_setting_either_makes_another_container_or_does_not() -> None:
+    """No key of the deploy section is forgotten where two settings are compared: one would never roll out."""
+    assert sorted([*RUN, *HOW]) == sorted(f.name for f in dataclasses.fields(DeploySettings))
