@@ -16,12 +16,13 @@ import click
 from click.shell_completion import CompletionItem, shell_complete
 
 from relman import __version__
+from relman.cli.crash_report import keep
 from relman.cli.exits import Exit, exit_of
 from relman.cli.output.printer import point_at_nothing
 from relman.cli.signals import Signals
 from relman.cli.verb import Flags, shared_options
 from relman.hosts.ssh.proxy_command import end_all
-from relman.model.errors import Cancelled, UsageError
+from relman.model.errors import Cancelled, InternalError, RelmanError, UsageError
 
 _GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay
 # Verb: where it is, and its line in the listing.
@@ -151,6 +152,8 @@ def run(
         if not flags.started and _asks_for_json(argv):
             flags.values["json"] = True  # a line that cannot be read may never have come to it
         shown = _explained(error)
+        if file := keep(shown, environ):
+            shown.hint = f"This is a bug in relman. Its report is in {file}; --debug shows it here."
         flags.output.error(shown, debug=flags.debug)
         return exit_of(type(shown))
     finally:
@@ -177,17 +180,17 @@ def _asks_for_json(argv: Sequence[str]) -> bool:
     return "--json" in takewhile(lambda word: word != "--", argv)
 
 
-def _explained(error: BaseException) -> BaseException:
-    """Foreign errors that are no bug, in relman's words."""
+def _explained(error: BaseException) -> RelmanError:
+    """Foreign errors in relman's words; what is none of those that come from outside is a bug."""
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "relman"
         return _caused(UsageError(error.format_message(), hint=f"See `{path} --help`."), error)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return _caused(Cancelled(getattr(error, "reason", "cancelled")), error)
-    return error
+    return error if isinstance(error, RelmanError) else InternalError.of(error)
 
 
-def _caused(shown: BaseException, error: BaseException) -> BaseException:
+def _caused(shown: RelmanError, error: BaseException) -> RelmanError:
     shown.__cause__ = error
     return shown

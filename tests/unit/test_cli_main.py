@@ -269,3 +269,27 @@ def test_ci_verbs_refuse_what_cannot_be(project: Path, line: list[str], said: st
     done = relman(*line, cwd=project, env={"DOCKER_HOST": "unix:///nowhere", **unnamed})
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_a_fault_of_relman_s_own_leaves_a_report(tmp_path: Path) -> None:
+    """The error says where it is; it has the traceback, is for its user alone, and without the command line. Where it
+    cannot be written, the error is the same without it."""
+    code = (
+        "import relman.config.service as service\nfrom relman.cli.main import main\n"
+        "def work(path):\n    raise KeyError('boom')\nservice.check_service = work\nmain()"
+    )
+    env = {**environ(), "RELMAN_DATA_DIR": str(tmp_path / "data")}
+    line = python(code, "check", "-f", "relman-of-mine.yml")
+    done = subprocess.run(line, capture_output=True, text=True, env=env)
+    (report,) = (tmp_path / "data/faults").iterdir()
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: internal error: KeyError: 'boom'\n"
+        f"hint: This is a bug in relman. Its report is in {report}; --debug shows it here.\n"
+    )
+    assert report.stat().st_mode & 0o777 == 0o600
+    assert "raise KeyError('boom')" in report.read_text() or "KeyError: 'boom'" in report.read_text()
+    assert "relman-of-mine" not in report.read_text()
+    (tmp_path / "file").touch()
+    done = subprocess.run(line, capture_output=True, text=True, env=env | {"RELMAN_DATA_DIR": str(tmp_path / "file")})
+    assert (done.returncode, "--debug shows the traceback" in done.stderr) == (1, True)

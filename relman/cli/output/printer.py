@@ -21,7 +21,7 @@ from relman.cli.exits import exit_of
 from relman.cli.output.ci_marks import marks_of
 from relman.cli.output.tables import table
 from relman.config.ci_systems import system_of
-from relman.model.errors import ConfigError, InternalError, RelmanError, UsageError
+from relman.model.errors import ConfigError, RelmanError, UsageError
 from relman.model.text import clean
 
 JSON_VERSION = 1
@@ -127,16 +127,15 @@ class Output:
         if self.wants_json:
             self._write(self._out, json.dumps({"version": JSON_VERSION, "kind": kind} | dict(data), default=str))
 
-    def error(self, error: BaseException, *, debug: bool = False) -> None:
+    def error(self, error: RelmanError, *, debug: bool = False) -> None:
         """An error as text on stderr, and under --json as a document, too."""
         self.end_phase()
-        known = error if isinstance(error, RelmanError) else InternalError.of(error)
-        self._write(self._err, "\n".join(self._error_lines(known)))
+        self._write(self._err, "\n".join(self._error_lines(error)))
         if debug:
             self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
-        for marked in marks_of(self._system, known, self._environ):
+        for marked in marks_of(self._system, error, self._environ):
             self._write(self._err, marked)
-        self.json("error", _error_data(known))
+        self.json("error", _error_data(error))
 
     @property
     def can_ask(self) -> bool:

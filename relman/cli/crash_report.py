@@ -1,0 +1,37 @@
+"""What is kept of a fault of relman's own, for whoever mends it: a file on this machine, for its user alone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+
+from relman import __version__
+from relman.model.errors import InternalError
+
+_MOST = 20
+
+
+def keep(error: BaseException, environ: Mapping[str, str]) -> Path | None:
+    """Write down a fault of relman's own, and say where; None for any other error, or where nothing can be written.
+    The command line is not kept: it may hold values of build arguments."""
+    if not isinstance(error, InternalError):
+        return None
+    from relman.app.factories import data_dir
+
+    directory = data_dir(environ) / "faults"
+    lines = [f"relman {__version__}, Python {platform.python_version()}, {platform.platform()}"]
+    text = "\n".join((*lines, "", *traceback.format_exception(error)))
+    with contextlib.suppress(OSError):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = directory / f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}.txt"
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+        for old in sorted(directory.glob("*.txt"))[:-_MOST]:
+            old.unlink(missing_ok=True)
+        return file
+    return None
