@@ -276,7 +276,7 @@ service = Service("shop", Repository.parse(repository), root=root)
 run, say = RunName("ended", "1", "shop"), partial(print, flush=True)
 Signals().install()
 try:
-    client = engine.connect()
+    client = api.connect()
     with cleaned_up(client, run, say):
         build(client, service, run, Commit(), version="", created="", deploy_section="{}", environ=os.environ,
               credentials={}.get, progress=say, watch=Watch())

@@ -137,7 +137,7 @@ run, commit, say, none = RunName("stopped", "1", "shop"), Commit(), partial(prin
 watch = Watch()
 Signals().install()
 try:
-    client = engine.connect()
+    client = api.connect()
     with cleaned_up(client, run, say):
         image = build(
             client, service, run, commit, version="", created="", deploy_section="{}", environ=os.environ,

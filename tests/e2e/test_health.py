@@ -113,8 +113,8 @@ def test_the_engine_s_own_check(stage: Stage) -> None:
     with h1.engine() as engine:
         assert "Health" not in engine.inspect_container(engine.containers()[0]["Id"])["State"]
     hangs = "if test -e /hang; then exec busybox sleep 77; fi; echo checked; test ! -e /dead"
-    stage.release("hangs", deploy={"health": {"command": hangs, **SOON}})
-    stage.deploy("hangs")
+    stage.release("stuck", deploy={"health": {"command": hangs, **SOON}})
+    stage.deploy("stuck")
     with h1.engine() as engine:
         id = engine.containers()[0]["Id"]
         h1.run(["docker", "exec", id, "busybox", "touch", "/hang"])

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -36,6 +37,34 @@ class _Entry:
     failed_at: float = 0.0
 
 
+class _Door:
+    """One sshd: few sign in at a time, and whom it dropped come again one by one, so that they do not drop each
+    other."""
+
+    def __init__(self) -> None:
+        self.few = threading.BoundedSemaphore(_AT_ONCE)
+        self.single = threading.Lock()
+        self._shut_at = float("-inf")
+
+    def again(self, work: Callable[[], T], patience: float) -> T:
+        """Do `work` until it is let in, for `patience` seconds. Raises NotGreeted, also where somebody just waited so
+        long in vain."""
+        with self.single:
+            begin, pause = time.monotonic(), _PAUSE
+            while True:
+                if time.monotonic() - self._shut_at < _REMEMBERED:
+                    raise NotGreeted
+                try:
+                    with self.few:
+                        return work()
+                except NotGreeted:
+                    if time.monotonic() - begin + pause > patience:
+                        self._shut_at = time.monotonic()
+                        raise
+                time.sleep(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+
+
 class Gateways:
     """The jump hosts of one command. `close` when no more hosts will be connected: each of them is closed with the
     last host behind it."""
@@ -43,7 +72,7 @@ class Gateways:
     def __init__(self) -> None:
         self._mutex = threading.Lock()
         self._entries: dict[tuple[Hop, ...], _Entry] = {}
-        self._doors: dict[Hashable, threading.BoundedSemaphore] = {}
+        self._doors: dict[Hashable, _Door] = {}
         self._closed = False
 
     def to(self, jumps: tuple[Hop, ...], opener: Opener) -> Gateway | None:
@@ -76,17 +105,15 @@ class Gateways:
 
     def enter(self, hop: Hop, via: Gateway | None, patience: float, work: Callable[[], T]) -> T:
         """Do `work`, which signs in at `hop`, in turn with others who are at the same sshd, and again while that hangs
-        up without a word, for `patience` seconds in all. Raises what it raises, Unreachable in place of NotGreeted."""
-        door, begin, pause = self._door(hop, via), time.monotonic(), _PAUSE
-        while True:
-            with door:
-                try:
-                    return work()
-                except NotGreeted as error:
-                    if time.monotonic() - begin + pause > patience:
-                        raise _crowded(hop) from error
-            time.sleep(pause)
-            pause = min(_LONGEST_PAUSE, pause * 2)
+        up without a word, for `patience` seconds of its turn. Raises what it raises, Unreachable in place of
+        NotGreeted."""
+        door = self._door(hop, via)
+        with suppress(NotGreeted), door.few:
+            return work()
+        try:
+            return door.again(work, patience)
+        except NotGreeted as error:
+            raise _crowded(hop) from error
 
     def close(self) -> None:
         """No more hosts will be connected."""
@@ -102,11 +129,11 @@ class Gateways:
             entry.gateway.release()
         entry.gateway = None
 
-    def _door(self, hop: Hop, via: Gateway | None) -> threading.BoundedSemaphore:
+    def _door(self, hop: Hop, via: Gateway | None) -> _Door:
         """Names of one address have one door; what a jump host calls by a name is told apart by that."""
         place: Hashable = (id(via), hop.address, hop.port) if via else _address(hop)
         with self._mutex:
-            return self._doors.setdefault(place, threading.BoundedSemaphore(_AT_ONCE))
+            return self._doors.setdefault(place, _Door())
 
 
 def _address(hop: Hop) -> Hashable:

@@ -40,6 +40,7 @@ _LENGTH = 4
 _MOST_NOISE = 1 << 16
 _PART = 32768
 _MOST_NAMES = 10_000
+_OVERSLEPT = 2.0  # seconds
 
 
 def _turn(method: Callable[Concatenate[Sftp, P], T]) -> Callable[Concatenate[Sftp, P], T]:
@@ -98,10 +99,20 @@ class Sftp(paramiko.SFTPClient):
     def _read_all(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
-            if not (part := self._in_time().recv(size - len(data))):
+            if not (part := self._received(size - len(data))):
                 raise EOFError
             data += part
         return bytes(data)
+
+    def _received(self, size: int) -> bytes:
+        try:
+            return bytes(self._in_time().recv(size))
+        except TimeoutError:
+            if time.monotonic() - self._until < _OVERSLEPT:
+                raise
+            # This process was asleep, as on a laptop that was closed: the answer may have come long ago.
+            self._until = time.monotonic() + _OVERSLEPT
+            return bytes(self._in_time().recv(size))
 
     def _write_all(self, data: bytes) -> None:
         while data:
