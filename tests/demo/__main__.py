@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from relman.model.run import RunName
 from tests.apps import bases
 from tests.apps.checkout import commit
 from tests.demo.narrator import Untrue, say, title
@@ -125,7 +126,7 @@ def untested_is_refused(demo: Demo) -> None:
     not deployed, to no host, by nobody."""
     image = f"{demo.lab.registry.address}/shop"
     build = demo.first + 5
-    run = f"run-shop-{build}"
+    run = RunName("shop", str(build), "shop").tag
     demo.ci.types(f"relman build --run shop/{build}")
     demo.ci.types(f"docker tag {image}:{run} {image}:hotfix")
     demo.ci.types(f"docker push --quiet {image}:hotfix")
