@@ -109,6 +109,7 @@ def test_a_team_without_a_registry(team: Team, tmp_path: Path) -> None:
         with team.held("pull", h1, "deploy", "2", *P, "--yes") as running:
             registry.pause()
         until(lambda: sockets(h1, "ESTABLISHED"), "h1's engine to ask the registry")
+        running.says("== plan")  # from then on nothing but the pull needs h1
         lose(h1)
         registry.resume()
         ended = running.ended()
