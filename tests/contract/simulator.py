@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.contract.content import Content, Query, Reply, Store
+from tests.lab.serving import serving
 
 USERNAME, PASSWORD, REFRESH_TOKEN = "ci", "pass: wörd", "refresh-me"
 
@@ -76,14 +77,8 @@ class Simulator:
     @contextmanager
     def running(self) -> Iterator[Simulator]:
         """Serve until left."""
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
 
     def misbehave(self, pattern: str, *faults: Fault) -> None:
         """Let each of `faults` have one of the next requests whose "METHOD PATH" matches `pattern`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from relman.registry.auth import credentials_for
 from tests.lab import packages
+from tests.lab.serving import serving
 
 HERE = "registry.example:5000"
 HUB = "https://index.docker.io/v1/"
@@ -154,12 +154,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Engine]:
     """An engine that only listens for logins."""
     if not Path("/usr/bin/docker").exists():
         packages.install()
-    with _Engine(str(tmp_path_factory.mktemp("engine") / "s")) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    server = _Engine(str(tmp_path_factory.mktemp("engine") / "s"))
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def sent(engine: _Engine, registry: str, env: Mapping[str, str]) -> dict[str, str]:

@@ -30,6 +30,7 @@ from relman.rollout.fleet import Session
 from relman.rollout.registry_offer import pulled
 from tests.lab.doors import Sshd, free_port, sshd
 from tests.lab.process import end, run, until
+from tests.lab.serving import serving
 
 LOAD = b"\x16" + os.urandom(8 << 20)  # as TLS begins, which is not looked into
 EXPECTED = LOAD + hashlib.sha256(LOAD).digest()
@@ -74,11 +75,10 @@ class _Digests(socketserver.BaseRequestHandler):
 @pytest.fixture
 def place() -> Iterator[Place]:
     """What is offered."""
-    with socketserver.ThreadingTCPServer((HERE, 0), _Digests) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = socketserver.ThreadingTCPServer((HERE, 0), _Digests)
+    server.daemon_threads = True
+    with serving(server):
         yield Place(HERE, "127.0.0.1", server.server_address[1])
-        server.shutdown()
 
 
 class _Asked(http.server.BaseHTTPRequestHandler):
@@ -101,13 +101,12 @@ class _Asked(http.server.BaseHTTPRequestHandler):
 
     @classmethod
     @contextmanager
-    def serving(cls) -> Iterator[tuple[list[str], Place]]:
+    def listening(cls) -> Iterator[tuple[list[str], Place]]:
         """Let it run, and see what it was asked."""
         cls.asked.clear()
-        with http.server.ThreadingHTTPServer((HERE, 0), cls) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        server = http.server.ThreadingHTTPServer((HERE, 0), cls)
+        with serving(server):
             yield cls.asked, Place(HERE, "127.0.0.1", server.server_address[1])
-            server.shutdown()
 
 
 for _method in ("HEAD", "PUT", "POST", "DELETE"):
@@ -217,7 +216,7 @@ def test_nobody_at_this_end(tmp_path: Path, place: Place) -> None:
 
 def test_nobody_writes(tmp_path: Path) -> None:
     """Requests that only read arrive, several on one connection; one that writes ends it."""
-    with connected(tmp_path) as (_, connection), _Asked.serving() as (asked, place):
+    with connected(tmp_path) as (_, connection), _Asked.listening() as (asked, place):
         with forwarded(connection, place):
             client = http.client.HTTPConnection(place.address, place.port, timeout=10)
             for method in ("GET", "HEAD", "GET"):

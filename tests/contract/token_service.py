@@ -9,7 +9,6 @@ import base64
 import itertools
 import json
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from tests.lab.serving import serving
 
 ISSUER, SERVICE = "relman lab", "registry"
 
@@ -44,14 +45,8 @@ class TokenService:
     @contextmanager
     def running(self) -> Iterator[TokenService]:
         """Serve until left."""
-        thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
+        with serving(self._server):
             yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
 
     def answer(self, scopes: list[str], authorization: str) -> tuple[int, bytes]:
         """A token for all of `scopes`, for who knows the password."""

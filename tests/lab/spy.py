@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.registry import trust
+from tests.lab.serving import serving
 
 PORT = 5999
 
@@ -52,11 +52,5 @@ def spying(lab: Lab, hosts: list[LabHost]) -> Iterator[Spy]:
     tls = lab.registry.ca.parent
     context.load_cert_chain(tls / "server.crt", tls / "server.key")
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(server):
         yield spy
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +22,7 @@ from relman.model.errors import AccessDenied, BuildFailed, PolicyRefused, Regist
 from relman.model.image import ConfigDigest, Platform
 from relman.model.run import Commit, RunName, TestReport
 from relman.registry.auth import Credentials
+from tests.lab.serving import serving
 from tests.unit.values import hexes
 
 METADATA = "Metadata-Version: 2.1\nName: Money.Box\nVersion: {}\nSummary: sums\n"
@@ -191,12 +191,8 @@ class Handler(BaseHTTPRequestHandler):
 def served() -> Iterator[Served]:
     """An index that is up."""
     server = Served()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture

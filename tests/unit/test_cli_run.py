@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from relman.app.playbooks.journal import Journals, new_journal
 from relman.model.errors import Locked
 from tests.lab.process import started
+from tests.lab.serving import serving
 from tests.unit.cli import argv, environ, relman
 
 ENV = {"DOCKER_HOST": "unix:///nowhere"}
@@ -179,12 +179,8 @@ class Answers(BaseHTTPRequestHandler):
 def address() -> Iterator[str]:
     """A server that needs a moment."""
     server = HTTPServer(("127.0.0.1", 0), Answers)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/health"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield f"http://127.0.0.1:{server.server_address[1]}/health"
 
 
 def test_a_url_is_asked_until_it_answers(home: Path, address: str) -> None:

@@ -35,6 +35,7 @@ from relman.rollout.looking.askable import own_address, why_mute
 from relman.rollout.planning.planner import plan_rollback
 from relman.rollout.planning.preflight import check as check_plan
 from relman.rollout.planning.preflight import check_health
+from tests.lab.serving import serving
 from tests.unit import fake_ssh
 from tests.unit.test_planner import ASKED, CHECKED, deploy, release, seen
 from tests.unit.values import deployed
@@ -73,10 +74,8 @@ def served() -> Iterator[Site]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Site(server, asked)
-    server.shutdown()
-    server.server_close()
+    with serving(server):
+        yield Site(server, asked)
 
 
 @pytest.fixture
