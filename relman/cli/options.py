@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -75,6 +77,21 @@ skip_option = click.option(
 )
 reason_option = click.option("--reason", metavar="TEXT", help="Why; kept in the history.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+
+
+def gathered(kind: type[Any], name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Hand a command those of its options that are fields of the dataclass `kind` as one argument `name`."""
+    fields = {field.name for field in dataclasses.fields(kind)}
+
+    def gather(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def command(*arguments: Any, **given: Any) -> None:
+            whole = kind(**{key: given.pop(key) for key in fields & given.keys()})
+            function(*arguments, **{name: whole}, **given)
+
+        return command
+
+    return gather
 
 
 def build_options(function: Decorated) -> Decorated:

@@ -9,7 +9,7 @@ import click
 from relman.app.deploy import open_deployment
 from relman.app.rollouts import Request
 from relman.cli.carry_out import carry_out
-from relman.cli.options import environment_options, rollout_options, skip_option
+from relman.cli.options import environment_options, gathered, rollout_options, skip_option
 from relman.cli.verb import Context, verb
 
 
@@ -18,17 +18,11 @@ from relman.cli.verb import Context, verb
 @environment_options
 @rollout_options
 @skip_option
+@gathered(Request, "request")
 def deploy(
     context: Context,
     tag: str,
-    environment: str,
-    inventories: Sequence[str],
-    service: str | None,
-    only: Sequence[str],
-    exclude: Sequence[str],
-    reason: str | None,
-    wait_lock: float,
-    max_unavailable: str | None,
+    request: Request,
     plan_only: bool,
     yes: bool,
     skip_gates: Sequence[str],
@@ -37,6 +31,5 @@ def deploy(
 
     One host after the other, as relman.yml says.
     """
-    request = Request(environment, inventories, service, only, exclude, reason, wait_lock, max_unavailable)
     with open_deployment(context, request, tag, skip_gates) as deployment:
         carry_out(context, deployment, plan_only=plan_only, yes=yes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import click
 from relman.app.factories import registry_of
 from relman.app.image_target import Asked, platform_of, reference_of, target_of
 from relman.app.policy import check_of, decision_data
-from relman.cli.options import platform_option, target_options
+from relman.cli.options import gathered, platform_option, target_options
 from relman.cli.output.text import age
 from relman.cli.verb import Context, verb
 from relman.evidence.assessment import Counted
@@ -27,15 +27,11 @@ from relman.model.predicates import RELEASE, TEST_RESULT, short
 @click.argument("reference", metavar="TAG|DIGEST")
 @target_options
 @platform_option
+@gathered(Asked, "asked")
 def evidence(
     context: Context,
     reference: str,
-    environment: str | None,
-    inventories: Sequence[str],
-    service: str | None,
-    file: str,
-    keys: Sequence[str],
-    trust: str | None,
+    asked: Asked,
     platform: str | None,
 ) -> None:
     """Show every statement about an image, and whether it counts.
@@ -44,7 +40,7 @@ def evidence(
 
     --json has the statements themselves.
     """
-    target = target_of(context, Asked(environment, inventories, service, file, keys, trust), reference)
+    target = target_of(context, asked, reference)
     registry = registry_of(context, target.repository, target.environment)
     named = reference_of(target.repository, reference)
     check = check_of(target.demands, target.seal)

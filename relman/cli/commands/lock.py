@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from relman.app.locks import Locks, open_locks
 from relman.app.rollouts import Request
-from relman.cli.options import environment_options, yes_option
+from relman.cli.options import environment_options, gathered, yes_option
 from relman.cli.output.progress import Screen
 from relman.cli.output.text import span
 from relman.cli.verb import Context, verb
@@ -23,13 +23,11 @@ from relman.rollout.state.lease import is_dead, this_machine
 @environment_options
 @click.option("--reason", metavar="TEXT", help="Why the lock is broken; its holder and the history show it.")
 @yes_option
+@gathered(Request, "request")
 def lock(
     context: Context,
     what: str,
-    environment: str,
-    inventories: Sequence[str],
-    service: str | None,
-    reason: str | None,
+    request: Request,
     yes: bool,
 ) -> None:
     """Show who is working on the hosts, or break their locks.
@@ -39,9 +37,9 @@ def lock(
     A lock runs out by itself a minute after its holder's last sign of life. Break one whose holder still lives but
     is stuck: end it first if you can, because what it is doing on a host at that moment it goes on doing.
     """
-    if what == "break" and not reason:
+    if what == "break" and not request.reason:
         raise UsageError("lock break needs --reason", hint="say why: its holder sees it")
-    with open_locks(context, Request(environment, inventories, service, reason=reason)) as locks:
+    with open_locks(context, request) as locks:
         found = locks.read()
         _show(context, found)
         if what == "break" and found:

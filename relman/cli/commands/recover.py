@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
 from relman.app.recover import open_recovery
 from relman.app.rollouts import Request
 from relman.cli.carry_out import end
-from relman.cli.options import environment_options, exclude_options
+from relman.cli.options import environment_options, exclude_options, gathered
 from relman.cli.output.progress import Screen
 from relman.cli.verb import Context, verb
 
@@ -18,22 +16,16 @@ from relman.cli.verb import Context, verb
 @environment_options
 @exclude_options
 @click.option("--finish/--undo", default=None, help="Decide yourself; by default what the hosts show decides.")
+@gathered(Request, "request")
 def recover(
     context: Context,
-    environment: str,
-    inventories: Sequence[str],
-    service: str | None,
-    only: Sequence[str],
-    exclude: Sequence[str],
-    reason: str | None,
-    wait_lock: float,
+    request: Request,
     finish: bool | None,
 ) -> None:
     """Finish or undo an interrupted deployment.
 
     Hosts that serve nothing are served first; then it is finished, or what ran before is put back.
     """
-    request = Request(environment, inventories, service, only, exclude, reason, wait_lock)
     screen = Screen(context.output)
     with open_recovery(context, request) as recovery:
         with screen.showing([h.name for h in recovery.fleet.environment.hosts]):

@@ -10,7 +10,7 @@ import click
 from relman.app.remove import open_removal
 from relman.app.rollouts import Request
 from relman.cli.carry_out import end
-from relman.cli.options import environment_options, exclude_options, yes_option
+from relman.cli.options import environment_options, exclude_options, gathered, yes_option
 from relman.cli.output.printer import Output
 from relman.cli.output.progress import Screen
 from relman.cli.verb import Context, verb
@@ -23,15 +23,10 @@ from relman.rollout.remove import Removal
 @exclude_options
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would be removed and change nothing.")
 @yes_option
+@gathered(Request, "request")
 def remove(
     context: Context,
-    environment: str,
-    inventories: Sequence[str],
-    service: str | None,
-    only: Sequence[str],
-    exclude: Sequence[str],
-    reason: str | None,
-    wait_lock: float,
+    request: Request,
     plan_only: bool,
     yes: bool,
 ) -> None:
@@ -40,14 +35,13 @@ def remove(
     Containers, kept images and records go.
     """
     output = context.output
-    request = Request(environment, inventories, service, only, exclude, reason, wait_lock)
     with open_removal(context, request) as removal:
         name, rows = removal.asked.service, removal.preview()
-        _show(output, rows, name, environment)
+        _show(output, rows, name, request.environment)
         gone = [r.host for r in rows if r.anything]
         if plan_only or not gone:
             return
-        if not (yes or output.confirm(f"remove {name} from {some(gone)} of {environment}?")):
+        if not (yes or output.confirm(f"remove {name} from {some(gone)} of {request.environment}?")):
             output.note("nothing was changed")
             return
         screen = Screen(output)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import click
 
 from relman.app.rollback import open_rollback
 from relman.app.rollouts import Request
 from relman.cli.carry_out import carry_out
-from relman.cli.options import environment_options, rollout_options
+from relman.cli.options import environment_options, gathered, rollout_options
 from relman.cli.verb import Context, verb
 
 
@@ -18,16 +16,10 @@ from relman.cli.verb import Context, verb
 @rollout_options
 @click.option("--to", "release", metavar="RELEASE", help="The release to go back to; every host must remember it.")
 @click.option("--force", is_flag=True, help="With --yes: roll back past tasks that are not marked rollback_safe, too.")
+@gathered(Request, "request")
 def rollback(
     context: Context,
-    environment: str,
-    inventories: Sequence[str],
-    service: str | None,
-    only: Sequence[str],
-    exclude: Sequence[str],
-    reason: str | None,
-    wait_lock: float,
-    max_unavailable: str | None,
+    request: Request,
     plan_only: bool,
     yes: bool,
     release: str | None,
@@ -43,7 +35,6 @@ def rollback(
     Where that goes back over a task (deploy.tasks) that is not marked rollback_safe, the question says so, and --yes
     alone does not answer it.
     """
-    request = Request(environment, inventories, service, only, exclude, reason, wait_lock, max_unavailable)
     may_cross = force or plan_only or not yes
     with open_rollback(context, request, release, may_cross=may_cross) as rollback:
         carry_out(context, rollback, plan_only=plan_only, yes=yes)

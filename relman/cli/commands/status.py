@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
 from relman.app.rollouts import Request
 from relman.app.status import status as look
-from relman.cli.options import environment_options, hosts_options, max_unhealthy_option
+from relman.cli.options import environment_options, gathered, hosts_options, max_unhealthy_option
 from relman.cli.output.plan_view import also_on
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, by_whom
@@ -21,13 +20,10 @@ from relman.rollout.looking.verdict import Finding
 @environment_options
 @hosts_options("--limit")
 @max_unhealthy_option
+@gathered(Request, "request")
 def status(
     context: Context,
-    environment: str,
-    inventories: Sequence[str],
-    service: str | None,
-    only: Sequence[str],
-    exclude: Sequence[str],
+    request: Request,
     max_unhealthy: str | None,
 ) -> None:
     """Show what runs where, and what to type where something is wrong.
@@ -38,9 +34,9 @@ def status(
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
     host did not answer, 12 one is unhealthy or paused.
     """
-    found = look(context, Request(environment, inventories, service, only, exclude))
+    found = look(context, request)
     rows, output = found.rows, context.output
-    output.json("status", {"environment": environment, "hosts": [asdict(r) for r in rows]})
+    output.json("status", {"environment": request.environment, "hosts": [asdict(r) for r in rows]})
     output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
     for name in dict.fromkeys(row.service for row in rows):
         for line in also_on(name, ((r.host, copy) for r in rows if r.service == name for copy in r.copies)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -11,7 +10,7 @@ from relman.app.environments import service_of
 from relman.app.factories import registry_of
 from relman.app.image_target import Asked, Target, platform_of, reference_of, target_of
 from relman.app.policy import check_of, decision_data, say_trust
-from relman.cli.options import platform_option, target_options
+from relman.cli.options import gathered, platform_option, target_options
 from relman.cli.output.decision_view import show_decision
 from relman.cli.verb import Context, verb
 from relman.evidence.release import examine
@@ -23,16 +22,11 @@ from relman.model.errors import UsageError
 @target_options
 @click.option("--policy", metavar="FILE", help="Judge by the rules in this file instead.")
 @platform_option
+@gathered(Asked, "asked")
 def verify(
     context: Context,
     reference: str | None,
-    environment: str | None,
-    inventories: Sequence[str],
-    service: str | None,
-    file: str,
-    keys: Sequence[str],
-    trust: str | None,
-    policy: str | None,
+    asked: Asked,
     platform: str | None,
 ) -> None:
     """Check a release, or what runs, against its evidence.
@@ -42,10 +36,9 @@ def verify(
     TAG may be a whole REGISTRY/NAME:TAG: then nothing else is needed. With -e and no TAG every host is asked what it
     runs, and that must be the image that was tested and released.
     """
-    asked = Asked(environment, inventories, service, file, keys, trust, policy)
     target = target_of(context, asked, reference)
     if reference is None:
-        _running(context, target, service)
+        _running(context, target, asked.service)
         return
     check = check_of(target.demands, target.seal)
     registry = registry_of(context, target.repository, target.environment)
