@@ -67,7 +67,7 @@ class Flags:
             outputs=self.outputs,
             vault_ids=tuple(self.values.get("vault_ids", ())),
             run_inventory=bool(self.values.get("run_inventory")),
-            ask_secret=_ask_secret if self.output.can_ask_secret else None,
+            ask_secret=_ask_secret if self.output.can_ask else None,
             output=self.output,
             debug=self.debug,
             deadline=deadline,

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 
 from relman.hosts.ssh.connection import ChannelRefused
 from relman.hosts.ssh.port_forward import Forward, ForwardRefused, Place, forwarded
@@ -25,7 +26,6 @@ _ATTEMPTS = 3
 _PAUSE = 0.3
 _WAIT = 2.0
 _PRIVILEGED = 1024
-_REFUSED = 500  # below it the registry itself has answered
 _NOTHING = "nothing was changed"
 _OTHERS = "where that is another relman's deployment, run it again when it is done"
 
@@ -58,6 +58,11 @@ def require_offer(session: Session, source: Repository, auth: Mapping[str, str] 
     Unreachable."""
     if place := place_of(source):
         _Offer(session, source, auth, place).require()
+
+
+def has_answered(error: EngineError) -> bool:
+    """Whether it was the registry itself that refused an engine's question, and not that none was reached."""
+    return error.status is not None and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ class _Offer:
         try:
             self.session.engine.ask_registry(self.source, self.auth)
         except EngineError as error:
-            return (error.status or _REFUSED) < _REFUSED
+            return has_answered(error)
         return True
 
     def _holder(self) -> str:

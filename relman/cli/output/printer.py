@@ -139,13 +139,8 @@ class Output:
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is somebody to answer."""
+        """Whether there is somebody at a terminal to answer."""
         return not self.wants_json and bool(self._in and self._in.isatty() and self._err.isatty())
-
-    @property
-    def can_ask_secret(self) -> bool:
-        """Whether there is somebody at a terminal, where what is typed can be hidden."""
-        return not self.wants_json and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
     def confirm(self, question: str) -> bool:
         """Ask; only y and yes agree. Raises UsageError where nobody can answer."""

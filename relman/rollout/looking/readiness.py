@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from relman.hosts.state_dir import location
 from relman.model.container import ENVIRONMENT, SERVICE
@@ -14,9 +15,7 @@ from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.askable import why_mute
 from relman.rollout.ports import accepts
-from relman.rollout.registry_offer import place_of, require_offer
-
-_REFUSED = 500  # below it the registry itself has answered
+from relman.rollout.registry_offer import has_answered, place_of, require_offer
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,9 @@ def _registry(session: Session, environment: Environment, need: Need) -> Iterato
     try:
         session.engine.ask_registry(repository, auth)
     except EngineError as error:
-        status = error.status or _REFUSED
-        if status in (401, 403):
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             mend = f"on this machine: docker login {repository.registry}"
-        elif status < _REFUSED:
+        elif has_answered(error):
             return
         else:
             there = f"/etc/docker/certs.d/{repository.registry}/ca.crt"
