@@ -78,6 +78,8 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
     """Paths of the project in a document are paths of the project."""
     spans = re.findall(r"`((?:relman|tests|inventories|docs)/[^`]*)`", document.read_text())
     assert [path for path in spans if not (ROOT / path).exists()] == []
+    files = {file.name for top in ("relman", "tests") for file in (ROOT / top).rglob("*.py")}
+    assert set(re.findall(r"`([a-z_]+\.py)`", document.read_text())) - files == set()
 
 
 def test_every_command_is_in_the_changelog() -> None:
