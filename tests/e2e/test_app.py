@@ -35,8 +35,6 @@ class Heard:
 def test_deploy_status_and_rollback_without_a_terminal(stage: Stage) -> None:
     """Each is a request and a report: the plan before anything changes, what became of each host, what runs there now;
     and the history has them."""
-    stage.release("1")
-    stage.release("2")
     heard = Heard()
     context, request = Context(events=heard, environ=stage.env), Request("production")
 

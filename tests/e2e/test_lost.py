@@ -32,14 +32,14 @@ def test_a_deployment_goes_on_when_a_connection_is_lost(serving: Stage) -> None:
     """While the new container is waited for, and before each kind of change: it is opened again, and the deployment
     succeeds, also where sshd needs a moment to come back."""
     h1, h2 = serving.lab.hosts[:2]
-    serving.release("slow", deploy=SLOW)
-    running = serving.start("deploy", "slow", *P, "--yes")
+    serving.release("slow-lost", deploy=SLOW)
+    running = serving.start("deploy", "slow-lost", *P, "--yes")
     running.says("h1: waiting for health")
-    until(lambda: h1.http(8080, "/version").text.strip() == "slow", "the new release")
+    until(lambda: h1.http(8080, "/version").text.strip() == "slow-lost", "the new release")
     lose(h1)
     ended = running.ended()
     assert ended.code == 0, ended.text
-    serving.serve("slow")
+    serving.serve("slow-lost")
     for tag, method, host in (("2", "create", h1), ("3", "stop", h1), ("1", "set_restart", h2), ("2", "start", h2)):
         with serving.held(method, host, "deploy", tag, *P, "--yes") as running:
             host.run(["pkill", "-F", "/run/sshd.pid"])
