@@ -7,10 +7,11 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.lab.process import until
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin") or ""
 
@@ -72,7 +73,7 @@ def sshd(directory: Path, *lines: str) -> Iterator[Sshd]:
     with (directory / "log").open("w") as log:
         process = subprocess.Popen([SSHD, "-D", "-e", "-f", directory / "sshd_config"], stderr=log)
         try:
-            _wait_for(port)
+            until(lambda: _listens(port), f"sshd at port {port}")
             yield Sshd(directory, port)
         finally:
             process.terminate()
@@ -85,10 +86,7 @@ def agent(directory: Path, *keys: Path) -> Iterator[str]:
     path = directory / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            if path.exists():
-                break
-            time.sleep(0.02)
+        until(path.exists, "the agent's socket")
         for key in keys:
             add(path, key)
         yield str(path)
@@ -106,10 +104,6 @@ def add(path: Path | str, key: Path, passphrase: str = "") -> None:
     subprocess.run(["ssh-add", "-q", key], check=True, capture_output=True, env=env, stdin=subprocess.DEVNULL)
 
 
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        with socket.socket() as sock:
-            if not sock.connect_ex(("127.0.0.1", port)):
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"no sshd at port {port}")
+def _listens(port: int) -> bool:
+    with socket.socket() as sock:
+        return not sock.connect_ex(("127.0.0.1", port))

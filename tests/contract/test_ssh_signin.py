@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from relman.hosts.ssh.connection import Connection, connect
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Host, SshOptions
 from tests.contract.sshd import Sshd, add, agent, keygen, make_key, public, sshd
+from tests.lab.process import until
 
 USER = getpass.getuser()
 
@@ -341,17 +341,13 @@ def test_a_way_through_a_command(server: Sshd, keys: Path, tmp_path: Path) -> No
         connection = opened(server, f"{key}\nProxyCommand {command}\nProxyJump nowhere.invalid")
         connection.sftp()
         connection.close()
-    with pytest.raises(ProcessLookupError):
-        group_is_there(int(mark.read_text()))
+    until(lambda: not is_there(int(mark.read_text())), "the command's processes to end")
 
 
-def group_is_there(number: int) -> None:
-    """Raise ProcessLookupError unless a process of the group still runs."""
-    for _ in range(100):
-        shown = subprocess.run(["ps", "-eo", "pgid="], check=True, capture_output=True, text=True).stdout.split()
-        if str(number) not in shown:
-            raise ProcessLookupError(number)
-        time.sleep(0.02)
+def is_there(group: int) -> bool:
+    """Whether a process of the group still runs."""
+    shown = subprocess.run(["ps", "-eo", "pgid="], check=True, capture_output=True, text=True).stdout.split()
+    return str(group) in shown
 
 
 def test_a_command_that_fails(server: Sshd, keys: Path) -> None:

@@ -16,6 +16,7 @@ LOCK = Path("/run/lock/relman-lab-packages")
 
 NEEDED = (
     "busybox-static",
+    "curl",
     "docker.io",
     "docker-registry",
     "e2fsprogs",
@@ -29,6 +30,7 @@ NEEDED = (
     "sudo",
     "tinyproxy",
     "util-linux",
+    "wget",
 )
 
 

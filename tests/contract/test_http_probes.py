@@ -1,0 +1,141 @@
+"""One rule for every HTTP check, whoever asks: held with the programs that an image may have to ask with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from relman.app.playbooks.checks import check_http
+from relman.ci.testing.inside import InsideProbe
+from relman.ci.testing.readiness import answers_http
+from relman.model.errors import CannotAsk, CheckFailed
+from relman.model.playbook import Http
+from relman.model.service import Wait
+from relman.model.strategy import Check
+from relman.rollout import local_commands
+from tests.lab import packages
+from tests.lab.serving import serving
+
+TOOLS = ("curl", "python3", "wget", "busybox")
+
+
+@dataclass
+class Site:
+    """A server that redirects whoever names its Host, to where nothing is."""
+
+    server: HTTPServer
+    asked: list[str]
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        return self.server.server_port
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Site]:
+    """A site."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            known = self.headers["Host"] == "shop.example.com" and self.headers["X-Word"] == "a b"
+            self.send_response(404 if self.path == "/nothing" else 302 if known or self.path == "/open" else 400)
+            self.send_header("Location", "/nothing")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
+        yield Site(server, asked)
+
+
+@pytest.fixture
+def site(served: Site) -> Site:
+    """A site that nobody has asked yet."""
+    served.asked.clear()
+    return served
+
+
+class _Here:
+    """An engine whose containers are this machine, with one program and a shell's own words."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._argv: Sequence[str] = ()
+        self._code = 0
+
+    def exec_create(self, _container: str, argv: Sequence[str]) -> Mapping[str, str]:
+        """Remember it."""
+        self._argv = argv
+        return {"Id": "e"}
+
+    def exec_start(self, _id: str, *, detach: bool) -> None:
+        """Run it."""
+        assert detach
+        self._code = subprocess.run(self._argv, env={"PATH": str(self._path)}, check=False).returncode
+
+    def exec_inspect(self, _id: str) -> Mapping[str, Any]:
+        """It has ended."""
+        return {"Running": False, "ExitCode": self._code}
+
+
+def inside(path: Path, port: int, wait: Wait) -> bool:
+    """What is said when it is asked inside a container that has the programs in `path`."""
+    client: Any = _Here(path)
+    now: Any = SimpleNamespace(address="127.0.0.1")
+    return InsideProbe(client, "c", port, wait)(now)
+
+
+@pytest.mark.parametrize("tool", ["", *TOOLS])
+def test_a_redirect_is_an_answer_and_the_host_that_is_given_is_asked_for(tool: str, site: Site, tmp_path: Path) -> None:
+    """From here and by every program that an image may have: 302 is good, and nobody follows it; 400 is not."""
+    if tool:
+        packages.install()
+        where = shutil.which(tool)
+        assert where
+        found = subprocess.run([where, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
+        real = found.stdout.strip() if tool == "python3" else where
+        (tmp_path / tool).symlink_to(real)
+    wait = Wait(http_port=site.port, http_path="/x", http_host="shop.example.com", http_headers={"X-Word": "a b"})
+
+    def asked(each: Wait) -> bool:
+        return inside(tmp_path, site.port, each) if tool else answers_http("127.0.0.1", site.port, each)
+
+    assert asked(wait)
+    assert not asked(replace(wait, http_headers={}))
+    assert not asked(replace(wait, http_host="", http_path="/nothing"))
+    assert site.asked == ["/x", "/x", "/nothing"]
+
+
+def test_an_image_with_nothing_to_ask_with(site: Site, tmp_path: Path) -> None:
+    """Is said to have nothing."""
+    with pytest.raises(CannotAsk, match="curl, python3, wget or nc"):
+        inside(tmp_path, site.port, Wait(http_port=site.port))
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda url: local_commands.ask(Check(url=url, timeout=0.1), {}, threading.Event()),
+        lambda url: check_http(Http(url), 0.1, lambda _: None),
+    ],
+)
+def test_a_canary_s_check_and_a_playbook_s_follow_the_same_rule(ask: Callable[[str], None], site: Site) -> None:
+    """302 is good, and nobody follows it; 400 is not."""
+    ask(f"http://127.0.0.1:{site.port}/open")
+    with pytest.raises(CheckFailed, match="400"):
+        ask(f"http://127.0.0.1:{site.port}/closed")
+    assert set(site.asked) == {"/open", "/closed"}
