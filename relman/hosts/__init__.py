@@ -1,1 +1,1 @@
-"""Connect over SSH; the Docker API through that connection; records and locks over SFTP."""
+"""Connect over SSH; records and locks over SFTP."""

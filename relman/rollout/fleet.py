@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.hosts.ssh.connection import Connection, connect
 from relman.hosts.ssh.gateways import Gateways
 from relman.hosts.state_dir.location import place

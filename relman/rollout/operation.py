@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from relman.hosts.docker.creation import PREDEFINED
+from relman.docker.creation import PREDEFINED
 from relman.hosts.state_dir import location
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 import pytest
 
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.hosts.ssh.connection import Connection, connect
 from relman.hosts.ssh.port_forward import ForwardRefused, Place, forwarded
 from relman.model.errors import PullFailed, Unreachable

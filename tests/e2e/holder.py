@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.cli.main import main
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.rollout.state.lease import Lease
 
 _LONGEST = 60.0

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from relman.cli.main import main
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.hosts.state_dir import record
 
 

@@ -20,7 +20,7 @@ import requests.exceptions
 import urllib3.exceptions
 from paramiko.buffered_pipe import PipeTimeout
 
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.ssh import tcp
 from relman.hosts.ssh.connection import Connection, connect
@@ -172,7 +172,7 @@ def _struck(work: Callable[[Connection], Any], fault: Fault, streamlocal: bool) 
 @pytest.mark.parametrize("name", ENGINE)
 def test_what_strikes_a_call_of_the_engine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """At its messages and its reads, in the middle of a stream too, the error is relman's and names the host."""
-    monkeypatch.setattr("relman.hosts.docker.engine._PAUSE", 0.0)
+    monkeypatch.setattr("relman.docker.engine._PAUSE", 0.0)
     _strike(lambda opened: ENGINE[name](Engine(opened)))
 
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from relman.hosts.docker import engine_json, streams
-from relman.hosts.docker.engine import Engine
+from relman.docker import engine_json, streams
+from relman.docker.engine import Engine
 from relman.hosts.probe import probe_http
 from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.model.settings import Health
@@ -73,7 +73,7 @@ CALLS = ("facts", "survey", "images", "inspect", "create", "pull", "logs")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_an_engine_that_means_ill(name: str, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it does, the call ends soon, with an error that names the host; only a log may be any bytes."""
-    monkeypatch.setattr("relman.hosts.docker.engine._STALLED", 0.4)
+    monkeypatch.setattr("relman.docker.engine._STALLED", 0.4)
     began, opened = time.monotonic(), connection(Fault(), hostile=HOSTILE[name](), timeout=0.4)
     said: RelmanError | None = None
     try:
@@ -100,7 +100,7 @@ def test_who_is_too_slow_is_said_to_be(name: str) -> None:
 
 def test_a_pull_without_progress_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that says the same for ever gets nowhere; what says something new goes on."""
-    monkeypatch.setattr("relman.hosts.docker.engine._STALLED", 0.3)
+    monkeypatch.setattr("relman.docker.engine._STALLED", 0.3)
     event = json.dumps({"id": "a", "status": "Waiting"}).encode() + b"\n"
     chunk = b"%x\r\n%b\r\n" % (len(event), event)
     flood = itertools.chain([_CHUNKED], itertools.chain.from_iterable((b"", chunk) for _ in _NO_MORE))

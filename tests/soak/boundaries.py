@@ -21,7 +21,7 @@ import paramiko
 
 from relman.cli.main import run
 from relman.cli.signals import Signals
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.hosts.state_dir import files
 from relman.model.host import SshOptions
 from tests.lab.host import LabHost

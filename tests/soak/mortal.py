@@ -21,7 +21,7 @@ from typing import Any
 
 from relman.cli.main import run
 from relman.cli.signals import Signals
-from relman.hosts.docker.engine import Engine
+from relman.docker.engine import Engine
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import files, lock
 from relman.hosts.state_dir.record import Draft

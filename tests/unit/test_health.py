@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from relman.config.deploy import as_tested, resolve
-from relman.hosts.docker.creation import creation, health_config
-from relman.hosts.docker.engine import Engine
+from relman.docker.creation import creation, health_config
+from relman.docker.engine import Engine
 from relman.model.container import Container, RunSpec
 from relman.model.errors import ConfigError, PreflightFailed
 from relman.model.image import ImageId

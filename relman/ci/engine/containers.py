@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from relman.ci.engine.api import translated
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.owner import labels
-from relman.hosts.docker.creation import health_config
+from relman.docker.creation import health_config
 from relman.model.errors import RelmanError
 from relman.model.image import ImageId
 from relman.model.mask import Mask

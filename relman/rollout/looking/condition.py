@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from enum import StrEnum
 
-from relman.hosts.docker.engine_json import clock
+from relman.docker.engine_json import clock
 from relman.hosts.probe import ProbeResult
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed

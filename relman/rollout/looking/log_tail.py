@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from relman.hosts.docker import engine_json
+from relman.docker import engine_json
 from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container
 from relman.model.errors import EngineError
 from relman.rollout.fleet import Session

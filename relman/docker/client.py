@@ -12,8 +12,8 @@ from urllib.parse import quote, urlencode
 
 from urllib3 import BaseHTTPResponse
 
-from relman.hosts.docker.channels import EngineChannels
-from relman.hosts.docker.no_engine import socket_hint
+from relman.docker.channels import EngineChannels
+from relman.docker.no_engine import socket_hint
 from relman.hosts.ssh.bounded import Bounds, Late, TooLarge
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.ssh.foreign_errors import chain, late, said

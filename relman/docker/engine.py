@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from relman.hosts.docker import creation, engine_json, streams
-from relman.hosts.docker.client import Client, Stream
-from relman.hosts.docker.container_exec import Inside
+from relman.docker import creation, engine_json, streams
+from relman.docker.client import Client, Stream
+from relman.docker.container_exec import Inside
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import Connection
 from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec

@@ -9,7 +9,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
-from relman.hosts.docker.fields import Fields
+from relman.docker.fields import Fields
 from relman.model.container import Container, EngineFacts, Image, Listed, Network
 from relman.model.errors import EngineError
 from relman.model.image import Platform

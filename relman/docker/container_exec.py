@@ -10,8 +10,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relman.hosts.docker import engine_json, streams
-from relman.hosts.docker.client import Client
+from relman.docker import engine_json, streams
+from relman.docker.client import Client
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import PATIENCE, Connection
 from relman.hosts.ssh.foreign_errors import late

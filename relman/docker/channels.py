@@ -16,7 +16,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from relman.hosts.docker.no_engine import no_engine
+from relman.docker.no_engine import no_engine
 from relman.hosts.ssh.bounded import MOST_HEAD, Bounds, ChannelSocket
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.hosts.ssh.foreign_errors import said

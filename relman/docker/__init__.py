@@ -1,0 +1,1 @@
+"""The Docker Engine API: what is asked, what is answered, and the way there."""
