@@ -33,20 +33,29 @@ class Selected:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-def open_selected(
-    context: Context,
-    name: str,
-    inventories: Sequence[str],
-    only: Sequence[str],
-    excluded: Sequence[str],
-    reason: str | None,
-) -> Selected:
-    """The environment from the inventory, less what a person leaves out."""
-    selected = select(environment(context, name, inventories), only, excluded, reason)
-    if selected.left_out:
-        reasons = ", ".join(dict.fromkeys(selected.left_out.values()))
-        context.events.warn(f"left out: {', '.join(selected.left_out)} ({reasons})")
-    return selected
+@dataclass(frozen=True)
+class Request:
+    """Where something is to be done, and by what limits: the environment of an inventory, its service (None: its only
+    one), the hosts (patterns and groups) and why others are left out. `wait_lock` are seconds."""
+
+    environment: str
+    inventories: Sequence[str] = ()
+    service: str | None = None
+    only: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    reason: str | None = None
+    wait_lock: float = 0.0
+    max_unavailable: str | None = None
+
+    def selected(self, context: Context) -> Selected:
+        """The environment from the inventory, less what a person leaves out. Raises ConfigError and UsageError."""
+        selected = select(
+            environment(context, self.environment, self.inventories), self.only, self.exclude, self.reason
+        )
+        if selected.left_out:
+            reasons = ", ".join(dict.fromkeys(selected.left_out.values()))
+            context.events.warn(f"left out: {', '.join(selected.left_out)} ({reasons})")
+        return selected
 
 
 def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], reason: str | None) -> Selected:

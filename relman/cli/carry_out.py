@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relman.app.rollouts import Rollout
+from relman.app.deployments.rollouts import Rollout
 from relman.cli.output import plan_view
 from relman.cli.output.progress import Screen
 from relman.cli.verb import Context

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relman.app.release_selection import Selection, Wish, select
+from relman.app.releases.selection import Selection, Wish, select
 from relman.evidence import store
 from relman.evidence.assessment import Subject
 from relman.evidence.attest import statement_for

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relman.app.context import Context
-from relman.app.deploy import open_deployment
-from relman.app.rollback import open_rollback
-from relman.app.rollouts import Request
-from relman.app.status import status
+from relman.app.deployments.deploy import open_deployment
+from relman.app.deployments.rollback import open_rollback
+from relman.app.environments import Request
+from relman.app.looking.status import status
 from relman.rollout.fleet import SILENT
 from tests.e2e.stage import Stage
 

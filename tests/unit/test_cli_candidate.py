@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relman.app.select_release import one_platform
+from relman.app.deployments.select_release import one_platform
 from relman.model.errors import PreflightFailed
 from relman.model.image import Platform
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.app.release_listing import is_channel, rows
+from relman.app.releases.listing import is_channel, rows
 from relman.evidence.listing import ListedRelease
 from relman.evidence.test_result import TestResult
 from relman.model.image import ConfigDigest, ManifestDigest, Platform

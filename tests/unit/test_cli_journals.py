@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relman.app.journals import Answers, contradictions, joined
+from relman.app.looking.journals import Answers, contradictions, joined
 from relman.ledger.entries import Entry, HostOutcome
 from relman.model.errors import Unknown, Unreachable
 from relman.model.host import Environment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.app.history_at import time_of
+from relman.app.looking.history_at import time_of
 from relman.ci.results.report_store import save
 from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.app.release_listing import in_order
+from relman.app.releases.listing import in_order
 from relman.model.service import ReleaseRules
 from relman.model.tag_order import natural
 

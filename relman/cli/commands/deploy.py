@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from relman.app.deploy import open_deployment
-from relman.app.rollouts import Request
+from relman.app.deployments.deploy import open_deployment
+from relman.app.environments import Request
 from relman.cli.carry_out import carry_out
 from relman.cli.options import environment_options, gathered, rollout_options, skip_option
 from relman.cli.verb import Context, verb

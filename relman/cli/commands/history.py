@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from relman.app.factories import data_dir, ledger
-from relman.app.history_at import Row, ran_then, time_of
-from relman.app.journals import Answers, ask, say_remarks, with_local
+from relman.app.looking.history_at import Row, ran_then, time_of
+from relman.app.looking.journals import Answers, ask, say_remarks, with_local
 from relman.app.playbooks.journal import Journal, Journals
 from relman.cli.options import any_environment_option, hosts_options, inventory_option, limit_option, service_option
 from relman.cli.output.text import by_whom, moment

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from relman.app.locks import Locks, open_locks
-from relman.app.rollouts import Request
+from relman.app.deployments.locks import Locks, open_locks
+from relman.app.environments import Request
 from relman.cli.options import environment_options, gathered, yes_option
 from relman.cli.output.progress import Screen
 from relman.cli.output.text import span

@@ -12,10 +12,10 @@ import click
 from relman.app.ci.job import Job, image_of, local_engine
 from relman.app.ci.library import promote_library
 from relman.app.ci.promote import in_registry, of_run_in_registry, promote_stage, release_check, release_there
-from relman.app.copy_release import Move, to_elsewhere
 from relman.app.factories import registry_of, written_service
 from relman.app.image_target import reference_of
 from relman.app.policy import skips_of
+from relman.app.releases.copy_release import Move, to_elsewhere
 from relman.ci.results import report_store as kept
 from relman.ci.run.run_name import run_name
 from relman.cli.options import file_option, reason_option, results_option, run_option, skip_option

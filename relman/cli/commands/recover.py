@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from relman.app.recover import open_recovery
-from relman.app.rollouts import Request
+from relman.app.deployments.recover import open_recovery
+from relman.app.environments import Request
 from relman.cli.carry_out import end
 from relman.cli.options import environment_options, exclude_options, gathered
 from relman.cli.output.progress import Screen

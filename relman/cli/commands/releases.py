@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from relman.app.release_listing import Row
-from relman.app.release_selection import Selection
-from relman.app.releases import Running, Wanted, list_releases, wanted_releases
+from relman.app.releases.list_releases import Running, Wanted, list_releases, wanted_releases
+from relman.app.releases.listing import Row
+from relman.app.releases.selection import Selection
 from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, without_empty

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from relman.app.remove import open_removal
-from relman.app.rollouts import Request
+from relman.app.deployments.remove import open_removal
+from relman.app.environments import Request
 from relman.cli.carry_out import end
 from relman.cli.options import environment_options, exclude_options, gathered, yes_option
 from relman.cli.output.printer import Output

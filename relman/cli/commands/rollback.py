@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from relman.app.rollback import open_rollback
-from relman.app.rollouts import Request
+from relman.app.deployments.rollback import open_rollback
+from relman.app.environments import Request
 from relman.cli.carry_out import carry_out
 from relman.cli.options import environment_options, gathered, rollout_options
 from relman.cli.verb import Context, verb

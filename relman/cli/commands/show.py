@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from relman.app.factories import data_dir, ledger
-from relman.app.journals import ask, contradictions, joined, local_deployment
+from relman.app.looking.journals import ask, contradictions, joined, local_deployment
 from relman.app.playbooks.journal import Journal, Journals
 from relman.ci.results import report_store
 from relman.ci.results.test_summary import summary

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from relman.app.rollouts import Request
-from relman.app.status import status as look
+from relman.app.environments import Request
+from relman.app.looking.status import status as look
 from relman.cli.options import environment_options, gathered, hosts_options, max_unhealthy_option
 from relman.cli.output.plan_view import also_on
 from relman.cli.output.printer import Output

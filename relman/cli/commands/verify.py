@@ -54,7 +54,7 @@ def verify(
 
 def _running(context: Context, target: Target, service: str | None) -> None:
     """What every host runs, against its evidence."""
-    from relman.app.verify_running import verdict, verify_running
+    from relman.app.looking.verify_running import verdict, verify_running
 
     if target.environment is None:
         raise UsageError("nothing to verify: say TAG or DIGEST, or -e ENV for what runs there")

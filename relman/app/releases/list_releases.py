@@ -10,7 +10,7 @@ from relman.app.context import Context
 from relman.app.environments import open_environment, repository_of, service_of
 from relman.app.factories import registry_of, written_service
 from relman.app.policy import check_of
-from relman.app.release_selection import Selection, Wish, select
+from relman.app.releases.selection import Selection, Wish, select
 from relman.app.signing import reading_seal
 from relman.evidence.listing import Listing
 from relman.model.container import MANIFEST, RELEASE

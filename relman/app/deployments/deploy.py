@@ -1,7 +1,7 @@
 """Deploy a release: exactly the image that was tested, to every host of an environment.
 
-1. The hosts that are meant, and the service (relman.app.rollouts, relman.app.environments).
-2. The release under the tag, once every gate lets it pass (relman.app.select_release).
+1. The hosts that are meant, and the service (relman.app.deployments.rollouts, relman.app.environments).
+2. The release under the tag, once every gate lets it pass (relman.app.deployments.select_release).
 3. Its frozen deploy section with each host's variables.
 4. The plan, made of what is seen on the hosts, and judged before anything changes (relman.rollout.planning).
 5. The change, under the hosts' locks: images, tasks, wave after wave, records (relman.rollout.operation).
@@ -15,11 +15,11 @@ from dataclasses import replace
 from functools import partial
 
 from relman.app.context import Context
-from relman.app.environments import repository_of, service_here, service_of
+from relman.app.deployments.rollouts import Rollout, new_asked, require_all
+from relman.app.deployments.select_release import release_for
+from relman.app.environments import Request, repository_of, service_here, service_of
 from relman.app.factories import login_of, registry_of
 from relman.app.policy import check_of, say_trust, served_in, skips_of
-from relman.app.rollouts import Request, Rollout, new_asked, require_all
-from relman.app.select_release import release_for
 from relman.app.signing import reading_seal
 from relman.config.deploy import resolve
 from relman.model.container import EngineFacts

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from functools import partial
 
 from relman.app.context import Context
+from relman.app.deployments.rollouts import Rollout, chosen_of, require_all, require_known
+from relman.app.environments import Request
 from relman.app.factories import login_of
-from relman.app.rollouts import Request, Rollout, chosen_of, require_all, require_known
 from relman.model.plan import Observed, Plan
 from relman.rollout.fleet import Fleet
 from relman.rollout.operation import Operation

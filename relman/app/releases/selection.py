@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from relman.app.release_listing import Row, in_order, rows
+from relman.app.releases.listing import Row, in_order, rows
 from relman.evidence.listing import ListedRelease, Listing
 from relman.model.service import ReleaseRules
 

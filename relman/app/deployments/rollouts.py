@@ -6,12 +6,12 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from relman.app.context import Context
-from relman.app.environments import Selected, open_selected, service_of, unknown_service
+from relman.app.environments import Request, Selected, service_of, unknown_service
 from relman.app.factories import record_deployment
 from relman.app.identity import who
 from relman.hosts.state_dir.record import services
@@ -26,25 +26,6 @@ from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.operation import Operation, look, preview, run
 from relman.rollout.planning.planner import Asked
 from relman.rollout.progress import Report
-
-
-@dataclass(frozen=True)
-class Request:
-    """Where something is to be done, and by what limits: the environment of an inventory, its service (None: its only
-    one), the hosts (patterns and groups) and why others are left out. `wait_lock` are seconds."""
-
-    environment: str
-    inventories: Sequence[str] = ()
-    service: str | None = None
-    only: Sequence[str] = ()
-    exclude: Sequence[str] = ()
-    reason: str | None = None
-    wait_lock: float = 0.0
-    max_unavailable: str | None = None
-
-    def selected(self, context: Context) -> Selected:
-        """The hosts that are meant. Raises ConfigError and UsageError."""
-        return open_selected(context, self.environment, self.inventories, self.only, self.exclude, self.reason)
 
 
 def chosen_of(context: Context, request: Request) -> tuple[Selected, Asked]:

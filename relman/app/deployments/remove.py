@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.rollouts import Request, chosen_of, record, shielded
+from relman.app.deployments.rollouts import chosen_of, record, shielded
+from relman.app.environments import Request
 from relman.model.clock import timestamp
 from relman.rollout import remove as removal
 from relman.rollout.fleet import Fleet, Watcher

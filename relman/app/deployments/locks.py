@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from relman.app.context import Context
+from relman.app.deployments.rollouts import chosen_of, require_known
+from relman.app.environments import Request
 from relman.app.factories import record_deployment
 from relman.app.identity import who
-from relman.app.rollouts import Request, chosen_of, require_known
 from relman.hosts.state_dir import lock as lock_file
 from relman.ledger.entries import HostOutcome
 from relman.model.clock import timestamp

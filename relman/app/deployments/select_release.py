@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relman.app import rollouts
 from relman.app.context import Events
+from relman.app.deployments.rollouts import require_all
 from relman.evidence.assessment import Check
 from relman.evidence.gates.statements import binding
 from relman.evidence.release import examine, find_release
@@ -27,7 +27,7 @@ def release_for(
     try:
         return _called(registry, repository, tag, check, events)
     except SeveralPlatforms:
-        rollouts.require_all(fleet)
+        require_all(fleet)
         found = fleet.each(lambda session: session.facts.platform).all("looking at the hosts")
         lacking = {p: why for p in set(found.values()) if (why := _lacks(registry, repository, tag, check, p))}
         platform = one_platform(found, lacking, f"{repository.name}:{tag}")

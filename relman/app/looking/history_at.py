@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from relman.app.context import Context
 from relman.app.environments import repository_of
 from relman.app.factories import registry_of
-from relman.app.journals import Answers
+from relman.app.looking.journals import Answers
 from relman.app.policy import check_of
 from relman.app.signing import reading_seal
 from relman.model.errors import RelmanError, UsageError

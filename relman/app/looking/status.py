@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.environments import open_environment, unknown_service
-from relman.app.rollouts import Request
+from relman.app.environments import Request, open_environment, unknown_service
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session

@@ -1,0 +1,1 @@
+"""What changes hosts: deploy, rollback, recover, remove, and the locks that they hold."""

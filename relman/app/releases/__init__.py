@@ -1,0 +1,1 @@
+"""The releases in a registry: listed, and copied to another."""
