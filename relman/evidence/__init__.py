@@ -1,1 +1,1 @@
-"""Make, store, fetch and check Statements about images."""
+"""Evidence for images: in-toto Statements that are made, signed, stored in the registry, fetched and verified."""

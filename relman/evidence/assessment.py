@@ -1,4 +1,4 @@
-"""What is known of one image when it is judged: the statements that count, why others do not, and where it served."""
+"""The facts by which an image is judged: the statements that count, why others do not, and where the image served."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Subject:
-    """The image that is judged: its manifest, the index that holds it (else the same), its configuration, and the tag
-    under which it was asked for (None: by its digest)."""
+    """The image under judgement: its manifest, the index that contains it (else the manifest again), its configuration,
+    and the tag that was asked for (None: it was asked for by digest)."""
 
     repository: Repository
     manifest: ManifestDigest
@@ -32,7 +32,7 @@ class Subject:
 
     @property
     def images(self) -> tuple[ManifestDigest, ...]:
-        """The manifest, and the index if there is one."""
+        """The digests that a statement may name: the index, if there is one, and the manifest."""
         return tuple(dict.fromkeys((self.resolved, self.manifest)))
 
     def __str__(self) -> str:
@@ -41,7 +41,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Counted:
-    """A statement about the image that counts, and whose signature made it count ("" where none is asked for)."""
+    """A statement that counts, and the name of the trusted key that signed it ("" where signatures are not checked)."""
 
     statement: Statement
     signer: str = ""
@@ -50,7 +50,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class Served:
-    """What the hosts of an environment remember of the service, by host; `why` they could not be asked, if so."""
+    """The service's record on each host of an environment; `why` is the reason if the hosts could not be asked."""
 
     records: Mapping[str, HostRecord] = field(default_factory=dict)
     why: str = ""
@@ -58,9 +58,12 @@ class Served:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything that is judged. `refused` says of each statement that does not count why; `served` where the service
-    was deployed, by environment; `missing` are statements that are listed beside the image, and not there; `uncounted`
-    the SHA-256 of those that are there and do not count."""
+    """The input of every gate.
+
+    `refused` holds one sentence for each statement that does not count; `served` the records by environment; `missing`
+    the statements that are listed beside the image but cannot be fetched; `uncounted` the SHA-256 of the statements
+    that were fetched and do not count.
+    """
 
     subject: Subject
     counted: tuple[Counted, ...] = ()
@@ -71,12 +74,12 @@ class Facts:
 
     @cached_property
     def found(self) -> frozenset[str]:
-        """The SHA-256 of every statement that is there."""
+        """The SHA-256 of every statement that was fetched, counted or not."""
         return self.uncounted | {Digest.of(c.payload).hex for c in self.counted}
 
     @cached_property
     def results(self) -> tuple[tuple[TestResult, Counted], ...]:
-        """The test results about the manifest itself, the newest first; of equally new ones a pass first."""
+        """The test results about the manifest itself, newest first; among equally new ones, a pass comes first."""
         found = [
             (read_test_result(c.statement), c)
             for c in self.counted
@@ -86,14 +89,14 @@ class Facts:
 
     @property
     def result(self) -> TestResult | None:
-        """The newest test result of exactly this image's configuration: the one that counts."""
+        """The newest test result of this image's configuration, or None. Older ones are not considered."""
         return next((r for r, _ in self.results if r.config == self.subject.config), None)
 
 
 @dataclass(frozen=True)
 class Check:
-    """How images are judged: whose statements count, by which policy, at what time, with which gates left out, and what
-    hosts remember, by environment."""
+    """How images are judged: which signatures count, the policy, the time of the judgement, the gates that a person
+    skips, and the hosts' records by environment."""
 
     seal: Seal = UNSIGNED
     policy: Policy = NO_POLICY
@@ -103,7 +106,7 @@ class Check:
 
 
 def gather(opened: Iterable[Opened], subject: Subject, check: Check, missing: Iterable[str] = ()) -> Facts:
-    """Read what was found beside the image, and let those statements count that may."""
+    """Verify the statements found beside the image and sort them into those that count and those that do not."""
     counted: dict[bytes, Counted] = {}
     refused: dict[bytes, str] = {}
     for one in opened:
@@ -116,13 +119,19 @@ def gather(opened: Iterable[Opened], subject: Subject, check: Check, missing: It
 
 
 def count(opened: Opened, subject: Subject, check: Check) -> Counted:
-    """One statement that counts. Raises PolicyRefused, naming the rule, for one that does not."""
+    """Verify one statement (steps 4 to 6 of relman/evidence/release.py).
+
+    Raises PolicyRefused, naming the rule, for a statement that does not count.
+    """
+    # Step 4: a trusted key signed it.
     if opened.refusal:
         raise PolicyRefused(f"a statement does not count: {opened.refusal}")
+    # Step 5: it is one readable statement, and it is about this image.
     statement = read_statement(opened.payload)
     if not statement.subjects & set(subject.images):
         others = ", ".join(sorted(s.short for s in statement.subjects)[:3])
         raise Rule.SUBJECT.refuses(f"the statement is about {others or 'no image'}, not about {subject.manifest.short}")
+    # Step 6: the key may sign this type for this repository, is not revoked, and was valid at that time.
     admission = check.seal.admit(opened, statement, subject.images, subject.repository, check.now)
     if admission.refusal:
         raise PolicyRefused(f"a statement does not count: {admission.refusal}")

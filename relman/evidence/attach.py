@@ -1,4 +1,4 @@
-"""Put envelopes beside images: the truth, each statement under a tag of its own, and then the views of it."""
+"""Store envelopes beside images: first each under its own tag, then the views for other programs (compatibility.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from relman.evidence import compatibility, store
 from relman.evidence.envelopes import Envelope
-from relman.evidence.store import THREADS, Stored, at_once
+from relman.evidence.store import THREADS, Stored, run_parallel
 from relman.model.image import Digest, Repository
 from relman.registry.blobs import Place
 from relman.registry.client import Registry
@@ -22,8 +22,11 @@ _Sent = Mapping[bytes, Future[Digest]]
 
 @dataclass(frozen=True)
 class Addition:
-    """What is put beside one image: the `fresh` envelopes, each with its manifest, and for cosign all that are
-    `signed`, also those that are there. `stored` is what was seen there before."""
+    """What will be stored beside one image.
+
+    `fresh` maps each envelope that is not stored yet to its manifest; `signed` are all DSSE envelopes, stored or fresh,
+    for cosign's manifest; `stored` is what was there when the registry was read.
+    """
 
     place: Place
     stored: Stored
@@ -32,7 +35,7 @@ class Addition:
 
     @classmethod
     def to(cls, place: Place, subject: Manifest, stored: Stored, envelopes: Sequence[Envelope]) -> Addition:
-        """Of these envelopes what is not there already."""
+        """Build the addition, omitting envelopes that are stored already."""
         made = {e: store.evidence_manifest(subject, e, compatibility.notes_of(e)) for e in envelopes}
         known = {m.digest for m in stored.own}
         fresh = {e: m for e, m in made.items() if m.digest not in known}
@@ -40,12 +43,12 @@ class Addition:
 
     @cached_property
     def truth_blobs(self) -> dict[bytes, bool]:
-        """What the fresh manifests name, and whether it is certainly new."""
+        """The blobs of the fresh manifests; True where the registry cannot have the blob yet."""
         return {store.EMPTY.content: False, **{e.content: True for e in self.fresh}} if self.fresh else {}
 
     @cached_property
     def view_blobs(self) -> dict[bytes, bool]:
-        """What cosign's view will name, and does not yet."""
+        """The blobs that cosign's manifest will name and does not name yet; True where the blob is new."""
         if self._view is None:
             return {}
         there = {d["digest"] for d in store.descriptors(self.stored.attestations, "layers")}
@@ -54,8 +57,10 @@ class Addition:
         return {compatibility.config_of(self._view.list_of("layers")): True, **missing}
 
     def put_truth(self, sent: _Sent) -> bool:
-        """Each under its own tag, one after the other: no summary is there before what it sums up. Gives whether the
-        registry itself lists them."""
+        """Put each fresh manifest under its own tag, in order, so that a summary never precedes its inputs.
+
+        Returns whether the registry itself lists referrers.
+        """
         native = self.stored.native
         for envelope, manifest in self.fresh.items():
             for content in (store.EMPTY.content, envelope.content):
@@ -65,21 +70,21 @@ class Addition:
         return native
 
     def put_view(self, sent: _Sent) -> None:
-        """Cosign's view, as it ought to be after what was seen."""
+        """Put cosign's manifest, computed from what was stored when the registry was read."""
         for content in self.view_blobs:
             sent[content].result()
         if self._view:
             self.place.registry.put_manifest(self.place.repository, self._view_tag, self._view)
 
     def keep_view(self) -> None:
-        """Read cosign's view again, if it was put: another writer may have overwritten it."""
+        """Read cosign's manifest again, if it was put, because another writer may have overwritten it."""
         if self._view:
             registry, repository = self.place.registry, self.place.repository
             there = registry.find(repository, self._view_tag)
             compatibility.keep_attestations(registry, repository, self.stored.subject, there, self._layers)
 
     def keep_index(self) -> None:
-        """List all of it in the index."""
+        """List every manifest in the index of the referrers tag schema."""
         manifests = [*self.stored.own, *self.fresh.values()]
         compatibility.keep_index(
             self.place.registry, self.place.repository, self.stored.subject, self.stored.index, manifests
@@ -99,23 +104,26 @@ class Addition:
 
 
 def attach(registry: Registry, repository: Repository, subject: Manifest, envelopes: Sequence[Envelope]) -> None:
-    """Store envelopes beside `subject`, in this order; what is there already is left. Raises what Registry raises."""
+    """Store envelopes beside `subject`, in this order, omitting those that are stored already. Raises what Registry
+    raises."""
     stored = store.look(registry, repository, subject.digest)
     addition = Addition.to(Place(registry, repository), subject, stored, envelopes)
     left, _ = write(addition.place, [addition], lambda: None)
-    at_once(left)
+    run_parallel(left)
 
 
 def write(
     place: Place, additions: Sequence[Addition], last: Callable[[], _Result]
 ) -> tuple[list[Callable[[], None]], _Result]:
-    """Write all the truth and cosign's views; `last` is done after all blobs and views, beside the end of the truth.
+    """Store every addition's manifests and cosign manifests; run `last` after all blobs and cosign manifests are
+    written.
 
-    Gives what is left to do, beside other things (the indexes, and reading the views again), and what `last` gives.
-    Raises what Registry and `last` raise.
+    `last` runs concurrently with the end of the other writes. Returns the work that may run concurrently with other
+    work (updating the indexes, and reading cosign's manifests again) and the result of `last`. Raises what Registry and
+    `last` raise.
     """
     blobs = {content: new for a in additions for content, new in (a.truth_blobs | a.view_blobs).items()}
-    with ThreadPoolExecutor(THREADS) as pool:  # each waits only for what was submitted before it
+    with ThreadPoolExecutor(THREADS) as pool:  # no deadlock: a task waits only for tasks submitted before it
         put = place.registry.put_blob
         sent = {content: pool.submit(put, place.repository, content, new=new) for content, new in blobs.items()}
         truths = [pool.submit(a.put_truth, sent) for a in additions]

@@ -1,4 +1,8 @@
-"""In-toto Statements v1 about test results (predicate test-result v0.1): made. Pure."""
+"""Make test-result statements. Pure.
+
+Specifications: in-toto Statement v1 (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md) and the
+predicate test-result v0.1 (https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,11 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})$")
 
 
 def statement_for(report: TestReport, *images: ManifestDigest, name: str, attested: str = "") -> bytes:
-    """The Statement that `images` (an index and the manifest in it that was tested, or the manifest alone), found under
-    `name` (registry/repository), were tested as `report` says. `attested` is when it is made, RFC 3339. The same
-    arguments always give the same bytes."""
+    """Return the Statement that `images` were tested as `report` says.
+
+    `images` are an index and the manifest in it that was tested, or the manifest alone. `name` is their repository
+    (registry/repository). `attested` is the time of the statement, RFC 3339. Equal arguments give equal bytes.
+    """
     statement = {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": image.hex}} for image in dict.fromkeys(images)],
@@ -36,12 +42,13 @@ def statement_for(report: TestReport, *images: ManifestDigest, name: str, attest
 
 
 def judged_by(report: TestReport) -> str:
-    """What alone speaks for the image: SMOKE_ONLY, EXIT_CODE_ONLY, or "" where result files do."""
+    """SMOKE_ONLY or EXIT_CODE_ONLY where nothing else was checked, "" where result files were read."""
     return SMOKE_ONLY if report.smoke_only else EXIT_CODE_ONLY if report.exit_code_only else ""
 
 
 def _configuration(report: TestReport, attested: str) -> list[dict[str, Any]]:
-    """In-toto ResourceDescriptors of all that the result depends on."""
+    """The in-toto ResourceDescriptors of everything that the result depends on
+    (https://github.com/in-toto/attestation/blob/main/spec/v1/resource_descriptor.md)."""
     tested = {
         "name": IMAGE_CONFIG,
         "digest": {"sha256": report.config.hex},

@@ -1,4 +1,4 @@
-"""How much may lie beside an image: more is refused, and not fetched."""
+"""Limits on the evidence of one image: anything larger is refused before it is fetched."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from relman.model.image import ManifestDigest, Repository
 
 MAX_STATEMENTS = 200
 MAX_BYTES = 32 << 20
-"""Of all manifests and statements beside an image together."""
+"""The limit for all manifests and statements beside one image together."""
 MAX_MANIFEST = 1 << 18
-"""Bytes of one manifest that holds a statement."""
+"""The limit, in bytes, for one manifest that contains a statement."""
 _HINT = "Find out who put them there. Delete what nobody needs, or build the image again and release that."
 
 
 class Bounds:
-    """What reading the evidence of one image has cost so far. Safe to share between threads."""
+    """Counts what is read of one image's evidence. Safe to share between threads."""
 
     def __init__(self, repository: Repository, subject: ManifestDigest) -> None:
         self._image = repository.at(subject)
@@ -25,12 +25,12 @@ class Bounds:
         self._size = 0
 
     def count(self, number: int) -> None:
-        """Raise PolicyRefused (rule evidence-is-bounded) for more statements than are read."""
+        """Raise PolicyRefused (rule evidence-is-bounded) if `number` statements are more than MAX_STATEMENTS."""
         if number > MAX_STATEMENTS:
             raise self._refusal(f"{number} statements", f"{MAX_STATEMENTS}")
 
     def spend(self, size: int) -> None:
-        """Raise PolicyRefused (rule evidence-is-bounded) where these bytes are more than what is left."""
+        """Add `size` bytes. Raises PolicyRefused (rule evidence-is-bounded) when the sum exceeds MAX_BYTES."""
         with self._lock:
             self._size += size
             if self._size > MAX_BYTES:

@@ -1,8 +1,12 @@
-"""The views of what is stored beside an image, for other programs, and how they are kept whole.
+"""The views of an image's evidence that other programs read, and how they are kept complete.
 
-The index under `sha256-<hex>` (distribution-spec, referrers tag schema) is for registries without a referrers API; the
-`.att` manifest is where cosign looks for attestations. Another writer may overwrite either at any time, so each is read
-again after it is written; what another writer lost all the same, the next one adds.
+The index under `sha256-<hex>` is for registries without a referrers API (OCI distribution-spec 1.1, Referrers Tag
+Schema: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#referrers-tag-schema). The manifest
+under `sha256-<hex>.att` is where cosign looks for attestations
+(https://github.com/sigstore/cosign/blob/main/specs/ATTESTATION_SPEC.md).
+
+Registries have no compare-and-swap, so another writer may overwrite either view. relman reads each again after it wrote
+it, and the next writer adds whatever was lost nevertheless.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ _CONFIG = "application/vnd.oci.image.config.v1+json"
 
 
 def notes_of(envelope: Envelope) -> dict[str, str]:
-    """The annotations by which programs of sigstore find a bundle; nothing decides by them."""
+    """The annotations by which sigstore's programs find a bundle. relman decides nothing by them."""
     if envelope.media_type != BUNDLE:
         return {}
     return {
@@ -42,7 +46,11 @@ def keep_index(
     index: Manifest | None,
     manifests: Sequence[Manifest],
 ) -> None:
-    """Have all manifests in the index. Not staying is no error, because each one's own tag is the truth."""
+    """Add all manifests to the index, in at most ATTEMPTS writes.
+
+    Not an error if another writer keeps overwriting it: each manifest's own tag is authoritative. Raises what Registry
+    raises.
+    """
     tag = store.index_tag(subject)
     for _ in range(ATTEMPTS):
         listed = descriptors(index)
@@ -53,7 +61,7 @@ def keep_index(
         try:
             registry.put_manifest(repository, tag, _index([*listed, *missing]))
         except RegistryError:
-            # It refuses an index that names what was deleted since.
+            # The registry refuses an index that names a manifest deleted meanwhile.
             living = [d for d in listed if registry.has(repository, ManifestDigest(digest_in(d).value))]
             registry.put_manifest(repository, tag, _index([*living, *missing]))
         index = registry.find(repository, tag)
@@ -66,7 +74,10 @@ def keep_attestations(
     there: Manifest | None,
     layers: Sequence[dict[str, Any]],
 ) -> None:
-    """Have all these layers, whose blobs are there, in cosign's manifest; as `keep_index`."""
+    """Add all layers, whose blobs the registry has, to cosign's manifest, in at most ATTEMPTS writes.
+
+    Raises what Registry raises.
+    """
     tag = store.attestation_tag(subject)
     for _ in range(ATTEMPTS):
         wanted = attestations(there, layers)
@@ -78,7 +89,7 @@ def keep_attestations(
 
 
 def attestations(there: Manifest | None, layers: Sequence[dict[str, Any]]) -> Manifest | None:
-    """Cosign's manifest with these layers too; None where it has them all."""
+    """Return cosign's manifest with these layers added; None if it has them all."""
     known = descriptors(there, "layers")
     names = {d["digest"] for d in known}
     missing = [d for d in layers if d["digest"] not in names]
@@ -90,13 +101,13 @@ def attestations(there: Manifest | None, layers: Sequence[dict[str, Any]]) -> Ma
 
 
 def layer_of(envelope: Envelope) -> dict[str, Any]:
-    """The layer of cosign's manifest that is this envelope."""
+    """The layer descriptor of this envelope in cosign's manifest."""
     notes = {"dev.cosignproject.cosign/signature": "", "predicateType": _predicate_type(envelope)}
     return {**store.described(envelope), "annotations": notes}
 
 
 def config_of(layers: Sequence[dict[str, Any]]) -> bytes:
-    """The configuration of an image of these layers, as cosign wants one: layers are not compressed."""
+    """The image configuration that cosign expects above these layers, which are not compressed."""
     history = [{"created": "0001-01-01T00:00:00Z"} for _ in layers]
     root = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
     return json.dumps(
@@ -108,7 +119,8 @@ def config_of(layers: Sequence[dict[str, Any]]) -> bytes:
 
 
 def _entry(manifest: Manifest) -> dict[str, Any]:
-    """The descriptor of an evidence manifest in the index, with what the specification wants copied from it."""
+    """The descriptor of an evidence manifest in the index, with the fields that the distribution-spec requires to be
+    copied."""
     copied = {key: manifest.document[key] for key in ("artifactType", "annotations") if key in manifest.document}
     return manifest.descriptor() | copied
 

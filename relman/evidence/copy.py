@@ -1,4 +1,4 @@
-"""Carry an image to another repository or registry with everything that is known of it."""
+"""Copy an image to another repository or registry together with its evidence."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from relman.evidence.rules import Rule
 from relman.evidence.store import descriptors
 from relman.model.image import ManifestDigest
 from relman.registry.blobs import Place
-from relman.registry.copy import Told, copy_blobs, copy_manifest
+from relman.registry.copy import CopyProgress, copy_blobs, copy_manifest
 from relman.registry.manifest import Manifest, digest_in
 
 
-def carry(source: Place, target: Place, image: Manifest, told: Told = lambda *_: None) -> int:
-    """Copy an image or index, and what is stored beside it and each of its images; gives how many things were missing.
+def copy_with_evidence(source: Place, target: Place, image: Manifest, progress: CopyProgress = lambda *_: None) -> int:
+    """Copy an image or index, and the evidence of it and of each of its images. Returns how many objects were missing.
 
-    Digests stay what they are. Statements come with their own tags, referrers and cosign's view with what the target
-    has of them already. Doing it again copies only what is missing. Raises PolicyRefused for evidence that is not whole
-    or too much, and what Registry raises.
+    Digests do not change. Statements keep their own tags; referrers and cosign's manifest are merged with the target's.
+    A second run copies only what is missing. `progress` is called while blobs are copied. Raises PolicyRefused for
+    evidence that is incomplete or exceeds bounds.py, and what Registry raises.
     """
-    done = copy_manifest(source, target, image, told)
-    return done + sum(_carry_evidence(source, target, subject, told) for subject in _subjects(image))
+    done = copy_manifest(source, target, image, progress)
+    return done + sum(_copy_evidence(source, target, subject, progress) for subject in _subjects(image))
 
 
 def _subjects(image: Manifest) -> Iterator[ManifestDigest]:
@@ -31,7 +31,7 @@ def _subjects(image: Manifest) -> Iterator[ManifestDigest]:
         yield ManifestDigest(digest_in(child).value)
 
 
-def _carry_evidence(source: Place, target: Place, subject: ManifestDigest, told: Told) -> int:
+def _copy_evidence(source: Place, target: Place, subject: ManifestDigest, progress: CopyProgress) -> int:
     found = store.look(source.registry, source.repository, subject)
     if found.missing:
         raise Rule.WHOLE.refuses(
@@ -40,7 +40,7 @@ def _carry_evidence(source: Place, target: Place, subject: ManifestDigest, told:
     if not (found.own or found.others or found.attestations):
         return 0
     there = store.look(target.registry, target.repository, subject)
-    done = sum(copy_manifest(source, target, m, told) for m in (*found.own, *found.others))
+    done = sum(copy_manifest(source, target, m, progress) for m in (*found.own, *found.others))
     native = there.native
     for tag, manifest in found.tagged.items():
         native |= target.registry.put_referrer(target.repository, tag, manifest)
@@ -50,6 +50,6 @@ def _carry_evidence(source: Place, target: Place, subject: ManifestDigest, told:
     if not native:
         keep_index(registry, repository, subject, there.index, [*there.own, *there.others, *found.own, *found.others])
     layers = descriptors(found.attestations, "layers")
-    done += copy_blobs(source, target, layers, told)
+    done += copy_blobs(source, target, layers, progress)
     keep_attestations(registry, repository, subject, there.attestations, layers)
     return done

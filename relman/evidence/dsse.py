@@ -1,4 +1,8 @@
-"""Signed envelopes: DSSE v1 (Dead Simple Signing Envelope) around in-toto statements, and the sigstore bundle v0.3."""
+"""Signed envelopes around in-toto statements.
+
+Specifications: DSSE v1 (https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md, envelope.md) and the
+sigstore bundle v0.3 (https://docs.sigstore.dev/about/bundle/).
+"""
 
 from __future__ import annotations
 
@@ -19,9 +23,11 @@ MAX_SIGNATURES = 16
 
 @dataclass(frozen=True)
 class Signed:
-    """A DSSE envelope as found: nothing of it is to be believed before `signed_by` says so. `signed` are the bytes that
-    the signatures are over (DSSE's pre-authentication encoding); `content` is the envelope in relman's own form.
-    `names_key`: a signature has a key id."""
+    """A DSSE envelope as read, unverified until `signed_by` returns True.
+
+    `payload` is the statement; `signed` the bytes that the signatures cover (DSSE's pre-authentication encoding, PAE);
+    `content` the envelope in canonical JSON; `names_key` is whether a signature has a key id.
+    """
 
     payload: bytes
     signed: bytes
@@ -30,14 +36,14 @@ class Signed:
     names_key: bool = False
 
     def signed_by(self, key: PublicKey) -> bool:
-        """Whether one of the signatures is this key's. Key ids are not looked at: they are only hints."""
+        """Whether one of the signatures is this key's. Key ids are ignored: DSSE calls them unauthenticated hints."""
         return any(key.verifies(signature, self.signed) for signature in self.signatures)
 
 
 def sign(payload: bytes, key: SigningKey) -> bytes:
-    """A DSSE envelope around an in-toto statement, as JSON: always the same bytes for the same signature.
+    """Return a DSSE envelope around an in-toto statement, as JSON; equal signatures give equal bytes.
 
-    It names no key: a `keyid` is only a hint (DSSE 1.0), and cosign 3 refuses one that is not its own.
+    It names no key: `keyid` is only a hint (DSSE 1.0, Protocol), and cosign 3 refuses an id that is not its own.
     """
     from securesystemslib.dsse import Envelope
     from securesystemslib.signer import Signature
@@ -48,13 +54,13 @@ def sign(payload: bytes, key: SigningKey) -> bytes:
 
 
 def bundled(envelope: bytes, key: PublicKey) -> bytes:
-    """The envelope in a sigstore bundle, which names the key by the hash that sigstore uses as its hint."""
+    """Return the envelope in a sigstore bundle, whose hint is the hash by which sigstore names the key."""
     material = {"publicKey": {"hint": base64.b64encode(key.der_digest).decode()}}
     return _json({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": json.loads(envelope)})
 
 
 def read(media_type: str, content: bytes) -> Signed | None:
-    """The signed envelope in these bytes; None if they are of another kind or cannot be read."""
+    """Return the signed envelope in these bytes; None if they are of another media type or malformed."""
     try:
         document = load_object(content, limit=MAX_ENVELOPE)
         if media_type == BUNDLE:
@@ -80,7 +86,7 @@ def _read(document: dict[str, Any]) -> Signed | None:
 
 
 def _decoded(text: str) -> bytes:
-    """Base64, standard or URL-safe (the DSSE protocol allows both)."""
+    """Decode Base64, standard or URL-safe: DSSE 1.0 (Envelope) allows both."""
     return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
 
 

@@ -1,4 +1,4 @@
-"""How statements are put into envelopes and taken out again, and which of them count."""
+"""Wrap statements in envelopes, unwrap them, and decide which of them count."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ from relman.model.trust import Trust, TrustedKey
 
 @dataclass(frozen=True)
 class Envelope:
-    """A statement as it is stored."""
+    """A statement as stored in the registry."""
 
     media_type: str
     content: bytes
 
     @cached_property
     def signed(self) -> dsse.Signed | None:
-        """What is signed in it, whoever signed it; None if it is of another kind."""
+        """The DSSE envelope in it, unverified; None if it is of another kind."""
         return dsse.read(self.media_type, self.content)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A statement taken out of its envelope. `keys` are the trusted keys whose signature it bears; `refusal` says why
-    it does not count, whatever it says."""
+    """A statement and the trusted keys whose signatures it bears; `refusal` is why it cannot count, "" if it may."""
 
     payload: bytes
     keys: tuple[TrustedKey, ...] = ()
@@ -43,20 +42,20 @@ class Opened:
 
 @dataclass(frozen=True)
 class Admission:
-    """Whether a statement counts: by whose signature ("" when signatures are not asked for), or why not."""
+    """Whether a statement counts: the name of the key ("" where signatures are not checked), or the refusal."""
 
     signer: str = ""
     refusal: str = ""
 
 
 class Seal(Protocol):
-    """How statements are put into envelopes and, if they can be trusted, taken out again."""
+    """How statements are wrapped in envelopes, unwrapped, and admitted."""
 
     def wrap(self, payload: bytes) -> Envelope:
-        """Put a statement into an envelope. Raises UsageError where this seal cannot."""
+        """Wrap a statement in an envelope. Raises UsageError if this seal has no key to sign with."""
 
     def unwrap(self, envelope: Envelope) -> Opened | None:
-        """The statement, or None if the envelope is of another kind."""
+        """Return the statement with its verified signatures; None if the envelope is of another kind."""
 
     def admit(
         self,
@@ -66,25 +65,26 @@ class Seal(Protocol):
         repository: Repository,
         now: datetime,
     ) -> Admission:
-        """Whether `opened`, which says `statement`, counts for `images` (one image, and the index that holds it)."""
+        """Decide whether `opened`, which contains `statement`, counts for `images` (one image and its index, if
+        any)."""
 
 
 class Unsigned:
-    """The plain statement: it says as much as the right to push to the repository does. Signatures are not asked for,
-    so that what others signed counts too."""
+    """Plain statements: whoever may push to the repository may make them. Signatures are not checked, so a signed
+    statement counts like an unsigned one."""
 
     def wrap(self, payload: bytes) -> Envelope:
-        """The statement as it is."""
+        """Return the statement as its own envelope."""
         return Envelope(IN_TOTO, payload)
 
     def unwrap(self, envelope: Envelope) -> Opened | None:
-        """The statement as it is."""
+        """Return the statement; signatures are not checked."""
         if envelope.media_type == IN_TOTO:
             return Opened(envelope.content)
         return Opened(envelope.signed.payload) if envelope.signed else None
 
     def admit(self, opened: Opened, *_: object) -> Admission:
-        """It counts."""
+        """Admit every statement that could be unwrapped."""
         return Admission(refusal=opened.refusal)
 
 
@@ -92,15 +92,15 @@ UNSIGNED: Seal = Unsigned()
 
 
 class Signed:
-    """Signs with `key` where there is one. With `trust` only what a trusted key signed counts, and only for what and
-    when that key may sign; without, as Unsigned."""
+    """Sign with `key`. With `trust`, only statements signed by a trusted key count, within that key's grants and
+    validity; without, every statement counts, as with Unsigned."""
 
     def __init__(self, trust: Trust | None = None, key: SigningKey | None = None) -> None:
         self._trust = trust
         self._key = key
 
     def wrap(self, payload: bytes) -> Envelope:
-        """A sigstore bundle with the signed statement. Raises UsageError where there is no key."""
+        """Return a sigstore bundle with the signed statement. Raises UsageError if there is no key."""
         if self._key is None:
             raise UsageError(
                 f"statements must be signed, by {self._trust.origin if self._trust else 'what you ask'}, and there is "
@@ -111,7 +111,7 @@ class Signed:
         return Envelope(BUNDLE, dsse.bundled(dsse.sign(payload, self._key), self._key.public))
 
     def unwrap(self, envelope: Envelope) -> Opened | None:
-        """The statement with those trusted keys that signed it."""
+        """Return the statement with the trusted keys that signed it."""
         if self._trust is None:
             return UNSIGNED.unwrap(envelope)
         if envelope.media_type == IN_TOTO:
@@ -130,7 +130,7 @@ class Signed:
         repository: Repository,
         now: datetime,
     ) -> Admission:
-        """It counts if one of the keys that signed it may."""
+        """Admit the statement if one of the keys that signed it was allowed to."""
         if opened.refusal or self._trust is None:
             return Admission(refusal=opened.refusal)
         refusals = []

@@ -1,4 +1,8 @@
-"""Signing keys: Ed25519 and ECDSA P-256, as PEM (RFC 7468; private ones PKCS #8, encrypted when in a file)."""
+"""Signing keys, Ed25519 (RFC 8032) and ECDSA P-256, as PEM.
+
+A public key is a SubjectPublicKeyInfo (RFC 7468, section 13: https://www.rfc-editor.org/rfc/rfc7468#section-13), a
+private one is PKCS #8 (sections 10 and 11), encrypted where it is in a file.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,13 @@ _SCHEMES = {"ed25519": "ed25519", "ecdsa-sha2-nistp256": "ecdsa-p256"}
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A public key. `id` is the SHA-256 of its DER form (SubjectPublicKeyInfo) in hexadecimal."""
+    """A public key. `id` is the SHA-256 of its DER encoding (SubjectPublicKeyInfo), in hexadecimal."""
 
     pem: bytes
 
     @classmethod
     def load(cls, pem: bytes, origin: str) -> PublicKey:
-        """Read a PEM public key; `origin` says in errors where it is from. Raises UsageError for any other kind."""
+        """Read a PEM public key; `origin` names its source in errors. Raises UsageError for any other content."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
         from securesystemslib.signer import SSlibKey
@@ -56,7 +60,7 @@ class PublicKey:
 
     @cached_property
     def der_digest(self) -> bytes:
-        """The SHA-256 of the DER form."""
+        """The SHA-256 of the DER encoding."""
         import base64
 
         body = b"".join(line for line in self.pem.splitlines() if not line.startswith(b"-----"))
@@ -64,16 +68,16 @@ class PublicKey:
 
     @property
     def id(self) -> str:
-        """Its name for machines."""
+        """The hexadecimal form of `der_digest`."""
         return self.der_digest.hex()
 
     @property
     def algorithm(self) -> str:
-        """One of ALGORITHMS."""
+        """The algorithm, one of ALGORITHMS."""
         return _SCHEMES[self._key.scheme]
 
     def verifies(self, signature: bytes, content: bytes) -> bool:
-        """Whether this key made `signature` over `content`."""
+        """Whether `signature` is this key's signature over `content`."""
         from securesystemslib.exceptions import UnverifiedSignatureError
         from securesystemslib.signer import Signature
 
@@ -85,7 +89,7 @@ class PublicKey:
 
 
 class SigningKey:
-    """A private key. Nothing of it is ever shown."""
+    """A private key. Its repr contains no secret."""
 
     def __init__(self, signer: CryptoSigner, origin: str) -> None:
         self._signer = signer
@@ -96,7 +100,7 @@ class SigningKey:
 
     @classmethod
     def generate(cls, algorithm: str) -> SigningKey:
-        """A new key of one of ALGORITHMS."""
+        """Return a new key for one of ALGORITHMS."""
         from securesystemslib.signer import CryptoSigner
 
         make = {"ed25519": CryptoSigner.generate_ed25519, "ecdsa-p256": CryptoSigner.generate_ecdsa}
@@ -104,9 +108,9 @@ class SigningKey:
 
     @classmethod
     def load(cls, pem: bytes, origin: str, passphrase: Callable[[], str | None]) -> SigningKey:
-        """Read a PEM private key; `passphrase` is asked only where it is encrypted.
+        """Read a PEM private key; `passphrase` is called only if the key is encrypted.
 
-        Raises UsageError for what is no such key, AccessDenied for a wrong or missing passphrase.
+        Raises UsageError if it is no such key, AccessDenied if the passphrase is wrong or missing.
         """
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -116,13 +120,13 @@ class SigningKey:
         try:
             return cls(CryptoSigner(load_pem_private_key(pem[:_MAX_PEM], secret)), origin)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            # No cause: it may quote what it could not read.
+            # `from None`: the cause may quote the key.
             if secret is None:
                 raise _no_key("private", origin) from None
             raise AccessDenied(f"the passphrase does not open {origin}", hint=_UNLOCK) from None
 
     def encrypted(self, passphrase: str) -> bytes:
-        """PEM, encrypted. Raises UsageError for a passphrase that is too short."""
+        """Return the key as encrypted PEM. Raises UsageError for a passphrase shorter than SHORTEST_UNLOCK."""
         from cryptography.hazmat.primitives.serialization import (
             BestAvailableEncryption,
             Encoding,
@@ -136,7 +140,7 @@ class SigningKey:
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
 
     def sign(self, content: bytes) -> bytes:
-        """The signature over `content`."""
+        """Return the signature over `content`."""
         return bytes.fromhex(self._signer.sign(content).signature)
 
 
@@ -144,7 +148,7 @@ _UNLOCK = "Set RELMAN_KEY_PASSPHRASE, or run it at a terminal."
 
 
 def _encryption_of(pem: bytes, origin: str, passphrase: Callable[[], str | None]) -> bytes | None:
-    """The passphrase for a key that wants one."""
+    """Return the passphrase of an encrypted key, None for a plain one. Raises AccessDenied if there is none."""
     if b"ENCRYPTED" not in pem:
         return None
     given = passphrase()

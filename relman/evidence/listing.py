@@ -1,4 +1,4 @@
-"""Releases as a list: what the tags of a repository stand for, and whether it may be deployed."""
+"""List the releases of a repository, and whether each may be deployed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class ListedRelease:
-    """A tag that may be deployed (`evidence` says what passed) or may not (`refusal` says why). `named` are the tags
-    and channels as which its image was released, by the statements that count."""
+    """A tag, and whether it may be deployed: `evidence` is the test result that lets it pass, `refusal` the reason
+    against it. `named` are the tags and channels under which its image was released, by the statements that count."""
 
     tag: str
     release: Release
@@ -38,11 +38,11 @@ class ListedRelease:
 
 
 class Listing:
-    """The releases in a repository. `tags` are all tags but those of runs and of evidence; what they stand for is read
-    when it is asked for, and each thing once.
+    """The releases in a repository.
 
-    An image costs two requests and one a tag, and its evidence, where it is read, three to four. Raises UnknownTag if
-    there is no such repository, and what Registry raises; so does every method.
+    `tags` are all tags except those of runs and of evidence. Images and evidence are read on demand, each once: one
+    request for a tag, two for an image, three to four for its evidence. The constructor and every method raise
+    UnknownTag if the repository does not exist, and what Registry raises.
     """
 
     def __init__(
@@ -63,27 +63,27 @@ class Listing:
         self._read: set[ManifestDigest] = set()
 
     def created(self, tags: Sequence[str]) -> dict[str, str]:
-        """When the image under each of these was built, RFC 3339 or empty; tags that are no image are left out."""
+        """Map each tag to the build time of its image, RFC 3339 or ""; tags that are not images are omitted."""
         return {tag: max(image.created for image in images) for tag, images in self._described(tags).items() if images}
 
     def read(self, tags: Sequence[str]) -> list[ListedRelease]:
-        """These tags, in their order. A tag that is no image for the platform is left out; of an index of several
-        platforms one image stands for all, one that may be deployed if there is any."""
+        """Judge these tags, in their order. A tag without an image for the platform is omitted; an index of several
+        platforms is represented by one of its images, a deployable one if there is any."""
         described = self._described(tags)
         firsts = {self._digest(tag): tag for tag in reversed(tags) if described[tag]}
         listed = _each(lambda tag: (tag, self._listed(tag, described[tag])), firsts.values())
         self._read |= firsts.keys()
         known = dict(listed)
-        # What lies beside their images is known by now.
+        # Other tags of the same images need no further request for evidence.
         return [known.get(tag) or self._listed(tag, described[tag]) for tag in tags if described[tag]]
 
     def aliases(self, tags: Collection[str]) -> list[str]:
-        """Those of these tags that name an image that was read."""
+        """Those of these tags that name an image which `read` has judged."""
         self._resolve(tags)
         return [tag for tag in tags if self._manifests[tag] and self._digest(tag) in self._read]
 
     def count(self, tags: Collection[str]) -> int:
-        """How many images these are, as far as that is known: a tag that was not looked at counts as one."""
+        """How many distinct images these tags name; a tag that was not resolved yet counts as one."""
         return len({m.digest if (m := self._manifests.get(tag)) else tag for tag in tags})
 
     def _digest(self, tag: str) -> ManifestDigest:
@@ -96,7 +96,7 @@ class Listing:
         self._manifests |= _each(lambda tag: (tag, self._registry.find(self._repository, tag)), missing)
 
     def _described(self, tags: Sequence[str]) -> dict[str, tuple[ImageDescription, ...]]:
-        """The images under each tag: none, one, or one for each platform."""
+        """The images of each tag: none, one, or one for each platform."""
         self._resolve(tags)
         found = {tag: m for tag in tags if (m := self._manifests[tag])}
         missing = {m.digest: (tag, m) for tag, m in found.items() if m.digest not in self._images}

@@ -1,4 +1,4 @@
-"""From a tested image to a release: evidence first, then the tag, so that no crash leaves a tag without evidence."""
+"""Make a release of a tested image: evidence first, then the tag, so that no crash leaves a tag without evidence."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relman.evidence.gates.statements import first_released
 from relman.evidence.gates.test_results import TESTS_PASSED
 from relman.evidence.release import RUN_TAGS, release_of, subject_of
 from relman.evidence.rules import Rule
-from relman.evidence.store import EVIDENCE_TAGS, Stored, at_once
+from relman.evidence.store import EVIDENCE_TAGS, Stored, run_parallel
 from relman.evidence.untrusted import rfc3339
 from relman.evidence.verification_summary import release_statement, same
 from relman.model.errors import PolicyRefused, UsageError
@@ -44,16 +44,23 @@ def promote(
     platform: Platform | None = None,
     check: Check | None = None,
 ) -> Release:
-    """Make the image under `source`, which the registry holds already, the release `release_tag`; `channels` follow it.
+    """Release the image `source`, which the registry has, as `release_tag`, and move `channels` to it.
 
-    The registry's image must be the very one that `report` tested, or it is PolicyRefused; so is one whose tests
-    failed, and one that the policy of `check` refuses. Without a report the test result that is beside the image
-    counts, for its image for `platform`. A release tag that stands for another digest is TagMoved. All this is found
-    before anything is written. Doing it again, also after a crash, completes what is missing; a channel that follows a
-    later release by now stays there. An image with one channel takes at most 30 requests. Raises UnknownTag,
-    UsageError, and what Registry raises.
+    The registry's image must be the one that `report` tested. Without a report, the test result stored beside the image
+    counts, for its image for `platform`. Everything is checked before anything is written, in this order:
+
+    1. the names are usable, and the tests passed in exactly this image;
+    2. the release tag is free, or names this digest already;
+    3. the gates pass (relman/evidence/gates/judge.py);
+    4. the statements are stored beside the image;
+    5. the release tag is put, then the channels.
+
+    A second run, also after a crash, completes what is missing; a channel that a later release has taken stays there.
+    An image with one channel takes at most 30 requests. Raises PolicyRefused if tests or gates fail, TagMoved if the
+    release tag names another digest, UnknownTag, UsageError, and what Registry raises.
     """
     check = check or Check()
+    # Step 1, concurrently with step 2: the names, and what was tested.
     check_names(release_tag, channels)
     found = source if isinstance(source, ImageDescription) else None
     resolved = found.resolved if found else registry.resolve(repository, _reference(source))
@@ -66,7 +73,7 @@ def promote(
         return image
 
     image: ImageDescription
-    image, _, *stored = at_once(
+    image, _, *stored = run_parallel(
         [
             tested,
             partial(stands, registry, repository, resolved, release_tag),
@@ -76,21 +83,23 @@ def promote(
     release = release_of(repository, release_tag, image)
     if image.manifest != resolved:
         stored.append(store.look(registry, repository, image.manifest.digest, eager=True))
+    # Step 3: the gates.
     decision, envelopes, since = _prove(report, release, image, stored, channels, check)
     subjects = {m.digest: m for m in (resolved, image.manifest)}
     place = Place(registry, repository)
     additions = [Addition.to(place, subjects[s.subject], s, envelopes) for s in stored]
-    # Looked at again, because all this may have taken its time.
+    # Step 4: the statements; then the tag is read again, because another promotion may have taken it meanwhile.
     left, there = write(place, additions, partial(stands, registry, repository, resolved, release_tag))
     if there:
-        stay = at_once([partial(_stays, place, c, subject_of(release, image), since, check) for c in channels])
+        stay = run_parallel([partial(_stays, place, c, subject_of(release, image), since, check) for c in channels])
         channels = [c for c, stays in zip(channels, stay, strict=True) if not stays]
-    at_once([partial(_tag, place, resolved, None if there else release_tag, channels), *left])
+    # Step 5: the tags.
+    run_parallel([partial(_tag, place, resolved, None if there else release_tag, channels), *left])
     return replace(release, skipped=tuple(map(str, decision.skipped)), channels=tuple(channels))
 
 
 def _stays(place: Place, channel: str, subject: Subject, since: datetime | None, check: Check) -> bool:
-    """Whether a channel stands for something else than a release that was made before `since`, when this one was."""
+    """Whether a channel names another image whose release was made after `since`, when this one was first released."""
     now = place.registry.find(place.repository, channel)
     if now is None or now.digest == subject.resolved:
         return False
@@ -101,10 +110,10 @@ def _stays(place: Place, channel: str, subject: Subject, since: datetime | None,
 
 
 def _tag(place: Place, resolved: Manifest, release_tag: str | None, channels: Sequence[str]) -> None:
-    """The release, unless it is there, and then the channels that follow it."""
+    """Put the release tag, unless it is None, and then the channels."""
     if release_tag:
         put_free(place.registry, place.repository, resolved, release_tag)
-    at_once([partial(retag, place.registry, place.repository, resolved, c, moveable=True) for c in channels])
+    run_parallel([partial(retag, place.registry, place.repository, resolved, c, moveable=True) for c in channels])
 
 
 def _reference(source: str | ManifestDigest | ImageDescription) -> str | ManifestDigest:
@@ -112,7 +121,7 @@ def _reference(source: str | ManifestDigest | ImageDescription) -> str | Manifes
 
 
 def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: Sequence[Skip] = ()) -> None:
-    """Raise PolicyRefused unless the tests passed, and passed in the image of this config, called `name` in errors."""
+    """Raise PolicyRefused unless the tests passed, in the image with this `config`, which errors call `name`."""
     if not report.passed and TESTS_PASSED not in {s.gate for s in skips}:
         raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
     if config != report.config:
@@ -123,7 +132,7 @@ def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: S
 
 
 def check_names(release_tag: str, channels: Sequence[str]) -> None:
-    """Raise UsageError for tags that no release and no channel can have."""
+    """Raise UsageError if the release tag or a channel has a reserved prefix, or both have the same name."""
     for tag in (release_tag, *channels):
         if check_tag(tag).startswith((RUN_TAGS, EVIDENCE_TAGS)):
             raise UsageError(f"{tag} cannot be a release or a channel: {RUN_TAGS}… and {EVIDENCE_TAGS}… are taken")
@@ -139,8 +148,11 @@ def _prove(
     channels: Sequence[str],
     check: Check,
 ) -> tuple[Decision, tuple[Envelope, ...], datetime | None]:
-    """Judge what will be beside the image, and give the test result and the release statement in their envelopes: those
-    that are there already, or new ones; and since when it has been this release, if it has."""
+    """Judge the image with the statements that are going to be beside it.
+
+    Returns the decision, the envelopes of the test result and the release statement (stored ones where they exist), and
+    since when the image has been this release, None if it was not. Raises PolicyRefused.
+    """
     subject = subject_of(release, image)
     there = [(e, o) for s in stored for e in s.envelopes if (o := check.seal.unwrap(e)) is not None]
     known = gather([o for _, o in there], subject, check, [name for s in stored for name in s.missing])
@@ -163,8 +175,11 @@ def _prove(
 def _stated(
     payload: bytes, there: Iterable[tuple[Envelope, Opened]], subject: Subject, check: Check
 ) -> tuple[Envelope, Counted]:
-    """The envelope that says this already and counts, else a new one; one that names its key is made anew, because
-    cosign 3 refuses it. Raises PolicyRefused where what this seal makes would not count itself."""
+    """Return the stored envelope that contains this statement and counts, else a new one.
+
+    An envelope that names its key is made again, because cosign 3 refuses it. Raises PolicyRefused if the new statement
+    would not count.
+    """
     for envelope, opened in there:
         if envelope.media_type in (BUNDLE, IN_TOTO) and same(opened.payload, payload):
             with suppress(PolicyRefused):

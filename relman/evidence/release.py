@@ -1,4 +1,18 @@
-"""A release as the registry knows it: a tag, its digest, its frozen deploy section, and the evidence for it."""
+"""Find a release in the registry, and verify that it may be deployed.
+
+The steps of verification, each marked where it is done:
+
+1. Resolve the tag to a digest, and read the image's configuration (`examine`).
+2. Read its frozen deploy section, and refuse broken labels (`release_of`).
+3. Fetch the envelopes beside the digest, within bounds (store.py).
+4. Check the signatures (envelopes.py, called by assessment.py).
+5. Read each statement, and check that its subject is this image (assessment.py).
+6. Check the key's grants, revocation and validity (trust.py, called by assessment.py).
+7. Check that the newest test result is of this configuration and passed (gates/judge.py).
+8. Check that a release statement binds repository, tag and digest (gates/judge.py).
+9. Check that no statement was deleted (gates/judge.py).
+10. Evaluate the policy (gates/judge.py).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +42,7 @@ _AGAIN = "Build and release it again."
 
 @dataclass(frozen=True)
 class Examined:
-    """A release, all that is known of it, and what the gates say."""
+    """A release, the facts about it, and the decision of the gates."""
 
     release: Release
     facts: Facts
@@ -43,11 +57,11 @@ def find_release(
     *,
     check: Check | None = None,
 ) -> Release:
-    """The release under a tag or digest, for `platform` (None: the only one), if every gate lets it pass.
+    """Return the release under a tag or digest, for `platform` (None: the only one), if every gate passes.
 
-    Its `manifest` is the digest to pull: that of the platform's own manifest, also inside an index. Raises UnknownTag,
-    NoEvidence or PolicyRefused when it may not be deployed, and what Registry raises. At most 8 requests for a release
-    of one manifest with its two statements.
+    Its `manifest` is the digest to pull: the platform's own manifest, also inside an index. Raises UnknownTag,
+    NoEvidence or PolicyRefused if it may not be deployed, and what Registry raises. A release of one manifest with two
+    statements takes at most 8 requests.
     """
     examined = examine(registry, repository, reference, platform, check=check)
     examined.decision.require()
@@ -63,18 +77,19 @@ def examine(
     check: Check | None = None,
     called: str = "",
 ) -> Examined:
-    """As `find_release`, but what the gates say is for the caller to read. `called` is the tag under which the image of
-    a digest was released."""
+    """Like `find_release`, but return the decision instead of raising it. `called` is the release tag of an image that
+    is named by digest."""
     check = check or Check()
     if not isinstance(reference, ManifestDigest):
         check_tag(reference)
+    # Steps 1 and 2.
     image = describe(registry, repository, reference, platform)
     release = release_of(repository, str(called or reference), image)
     return examined(release, image, check, partial(store.look, registry, repository))
 
 
 def release_of(repository: Repository, tag: str, image: ImageDescription) -> Release:
-    """What `image` says of itself. Raises PolicyRefused if a label of relman's (its deploy section, …) is broken."""
+    """Build the release from the image's own configuration. Raises PolicyRefused if a label of relman's is broken."""
     name = f"{repository.name}:{tag}"
     return Release(
         repository=repository,
@@ -93,7 +108,7 @@ def release_of(repository: Repository, tag: str, image: ImageDescription) -> Rel
 
 
 def subject_of(release: Release, image: ImageDescription) -> Subject:
-    """What is judged when this release is."""
+    """The subject of a judgement of this release."""
     digest = release.tag.startswith("sha256:")
     return Subject(
         release.repository, release.manifest, image.resolved.digest, release.config, None if digest else release.tag
@@ -103,13 +118,14 @@ def subject_of(release: Release, image: ImageDescription) -> Subject:
 def examined(
     release: Release, image: ImageDescription, check: Check, look: Callable[[ManifestDigest], Stored]
 ) -> Examined:
-    """What the gates say of a release, which is `image`; `look` reads what is stored beside a digest."""
+    """Judge a release whose image is `image`; `look` reads what is stored beside a digest (steps 3 to 10)."""
     subject = subject_of(release, image)
+    # Steps 3, and 4 to 6.
     stored = look(subject.resolved)
     facts = gather(stored.opened(check.seal), subject, check, stored.missing)
-    decision = judge(facts, check, deploying=True)
+    decision = judge(facts, check, deploying=True)  # steps 7 to 10
     if not decision.passed and subject.manifest != subject.resolved:
-        # Others may have put statements beside the manifest alone.
+        # Other tools may have attached statements to the platform's manifest instead of the index.
         further = look(subject.manifest)
         missing = (*stored.missing, *further.missing)
         stored = replace(stored, envelopes=(*stored.envelopes, *further.envelopes), missing=missing)
@@ -121,7 +137,7 @@ def examined(
 
 
 def is_text(text: str) -> bool:
-    """Whether a label is short, and fit to be shown."""
+    """Whether a label's value is printable and at most MAX_TEXT characters long."""
     return len(text) <= MAX_TEXT and text.isprintable()
 
 

@@ -1,4 +1,4 @@
-"""The names of the rules by which relman itself refuses evidence; those of policies are in gates/."""
+"""Names of the rules by which relman itself refuses evidence. The gates of policies are in gates/."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from relman.model.errors import PolicyRefused
 
 
 class Rule(StrEnum):
-    """The rules by which evidence is refused; each refusal names its own."""
+    """The rules; every refusal names the one that it follows."""
 
     READABLE = "statement-readable"
     PRESENT = "evidence-present"
@@ -25,5 +25,5 @@ class Rule(StrEnum):
     NOT_FUTURE = "time-is-not-in-the-future"
 
     def refuses(self, why: str) -> PolicyRefused:
-        """The refusal by this rule."""
+        """Return the error for a refusal by this rule."""
         return PolicyRefused(f"{why} (rule {self})")

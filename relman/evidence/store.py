@@ -1,7 +1,9 @@
-"""Evidence in the registry beside the image (OCI image-spec 1.1, referrers), so that any machine can check it.
+"""Evidence in the registry beside the image, so that any machine can verify it.
 
-Each statement has a tag of its own, which is the truth: registries have no compare-and-swap. For other programs there
-are views of it, which the next writer makes whole (views.py). addition.py writes both.
+Each statement is an artifact manifest with a `subject` (OCI image-spec 1.1,
+https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md#guidelines-for-artifact-usage) under a tag of its
+own. That tag is authoritative, because registries have no compare-and-swap on a shared one. compatibility.py keeps the
+views that other programs read, attach.py writes both.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from relman.registry.manifest import OCI_EMPTY, OCI_MANIFEST, Manifest, digest_i
 
 EVIDENCE_TAGS = "sha256-"
 STATEMENTS = (BUNDLE, DSSE, dsse.IN_TOTO)
-"""The media types of what may hold a statement."""
+"""The media types that may contain a statement."""
 EMPTY = Envelope(OCI_EMPTY, b"{}")
 MAX_INLINE = 1 << 15
 THREADS = 6
@@ -34,9 +36,12 @@ _OWN_TAG = re.compile(r"sha256-[0-9a-f]{64}\.[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored beside one image: the manifests under tags of their own (`tagged`), and those that only a view
-    lists; the two views as they are; `native` where the registry itself lists referrers; all `envelopes`; and what is
-    `missing`: tags and digests of statements that are listed, and not there."""
+    """Everything stored beside one image.
+
+    `tagged` are the manifests under their own tags, `others` those that only a view lists; `index` and `attestations`
+    are the two views; `native` is whether the registry has the referrers API; `missing` are the tags and digests of
+    statements that are listed and cannot be fetched.
+    """
 
     subject: ManifestDigest
     tagged: Mapping[str, Manifest] = field(default_factory=dict)
@@ -49,11 +54,11 @@ class Stored:
 
     @property
     def own(self) -> tuple[Manifest, ...]:
-        """The manifests under tags of their own."""
+        """The manifests under their own tags."""
         return tuple(self.tagged.values())
 
     def opened(self, seal: Seal) -> list[Opened]:
-        """The statements in these envelopes."""
+        """Unwrap the statements in these envelopes; envelopes of another kind are omitted."""
         return [opened for e in self.envelopes if (opened := seal.unwrap(e)) is not None]
 
 
@@ -65,11 +70,11 @@ def look(
     *,
     eager: bool = False,
 ) -> Stored:
-    """Everything stored beside `subject`, in no order that means anything.
+    """Fetch everything stored beside `subject`, in no particular order.
 
-    What it is about is for others to read: no annotation or descriptor is believed. `tags` spares the listing;
-    `eager` asks for the tags and by the referrers API at once, where there probably is no index. Raises PolicyRefused
-    where it is more than bounds.py lets be read, before that is fetched, and what Registry raises.
+    No annotation or descriptor is trusted: the caller reads each statement. `tags`, if known, saves listing them;
+    `eager` requests the tags and the referrers API concurrently, which is faster where there is no index. Raises
+    PolicyRefused before fetching more than bounds.py allows, and what Registry raises.
     """
     bounds = Bounds(repository, subject)
     view, att = index_tag(subject), attestation_tag(subject)
@@ -79,7 +84,7 @@ def look(
     def listed_tags() -> Sequence[str]:
         return _tags(registry, repository, view) if given is None else given
 
-    tags, api = at_once([listed_tags, asked]) if eager else (listed_tags(), None)
+    tags, api = run_parallel([listed_tags, asked]) if eager else (listed_tags(), None)
     index = registry.find(repository, view) if view in tags else None
     listed = index or (api if eager else asked())
     own = [t for t in tags if t.startswith(view) and _OWN_TAG.fullmatch(t)]
@@ -95,13 +100,13 @@ def look(
     wanted = [partial(fetched, tag) for tag in own]
     if att in tags:
         wanted.append(partial(registry.find, repository, att))
-    found = dict(zip([*own, att], at_once(wanted), strict=False))
+    found = dict(zip([*own, att], run_parallel(wanted), strict=False))
     attestations = found.pop(att, None)
     tagged = {tag: m for tag, m in found.items() if m}
     manifests = {m.digest for m in tagged.values()}
     further = [d for d in others if d not in manifests]
     bounds.count(len(own) + len(further))
-    rest = dict(zip(further, at_once([partial(fetched, d) for d in further]), strict=True))
+    rest = dict(zip(further, run_parallel([partial(fetched, d) for d in further]), strict=True))
     gone = [str(d) for d, m in rest.items() if m is None and others[d].get("artifactType") in STATEMENTS]
     stored = Stored(
         subject,
@@ -123,12 +128,13 @@ def find(
     seal: Seal = UNSIGNED,
     tags: Sequence[str] | None = None,
 ) -> list[Opened]:
-    """All statements stored beside `subject`, as `look` finds them."""
+    """Fetch all statements stored beside `subject`."""
     return look(registry, repository, subject, tags).opened(seal)
 
 
 def evidence_manifest(subject: Manifest, envelope: Envelope, notes: dict[str, str]) -> Manifest:
-    """The manifest that holds one envelope about `subject`; a small one is in it as a whole, to spare a request."""
+    """The manifest that contains one envelope about `subject`; a small envelope is inlined in the descriptor's `data`
+    (OCI image-spec 1.1, descriptor.md#embedded-content), which saves a request."""
     layer = described(envelope)
     if len(envelope.content) <= MAX_INLINE:
         layer["data"] = base64.b64encode(envelope.content).decode()
@@ -150,12 +156,12 @@ def described(envelope: Envelope) -> dict[str, Any]:
 
 
 def own_tag(subject: ManifestDigest, envelope: Envelope) -> str:
-    """The tag under which one envelope about `subject` is kept: it follows from the content."""
+    """The tag of one envelope about `subject`, derived from its content."""
     return f"{index_tag(subject)}.{Digest.of(envelope.content).hex[:32]}"
 
 
 def index_tag(subject: ManifestDigest) -> str:
-    """The tag of the referrers' index (distribution-spec, referrers tag schema)."""
+    """The tag of the index of referrers (OCI distribution-spec 1.1, Referrers Tag Schema)."""
     return f"{EVIDENCE_TAGS}{subject.hex}"
 
 
@@ -165,7 +171,7 @@ def attestation_tag(subject: ManifestDigest) -> str:
 
 
 def descriptors(manifest: Manifest | None, key: str = "manifests") -> list[dict[str, Any]]:
-    """The descriptors with a digest in what anybody may have put there: nothing if it cannot be read."""
+    """The descriptors with a valid digest in an untrusted manifest; empty if it cannot be read."""
     try:
         listed = manifest.list_of(key) if manifest else []
     except RegistryError:
@@ -173,8 +179,8 @@ def descriptors(manifest: Manifest | None, key: str = "manifests") -> list[dict[
     return [d for d in listed if _has_digest(d)]
 
 
-def at_once(work: Sequence[Callable[[], Any]]) -> list[Any]:
-    """Do all side by side, and give their results in order; raises what the first of them raises."""
+def run_parallel(work: Sequence[Callable[[], Any]]) -> list[Any]:
+    """Call all functions in parallel and return their results in order; raises the first one's exception."""
     if len(work) < 2:
         return [one() for one in work]
     with ThreadPoolExecutor(min(THREADS, len(work))) as pool:
@@ -182,7 +188,7 @@ def at_once(work: Sequence[Callable[[], Any]]) -> list[Any]:
 
 
 def _tags(registry: Registry, repository: Repository, prefix: str) -> list[str]:
-    """Those with the prefix; none in a repository that has no tag yet."""
+    """The tags with this prefix; none in a repository that does not exist yet."""
     try:
         return registry.tags(repository, prefix)
     except UnknownTag:
@@ -193,12 +199,12 @@ def _with_envelopes(registry: Registry, repository: Repository, stored: Stored, 
     known: dict[Digest, Envelope] = {}
     layers = [layer for m in (*stored.own, *stored.others) for layer in _readable(m)]
     _afford(bounds, layers, 0)
-    for content in at_once([partial(_content, registry, repository, layer) for layer in layers]):
+    for content in run_parallel([partial(_content, registry, repository, layer) for layer in layers]):
         known[Digest.of(content.content)] = content
     inner = {Digest.of(e.signed.content) for e in known.values() if e.signed}
     rest = [d for d in _readable(stored.attestations) if Digest(digest_in(d).value) not in inner]
     _afford(bounds, rest, len(layers))
-    further = at_once([partial(_content, registry, repository, layer) for layer in rest])
+    further = run_parallel([partial(_content, registry, repository, layer) for layer in rest])
     return replace(stored, envelopes=(*known.values(), *further))
 
 
@@ -208,7 +214,7 @@ def _afford(bounds: Bounds, layers: Sequence[dict[str, Any]], others: int) -> No
 
 
 def _readable(manifest: Manifest | None) -> Iterator[dict[str, Any]]:
-    """The layers that may be envelopes. A larger one (a list of all packages, say) is left out."""
+    """The layers that may be envelopes. A larger one (an SBOM, for example) is skipped."""
     for layer in descriptors(manifest, "layers"):
         size, kind = layer.get("size"), layer.get("mediaType")
         if type(size) is int and 0 <= size <= MAX_ENVELOPE and kind in STATEMENTS:
@@ -216,13 +222,13 @@ def _readable(manifest: Manifest | None) -> Iterator[dict[str, Any]]:
 
 
 def _may_hold_statements(descriptor: dict[str, Any]) -> bool:
-    """Whether what an index lists is looked at: something large that is not called a statement is left out too."""
+    """Whether a listed manifest is fetched: a large one is skipped unless its artifact type is a statement."""
     size = descriptor.get("size")
     return descriptor.get("artifactType") in STATEMENTS or not (type(size) is int and size > MAX_MANIFEST)
 
 
 def _content(registry: Registry, repository: Repository, layer: dict[str, Any]) -> Envelope:
-    """The content of a layer, from the descriptor itself where it is in there."""
+    """The content of a layer, from the descriptor's `data` where it is inlined and matches the digest."""
     digest, kind = digest_in(layer), str(layer["mediaType"])
     inline = layer.get("data")
     if isinstance(inline, str) and len(inline) <= MAX_INLINE * 2:
@@ -244,5 +250,5 @@ def _has_digest(descriptor: dict[str, Any]) -> bool:
 
 
 def signed_in(envelopes: Iterable[Envelope]) -> list[Envelope]:
-    """The DSSE envelopes of what is signed, as cosign keeps them."""
+    """The DSSE envelopes of the signed statements, in the form that cosign stores."""
     return [Envelope(DSSE, e.signed.content) for e in envelopes if e.signed]

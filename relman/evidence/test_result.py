@@ -1,4 +1,8 @@
-"""In-toto Statements v1 about test results (predicate test-result v0.1), as strangers made them: read. Pure."""
+"""Read in-toto Statements, and test results (predicate test-result v0.1) among them, from untrusted bytes. Pure.
+
+Specifications: in-toto Statement v1 (https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md) and
+test-result v0.1 (https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from relman.model.predicates import TEST_RESULT
 from relman.registry.strictjson import load_object
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-# Of the same form: cosign's own attestations are of the older version.
+# v0.1 has the same fields; cosign writes its own attestations in it.
 STATEMENT_TYPES = (STATEMENT_TYPE, "https://in-toto.io/Statement/v0.1")
 MAX_STATEMENT = 1 << 20
 IMAGE_CONFIG = "image-config"
@@ -28,12 +32,12 @@ _TIMES = (
     ("metadata", "buildFinishedOn"),
     ("metadata", "scanFinishedOn"),
 )
-"""Where statements of other types say when they were made."""
+"""The paths at which other predicate types hold the time of the statement."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """A statement of a `predicate_type` about the images in `subjects` (manifest digests)."""
+    """A statement of type `predicate_type` about the images in `subjects` (manifest digests)."""
 
     predicate_type: str
     subjects: frozenset[ManifestDigest]
@@ -41,7 +45,7 @@ class Statement:
 
     @property
     def time(self) -> datetime | None:
-        """When it claims to have been made, where that is a time with its zone."""
+        """The time that the statement claims for itself; None if it has none with a time zone."""
         if self.predicate_type == TEST_RESULT:
             notes = notes_of(_tested(self.predicate))
             return moment(notes.get("attested") or notes.get("finished"))
@@ -50,13 +54,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a test-result statement says, so far as relman decides by it or shows it. `result` is PASSED, WARNED or
-    FAILED; `run` and the times are empty in statements of other makers. `passed`, `failed` and `flaky` are names;
-    `tests` counts the tests that passed, also where they are not named. `services` maps each linked service to the
-    image that it ran. `clean` is None where it is not said whether the checkout had changes of its own.
-    `judged_by` is SMOKE_ONLY where no more is shown than that the image starts, EXIT_CODE_ONLY where commands ended so,
-    and no result file shows what ran in them; else empty. `beside` maps each command that ran in another image to
-    that one."""
+    """The parts of a test-result statement that relman uses.
+
+    `result` is PASSED, WARNED or FAILED; `run`, `started` and `finished` are empty in statements of other tools.
+    `passed`, `failed` and `flaky` are names; `tests` counts passed tests, named or not. `services` maps each linked
+    service to its image; `beside` each command that ran in another image to that image. `clean` is None where the
+    statement does not say whether the checkout had uncommitted changes. `judged_by` is SMOKE_ONLY if only the start of
+    the image was tested, EXIT_CODE_ONLY if only exit codes were checked, else "".
+    """
 
     __test__ = False
 
@@ -79,12 +84,12 @@ class TestResult:
 
     @property
     def ended(self) -> datetime | None:
-        """When the tests ended, as far as that is a time with its zone."""
+        """When the tests ended; None if the time is missing or has no time zone."""
         return moment(self.finished)
 
     @property
     def fault(self) -> str:
-        """Why this does not show a pass; "" when it does."""
+        """Why this is not a pass; "" if it is one."""
         if self.result != "PASSED":
             return f"its result is {self.result[:20] or 'missing'}{some(self.failed)}"
         if self.failed or self.failures:
@@ -93,12 +98,12 @@ class TestResult:
 
 
 def some(names: tuple[str, ...]) -> str:
-    """The first few of these names, after a colon; nothing for none."""
+    """The first three names after a colon; "" for none."""
     return f": {', '.join(names[:3])}{', …' if len(names) > 3 else ''}" if names else ""
 
 
 def read_statement(payload: bytes) -> Statement:
-    """Read a Statement. Raises PolicyRefused (rule statement-readable) for bytes that are not exactly one."""
+    """Read a Statement. Raises PolicyRefused (rule statement-readable) unless the bytes are exactly one."""
     try:
         document = load_object(payload, limit=MAX_STATEMENT)
     except ValueError as error:
@@ -112,8 +117,8 @@ def read_statement(payload: bytes) -> Statement:
 
 
 def read_test_result(statement: Statement) -> TestResult:
-    """What a test-result statement says. Raises PolicyRefused (rule statement-readable) for any other, also for one
-    that names no image configuration."""
+    """Read a test-result statement. Raises PolicyRefused (rule statement-readable) for any other, and for one that
+    names no image configuration."""
     if statement.predicate_type != TEST_RESULT:
         raise Rule.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, not a test result")
     described = _descriptors(statement.predicate)
@@ -124,7 +129,7 @@ def read_test_result(statement: Statement) -> TestResult:
     except UsageError as error:
         raise Rule.READABLE.refuses("the statement does not say which image configuration was tested") from error
     passed, failed = names(statement.predicate, "passedTests"), names(statement.predicate, "failedTests")
-    # Where the commands wrote down their single tests, these count, and not the commands.
+    # Totals of result files, where there are any, count instead of commands.
     totals = mapping(notes.get("tests"))
     alone = _judged_by(notes, totals)
     failures = count(totals, "failed", 0)
@@ -149,7 +154,8 @@ def read_test_result(statement: Statement) -> TestResult:
 
 
 def _passes(totals: Mapping[str, Any], commands: tuple[str, ...], alone: str) -> int:
-    """How many tests passed: by the result files, else each of the commands; a smoke test is none."""
+    """The number of passed tests: from the result files' totals, else one for each command; a smoke test counts as
+    none."""
     if not totals:
         return 0 if alone == SMOKE_ONLY else len(commands)
     run, failed, skipped = (count(totals, key, 0) for key in ("tests", "failed", "skipped"))
@@ -157,12 +163,12 @@ def _passes(totals: Mapping[str, Any], commands: tuple[str, ...], alone: str) ->
 
 
 def _uris(described: Mapping[str, Mapping[str, Any]], kind: str) -> dict[str, str]:
-    """What the descriptors named `kind` point to, by the rest of their names."""
+    """The URIs of the descriptors whose names begin with `kind`, by the rest of the name."""
     return {name.removeprefix(kind): str(d.get("uri", "")) for name, d in described.items() if name.startswith(kind)}
 
 
 def _judged_by(notes: Mapping[str, Any], totals: Mapping[str, Any]) -> str:
-    """What alone speaks for the image, by a statement: one of before it was said has the commands, and no tests."""
+    """What alone was checked. Statements from before `judgedBy` existed have commands and no totals."""
     said = "judgedBy" in notes or ("commands" in notes and not totals)
     return SMOKE_ONLY if notes.get("judgedBy") == SMOKE_ONLY else EXIT_CODE_ONLY if said else ""
 
@@ -188,7 +194,7 @@ def _descriptors(predicate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _tested(predicate: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The descriptor of the image's configuration; empty where there is none."""
+    """The descriptor of the image's configuration; empty if there is none."""
     configuration = predicate.get("configuration")
     descriptors = configuration if isinstance(configuration, list) else []
     return next((d for d in descriptors if isinstance(d, dict) and d.get("name") == IMAGE_CONFIG), {})

@@ -1,4 +1,4 @@
-"""Whether a signed statement counts: pure decisions from trusted keys, the statement and the time."""
+"""Decide whether a signed statement counts, from the trusted keys, the statement and the time. Pure."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from relman.model.image import ManifestDigest, Repository
 from relman.model.trust import Grant, TrustedKey
 
 SKEW = timedelta(minutes=5)
-"""How far the clocks of those who sign and those who check may be apart."""
+"""The tolerated difference between the clocks of signers and verifiers."""
 
 
 def refusal(
     key: TrustedKey, statement: Statement, images: Iterable[ManifestDigest], repository: Repository, now: datetime
 ) -> str:
-    """Why a statement with this key's signature does not count for `images` (the same image, and the index that holds
-    it) in `repository`; "" when it counts.
+    """Why a statement signed by this key does not count for `images` (an image and its index) in `repository`; "" if it
+    does.
 
-    A revoked key counts only for images accepted at its revocation: the time that a statement claims is the claim of
-    whoever holds the key, a thief too. A statement that claims no time is taken as made now.
+    A revoked key counts only for the images accepted at its revocation: a thief of the key can claim any earlier time.
+    A statement without a time is taken as made now.
     """
     if key.revoked and not key.revoked.accepted & set(images):
         return f"the key {key.name} is revoked since {key.revoked.at:%Y-%m-%d} (rule {Rule.REVOKED})"
@@ -38,7 +38,7 @@ def refusal(
 
 
 def window_refusal(key: TrustedKey, moment: datetime) -> str:
-    """Why the key was not to be used at this time; "" when it was."""
+    """Why the key was not valid at this time; "" if it was."""
     if key.start and moment < key.start - SKEW:
         return f"the key {key.name} is not valid before {key.start:%Y-%m-%dT%H:%M:%SZ} (rule {Rule.IN_TIME})"
     if key.end and moment >= key.end:

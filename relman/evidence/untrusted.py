@@ -1,4 +1,4 @@
-"""Reading parts of documents that anybody may have written. Pure; what cannot be read is empty or PolicyRefused."""
+"""Read parts of untrusted documents. Pure; malformed parts are empty, or PolicyRefused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relman.evidence.rules import Rule
 
 
 def moment(text: object) -> datetime | None:
-    """An RFC 3339 time in UTC; None for anything else, also for one without a zone."""
+    """Parse an RFC 3339 time to UTC; None for anything else, and for a time without a zone."""
     try:
         found = datetime.fromisoformat(text) if isinstance(text, str) else None
         return found.astimezone(UTC) if found and found.tzinfo else None
@@ -19,12 +19,12 @@ def moment(text: object) -> datetime | None:
 
 
 def rfc3339(time: datetime) -> str:
-    """A time as relman writes it."""
+    """Format a time as relman writes it: RFC 3339, in UTC, to the second."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def at(value: object, path: Sequence[str]) -> object:
-    """What stands under these keys, one in the other; None where one is missing."""
+    """The value under a path of keys; None if one is missing."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
@@ -46,7 +46,8 @@ def notes(descriptor: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def names(predicate: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """A list of names. Raises PolicyRefused (rule statement-readable) for anything else but nothing."""
+    """The list of names under `key`, empty if missing. Raises PolicyRefused (rule statement-readable) for any other
+    value."""
     found = predicate.get(key, [])
     if not isinstance(found, list) or not all(isinstance(n, str) for n in found):
         raise Rule.READABLE.refuses(f"the statement's {key} is not a list of names")
@@ -54,7 +55,8 @@ def names(predicate: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def count(totals: Mapping[str, Any], key: str, default: int) -> int:
-    """A count. Raises PolicyRefused (rule statement-readable) for anything else but nothing."""
+    """The count under `key`, `default` if missing. Raises PolicyRefused (rule statement-readable) for any other
+    value."""
     found = totals.get(key, default)
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
         raise Rule.READABLE.refuses(f"the statement's total {key} is not a count")

@@ -1,4 +1,8 @@
-"""Release statements: SLSA Verification Summaries v1 of repository, tag and digest. Pure."""
+"""Release statements: they bind repository, tag and digest. Pure.
+
+The predicate is a SLSA Verification Summary v1 (https://slsa.dev/spec/v1.0/verification_summary); the fields that begin
+with `relman_` are extensions.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +30,11 @@ _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class ReleaseStatement:
-    """What a release statement says, so far as relman decides by it or shows it. `channels` are the floating tags that
-    were to follow it; `skipped` the gates that a person left out. `repository` is registry/name; `policy` and `inputs`
-    are the SHA-256 of the policy and of the statements that were judged."""
+    """The parts of a release statement that relman uses.
+
+    `repository` is registry/name. `channels` are the floating tags that were to follow the release; `skipped` the gates
+    that a person skipped; `policy` and `inputs` the SHA-256 of the policy and of the statements that were judged.
+    """
 
     subjects: frozenset[ManifestDigest]
     repository: str
@@ -41,7 +47,7 @@ class ReleaseStatement:
     inputs: tuple[str, ...] = ()
 
     def binds(self, tag: str | None) -> bool:
-        """Whether the image may be called by this tag; None: by its digest."""
+        """Whether the statement releases the image under this tag or channel; None means by digest, always True."""
         return tag is None or tag == self.tag or tag in self.channels
 
 
@@ -54,7 +60,7 @@ def release_statement(
     inputs: Sequence[Counted],
     now: datetime,
 ) -> bytes:
-    """The statement that `subject` is the release under its tag, after the policy was judged so on these inputs."""
+    """Return the statement that releases `subject` under its tag, with the policy's verdicts on `inputs`."""
     skipped = [leaf.skip for verdict in verdicts for leaf in verdict.leaves if leaf.skip]
     statement = {
         "_type": STATEMENT_TYPE,
@@ -81,7 +87,7 @@ def release_statement(
 
 
 def read_release(statement: Statement) -> ReleaseStatement | None:
-    """What a release statement says; None for one that binds no tag, as other verifiers make them."""
+    """Read a release statement; None if it binds no tag, like those of other verifiers."""
     predicate = statement.predicate
     uri = predicate.get("resourceUri")
     if statement.predicate_type != RELEASE or not isinstance(uri, str) or not uri.startswith(_SCHEME):
@@ -101,7 +107,7 @@ def read_release(statement: Statement) -> ReleaseStatement | None:
 
 
 def same(one: bytes, other: bytes) -> bool:
-    """Whether two statements of relman's say the same, whenever they were made."""
+    """Whether two statements of relman's are equal except for their time."""
     try:
         first, second = read_statement(one), read_statement(other)
     except PolicyRefused:

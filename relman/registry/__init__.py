@@ -1,1 +1,1 @@
-"""The distribution API: resolve, retag, referrers, auth. No daemon."""
+"""A client of the OCI distribution API, without a container engine: manifests, blobs, tags, referrers, login."""

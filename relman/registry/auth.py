@@ -1,4 +1,4 @@
-"""Who relman is to a registry, and which CA vouches for the registry: from the environment and Docker's own files."""
+"""Credentials and certificate authorities for a registry, from the environment and Docker's own files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CERTS_D = Path("/etc/docker/certs.d")
 
 @dataclass(frozen=True)
 class Login:
-    """What an engine is given so that it may pull from `registry`, and from no other. Never shown."""
+    """The credentials that an engine needs to pull from `registry` and no other. Its repr hides them."""
 
     registry: str
     auth_config: Mapping[str, str] = field(repr=False)
@@ -25,11 +25,12 @@ class Login:
 def credentials_for(
     registry: str, env: Mapping[str, str], docker_config_dir: Path, warn: Warn = lambda _: None
 ) -> Credentials | None:
-    """The credentials for `registry`, or None to go without.
+    """Return the credentials for `registry`, or None for anonymous access.
 
-    RELMAN_REGISTRY_USERNAME and RELMAN_REGISTRY_PASSWORD win; where RELMAN_REGISTRY is set they are for that registry
-    only. Otherwise what `docker login` left (docker_config.py), and then, for the registry CI_REGISTRY, GitLab's
-    CI_REGISTRY_USER and CI_REGISTRY_PASSWORD. Raises UsageError for half a pair or an unreadable file.
+    The first of these that has any: RELMAN_REGISTRY_USERNAME and RELMAN_REGISTRY_PASSWORD (only for the registry
+    RELMAN_REGISTRY, if that is set); the login that `docker login` stored (docker_config.py); for the registry
+    CI_REGISTRY, GitLab's CI_REGISTRY_USER and CI_REGISTRY_PASSWORD. Raises UsageError for an incomplete pair or an
+    unreadable file.
     """
     if env.get("RELMAN_REGISTRY", registry) == registry:
         pair = env.get("RELMAN_REGISTRY_USERNAME", ""), env.get("RELMAN_REGISTRY_PASSWORD", "")
@@ -48,10 +49,10 @@ def _of_gitlab(registry: str, env: Mapping[str, str]) -> Credentials | None:
 def ca_for(
     registry: str, explicit: str | None = None, *, env: Mapping[str, str], certs_d: Path = CERTS_D
 ) -> str | None:
-    """The file of CA certificates that `registry` is checked against; None means the system's.
+    """Return the file of CA certificates for `registry`; None means the system's.
 
-    In this order: `explicit`, RELMAN_REGISTRY_CA, and Docker's own /etc/docker/certs.d/REGISTRY/ca.crt.
-    Raises UsageError if the first two name no file.
+    The first of: `explicit`, RELMAN_REGISTRY_CA, Docker's /etc/docker/certs.d/REGISTRY/ca.crt. Raises UsageError if one
+    of the first two names a file that does not exist.
     """
     named = explicit or env.get("RELMAN_REGISTRY_CA")
     if named:

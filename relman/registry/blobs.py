@@ -1,6 +1,8 @@
-"""Blobs of any size, from one repository to another: mounted where they can be, else streamed, never whole in memory.
+"""Copy blobs of any size between repositories: mounted where possible, else streamed, never held in memory as a whole.
 
-By the distribution specification 1.1: cross-repository mounts, chunked uploads, and reading on after a break.
+Specification: OCI distribution-spec 1.1, Mounting a blob from another repository
+(https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#mounting-a-blob-from-another-repository) and
+Pushing a blob in chunks (#pushing-a-blob-in-chunks); interrupted reads are resumed with Range (Pulling blobs).
 """
 
 from __future__ import annotations
@@ -15,25 +17,25 @@ from relman.registry.client import Registry
 from relman.registry.transport import PAUSES
 
 CHUNK = 8 << 20
-"""Bytes in one request. (Some registries want at least 5 MiB in all but the last.)"""
+"""Bytes of one chunk. Some registries require at least 5 MiB for every chunk but the last."""
 
-Told = Callable[[int], None]
-"""Is told how many bytes of a blob have been written."""
+BlobProgress = Callable[[int], None]
+"""Called with the number of bytes of a blob that are written."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A repository, and a client of its registry."""
+    """A repository and a client of its registry."""
 
     registry: Registry
     repository: Repository
 
 
-def copy_blob(source: Place, target: Place, digest: Digest, size: int, told: Told = lambda _: None) -> bool:
-    """Copy one blob unless it is there; gives whether there was anything to do.
+def copy_blob(source: Place, target: Place, digest: Digest, size: int, progress: BlobProgress = lambda _: None) -> bool:
+    """Copy one blob unless the target has it; returns whether it was missing.
 
-    What comes from the source is checked against the digest before it counts at the target. Raises RegistryError for
-    other bytes, and what Registry raises.
+    `progress` is called with the number of bytes written so far. The bytes are checked against the digest before the
+    upload is completed. Raises RegistryError if they differ, and what Registry raises.
     """
     if target.registry.has(target.repository, digest):
         return False
@@ -41,15 +43,15 @@ def copy_blob(source: Place, target: Place, digest: Digest, size: int, told: Tol
     if source.registry.host == target.registry.host:
         location = target.registry.uploads.mount(target.repository, digest, source.repository)
         if location is None:
-            told(size)
+            progress(size)
             return True
     begun = [location] if location else []
-    target.registry.uploads.patiently(lambda: _stream(source, target, digest, size, told, begun))
+    target.registry.uploads.patiently(lambda: _stream(source, target, digest, size, progress, begun))
     return True
 
 
-def _stream(source: Place, target: Place, digest: Digest, size: int, told: Told, begun: list[str]) -> None:
-    """One upload, that in `begun` or a new one; what breaks at the source is read on."""
+def _stream(source: Place, target: Place, digest: Digest, size: int, progress: BlobProgress, begun: list[str]) -> None:
+    """Run one upload, the one in `begun` or a new one."""
     uploads, repository = target.registry.uploads, target.repository
     url = begun.pop() if begun else uploads.begin(repository)
     hashed, written = hashlib.sha256(), 0
@@ -60,15 +62,15 @@ def _stream(source: Place, target: Place, digest: Digest, size: int, told: Told,
             break
         url = uploads.add(repository, url, chunk, written)
         written += len(chunk)
-        told(written)
+        progress(written)
     if f"sha256:{hashed.hexdigest()}" != str(digest):
         raise RegistryError(f"the registry gave other bytes for the blob {digest}", host=source.registry.host)
     uploads.finish(repository, url, chunk, digest)
-    told(size)
+    progress(size)
 
 
 def _chunks(source: Place, digest: Digest, size: int) -> Iterator[bytes]:
-    """The blob in pieces of CHUNK bytes; after a break it is read on from there."""
+    """The blob in chunks of CHUNK bytes; an interrupted read is resumed at its offset."""
     held, read, tries = bytearray(), 0, 0
     while read < size:
         before = read

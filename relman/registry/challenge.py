@@ -1,4 +1,9 @@
-"""Answering a registry's WWW-Authenticate: Basic (RFC 7617) and bearer tokens (distribution specification)."""
+"""Answer a registry's WWW-Authenticate challenge.
+
+Specifications: RFC 9110, section 11.6.1 (https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1); Basic, RFC 7617;
+bearer tokens (https://distribution.github.io/distribution/spec/auth/token/), with refresh tokens
+(https://distribution.github.io/distribution/spec/auth/oauth/).
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,8 @@ _MAX_CHALLENGE = 4096
 
 @dataclass(frozen=True)
 class Scope:
-    """What a request needs: to read a repository, or to write to it too, and to read another one, `source`."""
+    """The access that a request needs: to pull from a repository, or also to push to it, and to pull from another,
+    `source`."""
 
     repository: str
     write: bool = False
@@ -31,13 +37,13 @@ class Scope:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Each of it as a token service wants it named."""
+        """The scopes in the syntax of the token service."""
         own = f"repository:{self.repository}:{'pull,push' if self.write else 'pull'}"
         return (own, f"repository:{self.source}:pull") if self.source else (own,)
 
     def with_those_of(self, challenge: str) -> tuple[str, ...]:
-        """`parts`, and what a registry names that calls a repository otherwise; nothing but to pull, or to push where
-        the request writes."""
+        """`parts` and the scopes of a challenge from a registry that names the repository differently, limited to pull,
+        and to push where the request writes."""
         known = {self.repository, self.source}
         allowed = {"pull", "push"} if self.write else {"pull"}
         found = (_SCOPE.fullmatch(text) for text in challenge.split()[:_MAX_SCOPES])
@@ -46,14 +52,14 @@ class Scope:
 
 
 TokenRequest = Callable[[str, bytes | None, str | None], tuple[int, bytes]]
-"""Ask (url, form or None, Authorization or None) and give (status, body)."""
+"""Send (url, form or None, Authorization or None), return (status, body)."""
 
 MayBePlain = Callable[[str], bool]
-"""Whether host[:port] may be spoken to in plain HTTP."""
+"""Whether plain HTTP may be spoken to this host[:port]."""
 
 
 class Authorizer:
-    """Finds the Authorization header for each scope and remembers it. Safe to share between threads."""
+    """Finds and caches the Authorization header for each scope. Safe to share between threads."""
 
     def __init__(self, host: str, credentials: Credentials | None, ask: TokenRequest, may_be_plain: MayBePlain) -> None:
         self._host = host
@@ -65,12 +71,12 @@ class Authorizer:
         self._lock = threading.Lock()
 
     def header(self, scope: Scope) -> str | None:
-        """What was good for this scope before, if anything."""
+        """The header that was accepted for this scope before, or None."""
         with self._lock:
             return self._known.get(scope) or self._known.get(None)
 
     def answer(self, challenge: str, scope: Scope) -> str:
-        """The header that answers `challenge`. Raises AccessDenied when there is none."""
+        """Return the header that answers `challenge`. Raises AccessDenied if the credentials do not suffice."""
         if self._credentials and self._credentials.registry_token:
             raise self.denied("the registry refuses access")
         schemes = {scheme.lower(): _parameters(rest) for scheme, rest in _SCHEME.findall(challenge[:_MAX_CHALLENGE])}
@@ -83,7 +89,7 @@ class Authorizer:
         return header
 
     def reasons(self, body: bytes) -> tuple[str, ...]:
-        """The reasons in a refusal, without what nobody is to see."""
+        """The registry's reasons in the body of a refusal, without secrets."""
         with self._lock:
             secrets = {header.partition(" ")[2] for header in self._known.values()}
         if given := self._credentials:
@@ -91,7 +97,7 @@ class Authorizer:
         return reasons_in(body, secrets)
 
     def denied(self, what: str, reasons: Sequence[str] = ()) -> AccessDenied:
-        """The error for a registry that wants other credentials than it got, with its `reasons`."""
+        """The error for a registry that refused the credentials, or the lack of them, with its `reasons`."""
         given = self._credentials
         why = f" as {given.username or 'the holder of its token'}" if given else ": it requires a login"
         return AccessDenied(

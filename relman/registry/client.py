@@ -1,4 +1,8 @@
-"""One registry by the OCI distribution specification 1.1: manifests, blobs and tags. No daemon."""
+"""A client of one registry: manifests, blobs and tags.
+
+Specification: OCI distribution-spec 1.1, Endpoints
+(https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#endpoints).
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,12 @@ PAGE = 1000
 
 
 class Registry:
-    """A registry, `host[:port]`. Safe to share between a few threads; close it, or use it in a `with`.
+    """A client of the registry `host[:port]`. Safe to share between a few threads; close it, or use it in a `with`.
 
-    `ca` is a file of CA certificates (None: the system's); UsageError if it is none. `timeout` in seconds bounds the
-    wait for each answer. `network` says through which proxies, and whether plain HTTP will do. `writes` asks for the
-    right to write from the first request on, which spares a second token. Every method may raise Unreachable,
-    AccessDenied and RegistryError; what comes from the registry is checked against its digest, and other bytes are a
-    RegistryError.
+    `ca` is a file of CA certificates (None: the system's; UsageError if it is unusable). `timeout` in seconds bounds
+    each response as a whole. `network` names proxies, and registries without TLS. `writes` requests push access from
+    the first token on, which saves a second one. Every method may raise Unreachable, AccessDenied and RegistryError.
+    Everything read is checked against its digest; a mismatch is a RegistryError.
     """
 
     def __init__(
@@ -56,15 +59,15 @@ class Registry:
         self.close()
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close all connections."""
         self._http.close()
 
     def plain_fault(self) -> RelmanError | None:
-        """What is wrong with a registry that speaks plain HTTP and may not; None for every other. It gets no login."""
+        """The error for a registry that speaks plain HTTP without being allowed to, else None. Sends no credentials."""
         return self._http.plain_fault()
 
     def resolve(self, repository: Repository, reference: str | ManifestDigest) -> Manifest:
-        """The manifest under a tag or digest, byte for byte. Raises UnknownTag if there is none."""
+        """Return the manifest under a tag or digest, byte for byte. Raises UnknownTag if there is none."""
         answer = self._manifest(repository, reference, MAX_MANIFEST)
         if answer.status == 404:
             raise UnknownTag(
@@ -78,12 +81,12 @@ class Registry:
     def find(
         self, repository: Repository, reference: str | ManifestDigest, *, limit: int = MAX_MANIFEST
     ) -> Manifest | None:
-        """As `resolve`, but None if there is no such tag or digest; of at most `limit` bytes."""
+        """Like `resolve`, but return None if there is none. Raises RegistryError for more than `limit` bytes."""
         answer = self._manifest(repository, reference, limit)
         return None if answer.status == 404 else self._checked(repository, reference, answer)
 
     def _manifest(self, repository: Repository, reference: str | ManifestDigest, limit: int) -> Answer:
-        # All types at once: a registry converts for a client that names fewer, and the digest changes.
+        # Accept every type: a registry converts the manifest for a client that accepts fewer, which changes its digest.
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         path = self._path(repository, "manifests", str(reference))
         return self._send("GET", path, repository, headers=headers, limit=limit)
@@ -99,17 +102,20 @@ class Registry:
     def put_manifest(
         self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest
     ) -> ManifestDigest:
-        """Put these bytes under a tag or their digest. Raises RegistryError if the registry made others of them."""
+        """Put a manifest under a tag or its digest. Raises RegistryError if the registry stored other bytes."""
         self._put_manifest(repository, reference, manifest)
         return manifest.digest
 
     def put_referrer(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> bool:
-        """As `put_manifest` for a manifest with a `subject`: whether the registry itself lists it with its subject
-        (it answers with OCI-Subject), or leaves that to the client."""
+        """Like `put_manifest`, for a manifest with a `subject`; returns whether the registry lists referrers itself.
+
+        It answers with OCI-Subject if it does (distribution-spec 1.1, Pushing Manifests with Subject); otherwise the
+        client has to update the index of the referrers tag schema.
+        """
         return "OCI-Subject" in self._put_manifest(repository, reference, manifest).headers
 
     def blob(self, repository: Repository, digest: Digest, *, limit: int = MAX_BLOB) -> bytes:
-        """A blob of at most `limit` bytes."""
+        """Return a blob. Raises RegistryError for more than `limit` bytes."""
         answer = self._send("GET", self._path(repository, "blobs", str(digest)), repository, limit=limit)
         self._expect(answer, 200, f"reading the blob {digest} of {repository.name}")
         if Digest.of(answer.body) != Digest(digest.value):
@@ -126,20 +132,20 @@ class Registry:
         return answer.status == 200
 
     def put_blob(self, repository: Repository, content: bytes, *, new: bool = False) -> Digest:
-        """Upload a small blob, unless the registry has it; what is certainly `new` is not asked for first."""
+        """Upload a small blob unless the registry has it; with `new`, without checking that first."""
         self._path(repository, "blobs", "uploads/")
         digest = Digest.of(content)
         if new or not self.has(repository, digest):
-            # A broken upload cannot be resumed, only begun anew: so both requests are one attempt.
+            # An interrupted upload must start over, so both of its requests are one attempt.
             self._http.patiently(lambda: self.uploads.upload(repository, digest, content))
         return digest
 
     def tags(self, repository: Repository, prefix: str = "") -> list[str]:
-        """All tags that begin with `prefix`, sorted. Raises UnknownTag if there is no such repository.
+        """Return all tags that begin with `prefix`, sorted. Raises UnknownTag if the repository does not exist.
 
-        Where the registry lists in pages, those before the prefix are left out, and most of those after it.
+        Where the registry lists in pages, those before the prefix, and most of those after it, are not requested.
         """
-        # What sorts just before the prefix; a registry that does not know `last` lists all.
+        # `last` is a name just before the prefix in sort order; a registry that does not know it lists all tags.
         after = {"last": prefix[:-1]} if len(prefix) > 1 else {}
         url: str | None = f"{self._path(repository, 'tags', 'list')}?{urlencode({'n': PAGE, **after})}"
         pages = TagPages(repository, self.host, self._http.timeout)
@@ -156,11 +162,11 @@ class Registry:
         return sorted(t for t in pages.tags if t.startswith(prefix))
 
     def referrers(self, repository: Repository, digest: ManifestDigest) -> Manifest | None:
-        """The index of manifests with this subject, by the registry's own API; None where it has none."""
+        """The index of the manifests with this subject; None if the registry has no referrers API."""
         path = self._path(repository, "referrers", str(digest))
         answer = self._send("GET", path, repository, headers={"Accept": OCI_INDEX}, limit=MAX_MANIFEST)
         if answer.status != 200:
-            return None  # registries without it answer 404, or something else
+            return None  # 404 by the specification; some registries answer other statuses
         return Manifest(answer.body, answer.headers.get("Content-Type", "").split(";")[0].strip())
 
     def _put_manifest(self, repository: Repository, reference: str | ManifestDigest, manifest: Manifest) -> Answer:

@@ -1,4 +1,4 @@
-"""The connections to a registry: within the running Pace, through a proxy where there is one. Only for session.py."""
+"""Connections to a registry that observe the running Pace, also through a proxy. Only for session.py."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from relman.registry.pace import PacedSocket
 
 _PLAIN = (b"HTTP/", b"<")
-"""How web servers without TLS answer to the beginning of a handshake."""
+"""The beginnings of the responses of web servers without TLS to a handshake."""
 
 
 class ProxyFailed(OSError):
-    """The proxy did not connect: `status` is what it answered, 0 where that was no answer."""
+    """The proxy did not open the tunnel: `status` is its HTTP status, 0 if it gave no response."""
 
     def __init__(self, status: int) -> None:
         super().__init__("the proxy did not connect")
@@ -25,23 +25,23 @@ class ProxyFailed(OSError):
 
 
 class PlainAnswer(OSError):
-    """A server answered to a TLS handshake in plain HTTP."""
+    """A server responded to a TLS handshake in plain HTTP."""
 
 
 class Connection(HTTPConnection):
-    """Without TLS."""
+    """A connection without TLS."""
 
     def connect(self) -> None:
-        """Connect; from then on within the running Pace."""
+        """Connect; afterwards the running Pace bounds reads and writes."""
         super().connect()
         self.sock = PacedSocket(self.sock)
 
 
 class SecureConnection(HTTPSConnection):
-    """With TLS, through a proxy's tunnel too."""
+    """A connection with TLS, also through a proxy's tunnel."""
 
     def connect(self) -> None:
-        """As Connection: the handshake has the time of connecting, as a whole. Raises PlainAnswer."""
+        """Connect and shake hands within the connect timeout. Raises PlainAnswer."""
         try:
             super().connect()
         except ssl.SSLCertVerificationError:
@@ -53,7 +53,8 @@ class SecureConnection(HTTPSConnection):
         self.sock = PacedSocket(self.sock)
 
     def _tunnel(self) -> None:
-        """Ask the proxy for the tunnel (RFC 9110, 9.3.6), within the running Pace. Raises ProxyFailed."""
+        """Ask the proxy for a tunnel (CONNECT, https://www.rfc-editor.org/rfc/rfc9110#section-9.3.6), within the
+        running Pace. Raises ProxyFailed."""
         inner, self.sock = self.sock, PacedSocket(self.sock)
         host = self._tunnel_host or ""
         place = f"{f'[{host}]' if ':' in host else host}:{self._tunnel_port}"
@@ -72,7 +73,7 @@ class SecureConnection(HTTPSConnection):
         self.sock = inner
 
     def _first_words(self) -> bytes:
-        """What the server answers to the beginning of a handshake."""
+        """The first bytes of the server's response to a ClientHello."""
         outgoing = ssl.MemoryBIO()
         with suppress(ssl.SSLWantReadError):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -90,13 +91,13 @@ class SecureConnection(HTTPSConnection):
 
 
 class Pool(HTTPConnectionPool):
-    """Connections without TLS."""
+    """A pool of connections without TLS."""
 
     ConnectionCls = Connection
 
 
 class SecurePool(HTTPSConnectionPool):
-    """Connections with TLS."""
+    """A pool of connections with TLS."""
 
     ConnectionCls = SecureConnection
 

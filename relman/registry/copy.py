@@ -1,4 +1,4 @@
-"""Copy images between repositories and registries, byte for byte, so that every digest stays what it was."""
+"""Copy images between repositories and registries, byte for byte, so that digests do not change."""
 
 from __future__ import annotations
 
@@ -13,20 +13,26 @@ from relman.registry.manifest import Manifest, digest_in, size_in
 
 THREADS = 3
 MAX_DEPTH = 3
-"""Indexes in indexes."""
+"""The deepest nesting of indexes."""
 MAX_CHILDREN = 500
 
-Told = Callable[[Digest, int, int], None]
-"""Is told of a blob how many of its bytes are done, from any thread."""
+CopyProgress = Callable[[Digest, int, int], None]
+"""Called, from any thread, with a blob, how many of its bytes are done, and its size."""
 
 
 def copy_manifest(
-    source: Place, target: Place, manifest: Manifest, told: Told = lambda *_: None, *, depth: int = MAX_DEPTH
+    source: Place,
+    target: Place,
+    manifest: Manifest,
+    progress: CopyProgress = lambda *_: None,
+    *,
+    depth: int = MAX_DEPTH,
 ) -> int:
-    """Copy a manifest with all that it names, children of an index first; gives how many things were missing.
+    """Copy a manifest and everything it names, an index's children first; returns how many objects were missing.
 
-    What the target has is not read again, so that an interrupted copy goes on where it was. Raises RegistryError for an
-    index of more than MAX_CHILDREN or MAX_DEPTH, and what Registry raises.
+    Objects that the target has are not read again, so an interrupted copy continues where it stopped. `progress` is
+    called from any thread. Raises RegistryError for an index beyond MAX_CHILDREN or MAX_DEPTH, and what Registry
+    raises.
     """
     if target.registry.has(target.repository, manifest.digest):
         return 0
@@ -39,26 +45,28 @@ def copy_manifest(
         )
     for child in children:
         found = source.registry.find(source.repository, ManifestDigest(digest_in(child).value))
-        if found is not None:  # an index may name what nobody pushed, and the target says whether that is fine
-            done += copy_manifest(source, target, found, told, depth=depth - 1)
-    done += copy_blobs(source, target, list(_blobs(manifest)), told)
+        if found is not None:  # an index may name images that were never pushed; the target accepts that or not
+            done += copy_manifest(source, target, found, progress, depth=depth - 1)
+    done += copy_blobs(source, target, list(_blobs(manifest)), progress)
     target.registry.put_manifest(target.repository, manifest.digest, manifest)
     return done + 1
 
 
-def copy_blobs(source: Place, target: Place, descriptors: list[dict[str, Any]], told: Told = lambda *_: None) -> int:
-    """Copy the blobs that these descriptors name, a few at once; gives how many were missing."""
+def copy_blobs(
+    source: Place, target: Place, descriptors: list[dict[str, Any]], progress: CopyProgress = lambda *_: None
+) -> int:
+    """Copy the blobs of these descriptors, THREADS at a time; returns how many were missing."""
 
     def one(descriptor: dict[str, Any]) -> bool:
         digest, size = digest_in(descriptor), size_in(descriptor)
-        return copy_blob(source, target, digest, size, lambda done: told(digest, done, size))
+        return copy_blob(source, target, digest, size, lambda done: progress(digest, done, size))
 
     with ThreadPoolExecutor(THREADS) as pool:
         return sum(pool.map(one, descriptors))
 
 
 def _blobs(manifest: Manifest) -> Iterator[dict[str, Any]]:
-    """The descriptors of the configuration and the layers; those that are fetched from elsewhere are left out."""
+    """The descriptors of the configuration and the layers, except layers that are fetched from elsewhere (`urls`)."""
     seen: set[str] = set()
     config = manifest.document.get("config")
     for descriptor in [*([config] if isinstance(config, dict) else []), *manifest.list_of("layers")]:

@@ -1,4 +1,7 @@
-"""Docker's config.json, read as the docker CLI reads it: `auths`, `credHelpers`, `credsStore`, DOCKER_AUTH_CONFIG."""
+"""Read Docker's config.json as the docker CLI does: `auths`, `credHelpers`, `credsStore`, and DOCKER_AUTH_CONFIG.
+
+Documentation: https://docs.docker.com/reference/cli/docker/login/#credential-stores
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ _Object = dict[str, Any]
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user name and password, or an identity token (OAuth2 refresh token), or a bearer token as the registry itself
-    takes it. Never shown."""
+    """A user name and password, an identity token (OAuth2 refresh token), or a registry's bearer token. Its repr hides
+    them."""
 
     username: str = ""
     password: str = field(default="", repr=False)
@@ -35,7 +38,8 @@ class Credentials:
     registry_token: str = field(default="", repr=False)
 
     def auth_config(self) -> dict[str, str]:
-        """The form that docker-py takes as `auth_config` and sends in X-Registry-Auth."""
+        """The form that docker-py takes as `auth_config` and sends in X-Registry-Auth
+        (https://docs.docker.com/reference/api/engine/, Authentication)."""
         if self.registry_token:
             return {"registrytoken": self.registry_token}
         if self.identity_token:
@@ -44,16 +48,16 @@ class Credentials:
 
     @property
     def basic(self) -> str:
-        """The value of an Authorization header (RFC 7617)."""
+        """The value of the Authorization header (RFC 7617, section 2)."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode(errors="surrogateescape")).decode()
 
 
 def logged_in(registry: str, directory: Path, auth_config: str, warn: Warn) -> Credentials | None:
-    """What `docker login` left for `registry`: in the variable DOCKER_AUTH_CONFIG (`auth_config`), else in the
-    credential helper that `directory`/config.json names, else in its `auths`.
+    """Return the login that `docker login` stored for `registry`, or None.
 
-    A helper that knows of none decides; of one that fails `warn` is told, and `auths` are asked. Raises UsageError for
-    a file, or an entry for `registry`, that cannot be read.
+    It is looked for in DOCKER_AUTH_CONFIG (`auth_config`), then in the credential helper that `directory`/config.json
+    names, then in its `auths`. A helper without an entry ends the search; if a helper fails, `warn` is called and
+    `auths` are read. Raises UsageError if a file, or the entry for `registry`, cannot be read.
     """
     key = login_key(registry)
     if auth_config.strip() and (found := _from_auths(_object(auth_config.encode(), "DOCKER_AUTH_CONFIG"), key)):
@@ -72,7 +76,7 @@ def logged_in(registry: str, directory: Path, auth_config: str, warn: Warn) -> C
 
 
 def login_key(registry: str) -> str:
-    """What docker calls `registry` where it keeps logins."""
+    """The key under which docker stores the login for `registry`."""
     return _HUB_KEY if registry in HUB_NAMES else registry
 
 
@@ -86,20 +90,20 @@ def _read(file: Path) -> _Object:
 
 
 def _object(content: bytes, name: str) -> _Object:
-    """The first JSON object in it, as Go's decoder takes it; nothing at all is an empty one."""
+    """Return the first JSON object in it, as Go's decoder does; empty for empty content. Raises UsageError."""
     try:
         text = content.decode().strip()
         found = json.JSONDecoder().raw_decode(text)[0] if text else {}
     except (ValueError, RecursionError):
-        # No cause: what could not be read may hold a password.
+        # `from None`: the cause may quote a password.
         raise UsageError(f"{name} cannot be read: it is not JSON", hint="Log in again with `docker login`.") from None
     if not isinstance(found, dict | None):
-        raise UsageError(f"{name} cannot be read: it is not JSON object", hint="Log in again with `docker login`.")
+        raise UsageError(f"{name} cannot be read: it is not a JSON object", hint="Log in again with `docker login`.")
     return found or {}
 
 
 def _field(section: _Object, name: str) -> Any:
-    """What stands under a name, in any case of its letters, as Go reads JSON."""
+    """The value of a key, compared without case, as Go reads JSON."""
     return section.get(name, next((v for k, v in section.items() if k.lower() == name.lower()), None))
 
 
@@ -109,7 +113,7 @@ def _section(config: _Object, name: str) -> _Object:
 
 
 def _from_auths(config: _Object, key: str) -> Credentials | None:
-    """The entry under the very key, else the first that a `docker login` of older times wrote for its host."""
+    """The entry under the key itself, else the first whose URL has that host, as old versions of docker wrote it."""
     auths = _section(config, "auths")
     entry = auths.get(key, next((e for name, e in auths.items() if _hostname(name) == key), None))
     return _from_entry(entry, key) if isinstance(entry, dict) else None
@@ -142,14 +146,17 @@ def _decoded(auth: str, key: str) -> tuple[str, str]:
 
 
 def _detected() -> str:
-    """The helper that the CLI takes on Linux where its file says nothing at all."""
+    """The credential helper that the CLI chooses on Linux if config.json configures nothing."""
     name = "pass" if shutil.which("pass") else "secretservice"
     return name if shutil.which(f"docker-credential-{name}") else ""
 
 
 def _ask(name: str, key: str) -> Credentials | None:
-    """Docker's credential helper protocol: `docker-credential-NAME get`, the registry on stdin, JSON on stdout. Raises
-    AccessDenied for a helper that fails otherwise than by knowing of none."""
+    """Run `docker-credential-NAME get` (https://github.com/docker/docker-credential-helpers#development): the registry
+    on stdin, JSON on stdout.
+
+    Returns None if the helper has no entry. Raises AccessDenied if it fails otherwise.
+    """
     program = f"docker-credential-{name}"
     if not _HELPER.fullmatch(name):
         raise UsageError(f"Docker's config.json names no usable credential helper: {name!r}")

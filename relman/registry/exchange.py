@@ -1,4 +1,5 @@
-"""One exchange with a registry: TLS or not, redirections, size and time, and nothing of `requests` leaves here."""
+"""One HTTP exchange with a registry: choice of TLS, redirects, limits of size and time. No type of error of `requests`
+leaves this module."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ import requests
 from relman.model.errors import RegistryError, RelmanError
 from relman.model.image import HUB_NAMES
 from relman.registry.challenge import Scope
-from relman.registry.foreign import Asked, PassingError, WithoutTls, proxy_refusal, translated
+from relman.registry.foreign import FailedRequest, PassingError, WithoutTls, proxy_refusal, translated
 from relman.registry.messages import Answer, Request
 from relman.registry.network import Network, is_loopback
 from relman.registry.pace import Pace
@@ -21,17 +22,17 @@ from relman.registry.session import open_session
 
 CONNECT_SECONDS = 5.0
 HUB_API = "registry-1.docker.io"
-"""Where Docker Hub answers."""
+"""The host of Docker Hub's API."""
 REDIRECTS = 5
-"""Followed one after the other, at most."""
+"""The number of redirects followed in a row."""
 _REDIRECTED = frozenset({301, 302, 303, 307, 308})
 
 
 class Exchange:
-    """Exchanges with one registry over pooled connections. Safe to share between a few threads.
+    """HTTP exchanges with one registry over pooled connections. Safe to share between a few threads.
 
-    An answer has `timeout` seconds to come as a whole. TLS is spoken first; plain HTTP only where `network` allows it
-    and the registry has shown that it speaks no TLS.
+    `timeout` in seconds bounds each response as a whole. TLS is tried first; plain HTTP is used only if the registry
+    turns out not to speak TLS and `network` allows it.
     """
 
     def __init__(self, host: str, *, ca: str | None, timeout: float, network: Network) -> None:
@@ -51,11 +52,11 @@ class Exchange:
         return f"{self._scheme}://{self._place}"
 
     def absolute(self, url: str) -> str:
-        """`url` as the registry meant it: relative ones start at the registry. Raises RegistryError for nonsense."""
+        """Resolve `url` against the registry's address. Raises RegistryError if it is not a URL."""
         return self.joined(self._base, url)
 
     def joined(self, base: str, url: str) -> str:
-        """`url` as it is meant in an answer from `base`. Raises RegistryError for nonsense."""
+        """Resolve `url`, found in a response from `base`. Raises RegistryError if it is not a URL."""
         try:
             joined = urljoin(base, url)
             urlsplit(joined)
@@ -64,13 +65,15 @@ class Exchange:
         return joined
 
     def is_own(self, url: str) -> bool:
-        """Whether `url` is the registry's own, so that credentials may go there."""
+        """Whether `url` is on the registry itself, so that credentials may be sent there."""
         mine, other = urlsplit(self._base), urlsplit(self.absolute(url))
         return (mine.scheme, mine.netloc) == (other.scheme, other.netloc)
 
     def plain_fault(self) -> RelmanError | None:
-        """What is wrong with a registry that speaks plain HTTP and may not; None for others. It gets no login. Raises
-        Unreachable and the like where it cannot be asked."""
+        """The error for a registry that speaks plain HTTP without being allowed to, else None. Sends no credentials.
+
+        Raises Unreachable and the like if it cannot be asked.
+        """
         try:
             self._followed(Request("GET", "/v2/", Scope("")), None)[0].close()
         except PassingError as passing:
@@ -82,7 +85,8 @@ class Exchange:
         return None
 
     def begun(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
-        """The answer's head, in plain HTTP where the registry speaks nothing else and may."""
+        """Send a request and return the head of the response, over plain HTTP if the registry speaks nothing else and
+        may."""
         try:
             return self._followed(request, authorization)
         except WithoutTls as found:
@@ -96,7 +100,7 @@ class Exchange:
         return self._followed(request, authorization)
 
     def completed(self, request: Request, response: requests.Response, pace: Pace) -> Answer:
-        """The answer of which this is the head, read to its end."""
+        """Read the response to its end."""
         with self.edge(request), pace.running(), response:
             return Answer(response.status_code, response.headers, self._read(request, response))
 
@@ -105,7 +109,7 @@ class Exchange:
         return self._scheme == "http" and self._network.may_be_plain(place, self._place)
 
     def _followed(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
-        """The answer's head; what it redirects to is asked instead, without the login where that is elsewhere's."""
+        """Send a request, following redirects; credentials are not sent to another host."""
         pace = Pace(self.timeout)
         for _ in range(REDIRECTS):
             self._require_usable(request)
@@ -120,7 +124,7 @@ class Exchange:
         raise RegistryError(f"the registry redirects {request.asked} in a loop", host=self.host)
 
     def _require_usable(self, request: Request) -> None:
-        """Nothing goes or comes without TLS but between places that may be without."""
+        """Raise RegistryError for an address without TLS, unless it is allowed one."""
         address = urlsplit(self.absolute(request.url))
         if address.scheme == "https" or (address.scheme == "http" and self.may_be_plain(address.netloc)):
             return
@@ -159,12 +163,12 @@ class Exchange:
 
     @contextmanager
     def edge(self, request: Request) -> Iterator[None]:
-        """Whatever the libraries below raise becomes an error of relman's."""
+        """Translate every exception of the libraries below to an error of relman's."""
         try:
             yield
         except (RelmanError, PassingError):
             raise
         except Exception as error:
             url = self.absolute(request.url)
-            asked = Asked(self.host, url, request.asked, self.timeout, self._network.proxies.of(url))
-            raise translated(error, asked) from error
+            failed = FailedRequest(self.host, url, request.asked, self.timeout, self._network.proxies.of(url))
+            raise translated(error, failed) from error

@@ -1,4 +1,4 @@
-"""What the exceptions of the libraries below mean, in relman's own errors. Only for exchange.py and transport.py."""
+"""Translate exceptions of `requests`, `urllib3` and `ssl` to relman's errors. Only for exchange.py and transport.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_CONNECTION = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.Conn
 
 
 class PassingError(Exception):
-    """Worth another try after `wait` seconds; `error` is what it is if no try is left."""
+    """A failure that a retry, after `wait` seconds, may overcome; `error` is raised if no retry is left."""
 
     def __init__(self, error: RelmanError, wait: float = 0.0) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class PassingError(Exception):
 
 
 class WithoutTls(Exception):
-    """`place` (host[:port]) speaks no TLS; `error` is what that is where it has to."""
+    """`place` (host[:port]) speaks no TLS; `error` is raised where it has to."""
 
     def __init__(self, place: str, error: RelmanError | PassingError) -> None:
         super().__init__()
@@ -44,9 +44,9 @@ class WithoutTls(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the registry `host` was asked for: the absolute `url`, in an error's words `what`, with `seconds` for the
-    answer, through the proxy `via`."""
+class FailedRequest:
+    """The request that failed: to the registry `host`, for the absolute `url`, called `what` in errors, with `seconds`
+    for the response, through the proxy `via`."""
 
     host: str
     url: str
@@ -55,25 +55,25 @@ class Asked:
     via: Proxy | None = None
 
 
-def translated(error: Exception, asked: Asked) -> RelmanError | PassingError | WithoutTls:
-    """What an exception means that came of asking a registry."""
+def translated(error: Exception, request: FailedRequest) -> RelmanError | PassingError | WithoutTls:
+    """Return the error that an exception during a request stands for."""
     causes = _causes_of(error)
-    if asked.via and (found := _of_proxy(causes, asked.via, asked)):
+    if request.via and (found := _of_proxy(causes, request.via, request)):
         return found
-    known = _of_tls(causes, asked) or _of_answer(error, causes, asked)
+    known = _of_tls(causes, request) or _of_answer(error, causes, request)
     if known:
         return known
     passing = PassingError(
-        Unreachable(f"the registry does not answer {asked.what}", host=asked.host, hint=_last_words(causes))
+        Unreachable(f"the registry does not answer {request.what}", host=request.host, hint=_last_words(causes))
     )
-    address = urlsplit(asked.url)
+    address = urlsplit(request.url)
     refused = any(isinstance(c, ConnectionRefusedError) for c in causes)
     without = refused and address.scheme == "https" and address.port is None
     return WithoutTls(address.netloc, passing) if without else passing
 
 
 def proxy_refusal(proxy: Proxy, status: int, host: str) -> RelmanError | PassingError:
-    """What it means that a proxy refuses to connect with the HTTP status `status`."""
+    """Return the error for a proxy that refuses to connect with this HTTP status."""
     where = f"the proxy {proxy.place}"
     if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         what = f"{where} refuses the login of {proxy.variable}" if proxy.login else f"{where} requires a login"
@@ -84,19 +84,19 @@ def proxy_refusal(proxy: Proxy, status: int, host: str) -> RelmanError | Passing
     return PassingError(error)
 
 
-def _of_proxy(causes: list[BaseException], proxy: Proxy, asked: Asked) -> RelmanError | PassingError | None:
+def _of_proxy(causes: list[BaseException], proxy: Proxy, request: FailedRequest) -> RelmanError | PassingError | None:
     failed = next((c for c in causes if isinstance(c, ProxyFailed)), None)
-    where, hint = f"the proxy {proxy.place}", _without(proxy, asked.host)
+    where, hint = f"the proxy {proxy.place}", _without(proxy, request.host)
     if failed and failed.status:
-        return proxy_refusal(proxy, failed.status, asked.host)
+        return proxy_refusal(proxy, failed.status, request.host)
     if failed and any(isinstance(c, TimeoutError) for c in causes):
-        return Unreachable(f"{where} did not connect within {asked.seconds:g} s", host=asked.host, hint=hint)
+        return Unreachable(f"{where} did not connect within {request.seconds:g} s", host=request.host, hint=hint)
     if failed and any(_is_no_http(c) for c in causes):
-        return Unreachable(f"{where} gave no HTTP answer", host=asked.host, hint=hint)
+        return Unreachable(f"{where} gave no HTTP answer", host=request.host, hint=hint)
     if failed or any(isinstance(c, _NO_CONNECTION) for c in causes):
-        said = _last_words(causes)
+        reason = _last_words(causes)
         return PassingError(
-            Unreachable(f"{where} does not answer", host=asked.host, hint=f"{said} {hint}" if said else hint)
+            Unreachable(f"{where} does not answer", host=request.host, hint=f"{reason} {hint}" if reason else hint)
         )
     return None
 
@@ -105,17 +105,17 @@ def _without(proxy: Proxy, host: str) -> str:
     return f"{proxy.variable} names it; NO_PROXY={urlsplit(f'//{host}').hostname} goes without."
 
 
-def _of_tls(causes: list[BaseException], asked: Asked) -> RelmanError | WithoutTls | None:
-    place = urlsplit(asked.url).netloc
+def _of_tls(causes: list[BaseException], request: FailedRequest) -> RelmanError | WithoutTls | None:
+    place = urlsplit(request.url).netloc
     if any(isinstance(c, PlainAnswer) for c in causes):
-        return WithoutTls(place, _plain(place, asked.host))
+        return WithoutTls(place, _plain(place, request.host))
     if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
         hint = (
             f"Add its CA to the system's, or name it: RELMAN_REGISTRY_CA=FILE, or /etc/docker/certs.d/{place}/ca.crt."
         )
-        return Unreachable("the registry's certificate is not trusted", host=asked.host, hint=hint)
+        return Unreachable("the registry's certificate is not trusted", host=request.host, hint=hint)
     if any(isinstance(c, ssl.SSLError) and not isinstance(c, ssl.SSLEOFError) for c in causes):
-        return Unreachable("the TLS handshake with the registry failed", host=asked.host, hint=str(causes[-1])[:200])
+        return Unreachable("the TLS handshake with the registry failed", host=request.host, hint=str(causes[-1])[:200])
     return None
 
 
@@ -129,17 +129,17 @@ def _plain(place: str, registry: str) -> Unreachable:
     return Unreachable("the registry speaks plain HTTP, not TLS", host=registry, hint=hint)
 
 
-def _of_answer(error: Exception, causes: list[BaseException], asked: Asked) -> RelmanError | None:
-    host = asked.host
+def _of_answer(error: Exception, causes: list[BaseException], request: FailedRequest) -> RelmanError | None:
+    host = request.host
     if any(isinstance(c, TimeoutError | requests.Timeout | urllib3.exceptions.ReadTimeoutError) for c in causes):
         return Unreachable(
-            f"the registry gave no complete answer to {asked.what} within {asked.seconds:g} s", host=host
+            f"the registry gave no complete answer to {request.what} within {request.seconds:g} s", host=host
         )
     if isinstance(error, _NO_ADDRESS):
-        return RegistryError(f"the registry's answer to {asked.what} redirects to an invalid address", host=host)
+        return RegistryError(f"the registry's answer to {request.what} redirects to an invalid address", host=host)
     if any(_is_no_http(c) for c in causes) or not _is_of_the_network(error):
         return RegistryError(
-            f"the registry's answer to {asked.what} cannot be read: {type(causes[-1]).__name__}",
+            f"the registry's answer to {request.what} cannot be read: {type(causes[-1]).__name__}",
             host=host,
             hint="Is it a registry, and is a proxy in front of it?",
         )
@@ -157,7 +157,7 @@ def _is_of_the_network(error: Exception) -> bool:
 
 
 def _causes_of(error: BaseException) -> list[BaseException]:
-    """The error and what it came from, in this order."""
+    """The exception and its causes, outermost first."""
     chain: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in chain:
@@ -167,6 +167,6 @@ def _causes_of(error: BaseException) -> list[BaseException]:
 
 
 def _last_words(causes: list[BaseException]) -> str:
-    """What the operating system said, if it said something."""
+    """The operating system's text for the innermost cause, "" if it has none."""
     reasons = [c.strerror for c in causes if isinstance(c, OSError) and isinstance(c.strerror, str)]
     return f"{reasons[-1]}." if reasons else ""

@@ -1,4 +1,8 @@
-"""What an image in a registry is: digests, platform, labels and the rest of its configuration (OCI image-spec)."""
+"""Describe an image in a registry: digests, platform, labels and configuration.
+
+Specification: OCI image-spec 1.1, Image Configuration
+(https://github.com/opencontainers/image-spec/blob/v1.1.0/config.md#properties).
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,13 @@ _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
 
 
 class SeveralPlatforms(UsageError):
-    """An index has images for several platforms, and nobody said which is meant."""
+    """An index has images for several platforms, and no platform was given."""
 
 
 @dataclass(frozen=True)
 class ImageDescription:
-    """One image. `resolved` is what the reference names (a manifest or an index), `manifest` the image of the one
-    platform; they are the same unless `resolved` is an index. `created` is RFC 3339 or empty."""
+    """One image. `resolved` is the manifest or index that the reference names, `manifest` that of the one platform;
+    they differ only for an index. `created` is RFC 3339 or empty."""
 
     resolved: Manifest
     manifest: Manifest
@@ -44,8 +48,8 @@ def describe(
 ) -> ImageDescription:
     """Resolve `reference` and read the configuration of its image for `platform`.
 
-    None takes the only image there is. Raises UnknownTag if there is no such tag, digest or platform, SeveralPlatforms
-    if `platform` is needed, UsageError if the reference is no image, and what Registry raises.
+    None takes the only image. Raises UnknownTag if there is no such tag, digest or platform, SeveralPlatforms if
+    `platform` is needed, UsageError if the reference is not an image, and what Registry raises.
     """
     return describe_resolved(registry, repository, registry.resolve(repository, reference), reference, platform)
 
@@ -57,7 +61,7 @@ def describe_resolved(
     reference: str | ManifestDigest,
     platform: Platform | None = None,
 ) -> ImageDescription:
-    """As `describe`, of what `reference` was resolved to already."""
+    """Like `describe`, for a reference that was resolved already."""
     manifest = resolved
     if resolved.is_index:
         child = choose(platforms(resolved), platform, f"{repository.name}:{reference}")
@@ -70,7 +74,7 @@ def describe_resolved(
 
 
 def platforms(index: Manifest) -> dict[Platform, ManifestDigest]:
-    """The images in an index, by platform; what has no platform of a machine (attestations) is left out."""
+    """The images in an index, by platform; entries without a real platform (attestations) are omitted."""
     found: dict[Platform, ManifestDigest] = {}
     for entry in index.list_of("manifests"):
         said = entry.get("platform")
@@ -84,7 +88,8 @@ def platforms(index: Manifest) -> dict[Platform, ManifestDigest]:
 
 
 def choose(children: Mapping[Platform, ManifestDigest], platform: Platform | None, name: str) -> ManifestDigest:
-    """The child for `platform`; None takes the only one. Raises UnknownTag, or SeveralPlatforms if it must be named."""
+    """The child for `platform`; None takes the only one. Raises UnknownTag, or SeveralPlatforms if there are
+    several."""
     known = ", ".join(map(str, sorted(children)))
     if platform is None:
         if len(children) == 1:
@@ -97,8 +102,8 @@ def choose(children: Mapping[Platform, ManifestDigest], platform: Platform | Non
 
 
 def read_config(resolved: Manifest, manifest: Manifest, content: bytes, name: str = "an image") -> ImageDescription:
-    """Describe the image whose configuration is `content`; `name` is its own in errors. Raises RegistryError if
-    anything in it is not of the type that it should be."""
+    """Describe the image whose configuration is `content`; errors call it `name`. Raises RegistryError if a field of it
+    has the wrong type."""
     try:
         document = load_object(content, limit=MAX_BLOB)
         run = _mapping(document, "config")
@@ -121,7 +126,7 @@ def read_config(resolved: Manifest, manifest: Manifest, content: bytes, name: st
 
 
 def _typed(section: Mapping[str, Any], key: str, kind: type[_Kind]) -> _Kind | None:
-    """What stands under `key`; None for nothing. Raises ValueError where it is of another type."""
+    """The value under `key`, or None. Raises ValueError if it has another type."""
     found = section.get(key)
     if found is not None and not isinstance(found, kind):
         raise ValueError(f"{key[:80]!r} in it is not a {_KINDS[kind]}")
@@ -133,7 +138,7 @@ def _mapping(section: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _short(section: Mapping[str, Any], key: str) -> str:
-    """A name or a time: short, and fit to be shown."""
+    """The text under `key`, or "". Raises ValueError if it is long or not printable."""
     text = _typed(section, key, str) or ""
     if len(text) > MAX_TEXT or not text.isprintable():
         raise ValueError(f"{key!r} in it is longer than {MAX_TEXT} characters, or not printable")

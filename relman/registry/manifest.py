@@ -1,4 +1,9 @@
-"""Manifests as a registry keeps them: the bytes, their media type, and what they say (OCI image-spec 1.1)."""
+"""Manifests as a registry stores them: the bytes, their media type, and their content.
+
+Specification: OCI image-spec 1.1, Image Manifest
+(https://github.com/opencontainers/image-spec/blob/v1.1.0/manifest.md), Image Index (image-index.md) and Content
+Descriptors (descriptor.md).
+"""
 
 from __future__ import annotations
 
@@ -20,40 +25,40 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFEST_TYPES = (OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST)
 MAX_MANIFEST = 4 << 20
 MAX_SIZE = 1 << 40
-"""Bytes of a blob. (Images have layers of some gigabytes.)"""
+"""The largest size of a blob that is accepted, in bytes; real layers have some gigabytes."""
 
 _LONGEST = 100
-"""Characters of what is no digest, in an error."""
+"""Characters of an invalid digest that an error quotes."""
 _INDEX_TYPES = (OCI_INDEX, DOCKER_LIST)
 _CONFIG_TYPES = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One manifest or index, byte for byte. Its digest is that of the bytes, whatever a registry says."""
+    """One manifest or index, byte for byte. Its digest is computed from the bytes, whatever the registry claims."""
 
     content: bytes
     media_type: str
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Manifest:
-        """Serialise `document`, which names its own mediaType, always to the same bytes."""
+        """Serialise `document`, which contains its mediaType; equal documents give equal bytes."""
         content = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         return cls(content, str(document["mediaType"]))
 
     @cached_property
     def digest(self) -> ManifestDigest:
-        """sha256 of the bytes."""
+        """The SHA-256 of the bytes."""
         return ManifestDigest.of(self.content)
 
     @property
     def is_index(self) -> bool:
-        """Whether it lists manifests, one a platform, instead of being one."""
+        """Whether it is an index of manifests, one for each platform."""
         return self.media_type in _INDEX_TYPES
 
     @cached_property
     def document(self) -> dict[str, Any]:
-        """What the bytes say. Raises RegistryError if they are not one unambiguous manifest of this media type."""
+        """The parsed JSON. Raises RegistryError unless it is one unambiguous manifest of this media type."""
         try:
             document = load_object(self.content, limit=MAX_MANIFEST)
         except ValueError as error:
@@ -96,7 +101,7 @@ def size_in(descriptor: Mapping[str, Any]) -> int:
 
 
 def digest_in(descriptor: Mapping[str, Any]) -> Digest:
-    """The digest in an OCI descriptor. Raises RegistryError if there is none that relman can check."""
+    """The digest in an OCI descriptor. Raises RegistryError unless it is a SHA-256."""
     try:
         return Digest(str(descriptor.get("digest"))[:_LONGEST])
     except UsageError as error:

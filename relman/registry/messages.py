@@ -1,4 +1,4 @@
-"""A request to a registry, and the answer to it."""
+"""A request to a registry, and its response."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _DATE_LENGTH = 40
 
 @dataclass(frozen=True)
 class Request:
-    """One request. `url` is a path or an absolute URL; `limit` bounds the answer's body in bytes; `once` when only
-    the caller knows how to repeat it."""
+    """One request. `url` is a path or an absolute URL; `limit` bounds the response's body in bytes; with `once` it is
+    not retried here, because only the caller can repeat it."""
 
     method: str
     url: str
@@ -28,14 +28,15 @@ class Request:
 
     @property
     def asked(self) -> str:
-        """What is asked for, in an error's words: without a query, which may hold what is not to be shown."""
+        """The method and path, for errors; without the query, which may contain a secret."""
         path = "".join(c for c in self.url.partition("?")[0] if c.isprintable())
         return f"{self.method} {path[:300]}"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, read to its end. Header names compare without case. `reasons` are the registry's own for refusing."""
+    """One response, read to its end. Header names are compared without case. `reasons` are the registry's, if it
+    refused."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,7 +45,8 @@ class Answer:
 
 
 def seconds_of(wait: str) -> float:
-    """The seconds that a Retry-After (RFC 9110, 10.2.3) asks to wait, in a number or until a date; 0 for nonsense."""
+    """The seconds that a Retry-After asks to wait, given as a number or a date; 0 if it is malformed
+    (https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)."""
     if wait[:_WAIT_DIGITS].isdecimal():
         return float(wait[:_WAIT_DIGITS])
     try:

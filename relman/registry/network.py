@@ -1,4 +1,4 @@
-"""How registries are reached from this machine: through which proxy, and which without TLS."""
+"""How registries are reached from this machine: through which proxies, and which of them without TLS."""
 
 from __future__ import annotations
 
@@ -16,27 +16,30 @@ INSECURE = "RELMAN_INSECURE_REGISTRIES"
 
 @dataclass(frozen=True)
 class Network:
-    """`insecure` are the registries, as host[:port], that may be spoken to in plain HTTP; those on loopback always may.
-    `warn` is told of each that is."""
+    """Proxies and registries without TLS.
+
+    `insecure` are the registries (host[:port]) that may be spoken to in plain HTTP; those on loopback always may.
+    `warn` is called for each that is.
+    """
 
     proxies: Proxies = NO_PROXIES
     insecure: frozenset[str] = frozenset()
     warn: Callable[[str], None] = field(default=lambda _: None, compare=False)
 
     def may_be_plain(self, place: str, registry: str) -> bool:
-        """Whether `place` (host[:port]) may be spoken to in plain HTTP on behalf of `registry`, which may itself be.
+        """Whether `place` (host[:port]) may be spoken to in plain HTTP on behalf of `registry`, which may be the same.
 
-        This machine's loopback counts only for a registry that is there, too.
+        Loopback is allowed only to a registry that is on loopback itself, so that no other can redirect there.
         """
         return place.lower() in self.insecure or (is_loopback(place) and is_loopback(registry))
 
 
 DIRECT = Network()
-"""Without proxies, and without TLS on loopback only."""
+"""No proxies; plain HTTP only on loopback."""
 
 
 def is_loopback(place: str) -> bool:
-    """Whether host[:port] is this machine's own loopback."""
+    """Whether host[:port] is this machine's loopback."""
     try:
         host = urlsplit(f"//{place}").hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -45,8 +48,8 @@ def is_loopback(place: str) -> bool:
 
 
 def insecure_by(env: Mapping[str, str]) -> list[str]:
-    """The registries that RELMAN_INSECURE_REGISTRIES names, with commas or blanks between them. Raises UsageError for
-    what is none."""
+    """The registries in RELMAN_INSECURE_REGISTRIES, separated by commas or blanks. Raises UsageError for an invalid
+    one."""
     named = env.get(INSECURE, "").replace(",", " ").split()
     for name in named:
         try:

@@ -1,7 +1,7 @@
-"""How long an exchange with a registry may take, whatever the other side does.
+"""A bound on the duration of a whole exchange with a registry, whatever the other side does.
 
-HTTP libraries bound the wait for each single piece, so that a byte now and then, or `100 Continue` for ever, keeps them
-waiting for ever. Here every read and every write of a connection gets what is left of the time for the whole.
+HTTP libraries bound each single read, so a server that sends one byte now and then, or `100 Continue` repeatedly, can
+block them forever. Here each read and write of a connection gets the time that is left for the whole exchange.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from contextvars import ContextVar
 from typing import Any
 
 SLOWEST = 1 << 14
-"""Bytes a second: what is large has to move at least as fast, however long it takes."""
+"""Bytes a second: the lowest rate at which a large body may move."""
 _PIECE = 1 << 16
 
 
 class Pace:
-    """The time that an exchange has left, of `seconds` at first; it runs only while `running`.
+    """The time that an exchange has left, at first `seconds`; it is spent only while `running`.
 
-    What moves of a large body gives time back, at SLOWEST, but never more than `seconds` in all: so nothing stalls for
-    longer than that, and nothing creeps.
+    Each byte of a large body that moves gives time back, at the rate SLOWEST, up to `seconds`: so no exchange stalls
+    for longer than `seconds`, and none is slower than SLOWEST.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -33,7 +33,7 @@ class Pace:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Every read and write of this thread on a connection of a registry is bounded by what is left."""
+        """Bound every read and write of this thread on a registry's connection by the time that is left."""
         token = _CURRENT.set(self)
         self._since = time.monotonic()
         try:
@@ -43,14 +43,14 @@ class Pace:
             _CURRENT.reset(token)
 
     def left(self) -> float:
-        """Seconds. Raises TimeoutError where there are none."""
+        """The seconds that are left. Raises TimeoutError if there are none."""
         self._spend()
         if self._left <= 0:
             raise TimeoutError(f"it is not complete after {self.seconds:g} s")
         return self._left
 
     def moved(self, count: int) -> None:
-        """So many bytes of a large body went or came."""
+        """Give time back for `count` bytes of a large body, sent or received."""
         self._left = min(self.seconds, self._left + count / SLOWEST)
 
     def _spend(self) -> None:
@@ -63,7 +63,7 @@ _CURRENT: ContextVar[Pace] = ContextVar("pace")
 
 
 class PacedSocket:
-    """A connected socket, with or without TLS, whose reads and writes have the time that the running Pace has left."""
+    """A connected socket, with or without TLS, whose reads and writes are bounded by the running Pace."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -72,17 +72,17 @@ class PacedSocket:
         return getattr(self._inner, name)
 
     def makefile(self, *_: object, **__: object) -> io.BufferedReader:
-        """As that of a socket, for reading."""
+        """Like socket.makefile, for reading."""
         self._inner._io_refs += 1
         return io.BufferedReader(socket.SocketIO(self, "r"))  # type: ignore[arg-type]
 
     def recv_into(self, buffer: Any) -> int:
-        """As that of a socket."""
+        """Like socket.recv_into."""
         self._bounded()
         return int(self._inner.recv_into(buffer))
 
     def sendall(self, data: Any) -> None:
-        """As that of a socket; what is large may take long, if it moves."""
+        """Like socket.sendall, in pieces, each of which gives time back."""
         with memoryview(data) as view, view.cast("B") as octets:
             start = 0
             while start < len(octets):

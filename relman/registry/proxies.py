@@ -1,7 +1,8 @@
-"""The proxies that the environment names: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in small letters or large.
+"""The proxies in the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in lower or upper case.
 
-NO_PROXY holds, with commas between them: domains, which are those below them too (`example.com`, `.example.com`),
-addresses, networks (`10.0.0.0/8`), each with a port or without; or `*`.
+NO_PROXY is a list separated by commas: domains, which include their subdomains (`example.com`, `.example.com`),
+addresses and networks (`10.0.0.0/8`), each with or without a port; or `*`. No standard defines these variables; the
+syntax is close to that of Go's golang.org/x/net/http/httpproxy, which the docker CLI uses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-f:.]+")
 
 @dataclass(frozen=True)
 class Proxy:
-    """An HTTP proxy: `place` is its host:port, `variable` what names it. Its login is never shown."""
+    """An HTTP proxy: `place` is its host:port, `variable` the variable that names it. Its repr hides the login."""
 
     place: str
     variable: str
@@ -30,22 +31,21 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Its address, without the login."""
+        """Its URL, without the login."""
         return f"http://{self.place}"
 
 
 @dataclass(frozen=True)
 class Proxies:
-    """Which proxy each address is asked through. `https` and `http` are the variables that name those for addresses
-    with and without TLS, each with its value."""
+    """The proxy for each address. `https` and `http` are (variable, value) for addresses with and without TLS."""
 
     https: tuple[str, str] = ("", "")
     http: tuple[str, str] = ("", "")
     exempt: tuple[str, ...] = ()
 
     def of(self, url: str) -> Proxy | None:
-        """The proxy for an absolute URL; None where there is none, and for this machine's loopback. Raises UsageError
-        where the variable names no HTTP proxy."""
+        """The proxy for an absolute URL; None if there is none, and for loopback. Raises UsageError if the variable
+        does not name an HTTP proxy."""
         parts = urlsplit(url)
         variable, value = self.http if parts.scheme == "http" else self.https
         return None if not value or self._is_exempt(parts) else _proxy(variable, value)
@@ -54,7 +54,7 @@ class Proxies:
         try:
             host, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
         except ValueError:
-            return True  # no address at all, which is said elsewhere
+            return True  # not an address; the request itself reports that
         address = _address(host)
         if host == "localhost" or (address and address.is_loopback):
             return True
@@ -65,7 +65,7 @@ NO_PROXIES = Proxies()
 
 
 def proxies_of(env: Mapping[str, str]) -> Proxies:
-    """What the environment's variables say; small letters win."""
+    """Read the environment's variables; lower case takes precedence."""
     exempt = _first(env, "no_proxy")[1].lower().replace(",", " ").split()
     return Proxies(_first(env, "https_proxy", "all_proxy"), _first(env, "http_proxy", "all_proxy"), tuple(exempt))
 

@@ -1,4 +1,8 @@
-"""Why a registry refuses, in its own words (distribution specification, error codes), fit to be shown."""
+"""A registry's reasons for refusing, cleaned for display.
+
+Specification: OCI distribution-spec 1.1, Error Codes
+(https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#error-codes).
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,25 @@ from relman.registry.strictjson import load_object
 MOST = 5
 LONGEST = 300
 LIMIT = 1 << 16
-"""Bytes of an answer that are read for its reasons."""
+"""The number of bytes of a response that are searched for reasons."""
 _SHORTEST_SECRET = 4
 _MARKUP = re.compile(r"<[^<>]{0,1000}>")
 
 
 def reasons_in(body: bytes, secrets: Collection[str] = ()) -> tuple[str, ...]:
-    """What the body of a refusal says, at most MOST lines of LONGEST characters, without any of `secrets`.
+    """The reasons in the body of a refusal, at most MOST lines of LONGEST characters, with `secrets` masked.
 
-    Bodies that are no JSON come from what stands in front of the registry: of a page its text is shown.
+    A body that is not JSON comes from a proxy in front of the registry: the text of its page is returned.
     """
     try:
-        said = list(_said(load_object(body[:LIMIT], limit=LIMIT)))
+        messages = list(_messages(load_object(body[:LIMIT], limit=LIMIT)))
     except ValueError:
-        said = [_MARKUP.sub(" ", body[:LIMIT].decode(errors="replace"))]
-    shown = (_shown(text, secrets) for text in said[:MOST])
+        messages = [_MARKUP.sub(" ", body[:LIMIT].decode(errors="replace"))]
+    shown = (_shown(text, secrets) for text in messages[:MOST])
     return tuple(dict.fromkeys(text for text in shown if text))
 
 
-def _said(document: Mapping[str, Any]) -> Iterator[str]:
+def _messages(document: Mapping[str, Any]) -> Iterator[str]:
     errors = document.get("errors")
     for error in errors if isinstance(errors, list) else []:
         if isinstance(error, Mapping):
@@ -43,7 +47,7 @@ def _said(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """A value of any kind in one line; of a mapping its single values."""
+    """A JSON value on one line."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {text}" for key, item in value.items() if (text := _text(item)))
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What a registry answered that it should not have, in an error's words."""
+"""Errors for unexpected responses of a registry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _TOO_LARGE = 413
 
 
 def expect(answer: Answer, status: int, doing: str, host: str) -> None:
-    """Raise RegistryError, with the registry's own reasons, for any other status."""
+    """Raise RegistryError, with the registry's reasons, unless the response has this status."""
     if answer.status != status:
         hint = "The registry, or a proxy in front of it, takes no request of that size." * (answer.status == _TOO_LARGE)
         raise RegistryError(

@@ -1,4 +1,4 @@
-"""Tags: a new name for the same bytes, so that the digest stays what was tested."""
+"""Put tags on manifests that the registry has, byte for byte, so that the digest stays the one that was tested."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from relman.registry.manifest import Manifest
 
 
 def retag(registry: Registry, repository: Repository, manifest: Manifest, tag: str, *, moveable: bool) -> bool:
-    """Put the same bytes under `tag`; gives whether there was anything to do.
+    """Put `manifest` under `tag`; returns whether anything changed.
 
-    A tag that is not `moveable` and stands for another digest is refused with TagMoved, also as `put_free` does.
+    Raises TagMoved if the tag is not `moveable` and names another digest.
     """
     if moveable:
         registry.put_manifest(repository, check_tag(tag), manifest)
@@ -23,17 +23,17 @@ def retag(registry: Registry, repository: Repository, manifest: Manifest, tag: s
 
 
 def put_free(registry: Registry, repository: Repository, manifest: Manifest, tag: str) -> None:
-    """Put the same bytes under `tag`, which was just found to be free.
+    """Put `manifest` under `tag`, which was just found free.
 
-    Registries have no compare-and-swap: the tag is read again afterwards, so that of two at once at least the overtaken
-    one is told, with TagMoved.
+    Registries have no compare-and-swap, so the tag is read again: of two concurrent writers at least the one that was
+    overwritten gets TagMoved.
     """
     registry.put_manifest(repository, check_tag(tag), manifest)
     stands(registry, repository, manifest, tag)
 
 
 def stands(registry: Registry, repository: Repository, manifest: Manifest, tag: str) -> bool:
-    """Whether `tag` stands for `manifest`, or is free. Raises TagMoved if it stands for another digest."""
+    """Whether `tag` names `manifest`; False if it is free. Raises TagMoved if it names another digest."""
     found = registry.find(repository, check_tag(tag))
     if found is not None and found.digest != manifest.digest:
         raise TagMoved(

@@ -1,4 +1,4 @@
-"""The session over which a registry is spoken to. Only for transport.py."""
+"""The HTTP session for a registry. Only for exchange.py."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from relman.registry.proxies import Proxies
 from relman.registry.tls import TrustingAdapter, context_for
 
 CONNECTIONS = 16
-"""Kept open at most."""
+"""The number of connections kept open."""
 
 
 def open_session(ca: str | None, proxies: Proxies) -> requests.Session:
-    """A session that trusts `ca` (None: the system's), follows no redirection, and asks no cookie and no .netrc.
+    """Return a session that trusts `ca` (None: the system's CAs), without redirects, cookies and .netrc.
 
-    Which of `proxies` a request goes through, that says. Raises UsageError for a file that is none.
+    `proxies` decides the proxy of each request. Raises UsageError if `ca` is not a file of certificates.
     """
     session = _Session()
-    # Otherwise REQUESTS_CA_BUNDLE beats the context, and .netrc decides what nobody asked it.
+    # Otherwise REQUESTS_CA_BUNDLE would override the context, and .netrc would add credentials.
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers = requests.structures.CaseInsensitiveDict(
@@ -38,11 +38,11 @@ def open_session(ca: str | None, proxies: Proxies) -> requests.Session:
 
 class _Session(requests.Session):
     def get_redirect_target(self, _: requests.Response) -> None:
-        """None: requests would read what comes with a redirection to its end, however much that is."""
+        """Return None: otherwise requests would read the body of a redirect to its end, however long."""
 
 
 class _Adapter(TrustingAdapter):
-    """Connections of our own, through the proxy of each address, whose login stands in no URL."""
+    """An adapter with relman's connections and proxies; a proxy's login never becomes part of a URL."""
 
     def __init__(self, proxies: Proxies, context: ssl.SSLContext | None) -> None:
         self._proxies = proxies
@@ -50,23 +50,23 @@ class _Adapter(TrustingAdapter):
         super().__init__(context, pool_maxsize=CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """As above, for what is reached directly."""
+        """Use relman's pools for direct connections."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = POOLS
 
     def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-        """As above, for what is reached through a proxy."""
+        """Use relman's pools for connections through a proxy."""
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = POOLS
         return manager
 
     def proxy_headers(self, proxy: Any) -> dict[str, str]:
-        """The login for the proxy at this URL."""
+        """The header with the login for the proxy at this URL."""
         login = self._logins.get(proxy)
         return {"Proxy-Authorization": login.basic} if login else {}
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send, as a session does."""
+        """Send the request through its proxy, if it has one."""
         proxy = self._proxies.of(str(request.url))
         if proxy:
             self._logins[proxy.url] = proxy.login

@@ -1,4 +1,5 @@
-"""JSON from strangers: bounded in size and depth, one meaning only (RFC 8259 with every ambiguity refused)."""
+"""Parse untrusted JSON: bounded in size and depth, and unambiguous (RFC 8259, https://www.rfc-editor.org/rfc/rfc8259;
+where sections 4 and 6 leave behaviour open, as for duplicate names, it is an error)."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ MAX_DEPTH = 32
 
 
 def load_object(content: bytes, *, limit: int) -> dict[str, Any]:
-    """Read one JSON object of at most `limit` bytes, nested at most MAX_DEPTH deep.
+    """Parse one JSON object of at most `limit` bytes, nested at most MAX_DEPTH deep.
 
-    Raises ValueError, saying what is wrong, for anything else: other encodings than UTF-8, duplicate keys, NaN and
-    Infinity, numbers that are larger than they can be, lone surrogates.
+    Raises ValueError, with the reason, for anything else: not UTF-8, duplicate keys, NaN and Infinity, numbers beyond a
+    float, lone surrogates.
     """
     if len(content) > limit:
         raise ValueError(f"it is larger than {limit} bytes")

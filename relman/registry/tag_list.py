@@ -1,4 +1,8 @@
-"""Lists of tags that come in pages, however many a registry makes of them (distribution specification 1.1)."""
+"""Lists of tags in pages, bounded in number, size and time.
+
+Specification: OCI distribution-spec 1.1, Listing Tags
+(https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#listing-tags).
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,14 @@ from relman.registry.messages import Answer
 from relman.registry.strictjson import load_object
 
 MAX_TAGS = 32 << 20
-"""Bytes of all pages."""
+"""The limit, in bytes, for all pages together."""
 MAX_PAGES = 1000
 PATIENCE = 10
-"""All pages may take so many times as long as one answer."""
+"""All pages together may take this many times the timeout of one response."""
 
 
 class TagPages:
-    """The tags of the pages so far, within what a list may cost; `timeout` in seconds is that of one answer."""
+    """Collects the tags of all pages; `timeout`, in seconds, is that of one response."""
 
     def __init__(self, repository: Repository, host: str, timeout: float) -> None:
         self.tags: set[str] = set()
@@ -28,8 +32,11 @@ class TagPages:
         self._end = time.monotonic() + self._seconds
 
     def add(self, answer: Answer) -> list[str]:
-        """One page. Raises RegistryError where it is none, brings nothing new or is one too many, and Unreachable where
-        all of them take too long."""
+        """Add a page and return its tags.
+
+        Raises RegistryError if it is malformed, adds nothing new, or exceeds a limit; Unreachable if all pages take too
+        long.
+        """
         page = self._read(answer)
         fresh = {*page} - self.tags
         self.tags |= fresh
@@ -43,7 +50,7 @@ class TagPages:
         return page
 
     def endless(self) -> RegistryError:
-        """The error for a list whose next page leads nowhere."""
+        """The error for a list whose next page is on another host."""
         return RegistryError(f"{self._what} leads nowhere after {self._pages} pages", host=self._host)
 
     def _read(self, answer: Answer) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which certificate authorities vouch for a server: those of one file, or the system's."""
+"""The certificate authorities that a connection trusts: those in one file, or the system's."""
 
 from __future__ import annotations
 
@@ -24,28 +24,30 @@ BUNDLES = (
 
 
 def context_for(ca: str | None) -> ssl.SSLContext:
-    """A context that trusts the certificates in the file `ca` alone, or without one the system's, as they were when
-    they were first asked for. Raises UsageError for a file that is none."""
+    """Return a context that trusts only the certificates in the file `ca`, or the system's if it is None.
+
+    The system's are read once in a process. Raises UsageError if the file is not one of certificates.
+    """
     return _of_file(ca) if ca else _of_system()
 
 
 class TrustingAdapter(requests.adapters.HTTPAdapter):
-    """All connections share one context: reading the CA certificates anew for each costs more than its requests."""
+    """An adapter whose connections share one context: reading the CAs for each costs more than its requests."""
 
     def __init__(self, context: ssl.SSLContext | None, **options: Any) -> None:
         self._context = context
         super().__init__(**options)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Have the context in every connection."""
+        """Use the shared context in direct connections."""
         super().init_poolmanager(*arguments, **options, ssl_context=self._context)
 
     def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-        """Have it also in those through a proxy."""
+        """Use the shared context in connections through a proxy."""
         return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
 
     def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Who is trusted is in the context; otherwise the public CAs would be added to it, for each connection."""
+        """Do nothing: the context decides; requests would add the public CAs to it for each connection."""
 
 
 def _of_file(ca: str) -> ssl.SSLContext:
@@ -59,8 +61,8 @@ def _of_file(ca: str) -> ssl.SSLContext:
 
 @cache
 def _of_system() -> ssl.SSLContext:
-    """What OpenSSL was built or told to look at (SSL_CERT_FILE, SSL_CERT_DIR). A Python that was built elsewhere looks
-    where this system has nothing: then the usual places count."""
+    """The system's CAs: where OpenSSL was built or configured to look (SSL_CERT_FILE, SSL_CERT_DIR). A Python that was
+    built for another system may find nothing there; then the first of BUNDLES is used."""
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     paths = ssl.get_default_verify_paths()
     told = paths.openssl_cafile_env in os.environ or paths.openssl_capath_env in os.environ

@@ -1,4 +1,4 @@
-"""HTTP to one registry: authorization, and patience with a busy registry."""
+"""HTTP to one registry, with authorization and retries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _Result = TypeVar("_Result")
 class Transport:
     """Sends requests to one registry over pooled connections. Safe to share between a few threads.
 
-    An answer has `timeout` seconds to come as a whole, and a large body as much again while it moves (pace.py).
+    `timeout` in seconds bounds each response as a whole; a large body may take longer while it moves (pace.py).
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Transport:
         self._wire.close()
 
     def send(self, request: Request) -> Answer:
-        """Send, answering a challenge and waiting out a busy registry; any status but 401 and the busy ones is given
-        back. Raises Unreachable, AccessDenied or RegistryError."""
+        """Send, answering a challenge, and retrying while the registry is busy; other statuses than 401, 403 and the
+        busy ones are returned. Raises Unreachable, AccessDenied or RegistryError."""
         if request.once:
             return self._attempt(request)
         return self.patiently(lambda: self._attempt(request))
 
     def patiently(self, attempt: Callable[[], _Result]) -> _Result:
-        """Call `attempt`, again after a pause while it fails for a passing reason, at most len(PAUSES) more times."""
+        """Call `attempt`, and again after a pause if it fails with PassingError, at most len(PAUSES) more times."""
         for pause in (*PAUSES, None):
             try:
                 return attempt()
@@ -76,7 +76,7 @@ class Transport:
 
     @contextmanager
     def opened(self, request: Request) -> Iterator[tuple[int, Iterator[bytes]]]:
-        """Send, and give the status and the body in pieces, as they come; what breaks off raises Unreachable."""
+        """Send, and give the status and the body in pieces. An interrupted body raises Unreachable."""
         response, pace = self.patiently(lambda: self._opening(request))
         try:
             yield response.status_code, self._parts(request, response, pace)

@@ -1,4 +1,9 @@
-"""Blobs on their way into and out of a registry (distribution specification 1.1)."""
+"""Upload and download blobs.
+
+Specification: OCI distribution-spec 1.1, Pushing Blobs
+(https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pushing-blobs) and Pulling blobs
+(#pulling-blobs).
+"""
 
 from __future__ import annotations
 
@@ -16,9 +21,11 @@ _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 class Uploads:
-    """Uploads to one registry, each of which goes on at the URL that the step before gave; and blobs read in pieces.
+    """Uploads to one registry, each step of which continues at the URL that the step before returned, and downloads in
+    pieces.
 
-    No step but `mount` is repeated by itself: an upload that broke is begun anew, under `patiently`.
+    Only `mount` retries by itself: an interrupted upload must start over, so its caller retries all steps with
+    `patiently`.
     """
 
     def __init__(self, http: Transport) -> None:
@@ -27,20 +34,19 @@ class Uploads:
         self.pause = http.pause
 
     def upload(self, repository: Repository, digest: Digest, content: bytes) -> None:
-        """A small blob, as a whole."""
+        """Upload a small blob (POST then PUT)."""
         self.finish(repository, self.begin(repository), content, digest)
 
     def begin(self, repository: Repository) -> str:
-        """Begin an upload; gives where it goes on."""
+        """Begin an upload; returns the URL of the next step."""
         answer = self._send(repository, "POST", self._start(repository), b"")
         expect(answer, 202, f"uploading to {repository.name}", self._http.host)
         return self._next(answer)
 
     def mount(self, repository: Repository, digest: Digest, source: Repository) -> str | None:
-        """Take a blob over from another repository of the registry: None where that is done, else where to upload it.
+        """Mount a blob from another repository: None if that succeeded, else the URL at which to upload it.
 
-        Not being allowed to read the other repository in one request with this one is no error here: then it is
-        uploaded.
+        Not an error if the credentials do not reach both repositories in one request: then the blob is uploaded.
         """
         url = f"{self._start(repository)}?{urlencode({'mount': str(digest), 'from': source.name})}"
         try:
@@ -53,20 +59,21 @@ class Uploads:
         return self._next(answer)
 
     def add(self, repository: Repository, url: str, chunk: bytes, start: int) -> str:
-        """The bytes from `start` on; gives where it goes on."""
+        """Upload the chunk that begins at offset `start`; returns the URL of the next step."""
         headers = {**_OCTETS, "Content-Range": f"{start}-{start + len(chunk) - 1}"}
         answer = self._send(repository, "PATCH", url, chunk, headers)
         expect(answer, 202, f"uploading to {repository.name}", self._http.host)
         return self._next(answer)
 
     def finish(self, repository: Repository, url: str, content: bytes, digest: Digest) -> None:
-        """The last bytes: the blob is there. Raises RegistryError, also where the registry has received other bytes."""
+        """Upload the last bytes and complete the blob. Raises RegistryError, also if the registry received other
+        bytes."""
         url = f"{url}{'&' if '?' in url else '?'}{urlencode({'digest': str(digest)})}"
         answer = self._send(repository, "PUT", url, content, _OCTETS)
         expect(answer, 201, f"uploading {digest} to {repository.name}", self._http.host)
 
     def read(self, repository: Repository, digest: Digest, *, start: int = 0) -> Iterator[bytes]:
-        """The bytes of a blob from `start` on, unchecked. Raises Unreachable where it breaks off."""
+        """The bytes of a blob from `start` on, unchecked. Raises Unreachable if the connection breaks."""
         path = f"/v2/{repository.name}/blobs/{quote(str(digest), safe=':')}"
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self._http.opened(Request("GET", path, Scope(repository.name), headers)) as (status, parts):
@@ -100,7 +107,7 @@ class Uploads:
 
 
 def _without(parts: Iterator[bytes], skipped: int) -> Iterator[bytes]:
-    """The parts less the first bytes, for a registry that reads only from the beginning."""
+    """The parts without the first `skipped` bytes, for a registry that ignores Range."""
     for part in parts:
         if skipped >= len(part):
             skipped -= len(part)

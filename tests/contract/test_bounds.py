@@ -16,7 +16,7 @@ from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.bounds import MAX_BYTES, MAX_MANIFEST, MAX_STATEMENTS
 from relman.evidence.compatibility import attestations
-from relman.evidence.copy import carry
+from relman.evidence.copy import copy_with_evidence
 from relman.evidence.dsse import DSSE, IN_TOTO, MAX_ENVELOPE
 from relman.evidence.envelopes import Envelope
 from relman.evidence.promote import promote
@@ -139,7 +139,7 @@ def test_a_thousand_statements_are_refused_before_they_are_fetched(
         assert len(simulator.log) <= 15
         assert not any(q.method == "PUT" for q in simulator.queries)
     other = replace(repository, name=f"{repository.name}-elsewhere")
-    copy = partial(carry, Copied(registry, repository), Copied(registry, other), image)
+    copy = partial(copy_with_evidence, Copied(registry, repository), Copied(registry, other), image)
     refused(copy, image, "evidence-is-bounded")
     assert [entry.refusal for entry in list_releases(registry, repository) if "evidence-is-bounded" in entry.refusal]
 
@@ -251,7 +251,11 @@ def test_a_failure_that_was_deleted_is_missed_where_anything_names_it(
     again = partial(promote, registry, repository, source="118", report=report(image), release_tag="118")
     refused(again, image, "evidence-is-whole")
     other = replace(repository, name=f"{repository.name}-elsewhere")
-    refused(partial(carry, Copied(registry, repository), Copied(registry, other), image), image, "evidence-is-whole")
+    refused(
+        partial(copy_with_evidence, Copied(registry, repository), Copied(registry, other), image),
+        image,
+        "evidence-is-whole",
+    )
     skip = Skip("evidence-is-whole", "deleted on purpose", "ada", "2026-06-02T00:00:00Z")
     again(check=Check(skips=(skip,), now=datetime.now(UTC) + timedelta(seconds=2)))
     assert "deleted on purpose" in find_release(registry, repository, "118").skipped[0]

@@ -15,7 +15,7 @@ import pytest
 from relman.evidence import store
 from relman.evidence.assessment import Check
 from relman.evidence.compatibility import keep_attestations
-from relman.evidence.copy import carry
+from relman.evidence.copy import copy_with_evidence
 from relman.evidence.dsse import DSSE
 from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import SigningKey
@@ -116,7 +116,7 @@ def test_a_release_is_the_same_elsewhere(way: tuple[Place, Place]) -> None:
     manifest = push_layers(source, "run-shop-1", 0, 10, CHUNK, CHUNK * 2, CHUNK * 3 + 7)
     released(source, manifest)
     told: list[tuple[Digest, int, int]] = []
-    assert carry(source, target, manifest, lambda *said: told.append(said)) > 5
+    assert copy_with_evidence(source, target, manifest, lambda *said: told.append(said)) > 5
     promote(target.registry, target.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
     assert find_release(target.registry, target.repository, "118", check=CHECK).manifest == manifest.digest
     for layer in manifest.list_of("layers"):
@@ -129,7 +129,7 @@ def test_a_release_is_the_same_elsewhere(way: tuple[Place, Place]) -> None:
     assert len(view.list_of("layers")) == 3
     assert len(target.registry.resolve(target.repository, prefix).list_of("manifests")) == 3
     assert all(done <= total for _, done, total in told)
-    assert carry(source, target, manifest) == 0
+    assert copy_with_evidence(source, target, manifest) == 0
 
 
 def test_an_index_is_copied_with_its_children_and_their_evidence(way: tuple[Place, Place]) -> None:
@@ -140,7 +140,7 @@ def test_an_index_is_copied_with_its_children_and_their_evidence(way: tuple[Plac
     }
     index = push_index(source.registry, source.repository, "run-shop-1", children)
     released(source, children[AMD64])
-    carry(source, target, index)
+    copy_with_evidence(source, target, index)
     promote(
         target.registry,
         target.repository,
@@ -164,7 +164,7 @@ def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[Place, Place]) ->
     are told the command that makes it a release there, the second where it is one; after that command it is."""
     source, target = way
     manifest = push_image(source.registry, source.repository)
-    carry(source, target, manifest)
+    copy_with_evidence(source, target, manifest)
     with pytest.raises(NoEvidence):
         promote(target.registry, target.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
     target.registry.put_manifest(target.repository, "118", manifest)
@@ -173,7 +173,7 @@ def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[Place, Place]) ->
         find_release(target.registry, target.repository, "118", check=CHECK)
     assert command in caught.value.hint
     released(source, manifest)
-    carry(source, target, manifest)
+    copy_with_evidence(source, target, manifest)
     with pytest.raises(PolicyRefused, match="release-statement") as refused:
         find_release(target.registry, target.repository, "118", check=CHECK)
     assert f"is the release {source.repository}:118, and" in refused.value.what
@@ -194,7 +194,7 @@ def test_third_parties_attestations_come_along(way: tuple[Place, Place]) -> None
         layer = store.described(Envelope(DSSE, content)) | {"annotations": {"dev.sigstore.cosign/bundle": str(number)}}
         keep_attestations(place.registry, place.repository, manifest.digest, None, [layer])
         theirs.append(layer)
-    carry(source, target, manifest)
+    copy_with_evidence(source, target, manifest)
     view = target.registry.resolve(target.repository, store.attestation_tag(manifest.digest))
     assert view.list_of("layers") == [theirs[1], theirs[0]]
 
@@ -209,14 +209,14 @@ def test_a_copy_that_dies_anywhere_is_completed(there: tuple[Simulator, Place, P
         fresh = replace(target, repository=replace(target.repository, name=f"team/copy-{cut_after}"))
         simulator.misbehave("", *[lambda handle: handle()] * cut_after, *[hang_up] * 60)
         try:
-            carry(source, fresh, manifest)
+            copy_with_evidence(source, fresh, manifest)
             finished = True
         except RelmanError:
             finished = False
         simulator.behave()
         had = {d for d in map(str, _digests(manifest)) if fresh.registry.has(fresh.repository, Digest(d))}
         simulator.queries.clear()
-        carry(source, fresh, manifest)
+        copy_with_evidence(source, fresh, manifest)
         promote(fresh.registry, fresh.repository, source=manifest.digest, report=None, release_tag="118", check=CHECK)
         assert find_release(fresh.registry, fresh.repository, "118", check=CHECK).manifest == manifest.digest
         read = {q.path.rpartition("/")[2] for q in simulator.queries if "/blobs/" in q.path}

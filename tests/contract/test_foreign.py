@@ -21,7 +21,7 @@ import requests
 import urllib3
 
 from relman.evidence.assessment import Check
-from relman.evidence.copy import carry
+from relman.evidence.copy import copy_with_evidence
 from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
@@ -149,7 +149,7 @@ LARGE: dict[str, Act] = {
     ),
     "examine": lambda r, where, _: examine(r, where, "118", check=CHECK),
     "list": lambda r, where, _: list_releases(r, where, check=CHECK),
-    "copy": lambda r, where, image: carry(
+    "copy": lambda r, where, image: copy_with_evidence(
         Copied(r, where), Copied(r, replace(where, name=f"{where.name}-elsewhere")), image
     ),
 }

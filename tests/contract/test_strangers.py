@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from relman.config.deploy import resolve
 from relman.evidence import store
 from relman.evidence.assessment import Check
-from relman.evidence.copy import carry
+from relman.evidence.copy import copy_with_evidence
 from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
 from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import SigningKey
@@ -111,7 +111,7 @@ class Scene:
         acts: list[Callable[[], object]] = [
             lambda: examine(self.registry, where, tag, check=check),
             lambda: list_releases(self.registry, where, check=check),
-            lambda: carry(Copied(self.registry, where), elsewhere, self.registry.resolve(where, tag)),
+            lambda: copy_with_evidence(Copied(self.registry, where), elsewhere, self.registry.resolve(where, tag)),
             lambda: promote(self.registry, where, source=tag, report=report(image), release_tag="119", check=check),
         ]
         for act in acts:

@@ -11,7 +11,7 @@ from relman.app.context import Context, Events
 from relman.app.factories import ledger, registry_of
 from relman.app.identity import who
 from relman.evidence.assessment import Check
-from relman.evidence.copy import carry
+from relman.evidence.copy import copy_with_evidence
 from relman.evidence.promote import check_names, promote
 from relman.evidence.release import find_release
 from relman.model.clock import timestamp
@@ -51,7 +51,7 @@ def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
         tested = _tested(source, move.tag, image, check)
         stands(target.registry, target.repository, image, move.tag)
         context.events.heading(f"copy {ImageRef(move.source, move.tag)} to {move.target}")
-        done = carry(source, target, image, Bytes(context.events))
+        done = copy_with_evidence(source, target, image, Bytes(context.events))
         context.events.note(f"copied what was missing: {done}" if done else "everything was there already")
         made = [
             promote(

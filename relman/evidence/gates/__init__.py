@@ -1,1 +1,1 @@
-"""The gates: each judges facts by one rule, says why, and what would make it pass. All pure."""
+"""The gates: each judges the facts by one rule and says why, and what would make it pass. Pure."""

@@ -1,4 +1,4 @@
-"""Judge facts by a policy, and compose what the gates say."""
+"""Judge an image's facts by relman's own rules and by a policy (steps 7 to 10 of relman/evidence/release.py)."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ GATES: Mapping[type[Any], Callable[[Any, Facts, datetime], Verdict]] = {
     rules.ProvenIn: proven_in.proven_in,
     rules.Attested: statements.attested,
 }
-"""One gate a kind of rule; AllOf and AnyOf are composed of them."""
+"""One gate for each kind of rule; AllOf and AnyOf are composed of them."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What all gates say of one image."""
+    """The verdicts of all gates on one image."""
 
     facts: Facts
     verdicts: tuple[Verdict, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether the image may go on, with what was skipped left out."""
+        """Whether every gate passed or was skipped."""
         return bool(self.verdicts) and all(v.open for v in self.verdicts)
 
     @property
     def skipped(self) -> tuple[Skip, ...]:
-        """The gates that stopped it and were left out."""
+        """The gates that failed and were skipped."""
         return tuple(leaf.skip for v in self.verdicts for leaf in v.leaves if leaf.skip)
 
     def require(self) -> None:
-        """Raise PolicyRefused (NoEvidence where nothing is known of the image at all), unless it passed."""
+        """Raise PolicyRefused unless all gates passed; NoEvidence if there is no test result of the image at all."""
         if self.passed:
             return
         shut = [v for v in self.verdicts if not v.open]
@@ -59,14 +59,15 @@ class Decision:
 
 
 def judge(facts: Facts, check: Check, *, deploying: bool) -> Decision:
-    """Judge what relman always demands, then the policy. Raises UsageError for a skip that names no gate of these."""
+    """Judge by the rules that relman always requires, then by the policy. Raises UsageError for a skip that names no
+    gate."""
     whole = statements.whole(facts, deploying=deploying)
     always = [
-        test_results.tests_passed(facts),
-        *([statements.released(facts)] if deploying else []),
-        *([whole] if whole else []),
+        test_results.tests_passed(facts),  # step 7
+        *([statements.released(facts)] if deploying else []),  # step 8: a promotion is only about to make one
+        *([whole] if whole else []),  # step 9
     ]
-    rule = check.policy.rule
+    rule = check.policy.rule  # step 10
     demanded = _parts(rule, facts, check.now) if rule else []
     verdicts = [*always, *demanded]
     _known(check.skips, verdicts)
@@ -74,7 +75,7 @@ def judge(facts: Facts, check: Check, *, deploying: bool) -> Decision:
 
 
 def evaluate(rule: Rule, facts: Facts, now: datetime) -> Verdict:
-    """What one rule says."""
+    """Return the verdict of one rule."""
     if not isinstance(rule, rules.AllOf | rules.AnyOf):
         return GATES[type(rule)](rule, facts, now)
     gate = "all-of" if isinstance(rule, rules.AllOf) else "any-of"
@@ -82,13 +83,13 @@ def evaluate(rule: Rule, facts: Facts, now: datetime) -> Verdict:
 
 
 def _parts(rule: Rule, facts: Facts, now: datetime) -> Sequence[Verdict]:
-    """The rules of a policy one by one; an empty one stays whole, and stops."""
+    """The verdicts of a policy's rules one by one; an empty policy rule stays one verdict, which fails."""
     verdict = evaluate(rule, facts, now)
     return verdict.parts if verdict.gate == "all-of" and verdict.parts else [verdict]
 
 
 def _composed(gate: str, parts: tuple[Verdict, ...]) -> Verdict:
-    """All-of and any-of; of nothing neither passes."""
+    """Compose the parts of all-of or any-of. Without parts, neither passes."""
     if not parts:
         return Verdict(gate, False, "the rule is empty, and an empty rule lets nothing pass", "Name rules in it.")
     good = sum(part.open for part in parts)
@@ -99,7 +100,7 @@ def _composed(gate: str, parts: tuple[Verdict, ...]) -> Verdict:
 
 
 def _skipping(verdict: Verdict, skips: Sequence[Skip]) -> Verdict:
-    """The verdict with the gates left out that a person named; what passes anyway is not left out."""
+    """Mark the gates that a person skipped; a gate that passes is not marked."""
     if verdict.passed:
         return verdict
     if verdict.parts:

@@ -1,7 +1,7 @@
-"""The gate of the promotion order: first proven good somewhere else.
+"""The gate of the promotion order: the image was proven good in another environment first.
 
-The hosts' own records say so, not a statement in the registry: a rollback takes the proof away there and then, nobody
-needs a signing key to deploy, and what is asked is what runs.
+It is decided by the hosts' records and not by a statement in the registry: a rollback withdraws the proof at once,
+deploying needs no signing key, and the records describe what actually runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOT_ASKED = Served(why="its hosts were not asked")
 
 
 def proven_in(rule: ProvenIn, facts: Facts, now: datetime) -> Verdict:
-    """It served on every host of another environment, proven good, for long enough."""
+    """Pass if the image served long enough, proven good, on every host of the other environment."""
     gate, name = "proven-in", rule.environment
     served = facts.served.get(name, _NOT_ASKED)
     deploy = f"Deploy it there: relman deploy {facts.subject.tag or 'TAG'} -e {name}"
@@ -41,10 +41,10 @@ def proven_in(rule: ProvenIn, facts: Facts, now: datetime) -> Verdict:
 
 
 def proven_for(record: HostRecord, manifest: ManifestDigest, now: datetime) -> timedelta | None:
-    """For how long an image served on a host, by its record; None where it is not proven good there.
+    """How long an image has served on a host, by its record; None if it is not proven good there.
 
-    It counts from its deployment to the next one, or to now. Times are by the clocks of those who deployed; one that is
-    still to come counts as now.
+    The time is counted from its deployment to the next one, or to now. The times are those of the deployers' clocks;
+    one in the future counts as now.
     """
     found: list[timedelta] = []
     for place, entry in enumerate(record.entries):

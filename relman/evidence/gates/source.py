@@ -1,4 +1,4 @@
-"""Gates about what was built."""
+"""Gates about the source that was built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relman.model.policy import Branch, CleanCheckout
 
 
 def branch(rule: Branch, facts: Facts, _: datetime) -> Verdict:
-    """It was built of an allowed branch."""
+    """Pass if the image was built from an allowed branch."""
     gate, result = "branch", facts.result
     if result is None:
         return nothing(gate)
@@ -27,7 +27,7 @@ def branch(rule: Branch, facts: Facts, _: datetime) -> Verdict:
 
 
 def clean_checkout(_: CleanCheckout, facts: Facts, __: datetime) -> Verdict:
-    """It was built of exactly a commit."""
+    """Pass if the image was built from a commit without uncommitted changes."""
     gate, result = "clean-checkout", facts.result
     if result is None:
         return nothing(gate)

@@ -1,4 +1,4 @@
-"""Gates about statements beside the image: that there are some, and that this is the release that its tag says."""
+"""Gates about the statements beside the image: required types, the release statement, and completeness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relman.model.predicates import RELEASE, short
 
 
 def attested(rule: Attested, facts: Facts, _: datetime) -> Verdict:
-    """There is a statement of a type, by one of some signers."""
+    """Pass if there is a statement of the required type by one of the required signers."""
     gate, kind = "statement", short(rule.predicate_type)
     found = [c for c in facts.counted if c.statement.predicate_type == rule.predicate_type]
     signers = " or ".join(rule.signers)
@@ -37,7 +37,7 @@ def attested(rule: Attested, facts: Facts, _: datetime) -> Verdict:
 
 
 def released(facts: Facts) -> Verdict:
-    """Demanded of every deployment: a statement that binds repository, tag and digest, made when it was promoted."""
+    """Pass if a statement binds repository, tag and digest, as a promotion makes it. Required of every deployment."""
     subject, gate = facts.subject, str(Rule.RELEASED)
     if newest := binding(facts):
         return passes(gate, f"{subject} was released at {rfc3339(newest.time)}{_skipped(newest)}")
@@ -63,7 +63,7 @@ def released(facts: Facts) -> Verdict:
 
 
 def _elsewhere(facts: Facts) -> ImageRef | None:
-    """What release of another repository the image is."""
+    """The release of another repository that this image is, or None."""
     subject = facts.subject
     found = [s for s in _releases(facts) if subject.resolved in s.subjects and (s.passed or s.skipped)]
     for statement in sorted(found, key=lambda s: (s.tag != subject.tag, s.repository, s.tag)):
@@ -75,8 +75,8 @@ def _elsewhere(facts: Facts) -> ImageRef | None:
 
 
 def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
-    """Demanded where something shows that a statement was deleted: it is listed beside the image and is not there, or a
-    release that is deployed was made by it. None where nothing shows it."""
+    """Fail if a statement was deleted: it is listed beside the image and cannot be fetched, or it is an input of the
+    release that is deployed. None if nothing is missing."""
     newest = binding(facts) if deploying else None
     releases = [s for s in _binding(facts) if newest and s.time == newest.time]
     inputs = sorted({i for s in releases for i in s.inputs} - facts.found)
@@ -93,7 +93,7 @@ def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
 
 
 def binding(facts: Facts) -> ReleaseStatement | None:
-    """The newest statement by which the image is the release that it is asked for as."""
+    """The newest statement that releases the image under the requested tag, or None."""
     return max(_binding(facts), key=lambda s: s.time, default=None)
 
 
@@ -102,12 +102,12 @@ def _binding(facts: Facts) -> list[ReleaseStatement]:
 
 
 def first_released(facts: Facts) -> datetime | None:
-    """When the image first became the release that it is asked for as; None where no statement makes it one."""
+    """When the image was first released under the requested tag; None if it never was."""
     return min((s.time for s in _about(facts) if s.binds(facts.subject.tag) and (s.passed or s.skipped)), default=None)
 
 
 def names(facts: Facts) -> tuple[str, ...]:
-    """The tags and channels as which the image was released."""
+    """The tags and channels under which the image was released."""
     return tuple(dict.fromkeys(name for s in _about(facts) for name in (s.tag, *s.channels)))
 
 

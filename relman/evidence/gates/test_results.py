@@ -1,4 +1,4 @@
-"""Gates about what the tests found in exactly this image."""
+"""Gates about the results of the tests in exactly this image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEST_IT = "Run its tests (relman ci, or relman test), and promote it when they 
 
 
 def tests_passed(facts: Facts) -> Verdict:
-    """Demanded of every image: its newest test result is of this very configuration, and passed."""
+    """Pass if the newest test result is of this configuration and passed. Required of every image."""
     if not facts.results:
         return stops(
             TESTS_PASSED,
@@ -38,12 +38,12 @@ def tests_passed(facts: Facts) -> Verdict:
 
 
 def copying(subject: Subject, tag: str = "") -> str:
-    """The command that brings what is a release elsewhere, as `tag`, here with its evidence."""
+    """The command that copies a release from elsewhere to this repository, as `tag`, with its evidence."""
     return f"relman promote {tag or subject.tag or 'TAG'} --to {subject.repository}"
 
 
 def minimum_tests(rule: MinimumTests, facts: Facts, _: datetime) -> Verdict:
-    """Enough tests passed."""
+    """Pass if enough tests passed."""
     gate, result = "minimum-tests", facts.result
     if result is None:
         return nothing(gate)
@@ -54,7 +54,7 @@ def minimum_tests(rule: MinimumTests, facts: Facts, _: datetime) -> Verdict:
 
 
 def no_failures(_: NoFailures, facts: Facts, __: datetime) -> Verdict:
-    """No test failed."""
+    """Pass if no test failed."""
     gate, result = "no-failures", facts.result
     if result is None:
         return nothing(gate)
@@ -64,7 +64,7 @@ def no_failures(_: NoFailures, facts: Facts, __: datetime) -> Verdict:
 
 
 def no_flaky(_: NoFlaky, facts: Facts, __: datetime) -> Verdict:
-    """No test needed a second try."""
+    """Pass if no test needed a retry."""
     gate, result = "no-flaky", facts.result
     if result is None:
         return nothing(gate)
@@ -75,7 +75,7 @@ def no_flaky(_: NoFlaky, facts: Facts, __: datetime) -> Verdict:
 
 
 def maximum_age(rule: MaximumAge, facts: Facts, now: datetime) -> Verdict:
-    """The tests are not too long ago."""
+    """Pass if the tests ended recently enough."""
     gate, result = "maximum-age", facts.result
     if result is None:
         return nothing(gate)
@@ -92,7 +92,7 @@ def maximum_age(rule: MaximumAge, facts: Facts, now: datetime) -> Verdict:
 
 
 def nothing(gate: str) -> Verdict:
-    """There is no test result to judge by."""
+    """The verdict where there is no test result."""
     return stops(gate, "there is no test result of this image", _TEST_IT, absent=True)
 
 
@@ -101,7 +101,7 @@ def _tests(count: int) -> str:
 
 
 def _how(result: TestResult) -> str:
-    """Where nothing counted single tests, whole commands stand for them."""
+    """A note where no result file counted single tests, so that each command counts as one."""
     if result.judged_by == SMOKE_ONLY:
         return f" ({SMOKE_ONLY})"
     return f" ({result.judged_by} of each command)" if result.judged_by else ""
@@ -113,7 +113,7 @@ def _where(result: TestResult) -> str:
 
 
 def span(time: timedelta) -> str:
-    """A duration in its largest unit."""
+    """Format a duration in its largest unit."""
     seconds = int(time.total_seconds())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

@@ -1,4 +1,4 @@
-"""What a gate says."""
+"""The verdict of a gate."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from relman.model.policy import Skip
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the gate of this name lets the image pass, why, and what would make it pass. A gate that a person left
-    out did not pass and does not stop: `skip` says who and why. `parts` are what a composed rule is made of; `absent`
-    tells that it is evidence that is missing, not that there is bad one."""
+    """Whether a gate passed, why, and what would make it pass.
+
+    A gate that a person skipped has not passed and does not stop the image: `skip` says who skipped it and why. `parts`
+    are the verdicts of a composed rule; `absent` distinguishes missing evidence from bad evidence.
+    """
 
     gate: str
     passed: bool
@@ -25,19 +27,19 @@ class Verdict:
 
     @property
     def open(self) -> bool:
-        """Whether it does not stop the image."""
+        """Whether the image may pass: the gate passed or was skipped."""
         return self.passed or self.skip is not None
 
     @property
     def leaves(self) -> Iterator[Verdict]:
-        """The gates that this one is made of, or itself."""
+        """The verdicts of single gates in a composed one, or the verdict itself."""
         if not self.parts:
             yield self
         for part in self.parts:
             yield from part.leaves
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The JSON form, for programs."""
         data: dict[str, Any] = {"gate": self.gate, "passed": self.passed, "why": self.why}
         if self.fix and not self.passed:
             data["fix"] = self.fix
@@ -49,10 +51,10 @@ class Verdict:
 
 
 def passes(gate: str, why: str) -> Verdict:
-    """The gate is open."""
+    """The verdict of a gate that passed."""
     return Verdict(gate, True, why)
 
 
 def stops(gate: str, why: str, fix: str, *, absent: bool = False) -> Verdict:
-    """The gate is shut."""
+    """The verdict of a gate that failed."""
     return Verdict(gate, False, why, fix, absent=absent)
