@@ -1,2 +1,4 @@
-"""What was done from this machine: runs, releases and deployments. A convenience; the truth is on hosts and in the
-registry."""
+"""A local history of what was done from this machine: runs, releases and deployments.
+
+It is a convenience. The hosts' records and the registry are authoritative.
+"""

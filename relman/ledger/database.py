@@ -1,4 +1,4 @@
-"""The ledger's SQLite file: opened, brought up to date, and its errors in relman's words."""
+"""The ledger's SQLite file: opening it, migrating it, and translating its errors."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ _READ_ONLY = "relman_read_only"
 
 
 def open_database(file: Path, *, busy: float) -> Engine:
-    """An engine on `file`, which is made or brought up to date where that is needed; `busy` is how many seconds
-    another process is waited for. Raises StorageFailed."""
+    """Return an engine for `file`, which is created or migrated if necessary.
+
+    `busy` is how many seconds to wait for another process's write. Raises StorageFailed.
+    """
     with translated(file):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         engine = create_engine(f"sqlite:///{file}", connect_args={"timeout": busy}, poolclass=NullPool)
@@ -32,7 +34,7 @@ def open_database(file: Path, *, busy: float) -> Engine:
 
 
 def read_only(engine: Engine) -> Engine:
-    """The same engine for reading, which waits for no writer."""
+    """The same engine for reading, which does not wait for writers."""
     return engine.execution_options(**{_READ_ONLY: True})
 
 
@@ -48,7 +50,8 @@ def translated(file: Path) -> Iterator[None]:
 
 
 def _take_over_transactions(connection: Any, _record: Any) -> None:
-    # Left to itself, sqlite3 begins no transaction before DDL, and a reader that turns writer may fail at once.
+    # In its default mode sqlite3 begins no transaction before DDL, and a reader that then writes may fail immediately.
+    # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html (Serializable isolation / Savepoints / Transactional DDL)
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
 
@@ -66,7 +69,7 @@ def _revision(engine: Engine) -> str | None:
 
 
 def _upgrade(engine: Engine, file: Path) -> None:
-    """Alembic is imported only here: a ledger that is up to date does not pay for it."""
+    """Migrate the file. Alembic is imported here only, because importing it is slow."""
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -76,7 +79,7 @@ def _upgrade(engine: Engine, file: Path) -> None:
     with file.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with engine.connect() as connection:
-            # The begin event comes with the first statement; the journal is changed outside any transaction.
+            # SQLite changes its journal mode only outside a transaction.
             connection.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]
             with connection.begin():
                 config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""What the ledger tells: values without a database."""
+"""The ledger's entries, as values without a database."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relman.model.journal import Failed
 
 @dataclass(frozen=True)
 class HostOutcome:
-    """What a deployment came to on one host; `failed` is what went wrong there."""
+    """The outcome of a deployment on one host; `failed` says what went wrong there."""
 
     host: str
     outcome: str
@@ -20,9 +20,11 @@ class HostOutcome:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of history. `what` is tested, promoted, ran (a playbook), or a deployment's kind; `at` is when it ended,
-    RFC 3339 in UTC; what an entry does not have is empty. `hosts` is filled for a deployment that was asked for by its
-    id."""
+    """One line of history. Fields that an entry does not have are empty.
+
+    `what` is tested, promoted, ran (a playbook), or a deployment's kind; `at` is when it ended, RFC 3339 in UTC.
+    `hosts` is filled only for a single deployment, requested by its id.
+    """
 
     what: str
     at: str
@@ -42,6 +44,6 @@ class Entry:
 
 
 def utc(time: str) -> str:
-    """One form for all RFC 3339 times, so that text sorts by time. Raises ValueError."""
+    """Normalise an RFC 3339 time to UTC with milliseconds, so that times sort as text. Raises ValueError."""
     moment = datetime.fromisoformat(time).astimezone(UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -25,9 +25,9 @@ Attribute: TypeAlias = InstrumentedAttribute[str]
 
 
 class Ledger:
-    """The ledger in one SQLite file, made at the first use; safe for any number of processes.
+    """The ledger in one SQLite file, created when it is first written; safe for concurrent processes.
 
-    Nothing fails because of it: what cannot be recorded is told to `warn`. Times are RFC 3339.
+    Recording never fails a command: an error is passed to `warn`. Times are RFC 3339.
     """
 
     def __init__(self, file: Path, warn: Callable[[str], None], *, busy: float = BUSY) -> None:
@@ -36,7 +36,7 @@ class Ledger:
     def record_run(
         self, *, run: str, service: str, commit: str, config: str, outcome: str, by: str, finished: str
     ) -> None:
-        """A run's tests have ended; `config` is the digest of the tested image."""
+        """Record that a run's tests have ended; `config` is the digest of the tested image's configuration."""
         self._record(
             lambda: Run(
                 run=run, service=service, commit=commit, config=config, outcome=outcome, by=by, finished=utc(finished)
@@ -55,7 +55,7 @@ class Ledger:
         at: str,
         reason: str = "",
     ) -> None:
-        """A release was made; `reason` is why gates were left out for it, if some were."""
+        """Record a release; `reason` is why gates were skipped for it, "" if none was."""
         self._record(
             lambda: Release(
                 service=service,
@@ -70,7 +70,7 @@ class Ledger:
         )
 
     def history(self, limit: int, environment: str | None = None, service: str | None = None) -> list[Entry]:
-        """The newest entries, newest first; of one environment, only deployments. Raises StorageFailed."""
+        """Return the newest entries, newest first; with `environment`, only its deployments. Raises StorageFailed."""
         with self._reading() as session:
             if session is None:
                 return []
@@ -81,20 +81,19 @@ class Ledger:
             if environment is None:
                 runs = _newest(select(Run), Run.finished, limit, Run.service, service)
                 releases = _newest(select(Release), Release.at, limit, Release.service, service)
-                # What has the same time as another comes before what it follows from.
+                # The sort is stable: of entries with equal times, the later step (a deployment) comes first.
                 entries += [_of_release(r) for r in session.scalars(releases)]
                 entries += [_of_run(r) for r in session.scalars(runs)]
         return sorted(entries, key=lambda e: e.at, reverse=True)[:limit]
 
     def deployment(self, id: str) -> Entry | None:
-        """One deployment with what it came to on each host; None if the ledger does not know it. Raises
-        StorageFailed."""
+        """Return one deployment with its outcome on each host; None if it is not recorded. Raises StorageFailed."""
         with self._reading() as session:
             found = session.get(Deployment, id) if session else None
             return _of_deployment(found, hosts=found.hosts) if found else None
 
     def of_run(self, run: str) -> list[Entry]:
-        """What came of the run JOB/BUILD, oldest first: its tests and its releases. Raises StorageFailed."""
+        """Return the tests and releases of the run JOB/BUILD, oldest first. Raises StorageFailed."""
         with self._reading() as session:
             if session is None:
                 return []
@@ -105,7 +104,7 @@ class Ledger:
 
     @contextmanager
     def _reading(self) -> Iterator[Session | None]:
-        """A session for reading; None where nothing was ever recorded, so that looking makes no file."""
+        """A session for reading; None if nothing was ever recorded, so that reading creates no file."""
         with translated(self._file):
             self._take_in()
             if not self._file.exists():
@@ -115,7 +114,7 @@ class Ledger:
                 yield session
 
     def _take_in(self) -> None:
-        """Enter the deployments that wait; twice does no harm. Where somebody else writes, they go on waiting."""
+        """Enter the pending deployments; repeating it is harmless. If the database is locked, they stay pending."""
         try:
             with translated(self._file), Pending(self._file).taken() as waiting:
                 if waiting:

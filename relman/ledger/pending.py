@@ -1,6 +1,6 @@
-"""Deployments that have ended and are not in the database yet: a line of JSON each, in a file beside it.
+"""Deployments that are not in the database yet: one line of JSON each, in a file beside it.
 
-Whoever deploys adds a line, and neither loads the database nor waits for it; whoever reads history takes the lines in.
+A deployment appends a line, and so neither loads the database nor waits for it; reading the history enters the lines.
 """
 
 from __future__ import annotations
@@ -18,21 +18,23 @@ from relman.model.journal import Failed
 
 
 class Pending:
-    """The lines beside the ledger `ledger`; safe for any number of processes."""
+    """The lines pending for `ledger`; safe for concurrent processes."""
 
     def __init__(self, ledger: Path) -> None:
         self._file = ledger.with_suffix(".pending")
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Add one line. Raises OSError."""
+        """Append one line. Raises OSError."""
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked("a") as file:
-            file.write(f"\n{json.dumps(line)}\n")  # apart from a line that a full disk cut off
+            file.write(f"\n{json.dumps(line)}\n")  # the first \n ends a line that a full disk may have truncated
 
     @contextmanager
     def taken(self) -> Iterator[list[dict[str, Any]]]:
-        """What was added, which is gone when the block ends well; a line that was left half written is passed over.
-        Raises OSError."""
+        """The pending lines, which are removed if the block ends without an exception; truncated lines are skipped.
+
+        Raises OSError.
+        """
         if not self._file.exists():
             yield []
             return
@@ -70,8 +72,11 @@ def record_deployment(
     hosts: Sequence[HostOutcome],
     reason: str = "",
 ) -> None:
-    """A deployment has ended; `kind` is what was done (deployed, rolled back, recovered), times are RFC 3339.
-    Another record of the same id replaces it. What cannot be recorded is told to `warn`."""
+    """Record that a deployment has ended.
+
+    `kind` is the verb (deployed, rolled back, recovered); times are RFC 3339. Recording the same id again replaces the
+    first record. An error is passed to `warn`.
+    """
     try:
         line = {
             "id": id,

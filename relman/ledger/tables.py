@@ -1,4 +1,4 @@
-"""The ledger's tables. A change here needs a migration (migrations/versions) and its revision in HEAD."""
+"""The ledger's tables. A change needs a migration (migrations/versions) and its revision in HEAD."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ HEAD = "0003"
 
 
 class Base(DeclarativeBase):
-    """All tables. Times are RFC 3339 in UTC, so that text sorts by time."""
+    """The base of all tables. Times are RFC 3339 in UTC, so that they sort as text."""
 
 
 class Run(Base):
-    """One CI run and what its tests found."""
+    """One CI run and the outcome of its tests."""
 
     __tablename__ = "runs"
 
@@ -28,7 +28,7 @@ class Run(Base):
 
 
 class Release(Base):
-    """One release that was made."""
+    """One release."""
 
     __tablename__ = "releases"
 
@@ -64,8 +64,8 @@ class Deployment(Base):
 
 
 class DeploymentHost(Base):
-    """What one deployment came to on one host; `position` is the host's place in the order of the deployment,
-    `failed` what went wrong there, as JSON."""
+    """The outcome of one deployment on one host; `position` is the host's place in the deployment's order, `failed`
+    what went wrong there, as JSON."""
 
     __tablename__ = "deployment_hosts"
 

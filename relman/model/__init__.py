@@ -1,1 +1,1 @@
-"""Values and errors: what relman talks about. Standard library only, frozen, no I/O."""
+"""Values and errors of relman's domain. Standard library only, immutable, no I/O."""

@@ -1,4 +1,4 @@
-"""Containers as an engine reports them, and as relman wants one created."""
+"""Containers: as an engine reports them, and as relman creates them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SERVICE_NAME = "relman.service.name"
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """What an engine says of itself. `clock` is its time in seconds since the epoch; `containerd_store` decides what an
-    image id means (model.image.ImageId); with `rootless` its networks are not the host's."""
+    """The properties of an engine. `clock` is its time in seconds since the epoch; `containerd_store` decides what an
+    image id means (model.image.ImageId); the networks of a `rootless` engine are not reachable from the host."""
 
     version: str
     platform: Platform
@@ -37,7 +37,7 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of an engine; `address` is one in it, the host's own mostly, "" where none is known."""
+    """A network of an engine; `address` is an address in it, usually the host's own, "" if none is known."""
 
     driver: str
     address: str = ""
@@ -57,7 +57,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class Listed:
-    """A container as a list has it; `ports` are those that it takes of the host."""
+    """A container as in the engine's list; `ports` are the host ports that it binds."""
 
     id: str
     name: str
@@ -66,7 +66,7 @@ class Listed:
     ports: tuple[Binding, ...]
 
     def copy_beside(self, service: str, environment: str) -> Copy | None:
-        """What it is to this service of this environment, if it is a copy of it."""
+        """This container as a copy that another environment runs of the service, or None."""
         labels = self.labels
         other = labels.get(ENVIRONMENT, environment)
         if labels.get(SERVICE) != service or other == environment or TASK in labels or self.status not in _ALIVE:
@@ -76,10 +76,12 @@ class Listed:
 
 @dataclass(frozen=True)
 class Container:
-    """One container as inspected. `status` is the engine's word (created, running, restarting, exited, dead, paused);
-    `health` is starting, healthy, unhealthy or "" without HEALTHCHECK. `addresses` maps network to IP address.
-    `host_ports` are what it takes of the host, `execs` the ids of what runs in it beside its own process. Times are
-    RFC 3339."""
+    """One container as inspected.
+
+    `status` is the engine's (created, running, restarting, exited, dead, paused); `health` is starting, healthy,
+    unhealthy, or "" without a HEALTHCHECK. `addresses` maps network to IP address, `host_ports` are the host ports that
+    it binds, `execs` the ids of exec processes in it. Times are RFC 3339.
+    """
 
     id: str
     name: str
@@ -105,19 +107,19 @@ class Container:
 
     @property
     def paused(self) -> bool:
-        """Whether its process stands still, frozen by somebody: it keeps its port, and answers nobody."""
+        """Whether it is paused: it keeps its ports and answers nothing."""
         return self.status == "paused"
 
     @property
     def alive(self) -> bool:
-        """Whether it has its place and its ports: its process runs, is paused, or is about to be started again."""
+        """Whether it occupies its name and ports: it runs, is paused, or is being restarted."""
         return self.status in _ALIVE
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image as inspected on an engine. `entrypoint` is empty where it has none; its process starts in
-    `directory`."""
+    """One image as inspected on an engine. `entrypoint` is empty if it has none; `directory` is its working
+    directory."""
 
     id: ImageId
     repo_tags: tuple[str, ...]
@@ -134,8 +136,8 @@ class Image:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A container to create: `image` is an image id or a reference that the engine holds; `aliases` are its names
-    in its networks."""
+    """A container to create: `image` is an image id or a reference that the engine has; `aliases` are its names in its
+    networks."""
 
     name: str
     image: str

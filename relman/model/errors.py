@@ -1,17 +1,17 @@
-"""The one error root, and below it two kinds: causes say what went wrong, conclusions what a command came to.
+"""All errors of relman: causes say what went wrong at one place, conclusions how a command ended on all hosts.
 
     RelmanError
       UsageError (UnknownTag) · ConfigError                          the command line or a file is wrong
       PolicyRefused (NoEvidence, TagMoved)                           a rule forbids it
-      BuildFailed · TestsFailed (CannotAsk)                          the image is not good, or nobody can tell
-      Failure                                                        something could not be done, at one place:
+      BuildFailed · TestsFailed (CannotAsk)                          the image is bad, or could not be tested
+      Failure                                                        an operation failed at one place:
         Unreachable · AccessDenied · HostKeyRejected                   a host, an engine, the registry
         RegistryError · EngineError (NotFound) · PullFailed
         PreflightFailed · StepFailed (Stale) · TaskFailed              a step on a host
         HookFailed · CheckFailed · StorageFailed                       this machine
         HostsFailed                                                    several hosts, each in its own way
-      InternalError                                                  a fault of relman's own
-      Conclusion                                                     what a command came to, on all hosts:
+      InternalError                                                  a bug in relman
+      Conclusion                                                     how a command ended, on all hosts:
         RolledBack · MixedFleet · NotServing · Unknown · Unhealthy
         Drift · Locked · Interrupted · Cancelled
 
@@ -30,8 +30,8 @@ _NAMED_FILES = 2
 
 @dataclass(frozen=True)
 class Symptoms:
-    """What was seen of a container that failed: its exit code (None while it runs), whether it used more memory than it
-    may, what its health probe answered last, and its last lines."""
+    """Observations of a container that failed: its exit code (None while it runs), whether it exceeded its memory
+    limit, the last result of its health probe, and its last log lines."""
 
     exit_code: int | None = None
     oom: bool = False
@@ -40,10 +40,10 @@ class Symptoms:
 
 
 class RelmanError(Exception):
-    """What went wrong, on which host, and what to do next.
+    """An error with what happened, on which host, and what to do next.
 
-    `what` is one sentence; `hint` says what the reader can do; `details` are lines shown under it (logs, problems);
-    `symptoms` are those of the container that is at fault, where one is.
+    `what` is one sentence; `hint` says what the reader can do; `details` are lines shown below it (logs, problems);
+    `symptoms` are those of the container that failed, if one did.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RelmanError(Exception):
 
 
 class UsageError(RelmanError):
-    """The command line asks for something that cannot be: an unknown tag, host or environment."""
+    """The command line names something that does not exist or cannot be done."""
 
 
 class UnknownTag(UsageError):
@@ -76,10 +76,8 @@ class UnknownTag(UsageError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault: the file, 1-based line and column, the path to the key, and what was expected.
-
-    Line 0 means that what is at fault has no lines, as an image's label.
-    """
+    """One fault in a file: 1-based line and column, the path to the key, and what was expected. Line 0 means that the
+    source has no lines, like an image's label."""
 
     file: str
     line: int
@@ -94,7 +92,7 @@ class Problem:
 
 
 class ConfigError(RelmanError):
-    """One or more files say something wrong; all problems at once."""
+    """One or more files are invalid; contains all problems."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         ordered = sorted(problems, key=lambda p: (p.file, p.line, p.column))
@@ -106,7 +104,7 @@ class ConfigError(RelmanError):
 
 
 class PolicyRefused(RelmanError):
-    """A rule forbids it: no evidence, failed tests, a release tag that moved."""
+    """A rule forbids the operation: no evidence, failed tests, a moved release tag."""
 
 
 class NoEvidence(PolicyRefused):
@@ -114,7 +112,7 @@ class NoEvidence(PolicyRefused):
 
 
 class TagMoved(PolicyRefused):
-    """A release tag points at another digest than the one that it was given."""
+    """A release tag names another digest than the one that it was given."""
 
 
 class BuildFailed(RelmanError):
@@ -128,11 +126,11 @@ class TestsFailed(RelmanError):
 
 
 class CannotAsk(TestsFailed):
-    """Nothing can ask a container whether it is ready, which says nothing about it."""
+    """A container's readiness could not be checked, which says nothing about the container."""
 
 
 class Failure(RelmanError):
-    """Something could not be done, at one place: on a host, at the registry, on this machine."""
+    """An operation failed at one place: a host, the registry, or this machine."""
 
 
 class Unreachable(Failure):
@@ -144,15 +142,15 @@ class AccessDenied(Failure):
 
 
 class HostKeyRejected(Failure):
-    """A host's key is unknown or is not the known one."""
+    """A host's key is unknown, or differs from the known one."""
 
 
 class RegistryError(Failure):
-    """The registry answered against its specification, or with an error of its own."""
+    """The registry violated its specification or reported an error."""
 
 
 class EngineError(Failure):
-    """An engine refused or failed a request. `status` is its HTTP status, where there was one."""
+    """An engine refused or failed a request. `status` is its HTTP status, if there was a response."""
 
     def __init__(
         self,
@@ -172,51 +170,51 @@ class NotFound(EngineError):
 
 
 class PullFailed(Failure):
-    """A host could not get the image."""
+    """A host could not pull the image."""
 
 
 class PreflightFailed(Failure):
-    """A host is not fit for what is asked for."""
+    """A host does not meet a precondition."""
 
 
 class StepFailed(Failure):
-    """A step did not reach its end; `details` are the evidence: exit code, OOM, health output, last log lines."""
+    """A step failed; `details` are the evidence: exit code, OOM, health output, last log lines."""
 
 
 class Stale(StepFailed):
-    """The host is not as it was when the plan was made; it is left alone."""
+    """The host changed after the plan was made; it was not touched."""
 
 
 class TaskFailed(Failure):
-    """A task did not come to a good end. It changed no container of the service."""
+    """A task failed. It changed no container of the service."""
 
 
 class HookFailed(Failure):
-    """A hook before the first change says no."""
+    """A hook before the first change failed."""
 
 
 class CheckFailed(Failure):
-    """The check of a playbook or of a canary says no."""
+    """The check of a playbook or of a canary failed."""
 
 
 class StorageFailed(Failure):
-    """A file of relman's own on this machine cannot be read or written."""
+    """One of relman's own files on this machine cannot be read or written."""
 
 
 class HostsFailed(Failure):
-    """Several hosts failed, each in its own way."""
+    """Several hosts failed, for different reasons."""
 
 
 class Conclusion(RelmanError):
-    """What a command came to."""
+    """How a command ended."""
 
 
 class RolledBack(Conclusion):
-    """The deployment failed, and every changed host is back on what it ran before."""
+    """The deployment failed, and every changed host runs its previous release again."""
 
 
 class MixedFleet(Conclusion):
-    """Hosts now run different releases; a person decides."""
+    """Hosts run different releases; a person has to decide."""
 
 
 class NotServing(Conclusion):
@@ -224,11 +222,11 @@ class NotServing(Conclusion):
 
 
 class Unknown(Conclusion):
-    """A host did not answer, so that its state is not known."""
+    """A host did not answer, so its state is unknown."""
 
 
 class Unhealthy(Conclusion):
-    """It serves, but is unhealthy, paused or partly running."""
+    """The service runs, but is unhealthy, paused or incomplete."""
 
 
 class Drift(Conclusion):
@@ -236,11 +234,11 @@ class Drift(Conclusion):
 
 
 class Locked(Conclusion):
-    """Somebody else is at work on these hosts."""
+    """Another person or process is working on these hosts."""
 
 
 class Interrupted(Conclusion):
-    """An earlier deployment died half way; `relman recover` resolves it."""
+    """An earlier deployment was interrupted; `relman recover` resolves it."""
 
 
 class Cancelled(Conclusion):
@@ -248,11 +246,11 @@ class Cancelled(Conclusion):
 
 
 class InternalError(RelmanError):
-    """A fault of relman's own; its cause is what `--debug` shows."""
+    """A bug in relman; `--debug` shows its cause."""
 
     @classmethod
     def of(cls, error: BaseException, host: str | None = None) -> InternalError:
-        """What was raised where nothing foreign should be, on `host` if it was met in the work there."""
+        """Wrap an unexpected exception; `host` is the host that was being worked on, if any."""
         internal = cls(
             f"internal error: {type(error).__name__}: {error}",
             host=host,

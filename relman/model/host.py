@@ -1,4 +1,4 @@
-"""Hosts and environments, as an inventory names them."""
+"""Hosts and environments, as named by an inventory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ DEFAULT_STATE_DIR = "/var/lib/relman"
 
 @dataclass(frozen=True)
 class Proxy:
-    """A command whose standard input and output are the way to an endpoint (ssh_config(5), ProxyCommand), its tokens
-    filled in, and where it is written."""
+    """A command whose standard input and output are the connection to an endpoint (ssh_config(5), ProxyCommand), with
+    its tokens expanded; `origin` is where it is configured."""
 
     command: str
     origin: str
@@ -22,11 +22,12 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Hop:
-    """One SSH endpoint: a host itself or a jump host on the way to it.
+    """One SSH endpoint: a host, or a jump host on the way to it.
 
-    `host_key_alias` is the name of its key in known_hosts, if not its address; `connect_timeout` in seconds, where it
-    has one of its own. `agents` are the sockets of the SSH agents to ask for keys; with `identities_only` no key of
-    theirs is meant for it that is not one of `identity_files`. `certificate_files` go with keys from anywhere.
+    `host_key_alias` is the name of its key in known_hosts if it is not the address; `connect_timeout` is in seconds, if
+    it has its own. `agents` are the sockets of SSH agents; with `identities_only` only their keys that are in
+    `identity_files` are offered. `certificate_files` are offered with keys from any source. See ssh_config(5),
+    https://man.openbsd.org/ssh_config.
     """
 
     address: str
@@ -43,12 +44,12 @@ class Hop:
 
 @dataclass(frozen=True)
 class Host:
-    """A host: its inventory name, how to reach it, and its variables.
+    """A host: its inventory name, the route to it, and its variables.
 
     `jumps` are passed in order, outermost first. `variables` fill `${name}` in deploy settings; `env` is added to the
-    container's environment; `secret_variables` are the names of those that are in Ansible Vault and fill nothing.
-    `docker_socket` is a path on the host; `docker_command` the words with which its user runs
-    docker there, where the socket itself cannot be used.
+    container's environment; `secret_variables` are the names of variables in Ansible Vault, which are never filled in.
+    `docker_socket` is a path on the host; `docker_command` the command with which its user runs docker, for hosts where
+    the socket is not accessible.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Host:
 
 @dataclass(frozen=True)
 class SshOptions:
-    """What all connections share. `known_hosts` are files; times in seconds."""
+    """Options of all connections. `known_hosts` are files; timeouts are in seconds."""
 
     known_hosts: tuple[str, ...] = ()
     connect_timeout: float = 5.0
@@ -73,11 +74,11 @@ class SshOptions:
 
 @dataclass(frozen=True)
 class Environment:
-    """A named set of hosts, the services that may be deployed to it, and what it demands of their evidence.
+    """A named set of hosts, the services deployed to it, and what it requires of their evidence.
 
-    `insecure_registries` (host[:port]) may be spoken to without TLS.
-    `groups` are the inventory's groups that have hosts in it, with the names of these.
-    `local_commands`: what is deployed to it may run commands on the deployer's machine (hooks, a canary's check).
+    `insecure_registries` (host[:port]) may be spoken to without TLS. `local_commands` is whether a service's settings
+    may run commands on the deployer's machine (hooks, a canary's check). `groups` maps the inventory's groups to their
+    hosts in this environment.
     """
 
     name: str

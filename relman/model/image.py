@@ -1,4 +1,10 @@
-"""Identities of images: three kinds of digest that must never be mixed up, and where an image lives."""
+"""Identities of images: three kinds of digest that never compare equal, and references.
+
+Specifications: OCI image-spec 1.1, Digests
+(https://github.com/opencontainers/image-spec/blob/v1.1.0/descriptor.md#digests); OCI distribution-spec 1.1, Pulling
+manifests, for names and tags
+(https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pulling-manifests).
+"""
 
 from __future__ import annotations
 
@@ -17,12 +23,12 @@ _REGISTRY = re.compile(
 )
 HUB = "index.docker.io"
 HUB_NAMES = ("docker.io", HUB)
-"""What Docker Hub is called in references."""
+"""The names of Docker Hub in references."""
 
 
 @dataclass(frozen=True, order=True)
 class Digest:
-    """`sha256:` and 64 hexadecimal digits (OCI image-spec, descriptors). Raises UsageError for anything else."""
+    """`sha256:` and 64 lower-case hexadecimal digits. Raises UsageError for anything else."""
 
     value: str
 
@@ -37,12 +43,12 @@ class Digest:
 
     @property
     def hex(self) -> str:
-        """The 64 digits alone."""
+        """The 64 digits."""
         return self.value.removeprefix("sha256:")
 
     @property
     def short(self) -> str:
-        """The first 12 digits: for people, never for comparing."""
+        """The first 12 digits: for display, never for comparison."""
         return self.hex[:12]
 
     def __str__(self) -> str:
@@ -50,20 +56,20 @@ class Digest:
 
 
 class ManifestDigest(Digest):
-    """What a registry calls the image: the digest of its manifest (or index) bytes."""
+    """The digest of a manifest's (or index's) bytes: the registry's identity of an image."""
 
 
 class ConfigDigest(Digest):
-    """The digest of the image's configuration: what was tested, whatever the manifest around it."""
+    """The digest of an image's configuration: the identity of what was tested, whatever manifest refers to it."""
 
 
 class ImageId(Digest):
-    """What one engine calls the image: its config digest on the classic store, its manifest digest on the
-    containerd store."""
+    """An engine's identity of an image: the config digest in the classic store, the manifest digest in the containerd
+    store."""
 
 
 def check_tag(tag: str) -> str:
-    """Return `tag` if it is a tag by the distribution specification, else raise UsageError."""
+    """Return `tag` if it is a valid tag (distribution-spec 1.1, Pulling manifests), else raise UsageError."""
     if not _TAG.fullmatch(tag):
         raise UsageError(
             f"{tag!r} is not a tag",
@@ -87,12 +93,12 @@ class Repository:
 
     @classmethod
     def parse(cls, text: str) -> Repository:
-        """Read `host[:port]/name`; raises UsageError."""
+        """Parse `host[:port]/name`. Raises UsageError."""
         registry, _, name = text.partition("/")
         return cls(registry, name)
 
     def tag(self, tag: str) -> str:
-        """The reference `registry/name:tag`."""
+        """The reference `registry/name:tag`. Raises UsageError for an invalid tag."""
         return f"{self}:{check_tag(tag)}"
 
     def at(self, digest: Digest) -> str:
@@ -105,14 +111,14 @@ class Repository:
 
 @dataclass(frozen=True)
 class ImageRef:
-    """An image in a registry by tag or by digest (one of the two)."""
+    """An image in a registry, by tag or by digest."""
 
     repository: Repository
     reference: str | ManifestDigest
 
     @classmethod
     def parse(cls, text: str) -> ImageRef:
-        """Read `host[:port]/name:tag` or `host[:port]/name@sha256:…`; raises UsageError."""
+        """Parse `host[:port]/name:tag` or `host[:port]/name@sha256:…`. Raises UsageError."""
         if "@" in text:
             name, _, digest = text.partition("@")
             return cls(Repository.parse(name), ManifestDigest(digest))
@@ -131,7 +137,7 @@ class ImageRef:
 
 @dataclass(frozen=True, order=True)
 class Platform:
-    """An image's or a host's platform (OCI image-spec: os, architecture, variant)."""
+    """The platform of an image or a host (OCI image-spec 1.1, Image Index, `platform`)."""
 
     os: str
     architecture: str
@@ -139,14 +145,14 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read `os/architecture` or `os/architecture/variant`, such as linux/arm64; raises UsageError."""
+        """Parse `os/architecture` or `os/architecture/variant`, such as linux/arm64. Raises UsageError."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(re.fullmatch(r"[a-z0-9_.-]+", part) for part in parts):
             raise UsageError(f"{text!r} is not a platform", hint="Write it as linux/amd64 or linux/arm64/v8.")
         return cls(*parts)
 
     def is_for(self, wanted: Platform) -> bool:
-        """Whether this is the platform that is wanted, of any variant where none is named; arm64 is arm64/v8."""
+        """Whether this is the wanted platform; without a wanted variant any will do, and arm64 means arm64/v8."""
         usual = {"arm64": "v8"}.get(self.architecture, "")
         variants = ("", self.variant or usual)
         return (self.os, self.architecture) == (wanted.os, wanted.architecture) and wanted.variant in variants

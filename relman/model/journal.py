@@ -1,7 +1,7 @@
-"""The journal of a service on a host: a line for everything that was done to it there, by whom, when and why.
+"""The journal of a service on a host: one line for each operation on it, with who, when and why.
 
-A line is what one host says of itself, and decides nothing. It is written by whoever held the lock, and read back as if
-anybody might have written it.
+A line records what one host observed; nothing is decided by it. Lines are written by the holder of the lock, and read
+as untrusted input.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ DONE: Mapping[Kind, str] = {
 
 @dataclass(frozen=True)
 class Served:
-    """The release that a host serves: the deployment that put it there, by whom, and when ("" if that is no time)."""
+    """The release that a host serves: the deployment that started it, by whom and when ("" if the time is unknown)."""
 
     id: str
     release: str
@@ -50,7 +50,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a recovery found interrupted: the deployment, its owner, and what the lock said."""
+    """The interrupted deployment that a recovery resolved: its id, its owner, and the lock's message."""
 
     id: str
     by: str
@@ -59,7 +59,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Failed:
-    """What went wrong on a host, in one sentence, and what was seen of the container that is at fault."""
+    """What went wrong on a host, in one sentence, and the symptoms of the container that failed."""
 
     what: str
     symptoms: Symptoms | None = None
@@ -67,12 +67,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Line:
-    """What was done to a service on one host.
+    """One operation on a service on one host.
 
-    `id` is the deployment's. `by` is who they said they were; `at` is when it began and `ended` when it ended, RFC 3339
-    in UTC by their clock. `result` and `detail` are this host's, `came_to` and `cause` those of all hosts together.
-    `serves` is what serves there afterwards (None: nothing; of no meaning unless `sure`). `unknown` are the hosts that
-    did not answer, `left_out` those that a person left out.
+    `id` is the deployment's. `by` is the name that the caller gave; `at` and `ended` are when it began and ended, RFC
+    3339 in UTC by the caller's clock. `result` and `detail` are this host's, `came_to` and `cause` those of all hosts.
+    `serves` is what the host serves afterwards (None: nothing; valid only if `sure`). `unknown` are the hosts that did
+    not answer, `left_out` those that the caller excluded.
     """
 
     id: str
@@ -96,11 +96,12 @@ class Line:
 
     @property
     def sure(self) -> bool:
-        """Whether it is known what served on the host when this was written."""
+        """Whether the line's `serves` is known to be true."""
         return self.result not in (Result.FAILED, Result.INTERRUPTED, Result.UNKNOWN)
 
     def encode(self) -> bytes:
-        """The line in its file, apart from one before it that was cut off; read back by `lines_in`."""
+        """The line for the file, with a leading line feed in case the previous one was truncated; read back by
+        `lines_in`."""
         told = {"version": VERSION, **{k: v for k, v in dataclasses.asdict(self).items() if v not in ("", None, ())}}
         text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
         return f"\n{text}\n".encode(errors="replace")
@@ -108,15 +109,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Lines:
-    """What a journal holds, oldest first: the last line of each id, and why others were passed over."""
+    """The content of a journal, oldest first: the last line of each id, and why other lines were skipped."""
 
     lines: tuple[Line, ...] = ()
     passed_over: tuple[str, ...] = ()
 
 
 def lines_in(data: bytes, *, whole: bool = True) -> Lines:
-    """Read a journal's bytes; what is no line of this version is passed over. Unless they are `whole`, the first line
-    was cut off and is no fault. Pure."""
+    """Parse a journal. Pure.
+
+    Lines of another version or form are skipped. Unless `whole`, the first line may be truncated, and is ignored.
+    """
     found: dict[str, Line] = {}
     passed_over: list[str] = []
     for number, text in enumerate(data.split(b"\n")):
@@ -133,7 +136,7 @@ def lines_in(data: bytes, *, whole: bool = True) -> Lines:
 
 
 def _read(text: bytes) -> Line:
-    """Raises Misread."""
+    """Parse one line. Raises Misread."""
     if len(text) > LARGEST_LINE:
         raise Misread("", f"a line is longer than {LARGEST_LINE} bytes")
     data: Any = parse(text)
@@ -161,7 +164,7 @@ def _require_time(key: str, text: str) -> None:
 
 
 def is_time(text: str) -> bool:
-    """Whether it is a time as lines have it: RFC 3339 in UTC, to the second."""
+    """Whether the text is a time in the form of a line: RFC 3339 in UTC, to the second."""
     try:
         return bool(_TIME.fullmatch(text) and datetime.fromisoformat(text))
     except ValueError:
@@ -180,18 +183,18 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def secrets_of(values: Iterable[str]) -> Mask:
-    """What hides these values, but for the shortest, which would hide half of every text."""
+    """A mask for these values, except the shortest ones, which would mask parts of ordinary words."""
     return Mask(v for v in values if len(v.strip()) >= _SHORTEST_SECRET)
 
 
 def short(text: str, mask: Mask, most: int = LONGEST) -> str:
-    """A text of somebody else's as it may stand in a line."""
+    """A foreign text, masked and cut for a line."""
     hidden = mask(text)
     return hidden if len(hidden) <= most else f"{hidden[: most - 1]}…"
 
 
 def bounded(failed: Failed, mask: Mask) -> Failed:
-    """What went wrong, as it may stand in a line."""
+    """A failure, masked and cut for a line."""
     seen = failed.symptoms
     if seen:
         log = tuple(short(line, mask) for line in mask("\n".join(seen.log)).split("\n")[-LOG_LINES:] if line)
@@ -200,5 +203,5 @@ def bounded(failed: Failed, mask: Mask) -> Failed:
 
 
 def some_hosts(names: Iterable[str]) -> tuple[str, ...]:
-    """Host names, as many as may stand in a line."""
+    """Host names, limited to the number that a line may contain."""
     return tuple(names)[:_MOST_HOSTS]

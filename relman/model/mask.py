@@ -1,4 +1,4 @@
-"""Secrets in output: replaced before anybody sees them."""
+"""Masking of secrets in output."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _SHORT = 3
 class Mask:
     """Replaces every secret in a text by ***.
 
-    A secret of several lines is also hidden line by line, because output is shown so; lines of a few characters, such
-    as a brace, say nothing and stay. A secret that a program writes in another form (in base64) is not known again.
+    A secret of several lines is masked line by line as well, because output is shown so; lines of at most 3 characters,
+    such as a brace, are not. A secret that a program prints in another encoding (base64) is not recognised.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -24,7 +24,7 @@ class Mask:
         self.longest = max(map(len, known), default=0)
 
     def __call__(self, text: str) -> str:
-        """The text without its secrets."""
+        """The text with its secrets masked."""
         return self._pattern.sub(HIDDEN, text) if self._pattern else text
 
 

@@ -1,4 +1,5 @@
-"""Lists of patterns as OpenSSH has them (ssh_config(5), PATTERNS): of its files, known_hosts and ssh_config alike."""
+"""Pattern lists of OpenSSH (ssh_config(5), PATTERNS, https://man.openbsd.org/ssh_config#PATTERNS), used in known_hosts
+and ssh_config."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from fnmatch import fnmatchcase
 
 
 def listed(subject: str, patterns: Iterable[str]) -> bool:
-    """Whether a pattern matches and no negated one (`!`) does; only * and ? are wild."""
+    """Whether a pattern matches and no negated one (`!`) does. Only `*` and `?` are wildcards."""
     matched = False
     for pattern in patterns:
         if fnmatchcase(subject, pattern.removeprefix("!").replace("[", "[[]")):

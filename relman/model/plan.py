@@ -1,4 +1,4 @@
-"""What was seen on the hosts, what a deployment will do, and what came of it."""
+"""The observed state of hosts, the plan of a deployment, and its outcome."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from relman.model.strategy import Check, Hook, StrategyKind, Task
 
 @dataclass(frozen=True)
 class Observed:
-    """One host as it was seen: its engine, its record, its lock, this service's containers (newest first), those of its
-    tasks, the names of its images, who takes which of its ports, and what other environments run of the service."""
+    """The observed state of one host.
+
+    Its engine, record and lock; the service's containers, newest first; its task containers and images; the owner of
+    each bound port; and the copies of the service that other environments run.
+    """
 
     host: str
     facts: EngineFacts
@@ -30,31 +33,31 @@ class Observed:
     copies: tuple[Copy, ...] = ()
 
     def owners_of(self, wanted: Binding) -> list[str]:
-        """The names of the containers beside which none can have this port."""
+        """The names of the containers that prevent a new one from binding this port."""
         return list(dict.fromkeys(name for taken, name in self.port_owners.items() if taken.collides(wanted)))
 
     def container_of(self, deployment: str) -> Container | None:
-        """The container that this deployment made, if it is still there."""
+        """The container that this deployment created, or None."""
         return next((c for c in self.containers if c.labels.get(DEPLOYMENT) == deployment), None)
 
     @property
     def running(self) -> tuple[Container, ...]:
-        """The containers that run now: one, when all is well."""
+        """The running containers: exactly one, normally."""
         return tuple(c for c in self.containers if c.running)
 
     @property
     def serving(self) -> Container | None:
-        """The container that serves: the one of the record's current entry if it runs, else whichever runs."""
+        """The container that serves: the record's current one if it runs, else any that runs."""
         return self._current(self.running)
 
     @property
     def in_place(self) -> Container | None:
-        """The container that has the service's place, also while it is paused, or crashes and is started again."""
+        """The container that occupies the service's place, also if it is paused or restarting."""
         return self._current([c for c in self.containers if c.alive])
 
     @property
     def extra(self) -> tuple[Container, ...]:
-        """The containers that run, or are paused, beside the one in place: none, when all is well."""
+        """The alive containers besides the one in place: none, normally."""
         return tuple(c for c in self.containers if c.alive and c is not self.in_place)
 
     def _current(self, among: Sequence[Container]) -> Container | None:
@@ -63,7 +66,7 @@ class Observed:
 
 
 class Kind(StrEnum):
-    """Why a plan is carried out."""
+    """The command that a plan carries out."""
 
     DEPLOY = "deploy"
     ROLLBACK = "rollback"
@@ -72,20 +75,20 @@ class Kind(StrEnum):
 
 
 class Action(StrEnum):
-    """What a step does with its host."""
+    """What a step does on its host."""
 
-    START = "start"  # nothing of the service is there
+    START = "start"  # the host has no container of the service
     REPLACE = "replace"  # the new container takes the old one's place
-    VERIFY = "verify"  # the right container runs, but was never proven good
+    VERIFY = "verify"  # the right container runs, and was never proven good
 
 
 @dataclass(frozen=True)
 class Step:
-    """One action on one host: make `entry` serve in place of the container `old` (an id; None when there is none).
+    """One action on one host: make `entry` serve in place of the container `old` (an id; None if there is none).
 
-    `why` explains the order. `before` is what the host's record says of the old container, `old_release` its name for
-    people; `old_restart` is its restart policy; `old_stop_timeout` in seconds. `restores` is what a rollback would put
-    back once this is done. `unasked` is why nobody can ask for the new container's health, where that bars nothing.
+    `why` explains the order. `before` is the record's entry for the old container, `old_release` its tag, `old_restart`
+    its restart policy, `old_stop_timeout` in seconds. `restores` is what a rollback would return to after this step.
+    `unasked` is why the new container's health cannot be checked, where that is tolerated.
     """
 
     host: str
@@ -103,16 +106,16 @@ class Step:
 
     @property
     def changes(self) -> tuple[Changed, ...]:
-        """How the new container is run otherwise than the one before."""
+        """The settings in which the new container differs from the old one."""
         return differences(self.before.settings if self.before else None, self.entry.settings)
 
 
 @dataclass(frozen=True)
 class Wave:
-    """Hosts that are done together.
+    """Hosts that are changed in parallel.
 
-    `canary`: they must all succeed, whatever else is tolerated. Once they serve they are watched for `bake` seconds,
-    then `checks` are asked; `pause` in seconds is waited before the next wave.
+    All hosts of a `canary` must succeed, whatever else is tolerated. After they serve, they are watched for `bake`
+    seconds, then `checks` are run. `pause` is the time in seconds before the next wave.
     """
 
     steps: tuple[Step, ...]
@@ -124,7 +127,7 @@ class Wave:
 
 @dataclass(frozen=True)
 class TaskRun:
-    """A task, and the host that it runs on."""
+    """A task and the host that runs it."""
 
     host: str
     task: Task
@@ -134,10 +137,10 @@ class TaskRun:
 class Plan:
     """Everything that will be done.
 
-    Hosts of one wave are done together, waves one after the other; `tasks` run before the first and after the last one.
-    `left_out` are the hosts that a person does not want to change; `crosses` names the tasks, not known to be safe,
-    that a rollback goes back over. `place` is how a command names where: `-e ENV`, with `--service` where needed.
-    `copies` are what other environments run of the service, each with its host.
+    Hosts of one wave are changed in parallel, waves in sequence; `tasks` run before the first and after the last wave.
+    `left_out` are the hosts that the caller excluded; `crosses` names the tasks, not marked rollback_safe, that a
+    rollback goes back past. `place` is how a command names the target: `-e ENV`, with `--service` where needed.
+    `copies` are the service's containers of other environments, each with its host.
     """
 
     id: str
@@ -161,37 +164,37 @@ class Plan:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps, wave by wave."""
+        """All steps, in the order of the waves."""
         return tuple(s for wave in self.waves for s in wave.steps)
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """All hosts that the plan knows of, changed or not."""
+        """All hosts of the plan, changed or not."""
         return (*(s.host for s in self.steps), *self.unchanged)
 
 
 class Result(StrEnum):
-    """What became of one host."""
+    """The result on one host."""
 
     CHANGED = "changed"
     UNCHANGED = "unchanged"
-    RETURNED = "returned"  # changed, then put back on what it ran before
-    FAILED = "failed"  # and what runs there is not what was meant
+    RETURNED = "returned"  # changed, then rolled back to the previous release
+    FAILED = "failed"  # and it does not run what was intended
     REMOVED = "removed"
-    STALE = "stale"  # changed by somebody else since the plan was made, and so left alone
+    STALE = "stale"  # changed by another after the plan was made, so not touched
     NOT_SERVING = "not serving"
-    NOT_REACHED = "not reached"  # nothing was begun there
-    INTERRUPTED = "interrupted"  # what runs there could not be written down; its lock says so
-    UNKNOWN = "unknown"  # it did not answer
+    NOT_REACHED = "not reached"  # not started
+    INTERRUPTED = "interrupted"  # the record could not be written; the lock stays
+    UNKNOWN = "unknown"  # the host did not answer
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened on one host; `detail` is for people, `symptoms` are those of a container that does not serve.
+    """The outcome on one host.
 
-    `gap` is the time in seconds in which the host served nothing: the engine's stop and start; `boot` the application's
-    own time until it was first seen healthy; `hint` what ends the cause, where that is known; `unasked` why it was not
-    asked for its health.
+    `detail` is for people; `symptoms` are those of a container that does not serve. `gap` is the time in seconds
+    without a serving container (the engine's stop and start); `boot` the application's time until it was healthy;
+    `hint` what resolves the cause, if known; `unasked` why its health was not checked.
     """
 
     host: str
@@ -205,9 +208,9 @@ class Outcome:
 
 
 class Leftover(StrEnum):
-    """What an interrupted deployment left on one host."""
+    """What an interrupted deployment left running on one host."""
 
-    NOTHING = "nothing"  # it had not begun there
+    NOTHING = "nothing"  # it had not started
     GAP = "gap"  # nothing runs
     OLD = "old"  # the old container runs
     NEW = "new"  # the new container runs
@@ -216,7 +219,7 @@ class Leftover(StrEnum):
 
 @dataclass(frozen=True)
 class Interruption:
-    """What a dead holder of a lock left on one host, and what it had meant to do there."""
+    """What an interrupted deployment left on one host, and what it was going to do there."""
 
     host: str
     leftover: Leftover

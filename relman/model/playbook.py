@@ -1,4 +1,4 @@
-"""A playbook: a release procedure as a list of stages. Texts are as written, with their variables still open."""
+"""A playbook: a release procedure as a list of stages. Texts contain their variables unexpanded."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 OUTPUTS = ("release", "digest")
-"""What a stage that promotes makes known to the stages after it, as variables."""
+"""The variables that a promoting stage sets for later stages."""
 
 
 @dataclass(frozen=True)
 class Verb:
-    """Run a command of relman's, as typed: its name and its arguments. `promotes` when it sets OUTPUTS."""
+    """Run a relman command: its name and arguments. `promotes` if it sets OUTPUTS."""
 
     argv: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """The command."""
+        """The command's name."""
         return self.argv[0]
 
     @property
     def promotes(self) -> bool:
-        """Whether OUTPUTS are known after it."""
+        """Whether OUTPUTS are set after it."""
         return self.name in ("ci", "promote")
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is filled in."""
+        """The texts in which variables are expanded."""
         return self.argv
 
 
 @dataclass(frozen=True)
 class Command:
-    """Run a program of the reader's; a text for the shell is not filled in: the shell has the variables itself."""
+    """Run a program. Variables in a shell text are not expanded here: the shell gets them in its environment."""
 
     argv: tuple[str, ...]
 
     @property
     def is_text(self) -> bool:
-        """Whether it was given as one text."""
+        """Whether it was given as one text for the shell."""
         return self.argv[:2] == ("/bin/sh", "-c")
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is filled in."""
+        """The texts in which variables are expanded."""
         return () if self.is_text else self.argv
 
 
 @dataclass(frozen=True)
 class Http:
-    """Ask for a URL until it answers with `status` (0: any from 200 to 399); `ca` is a file of CA certificates."""
+    """Request a URL until it responds with `status` (0: any from 200 to 399); `ca` is a file of CA certificates."""
 
     url: str
     status: int = 0
@@ -59,31 +59,31 @@ class Http:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is filled in."""
+        """The texts in which variables are expanded."""
         return (self.url, self.ca)
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Do nothing for `seconds`."""
+    """Wait for `seconds`."""
 
     seconds: float
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is filled in."""
+        """The texts in which variables are expanded."""
         return ()
 
 
 @dataclass(frozen=True)
 class Confirm:
-    """Go on only when a person says so."""
+    """Continue only if a person confirms."""
 
     question: str
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What is filled in."""
+        """The texts in which variables are expanded."""
         return (self.question,)
 
 
@@ -92,7 +92,7 @@ Action: TypeAlias = Verb | Command | Http | Wait | Confirm
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: what is done, what it is called if that is not enough, and after how many seconds it is given up."""
+    """One stage: its action, its name if it has one, and its timeout in seconds."""
 
     action: Action
     name: str = ""
@@ -101,7 +101,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Playbook:
-    """A whole playbook; `digest` is the sha256 of its file. A variable that is None has to be given."""
+    """A playbook; `digest` is the SHA-256 of its file. A variable whose value is None must be given by the caller."""
 
     file: str
     digest: str
@@ -110,7 +110,7 @@ class Playbook:
     description: str = ""
 
     def known_before(self) -> Iterator[frozenset[str]]:
-        """For each stage the variables that have a value by then."""
+        """The variables that are set before each stage."""
         known = frozenset(self.variables)
         for stage in self.stages:
             yield known

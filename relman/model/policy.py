@@ -1,4 +1,4 @@
-"""What a release must fulfil, as a value: rules, and their composition. How each is judged is evidence/gates/."""
+"""The rules that a release must fulfil, and their composition. evidence/gates/ judges them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class MinimumTests:
 
 @dataclass(frozen=True)
 class NoFailures:
-    """No test failed, by the names and the totals of the test result."""
+    """No test failed, by the names and totals of the test result."""
 
 
 @dataclass(frozen=True)
 class NoFlaky:
-    """No test needed a second try."""
+    """No test needed a retry."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,19 @@ class MaximumAge:
 
 @dataclass(frozen=True)
 class Branch:
-    """What was built is of a branch that matches one of these patterns."""
+    """The image was built from a branch that matches one of these patterns."""
 
     patterns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CleanCheckout:
-    """What was built is exactly a commit, without changes of its own."""
+    """The image was built from a commit without uncommitted changes."""
 
 
 @dataclass(frozen=True)
 class ProvenIn:
-    """It was proven good in another environment, and served there for at least this many seconds."""
+    """The image was proven good in another environment, and served there for at least this many seconds."""
 
     environment: str
     seconds: float = 0.0
@@ -52,8 +52,8 @@ class ProvenIn:
 
 @dataclass(frozen=True)
 class Attested:
-    """There is a statement of this predicate type about the image, signed by one of `signers` (empty: by any key that
-    may sign it)."""
+    """There is a statement of this predicate type about the image, signed by one of `signers` (empty: by any key with
+    the grant)."""
 
     predicate_type: str
     signers: tuple[str, ...] = ()
@@ -61,14 +61,14 @@ class Attested:
 
 @dataclass(frozen=True)
 class AllOf:
-    """Every rule holds. No rules: it does not hold."""
+    """Every rule passes. Without rules it fails."""
 
     rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True)
 class AnyOf:
-    """At least one rule holds. No rules: it does not hold."""
+    """At least one rule passes. Without rules it fails."""
 
     rules: tuple[Rule, ...]
 
@@ -78,15 +78,15 @@ Rule = MinimumTests | NoFailures | NoFlaky | MaximumAge | Branch | CleanCheckout
 
 @dataclass(frozen=True)
 class Policy:
-    """What is demanded besides what relman always demands. `rule` None demands nothing more; `source` is the policy as
-    written, in canonical JSON, and `origin` where it stands."""
+    """The rules required in addition to relman's own. `rule` None requires nothing more; `source` is the policy as
+    canonical JSON, `origin` its file."""
 
     rule: Rule | None = None
     source: str = "[]"
     origin: str = ""
 
     def environments(self) -> list[str]:
-        """The environments in which it wants an image proven, sorted."""
+        """The environments in which the policy requires a proof, sorted."""
         return sorted({r.environment for r in _all(self.rule) if isinstance(r, ProvenIn)})
 
 
@@ -95,7 +95,7 @@ NO_POLICY = Policy()
 
 @dataclass(frozen=True)
 class Skip:
-    """A gate that a person left out, by name, and why. `at` is RFC 3339."""
+    """A gate that a person skipped, by name, with the reason. `at` is RFC 3339."""
 
     gate: str
     reason: str
@@ -108,8 +108,8 @@ class Skip:
 
 @dataclass(frozen=True)
 class Demands:
-    """What an environment or a service demands of evidence: whom it trusts (None: nobody was named, and unsigned
-    statements count) and its policy."""
+    """What an environment or a service requires of evidence: its trust file (None: signatures are not checked) and its
+    policy."""
 
     trust: str | None = None
     policy: Policy = field(default_factory=Policy)

@@ -1,4 +1,5 @@
-"""Types of in-toto predicates, and the short names under which trust and policy files may call them."""
+"""Types of in-toto predicates (https://github.com/in-toto/attestation/tree/main/spec/predicates) and their short names
+in trust and policy files."""
 
 from __future__ import annotations
 
@@ -19,5 +20,5 @@ _NAMES = {uri: name for name, uri in SHORT.items()}
 
 
 def short(predicate_type: str) -> str:
-    """What people call this type."""
+    """The short name of this type, or the type itself."""
     return _NAMES.get(predicate_type, predicate_type)

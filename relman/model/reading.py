@@ -1,5 +1,5 @@
-"""Values that were read as JSON, from somebody who may write anything: rebuilt by the types of their dataclasses, or
-refused with the key that is wrong."""
+"""Rebuild dataclasses from untrusted JSON, by the types of their fields, or refuse it with the path to the invalid
+key."""
 
 from __future__ import annotations
 
@@ -16,29 +16,32 @@ from relman.model.errors import UsageError
 from relman.model.image import Digest, Repository
 
 T = TypeVar("T")
-_LONGEST = 1 << 17  # characters of one text: Linux starts no program with a longer argument or variable
-_SHOWN = 40  # of a key that somebody else chose
+_LONGEST = 1 << 17  # characters of one text: the limit of Linux for one argument or variable (MAX_ARG_STRLEN)
+_SHOWN = 40  # characters of an unknown key in a message
 _MOST = 10_000  # items of one list or object
-_MOST_VALUES = 200_000  # of a whole document, before it is parsed: small values take much more memory than text
+_MOST_VALUES = 200_000  # of a document, checked before parsing: parsed values take much more memory than their text
 _LARGEST_WHOLE = 1 << 63
 LONGEST_WAIT = 1e9
-"""The largest number that is read, in seconds mostly: no clock of Python waits much longer."""
+"""The largest number that is accepted; most are seconds, and Python's clocks cannot wait much longer."""
 
 
 class Misread(ValueError):
-    """It is not what was expected; `str` begins with the path to the key that is wrong."""
+    """The data is not as expected; `str` begins with the path to the invalid key."""
 
     def __init__(self, key: str, what: str) -> None:
         super().__init__(f"{key}: {what}" if key else what)
 
 
 class Newer(Misread):
-    """It says what only a newer relman can have written."""
+    """The data contains something that only a newer relman writes."""
 
 
 def parse(data: bytes) -> Any:
-    """The JSON of a document (RFC 8259) in UTF-8, with no key twice in an object and no number that is none. Raises
-    Misread."""
+    """Parse a JSON document (RFC 8259, https://www.rfc-editor.org/rfc/rfc8259) in UTF-8, without duplicate keys, NaN
+    and Infinity.
+
+    Raises Misread.
+    """
     if data.count(b",") + data.count(b"[") + data.count(b"{") > _MOST_VALUES:
         raise Misread("", f"it holds more than {_MOST_VALUES} values")
     try:
@@ -64,10 +67,11 @@ def _no_constant(name: str) -> Any:
 
 
 def read(kind: type[T], data: object, key: str = "") -> T:
-    """Rebuild a dataclass from its plain form. Its fields may be text, numbers, truth values, enums, digests,
-    repositories, dataclasses, tuples of one type, mappings by text, each of them or None. `key` is the path to it.
+    """Rebuild a dataclass from its plain form.
 
-    Raises Misread where a type, a size or a key is wrong, and Newer for a key that it does not have.
+    Supported fields: text, numbers, booleans, enums, digests, repositories, dataclasses, tuples of one type, mappings
+    with text keys, each optionally None. `key` is the path of `data` in its document. Raises Misread for a wrong type,
+    a size beyond the limits or a missing key, and Newer for an unknown key.
     """
     whole: Any = kind
     table, (fields, hints) = _object(data, key), _described(whole)
@@ -160,6 +164,6 @@ def _join(key: str, name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """A key of somebody else's choice, fit for a message."""
+    """An untrusted key, cut and escaped for a message."""
     short = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
     return short if short.isidentifier() else ascii(short)

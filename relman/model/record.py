@@ -1,4 +1,4 @@
-"""What a host remembers of one service in one environment, and the lock that guards a change to it."""
+"""A host's record of one service in one environment, and the lock that guards it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ _CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,511}")
 
 @dataclass(frozen=True)
 class Deployed:
-    """One release as it was put on this host: enough to put it there again without registry, checkout or ledger.
+    """One release as deployed on this host: sufficient to deploy it again without registry, checkout or ledger.
 
-    `id` is the deployment's; `image_id` is this host's name for the image, `kept_as` the local tag that protects it
-    from pruning. `proven`: a deployment of it to the environment finished healthy and read back, and nobody rolled back
-    from it.
-    `verified` is False when there was no health check to go by. `skipped` tells of each gate that a person left out
-    for this release, to be shown as long as it is here. `at` is RFC 3339 in UTC, by the deployer's clock.
+    `id` is the deployment's; `image_id` this host's id of the image, `kept_as` the local tag that protects it from
+    pruning. `proven` is whether a deployment of it finished healthy, was read back, and was never rolled back.
+    `verified` is False if there was no health check. `skipped` describes each gate that a person skipped for this
+    release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock.
     """
 
     id: str
@@ -49,12 +48,12 @@ class Deployed:
 
 
 def kept_name(environment: str, service: str) -> str:
-    """The local repository name of the tags that keep a service's images from being pruned."""
+    """The local repository name of the tags that protect a service's images from pruning."""
     return f"relman.kept/{environment.lower()}/{service.lower()}"
 
 
 def kept_in(images: Iterable[Image], entry: Deployed) -> str | None:
-    """The local reference of the entry's very image among the names of `images`, or None. Pure."""
+    """The local reference of the entry's exact image among `images`, or None. Pure."""
     pulled = entry.repository.at(entry.manifest)
     named = [i for i in images if i.id == entry.image_id]
     if any(entry.kept_as in i.repo_tags for i in named):
@@ -64,7 +63,7 @@ def kept_in(images: Iterable[Image], entry: Deployed) -> str | None:
 
 @dataclass(frozen=True)
 class Absence:
-    """A host that a person left out of a deployment: of what `release`, by whom, when (RFC 3339), and why."""
+    """A host that a person excluded from a deployment: of which release, by whom, when (RFC 3339), and why."""
 
     host: str
     release: str
@@ -76,9 +75,9 @@ class Absence:
 
 @dataclass(frozen=True)
 class HostRecord:
-    """The releases put on one host, oldest first, and which of them serves (`current`, a deployment id).
+    """The releases deployed on one host, oldest first, and which of them serves (`current`, a deployment id).
 
-    `left_out` are the hosts that took no part in the last deployment here: their own records cannot say so.
+    `left_out` are the hosts excluded from the last deployment, because their own records cannot say so.
     """
 
     service: str
@@ -89,16 +88,17 @@ class HostRecord:
 
     @property
     def serving(self) -> Deployed | None:
-        """The entry that should be running."""
+        """The entry that should be running, or None."""
         return next((e for e in self.entries if e.id == self.current), None)
 
     def deployed(self, entry: Deployed) -> HostRecord:
-        """`entry` is now the newest and the serving one; an older entry of the same deployment is replaced."""
+        """The record after a deployment: `entry` is the newest and serves; an older entry with its id is replaced."""
         others = tuple(e for e in self.entries if e.id != entry.id)
         return replace(self, entries=(*others, entry), current=entry.id)
 
     def returned(self, entry: Deployed) -> HostRecord:
-        """`entry` serves again in its old place; everything newer loses its proof until someone deploys it by name."""
+        """The record after a rollback: `entry` serves again; newer entries lose their proof until deployed
+        explicitly."""
         if entry.id not in {e.id for e in self.entries}:
             return replace(self, entries=(entry, *self._unproven(self.entries)), current=entry.id)
         place = next(i for i, e in enumerate(self.entries) if e.id == entry.id)
@@ -115,7 +115,7 @@ class HostRecord:
 
     @classmethod
     def from_json(cls, data: Any) -> HostRecord:
-        """Rebuild from `to_json`, whoever may have written it. Raises Misread, and Newer where a newer relman did."""
+        """Rebuild a record from untrusted JSON. Raises Misread, and Newer if a newer relman wrote it."""
         record = read(cls, unversioned(data))
         for number, entry in enumerate(record.entries):
             _check(entry, record.environment, record.service, f"entries[{number}]")
@@ -128,7 +128,7 @@ class HostRecord:
 
 
 def _check(entry: Deployed, environment: str, service: str, key: str) -> None:
-    """Raise Misread unless the entry's names are such as relman gives."""
+    """Raise Misread unless the entry's names have the form that relman writes."""
     keeper, _, tag = entry.kept_as.partition(":")
     _require(_ID.fullmatch(entry.id), f"{key}.id", "a deployment's id")
     _require(_is_tag(entry.release), f"{key}.release", "a tag")
@@ -152,19 +152,19 @@ def _require(fits: object, key: str, what: str) -> None:
 class Phase(StrEnum):
     """What the holder of a lock was about to do on this host."""
 
-    HELD = "held"  # nothing on this host differs from its record
+    HELD = "held"  # the host matches its record
     CHANGING = "changing"  # the old container may be stopped, the new one may run
-    RETURNING = "returning"  # the old container is being put back
-    REMOVING = "removing"  # the service is being taken away from here
+    RETURNING = "returning"  # the old container is being restored
+    REMOVING = "removing"  # the service is being removed
 
 
 @dataclass(frozen=True)
 class Intent:
-    """What a change on this host means to do: replace container `old` by `new`.
+    """The change that is going to be made on this host: replace container `old` by `new`.
 
     `old` is a container id (None on a first deployment), `old_restart` its restart policy; `new_name` names the
-    container that is or will be created; `entry` is what the record is to say afterwards; `reused`
-    tells that the new container is a kept one, `rollback` tells a rollback from a deployment.
+    container that is or will be created; `entry` is the record's entry afterwards; `reused` is whether the new
+    container is a kept one, `rollback` whether this is a rollback.
     """
 
     old: str | None
@@ -180,9 +180,9 @@ class Intent:
 class Lock:
     """The lock file: who holds it, for which deployment, for how long, and what comes next.
 
-    `token` tells two holders of the same name apart; `machine` and `pid` let the holder's own machine see that it died.
-    `ttl` is in seconds since the file was last written, by the host's clock; `since` is when the holder began, RFC 3339
-    in UTC by its own clock ("" from a relman that did not write it down).
+    `token` distinguishes two holders with the same name; `machine` and `pid` let the holder's machine detect that it
+    died. `ttl` is in seconds from the last write of the file, by the host's clock; `since` is when the holder began,
+    RFC 3339 in UTC by its own clock ("" if an older relman wrote it).
     """
 
     owner: str
@@ -202,8 +202,7 @@ class Lock:
 
     @classmethod
     def from_json(cls, data: Any, environment: str, service: str) -> Lock:
-        """Rebuild from `to_json`, whoever may have written it for this service. Raises Misread, and Newer where a newer
-        relman did."""
+        """Rebuild a lock of this service from untrusted JSON. Raises Misread, and Newer if a newer relman wrote it."""
         lock = read(cls, unversioned(data))
         _require(_ID.fullmatch(lock.deployment), "deployment", "a deployment's id")
         if lock.intent:
@@ -216,12 +215,12 @@ class Lock:
 
 @dataclass(frozen=True)
 class FoundLock:
-    """A lock as found on a host: `age` in seconds by the host's clock; `lock` is None when its bytes make no sense."""
+    """A lock as found on a host: `age` in seconds by the host's clock; `lock` is None if the file is malformed."""
 
     lock: Lock | None
     age: float
 
     @property
     def expired(self) -> bool:
-        """Whether its holder has let it run out."""
+        """Whether its holder failed to renew it in time."""
         return self.age > (self.lock.ttl if self.lock else 60.0)

@@ -1,4 +1,4 @@
-"""A CI run, what its tests found, and the releases that come of it."""
+"""A CI run, the report of its tests, and its release."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class RunName:
-    """JOB/BUILD, as the CI system names the run: this is shown and signed. `service` and `matrix` (which of the
-    parallel copies of a CI job) keep apart what one pipeline does at the same time on one engine."""
+    """JOB/BUILD, the CI system's name of the run, which is displayed and signed. `service` and `matrix` (the index of a
+    parallel copy of a job) distinguish the concurrent parts of one pipeline on one engine."""
 
     job: str
     build: str
@@ -31,7 +31,7 @@ class RunName:
 
     @classmethod
     def parse(cls, text: str, service: str = "", matrix: str = "") -> RunName:
-        """Read `JOB/BUILD`, the job being everything before the last slash; raises UsageError."""
+        """Parse `JOB/BUILD`; the job is everything before the last slash. Raises UsageError."""
         job, _, build = text.rpartition("/")
         if not job or not build:
             raise UsageError(f"{text!r} is not a run's name", hint="Write it as JOB/BUILD, for example shop/118")
@@ -39,8 +39,8 @@ class RunName:
 
     @property
     def tag(self) -> str:
-        """The run's own tag in the registry: its parts for people, and a hash that sets it apart from every other run,
-        service and matrix job, whatever is cut or lost."""
+        """The run's tag in the registry: its parts, readable but possibly cut, and a hash that is unique to the run,
+        service and matrix job."""
         parts = dict.fromkeys((self.service, *self.job.split("/"), self.matrix, self.build))
         readable = _UNSAFE.sub("-", "-".join(filter(None, parts))).strip("-.")[:_LONGEST]
         whole = json.dumps([self.job, self.build, self.service, self.matrix])
@@ -52,7 +52,7 @@ class RunName:
 
 @dataclass(frozen=True)
 class Commit:
-    """The commit that was built: `dirty` when the checkout had changes of its own. `revision` is empty outside git."""
+    """The commit that was built; `dirty` if the checkout had uncommitted changes. `revision` is empty outside git."""
 
     revision: str = ""
     branch: str = ""
@@ -62,12 +62,12 @@ class Commit:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """One test command: argv, exit code (None when it was timed out), duration in seconds.
+    """One test command: argv, exit code (None if it timed out), duration in seconds.
 
-    `problem` says why it failed in spite of its exit code: what its result files say, or that they cannot be read.
-    `attempts` is more than 1 where it was run again. With `ran_nothing` its result files show no test that ran, which
-    relman.yml allows: it has not failed, and is no pass. `image` is where it ran beside the image under test: a
-    `repository@sha256:…` or a config digest. With `smoke` it is that image itself, started as it is deployed.
+    `problem` is why it failed in spite of exit code 0: failures in its result files, or unreadable ones. `attempts` is
+    more than 1 if it was retried. `ran_nothing` is True if its result files contain no executed test and relman.yml
+    allows that: it has neither failed nor passed. `image` is the image it ran in if not the one under test:
+    `repository@sha256:…` or a config digest. `smoke` marks the start of the image under test as it is deployed.
     """
 
     argv: tuple[str, ...]
@@ -82,17 +82,17 @@ class CommandResult:
 
     @property
     def passed(self) -> bool:
-        """Whether it ended with exit code 0 and its results say nothing else."""
+        """Whether it ended with exit code 0, ran tests, and reported no failure."""
         return self.good and not self.ran_nothing
 
     @property
     def good(self) -> bool:
-        """Whether it did not fail: the next command may run."""
+        """Whether it did not fail, so that the next command may run."""
         return self.exit_code == 0 and not self.problem
 
     @property
     def title(self) -> str:
-        """What it is called: its name, else its argv as a shell would take it."""
+        """Its name, else its argv in shell syntax."""
         return self.name or shlex.join(self.argv)
 
     @property
@@ -108,9 +108,11 @@ class CommandResult:
 
 @dataclass(frozen=True)
 class TestReport:
-    """What the test stage found in one exact image. Times are RFC 3339 in UTC. `services` maps each alias to the
-    image that it ran. `findings` is what the commands' result files say, None where no command writes any. `url` is
-    where the CI system shows the run."""
+    """The result of the test stage in one exact image.
+
+    Times are RFC 3339 in UTC. `services` maps each alias to its image. `findings` is the content of the result files,
+    None if no command writes any. `url` is the run's page in the CI system.
+    """
 
     __test__ = False
 
@@ -133,17 +135,17 @@ class TestReport:
 
     @property
     def exit_code_only(self) -> bool:
-        """Whether no result file shows a test that ran."""
+        """Whether no result file contains an executed test."""
         return not (self.findings and self.findings.totals.ran)
 
     @property
     def smoke_only(self) -> bool:
-        """Whether no more is known than that the image starts and is healthy."""
+        """Whether only the start of the image was tested."""
         return bool(self.commands) and all(c.smoke for c in self.commands)
 
     @property
     def flaky(self) -> tuple[str, ...]:
-        """The commands that passed only when they were run again, and the test cases that failed and then passed."""
+        """The commands that passed only when retried, and the test cases that failed and then passed."""
         commands = tuple(c.title for c in self.commands if c.passed and c.attempts > 1)
         return commands + (self.findings.flaky if self.findings else ())
 
@@ -154,7 +156,7 @@ class TestReport:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TestReport:
-        """Rebuild from `to_json`, also of a relman that knew fewer keys.
+        """Rebuild a report from `to_json`, also that of an older relman with fewer keys.
 
         Raises KeyError, TypeError, ValueError or UsageError.
         """
@@ -175,10 +177,12 @@ class TestReport:
 
 @dataclass(frozen=True)
 class Release:
-    """A release tag and what it stands for. `deploy` is the frozen deploy section; `volumes` are the image's VOLUME
-    paths, `entrypoint` is its ENTRYPOINT; `has_healthcheck` whether the image defines HEALTHCHECK; `created` is
-    RFC 3339. `skipped` tells of each gate that a person left out for it; `channels` are those that a promotion left on
-    it, and no part of what it is."""
+    """A release tag and the image that it names.
+
+    `deploy` is the frozen deploy section; `volumes` are the image's VOLUME paths, `entrypoint` its ENTRYPOINT,
+    `has_healthcheck` whether it has a HEALTHCHECK; `created` is RFC 3339. `skipped` describes each gate that a person
+    skipped for it; `channels` are those that the promotion moved to it, which are not part of its identity.
+    """
 
     repository: Repository
     tag: str

@@ -1,4 +1,4 @@
-"""What one relman.yml describes: the service, how it is built, tested, released and deployed."""
+"""The content of a relman.yml: the service, and how it is built, tested, released and deployed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from relman.model.settings import Healthcheck, Mount
 
 IMAGE_ENTRYPOINT = "image"
 APP = "app"
-"""The host name of the image under test, where tests run beside it."""
+"""The host name of the image under test, for commands that run beside it."""
 
 
 @dataclass(frozen=True)
 class BuildSecret:
-    """A secret that RUN --mount=type=secret,id=ID reads: the value of the variable `env`, or the content of `file` (a
-    path relative to relman.yml). One of the two is given."""
+    """A secret for RUN --mount=type=secret,id=ID: the value of the variable `env`, or the content of `file` (relative
+    to relman.yml). Exactly one is given."""
 
     id: str
     env: str = ""
@@ -28,8 +28,8 @@ class BuildSecret:
 
 @dataclass(frozen=True)
 class Build:
-    """How the image is built; `context` and `dockerfile` are relative to relman.yml and to the context. `cache_from`
-    are images whose layers may be reused. Without a `platform` it is the engine's own."""
+    """How the image is built; `context` is relative to relman.yml, `dockerfile` to the context. `cache_from` are images
+    whose layers may be reused. Without `platform` the engine's own is used."""
 
     context: str = "."
     dockerfile: str = "Dockerfile"
@@ -42,9 +42,11 @@ class Build:
 
 @dataclass(frozen=True)
 class Wait:
-    """When a linked service counts as ready. At most one of `tcp`, `http_port`, `command` is given; none of them
-    means the image's HEALTHCHECK if it has one, else its lowest TCP port. `http_host` is the Host that is asked for, ""
-    the address. `timeout` in seconds."""
+    """When a linked service is ready.
+
+    At most one of `tcp`, `http_port` and `command` is given; without any, the image's HEALTHCHECK decides, or else its
+    lowest TCP port. `http_host` is the Host header, "" for the address. `timeout` is in seconds.
+    """
 
     tcp: int | None = None
     http_port: int | None = None
@@ -59,10 +61,10 @@ class Wait:
 class LinkedService:
     """A service container that tests are linked to, under `alias`.
 
-    It runs `image`, or the image of another team's `release`, which must have evidence. It is started once those in
-    `depends_on` are ready. `env` may refer to those (config.mapping). `ports` adds to the image's exposed ports; a
-    mount's source is a volume of the run's own or an absolute path; `tmpfs` maps a path to the engine's options;
-    `healthcheck` is what it has in place of the image's.
+    It runs `image`, or the image of another team's `release`, which must have evidence. It starts when those in
+    `depends_on` are ready. `env` may refer to them (config/schema/test_references.py). `ports` extends the image's
+    exposed ports; a mount's source is a volume of the run or an absolute path; `tmpfs` maps a path to the engine's
+    options; `healthcheck` replaces the image's.
     """
 
     alias: str
@@ -79,15 +81,18 @@ class LinkedService:
 
     @property
     def source(self) -> str:
-        """What it runs, as written."""
+        """The image or release, as written."""
         return str(self.release) if self.release else self.image
 
 
 @dataclass(frozen=True)
 class TestCommand:
-    """One test command. `timeout` in seconds, None for the stage's; `junit` are the files or directories of JUnit XML
-    that it writes; `retries` is how often a command known as flaky is run again. It runs in the image under test, or
-    beside it: in another `image`, or in what the Dockerfile makes at `stage`."""
+    """One test command.
+
+    `timeout` in seconds, None for the stage's; `junit` are the files or directories of JUnit XML that it writes;
+    `retries` is how often it is retried, if it is known to be flaky. It runs in the image under test, or in another
+    `image`, or in the one built from the Dockerfile's `stage`.
+    """
 
     __test__ = False
 
@@ -102,21 +107,23 @@ class TestCommand:
 
     @property
     def beside(self) -> bool:
-        """Whether it runs in another container than one of the image under test."""
+        """Whether it runs in another image than the one under test."""
         return bool(self.image or self.stage)
 
     @property
     def title(self) -> str:
-        """What it is called: its name, else its argv as a shell would take it."""
+        """Its name, else its argv in shell syntax."""
         return self.name or shlex.join(self.argv)
 
 
 @dataclass(frozen=True)
 class TestStage:
-    """The test stage: commands run in order inside the exact image, with the services linked. `env` may refer to them
-    (config.mapping). `timeout` is in seconds a command. `entrypoint` is what they are run with: IMAGE_ENTRYPOINT, words
-    of its own, none of them for nothing; None where nobody says, and then it is the image's. With `smoke` the
-    image has to start as it is deployed, and be healthy for its window, before any command."""
+    """The test stage: commands that run in order in the exact image, with services linked.
+
+    `env` may refer to the services (config/schema/test_references.py). `timeout` is in seconds for each command.
+    `entrypoint` is the commands' entrypoint: IMAGE_ENTRYPOINT, words, () for none; None if not configured, which means
+    the image's. With `smoke`, the image must first start as it is deployed and be healthy for its window.
+    """
 
     __test__ = False
 
@@ -134,19 +141,19 @@ class TestStage:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages of the Dockerfile in which commands run."""
+        """The Dockerfile stages in which commands run."""
         return tuple(dict.fromkeys(command.stage for command in self.commands if command.stage))
 
     @property
     def own_entrypoint(self) -> tuple[str, ...] | None:
-        """The words that replace the image's ENTRYPOINT; None where it stays."""
+        """The words that replace the image's ENTRYPOINT; None if it is kept."""
         return self.entrypoint if isinstance(self.entrypoint, tuple) else None
 
 
 @dataclass(frozen=True)
 class Library:
-    """How a shared library is released: `build` makes its files under `dist` inside the tested image, they go to the
-    package index at the URL `index`, and then the commit gets `git_tag`, pushed to `remote`."""
+    """How a shared library is released: `build` creates its files under `dist` in the tested image; they are uploaded
+    to the package index at the URL `index`; then the commit is tagged `git_tag`, which is pushed to `remote`."""
 
     index: str
     build: tuple[str, ...] = ("python3", "-m", "build", "--no-isolation")
@@ -157,9 +164,8 @@ class Library:
 
 @dataclass(frozen=True)
 class ReleaseRules:
-    """Under which tag a passed run is released, the channels that follow, and what is demanded of its evidence.
-    `{build}`, `{job}`, `{commit}` and `{version}` stand for the run's values. With `library` its files are released
-    instead of the image."""
+    """The tag of a release, its channels, and the requirements on its evidence. `{build}`, `{job}`, `{commit}` and
+    `{version}` are replaced by the run's values. With `library`, its files are released instead of the image."""
 
     tag: str = "{build}"
     channels: tuple[str, ...] = ("stable",)
@@ -169,8 +175,8 @@ class ReleaseRules:
 
 @dataclass(frozen=True)
 class Service:
-    """One service. `deploy` is the deploy section as written, with its variables still open: it is frozen into the
-    image at build and read back from there (config.deploy)."""
+    """One service. `deploy` is the deploy section as written, with its variables unexpanded: it is frozen into the
+    image when that is built, and read from there when that is deployed (config/deploy.py)."""
 
     name: str
     repository: Repository

@@ -1,4 +1,4 @@
-"""How a container is run: the deploy section of relman.yml with every variable filled in."""
+"""How a container runs: the deploy section of relman.yml with all variables expanded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relman.model.strategy import Hook, Strategy, Task
 
 
 class Order(StrEnum):
-    """Which of the two containers moves first when one replaces the other."""
+    """Which container moves first when one replaces the other."""
 
     AUTO = "auto"
     START_FIRST = "start-first"
@@ -19,7 +19,7 @@ class Order(StrEnum):
 
 
 class OnFailure(StrEnum):
-    """What a failed deployment does with the hosts already changed."""
+    """What a failed deployment does with the hosts that are already changed."""
 
     ROLLBACK = "rollback"
     HALT = "halt"
@@ -27,7 +27,7 @@ class OnFailure(StrEnum):
 
 
 class Probe(StrEnum):
-    """How health is known: relman's own HTTP or TCP probe, a command in the container, its HEALTHCHECK, or not at
+    """How health is checked: by relman's HTTP or TCP probe, a command in the container, its HEALTHCHECK, or not at
     all."""
 
     HTTP = "http"
@@ -38,20 +38,20 @@ class Probe(StrEnum):
 
     @property
     def by_address(self) -> bool:
-        """Whether the container's address is asked."""
+        """Whether the probe connects to the container's address."""
         return self in (Probe.HTTP, Probe.TCP)
 
 
 @dataclass(frozen=True, order=True)
 class Binding:
-    """A port of a host on one of its addresses; on all of them where `address` is empty, 0.0.0.0 or ::."""
+    """A port of a host, on one address, or on all if `address` is empty, 0.0.0.0 or ::."""
 
     protocol: str
     port: int
     address: str = ""
 
     def collides(self, other: Binding) -> bool:
-        """Whether only one container can have them."""
+        """Whether two containers cannot have both bindings."""
         if (self.protocol, self.port) != (other.protocol, other.port):
             return False
         mine, others = self.one_address, other.one_address
@@ -59,7 +59,7 @@ class Binding:
 
     @property
     def one_address(self) -> str:
-        """The address in its usual form; empty where it is all of them."""
+        """The address in canonical form; empty if it means all of them."""
         try:
             address = ip_address(self.address.strip("[]"))
         except ValueError:
@@ -70,7 +70,7 @@ class Binding:
 
 @dataclass(frozen=True, order=True)
 class Port:
-    """A container port; published on the host when `host_port` is given (0 lets the engine choose)."""
+    """A container port; published on the host if `host_port` is given (0: the engine chooses)."""
 
     container: int
     protocol: str = "tcp"
@@ -79,13 +79,13 @@ class Port:
 
     @property
     def binding(self) -> Binding | None:
-        """What it takes of the host; None where it takes nothing, or what the engine will choose."""
+        """The host port that it binds; None if it binds none or the engine chooses it."""
         return Binding(self.protocol, self.host_port, self.host_ip) if self.host_port else None
 
 
 @dataclass(frozen=True, order=True)
 class Mount:
-    """A named volume or, when `source` is an absolute path, a bind."""
+    """A named volume or, if `source` is an absolute path, a bind mount."""
 
     source: str
     target: str
@@ -93,14 +93,14 @@ class Mount:
 
     @property
     def is_bind(self) -> bool:
-        """Whether the source is a path of the host."""
+        """Whether the source is a path on the host."""
         return self.source.startswith("/")
 
 
 @dataclass(frozen=True)
 class Health:
-    """The health check. Times in seconds: healthy without a restart for `window`, first reached within `timeout`.
-    `host` is the Host that is asked for, "" the address; `command` is run in the container."""
+    """The health check. Times in seconds: the container is healthy without a restart for `window`, which begins within
+    `timeout`. `host` is the Host header, "" for the address; `command` runs in the container."""
 
     probe: Probe = Probe.NONE
     port: int | None = None
@@ -115,8 +115,8 @@ class Health:
 
 @dataclass(frozen=True)
 class Healthcheck:
-    """What the container has in place of the image's HEALTHCHECK: none where it is `off`; None is the image's own.
-    Times in seconds."""
+    """The container's HEALTHCHECK in place of the image's: none if `off`; fields that are None are the image's. Times
+    in seconds."""
 
     off: bool = False
     command: tuple[str, ...] | None = None
@@ -137,11 +137,11 @@ class Resources:
 
 @dataclass(frozen=True)
 class DeploySettings:
-    """Everything that decides how a container of the service is run on one host.
+    """Everything that decides how a container of the service runs on one host.
 
-    `stop_timeout` is in seconds. `keep` is how many proven-good releases a host keeps for rollbacks.
-    `max_unavailable` is a count ("1") or a share of the hosts ("25%", "100%"), and no wave is larger. `max_failures`
-    hosts may fail, each put back at once, before `on_failure` counts.
+    `stop_timeout` is in seconds. `keep` is how many proven releases a host keeps for rollbacks. `max_unavailable` is a
+    count ("1") or a share of the hosts ("25%"), the limit of every wave. `max_failures` is how many hosts may fail, and
+    are rolled back, before `on_failure` applies.
     """
 
     ports: tuple[Port, ...] = ()
@@ -165,6 +165,6 @@ class DeploySettings:
     healthcheck: Healthcheck | None = None
 
     def has_healthcheck(self, image: bool) -> bool:
-        """Whether the container has a HEALTHCHECK; `image`: the image has one."""
+        """Whether the container has a HEALTHCHECK, given whether the image has one."""
         own = self.healthcheck
         return (image or bool(own and own.command)) and not (own and own.off)

@@ -1,4 +1,4 @@
-"""What differs between two ways of running a container, in words that give no secret away. Pure."""
+"""The difference between two settings of a container, without secrets. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from relman.model.settings import DeploySettings, Mount, Port
 
 RUN = ("ports", "env", "volumes", "networks", "command", "restart", "stop_timeout", "resources", "healthcheck")
-"""What makes a container what it is."""
+"""The settings that require a new container when they change."""
 HOW = (
     "health",
     "order",
@@ -23,14 +23,14 @@ HOW = (
     "tasks",
     "hooks",
 )
-"""How a rollout goes about it: a change of these alone makes no other container."""
+"""The settings of the rollout itself: a change of these alone requires no new container."""
 HIDDEN = "(not shown)"
 
 
 @dataclass(frozen=True)
 class Changed:
-    """One setting that changes. `old` and `new` are as written in relman.yml, "" where there is none; of a variable and
-    of commands, which can hold secrets, it is only told that they are there (HIDDEN)."""
+    """One setting that changes. `old` and `new` are as written in relman.yml, "" for none; the values of variables and
+    commands, which may contain secrets, are HIDDEN."""
 
     key: str
     old: str
@@ -38,12 +38,12 @@ class Changed:
 
 
 def same_run(one: DeploySettings, other: DeploySettings) -> bool:
-    """Whether both make the same container; how a rollout goes about it may differ."""
+    """Whether both settings give the same container."""
     return all(getattr(one, key) == getattr(other, key) for key in RUN)
 
 
 def differences(old: DeploySettings | None, new: DeploySettings) -> tuple[Changed, ...]:
-    """What differs, key by key; against nothing when nothing ran before."""
+    """The differences, key by key; none if there was no container before."""
     return tuple(_differences(old, new)) if old else ()
 
 

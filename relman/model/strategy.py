@@ -1,4 +1,4 @@
-"""How a rollout goes through the hosts, and what runs beside it: strategies, checks, tasks and hooks."""
+"""How a rollout proceeds through the hosts, and what runs beside it: strategies, checks, tasks and hooks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class StrategyKind(StrEnum):
-    """The ways through the hosts."""
+    """The order in which hosts are changed."""
 
     ROLLING = "rolling"
     CANARY = "canary"
@@ -15,7 +15,7 @@ class StrategyKind(StrEnum):
 
 
 class When(StrEnum):
-    """When a task or a hook runs: before the first host changes, after the last one did, or when it went wrong."""
+    """When a task or hook runs: before the first host changes, after the last one did, or after a failure."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -24,7 +24,7 @@ class When(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """A question asked on the deployer's machine: a URL that answers with 200 to 399, or a command that ends with 0.
+    """A check on the deployer's machine: a URL that responds with 200 to 399, or a command that exits with 0.
 
     Exactly one of `url` and `command` is given; `timeout` is in seconds.
     """
@@ -36,11 +36,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way through the hosts.
+    """The order in which hosts are changed.
 
     `batches` are counts ("2") or shares of the hosts to change ("25%"), one wave each, the last one repeated; without
-    any, max_unavailable decides. `pause` is the time in seconds between waves. Of a canary, `hosts` are its hosts by
-    name, or else `count` says how many; `bake` in seconds is how long they serve before `check` is asked.
+    any, max_unavailable decides. `pause` is the time in seconds between waves. A canary's hosts are named by `hosts` or
+    counted by `count`; they serve for `bake` seconds before `check` runs.
     """
 
     kind: StrategyKind = StrategyKind.ROLLING
@@ -56,8 +56,8 @@ class Strategy:
 class Task:
     """A command that runs once in a container of the new image, with the service's variables, volumes and networks.
 
-    `once`: on one host, else on each that changes. `timeout` is in seconds. `rollback_safe`: the release before can
-    still run on what the task leaves behind.
+    `once`: on one host, else on each host that changes. `timeout` is in seconds. `rollback_safe`: the previous release
+    still works after the task has run.
     """
 
     name: str

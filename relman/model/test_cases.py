@@ -1,4 +1,4 @@
-"""What test commands wrote about single test cases: totals, failures, flaky ones, the slowest."""
+"""Single test cases from result files: totals, failures, flaky and slowest ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_FAILED = 100
 
 @dataclass(frozen=True)
 class TestCase:
-    """One test case. `message` is what it failed with, cut to a bounded length; empty where it passed."""
+    """One test case. `message` is its failure, cut to a bounded length; empty if it passed."""
 
     __test__ = False
 
@@ -23,7 +23,7 @@ class TestCase:
 
 @dataclass(frozen=True)
 class TestTotals:
-    """How many test cases there were, how many of them failed or had an error, and how many were skipped."""
+    """The number of test cases, of those that failed or had an error, and of those skipped."""
 
     __test__ = False
 
@@ -33,14 +33,14 @@ class TestTotals:
 
     @property
     def ran(self) -> int:
-        """How many were not skipped."""
+        """The number of executed test cases."""
         return self.tests - self.skipped
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What one or more result files say. `failed` holds at most MOST_FAILED cases and `slowest` the SLOWEST slowest,
-    slowest first; `flaky` names those that failed and then passed."""
+    """The content of one or more result files. `failed` has at most MOST_FAILED cases, `slowest` at most SLOWEST,
+    slowest first; `flaky` names the cases that failed and then passed."""
 
     totals: TestTotals = TestTotals()
     failed: tuple[TestCase, ...] = ()
@@ -49,7 +49,7 @@ class Findings:
 
     @classmethod
     def together(cls, several: Iterable[Findings]) -> Findings:
-        """The findings of several files or commands as one."""
+        """Merge the findings of several files or commands."""
         found = tuple(several)
         return cls(
             TestTotals(

@@ -1,4 +1,4 @@
-"""Whom to trust with what: keys, what each may sign, when, and what became of it. Values only."""
+"""Trusted keys: what each may sign, when, and whether it was revoked. Values only."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ class Grant:
 
 @dataclass(frozen=True)
 class Revocation:
-    """A key that is not trusted any more, whatever time a statement claims: whoever stole it can backdate.
-
-    Only statements about the images in `accepted` still count, which were known to be good when it was revoked.
-    """
+    """A key is no longer trusted, whatever time a statement claims, because a thief can backdate. Only statements about
+    the images in `accepted`, known to be good when it was revoked, still count."""
 
     at: datetime
     reason: str
@@ -32,8 +30,8 @@ class Revocation:
 
 @dataclass(frozen=True)
 class TrustedKey:
-    """A public key (PEM, SubjectPublicKeyInfo) by its `name`. It is good for statements made from `start` up to `end`
-    (None: without end); a key that was rotated out has an end, and what it signed before stays good."""
+    """A public key (PEM, SubjectPublicKeyInfo) with its `name`, valid for statements made from `start` until `end`
+    (None: unlimited). A rotated key has an end; what it signed before stays valid."""
 
     name: str
     public: bytes
@@ -45,7 +43,7 @@ class TrustedKey:
 
 @dataclass(frozen=True)
 class Trust:
-    """All trusted keys by name; `origin` is the file that says so."""
+    """All trusted keys by name; `origin` is their file."""
 
     keys: Mapping[str, TrustedKey] = field(default_factory=dict)
     origin: str = ""

@@ -1,7 +1,7 @@
-"""The JSON form of what hosts keep, and its version: which keys a relman of each version can read.
+"""The JSON form of records and locks, and its versions.
 
-A writer says the lowest version that holds all that it has to say, so that an older relman reads whatever it can
-understand. Keys that version 1 lacks are left out as long as they say nothing. Readers refuse what they do not know.
+A writer states the lowest version that contains every key it uses, so that older relmans can read as much as possible.
+Keys that version 1 lacks are omitted while they have their defaults. Readers refuse unknown keys and versions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from relman.model.image import Digest, Repository
 from relman.model.reading import Misread, Newer
 
 VERSION = 2
-"""The newest version that this relman reads, and writes where it has to."""
+"""The newest version that this relman reads, and writes if necessary."""
 
 
 def _keys(**table: str) -> Mapping[str, frozenset[str]]:
@@ -46,7 +46,7 @@ VERSION_1_KEYS = _keys(
     Hook="command when timeout",
     When="before after failed",
 )
-"""What version 1 knows: the fields of each class, the words of each enum. Never changed."""
+"""The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
     DeploySettings="healthcheck",
@@ -54,7 +54,7 @@ VERSION_2_KEYS = _keys(
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",
 )
-"""What version 2 knows besides. Closed with the first release that writes it: what comes later is of version 3."""
+"""The additions of version 2. Frozen by the first release that writes them; later additions need version 3."""
 
 
 def plain(value: Any) -> Any:
@@ -69,12 +69,13 @@ def plain(value: Any) -> Any:
 
 
 def version_of(value: Any) -> int:
-    """The version that a writer of `value` has to say."""
+    """The version that a document with `value` has to state."""
     return 2 if _is_later(value) else 1
 
 
 def unversioned(data: Any) -> Mapping[str, Any]:
-    """A document without its version. Raises Newer unless this relman can read that version, Misread if it has none."""
+    """The document without its version. Raises Newer if this relman cannot read that version, Misread if it has
+    none."""
     if not isinstance(data, Mapping):
         raise Misread("", "expected an object")
     version = data.get("version")
@@ -101,7 +102,7 @@ def _is_new(value: Any, field: dataclasses.Field[Any]) -> bool:
 
 
 def _said(value: Any, field: dataclasses.Field[Any]) -> bool:
-    """Whether the field is written: always if version 1 has it, else if it says more than its default."""
+    """Whether the field is written: always if version 1 has it, else if it differs from its default."""
     if not _is_new(value, field):
         return True
     made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default

@@ -1,4 +1,4 @@
-"""How alembic reaches the ledger: through the connection that relman.ledger.migrate hands over."""
+"""Alembic's environment: it uses the connection that relman.ledger.database passes in `attributes`."""
 
 from __future__ import annotations
 

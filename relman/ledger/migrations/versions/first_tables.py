@@ -1,4 +1,4 @@
-"""Runs, releases, deployments and what these came to on each host."""
+"""Tables for runs, releases, deployments, and their outcome on each host."""
 
 from __future__ import annotations
 

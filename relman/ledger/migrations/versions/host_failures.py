@@ -1,4 +1,4 @@
-"""What went wrong on a host."""
+"""A column for what went wrong on a host."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Add the column; of deployments before it nothing was kept."""
+    """Add the column; it is empty for earlier deployments."""
     op.add_column("deployment_hosts", sa.Column("failed", sa.String, nullable=False, server_default=""))

@@ -1,4 +1,4 @@
-"""Why gates were left out for a release."""
+"""A column for why gates were skipped for a release."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the column; releases made before left nothing out."""
+    """Add the column; it is empty for earlier releases."""
     op.add_column("releases", sa.Column("reason", sa.String, nullable=False, server_default=""))
