@@ -1,1 +1,1 @@
-"""YAML to model, every error with file:line:column and the path to the key."""
+"""Read configuration files into the model. Every error has file, line, column, and the path to the key."""

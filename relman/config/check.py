@@ -1,4 +1,4 @@
-"""Check an inventory as a deployment would read it: each environment, each host, and the variables a service needs."""
+"""Check an inventory as a deployment would read it: every environment, every host, and the variables of a service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ def check_environments(
     ssh_config: Path | str | None = None,
     known_hosts: Sequence[Path | str] = (),
 ) -> tuple[list[Environment], list[Problem]]:
-    """The environments of these names that are good, and every problem of the others. Raises UsageError."""
+    """Return the valid environments of these names, and all problems of the others. Raises UsageError for an unknown
+    name."""
     good: list[Environment] = []
     problems: dict[Problem, None] = {}
     for name in names:
@@ -31,7 +32,7 @@ def check_environments(
 
 
 def check_settings(service: Service, file: str, environments: Iterable[Environment]) -> list[Problem]:
-    """What of the service's deploy section has no meaning on a host of an environment that it may be deployed to."""
+    """Return the problems of the service's deploy section on each host that it may be deployed to."""
     problems: list[Problem] = []
     for environment in environments:
         if service.name not in environment.services:

@@ -1,4 +1,4 @@
-"""The deploy section: frozen into an image at build, resolved for an environment at deployment."""
+"""The deploy section: frozen into an image when it is built, resolved for a host when it is deployed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def freeze(service: Service) -> str:
 
 
 def thaw(label: str, *, origin: str) -> dict[str, Any]:
-    """Read what `freeze` wrote. `origin` says in errors whose label it is. Raises ConfigError."""
+    """Parse the value of the label. `origin` names the image in errors. Raises ConfigError."""
     try:
         section = json.loads(label)
     except (ValueError, RecursionError):
@@ -40,12 +40,11 @@ def resolve(
     origin: str,
     secret: Collection[str] = (),
 ) -> DeploySettings:
-    """The settings that a deploy section means on one host.
+    """Return the settings of a deploy section on one host.
 
-    Every `${name}` in _FILLED is replaced from `variables`, and refused where it is the name of a `secret`; `env` is
-    added to the
-    section's and wins over it, as it is. `origin` says in errors where the section comes from and for whom it is
-    resolved ("the label of shop:117, for web1 in production"). Raises ConfigError with every problem.
+    Every `${name}` under the keys in _FILLED is replaced from `variables`, and refused if it is in `secret`; `env` is
+    added to the section's `env` unexpanded, and takes precedence. `origin` names the section and the host in errors
+    ("the label of shop:117, for web1 in production"). Raises ConfigError with all problems.
     """
     from pydantic import ValidationError
 
@@ -67,9 +66,12 @@ def resolve(
 
 
 def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[DeploySettings, Health | None]:
-    """The command, variables, ports and HEALTHCHECK of a deploy section that is started for its tests, where there is
-    no inventory, and how its health is asked, None where it says nothing. A variable of the container that is in `env`
-    is left out. Raises ConfigError with all that only an inventory would fill in."""
+    """Return the settings for an image that its tests start as it is deployed, without an inventory.
+
+    Only command, env, ports and HEALTHCHECK are set; variables of the container that are in `env` are omitted. The
+    second value is the health check, None if none is configured. Raises ConfigError with everything that only an
+    inventory could fill in.
+    """
     from relman.config.schema.base import OPEN
     from relman.config.schema.deploy import Deploy
 
@@ -98,7 +100,7 @@ _SEALED = "the variable {name} is in Ansible Vault, and no secret is filled in h
 
 
 class _Filling:
-    """Fills in variables, noting where one is missing."""
+    """Expands variables, and collects the missing ones."""
 
     def __init__(self, variables: Mapping[str, str], secret: Collection[str]) -> None:
         self.variables = variables
@@ -106,7 +108,7 @@ class _Filling:
         self.missing: list[tuple[KeyPath, str]] = []
 
     def value(self, value: Any, path: KeyPath) -> Any:
-        """The same value with every text in it filled."""
+        """The same value with every text in it expanded."""
         if isinstance(value, list):
             return [self.value(item, (*path, i)) for i, item in enumerate(value)]
         if isinstance(value, dict):
@@ -124,5 +126,5 @@ class _Filling:
 
 
 def _problem(origin: str, path: KeyPath, message: str) -> Problem:
-    """A problem in something that has no lines."""
+    """A problem in a source without lines."""
     return Problem(origin, 0, 0, dotted(("deploy", *path)), message)

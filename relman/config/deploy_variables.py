@@ -1,4 +1,4 @@
-"""`${name}` and `${name:-default}` in text; `$${` is a literal `${`, and any other `$` is itself."""
+"""Variables in text: `${name}` and `${name:-default}`; `$${` is a literal `${`, and any other `$` is literal."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _TOKEN = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<def
 
 
 def fill(text: str, variables: Mapping[str, str]) -> str:
-    """Replace every variable. A default is taken when the variable is missing or empty, and is not itself filled.
+    """Replace every variable. A default is used if the variable is missing or empty, and is not itself expanded.
 
-    Raises ValueError for a missing variable without a default and for a `${` that names no variable.
+    Raises ValueError for a missing variable without a default, and for a malformed `${`.
     """
 
     def one(match: re.Match[str]) -> str:
@@ -28,12 +28,12 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
 
 
 def names(text: str) -> list[str]:
-    """The variables in the text. Raises ValueError for a `${` that names no variable."""
+    """The variables in the text. Raises ValueError for a malformed `${`."""
     return [_checked(match)[0] for match in _TOKEN.finditer(text) if match[0] != "$${"]
 
 
 def is_open(text: str) -> bool:
-    """Whether the text has something to be filled in. Raises ValueError for a `${` that names no variable."""
+    """Whether the text contains variables. Raises ValueError for a malformed `${`."""
     for match in _TOKEN.finditer(text):
         if match[0] != "$${":
             _checked(match)

@@ -1,4 +1,4 @@
-"""What a YAML file says, and where in it each value stands."""
+"""The content of a YAML file, and the position of each value in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 
 @dataclass(frozen=True)
 class Tagged:
-    """A value with a tag of somebody else's, such as Ansible's `!vault`; `text` is what stands there, if it is text."""
+    """A value with an application's tag, such as Ansible's `!vault`; `text` is its text, if it is a scalar."""
 
     tag: str
     text: str = field(default="", repr=False)
@@ -29,7 +29,7 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Source:
-    """A text file's name, the offsets at which its lines start, and the offset of its last character."""
+    """A text file's name, the offsets of its lines, and the offset of its last character."""
 
     file: str
     lines: tuple[int, ...]
@@ -42,7 +42,7 @@ class Source:
         return cls(file, (0, *(m.end() for m in re.finditer("\n", text))), max(len(text) - 1, 0))
 
     def problem(self, offset: int, path: KeyPath, message: str) -> Problem:
-        """A fault at this offset of the text."""
+        """A problem at this offset."""
         offset = min(offset, self.end)
         line = bisect_right(self.lines, offset)
         return Problem(self.file, line, offset - self.lines[line - 1] + 1, dotted(path), message)
@@ -50,11 +50,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Document:
-    """One file: its `tree` of dict, list, str, int, float, bool, None and Tagged, and its faults so far, each with the
-    path at which it stands.
+    """One file: its `tree` of dict, list, str, int, float, bool, None and Tagged, and the faults found so far, each
+    with its path.
 
-    `places` maps the path of every key to the offsets at which the key and its value start. `sealed`: the file is
-    encrypted, and so all in it is a secret.
+    `places` maps the path of every key to the offsets of the key and its value. `sealed` is whether the file is
+    encrypted, so that all its values are secrets.
     """
 
     source: Source
@@ -65,18 +65,18 @@ class Document:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """All faults."""
+        """All faults as problems."""
         return tuple(problem for _, problem in self.faults)
 
     def problem(self, path: KeyPath, message: str, *, on_key: bool = False) -> Problem:
-        """A fault of the value at `path`, or of its key; it stands at the nearest key above if the file has no such."""
+        """A problem of the value at `path`, or of its key; placed at the nearest parent if the file has no such key."""
         known = next(p for p in (path[:n] for n in range(len(path), -1, -1)) if p in self.places)
         key, value = self.places[known]
         return self.source.problem(key if on_key or known != path else value, path, message)
 
 
 def dotted(path: KeyPath) -> str:
-    """How a path is written for people: `deploy.ports[0]`, `all.hosts."web1.example"`."""
+    """The path in the form of messages: `deploy.ports[0]`, `all.hosts."web1.example"`."""
     text = ""
     for step in path:
         if isinstance(step, int):

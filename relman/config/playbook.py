@@ -17,7 +17,7 @@ _LITERAL = ("name", "timeout", "wait")
 
 
 def load_playbook(path: Path | str) -> Playbook:
-    """The playbook in a file. Raises UsageError where there is none, ConfigError with every problem in it."""
+    """Load a playbook. Raises UsageError if the file does not exist, ConfigError with all problems in it."""
     file = Path(path)
     if not file.is_file():
         raise UsageError(f"there is no playbook {file}", hint="Name a YAML file, such as playbooks/release.yml.")
@@ -25,7 +25,7 @@ def load_playbook(path: Path | str) -> Playbook:
 
 
 def parse_playbook(data: bytes, file: str) -> Playbook:
-    """The playbook that these bytes of `file` describe. Raises ConfigError."""
+    """Parse the bytes of `file`. Raises ConfigError with all problems."""
     from pydantic import ValidationError
 
     from relman.config.schema.playbook import PlaybookFile
@@ -48,8 +48,8 @@ def parse_playbook(data: bytes, file: str) -> Playbook:
 
 
 def variables_for(playbook: Playbook, given: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one run: those of the file, and those that were given. Raises UsageError for an unknown one and
-    for those that have no value."""
+    """The variables of one run: the file's, overridden by `given`. Raises UsageError for an unknown variable, and for
+    one without a value."""
     for name in given:
         if name not in playbook.variables:
             known = ", ".join(playbook.variables) or "none"
@@ -66,7 +66,7 @@ def variables_for(playbook: Playbook, given: Mapping[str, str]) -> dict[str, str
 
 
 def _references(document: Document, playbook: Playbook) -> Iterator[Problem]:
-    """Variables in texts that nothing sets, or nothing before that stage."""
+    """Problems of variables that nothing sets, or that are set only by a later stage."""
     for number, (stage, known) in enumerate(zip(playbook.stages, playbook.known_before(), strict=True)):
         if isinstance(stage.action, Command) and stage.action.is_text:
             continue
@@ -87,7 +87,7 @@ def _unknown(name: str, known: frozenset[str]) -> str:
 
 
 def _texts(tree: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """Every text that is filled in, with its path."""
+    """Every text in which variables are expanded, with its path."""
     if isinstance(tree, str):
         yield path, tree
     elif isinstance(tree, list):

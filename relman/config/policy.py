@@ -1,4 +1,4 @@
-"""Read a policy: in an inventory, in relman.yml, or in a file of its own."""
+"""Read a policy, from an inventory, relman.yml, or its own file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relman.model.policy import Policy
 
 
 def read_policy(value: object, origin: str = "") -> Policy:
-    """The policy in a list of rules. Raises Faults, with the path to each."""
+    """Read a list of rules. Raises Faults, with the path to each."""
     from pydantic import ValidationError
 
     from relman.config.schema.policy import PolicyFile
@@ -26,7 +26,7 @@ def read_policy(value: object, origin: str = "") -> Policy:
 
 
 def load_policy(path: Path | str) -> Policy:
-    """The policy in a file. Raises UsageError if it cannot be read, ConfigError with every problem."""
+    """Load a policy file. Raises UsageError if it cannot be read, ConfigError with all problems."""
     document = yaml.read(Path(path))
     if document.problems:
         raise ConfigError(list(document.problems))

@@ -15,21 +15,21 @@ FILE_NAME = "relman.yml"
 
 
 def load_service(path: Path | str) -> Service:
-    """The service that a relman.yml (or the one in a directory) describes.
+    """Load the service of a relman.yml, or of the one in a directory.
 
-    Raises UsageError if there is no such file, ConfigError with every problem in it.
+    Raises UsageError if there is no such file, ConfigError with all problems in it.
     """
     file = _file(Path(path))
     return _service(yaml.read(file), str(file.parent))
 
 
 def parse_service(data: bytes, file: str) -> Service:
-    """The service that these bytes of `file` describe. Raises ConfigError with every problem."""
+    """Parse the bytes of `file`. Raises ConfigError with all problems."""
     return _service(yaml.parse(data, file), str(Path(file).parent))
 
 
 def check_service(path: Path | str) -> list[Problem]:
-    """Every problem of a relman.yml, those with the files that it names included; empty when it is good.
+    """All problems of a relman.yml, including missing files that it names; empty if it is valid.
 
     Raises UsageError if there is no such file.
     """
@@ -80,7 +80,7 @@ def _missing_files(document: Document, service: Service) -> list[Problem]:
 
 
 def _missing_binds(document: Document, service: Service) -> list[Problem]:
-    """What is to be mounted from the repository must be there; other paths are the CI machine's."""
+    """Problems of mounts from the repository that do not exist; other paths belong to the CI machine."""
     root = Path(service.root).resolve()
     return [
         document.problem(("test", "services", linked.alias, "volumes", i), f"there is no {mount.source}")

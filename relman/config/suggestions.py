@@ -1,4 +1,4 @@
-"""Words for errors: what was meant, what was found."""
+"""Phrases for errors: suggestions, and descriptions of values."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _REPR.maxstring = _REPR.maxother = 60
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the known word nearest to `word`, else nothing."""
+    """`; did you mean X?` with the most similar known word, or ""."""
     near = nearest(word, known)
     return f"; did you mean {near}?" if near else ""
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known word nearest to `word`, if any is near at all."""
+    """The most similar known word, None if none is similar."""
     found = difflib.get_close_matches(word.lower().replace("-", "_")[:80], sorted(known), 1, cutoff)
     return found[0] if found else None
 
 
 def kind_of(value: object) -> str:
-    """What an error calls a value of another kind than was expected."""
+    """The description of a value of an unexpected type."""
     match value:
         case None:
             return "nothing"
@@ -37,5 +37,5 @@ def kind_of(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error shows it: quoted, and shortened if long."""
+    """A value in an error: quoted, and cut if long."""
     return _REPR.repr(value)

@@ -1,4 +1,4 @@
-"""Read trust.yml, and change it without touching what else is written there."""
+"""Read trust.yml, and edit it without changing its other content."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FILE_NAME = "trust.yml"
 
 
 def load_trust(path: Path | str) -> Trust:
-    """The keys that a trust.yml trusts. Raises UsageError if it cannot be read, ConfigError with every problem."""
+    """Load a trust.yml. Raises UsageError if it cannot be read, ConfigError with all problems."""
     return _trust(yaml.read(Path(path)), str(path))
 
 
 def add_key(path: Path, key: TrustedKey) -> None:
-    """Add a key to a trust.yml, or begin one with it. Raises UsageError where there is one of its name."""
+    """Add a key to a trust.yml, which is created if necessary. Raises UsageError if the name is taken."""
     if not path.exists():
-        _write(path, "# Whom relman trusts with what; see docs/evidence.md.\nkeys:\n" + _written(key, "  "))
+        _write(path, "# The keys that relman trusts; see docs/evidence.md.\nkeys:\n" + _written(key, "  "))
         return
     text, before = _read(path)
     if key.name in before.keys:
@@ -38,7 +38,7 @@ def add_key(path: Path, key: TrustedKey) -> None:
 
 
 def end_key(path: Path, name: str, end: datetime) -> None:
-    """Let a key end at this time: what it signed before stays good. Raises UsageError."""
+    """Set the end of a key's validity: what it signed before stays valid. Raises UsageError."""
     text, before = _read(path)
     key = named(before, name)
     line = f"valid_until: {_time(end)}"
@@ -47,7 +47,7 @@ def end_key(path: Path, name: str, end: datetime) -> None:
 
 
 def revoke_key(path: Path, name: str, revocation: Revocation) -> None:
-    """Trust a key no more, but for the images that are accepted. Raises UsageError, also for one that is revoked."""
+    """Revoke a key, except for the accepted images. Raises UsageError, also if it is already revoked."""
     text, before = _read(path)
     key = named(before, name)
     if key.revoked:
@@ -91,7 +91,7 @@ def _read(path: Path) -> tuple[str, Trust]:
 
 
 def _with_line(text: str, file: str, name: str, field: str, lines: Sequence[str]) -> str:
-    """The text with a field of a key set: its line replaced, or lines put before the key's first."""
+    """The text with a field of a key set: its line replaced, or the new lines inserted before the key's first field."""
     document = yaml.parse(text.encode(), file)
     body = document.tree["keys"][name]
     path: KeyPath = ("keys", name, field if field in body else next(iter(body)))
@@ -107,7 +107,7 @@ def _column(document: Document, path: KeyPath) -> int:
 
 
 def _replace(path: Path, text: str, wanted: Trust) -> None:
-    """Write the text, if it means what is wanted."""
+    """Write the text if it parses to `wanted`. Raises UsageError otherwise."""
     try:
         means = _trust(yaml.parse(text.encode(), str(path)), str(path))
     except ConfigError:
@@ -120,7 +120,7 @@ def _replace(path: Path, text: str, wanted: Trust) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """The whole file or nothing of it."""
+    """Write the file atomically."""
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -148,7 +148,7 @@ def _time(time: datetime) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text for YAML, in quotes where it might be taken for something else."""
+    """Text for YAML, quoted unless it is certainly a plain string."""
     import json
 
     plain = text.replace("-", "").replace("_", "").isalnum() and not text[0].isdigit() and not text.startswith("-")

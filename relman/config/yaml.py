@@ -1,7 +1,8 @@
-"""Read one YAML file into plain values, and remember where each of them stands.
+"""Parse a YAML file into plain values, and record the position of each.
 
-Follows YAML 1.2's core schema where YAML 1.1 surprises (`no`, `22:22` and `010` are text), and one rule more: a number
-that would not be written back the same (`1.10`) stays text, so that nothing is lost between file and container.
+Scalars follow the core schema of YAML 1.2 (section 10.3, https://yaml.org/spec/1.2.2/#103-core-schema), in which `no`,
+`22:22` and `010` are not a boolean, a sexagesimal and an octal number, with one more rule: a number that would be
+written differently (`1.10`, `010`) stays text, so that no digit is lost between the file and the container.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ _KNOWN_TAGS = {
 
 
 class EmptyFile(ConfigError):
-    """There is nothing in the file but comments."""
+    """The file contains nothing but comments."""
 
 
 def read(path: Path, *, lenient: bool = False) -> Document:
-    """Read and parse the file. Raises UsageError if it cannot be read, ConfigError if it is no YAML at all."""
+    """Read and parse the file. Raises UsageError if it cannot be read, ConfigError if it is not YAML."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -42,10 +43,10 @@ def read(path: Path, *, lenient: bool = False) -> Document:
 def parse(data: bytes, file: str, *, lenient: bool = False) -> Document:
     """Parse the bytes of `file`. Faults that leave the rest readable are in the document's `faults`.
 
-    `lenient` is for files that are others' too: merge keys (<<) are applied, numbers as keys are their text, and of
-    duplicate keys the last one counts; but for merge keys it stays a fault, for whoever uses that value.
+    `lenient` is for files that other programs read too: merge keys (<<) are applied, numeric keys become text, and the
+    last of duplicate keys wins; all but merge keys are still recorded as faults of the value.
 
-    Raises ConfigError for what is no single YAML document of a sane size, EmptyFile for nothing.
+    Raises ConfigError unless the bytes are a single YAML document within the limits, EmptyFile if they are empty.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -59,7 +60,7 @@ def parse(data: bytes, file: str, *, lenient: bool = False) -> Document:
 
 
 class _Fault(Exception):
-    """Found while composing; never leaves this module."""
+    """A syntax error; never leaves this module."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)
@@ -67,12 +68,12 @@ class _Fault(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes, and gives up on documents nested deeper than any configuration is."""
+    """Composes nodes, up to a maximal depth."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """One node, as the base class does."""
+        """Compose one node. Raises _Fault beyond _MAX_DEPTH."""
         self.depth += 1
         if self.depth > _MAX_DEPTH:
             raise _Fault(f"nested deeper than {_MAX_DEPTH} levels", self.get_mark().index)
@@ -82,7 +83,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _compose(text: str, source: Source) -> yaml.Node:
-    """The one document's root node."""
+    """The root node of the single document."""
     try:
         loader = _Loader(text)
         try:
@@ -98,11 +99,11 @@ def _compose(text: str, source: Source) -> yaml.Node:
 
 
 def _said(error: Exception) -> tuple[str, int]:
-    """A fault of the syntax in our words: the message and its offset."""
+    """The message and offset of a syntax error."""
     if isinstance(error, _Fault):
         return error.message, error.offset
     if isinstance(error, yaml.reader.ReaderError):
-        # PyYAML gives the character itself, or its number.
+        # PyYAML gives either the character or its code point.
         found = error.character if isinstance(error.character, int) else ord(error.character)
         return f"the character U+{found:04X} is not allowed", error.position
     assert isinstance(error, yaml.MarkedYAMLError)  # noqa: S101  # all others of its kind carry marks
@@ -118,7 +119,7 @@ def _said(error: Exception) -> tuple[str, int]:
 
 
 class _Walk:
-    """From nodes to values, noting places and faults."""
+    """Converts nodes to values, recording positions and faults."""
 
     def __init__(self, source: Source, lenient: bool) -> None:
         self.source = source
@@ -129,7 +130,7 @@ class _Walk:
         self.nodes = 0
 
     def document(self, root: yaml.Node) -> Document:
-        """The whole document. Raises ConfigError where aliases make it too large or deep."""
+        """Convert the whole document. Raises ConfigError if aliases expand beyond the limits."""
         self.places[()] = (root.start_mark.index, root.start_mark.index)
         tree = self.value(root, ())
         return Document(self.source, tree, tuple(self.faults), self.places)
@@ -151,7 +152,7 @@ class _Walk:
         return self.scalar(node, path)
 
     def pairs(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
-        """The entries whose keys are good; the others become problems."""
+        """The entries with valid keys; others become faults."""
         seen: dict[str, int] = {}
         if self.lenient:
             yield from self.merged(node, path)
@@ -177,7 +178,7 @@ class _Walk:
                     yield self.place(path, name, offset, value)
 
     def merged(self, node: yaml.MappingNode, path: KeyPath) -> Iterator[tuple[str, yaml.Node]]:
-        """The entries that merge keys bring (YAML 1.1, the type merge): the first mapping that has one decides."""
+        """The entries from merge keys (https://yaml.org/type/merge.html); the first mapping with a key wins."""
         for key, value in node.value:
             if key.tag == f"{_CORE}merge":
                 sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
@@ -192,12 +193,12 @@ class _Walk:
                         self.merging.discard(id(source))
 
     def place(self, path: KeyPath, name: str, offset: int, value: yaml.Node) -> tuple[str, yaml.Node]:
-        """An entry, its place noted."""
+        """Record the position of an entry."""
         self.places[*path, name] = (offset, value.start_mark.index)
         return name, value
 
     def scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
-        """A scalar by the core schema, nothing lost."""
+        """A scalar by the core schema, without loss."""
         text = str(node.value)
         if bad := next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None):
             self.note(node, path, f"the character U+{ord(bad):04X} is not allowed")
@@ -205,16 +206,16 @@ class _Walk:
         return text if node.style or node.tag == f"{_CORE}str" else _plain(text)
 
     def note(self, node: yaml.Node, path: KeyPath, message: str, shown: KeyPath | None = None) -> None:
-        """A fault that leaves the rest readable, at `path`."""
+        """Record a fault that leaves the rest readable."""
         self.faults.append((path, self.fault(node, path if shown is None else shown, message)))
 
     def fault(self, node: yaml.Node, path: KeyPath, message: str) -> Problem:
-        """A fault at a node."""
+        """A problem at a node."""
         return self.source.problem(node.start_mark.index, path, message)
 
 
 def _plain(text: str) -> Any:
-    """What an unquoted scalar stands for."""
+    """The value of an unquoted scalar."""
     if text in ("", "~", "null"):
         return None
     if text in ("true", "false"):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# ECMA-48, 5.4 and 5.6: control sequences (colours, cursor), and control strings (window titles, hyperlinks) up to BEL or
-# ST. https://ecma-international.org/publications-and-standards/standards/ecma-48/
+# ECMA-48, 5.4 and 5.6: control sequences (colours, cursor), and control strings (window titles, hyperlinks) up to BEL
+# or ST. https://ecma-international.org/publications-and-standards/standards/ecma-48/
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b[\]P_^X]|[\x9d\x90\x9e\x9f\x98]).*?(?:\x07|\x1b\\|\x9c)"
 )

@@ -1,4 +1,4 @@
-"""The CI systems that relman knows: a file and an entry each. Pure: texts from the variables of their jobs."""
+"""The supported CI systems, one file each. Pure: texts from the variables of their jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SYSTEMS: Mapping[str, System] = {"jenkins": JENKINS, "github": GITHUB, "gitlab":
 
 
 def system_of(env: Mapping[str, str]) -> System:
-    """The system whose job this is; NONE where it is no job's, or that of another system."""
+    """The CI system whose job this is; NONE outside a job and in another system."""
     return next((system for system in SYSTEMS.values() if system.is_here(env)), NONE)
 
 

@@ -1,4 +1,7 @@
-"""GitHub Actions: workflow commands in the log, files for outputs and the job's summary."""
+"""GitHub Actions: workflow commands in the log; files for outputs and the job's summary.
+
+Documentation: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands and .../variables.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from relman.config.ci_systems.system import System
 
 
 def _data(text: str) -> str:
-    """Text of a workflow command; what would end it is escaped as its toolkit does."""
+    """Escape text for a workflow command as GitHub's toolkit does."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

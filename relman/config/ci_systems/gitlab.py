@@ -1,4 +1,8 @@
-"""GitLab CI: sections in the log; outputs in a dotenv report."""
+"""GitLab CI: collapsible sections in the log; outputs in a dotenv report.
+
+Documentation: https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections and
+https://docs.gitlab.com/ci/variables/predefined_variables/.
+"""
 
 from __future__ import annotations
 

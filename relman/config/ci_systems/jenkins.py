@@ -1,4 +1,7 @@
-"""Jenkins: no groups and no annotations of its own; outputs in a properties file."""
+"""Jenkins: no sections and no annotations; outputs in a properties file.
+
+Documentation: https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables.
+"""
 
 from __future__ import annotations
 

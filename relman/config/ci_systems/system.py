@@ -1,4 +1,4 @@
-"""What relman knows of a CI system: which variables say what, and how its log is written."""
+"""The properties of a CI system: the variables of its jobs, and the syntax of its log."""
 
 from __future__ import annotations
 
@@ -20,21 +20,20 @@ def _unmarked(_message: str, _file: str, _line: int, _column: int) -> str:
 
 
 def as_variable(name: str, value: str) -> str:
-    """One output as a line that a shell, a dotenv file or a properties file takes: RELMAN_RELEASE, RELMAN_DIGEST."""
+    """One output as a line for a shell, a dotenv file or a properties file: RELMAN_RELEASE=…, RELMAN_DIGEST=…."""
     return f"RELMAN_{name.upper()}={value}"
 
 
 @dataclass(frozen=True)
 class System:
-    """One CI system. Where several variables are named for a fact, the first that is set counts.
+    """One CI system. Where several variables are named for one fact, the first that is set is used.
 
-    `job` are those that together name the job, `build` numbers the run, and `matrix` says which of several parallel
-    copies of a job this is; `url` has them in braces. `begin` and `end`
-    make the line that opens and closes a group of the log, from the group's number, its title and the time in seconds
-    since the epoch; `annotate` marks an error at file, line and column (empty or 0 where there is none). All three are
-    empty texts where the system has no such thing. `summary` and `outputs` name the variables that hold the path of the
-    job's summary (Markdown) and of its outputs, which are written with `output`; `workspace` is where the paths of
-    annotations start.
+    `job` are the variables that together name the job, `build` is the number of the run, `matrix` the index of a
+    parallel copy of a job; `url` is a template of them. `begin` and `end` return the line that opens and closes a
+    section of the log, given its number, its title and the time in seconds since the epoch; `annotate` marks an error
+    at file, line and column ("" or 0 if unknown). All three return "" where the system has no such feature. `summary`
+    and `outputs` name the variables with the paths of the job's summary (Markdown) and of its outputs, which `output`
+    formats; `workspace` is the directory to which paths in annotations are relative.
     """
 
     title: str = ""
@@ -58,7 +57,7 @@ class System:
         return all(env.get(name) for name in (*self.job, self.build))
 
     def facts(self, env: Mapping[str, str]) -> Facts:
-        """What its variables say; RELMAN_BRANCH, RELMAN_ACTOR and RELMAN_RUN_URL win."""
+        """Read the job's variables; RELMAN_BRANCH, RELMAN_ACTOR and RELMAN_RUN_URL take precedence."""
         branch = env.get("RELMAN_BRANCH") or _first(env, self.branch).removeprefix("origin/")
         actor = env.get("RELMAN_ACTOR") or _first(env, self.actor)
         return Facts(_first(env, self.commit), branch, actor, env.get("RELMAN_RUN_URL") or _filled(self.url, env))
@@ -66,7 +65,7 @@ class System:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a job's variables say: commit, branch, who asked for it, and where its log is; empty where they do not."""
+    """A job's commit, branch, triggering person, and log URL; "" where unknown."""
 
     commit: str = ""
     branch: str = ""

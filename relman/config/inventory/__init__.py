@@ -1,1 +1,1 @@
-"""Inventories as Ansible has them."""
+"""Ansible inventories."""

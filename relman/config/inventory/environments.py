@@ -1,4 +1,4 @@
-"""Inventories as Ansible has them: groups of hosts, of which those that name services are environments."""
+"""Ansible inventories: groups of hosts. A group that sets relman_services is an environment."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from relman.model.host import Environment, Hop, SshOptions
 
 @dataclass(frozen=True)
 class Inventory:
-    """What the inventory files say. `skipped` are files encrypted by ansible-vault that no password opens: relman does
-    without them; `left_out` are files of directories that are no inventories, and why."""
+    """The content of the inventory files. `skipped` are files encrypted by ansible-vault for which no password was
+    given; `left_out` are files in inventory directories that are not inventories, with the reason."""
 
     files: tuple[str, ...]
     tree: Tree
@@ -32,13 +32,12 @@ class Inventory:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """The names of the groups that have hosts."""
+        """The names of the groups that contain hosts."""
         return tuple(name for name in self.tree.groups if self.tree.members(name))
 
     @property
     def environments(self) -> tuple[str, ...]:
-        """The groups whose own variables say which services they run (relman_services); where none does but the whole
-        inventory, or nobody, each group directly below it."""
+        """The groups whose own variables set relman_services; if none does, each group directly below `all`."""
         groups = [name for name in self.groups if name not in (ALL, UNGROUPED)]
         own = [name for name in groups if self.tree.groups[name].has(SERVICES)]
         if own:
@@ -48,17 +47,17 @@ class Inventory:
 
     @property
     def deployable(self) -> tuple[str, ...]:
-        """The environments to which something may be deployed."""
+        """The environments that have services."""
         said = [g for g in (ALL, *self.environments) if self.tree.groups[g].has(SERVICES)]
         return self.environments if said else ()
 
     def environment(
         self, name: str, *, ssh_config: Path | str | None = None, known_hosts: Sequence[Path | str] = ()
     ) -> Environment:
-        """The environment of this name, each host with the way to it.
+        """The environment of this name, with the route to each of its hosts.
 
-        `ssh_config` is read instead of the user's own; `known_hosts` replace the user's, the machine's and those that
-        ssh_config names. Raises UsageError for an unknown environment, ConfigError with every problem of its hosts.
+        `ssh_config` replaces the user's own; `known_hosts` replace the user's, the machine's and those named in
+        ssh_config. Raises UsageError for an unknown environment, ConfigError with all problems of its hosts.
         """
         self._check_name(name)
         ssh = SshConfig(ssh_config)
@@ -86,7 +85,7 @@ class Inventory:
         )
 
     def _groups_within(self, environment: str) -> dict[str, tuple[str, ...]]:
-        """The groups that have hosts in the environment, each with these hosts."""
+        """The groups with hosts in the environment, each with those hosts."""
         members = set(self.tree.members(environment))
         found = {name: tuple(h for h in self.tree.members(name) if h in members) for name in self.groups}
         return {name: hosts for name, hosts in found.items() if hosts}
@@ -110,7 +109,7 @@ class Inventory:
             ) from None
 
     def _check_group(self, name: str) -> None:
-        """Raise UsageError where the name is that of a group which is no environment."""
+        """Raise UsageError if the name is that of a group which is not an environment."""
         if name not in self.groups:
             return
         around = [e for e in self.environments if set(self.tree.members(name)) <= set(self.tree.members(e))]
@@ -125,7 +124,7 @@ class Inventory:
         )
 
     def _check_agreement(self, environment: str, read: Sequence[ReadHost]) -> None:
-        """What is said of the whole environment must be the same on all its hosts."""
+        """Raise ConfigError unless settings of the whole environment are the same on all its hosts."""
         problems: list[Problem] = []
         for other in read[1:]:
             for key, here, there in (
@@ -147,7 +146,7 @@ class Inventory:
 
 
 def describe_inventory(inventory: Inventory) -> dict[str, Any]:
-    """What was understood, as plain data: files, environments and hosts, with the names of variables, not values."""
+    """The inventory as plain data: files, environments and hosts, with the names of variables but not their values."""
     tree = inventory.tree
     return {
         "files": list(inventory.files),
@@ -162,7 +161,7 @@ def describe_inventory(inventory: Inventory) -> dict[str, Any]:
 
 
 def describe_environment(environment: Environment) -> dict[str, Any]:
-    """One environment as plain data: how each host is reached, and the names of its variables, not their values."""
+    """One environment as plain data: the route to each host, and the names of its variables but not their values."""
     return {
         "name": environment.name,
         "services": {name: str(repository) for name, repository in environment.services.items()},

@@ -1,4 +1,8 @@
-"""Which files an inventory is made of, and in which form each is written; as ansible-core finds them."""
+"""Find the files of an inventory, and the format of each, as ansible-core does.
+
+Documentation: https://docs.ansible.com/ansible/latest/inventory_guide/intro_inventory.html (Organizing inventory in a
+directory; Organizing host and group variables).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ import yaml
 from relman.model.errors import UsageError
 
 YAML_SUFFIXES = (".yml", ".yaml", ".json")
-# INVENTORY_IGNORE_EXTS of ansible-core 2.19, and what it never takes for an inventory.
+# The default of INVENTORY_IGNORE_EXTS in ansible-core 2.19, and the directories that are never inventories.
 _IGNORED_ENDS = (
     *(".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst"),
     *(".orig", ".cfg", ".retry"),
@@ -24,7 +28,7 @@ _PLUGIN = re.compile(rb"^plugin\s*:", re.MULTILINE)
 
 
 class Form(StrEnum):
-    """How an inventory file is written, as people call it."""
+    """The format of an inventory file, as messages call it."""
 
     YAML = "YAML"
     INI = "INI"
@@ -38,7 +42,7 @@ READABLE = (Form.YAML, Form.INI)
 
 @dataclass(frozen=True)
 class Source:
-    """One inventory file, read. `found`: in a directory, so that nobody named it."""
+    """One inventory file, read. `found` is whether it was found in a directory instead of being named."""
 
     path: Path
     data: bytes
@@ -47,8 +51,10 @@ class Source:
 
 
 def sources(path: Path, left_out: list[str]) -> Iterator[Source]:
-    """The inventory files of a path: itself, or those of a directory and the ones below it, in Ansible's order. What a
-    directory has besides is added to `left_out`. Raises UsageError for what cannot be read."""
+    """Yield the inventory files of a path: the file, or the files of a directory tree in Ansible's order.
+
+    Other files of a directory are appended to `left_out`. Raises UsageError for a file that cannot be read.
+    """
     if not path.is_dir():
         yield _source(path)
         return
@@ -90,7 +96,7 @@ def _form(path: Path, data: bytes, runs: bool) -> Form:
 
 
 def _is_mapping(data: bytes) -> bool:
-    """Whether a file without an ending is YAML: Ansible tries that first, and INI where it is no mapping."""
+    """Whether a file without a suffix is YAML: Ansible tries YAML first, and INI if that is not a mapping."""
     try:
         return isinstance(yaml.compose(data.decode("utf-8-sig"), yaml.SafeLoader), yaml.MappingNode)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError):
@@ -98,8 +104,7 @@ def _is_mapping(data: bytes) -> bool:
 
 
 def variable_files(folder: Path, name: str) -> list[Path]:
-    """The files of group_vars/NAME or host_vars/NAME: a directory of that name, or else one file, as Ansible takes
-    them."""
+    """The files of group_vars/NAME or host_vars/NAME: a directory of that name, or else one file, as in Ansible."""
     for path in (folder / name, *(folder / f"{name}{suffix}" for suffix in (".yml", ".yaml", ".json"))):
         if path.is_dir():
             return list(_below(path))

@@ -1,4 +1,4 @@
-"""From a host's variables, as an inventory says them, to the model's host."""
+"""Build a host of the model from its inventory variables."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _mapping(value: object) -> dict[str, Any]:
 
 
 def _each(read: Callable[[str, object], Any], value: object) -> dict[str, Any]:
-    """Every entry of a mapping, read; all their faults at once."""
+    """Read every entry of a mapping. Raises Faults with the faults of all of them."""
     found, faults = {}, list[tuple[KeyPath, str]]()
     for key, item in _mapping(value).items():
         try:
@@ -107,7 +107,7 @@ KNOWN = tuple(_READ)
 
 @dataclass(frozen=True)
 class ReadHost:
-    """A host, and what it says of its whole environment."""
+    """A host, and what its variables say of the whole environment."""
 
     host: Host
     services: Mapping[str, Repository]
@@ -119,7 +119,7 @@ class ReadHost:
 
 
 def misspelt(name: str) -> str | None:
-    """What to say of a variable that can only be a mistake, if it is one."""
+    """The advice for a variable whose name must be a mistake, None if it is fine."""
     if name in _READ or name in _ADVICE:
         return None
     near = nearest(name, _READ, 0.6 if name.startswith("relman_") else 0.85)
@@ -129,10 +129,10 @@ def misspelt(name: str) -> str | None:
 
 
 def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfig, vault: Vault) -> ReadHost:
-    """The host that these layers of variables describe, reached as `ssh` says.
+    """Build the host that these layers of variables describe, reached through `ssh`.
 
-    The last layer that has a variable decides; only relman_env adds up, name by name. Raises ConfigError with every
-    problem.
+    The last layer that sets a variable decides; only relman_env is merged, name by name. Raises ConfigError with all
+    problems.
     """
     variables = {key: value for layer in layers for key, value in layer.items()}
     problems = [v.problem(_ADVICE[key], on_key=True) for key, v in variables.items() if key in _ADVICE]
@@ -191,7 +191,7 @@ def _problems(variable: Variable, error: ValueError) -> list[Problem]:
 
 
 def _readable(value: object, vault: Vault) -> object:
-    """The value, decrypted where it is in Ansible Vault, unless only Ansible could read it."""
+    """The value, decrypted if it is in Ansible Vault. Raises ValueError if only Ansible could evaluate it."""
     if isinstance(value, Tagged) and value.tag in (TAG, f"{TAG}-encrypted"):
         return vault.decrypt(value.text)
     if isinstance(value, Tagged):
@@ -204,8 +204,7 @@ def _readable(value: object, vault: Vault) -> object:
 
 
 def _free(variables: Mapping[str, Variable]) -> dict[str, str]:
-    """The variables for `${name}`: single values of names that are neither Ansible's nor relman's, if readable and no
-    secrets."""
+    """The variables for `${name}`: scalars that are neither Ansible's nor relman's own, nor secret, nor templates."""
     found = {}
     for name, variable in variables.items():
         if is_used(name) or variable.document.sealed or not isinstance(variable.value, str | int | float):
@@ -227,7 +226,7 @@ def _secret(variables: Mapping[str, Variable]) -> tuple[str, ...]:
 
 
 def _beside(variable: Variable | None) -> str | None:
-    """A path on this machine, relative to the file that names it."""
+    """A path on this machine, resolved against the file that contains it."""
     if variable is None:
         return None
     return str(Path(variable.document.source.file).parent / Path(str(variable.value)).expanduser())

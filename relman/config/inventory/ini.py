@@ -1,8 +1,9 @@
-"""Ansible's INI inventories, read into the tree that the YAML form has; as ansible-core's plugin `ini` reads them.
+"""Parse Ansible's INI inventories into the same tree as the YAML form, like ansible-core's plugin `ini`.
 
-Sections are [GROUP], [GROUP:children] and [GROUP:vars]; hosts before the first one are in no group. Values are Python
-literals where they can be, else text; one rule more than Ansible's: a number that would not be written back the same
-(`1.10`) stays text, as in relman's YAML.
+Documentation: https://docs.ansible.com/ansible/latest/collections/ansible/builtin/ini_inventory.html. Sections are
+[GROUP], [GROUP:children] and [GROUP:vars]; hosts before the first section are ungrouped. Values are Python literals if
+possible, else text. One rule differs from Ansible's: a number that would be written differently (`1.10`) stays text, as
+in relman's YAML.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LONGEST = 1 << 16
 
 
 def parse(data: bytes, file: str) -> Document:
-    """Parse the bytes of an INI inventory; every fault is in the document's `problems`."""
+    """Parse an INI inventory; faults are in the document."""
     text = data.decode("utf-8-sig", errors="surrogateescape")
     return _Reader(Source.of(file, text)).read(text)
 
@@ -36,12 +37,12 @@ class _Reader:
         self._places: dict[KeyPath, tuple[int, int]] = {(): (0, 0)}
         self._problems: list[Problem] = []
         self._group, self._kind = UNGROUPED, "hosts"
-        # Where a group is first named without being declared.
+        # Groups that are mentioned, with the position and the error if no section declares them.
         self._wanted: dict[str, tuple[int, str]] = {}
         self._declared: set[str] = {UNGROUPED, "all"}
 
     def read(self, text: str) -> Document:
-        """The whole file."""
+        """Parse the whole file."""
         offset = 0
         for line in text.split("\n"):
             self._line(line, offset)
@@ -126,7 +127,7 @@ class _Reader:
     def _put(
         self, path: tuple[str, ...], value: Any, key: int, start: int | None = None, *, again: bool = False
     ) -> None:
-        """Give the key at `path` its value and place, unless it has one; with `again` in any case."""
+        """Set the key at `path` and its position, unless it is set already; with `again`, override it."""
         holder = self._tree
         for step in path[:-1]:
             holder = holder[step]
@@ -139,7 +140,7 @@ class _Reader:
 
 
 def _value(text: str) -> Any:
-    """What the text of a value stands for."""
+    """The value that a text stands for."""
     if len(text) > _LONGEST:
         return text
     try:

@@ -1,4 +1,4 @@
-"""Load inventories from their files, with the variables beside them."""
+"""Load inventories from files, with the variables beside them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from relman.config.inventory.tree import Tree, Variables
 from relman.config.inventory.vault import HEADER, Vault
 from relman.model.errors import ConfigError, UsageError
 
-# Of a file in a directory with another ending it is not known that it is meant to be an inventory.
+# A file in a directory with another suffix may not be meant as an inventory.
 _INI_SUFFIXES = ("", ".ini", *YAML_SUFFIXES)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How inventories are read: with which vault passwords, and whether what only a program can tell may be run, with
-    which variables."""
+    """How inventories are read: the vault passwords, and whether programs may be run for them, with which
+    environment."""
 
     vault: Vault = field(default_factory=lambda: Vault({}))
     run: bool = False
@@ -33,9 +33,10 @@ class Reading:
 
 
 def load_inventory(paths: Sequence[Path | str], reading: Reading | None = None) -> Inventory:
-    """Read inventory files, and those of directories, with the group_vars/ and host_vars/ beside each path.
+    """Load inventory files and directories, with the group_vars/ and host_vars/ beside each path.
 
-    What comes later wins, as in Ansible. Raises UsageError for what cannot be read, ConfigError with every problem.
+    Later values override earlier ones, as in Ansible. Raises UsageError for what cannot be read, ConfigError with all
+    problems.
     """
     found = _Loading(reading or Reading())
     for path in map(Path, paths):
@@ -57,7 +58,7 @@ def load_inventory(paths: Sequence[Path | str], reading: Reading | None = None) 
 
 
 class _Loading:
-    """An inventory on its way."""
+    """An inventory while it is loaded."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
@@ -96,7 +97,7 @@ class _Loading:
         )
 
     def add_variables(self, folder: Path) -> None:
-        """Read group_vars/ and host_vars/ of a folder."""
+        """Read group_vars/ and host_vars/ of a directory."""
         for name, group in self.tree.groups.items():
             group.file_vars |= self._variables(folder / "group_vars", name)
         for name, host in self.tree.hosts.items():
@@ -119,7 +120,7 @@ class _Loading:
         return found
 
     def _opened(self, file: Path) -> Document:
-        """A file that is encrypted as a whole, decrypted. Raises _Sealed where no password opens it."""
+        """Decrypt a file that is encrypted as a whole. Raises _Sealed if no password fits."""
         try:
             text = self.vault.decrypt(file.read_text())
         except ValueError as error:
@@ -128,4 +129,4 @@ class _Loading:
 
 
 class _Sealed(Exception):
-    """A file of ansible-vault that no password opens."""
+    """A file of ansible-vault for which no password fits."""

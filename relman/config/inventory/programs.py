@@ -1,4 +1,7 @@
-"""Inventories that only a program can tell: scripts, plugins and TOML, run when a person says so, and never else."""
+"""Inventories that only a program can print: scripts, plugins and TOML. Run only on explicit request.
+
+Documentation: https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html#inventory-script-conventions.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ _OWN = "RELMAN_"
 
 
 def ask(source: Source, environ: Mapping[str, str]) -> Document:
-    """Run the script itself (`--list`), or ansible-inventory for all other forms, and read the JSON that it prints.
+    """Run the script (`--list`), or ansible-inventory for all other forms, and parse the JSON that it prints.
 
-    It gets none of relman's variables, an empty ANSIBLE_CONFIG and a directory of its own to work in. Raises
-    UsageError where it fails, is not there, takes longer than 30 s or prints more than 16 MiB.
+    It runs without relman's variables, with an empty ANSIBLE_CONFIG, in a temporary directory. Raises UsageError if it
+    fails, is missing, takes longer than 30 s or prints more than 16 MiB.
     """
     path = source.path.absolute()
     with tempfile.TemporaryDirectory(prefix="relman-inventory-") as home:
@@ -44,7 +47,7 @@ def ask(source: Source, environ: Mapping[str, str]) -> Document:
         tree = _tree(groups)
     except (ValueError, RecursionError, AttributeError, TypeError):
         raise UsageError(f"{argv[0]} did not print an inventory in JSON for {source.path}") from None
-    # As YAML, so that every fault has its place in what a person can print, too.
+    # Parsed again, so that every fault has a position in output that the reader can reproduce.
     text = json.dumps(tree, indent=1)
     return yaml.parse(text.encode(), f"the output of {argv[0]} for {source.path}", lenient=True)
 
@@ -87,7 +90,7 @@ def _run(argv: list[str], env: Mapping[str, str], home: str) -> bytes:
 
 
 def _tree(groups: Mapping[str, Any]) -> dict[str, Any]:
-    """From what `--list` prints (a script may say a group as a list of its hosts) to the form that YAML has."""
+    """Convert the output of `--list`, in which a group may be a list of its hosts, to the YAML form."""
     tree: dict[str, Any] = {}
     for name, body in groups.items():
         if name == "_meta":

@@ -1,4 +1,7 @@
-"""Groups, hosts and their variables, as Ansible's YAML inventories, group_vars/ and host_vars/ say them."""
+"""Groups, hosts and their variables, from Ansible's inventories, group_vars/ and host_vars/.
+
+Documentation: https://docs.ansible.com/ansible/latest/inventory_guide/intro_inventory.html (How variables are merged).
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,21 @@ _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]*")
 _RANGE = re.compile(r"\[(?P<first>[0-9]+|[A-Za-z]):(?P<last>[0-9]+|[A-Za-z])(?::(?P<step>[0-9]+))?\]")
 _MAX_HOSTS = 10_000
 PORT = "ansible_port"
-# What may stand before a port: brackets around the whole, or a name in which colons stand in brackets only.
+# A host pattern before a port: in brackets as a whole, or a name with colons only inside brackets (ranges).
 _BRACKETED = re.compile(r"\[(?P<host>[0-9A-Za-z_.:-]+)\]:(?P<port>[0-9]{1,5})")
 _WITH_PORT = re.compile(r"(?P<host>(?:[^:\[\]]|\[[^\]]*\])+):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable's value as written, and where."""
+    """A variable's value as written, and its position."""
 
     value: Any
     document: Document
     path: KeyPath
 
     def problem(self, message: str, at: KeyPath = (), *, on_key: bool = False) -> Problem:
-        """A fault of the value, or of what stands at the path `at` in it."""
+        """A problem of the value, or of the part of it at the path `at`."""
         return self.document.problem((*self.path, *at), message, on_key=on_key)
 
 
@@ -42,7 +45,7 @@ Variables = dict[str, Variable]
 
 @dataclass
 class Member:
-    """A host's or a group's own variables; `file_vars` are those from host_vars/ or group_vars/."""
+    """The own variables of a host or group; `file_vars` are those from host_vars/ or group_vars/."""
 
     vars: Variables = field(default_factory=dict)
     file_vars: Variables = field(default_factory=dict)
@@ -50,7 +53,7 @@ class Member:
 
 @dataclass
 class Group(Member):
-    """One group: the hosts and groups named in it, and its variables."""
+    """One group: its own hosts, its child groups, and its variables."""
 
     hosts: set[str] = field(default_factory=set)
     children: list[str] = field(default_factory=list)
@@ -61,7 +64,7 @@ class Group(Member):
 
 
 class Tree:
-    """All groups and hosts. `add` merges one more document as Ansible does: what is read later wins."""
+    """All groups and hosts. `add` merges documents as Ansible does: later values override earlier ones."""
 
     def __init__(self) -> None:
         self.groups: dict[str, Group] = {ALL: Group(), UNGROUPED: Group()}
@@ -70,15 +73,15 @@ class Tree:
         self._within: set[KeyPath] = set()
 
     def add(self, document: Document) -> None:
-        """Merge an inventory file; its faults are added to `problems`, but for those in variables that are none of
-        relman's."""
+        """Merge an inventory file; its faults are added to `problems`, except those in variables that relman does not
+        read."""
         self._within = set()
         for name, body in self._mapping(document, (), document.tree):
             self._group(document, (name,), name, body)
         self._add_faults(document, self._within)
 
     def add_vars(self, document: Document) -> Variables:
-        """The variables of a file of group_vars/ or host_vars/; its faults as `add` does it."""
+        """Return the variables of a file of group_vars/ or host_vars/; faults are treated as in `add`."""
         self._add_faults(document, {()})
         return self.read_vars(document, (), document.tree)
 
@@ -89,7 +92,7 @@ class Tree:
                 self.problems.append(problem)
 
     def members(self, group: str) -> list[str]:
-        """The names of all hosts in a group, its children's included, in the order of the files."""
+        """The names of all hosts in a group and its descendants, in the order of the files."""
         if group == ALL:
             return list(self.hosts)
         below = {name for g in self._below(group) for name in self.groups[g].hosts}
@@ -98,14 +101,14 @@ class Tree:
         return [name for name in self.hosts if name in below]
 
     def variables(self, host: str, environment: str = ALL) -> Variables:
-        """All variables of a host, the last layer that has one deciding."""
+        """All variables of a host; the last layer that sets one decides."""
         return {key: value for layer in self.layers(host, environment) for key, value in layer.items()}
 
     def layers(self, host: str, environment: str = ALL) -> list[Variables]:
-        """A host's variables, weakest first: a child group's win over its parent's, the host's own over all.
+        """A host's variables in layers, lowest precedence first: groups by depth, then the host.
 
-        For a host of several environments, what `environment` and the groups in it say wins over other groups, and
-        another environment (a group that has services of its own) says nothing.
+        For a host of several environments, `environment` and the groups in it take precedence over other groups, and
+        other environments (groups with services of their own) are ignored.
         """
         depths, within = self._depths(), self._below(environment) if environment != ALL else set[str]()
         names = sorted(self._heard(host, environment), key=lambda name: (name in within, depths[name], name))
@@ -113,12 +116,12 @@ class Tree:
         return [*layers, self.hosts[host].vars, self.hosts[host].file_vars]
 
     def groups_of(self, host: str) -> list[str]:
-        """The groups that a host is in, directly or through children."""
+        """The groups that contain a host, directly or through children."""
         direct = {name for name, group in self.groups.items() if host in group.hosts} or {UNGROUPED}
         return [name for name in self.groups if name == ALL or self._below(name) & direct]
 
     def _heard(self, host: str, environment: str) -> list[str]:
-        """The groups of a host without those that are other environments."""
+        """The groups of a host without those of other environments."""
         if environment == ALL:
             return self.groups_of(host)
         below = self._below(environment)
@@ -129,7 +132,7 @@ class Tree:
         ]
 
     def all_variables(self) -> Iterator[tuple[str, Variable]]:
-        """Every variable written anywhere."""
+        """Every variable set anywhere."""
         holders: list[Member] = [*self.groups.values(), *self.hosts.values()]
         for holder in holders:
             yield from holder.vars.items()
@@ -178,7 +181,7 @@ class Tree:
             group.hosts.add(name)
 
     def read_vars(self, document: Document, path: KeyPath, body: Any) -> Variables:
-        """The variables of a mapping; a fault if it is none."""
+        """The variables of a mapping; adds a problem if it is not a mapping."""
         return {key: Variable(value, document, (*path, key)) for key, value in self._mapping(document, path, body)}
 
     def _mapping(self, document: Document, path: KeyPath, body: Any) -> Iterable[tuple[str, Any]]:
@@ -197,7 +200,7 @@ class Tree:
         return found
 
     def _depths(self) -> dict[str, int]:
-        """How far below `all` each group is, by the longest way."""
+        """The depth of each group below `all`, by the longest path."""
         depths = dict.fromkeys(self.groups, 1) | {ALL: 0}
         level, fresh = 1, set(self.groups) - {ALL}
         while fresh := {child for g in fresh for child in self.groups[g].children}:
@@ -207,17 +210,17 @@ class Tree:
 
 
 def is_used(variable: str) -> bool:
-    """Whether a variable can be one that relman reads."""
+    """Whether a variable has a prefix of those that relman reads."""
     return variable.startswith(("ansible_", "relman_"))
 
 
 def _named(value: Any) -> Any:
-    """Ansible takes one name in the place of a mapping with nothing but that key."""
+    """Ansible accepts a single name in place of a mapping with that key."""
     return {value: None} if isinstance(value, str) else value
 
 
 def with_port(pattern: str) -> tuple[str, int | None]:
-    """A host's pattern without the port behind it, as in `web[1:3]:2222` or `[2001:db8::1]:22`. Raises ValueError."""
+    """Split a host pattern and its port, as in `web[1:3]:2222` or `[2001:db8::1]:22`. Raises ValueError."""
     found = _BRACKETED.fullmatch(pattern) or _WITH_PORT.fullmatch(pattern)
     if not found:
         return pattern, None
@@ -228,9 +231,9 @@ def with_port(pattern: str) -> tuple[str, int | None]:
 
 
 def expand(pattern: str) -> list[str]:
-    """The host names of a pattern: `web[1:3]`, `web[01:10:3]`, `db-[a:c]`, both ends included.
+    """The host names of a pattern: `web[1:3]`, `web[01:10:3]`, `db-[a:c]`; ranges include both ends.
 
-    Raises ValueError for what names no host, or too many.
+    Raises ValueError for an invalid name, or too many hosts.
     """
     names = [""]
     end = 0

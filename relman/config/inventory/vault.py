@@ -1,4 +1,8 @@
-"""Ansible Vault (formats 1.1 and 1.2, AES256), read with passwords from files that are only read, never run."""
+"""Decrypt Ansible Vault (formats 1.1 and 1.2, AES256), with passwords from files that are read and never executed.
+
+Documentation:
+https://docs.ansible.com/ansible/latest/vault_guide/vault_using_encrypted_content.html#ansible-vault-payload-format-1-1-1-2
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,13 @@ _LARGEST = 1 << 10
 
 
 class Vault:
-    """Passwords by vault id; the one of a text's own id is tried first, then the others, as Ansible does."""
+    """Passwords by vault id. The password of a text's own id is tried first, then the others, as in Ansible."""
 
     def __init__(self, passwords: Mapping[str, bytes]) -> None:
         self._passwords = dict(passwords)
 
     def decrypt(self, text: str) -> str:
-        """What a vaulted text holds. Raises ValueError with what is missing or wrong, without secrets."""
+        """Decrypt a vaulted text. Raises ValueError with the reason, without secrets."""
         label = _label(text)
         own = [self._passwords[label]] if label in self._passwords else []
         tried = [*own, *(p for name, p in self._passwords.items() if name != label)]
@@ -40,8 +44,7 @@ class Vault:
 
 
 def open_vault(password_file: str, ids: Sequence[str]) -> Vault:
-    """The vault with the passwords of these files: `password_file` ("" for none) and each `LABEL@FILE`. Raises
-    UsageError."""
+    """Read the passwords in these files: `password_file` ("" for none) and each `LABEL@FILE`. Raises UsageError."""
     passwords: dict[str, bytes] = {}
     for given in ids:
         label, at, file = given.rpartition("@")
@@ -78,7 +81,7 @@ def _label(text: str) -> str:
 
 
 def _decrypt(text: str, password: bytes) -> str | None:
-    """The plain text, or None where the password is another one. Raises ValueError for what is damaged."""
+    """The plain text, or None if the password is wrong. Raises ValueError if the text is damaged."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, hmac, padding
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes

@@ -1,1 +1,1 @@
-"""The schemas of the files that people write, and how single values of them are read."""
+"""The schemas of the files that people write, and the parsers of single values."""

@@ -1,4 +1,4 @@
-"""What every section of relman.yml's schema shares. Only this and its like import pydantic."""
+"""What the schema's sections share. pydantic is imported only in this folder."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from relman.config.document import KeyPath
 from relman.config.schema import values, values_container, values_names
 from relman.config.suggestions import shown
 
-MOST = 1_000_000_000  # of anything that is counted: what reads it back has a limit, too
+MOST = 1_000_000_000  # the largest count: relman.model.reading, which reads counts back, has a limit too
 
 OPEN = "open"
 
 
 class Section(BaseModel):
-    """A mapping with known keys only, and no value read as another type. The keys of a `vocabulary` are words that may
-    stand inside of one another, and no keys of the file."""
+    """A mapping with known keys only, and without type conversion. The keys of a `vocabulary` are words that may be
+    nested, and not keys of the file."""
 
     vocabulary: ClassVar[bool] = False
 
@@ -28,16 +28,16 @@ class Section(BaseModel):
 
 Scalar = str | int | float | bool
 OneOrMore = Scalar | list[Scalar]
-"""What an editor is told that may be written; `parse` says it exactly."""
+"""The type in the JSON Schema for editors; `parse` validates exactly."""
 
 
 def parsed(parse: Callable[[object], object], accepts: Any = Scalar) -> PlainValidator:
-    """A value read by `parse`; `accepts` is what an editor is told of it."""
+    """A value read by `parse`; `accepts` is its type in the JSON Schema for editors."""
     return PlainValidator(parse, json_schema_input_type=accepts)
 
 
 def filled(parse: Callable[[object], object]) -> PlainValidator:
-    """A value read by `parse` once its variables are filled in; with the context OPEN it waits, as text."""
+    """A value read by `parse` when its variables are expanded; with the context OPEN, text with variables is kept."""
 
     def validate(value: object, info: ValidationInfo) -> object:
         if info.context == OPEN and isinstance(value, str) and is_open(value):
@@ -62,7 +62,7 @@ def choice(*choices: str) -> PlainValidator:
 
 
 def or_alone(other: dict[str, Any]) -> Any:
-    """For a section that may also be written as something simpler: the hook with which pydantic says so to editors."""
+    """For a section with a shorter form: the hook that adds the form to the JSON Schema for editors."""
 
     def both(cls: type[BaseModel], core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:  # noqa: ARG001
         return {"anyOf": [handler(core), other]}
@@ -71,7 +71,7 @@ def or_alone(other: dict[str, Any]) -> Any:
 
 
 def exactly_one(section: Section, names: tuple[str, ...], what: str, *, required: bool = True) -> None:
-    """Raise ValueError unless exactly one of these keys is given (or none, where that is allowed)."""
+    """Raise ValueError unless exactly one of these keys is given (or none, if not `required`)."""
     given = [name for name in names if name in section.model_fields_set]
     if len(given) > 1:
         raise ValueError(f"give one of {', '.join(given)}, not {len(given)} of them")
@@ -80,7 +80,7 @@ def exactly_one(section: Section, names: tuple[str, ...], what: str, *, required
 
 
 def section_of(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
-    """The section that the schema has at this path, through lists and mappings."""
+    """The schema's section at this path, through lists and mappings; None if there is none."""
     kind: Any = model
     for step in path:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -98,7 +98,7 @@ def _without_none(kind: Any) -> Any:
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Every key of the schema, dotted; `NAME` stands for one that the writer chooses, `[]` for an item of a list."""
+    """Every key of the schema, dotted; `NAME` stands for a key chosen by the writer, `[]` for an item of a list."""
     for name, field in model.model_fields.items():
         yield prefix + name
         kind, dots = _without_none(field.annotation), f"{prefix}{name}."

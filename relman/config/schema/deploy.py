@@ -23,7 +23,7 @@ _ALONE = {"host", "none"}
 
 
 def without_clash(clash: Callable[[Any, Any], str | None]) -> AfterValidator:
-    """No two items of the list clash; those whose variables are still open are text, and left for later."""
+    """A validator: no two items of the list clash. Items with unexpanded variables are text, and checked later."""
 
     def check(items: list[Any]) -> list[Any]:
         faults: list[tuple[KeyPath, str]] = []
@@ -48,7 +48,7 @@ def _ports_clash(one: Port | str, other: Port | str) -> str | None:
 
 
 def mounts_clash(one: Mount | str, other: Mount | str) -> str | None:
-    """What is wrong with two mounts in one container."""
+    """Why two mounts cannot be in one container, or None."""
     if isinstance(one, str) or isinstance(other, str):
         return None
     return f"another volume is mounted at {one.target}" if one.target == other.target else None
@@ -114,7 +114,7 @@ class Deploy(Section):
             )
 
     def settings(self) -> DeploySettings:
-        """The model's settings, when every variable is filled in."""
+        """The model's settings; requires all variables to be expanded."""
         return DeploySettings(
             ports=tuple(self.ports),
             env=dict(self.env),
@@ -138,6 +138,7 @@ class Deploy(Section):
         )
 
     def _most(self) -> str:
-        """Where the strategy itself says how many, nothing else limits it unless that is written down, too."""
+        """A strategy that determines the number of hosts by itself is limited further only by an explicit
+        max_unavailable."""
         said = "max_unavailable" in self.model_fields_set
         return "100%" if self.strategy and self.strategy.unbounded and not said else self.max_unavailable

@@ -1,4 +1,4 @@
-"""The schema of a container's health: how relman asks for it, and the engine's own check."""
+"""The schema of a container's health: relman's check, and the engine's own."""
 
 # ruff: noqa: RUF012 (pydantic copies defaults)
 
@@ -32,7 +32,7 @@ def _once(headers: dict[str, str]) -> dict[str, str]:
 
 
 class Http(Section):
-    """relman asks this path and wants a status from 200 to 399."""
+    """relman requests this path and expects a status from 200 to 399."""
 
     port: PortNumber
     path: Annotated[str, filled(values_names.path)] = model.Health.path
@@ -53,7 +53,7 @@ class Tcp(Section):
 
 
 class Health(Section):
-    """How relman knows that a container is healthy."""
+    """How relman checks that a container is healthy."""
 
     http: Http | None = None
     tcp: Tcp | None = None

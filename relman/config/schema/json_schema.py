@@ -1,4 +1,5 @@
-"""The files that people write, as JSON Schema (2020-12): for editors, which complete keys and mark mistakes with it."""
+"""The JSON Schema (2020-12, https://json-schema.org/draft/2020-12) of relman's files, with which editors complete and
+check."""
 
 from __future__ import annotations
 
@@ -27,13 +28,13 @@ KINDS: Mapping[str, Callable[[], type[BaseModel]]] = {"relman": _relman_yml, "pl
 
 
 def json_schema(kind: str) -> dict[str, Any]:
-    """The schema of one of KINDS. It knows keys and kinds of values; what only relman can tell, `relman check` says."""
+    """The schema of one of KINDS. It covers keys and types; `relman check` covers the rest."""
     made = KINDS[kind]().model_json_schema()
     return {"$schema": _DIALECT, **_without_titles(made)}
 
 
 def _without_titles(tree: Any) -> Any:
-    """Pydantic's titles repeat the keys."""
+    """Remove pydantic's titles, which repeat the keys."""
     if isinstance(tree, list):
         return [_without_titles(item) for item in tree]
     if not isinstance(tree, dict):

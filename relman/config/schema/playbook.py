@@ -26,11 +26,11 @@ from relman.config.schema.values import Faults
 from relman.model import playbook as model
 
 ACTIONS = ("ci", "promote", "deploy", "rollback", "check", "wait", "confirm")
-_ALONE = ("ci", "promote")  # need no options
+_ALONE = ("ci", "promote")  # may be written without options
 
 
 def _argv(*words: str, **options: str | None) -> tuple[str, ...]:
-    """A command line: an option for each that has a value."""
+    """A command line, with an option for each value that is not empty."""
     given = ((f"--{name.replace('_', '-')}", value) for name, value in options.items() if value)
     return (*words, *(word for pair in given for word in pair))
 
@@ -52,7 +52,7 @@ class Ci(Section):
 
 
 class Gated(Section):
-    """A command that asks the gates, and can leave some of them out for a reason."""
+    """A command that evaluates gates, some of which can be skipped with a reason."""
 
     reason: Word | None = None
     unsafe_skip_gate: list[Word] = []
@@ -65,7 +65,7 @@ class Gated(Section):
 
     @property
     def skips(self) -> tuple[str, ...]:
-        """The options that leave them out."""
+        """The options that skip gates."""
         return tuple(word for gate in self.unsafe_skip_gate for word in ("--unsafe-skip-gate", gate))
 
 
@@ -84,7 +84,7 @@ class Promote(Gated):
 
 
 class Rollback(Section):
-    """Back to the release before: `relman rollback`."""
+    """Return to the previous release: `relman rollback`."""
 
     environment: Word
     inventory: Word | None = None
@@ -94,7 +94,7 @@ class Rollback(Section):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The options that both commands on an environment have."""
+        """The options that deploy and rollback share."""
         return _argv(
             "--yes",
             environment=self.environment,
@@ -120,7 +120,7 @@ class Deploy(Gated, Rollback):
 
 
 class Http(Section):
-    """Passes when this URL answers as expected."""
+    """Passes when this URL responds as expected."""
 
     url: Word
     status: Annotated[int, parsed(values_stages.http_status)] = model.Http.status
@@ -128,7 +128,7 @@ class Http(Section):
 
 
 class Check(Section):
-    """Look whether all is well."""
+    """Check whether the service works."""
 
     command: Argv | None = None
     http: Http | None = None

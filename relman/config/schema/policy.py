@@ -1,4 +1,4 @@
-"""The schema of a policy: a list of rules that must all hold, each of one key."""
+"""The schema of a policy: a list of rules that must all pass, each with one key."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Yes = Annotated[bool, parsed(values.true)]
 
 
 def predicate_type(value: object) -> str:
-    """A type of statements: one of the short names, or a URI."""
+    """A predicate type: one of the short names, or a URI."""
     found = values.word(value)
     if found in SHORT:
         return SHORT[found]
@@ -29,7 +29,7 @@ def predicate_type(value: object) -> str:
 
 
 def one_or_more(value: object) -> tuple[str, ...]:
-    """One text, or a list of some."""
+    """One text or a list of texts."""
     found = value if isinstance(value, list) else [value]
     if not found:
         raise ValueError(f"expected at least one, found {kind_of(value)}")
@@ -41,14 +41,14 @@ Words = Annotated[tuple[str, ...], parsed(one_or_more, OneOrMore)]
 
 
 class ProvenIn(Section):
-    """Served, proven good, in another environment."""
+    """Proven good in another environment."""
 
     environment: Word
     at_least: Duration = model.ProvenIn.seconds
 
 
 class Statement(Section):
-    """A statement that must be there."""
+    """A statement that must exist."""
 
     type: Type
     signers: Words = ()
@@ -95,7 +95,7 @@ _READ: Mapping[str, Callable[[Any], model.Rule]] = {
 
 
 class PolicyFile(Section):
-    """A policy under a key, so that its faults have paths."""
+    """A policy below a key, so that its faults have paths."""
 
     policy: list[Rule]
 

@@ -1,4 +1,4 @@
-"""The schema of what a deployment does beside replacing containers: strategy, tasks, hooks."""
+"""The schema of a rollout: strategy, tasks, hooks."""
 
 # ruff: noqa: RUF012 (pydantic copies defaults)
 
@@ -29,13 +29,13 @@ Batches = Annotated[tuple[str, ...], parsed(values.batches, OneOrMore)]
 
 
 class HttpCheck(Section):
-    """Good when this address answers with a status from 200 to 399."""
+    """Passes when this URL responds with a status from 200 to 399."""
 
     url: Annotated[str, filled(values_names.url)]
 
 
 class Check(Section):
-    """What is asked on the deployer's machine before the rollout goes on."""
+    """A check on the deployer's machine before the rollout continues."""
 
     http: HttpCheck | None = None
     command: Argv | None = None
@@ -59,7 +59,7 @@ class Rolling(Section):
 
 
 class Canary(Section):
-    """A few hosts first, which are watched and asked about; then batches."""
+    """A few hosts first, which are watched and checked; then batches."""
 
     hosts: list[Annotated[str, filled(values.word)]] = []
     count: Annotated[str, parsed(values.share)] = model.Strategy.count
@@ -75,7 +75,7 @@ class Canary(Section):
 
 
 class Strategy(Section):
-    """The way through the hosts."""
+    """The order in which hosts are changed."""
 
     rolling: Rolling | None = None
     canary: Canary | None = None
@@ -88,7 +88,7 @@ class Strategy(Section):
 
     @property
     def unbounded(self) -> bool:
-        """Whether it says by itself how many hosts change at once."""
+        """Whether the strategy itself determines how many hosts change at once."""
         return self.all_at_once or bool(self.rolling and self.rolling.batches)
 
     def value(self) -> model.Strategy:
@@ -109,7 +109,7 @@ class Strategy(Section):
 
 
 class Task(Section):
-    """A command that runs to its end in a container of the new image."""
+    """A command that runs to completion in a container of the new image."""
 
     name: Annotated[str, parsed(values_names.task_name)]
     command: Argv
@@ -136,7 +136,7 @@ class Hook(Section):
 
 
 def without_twins(tasks: list[Task]) -> list[Task]:
-    """The tasks, all of different names."""
+    """The tasks, if their names are distinct. Raises Faults."""
     faults: list[tuple[KeyPath, str]] = []
     for i, task in enumerate(tasks):
         if task.name in [other.name for other in tasks[:i]]:

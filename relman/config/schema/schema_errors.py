@@ -1,4 +1,4 @@
-"""From pydantic's errors to faults in the words of the one who wrote the file."""
+"""Translate pydantic's errors to messages for the file's author."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXPECTED = {
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: the path to the value, what is wrong with it, and whether its key is to blame."""
+    """One fault: the path, the message, and whether it concerns the key and not the value."""
 
     path: KeyPath
     message: str
@@ -34,7 +34,7 @@ class Fault:
 
 
 def faults(error: ValidationError, root: type[BaseModel]) -> Iterator[Fault]:
-    """All faults of a tree that was checked against `root`."""
+    """All faults of a tree that was validated against `root`."""
     for detail in error.errors(include_url=False):
         path, kind, context = detail["loc"], detail["type"], detail.get("ctx", {})
         if path and path[-1] == "[key]":
@@ -60,7 +60,7 @@ def _message(kind: str, found: object, context: Mapping[str, Any]) -> str:
 
 
 def _unknown(key: str, section: KeyPath, root: type[BaseModel]) -> str:
-    """What may have been meant by an unknown key: its like here, or its very self in another section."""
+    """The message for an unknown key: a similar key here, or the same key in another section."""
     if "insecure" in key:
         return (
             "a checkout may not decide what goes without TLS: relman_insecure_registries in the inventory, or "

@@ -1,4 +1,4 @@
-"""The schema of relman.yml, and the way from it to the model."""
+"""The schema of relman.yml, and its conversion to the model."""
 
 # ruff: noqa: RUF012 (pydantic copies defaults)
 
@@ -24,7 +24,7 @@ Template = Annotated[str, parsed(values_names.tag_template)]
 
 
 class BuildSecret(Section):
-    """Where a secret of the build comes from."""
+    """The source of a build secret."""
 
     env: Annotated[ShellName, AfterValidator(values_names.not_relman_s)] | None = None
     file: Word | None = None
@@ -69,7 +69,7 @@ class Library(Section):
 
 
 class Release(Section):
-    """Which tags a passed run gets and what is demanded of its evidence, or where a shared library goes."""
+    """The tags of a release and the requirements on its evidence, or where a shared library is published."""
 
     tag: Template = model.ReleaseRules.tag
     channels: list[Template] = list(model.ReleaseRules.channels)

@@ -33,14 +33,14 @@ from relman.model.settings import Mount
 
 
 class HttpWait(Section):
-    """Ready when this path answers with a status from 200 to 399."""
+    """Ready when this path responds with a status from 200 to 399."""
 
     port: PortNumber
     path: Annotated[str, parsed(values_names.path)] = model.Wait.http_path
 
 
 class Wait(Section):
-    """When a linked service counts as ready."""
+    """When a linked service is ready."""
 
     healthcheck: Annotated[bool, parsed(values.true)] = False
     tcp: PortNumber | None = None
@@ -78,7 +78,8 @@ class LinkedService(Section):
         return self
 
     def value(self, alias: str, registry: str, root: str) -> model.LinkedService:
-        """The model's service: relative binds are below `root`, a release without a registry is in `registry`."""
+        """The model's service: relative binds are resolved against `root`, a release without a registry is in
+        `registry`."""
         return model.LinkedService(
             alias=alias,
             image=self.image or "",
@@ -100,7 +101,7 @@ def _below(root: str, mount: Mount) -> Mount:
 
 
 class Command(Section):
-    """A test command: what to run, or that and how."""
+    """A test command, alone or with options."""
 
     run: Argv
     name: Word | None = None

@@ -25,8 +25,9 @@ _FORMS = "known are ALIAS.host, ALIAS.port, ALIAS.port.NUMBER, ALIAS.env.NAME, r
 
 @dataclass(frozen=True)
 class Name:
-    """What a text refers to: `kind` is run, secret, host, port or env; `alias` the service (not for the first two),
-    `item` the variable's name or the port's number, empty for the service's own port. `text` is as it was written."""
+    """A reference in a text: `kind` is run, secret, host, port or env; `alias` is the service ("" for the first
+    two), `item` the variable's name or the port's number ("" for the service's own port). `text` is the reference as
+    written."""
 
     kind: str
     alias: str = ""
@@ -35,15 +36,15 @@ class Name:
 
 
 def names(text: str) -> Iterator[Name]:
-    """Everything that a text refers to. Raises ValueError for a `${` that is no reference."""
+    """All references in a text. Raises ValueError for a malformed `${`."""
     for match in _TOKEN.finditer(text):
         if match[0] != "$${":
             yield _name(match)
 
 
 def check(text: str, aliases: Collection[str], hint: str = "") -> None:
-    """Raise ValueError where a text refers to anything but the run, secrets, and the services in `aliases`; `hint` is
-    added where a service is unknown."""
+    """Raise ValueError if a text refers to anything but the run, secrets, and the services in `aliases`; `hint` is
+    appended for an unknown service."""
     for name in names(text):
         if name.alias and name.alias not in aliases:
             known = ", ".join(sorted(aliases)) or "none"
@@ -52,8 +53,10 @@ def check(text: str, aliases: Collection[str], hint: str = "") -> None:
 
 
 def fill(text: str, value: Callable[[Name], str | None]) -> str:
-    """The text with every reference replaced by its value; a default is taken where that is None or empty, and is not
-    itself filled. Raises ValueError for a missing value without default."""
+    """Replace every reference by its value. A default is used if that is None or empty, and is not itself expanded.
+
+    Raises ValueError for a missing value without a default.
+    """
 
     def one(match: re.Match[str]) -> str:
         if match[0] == "$${":

@@ -1,4 +1,4 @@
-"""The schema of trust.yml, and the way from it to the model."""
+"""The schema of trust.yml, and its conversion to the model."""
 
 # ruff: noqa: RUF012 (pydantic copies defaults)
 
@@ -23,7 +23,7 @@ _BEGIN, _END = "-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----"
 
 
 def moment(value: object) -> datetime:
-    """A time with its zone, RFC 3339; a day alone means its beginning, UTC."""
+    """A time with its zone (RFC 3339); a date alone means its beginning in UTC."""
     text = values.word(value)
     try:
         found = datetime.fromisoformat(text)
@@ -35,7 +35,7 @@ def moment(value: object) -> datetime:
 
 
 def digest(value: object) -> ManifestDigest:
-    """A digest of an image's manifest."""
+    """The digest of an image's manifest."""
     try:
         return ManifestDigest(values.word(value))
     except UsageError as error:
@@ -43,14 +43,14 @@ def digest(value: object) -> ManifestDigest:
 
 
 def public_key(value: str) -> str:
-    """A PEM public key, by its looks."""
+    """A PEM public key, checked only for its markers."""
     if not value.strip().startswith(_BEGIN) or not value.strip().endswith(_END):
         raise ValueError(f"expected a public key, {_BEGIN} and so on, as `relman key new` prints it")
     return value
 
 
 def key_name(value: str) -> str:
-    """What people call a key."""
+    """The name of a key."""
     return values_names.service_name(value)
 
 
@@ -65,7 +65,7 @@ class Grant(Section):
 
 
 class Revoked(Section):
-    """A key that is not trusted any more."""
+    """A key that is no longer trusted."""
 
     at: Moment
     reason: Word

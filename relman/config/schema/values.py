@@ -1,6 +1,6 @@
-"""Read single plain values of relman.yml: each function takes what YAML gave and returns what the model wants.
+"""Parsers of single plain values of relman.yml: from YAML's value to the model's.
 
-All of them raise ValueError that says what was expected, in words for the one who wrote the file.
+All raise ValueError with what was expected, in words for the file's author.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|)")
 
 
 class Faults(ValueError):
-    """Several faults below one value, each with the path from there."""
+    """Several faults in one value, each with the path inside it."""
 
     def __init__(self, faults: Sequence[tuple[KeyPath, str]]) -> None:
         super().__init__(faults[0][1])
@@ -27,7 +27,7 @@ class Faults(ValueError):
 
 
 def text(value: object) -> str:
-    """Text; a number or truth value is taken as written."""
+    """Text; a number or boolean is taken as written."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
@@ -37,7 +37,7 @@ def text(value: object) -> str:
 
 
 def word(value: object) -> str:
-    """Text that is not empty and in one line."""
+    """Text that is not empty, on one line."""
     found = text(value)
     if not found or any(ord(c) < 32 or ord(c) == 127 for c in found):
         raise ValueError("expected text of one line that is not empty")
@@ -55,7 +55,7 @@ def seconds(value: object) -> float:
 
 
 def positive_seconds(value: object) -> float:
-    """A duration longer than nothing."""
+    """A duration longer than 0."""
     if not (found := seconds(value)):
         raise ValueError("expected a duration longer than 0")
     return found
@@ -84,7 +84,7 @@ def batches(value: object) -> tuple[str, ...]:
 
 
 def argv(value: object) -> tuple[str, ...]:
-    """A command: a list of words, or one text that a shell runs."""
+    """A command: a list of words, or one text for a shell."""
     if isinstance(value, str) and value.strip():
         return ("/bin/sh", "-c", value)
     if isinstance(value, list) and value:
@@ -100,7 +100,7 @@ def truth(value: object) -> bool:
 
 
 def command_words(value: object) -> tuple[str, ...]:
-    """A command that no shell reads: its words in one text, quoted as a shell wants them, or in a list."""
+    """A command without a shell: its words in one text, quoted as for a shell, or in a list."""
     try:
         words = tuple(text(part) for part in value) if isinstance(value, list) else tuple(shlex.split(word(value)))
     except ValueError as error:
@@ -111,7 +111,7 @@ def command_words(value: object) -> tuple[str, ...]:
 
 
 def true(value: object) -> bool:
-    """`true`: the key stands for a choice."""
+    """`true`: the key itself is the choice."""
     if value is not True:
         raise ValueError("expected true; leave the key out otherwise")
     return True
@@ -125,14 +125,14 @@ def absolute_path(value: object) -> str:
 
 
 def matching(pattern: re.Pattern[str], value: str, expected: str) -> str:
-    """The value, if the pattern is that of the whole of it."""
+    """The value, if all of it matches the pattern."""
     if not pattern.fullmatch(value):
         raise ValueError(f"expected {expected}; found {shown(value)}")
     return value
 
 
 def by_model(check: Callable[[], str]) -> str:
-    """What the model makes of a value."""
+    """The result of a check in the model, with its UsageError as ValueError."""
     try:
         return check()
     except UsageError as error:

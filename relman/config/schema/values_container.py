@@ -1,5 +1,4 @@
-"""Read what a container takes of its host, as relman.config.schema.values reads plain values: ports, volumes, memory
-and processors."""
+"""Parsers of a container's ports, volumes, memory and processors in relman.yml."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ _PORT = re.compile(
 
 
 def size(value: object) -> int:
-    """A size in bytes, or with a unit b, k, m, g (of 1024); at least 6 MiB, as engines want it."""
+    """A size in bytes, or with a unit b, k, m, g (powers of 1024); at least 6 MiB, the engine's minimum."""
     found = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) else None
     if not found or isinstance(value, bool):
         raise ValueError(f"expected a size such as 256m or 1g, found {shown(value)}")
@@ -49,7 +48,10 @@ def port_number(value: object) -> int:
 
 
 def port(value: object) -> Port:
-    """`CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`, each with `/tcp`, `/udp` or `/sctp`; host 0 is any."""
+    """`CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`, each with `/tcp`, `/udp` or `/sctp`; host port 0 is any.
+
+    The short syntax of Compose: https://github.com/compose-spec/compose-spec/blob/main/05-services.md#short-syntax-3
+    """
     found = _PORT.fullmatch(str(value)) if isinstance(value, str | int) else None
     if not found or isinstance(value, bool):
         raise ValueError(f'expected a port such as "8080:80", "127.0.0.1:8080:80/tcp" or "80", found {shown(value)}')

@@ -1,4 +1,4 @@
-"""Read the names of things, and addresses, in relman.yml, as relman.config.schema.values reads plain values."""
+"""Parsers of names and addresses in relman.yml."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _RESERVED = ("run-", "sha256-")
 
 
 def shell_name(value: str) -> str:
-    """The name of a variable that shells and templates can refer to."""
+    """The name of a variable that shells and templates accept."""
     return matching(_SHELL_NAME, value, "a variable's name: letters, digits and _, no digit first")
 
 
 def env_name(value: str) -> str:
-    """The name of a variable in a container's environment: whatever an engine takes, such as `discovery.type`."""
+    """The name of a variable in a container's environment: whatever an engine accepts, such as `discovery.type`."""
     return matching(_ENV_NAME, value, "a variable's name, without =")
 
 
 def not_relman_s(name: str) -> str:
-    """The name of a variable that a checkout may have read out: none of relman's own, which hold its passwords."""
+    """The name of a variable that a checkout may read. Raises ValueError for relman's own, which hold its passwords."""
     if name.startswith(RELMAN_S):
         raise ValueError(f"{name} is relman's own: put what builds or tests may read into a variable of another name")
     return name
@@ -94,7 +94,7 @@ def platform(value: object) -> str:
 
 
 def tag_template(value: object) -> str:
-    """A tag in which {build}, {job}, {commit} and {version} stand for the run's values."""
+    """A tag with {build}, {job}, {commit} and {version} as placeholders for the run's values."""
     found = word(value)
     sample = with_fields(found)
     if found.startswith(_RESERVED):
@@ -104,7 +104,7 @@ def tag_template(value: object) -> str:
 
 
 def with_fields(template: str) -> str:
-    """A template with every field filled in with `x`. Raises ValueError for an unknown field."""
+    """The template with `x` for every placeholder. Raises ValueError for an unknown one."""
     for name in _FIELD.findall(template):
         if name not in _FIELDS:
             raise ValueError(f"unknown field {{{name}}}: known are {', '.join(f'{{{f}}}' for f in _FIELDS)}")
@@ -121,7 +121,7 @@ def address(value: object) -> str:
 
 
 def url(value: object) -> str:
-    """An address that HTTP can ask."""
+    """An HTTP URL."""
     found = word(value)
     if not re.fullmatch(r"https?://[!-~]+", found):
         raise ValueError(f"expected an address such as https://shop.example.com/health, found {shown(found)}")
@@ -129,12 +129,12 @@ def url(value: object) -> str:
 
 
 def http_host(value: object) -> str:
-    """The Host of an HTTP request: a name or an address, with or without a port."""
+    """The Host of an HTTP request (RFC 9110, section 7.2): a name or an address, with or without a port."""
     return matching(_HTTP_HOST, word(value), "a host such as shop.example.com or shop.example.com:8443")
 
 
 def header_name(value: str) -> str:
-    """The name of an HTTP header (RFC 9110, token) that says nothing about the connection."""
+    """The name of an HTTP header (RFC 9110, section 5.1) that does not control the connection."""
     matching(_HEADER, value, "a header's name, such as X-Forwarded-Proto")
     if value.lower() == "host":
         raise ValueError("say it as http.host")
@@ -144,7 +144,7 @@ def header_name(value: str) -> str:
 
 
 def header_value(value: object) -> str:
-    """The value of an HTTP header: one line of ASCII."""
+    """The value of an HTTP header (RFC 9110, section 5.5): one line of ASCII."""
     return matching(_HEADER_VALUE, text(value).strip(" "), "a header's value: one line of ASCII")
 
 

@@ -1,4 +1,4 @@
-"""Read single values of the build and test sections of relman.yml, as relman.config.schema.values does."""
+"""Parsers of single values in the build and test sections of relman.yml."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.service import IMAGE_ENTRYPOINT
 from relman.model.settings import Mount
 
-# git-check-ref-format(1): what no tag's name may hold, and how its parts may not begin or end.
+# Forbidden in a tag's name: https://git-scm.com/docs/git-check-ref-format
 _NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|^[-/.]|/\.|\.lock(/|$)|[/.]$")
 _STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 _REMOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
 
 
 def release(value: object) -> str:
-    """Another team's release: NAME@TAG in the registry of this file, or REGISTRY/NAME@TAG; a digest may be the tag."""
+    """A release of another team: NAME@TAG in this file's registry, or REGISTRY/NAME@TAG; a digest may replace the
+    tag."""
     found = word(value)
     by_model(lambda: str(release_in(found, "localhost")))
     return found
 
 
 def release_in(text: str, registry: str) -> ImageRef:
-    """The image that NAME@TAG means in `registry`, or REGISTRY/NAME@TAG anywhere. Raises UsageError."""
+    """The image of NAME@TAG in `registry`, or of REGISTRY/NAME@TAG. Raises UsageError."""
     name, at, tag = text.partition("@")
     if not at:
         raise UsageError("expected NAME@TAG or REGISTRY/NAME@TAG, such as database-schema@stable")
@@ -39,7 +40,7 @@ def release_in(text: str, registry: str) -> ImageRef:
 
 
 def test_mount(value: object) -> Mount:
-    """As `mount`, and the source may be a path that starts with ./ (relative to relman.yml)."""
+    """Like `mount`, but the source may also be a path that starts with ./ (relative to relman.yml)."""
     if isinstance(value, str) and value.startswith("./"):
         found = mount(value[1:])
         return Mount(f".{found.source}", found.target, found.read_only)
@@ -47,7 +48,7 @@ def test_mount(value: object) -> Mount:
 
 
 def tmpfs(value: object) -> tuple[str, str]:
-    """`PATH` or `PATH:OPTIONS`, as `docker run --tmpfs` takes it."""
+    """`PATH` or `PATH:OPTIONS`, as in `docker run --tmpfs`."""
     place, _, options = word(value).partition(":")
     return absolute_path(place), options
 
@@ -60,7 +61,7 @@ def paths(value: object) -> tuple[str, ...]:
 
 
 def entrypoint(value: object) -> tuple[str, ...] | str:
-    """What test commands are run with: the image's ENTRYPOINT, other words, or none."""
+    """The entrypoint of test commands: the image's ENTRYPOINT, other words, or none."""
     if value == IMAGE_ENTRYPOINT:
         return IMAGE_ENTRYPOINT
     if isinstance(value, list):
@@ -69,14 +70,14 @@ def entrypoint(value: object) -> tuple[str, ...] | str:
 
 
 def retries(value: object) -> int:
-    """How often something may be tried again, 0 to 10."""
+    """A number of retries, 0 to 10."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10:
         return value
     raise ValueError(f"expected a number of retries from 0 to 10, found {shown(value)}")
 
 
 def stage(value: object) -> str:
-    """The name of a stage of a Dockerfile, which Docker reads without regard to case."""
+    """The name of a Dockerfile stage; Docker ignores its case."""
     return matching(_STAGE, word(value), "the name of a stage of the Dockerfile: FROM … AS NAME").lower()
 
 
@@ -86,7 +87,7 @@ def secret_id(value: str) -> str:
 
 
 def index_url(value: object) -> str:
-    """The https URL of a package index, without a user in it."""
+    """The https URL of a package index, without a user."""
     found = word(value)
     try:
         parts = urlsplit(found)
@@ -101,7 +102,7 @@ def index_url(value: object) -> str:
 
 
 def git_tag(value: object) -> str:
-    """The name of a git tag in which {build}, {job}, {commit} and {version} stand for the run's values."""
+    """The name of a git tag, with {build}, {job}, {commit} and {version} as placeholders for the run's values."""
     found = word(value)
     sample = with_fields(found)
     if _NO_REF.search(sample) or sample == "@":
@@ -115,7 +116,7 @@ def remote(value: object) -> str:
 
 
 def http_status(value: object) -> int:
-    """A status of HTTP."""
+    """An HTTP status."""
     if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599:
         return value
     raise ValueError(f"expected a status from 100 to 599, found {shown(value)}")

@@ -1,4 +1,4 @@
-"""Read ssh_config files into lines (ssh_config(5)), Include followed."""
+"""Read ssh_config files into lines, following Include (ssh_config(5), https://man.openbsd.org/ssh_config)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MAX_INCLUDES = 16
 
 @dataclass(frozen=True)
 class Line:
-    """One line: its keyword in lower case, its arguments, and these as they are written. `included` are the lines that
-    an Include stands for."""
+    """One line: its keyword in lower case, its arguments parsed, and as written. `included` are the lines of an
+    Include."""
 
     keyword: str
     arguments: tuple[str, ...]
@@ -28,12 +28,12 @@ class Line:
     included: tuple[Line, ...] = ()
 
     def problem(self, key: str, message: str) -> Problem:
-        """A fault of this line."""
+        """A problem of this line."""
         return Problem(self.file, self.number, 1, key, message)
 
 
 def read_lines(file: Path, home: Path, depth: int = 0) -> tuple[Line, ...]:
-    """Every line of the file. Raises UsageError if it cannot be read, ConfigError for lines that make no sense."""
+    """Read all lines of the file. Raises UsageError if it cannot be read, ConfigError for malformed lines."""
     try:
         text = file.read_text("utf-8")
     except OSError as error:
@@ -45,8 +45,11 @@ def read_lines(file: Path, home: Path, depth: int = 0) -> tuple[Line, ...]:
 
 
 def split(text: str) -> list[str]:
-    """The words of a line up to a comment, as OpenSSH splits them: " and ' quote; a backslash escapes these, itself and
-    (outside quotes) a space, and is a character else. Raises ValueError for a quote that is not closed."""
+    """The words of a line up to a comment, as OpenSSH splits them (argv_split in misc.c).
+
+    " and ' quote; a backslash escapes these, itself and, outside quotes, a space, and is literal otherwise. Raises
+    ValueError for an unclosed quote.
+    """
     words: list[str] = []
     at = 0
     while word := _WORD.match(text, at):

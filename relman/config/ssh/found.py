@@ -1,4 +1,4 @@
-"""What ssh_config's lines say of one host: the first value given for a key wins, identity files add up."""
+"""The values of ssh_config for one host: the first value of a key wins; identity files accumulate (ssh_config(5))."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ _UNIT = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 @dataclass
 class Found:
-    """The lines that hold for `alias`, first for each key, or all of a key that adds up; `proxy` is the first of
-    ProxyJump and ProxyCommand; `doubtful_agents` hold perhaps. What is given outside the files wins over them."""
+    """The lines that apply to `alias`.
+
+    `kept` is the first line of each key, `added` all lines of accumulating keys; `proxy` is the first of ProxyJump and
+    ProxyCommand; `doubtful_agents` are IdentityAgent lines that may apply. `given_user` and `given_port` come from
+    elsewhere and take precedence.
+    """
 
     alias: str
     local_user: str
@@ -34,23 +38,23 @@ class Found:
     proxy: Line | None = None
 
     def value(self, key: str) -> str | None:
-        """The value of a key with one value."""
+        """The value of a key with one value, or None."""
         return self.kept[key].arguments[0] if key in self.kept else None
 
     @property
     def hostname(self) -> str:
-        """The address: HostName, or the alias itself; in lower case, as ssh uses it."""
+        """The address: HostName or the alias, in lower case as in ssh."""
         line = self.kept.get("hostname")
         return (self._expanded(line, line.arguments[0], {"h": self.alias}) if line else self.alias).lower()
 
     @property
     def user(self) -> str:
-        """Whom to sign in as."""
+        """The user to log in as."""
         return self.given_user or self.value("user") or self.local_user
 
     @property
     def port(self) -> int:
-        """The port of its sshd."""
+        """The port of its sshd. Raises ConfigError for an invalid one."""
         if self.given_port:
             return self.given_port
         text = self.value("port") or "22"
@@ -60,12 +64,12 @@ class Found:
 
     @property
     def host_key_alias(self) -> str:
-        """The name of its key in known_hosts, if not its address."""
+        """The name of its key in known_hosts; "" if that is its address."""
         return (self.value("hostkeyalias") or "").lower()
 
     @property
     def connect_timeout(self) -> float | None:
-        """ConnectTimeout in seconds, written as ssh_config(5) writes times; 0 and none are no time of its own."""
+        """ConnectTimeout in seconds, in the TIME FORMATS of sshd_config(5); None for 0 and none. Raises ConfigError."""
         text = (self.value("connecttimeout") or "none").lower()
         if text == "none":
             return None
@@ -76,20 +80,20 @@ class Found:
 
     @property
     def identities_only(self) -> bool:
-        """Whether no other keys than the identity files are meant."""
+        """Whether only the identity files may be offered. Raises ConfigError for an invalid value."""
         text = (self.value("identitiesonly") or "no").lower()
         if text not in ("yes", "true", "no", "false"):
             raise self.refused(self.kept["identitiesonly"], f"expected yes or no, found {text!r}")
         return text in ("yes", "true")
 
     def files(self, key: str) -> list[str]:
-        """The files of all lines of a key that adds up, in order."""
+        """The files of all lines of an accumulating key, in order."""
         return [path for line in self.added.get(key, ()) for path in self._paths(line)]
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The sockets of the agents to ask, in order: also those of which nobody can judge here whether they are meant,
-        as it costs no more than an unneeded question."""
+        """The sockets of the agents to ask, in order, including those that only may apply: asking one more agent is
+        harmless."""
         lines = [*self.doubtful_agents, self.kept.get("identityagent")]
         return tuple(dict.fromkeys(filter(None, map(self._agent, lines))))
 
@@ -118,8 +122,10 @@ class Found:
 
     @property
     def proxy_command(self) -> Proxy | None:
-        """The command of ProxyCommand. Its tokens come of inventories, too, and go to a shell: what could be more than
-        a word there is refused."""
+        """The command of ProxyCommand. Raises ConfigError for a token value that a shell could interpret.
+
+        Token values may come from inventories, and the command is run by a shell.
+        """
         line = self.proxy
         if not line or line.keyword != "proxycommand" or line.written.lower() == "none":
             return None
@@ -130,7 +136,7 @@ class Found:
         return Proxy(self._expanded(line, line.written, tokens), f"{line.file}:{line.number}")
 
     def _tokens(self, which: str = "dhiklLnpru") -> dict[str, str]:
-        """The tokens of ssh_config(5), TOKENS, that stand for these things."""
+        """The values of these tokens (ssh_config(5), TOKENS)."""
         local = socket.gethostname()
         values = {
             "d": str(self.home),
@@ -147,7 +153,7 @@ class Found:
         return {name: values[name] for name in which}
 
     def _paths(self, line: Line) -> list[str]:
-        """The files of a line whose key takes tokens and the environment's variables."""
+        """The files of a line whose key accepts tokens and environment variables."""
         tokens = self._tokens()
         texts = (text for text in line.arguments if text.lower() != "none")
         return [self._at_home(self._expanded(line, text, tokens, os.environ)) for text in texts]
@@ -171,5 +177,5 @@ class Found:
         return re.sub(r"%(.?)|\$\{([^}]*)\}", one, text)
 
     def refused(self, line: Line, message: str) -> ConfigError:
-        """The error for a line that relman cannot follow for this host."""
+        """The error for a line that relman cannot apply to this host."""
         return ConfigError([line.problem(f"ssh to {self.alias}", message)])

@@ -1,9 +1,9 @@
-"""How to reach a host by the user's ssh_config (ssh_config(5)): HostName, Port, User, IdentityFile, IdentitiesOnly,
-IdentityAgent, CertificateFile, ProxyJump, ProxyCommand, ConnectTimeout, HostKeyAlias and the files of known hosts,
-under Host, Match and Include.
+"""The route to a host by the user's ssh_config (ssh_config(5), https://man.openbsd.org/ssh_config).
 
-What relman cannot do as OpenSSH would (such a key under Match exec) is refused for the hosts it concerns. Everything
-else is ignored; host keys are always checked, whatever StrictHostKeyChecking says.
+Supported keys: HostName, Port, User, IdentityFile, IdentitiesOnly, IdentityAgent, CertificateFile, ProxyJump,
+ProxyCommand, ConnectTimeout, HostKeyAlias, UserKnownHostsFile and GlobalKnownHostsFile, in Host, Match and Include. A
+supported key that relman cannot evaluate as OpenSSH would (under Match exec, for example) is an error for the hosts it
+may apply to. All other keys are ignored. Host keys are always checked, whatever StrictHostKeyChecking is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 @dataclass(frozen=True)
 class Route:
-    """The way to a host: its endpoint, the jumps before it (outermost first), and known_hosts files of their own."""
+    """The route to a host: its endpoint, the jump hosts (outermost first), and additional known_hosts files."""
 
     endpoint: Hop
     jumps: tuple[Hop, ...] = ()
@@ -34,10 +34,10 @@ class Route:
 
 
 class SshConfig:
-    """The user's ssh_config: `path` alone, or by default ~/.ssh/config and then /etc/ssh/ssh_config if they exist."""
+    """The user's ssh_config: only `path`, or else ~/.ssh/config and /etc/ssh/ssh_config, if they exist."""
 
     def __init__(self, path: Path | str | None = None, *, home: Path | None = None) -> None:
-        """Read the files. Raises UsageError if `path` cannot be read, ConfigError for lines that make no sense."""
+        """Read the files. Raises UsageError if `path` cannot be read, ConfigError for malformed lines."""
         self.home = home or Path.home()
         defaults = [self.home / ".ssh/config", Path("/etc/ssh/ssh_config")]
         files = [Path(path)] if path else [f for f in defaults if f.is_file()]
@@ -46,7 +46,7 @@ class SshConfig:
     def route(
         self, alias: str, *, port: int | None = None, user: str | None = None, identity: str | None = None
     ) -> Route:
-        """The way to `alias`; what is given here wins over the files. Raises ConfigError."""
+        """The route to `alias`; arguments take precedence over the files. Raises ConfigError."""
         return self._route(alias, port, user, identity, ())
 
     def _route(
@@ -57,7 +57,7 @@ class SshConfig:
         known = found.known_hosts
         for i, text in enumerate(found.jumps):
             way = self._jump(text, found, (*seen, alias))
-            # As ssh -J reaches the later ones: through the one before, whatever their own way would be.
+            # Like ssh -J: later hops are reached through the previous one, whatever their own proxy is.
             jumps += [*way.jumps, way.endpoint] if i == 0 else [replace(way.endpoint, proxy=None)]
             known += way.known_hosts
         given = [str(Path(identity).expanduser())] if identity else []
@@ -78,7 +78,7 @@ class SshConfig:
         return Route(endpoint, tuple(jumps), tuple(dict.fromkeys(f for f in known if Path(f).is_file())))
 
     def _jump(self, text: str, found: Found, seen: tuple[str, ...]) -> Route:
-        """The way to one hop of a ProxyJump."""
+        """The route to one hop of a ProxyJump."""
         assert found.proxy  # noqa: S101  # it is where `text` comes from
         hop = _JUMP.fullmatch(text)
         if not hop or not 1 <= int(hop["port"] or 22) <= 65535:
@@ -93,5 +93,5 @@ class SshConfig:
 
 
 def _is_there(key: str) -> bool:
-    """Whether the key file, or the public half of a key that an agent may hold, is there."""
+    """Whether the key file exists, or the public half of a key that an agent may hold."""
     return Path(key).is_file() or Path(f"{key}.pub").is_file()

@@ -1,4 +1,4 @@
-"""Which lines of ssh_config hold for a host: Host and Match as ssh_config(5) judges them, without running anything."""
+"""Decide which lines of ssh_config apply to a host: Host and Match (ssh_config(5)), without running anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PASSES = ("final", "canonical")
 
 
 def lookup(lines: Iterable[Line], found: Found) -> Found:
-    """Fill `found` with what the lines say of its host. Raises ConfigError for what is refused."""
+    """Add the lines that apply to its host to `found`. Raises ConfigError for a line that cannot be evaluated."""
     lines = tuple(lines)
     canonical = _canonicalizes(lines)
     first = _Pass(found, found.alias, canonical=canonical)
@@ -30,13 +30,13 @@ def lookup(lines: Iterable[Line], found: Found) -> Found:
 
 
 def _canonicalizes(lines: Sequence[Line]) -> bool:
-    """Whether CanonicalizeHostname may ask the DNS for other names, which relman does not."""
+    """Whether CanonicalizeHostname may look up other names in the DNS, which relman does not do."""
     asked = (line.arguments[0].lower() not in ("no", "false") for line in lines if line.keyword == _CANONICAL)
     return any(asked) or any(_canonicalizes(line.included) for line in lines)
 
 
 class _Pass:
-    """One reading of the lines. Where a Match asks for `final` there is another, in which Host means the address."""
+    """One pass over the lines. If a Match asks for `final` there is a second, in which Host matches the address."""
 
     def __init__(self, found: Found, host: str, *, canonical: bool, final: bool = False) -> None:
         self.found = found
@@ -46,8 +46,10 @@ class _Pass:
         self.final_wanted = False
 
     def apply(self, lines: Iterable[Line], doubt: str = "", *, active: bool = True) -> None:
-        """Take the lines that hold. `doubt` is a criterion that nobody can judge here, and that decides about them:
-        they are refused where they say something that relman reads."""
+        """Add the lines that apply.
+
+        `doubt` is a criterion of an enclosing Match that cannot be evaluated here: supported keys below it are errors.
+        """
         outer, outer_doubt = active, doubt
         for line in lines:
             if line.keyword == "host":
@@ -65,7 +67,7 @@ class _Pass:
         if key not in {*_KEPT, *_PROXY, *_ADDING} or key in found.kept or (key in _PROXY and found.proxy):
             return
         if key == "connecttimeout" and line.arguments[0] == "none":
-            return  # to ssh that is a value not given yet
+            return  # ssh treats it as not set
         if doubt and key == "identityagent":
             found.doubtful_agents.append(line)
             return
@@ -80,7 +82,7 @@ class _Pass:
             found.kept[key] = line
 
     def _judged(self, line: Line) -> tuple[bool, str]:
-        """Whether a Match line holds as far as its criteria can be judged, and the first that cannot."""
+        """Whether a Match line applies by the criteria that can be evaluated, and the first that cannot."""
         unknown = ""
         held = True
         words = iter(line.arguments)
@@ -97,7 +99,7 @@ class _Pass:
         return held, unknown
 
     def _matches(self, criterion: str, patterns: str) -> bool | None:
-        """Whether a criterion holds; None where that cannot be known here."""
+        """Whether a criterion holds; None if that cannot be determined here."""
         found = self.found
         match criterion:
             case "all":
