@@ -1,1 +1,1 @@
-"""Decide what a deployment does (pure), then do it."""
+"""Plan a deployment (pure), and carry it out."""

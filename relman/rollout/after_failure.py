@@ -1,4 +1,4 @@
-"""After a failure or a cancellation: put back what the plan says."""
+"""After a failure or a cancellation: roll hosts back as the plan's `on_failure` says."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from relman.rollout.progress import Work
 
 
 def settle(work: Work) -> None:
-    """Put back what the plan says, unless a task stands in the way."""
+    """Roll back all changed hosts or only the failed ones, but never past a task that is not marked rollback_safe."""
     everything = (work.cancelled or work.plan.on_failure is OnFailure.ROLLBACK) and not work.unsafe
     if everything and not work.cancelled:
-        _gently(work)
+        _wave_by_wave(work)
     else:
         go_back(work, work.begun if everything else work.failures.keys() & work.begun - _standing(work))
 
 
 def _standing(work: Work) -> set[str]:
-    """Hosts that serve the new release although something that came after them failed."""
+    """Hosts that serve the new release although a later task failed."""
     return set(work.changed) if work.unsafe else set()
 
 
-def _gently(work: Work) -> None:
-    """The failed hosts first, which serve nothing good; then the others, no more at once than were changed at once."""
+def _wave_by_wave(work: Work) -> None:
+    """Roll back the failed hosts first, then the others in reverse order of the waves, to keep the same number in
+    service."""
     go_back(work, [h for h in work.begun if h not in work.changed])
     for wave in reversed(work.plan.waves):
         go_back(work, [s.host for s in wave.steps if s.host in work.changed])
 
 
 def go_back(work: Work, hosts: Iterable[str]) -> None:
-    """Put the old container back on each of these hosts where something was begun, and note what came of it."""
+    """Restore the old container on each of these hosts on which a step began, and note the outcomes."""
 
     def one(session: Session) -> Outcome | None:
         host, lease = session.host.name, session.lease
         silent = isinstance(work.failures.get(host), Unreachable)
         if lease is None or lease.lock.intent is None:
             if silent:
-                session.engine.facts()  # nothing is said of a host that does not answer
+                session.engine.facts()  # raises if it still does not answer: its state is unknown, not unchanged
             return None
         work.watcher.host(host, "rolling back")
         if silent:

@@ -1,4 +1,4 @@
-"""Turn what happened on the hosts into what the command came to: the one place that decides that. Pure."""
+"""Decide how a command ended, from the outcomes on its hosts: the only place that does. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relman.model.errors import (
 from relman.model.journal import Failed
 from relman.model.plan import Kind, Outcome, Plan, Result
 
-NO_HOST = ""  # the key of a failure that is no host's own
+NO_HOST = ""  # the key of a failure that does not belong to a host
 
 _NOUNS: Mapping[Kind, str] = {
     Kind.DEPLOY: "deployment",
@@ -34,11 +34,10 @@ _ON_WAVES = (Kind.DEPLOY, Kind.ROLLBACK)
 
 @dataclass(frozen=True)
 class Happened:
-    """What was seen of a plan when it had ended: one outcome a host, and what went wrong, by host (or NO_HOST).
+    """The end of a plan: one outcome for each host, and the failures by host (or NO_HOST).
 
-    `begun`: the first host was about to change, so that what failed did not fail before; `tasks` began before that;
-    `unsafe` are those that began and that the release before may not be able to live with. `told` is what may be kept
-    of the failures, once the journals are written.
+    `begun` is whether the first host was about to change; `tasks` are those that started; `unsafe` are those of them
+    that are not marked rollback_safe. `told` are the failures as the journals contain them, once these are written.
     """
 
     plan: Plan
@@ -56,8 +55,8 @@ class Happened:
 
 
 def failed(host: str, error: RelmanError, text: str = "") -> Outcome:
-    """The outcome of a host where something failed: what is there is unknown where it did not answer. `text` says what
-    was being done."""
+    """The outcome of a host on which something failed: UNKNOWN if it did not answer. `text` says what was being
+    done."""
     said = f"{text}: {error.what}" if text else error.what
     if isinstance(error, Unreachable):
         return Outcome(host, Result.UNKNOWN, f"no answer: {said}", error.symptoms)
@@ -65,7 +64,7 @@ def failed(host: str, error: RelmanError, text: str = "") -> Outcome:
 
 
 def silenced(happened: Happened, silent: Mapping[str, RelmanError]) -> Happened:
-    """The same, once it is known that some hosts did not answer at the very end: nothing is claimed about them."""
+    """The same, after some hosts did not answer at the end: their state is unknown."""
     outcomes = tuple(_silenced(o) if isinstance(silent.get(o.host), Unreachable) else o for o in happened.outcomes)
     return replace(happened, outcomes=outcomes)
 
@@ -78,7 +77,7 @@ def _silenced(outcome: Outcome) -> Outcome:
 
 
 def in_a_word(error: RelmanError | None) -> str:
-    """What it came to, as a history says it."""
+    """The conclusion in the words of the history."""
     return "done" if error is None else _WORDS.get(type(error), "failed")
 
 
@@ -94,7 +93,7 @@ _WORDS: Mapping[type[RelmanError], str] = {
 
 
 def conclude(happened: Happened) -> RelmanError | None:
-    """How it ended, the gravest first; None when all is done as it was meant.
+    """The error that the command ends with, the gravest first; None if everything went as planned.
 
     The order is that of `relman status`: not serving, interrupted, different releases, unknown; then why it failed.
     """
@@ -102,7 +101,7 @@ def conclude(happened: Happened) -> RelmanError | None:
 
 
 def _bad(happened: Happened) -> RelmanError | None:
-    """The error for hosts that are not as anybody meant them, or of which nothing is known."""
+    """The error for hosts that are in an unintended or unknown state."""
     plan, details = happened.plan, failure_lines(happened)
     recover = f"relman recover {plan.place}"
     again = f"correct the cause, then: {recover}"
@@ -140,7 +139,7 @@ def _of_others(happened: Happened) -> str:
 
 
 def _unfinished(happened: Happened) -> RelmanError | None:
-    """The error for a plan that failed or was stopped where every host answered and serves."""
+    """The error for a plan that failed or was stopped while every host answers and serves."""
     plan, details = happened.plan, failure_lines(happened)
     if plan.kind is Kind.RECOVER and happened.of(Result.CHANGED) and happened.of(Result.RETURNED):
         finished, undone = (hosts_in_words(happened.of(r)) for r in (Result.CHANGED, Result.RETURNED))
@@ -166,7 +165,7 @@ def _unfinished(happened: Happened) -> RelmanError | None:
 
 
 def _before_any_change(happened: Happened) -> RelmanError:
-    """The cause itself; once a task had begun, that the hosts run what they ran before is all that can be said."""
+    """The cause itself; if a task had started, RolledBack, because a task may have had effects."""
     error = next(iter(happened.failures.values()))
     if not happened.tasks or isinstance(error, Cancelled):
         return error
@@ -185,13 +184,13 @@ def _halted(happened: Happened) -> RelmanError:
 
 
 def title(plan: Plan, text: str) -> str:
-    """`text` about this plan."""
+    """`text` as a statement about this plan."""
     what = f"{plan.service} {plan.release}".rstrip()
     return f"the {_NOUNS[plan.kind]} of {what} in {plan.environment}: {text}"
 
 
 def failure_lines(happened: Happened) -> list[str]:
-    """What went wrong, host by host and each thing once, and what became of the hosts."""
+    """The failures, host by host and each once, then the outcomes that were not intended."""
     lines: dict[str, None] = {}
     told: set[int] = set()
     for host, error in happened.failures.items():
@@ -211,7 +210,7 @@ def _lines(host: str, error: RelmanError) -> Iterator[str]:
 
 
 def hosts_in_words(names: list[str]) -> str:
-    """Names as a sentence has them: `h1, h2 and h3`."""
+    """Names in a sentence: `h1, h2 and h3`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -1,4 +1,4 @@
-"""Carry out a plan whose images are there: tasks, then wave after wave; go back where the plan says so; record."""
+"""Carry out a plan whose images are on the hosts (steps 8 to 12 of relman/rollout/operation.py)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,31 @@ _NOTHING_TO_RECORD = (Cancelled, CheckFailed, Interrupted, NotServing, RolledBac
 
 
 def carry_out(work: Work) -> Happened:
-    """Do hooks, tasks and waves, then record, or go back. An intent left in a lease marks an interrupted host."""
+    """Run hooks, tasks and waves, then record the result or roll back.
+
+    An interrupted host keeps its intent in its lock.
+    """
+    # Step 8: hooks and tasks before the first change.
     if not _before(work):
         return work.journal.close(_happened(work, begun=False))
+    # Step 9: the waves.
     do_waves(work)
+    # Step 10: tasks after the last change; after a failure, roll back.
     if work.whole:
         _after(work)
     if not work.whole:
         settle(work)
+    # Step 11: records.
     if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):
         _record(work)
+    # Step 12: journals, then the hooks after the end.
     happened = work.journal.close(_happened(work))
     _tell(work, conclude(happened))
     return happened
 
 
 def _before(work: Work) -> bool:
-    """Do what comes before the first host changes; whether that went well. What fails here has changed no host."""
+    """Run what comes before the first host changes; returns whether all of it succeeded."""
     try:
         local_commands.run_hooks(work.plan, When.BEFORE, work.watcher, work.cancel)
     except RelmanError as refused:
@@ -45,7 +53,7 @@ def _before(work: Work) -> bool:
 
 
 def _after(work: Work) -> None:
-    """The tasks that come last. What fails here is no host's failure: each of them serves the new release."""
+    """Run the tasks after the last change. Their failure is no host's failure: every host serves the new release."""
     serving = dict(work.outcomes)
     if not tasks.run(work, When.AFTER):
         work.failures = {NO_HOST: next(iter(work.failures.values()))}
@@ -53,7 +61,7 @@ def _after(work: Work) -> None:
 
 
 def _tell(work: Work, error: RelmanError | None) -> None:
-    """The hooks after the end, good or bad: what they come to changes nothing any more."""
+    """Run the hooks after the end. Their failure changes nothing."""
     try:
         local_commands.run_hooks(work.plan, When.FAILED if error else When.AFTER, work.watcher, None)
     except RelmanError as failure:
@@ -78,9 +86,9 @@ def _happened(work: Work, *, begun: bool = True) -> Happened:
 
 
 def _record(work: Work) -> None:
-    """Write what serves now, proven good when the whole plan came to its end, then drop what nobody needs any more.
+    """Write the records, proven if the whole plan succeeded, and prune what is no longer needed.
 
-    A host whose record could not be written stays interrupted, with the intent in its lock.
+    A host whose record cannot be written stays interrupted, with the intent in its lock.
     """
     by_host = {s.host: s for s in work.plan.steps}
     beside = work.journal.beside(_happened(work))

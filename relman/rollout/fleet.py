@@ -1,4 +1,4 @@
-"""The hosts of one command: a connection and an engine each, asked side by side."""
+"""The hosts of one command, each with a connection and an engine, worked on in parallel."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _GRACE = 3.0
 
 
 class Watcher(Protocol):
-    """Is told what happens while it happens. `done` and `total` are bytes, where bytes are what is counted."""
+    """Receives progress. `done` and `total` are bytes, where bytes are counted."""
 
     def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
-        """`host` is now in `phase`."""
+        """`host` has entered `phase`."""
 
     def say(self, text: str) -> None:
-        """Something about the whole fleet."""
+        """A message about the whole fleet."""
 
 
 class _Silent:
@@ -58,8 +58,11 @@ SILENT: Watcher = _Silent()
 
 @dataclass
 class Session:
-    """One host while a command runs; `lease` is there while its lock is held, `draft` once its next record is written
-    but does not count yet; `repositories` are where the inventory says that services' images come from."""
+    """One host during a command.
+
+    `lease` is set while its lock is held, `draft` once its next record is written as a draft; `repositories` are the
+    services' repositories in the inventory.
+    """
 
     host: Host
     connection: Connection
@@ -72,17 +75,16 @@ class Session:
 
     @property
     def facts(self) -> EngineFacts:
-        """What the engine is. Raises what the engine raises."""
+        """The engine's properties, read once. Raises what the engine raises."""
         return self._once()[0]
 
     def now(self) -> float:
-        """The host's clock: seconds since the epoch. Raises what the engine raises."""
+        """The host's clock, in seconds since the epoch. Raises what the engine raises."""
         facts, asked = self._once()
         return facts.clock + uptime() - asked
 
     def check(self, connection: Connection) -> None:
-        """What the host's connection has to show when it was lost and opened again: that a lock that is held still is
-        ours. Raises Locked."""
+        """Check a new connection after one was lost: a lock that is held must still be ours. Raises Locked."""
         if self.lease:
             self.lease.check(connection)
 
@@ -100,7 +102,7 @@ class Gathered(Generic[T]):
     errors: Mapping[str, RelmanError] = field(default_factory=dict)
 
     def all(self, what: str) -> Mapping[str, T]:
-        """Every answer; if some hosts failed, one HostsFailed (or the only error itself) that names them all."""
+        """Every answer. Raises the error of a single failed host, or one HostsFailed (or graver class) for several."""
         if not self.errors:
             return self.answers
         errors = list(self.errors.values())
@@ -117,7 +119,7 @@ class Gathered(Generic[T]):
 
 
 def _told(errors: Iterable[RelmanError]) -> Iterator[str]:
-    """What went wrong, and once where it is the same on several hosts, as with a jump host that all are behind."""
+    """The failures, each once with its hosts, as behind one jump host that fails."""
     hosts: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for error in errors:
         hosts.setdefault((error.what, error.details), []).extend([error.host] if error.host else [])
@@ -129,16 +131,16 @@ def _told(errors: Iterable[RelmanError]) -> Iterator[str]:
 def gather(
     work: Callable[[str], T], hosts: Iterable[str], pool: ThreadPoolExecutor, cancel: threading.Event | None = None
 ) -> Gathered[T]:
-    """Run `work` for every host side by side. Whatever it raises is that host's failure, so that the others come to
-    their end: what is no RelmanError is an InternalError, with its cause.
+    """Run `work` for every host in parallel, and collect answers and errors; a failure stops no other host.
 
-    With `cancel`, what has not ended a few seconds after it is set is left behind: only for work that changes nothing.
+    An exception other than RelmanError becomes InternalError, with its cause. With `cancel`, work that has not ended a
+    few seconds after it is set is abandoned: use it only for work that changes nothing.
     """
     return collect({host: pool.submit(work, host) for host in hosts}, cancel)
 
 
 def collect(futures: Mapping[str, Future[T]], cancel: threading.Event | None = None) -> Gathered[T]:
-    """What `gather` gives, of work already under way."""
+    """Collect answers and errors like `gather`, from futures."""
     _await(futures.values(), cancel)
     answers: dict[str, T] = {}
     errors: dict[str, RelmanError] = {}
@@ -154,7 +156,7 @@ def collect(futures: Mapping[str, Future[T]], cancel: threading.Event | None = N
 
 
 def _failure(host: str, error: Exception) -> RelmanError:
-    """What a host's work raised, as that host's."""
+    """The exception of a host's work as that host's error."""
     if isinstance(error, CancelledError):
         return Cancelled("cancelled", host=host)
     if not isinstance(error, RelmanError):
@@ -164,7 +166,7 @@ def _failure(host: str, error: Exception) -> RelmanError:
 
 
 def _await(futures: Collection[Future[T]], cancel: threading.Event | None) -> None:
-    """Wait for all; once `cancel` is set only for a short while more."""
+    """Wait for all futures; after `cancel` is set, only for a grace period."""
     if cancel is None:
         return
     while wait(futures, timeout=0.2).not_done:
@@ -176,7 +178,7 @@ def _await(futures: Collection[Future[T]], cancel: threading.Event | None) -> No
 class Fleet:
     """The connected hosts of one environment, for one service.
 
-    Entering it begins to connect to all of them at once; who asks for the sessions waits until that has ended.
+    Entering the context starts to connect to all hosts in parallel; the first access to the sessions waits for that.
     """
 
     def __init__(self, environment: Environment, service: str) -> None:
@@ -188,12 +190,12 @@ class Fleet:
 
     @property
     def sessions(self) -> Mapping[str, Session]:
-        """The hosts that could be connected, in the inventory's order."""
+        """The connected hosts, in the inventory's order."""
         return self._connected.answers
 
     @property
     def unreachable(self) -> Mapping[str, RelmanError]:
-        """Why each of the other hosts could not be."""
+        """The errors of the other hosts."""
         return self._connected.errors
 
     @cached_property
@@ -207,7 +209,7 @@ class Fleet:
     def each(
         self, work: Callable[[Session], T], hosts: Iterable[str] | None = None, cancel: threading.Event | None = None
     ) -> Gathered[T]:
-        """Run `work` on the sessions of `hosts` (all by default) side by side; `cancel` as in `gather`."""
+        """Run `work` on the sessions of `hosts` (default: all) in parallel; `cancel` as in `gather`."""
         names = self.sessions if hosts is None else hosts
 
         def one(name: str) -> T:
@@ -218,7 +220,7 @@ class Fleet:
         return gather(one, names, self._pool, cancel)
 
     def close(self) -> None:
-        """Close every connection, at once or as soon as it stands; what is under way on them ends with an error."""
+        """Close every connection, also those still being opened; work on them fails."""
         for connecting in self._connecting.values():
             connecting.add_done_callback(_close)
         self._gateways.close()
@@ -229,7 +231,7 @@ class Fleet:
         connection = connect(host, environment.ssh, self._gateways)
         session = Session(host, connection, Engine(connection), repositories=environment.services)
         connection.check = session.check
-        # Both will be needed, and whoever needs them is told what fails.
+        # Both will be needed soon; errors are raised where they are used.
         connection.aside(lambda: place(connection, environment.name, *filter(None, [self.service])))
         connection.aside(lambda: session.facts)
         return session

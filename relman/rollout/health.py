@@ -1,4 +1,4 @@
-"""Wait until a container is healthy, and stays so."""
+"""Wait until a container is healthy, and stays so for its window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOG_LINES = 10
 
 @dataclass(frozen=True)
 class Healthy:
-    """The container as last inspected, and when (monotonic seconds) it was first seen healthy."""
+    """The container as last inspected, and when it was first seen healthy (monotonic seconds)."""
 
     container: Container
     first_seen: float
@@ -36,10 +36,10 @@ def await_healthy(
     window: float | None = None,
     unasked: bool = False,
 ) -> Healthy:
-    """Wait until the container is healthy and has stayed so for the window without a restart; `unasked`: judge by what
-    is seen of it alone.
+    """Wait until the container is healthy and has stayed so for the window without a restart.
 
-    Raises StepFailed when it exits, restarts, is unhealthy for good or not healthy in time, Cancelled on `cancel`.
+    `window` in seconds replaces the settings' own; with `unasked`, its health is judged only by inspecting it. Raises
+    StepFailed if it exits, restarts, becomes unhealthy or is not healthy in time, Cancelled on `cancel`.
     """
     health = settings.health
     lasting = health.window if window is None else window
@@ -78,13 +78,14 @@ def require_healthy(session: Session, container_id: str, settings: DeploySetting
 
 
 def _unasked(container: Container, settings: DeploySettings) -> DeploySettings:
-    """The settings with a health that is seen without asking."""
+    """The settings with a check that needs only inspection."""
     probe = Probe.IMAGE if container.health else Probe.NONE
     return replace(settings, health=replace(settings.health, probe=probe))
 
 
 def _settled(session: Session, container: Container, probe: Probe) -> Container:
-    """The container once it answered; without an address of its own somebody else may have answered in its place."""
+    """The container after its check passed. Without an address of its own, another process may have answered: look
+    again."""
     if any(container.addresses.values()):
         return container
     last = session.engine.inspect(container.id)
@@ -134,8 +135,10 @@ def _by_command(session: Session, container: Container, command: Sequence[str]) 
 
 
 def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
-    """One look at the health of what runs; a healthy one's detail is in a person's words. Where it cannot be asked, its
-    HEALTHCHECK says it, if it has one."""
+    """Check the health of a running container once; the detail of a healthy one is for people.
+
+    If it cannot be checked, its HEALTHCHECK counts, if it has one.
+    """
     if settings.health.probe is Probe.NONE:
         return ProbeResult(True, "running")
     answer = _probe(session, container, settings)
@@ -153,8 +156,8 @@ def _failed(session: Session, container: Container, why: str, probe: str = "") -
 
 
 def symptoms(session: Session, container: Container, probe: str = "") -> Symptoms:
-    """What a person needs to see of a failed container: how it ended, what its health `probe` or its image's check
-    said, its last lines."""
+    """The evidence of a failed container: how it ended, the last result of `probe` or its HEALTHCHECK, its last
+    lines."""
     try:
         log = session.engine.logs(container.id, tail=_LOG_LINES)
     except RelmanError as error:

@@ -1,4 +1,4 @@
-"""Bring the very image to every host. A pull needs neither the locks nor the plan: it begins before they are there."""
+"""Bring the exact image to every host. A pull needs neither locks nor plan, so it starts before them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from relman.rollout.registry_offer import pulled, require_offer
 
 @dataclass(frozen=True)
 class Wanted:
-    """What hosts are to get: `entry` of a host's name and its engine says which image (None: no image), `names` are the
-    repository names under which a host may have it already."""
+    """The image that hosts will need: `entry` returns the record's entry, given a host's name and its engine (None: no
+    image); `names` are the repository names under which a host may have it already."""
 
     names: tuple[str, ...]
     entry: Callable[[str, EngineFacts], Deployed | None]
@@ -30,7 +30,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class _Held:
-    """The image of an entry, under its local tag since a moment (monotonic seconds); `reference` is for creating."""
+    """The image of an entry, protected by its local tag since a time (monotonic seconds); `reference` is for creating
+    containers."""
 
     entry: Deployed
     reference: str
@@ -38,8 +39,10 @@ class _Held:
 
 
 class Fetching:
-    """The images of one deployment, on their way to the hosts of `fleet`: from the repository that the inventory names,
-    and from no other; `login` goes with a pull from its registry."""
+    """Pulls the image of one deployment to the hosts of `fleet`.
+
+    It is pulled only from the repository that the inventory names; `login` is sent only to that registry.
+    """
 
     def __init__(self, fleet: Fleet, watcher: Watcher, cancel: threading.Event, login: Login | None = None) -> None:
         self._fleet = fleet
@@ -51,7 +54,7 @@ class Fetching:
         self._early: dict[str, Future[_Held | None]] = {}
 
     def begin(self, wanted: Wanted) -> None:
-        """Begin on every host."""
+        """Start pulling on every host."""
         for name, session in self._fleet.sessions.items():
             self._early[name] = session.connection.aside(partial(self._begin, session, wanted))
 
@@ -60,11 +63,11 @@ class Fetching:
         entry = wanted.entry(session.host.name, session.facts)
         images = listed.result()
         if entry is None or not session.connection.streamlocal:
-            return None  # a pull beside other calls would take one more session of sshd
+            return None  # without stream-local forwarding, a pull in parallel needs another session (MaxSessions)
         return self._fetch(session, entry, kept_in(images, entry))
 
     def require(self, plan: Plan, seen: Mapping[str, Observed]) -> None:
-        """Raise PreflightFailed where a pull that the plan needs would find no registry; nothing is pulled."""
+        """Raise PreflightFailed where a pull that the plan needs would reach no registry; nothing is pulled."""
 
         def one(session: Session) -> None:
             source = session.repositories.get(self._fleet.service)
@@ -75,10 +78,10 @@ class Fetching:
         self._fleet.each(one, by_host).all("looking for the registry")
 
     def finish(self, plan: Plan, seen: Mapping[str, Observed], locked: float) -> dict[str, str]:
-        """The local reference of every step's image, each there and under a tag that protects it; nothing has changed.
+        """Return the local reference of every step's image, pulled and protected by a tag.
 
-        What was brought before the locks were taken (at `locked`, monotonic) may be gone again: what was `seen` since
-        then decides. Raises what the pulls raise (PullFailed, AccessDenied, Unreachable), or Cancelled.
+        An image pulled before the locks were taken (at `locked`, monotonic) may have been pruned since: `seen`, which
+        is later, decides. Raises what the pulls raise (PullFailed, AccessDenied, Unreachable), or Cancelled.
         """
 
         def one(session: Session) -> str:
@@ -97,7 +100,7 @@ class Fetching:
         return dict(images)
 
     def give_up(self) -> None:
-        """End what is still under way: nobody waits for it any more."""
+        """Stop pulls that are still running."""
         self._given_up.set()
 
     def _fetch(self, session: Session, entry: Deployed, kept: str | None) -> _Held:
@@ -113,7 +116,7 @@ class Fetching:
         return _Held(entry, reference, time.monotonic())
 
     def _pull(self, session: Session, entry: Deployed) -> str:
-        """Pull the entry's digest; what its record says of a repository is not asked. Returns the reference."""
+        """Pull the entry's digest, from the inventory's repository and not the record's. Returns the reference."""
         host, source = session.host.name, session.repositories.get(self._fleet.service)
         if source is None:
             raise PreflightFailed(

@@ -1,4 +1,4 @@
-"""What runs on the deployer's machine: hooks, and the check of a canary."""
+"""Commands and requests on the deployer's machine: hooks, and the check of a canary."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ _OWN = "RELMAN_"
 
 
 def in_words(check: Check) -> str:
-    """What a check asks."""
+    """The URL or command of a check."""
     return check.url or shlex.join(check.command or ())
 
 
 def variables(plan: Plan) -> dict[str, str]:
-    """This process's variables without relman's own, which can hold passwords, and what the command is about."""
+    """The environment of a command: this process's without relman's variables, which may contain secrets, plus those
+    that describe the plan."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
     about = {
         "SERVICE": plan.service,
@@ -43,7 +44,7 @@ def variables(plan: Plan) -> dict[str, str]:
 
 
 def run_hooks(plan: Plan, when: When, watcher: Watcher, cancel: threading.Event | None) -> None:
-    """Run the hooks of this moment, one after the other. Raises HookFailed at the first that fails, or Cancelled."""
+    """Run the hooks for `when`, in order. Raises HookFailed at the first that fails, or Cancelled."""
     for hook in plan.hooks:
         if hook.when is when:
             watcher.say(f"hook {when}: {shlex.join(hook.command)}")
@@ -59,7 +60,8 @@ def _hook(hook: Hook, environ: Mapping[str, str], watcher: Watcher, cancel: thre
 
 
 def ask(check: Check, environ: Mapping[str, str], cancel: threading.Event) -> None:
-    """Ask once by a command, or for as long as its timeout at an address. Raises CheckFailed or Cancelled."""
+    """Run a check: a command once, a URL repeatedly until it passes or its timeout is over. Raises CheckFailed or
+    Cancelled."""
     if check.command:
         _run(check.command, check.timeout, environ, cancel)
         return
@@ -72,12 +74,12 @@ def ask(check: Check, environ: Mapping[str, str], cancel: threading.Event) -> No
 
 
 def _get(url: str, timeout: float) -> str:
-    """What is wrong with the answer; "" when it is good."""
+    """Why the response does not pass; "" if it does."""
     import http.client
     import urllib.request
 
     class Unfollowed(urllib.request.HTTPErrorProcessor):
-        """Every answer is one, a redirect too."""
+        """Returns every response as it is, also a redirect."""
 
         def http_response(self, request: Any, response: Any) -> Any:  # noqa: ARG002
             return response
@@ -93,7 +95,7 @@ def _get(url: str, timeout: float) -> str:
 
 
 def _run(argv: tuple[str, ...], timeout: float, environ: Mapping[str, str], cancel: threading.Event) -> list[str]:
-    """Run a command to its end and return its lines; raises CheckFailed with the last of them, or Cancelled."""
+    """Run a command to its end and return its lines. Raises CheckFailed with the last of them, or Cancelled."""
     with tempfile.TemporaryFile() as output:
         try:
             process = subprocess.Popen(  # noqa: S603  # the inventory allows it, the plan shows it
@@ -118,7 +120,7 @@ def _run(argv: tuple[str, ...], timeout: float, environ: Mapping[str, str], canc
 
 
 def _await(process: subprocess.Popen[bytes], timeout: float, cancel: threading.Event) -> bool:
-    """Whether it ended by itself; otherwise it and what it started are ended."""
+    """Whether it ended by itself; otherwise its process group is killed."""
     deadline = time.monotonic() + timeout
     while process.poll() is None:
         if cancel.wait(0.05) or time.monotonic() > deadline:

@@ -1,4 +1,21 @@
-"""One deployment or rollback, from taking the locks to letting them go."""
+"""One deployment or rollback, from taking the locks to releasing them.
+
+The steps, each marked where it is done:
+
+1. Start pulling the image on every host (image_pull.py).
+2. Take the lock of every host (state/locks.py).
+3. Observe every host (looking/observe.py).
+4. Make the plan, and check what each host needs for it (planning/).
+5. Check that it is the plan that a person agreed to, and that the release tag has not moved.
+6. Remove containers of tasks that an interrupted deployment left, and draft the first intents.
+7. Wait for the image on every host.
+8. Run the hooks and tasks that come before the first change (executor.py).
+9. Change the hosts, wave by wave (waves.py), each in the steps of steps.py.
+10. Run the tasks that come after the last change; after a failure, roll back (after_failure.py).
+11. Write the hosts' records, and prune (prune.py).
+12. Write the journals, and run the hooks after the end.
+13. Release the locks; hosts that do not answer then are unknown.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +51,11 @@ Planner = Callable[[Sequence[Observed]], Plan]
 
 @dataclass(frozen=True)
 class Operation:
-    """What a deployment or a rollback needs besides the fleet: who asked for what, and how to plan it.
+    """What a deployment or rollback needs besides the fleet: what was asked for, and how to plan it.
 
-    `message` is what others read who find the lock. `planned` is told the plan before anything changes. `before_change`
-    raises when the release is no longer what was resolved (a moved tag). What each host is `wanted` to get is pulled
-    while the locks are taken and the plan is made. Somebody else's lock is waited for
-    `wait_lock` seconds.
+    `message` is shown to others who find the lock. `planned` is called with the plan before anything changes.
+    `before_change` raises if the release is no longer what was resolved (a moved tag). `wanted` is the image to pull
+    during steps 2 to 6. `wait_lock` is how many seconds to wait for another's lock.
     """
 
     asked: Asked
@@ -55,7 +71,7 @@ class Operation:
 
 
 def preview(fleet: Fleet, operation: Operation) -> Plan:
-    """The plan as it would be carried out now; nothing is locked and nothing changes."""
+    """Return the plan as it would be carried out now; nothing is locked and nothing changes."""
     seen = look(fleet, operation.asked, changing=True)
     fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
     by_host = {o.host: o for o in seen}
@@ -73,11 +89,12 @@ def _require_room(asked: Asked, session: Session) -> None:
 
 
 def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Report:
-    """Lock, look, plan, and carry it out; with `agreed`, only if the plan still is the one that a person agreed to.
+    """Lock, observe, plan, and carry the plan out; with `agreed`, only if it is still the plan that a person agreed to.
 
-    Raises RelmanError where nothing was changed; else the report says all.
+    Raises RelmanError if nothing was changed; otherwise the report contains the error.
     """
     fetching = _fetching(fleet, operation)
+    # Step 1.
     if operation.wanted:
         fetching.begin(operation.wanted)
     try:
@@ -91,16 +108,21 @@ def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetc
     told = operation.login.auth_config if operation.login else {}
     secrets = [told[key] for key in ("password", "identitytoken") if key in told]
     journal = Journal(fleet, asked, operation.watcher, secrets=secrets)
+    # Step 2.
     with locked(fleet, asked, operation.message, operation.watcher, patience=patience) as silent:
         happened = _locked(fleet, operation, agreed, fetching, journal)
+    # Step 13: the locks are released.
     return report_of(journal.released(happened, silent))
 
 
 def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching, journal: Journal) -> Happened:
     since = time.monotonic()
+    # Step 3: observe.
     seen = look(fleet, operation.asked, changing=True)
     by_host = {o.host: o for o in seen}
+    # Step 4: plan.
     plan = _settled(fleet, _planned(operation, seen), by_host)
+    # Step 5: the agreement, and the release tag.
     if agreed:
         require_fresh(agreed, plan)
     operation.planned(plan)
@@ -109,9 +131,12 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
         return Happened(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
     if operation.before_change:
         operation.before_change()
+    # Step 6: leftovers, and the first intents.
     tasks.clear(fleet, seen, operation.asked.place)
     _prepare(fleet, plan, by_host)
+    # Step 7: the image.
     images = fetching.finish(plan, by_host, since)
+    # Steps 8 to 12.
     journal.seen = by_host
     return carry_out(Work(plan, fleet, by_host, operation.watcher, operation.cancel, journal, images))
 
@@ -121,7 +146,7 @@ def _planned(operation: Operation, seen: Sequence[Observed]) -> Plan:
 
 
 def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
-    """Write the first wave's intents while the images are on their way."""
+    """Draft the first wave's intents while the images are being pulled."""
     for step in plan.waves[0].steps:
         session = fleet.sessions[step.host]
         if session.lease and step.action is not Action.VERIFY:
@@ -130,8 +155,11 @@ def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
 
 
 def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
-    """The plan once each host was asked for what its step needs there. Raises PreflightFailed where a network of the
-    users' own is missing, or, but for a rollback, nobody could ask for the new container's health."""
+    """The plan, after each host was asked for what its step needs there.
+
+    Raises PreflightFailed if a user-defined network is missing or, except in a rollback, the new container's health
+    cannot be checked.
+    """
     steps = {s.host: s for s in plan.steps}
 
     def one(session: Session) -> tuple[list[str], str]:
@@ -149,7 +177,7 @@ def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
 
 
 def require_fresh(agreed: Plan, plan: Plan) -> None:
-    """Raise PreflightFailed, with every host that is stale, unless `plan` is what was agreed to. Pure."""
+    """Raise PreflightFailed, listing every stale host, unless `plan` is what was agreed to. Pure."""
     then, now = ({s.host: s for s in each.steps} for each in (agreed, plan))
     stale = [h for h in dict.fromkeys((*agreed.hosts, *plan.hosts)) if then.get(h) != now.get(h)]
     if not stale and plan.waves == agreed.waves:
@@ -172,8 +200,10 @@ def _change(then: Step | None, now: Step | None) -> str:
 
 
 def look(fleet: Fleet, asked: Asked, *, changing: bool = False) -> tuple[Observed, ...]:
-    """Look at every host, in the inventory's order; raises when one cannot be looked at, or its engine cannot do what
-    `changing` a container takes."""
+    """Observe every host, in the inventory's order.
+
+    Raises if one cannot be observed or, with `changing`, if its engine is too old for a deployment.
+    """
 
     def one(session: Session) -> Observed:
         seen = partial(observe, session, asked.environment, asked.service)

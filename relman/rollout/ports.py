@@ -1,4 +1,4 @@
-"""A port that keeps a container from starting although no container has it."""
+"""Host ports that are in use although no container has them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ _WAIT = 2.0
 
 @dataclass(frozen=True)
 class Held:
-    """Why a container cannot have its port, and what frees it."""
+    """Why a container cannot bind its port, and what frees it."""
 
     why: str
     way_out: str
 
 
 def held_port(session: Session, container: Container | None) -> Held | None:
-    """Whether a port of this container, which does not start, is held by something that is no container.
+    """Whether a port of this container, which does not start, is held by something that is not a container.
 
-    By facts: the engine names no owner, and yet somebody accepts connections there. After a power cut in the moment in
-    which a port changes hands that is Docker itself, which keeps it for nobody until the engine is started again
-    (moby issue 20486).
+    Decided by facts: the engine names no owner, and something accepts connections. After a power cut during a
+    replacement, that is Docker itself, until the engine is restarted (https://github.com/moby/moby/issues/20486).
     """
     ports = sorted(port for port in (container.host_ports if container else ()) if port.protocol == "tcp")
     try:
@@ -46,8 +45,7 @@ def held_port(session: Session, container: Container | None) -> Held | None:
 
 
 def start(session: Session, container: str) -> None:
-    """Start a container; where it cannot because of a held port, the engine's error says so. Raises what the engine
-    raises."""
+    """Start a container; if a held port prevents it, the engine's error says so. Raises what the engine raises."""
     try:
         session.engine.start(container)
     except EngineError as error:
@@ -58,5 +56,5 @@ def start(session: Session, container: str) -> None:
 
 
 def accepts(session: Session, port: Binding) -> bool:
-    """Whether something on the host listens there. Raises Unreachable when the connection is gone."""
+    """Whether something listens on this port of the host. Raises Unreachable if the connection is lost."""
     return probe_tcp(session.connection, port.one_address or "127.0.0.1", port.port, _WAIT).ok

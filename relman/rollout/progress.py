@@ -1,4 +1,4 @@
-"""A plan under way, and how it ended."""
+"""A plan in progress, and the report of its end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from relman.rollout.steps import Change
 
 @dataclass(frozen=True)
 class Report:
-    """How a plan ended: one outcome a host, the error to end with (None when all is done), and what may be kept of
-    the failures, by host."""
+    """How a plan ended: one outcome for each host, the error to end with (None on success), and the failures by host as
+    the journals contain them."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
@@ -33,8 +33,11 @@ def report_of(happened: Happened) -> Report:
 
 @dataclass
 class Work:
-    """A plan under way. `images` are the local references of each host's image; `changed` are the hosts whose step came
-    to its end; `tasks` began, and of them the release before may not be able to live with the `unsafe` ones."""
+    """A plan in progress.
+
+    `images` are the local references of each host's image; `changed` are the hosts whose step succeeded; `tasks` have
+    started, and `unsafe` are those of them that are not marked rollback_safe.
+    """
 
     plan: Plan
     fleet: Fleet
@@ -52,7 +55,7 @@ class Work:
 
     @property
     def whole(self) -> bool:
-        """Whether every step came to its end, and nothing failed."""
+        """Whether every step succeeded and nothing failed."""
         return not self.failures and len(self.changed) == len(self.plan.steps)
 
     @property

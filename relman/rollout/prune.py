@@ -1,4 +1,5 @@
-"""After success: write the host record, and drop what no rollback needs; never what is not the service's own."""
+"""After success, write the host's record, and remove what no rollback needs; never what does not belong to the
+service."""
 
 from __future__ import annotations
 
@@ -30,16 +31,15 @@ def record_and_prune(
     proven: bool,
     beside: Iterable[Callable[[], str]] = (),
 ) -> tuple[str, ...]:
-    """Write the record, and prune what neither it nor the one before needs; returns warnings about what could not be
-    pruned. What is to be done `beside` the pruning is, once the record is written.
+    """Write the record, and prune what neither it nor the previous release needs; returns warnings.
 
-    Raises what writing the record raises.
+    `beside` is run while pruning, after the record is written. Raises what writing the record raises.
     """
     written = remembered(plan, step, change.container, seen.record, proven=proven)
     *notes, _ = session.connection.together(
         *(_works(_containers(session, seen, written)) if proven else ()), partial(_record, session, written)
     )
-    # Images last: one goes only when no container is made of it any more.
+    # Images last: the engine removes one only if no container uses it.
     images = _works(_images(session, seen, written)) if proven else []
     notes += session.connection.together(*images, *beside)
     return tuple(filter(None, notes))
@@ -58,7 +58,7 @@ def _record(session: Session, written: HostRecord) -> None:
 
 
 def note_left_out(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watcher: Watcher) -> None:
-    """Write down on the unchanged hosts, too, which hosts a person left out: whoever asks any host shall know."""
+    """Write the excluded hosts into the records of unchanged hosts, too, so that every host knows them."""
     hosts = [h for h in plan.unchanged if plan.left_out and seen[h].record.left_out != plan.left_out]
 
     def one(session: Session) -> None:
@@ -86,8 +86,8 @@ def _containers(session: Session, seen: Observed, kept: HostRecord) -> Iterator[
 
 
 def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Every image that was kept for the service and that the record no longer names: those of older releases, and those
-    of deployments that failed or died."""
+    """Every image that was kept for the service and is not in the record: of older releases, and of failed or
+    interrupted deployments."""
     name = kept_name(kept.environment, kept.service)
     tags = {e.kept_as for e in kept.entries}
     repositories = {str(e.repository) for e in (*seen.record.entries, *kept.entries)}
@@ -96,12 +96,15 @@ def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tupl
         if own and not own & tags:
             pulled = [d for d in image.repo_digests if d.partition("@")[0] in repositories]
             for reference in (*own, *pulled):
-                yield f"image {reference}", partial(_let_go, session, reference)
+                yield f"image {reference}", partial(_remove_image, session, reference)
 
 
-def _let_go(session: Session, reference: str) -> None:
-    """Take a name off an image. All its names go at once, and an engine that is about to delete the image for the one
-    may trip over the other ("unrecognized image ID"): it is asked again."""
+def _remove_image(session: Session, reference: str) -> None:
+    """Remove a name of an image.
+
+    All its names are removed in parallel, and an engine that deletes the image for one may fail on another
+    ("unrecognized image ID"): then it is retried once.
+    """
     try:
         session.engine.remove_image(reference)
     except EngineError as error:
@@ -111,7 +114,7 @@ def _let_go(session: Session, reference: str) -> None:
 
 
 def _may_return(container: Container, current: Deployed | None) -> bool:
-    """Whether it died before it was replaced, and a reboot would bring it back beside its successor."""
+    """Whether it exited before it was replaced, so that a reboot would start it beside its successor."""
     replaced = current is not None and container.id != current.container
     return replaced and not container.running and container.restart_policy != "no"
 
@@ -128,14 +131,14 @@ def _retire(session: Session, container: Container) -> None:
 
 
 def drop_image(session: Session, entry: Deployed) -> None:
-    """Drop our names of the image; the engine deletes it when nobody else has one."""
+    """Remove relman's names of the image; the engine deletes it if it has no other."""
     for reference in (entry.kept_as, entry.repository.at(entry.manifest)):
         with contextlib.suppress(NotFound):
             session.engine.remove_image(reference)
 
 
 def tolerated(what: str, work: Callable[[], None]) -> str:
-    """Do what is not needed for the deployment to be good; a failure becomes a warning ("" when there is none)."""
+    """Run what a good deployment does not need; a failure becomes a warning ("" if there is none)."""
     try:
         work()
     except NotFound:

@@ -1,4 +1,14 @@
-"""Resolve an interrupted deployment: finish it where it was all but done, else put back what ran before."""
+"""Resolve an interrupted deployment: finish it where only the record is missing, else restore what ran before.
+
+The steps, each marked where it is done:
+
+1. Take the locks, adopting the intents of dead holders.
+2. Remove half-written files, observe every host, and wait for tasks that still run.
+3. Decide whether to finish or undo (planning/recovery_decision.py).
+4. Complete removals; check the new release's health before finishing.
+5. Undo, first on hosts that serve nothing; then finish.
+6. Write the journals, and release the locks.
+"""
 
 from __future__ import annotations
 
@@ -38,19 +48,24 @@ def recover(
     finish: bool | None = None,
     wait_lock: float = 0.0,
 ) -> Report:
-    """Take over what dead holders left, hosts that serve nothing first, and finish or undo it.
+    """Take over what dead holders left, and finish or undo it.
 
-    Raises Locked when a holder lives; Interrupted where the way back leads over a task that is not marked
-    rollback_safe, and nobody said that it should be taken.
+    Raises Locked if a holder is alive; Interrupted if undoing goes back past a task that is not marked rollback_safe,
+    and nobody decided that it should.
     """
     patience = Patience(wait_lock, cancel)
+    # Step 1.
     with locked(fleet, asked, f"recovering {asked.service}", watcher, adopt=True, patience=patience) as silent:
+        # Step 2.
         fleet.each(lambda session: sweep(session, asked))
         seen = {o.host: o for o in look(fleet, asked)}
         await_leftovers(fleet, tuple(seen.values()), watcher)
         found = {h: s.lease.found for h, s in fleet.sessions.items() if s.lease and s.lease.found}
+        # Step 3.
         recovery = decide(interruptions(tuple(seen.values())), tuple(seen.values()), finish)
-        outcomes = _Mending(fleet, asked, seen, watcher, cancel).mend(recovery)
+        # Steps 4 and 5.
+        outcomes = _Resolution(fleet, asked, seen, watcher, cancel).carry_out(recovery)
+        # Step 6.
         plan = bare_plan(asked, Kind.RECOVER, _release(recovery.interruptions), tuple(seen))
         happened = Happened(plan, tuple(outcomes[h] for h in seen))
         journal = Journal(fleet, asked, watcher, seen, found)
@@ -59,14 +74,14 @@ def recover(
 
 
 def _release(found: Sequence[Interruption]) -> str:
-    """What was begun, where all hosts say the same."""
+    """The interrupted release, if all hosts have the same one."""
     releases = {i.intent.entry.release for i in found if i.intent}
     return releases.pop() if len(releases) == 1 else ""
 
 
 @dataclass
-class _Mending:
-    """A recovery under way, with every lock in hand."""
+class _Resolution:
+    """A recovery in progress, with all locks held."""
 
     fleet: Fleet
     asked: Asked
@@ -74,13 +89,13 @@ class _Mending:
     watcher: Watcher
     cancel: threading.Event
 
-    def mend(self, recovery: Recovery) -> dict[str, Outcome]:
-        """Do it; one outcome a host."""
+    def carry_out(self, recovery: Recovery) -> dict[str, Outcome]:
+        """Carry it out; returns one outcome for each host."""
         outcomes = {host: Outcome(host, Result.UNCHANGED, "was not touched") for host in self.seen}
         self._each({i.host: i for i in recovery.interruptions if i.phase is Phase.REMOVING}, self._remove, outcomes)
         begun = {i.host: i for i in recovery.interruptions if i.intent}
         if recovery.finish and not recovery.asked:
-            recovery = self._looked_at({h: i for h, i in begun.items() if h not in recovery.recorded}, recovery)
+            recovery = self._checked({h: i for h, i in begun.items() if h not in recovery.recorded}, recovery)
         finished = begun if recovery.finish else {h: begun[h] for h in recovery.recorded}
         undone = {h: i for h, i in begun.items() if h not in finished}
         if undone:
@@ -92,8 +107,8 @@ class _Mending:
         return outcomes
 
     def _undo_all(self, undone: Mapping[str, Interruption], recovery: Recovery, outcomes: dict[str, Outcome]) -> None:
-        """Undo it on these hosts, those first that serve nothing."""
-        self._require_word(undone, recovery)
+        """Undo it on these hosts, first on those that serve nothing."""
+        self._require_decision(undone, recovery)
         self.watcher.say(f"undoing it: {recovery.why}")
         gaps = {h: i for h, i in undone.items() if i.leftover is Leftover.GAP}
         self._each(gaps, self._undo, outcomes)
@@ -117,8 +132,8 @@ class _Mending:
         self.watcher.host(session.host.name, "rolling back")
         return undo(session, found.intent, self.seen[session.host.name].record.serving)
 
-    def _looked_at(self, begun: Mapping[str, Interruption], recovery: Recovery) -> Recovery:
-        """The same, unless the new release is not healthy on one of these hosts."""
+    def _checked(self, begun: Mapping[str, Interruption], recovery: Recovery) -> Recovery:
+        """The same decision, unless the new release is unhealthy on one of these hosts."""
 
         def one(session: Session) -> None:
             intent = begun[session.host.name].intent
@@ -136,13 +151,14 @@ class _Mending:
         assert found.intent  # noqa: S101
         host, entry = session.host.name, found.intent.entry
         self.watcher.host(host, "finishing")
-        # Where others go back, a host that was done before remains as it wrote that down.
+        # If other hosts are undone, a host that was done before keeps the proof that its record has.
         own = self.seen[host].record.serving
         proven = everywhere(entry, self.seen.values()) if recovery.finish else bool(own and own.proven)
         return _finish(session, self.asked, found.intent, self.seen[host], self.cancel, proven=proven)
 
-    def _require_word(self, begun: Mapping[str, Interruption], recovery: Recovery) -> None:
-        """Raise Interrupted, with the hosts that serve nothing healed, when only a person can decide to go back."""
+    def _require_decision(self, begun: Mapping[str, Interruption], recovery: Recovery) -> None:
+        """Raise Interrupted if only a person can decide to undo; hosts that serve nothing get their old container
+        back."""
         ran = {h: [i.intent.entry] for h, i in begun.items() if i.intent and not i.intent.rollback}
         crossed = unsafe_tasks(ran)
         if not crossed or recovery.asked:
@@ -156,7 +172,7 @@ class _Mending:
 
 
 def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> Change:
-    """Let the new container run, and raise StepFailed unless it is the right image and healthy."""
+    """Start the new container if necessary. Raises StepFailed unless it has the right image and is healthy."""
     new = find(session, intent.new_name)
     if new is None:
         back = f"relman recover {asked.place} --undo puts the old one back"
@@ -202,7 +218,7 @@ def _finish(
     change = _prove(session, intent, asked, cancel)
     step = _step(session, intent, seen.record.serving)
     if step.old and find(session, step.old) is None:
-        step = replace(step, old=None)  # it had come as far as pruning
+        step = replace(step, old=None)  # the old container was pruned already
     steps.commit(session, step, change.container)
     record_and_prune(session, plan, step, change, seen, proven=proven)
     detail = f"{entry.release}: its health was not asked: {change.unasked}" if change.unasked else entry.release
@@ -210,7 +226,8 @@ def _finish(
 
 
 def heal_gaps(fleet: Fleet, asked: Asked, watcher: Watcher) -> tuple[str, ...]:
-    """Start the old container on every host that a dead holder left inside its gap, and leave the rest to `recover`."""
+    """Start the old container on every host that serves nothing because its deployment was interrupted; `recover` does
+    the rest."""
     seen, machine = look(fleet, asked), this_machine()
     if any(o.lock and not is_dead(o.lock, machine) for o in seen):
         return ()

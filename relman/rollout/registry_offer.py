@@ -1,8 +1,8 @@
-"""A registry on this machine's loopback, offered to each host through its SSH connection while it pulls.
+"""A registry on this machine's loopback, offered to each host through its SSH connection during the pull.
 
-Docker takes `localhost:PORT` for the host itself, and so the host's own loopback is where the registry has to be. What
-listens there already is left alone: a registry of the host's own, this very registry where the host is this machine, or
-another relman's offer. The image is pulled by digest, and so none of them can give another one.
+Docker takes `localhost:PORT` as the host's own loopback, so the registry has to be reachable there. If something
+listens on that port already, it is left alone: the host's own registry, this very registry if the host is this machine,
+or another relman's offer. The image is pulled by digest, so none of them can deliver another one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ _OTHERS = "where that is another relman's deployment, run it again when it is do
 
 
 def place_of(repository: Repository) -> Place | None:
-    """Where its registry is on a loopback, or None where it is elsewhere. Only what sshd binds as it is asked to."""
+    """The loopback address of its registry, or None if it is not on loopback; only addresses that sshd can bind
+    exactly."""
     name, _, port = repository.registry.rpartition(":")
     name = name.strip("[]")
     with contextlib.suppress(ValueError):
@@ -42,9 +43,9 @@ def place_of(repository: Repository) -> Place | None:
 
 
 def pulled(session: Session, source: Repository, auth: Mapping[str, str] | None, pull: Callable[[], None]) -> None:
-    """Do `pull`, with this machine's registry offered meanwhile where `source` is on loopback.
+    """Run `pull`, offering this machine's registry meanwhile if `source` is on loopback.
 
-    Raises what `pull` raises, PreflightFailed where there is no registry for the host, or Unreachable.
+    Raises what `pull` raises, PreflightFailed if there is no registry for the host, or Unreachable.
     """
     place = place_of(source)
     if place is None:
@@ -54,14 +55,13 @@ def pulled(session: Session, source: Repository, auth: Mapping[str, str] | None,
 
 
 def require_offer(session: Session, source: Repository, auth: Mapping[str, str] | None) -> None:
-    """Raise PreflightFailed where a pull from `source` would find no registry because it is on loopback; or
-    Unreachable."""
+    """Raise PreflightFailed if `source` is on loopback and a pull would reach no registry; or Unreachable."""
     if place := place_of(source):
         _Offer(session, source, auth, place).require()
 
 
 def has_answered(error: EngineError) -> bool:
-    """Whether it was the registry itself that refused an engine's question, and not that none was reached."""
+    """Whether the registry itself refused the engine's request, in contrast to not being reached."""
     return error.status is not None and error.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -74,7 +74,7 @@ class _Offer:
 
     def pulled(self, pull: Callable[[], None]) -> None:
         failed: PullFailed | None = None
-        for _ in range(_ATTEMPTS):  # what listened there may have been another's offer, and be over
+        for _ in range(_ATTEMPTS):  # the listener may have been another relman's offer that has ended
             try:
                 with self._open() as forward, _told(forward):
                     return pull()
@@ -100,7 +100,7 @@ class _Offer:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[Forward]:
-        """Raises ForwardRefused, too, where this machine has nothing to offer."""
+        """Raises ForwardRefused, also if this machine has nothing to offer."""
         if not self.place.listens:
             raise ForwardRefused(f"nothing listens on {self.place} of this machine")
         with contextlib.ExitStack() as stack:
@@ -110,11 +110,11 @@ class _Offer:
             except ForwardRefused:
                 if self._taken() is not False:
                     raise
-                forward = stack.enter_context(offer())  # what listened there may have ended just now
+                forward = stack.enter_context(offer())  # the listener may have ended just now
             yield forward
 
     def _taken(self) -> bool | None:
-        """Whether something listens there on the host; None where sshd does not let that be asked."""
+        """Whether something listens there on the host; None if sshd does not permit the question."""
         try:
             self.session.connection.tcp(self.place.address, self.place.port, _WAIT).close()
         except ChannelRefused as error:
@@ -142,7 +142,7 @@ class _Offer:
         return True
 
     def _holder(self) -> str:
-        """Who listens there, as far as the engine knows."""
+        """What listens there, as far as the engine knows."""
         with contextlib.suppress(RelmanError):
             port = Binding("tcp", self.place.port, self.place.address)
             for row in self.session.engine.survey({})[1]:
@@ -163,7 +163,7 @@ def _settings(place: Place, forbidden: bool) -> str:
 
 @contextlib.contextmanager
 def _told(forward: Forward) -> Iterator[None]:
-    """Say of a pull that failed what was seen of it at this end."""
+    """Add to the error of a failed pull what was observed at this end."""
     try:
         yield
     except PullFailed as error:

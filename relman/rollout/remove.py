@@ -1,4 +1,4 @@
-"""Take a service away from its hosts: containers, kept images, records. Volumes never."""
+"""Remove a service from its hosts: containers, kept images, records; never volumes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STOP = 10
 
 @dataclass(frozen=True)
 class Removal:
-    """What one host loses, and the `volumes` (names and paths) that stay there."""
+    """What is removed from one host, and the `volumes` (names and paths) that stay."""
 
     host: str
     release: str
@@ -38,7 +38,7 @@ class Removal:
 
 
 def plan_removal(fleet: Sequence[Observed]) -> tuple[Removal, ...]:
-    """What every host loses. Pure."""
+    """What is removed from every host. Pure."""
     return tuple(_removal(seen) for seen in fleet)
 
 
@@ -59,7 +59,7 @@ def preview(fleet: Fleet, asked: Asked) -> tuple[Removal, ...]:
 
 
 def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> Report:
-    """Lock every host, and take the service away from all of them at once."""
+    """Lock every host, and remove the service from all of them in parallel. Raises what `locked` and `look` raise."""
     with locked(fleet, asked, f"removing {asked.service}", watcher, patience=patience) as silent:
         seen = {o.host: o for o in look(fleet, asked)}
 
@@ -77,7 +77,7 @@ def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> 
 
 
 def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) -> Outcome:
-    """Take the service away from one host; safe to repeat from any point of it."""
+    """Remove the service from one host; safe to repeat after an interruption at any point."""
     host = session.host.name
     watcher.host(host, "removing")
     if session.lease:

@@ -1,4 +1,14 @@
-"""Do one step on one host, and undo it: the only place where containers change."""
+"""Carry out one step on one host. Containers of the service are changed only here, in undo.py, prune.py and remove.py.
+
+The parts of a step that changes a container, each marked where it is done:
+
+a. Write the intent into the lock, and compare the host with the plan again.
+b. Create the new container, or take the kept one.
+c. Stop the old container if both must not run, and start the new one.
+d. Wait until it is healthy for its window, drafting the record meanwhile.
+e. Check that it runs the tested image.
+f. Swap the restart policies, and stop the old container if it still runs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +31,7 @@ from relman.rollout.state.next_record import draft
 
 @dataclass(frozen=True)
 class Change:
-    """What a step did: the container that serves now, and the times and the rest of model.plan.Outcome."""
+    """The result of a step: the container that serves now, and fields of model.plan.Outcome."""
 
     container: str
     gap: float | None = None
@@ -37,26 +47,31 @@ def container_name(plan: Plan) -> str:
 def do(
     session: Session, plan: Plan, step: Step, seen: Observed, image: str, cancel: threading.Event, watcher: Watcher
 ) -> Change:
-    """Carry out `step`, from looking again to the read-back; `image` is the local reference of the entry's image.
+    """Carry out `step`; `image` is the local reference of the entry's image.
 
-    Raises StepFailed, Cancelled, or what the engine raises; the host may then be in any state, and `undo` mends it.
+    Raises StepFailed, Cancelled, or what the engine raises; the host may then be in any state, which `undo` reverts.
     """
     if step.action is Action.VERIFY:
         return _verify(session, step, cancel, watcher)
     if cancel.is_set():
         raise Cancelled("cancelled before it started")
     reusable = _reusable(seen, step.entry)
+    # Part a.
     _begin(session, plan, step, intended(plan, step, seen))
+    # Part b.
     watcher.host(step.host, "creating")
     new = _make(session, plan, step, image, reusable)
+    # Part c.
     bars = plan.kind is not Kind.ROLLBACK
     gap, started, other = _start(session, step, new, watcher, bars=bars)
+    # Part d.
     unasked = step.unasked or other
     watcher.host(step.host, "watching" if unasked else "waiting for health")
     _, healthy = session.connection.together(
         partial(draft, session, plan, step, new, seen),
         partial(await_healthy, session, new, step.entry.settings, cancel, unasked=bool(unasked)),
     )
+    # Parts e and f.
     read_back(session, step, healthy.container)
     commit(session, step, new)
     return Change(new, gap, healthy.first_seen - started, unasked)
@@ -71,7 +86,7 @@ def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watc
 
 
 def _look_again(session: Session, plan: Plan, step: Step) -> None:
-    """Compare with what the plan was made from; a host that changed since is not overwritten."""
+    """Raise Stale if the host has changed since the plan was made: it is not overwritten."""
     found = ""
     if step.old:
         try:
@@ -92,13 +107,13 @@ def _own(plan: Plan) -> dict[str, str]:
 
 
 def _reusable(seen: Observed, entry: Deployed) -> Container | None:
-    """The stopped container of this very deployment: the fast way back."""
+    """The stopped container of this deployment, whose restart is the fast way back."""
     kept = seen.container_of(entry.id)
     return kept if kept and not kept.alive and kept.image_id == entry.image_id else None
 
 
 def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
-    """What a step that changes a container means to do. Pure."""
+    """The intent of a step that changes a container. Pure."""
     reusable = _reusable(seen, step.entry)
     return Intent(
         old=step.old,
@@ -112,7 +127,7 @@ def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
 
 
 def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
-    """Write the intent while looking again; where somebody else was at work, nothing is intended any more."""
+    """Write the intent while comparing the host; if it is stale, withdraw the intent. Raises Stale."""
     lease = session.lease
     try:
         session.connection.together(
@@ -126,8 +141,11 @@ def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
 
 
 def _make(session: Session, plan: Plan, step: Step, image: str, reusable: Container | None) -> str:
-    """Create the new container, or take the kept one, not to come back after a reboot; the old one is to, where it will
-    be stopped before the new one starts. Returns the new one's id."""
+    """Create the new container, or take the kept one, and return its id.
+
+    The new one must not start after a reboot yet. The old one must, if it is going to be stopped before the new one
+    starts.
+    """
     engine = session.engine
     old = [partial(engine.set_restart, step.old, "always")] if step.old and step.stop_first else []
     if reusable:
@@ -144,15 +162,17 @@ def _spec(plan: Plan, entry: Deployed, image: str, name: str) -> RunSpec:
         MANIFEST: str(entry.manifest),
         CONFIG: str(entry.config),
     }
-    # Until it is proven the new container must not come back after a reboot: the old one does.
+    # Until it is healthy, a reboot must start the old container and not the new one.
     settings = replace(entry.settings, restart="no")
     return RunSpec(name, image, settings, labels, aliases=(plan.service,))
 
 
 def _start(session: Session, step: Step, new: str, watcher: Watcher, *, bars: bool) -> tuple[float | None, float, str]:
-    """Start the new container, stopping the old one before where two must not run; returns gap, start time and what
-    `_swap` does. Where the connection is lost meanwhile and could be opened again, all of it is done once more: the
-    host may have been started anew, and the old one with it."""
+    """Start the new container, stopping the old one first if both must not run.
+
+    Returns the gap in seconds (None without one), the start time, and what `_swap` returns. If the connection is lost
+    and reopened meanwhile, all of it is repeated: the host may have rebooted and started the old container.
+    """
     stops = bool(step.old) and step.stop_first
     watcher.host(step.host, "replacing" if stops else "starting")
     connection, standing, begin = session.connection, session.connection.standing, time.monotonic()
@@ -168,7 +188,8 @@ def _start(session: Session, step: Step, new: str, watcher: Watcher, *, bars: bo
 
 
 def _swap(session: Session, step: Step, new: str, *, bars: bool) -> str:
-    """Returns who would be asked in the new one's place; with `bars` that raises StepFailed."""
+    """Returns the process that would answer the health check in place of the new container; with `bars` that is
+    StepFailed."""
     standing = session.connection.standing
     if step.old and step.stop_first:
         session.engine.stop(step.old, step.old_stop_timeout)
@@ -183,7 +204,7 @@ def _swap(session: Session, step: Step, new: str, *, bars: bool) -> str:
 
 
 def read_back(session: Session, step: Step, container: Container) -> None:
-    """Raise StepFailed unless the container runs the very image that was tested."""
+    """Raise StepFailed unless the container runs the tested image."""
     if container.image_id != step.entry.image_id:
         raise StepFailed(
             f"runs image {container.image_id}, not the tested {step.entry.image_id}",
@@ -193,10 +214,10 @@ def read_back(session: Session, step: Step, container: Container) -> None:
 
 
 def commit(session: Session, step: Step, new: str) -> None:
-    """From here a reboot brings back the new container, and no longer the old one.
+    """Make a reboot start the new container and no longer the old one.
 
-    The two policies cannot change in one stroke. In between a reboot brings back both, of which one gets the port; or
-    neither, where nothing but relman would keep both from writing the same data.
+    The two policies cannot be changed atomically. In between, a reboot starts both containers, of which one gets the
+    port; or, where only relman keeps both from writing the same data, neither.
     """
     engine = session.engine
     retire = partial(engine.set_restart, step.old, "no") if step.old else None
@@ -210,6 +231,5 @@ def commit(session: Session, step: Step, new: str) -> None:
 
 
 def reboot_chooses(step: Step) -> bool:
-    """Whether both containers may be left to come back after a reboot: they can run beside each other, or the engine
-    lets only one of them have the port."""
+    """Whether both containers may start after a reboot: they can run at once, or only one can get the port."""
     return not step.stop_first or bool(share_port(step.before.settings if step.before else None, step.entry.settings))

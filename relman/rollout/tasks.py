@@ -1,4 +1,4 @@
-"""One-off tasks: a container of the new image that runs a command to its end."""
+"""One-off tasks: a container of the new image that runs a command to completion."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _LAST_LINES = 20
 
 
 def run(work: Work, when: When) -> bool:
-    """Run the tasks of this moment in their order, and stop after the first that fails; whether all went well. What
-    fails is noted in `work`, host by host: TaskFailed, Cancelled, or what the engine raises."""
+    """Run the tasks for `when`, in order, until one fails; returns whether all succeeded.
+
+    Failures (TaskFailed, Cancelled, or what the engine raises) are noted in `work`, by host.
+    """
     entries = {s.host: s.entry for s in work.plan.steps}
     due = [r for r in work.plan.tasks if r.task.when is when]
     for name, group in groupby(due, lambda r: r.task.name):
@@ -63,7 +65,7 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
 
 
 def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
-    """The service's own settings, but for its ports, which the service itself still holds."""
+    """The service's own settings without its ports, which the service still binds."""
     labels = {
         SERVICE: plan.service,
         ENVIRONMENT: plan.environment,
@@ -103,7 +105,7 @@ def _title(work: Work, task: Task, said: str) -> str:
 
 
 class _Output:
-    """A container's log, told line by line while it grows."""
+    """A container's log, passed on line by line as it grows."""
 
     def __init__(self, session: Session, container: str, watcher: Watcher, before: str) -> None:
         self._session, self._container = session, container
@@ -112,7 +114,7 @@ class _Output:
         self.end: list[str] = []
 
     def tell(self) -> None:
-        """Tell what is new."""
+        """Pass on the new lines."""
         for stamp, line in self._new():
             self._watcher.say(f"{self._before}{line}")
             self.end = [*self.end, line][-_LAST_LINES:]
@@ -133,8 +135,8 @@ def _remove(session: Session, container: str) -> None:
 
 
 def clear(fleet: Fleet, seen: Sequence[Observed], place: str) -> None:
-    """Remove the containers of tasks whose deployment died; Raises Interrupted where one still runs; `place` is how
-    a command names where."""
+    """Remove the containers of tasks whose deployment died. Raises Interrupted if one still runs; `place` is for the
+    hint."""
     by_host = {o.host: o.tasks for o in seen if o.tasks}
 
     def one(session: Session) -> None:
@@ -156,7 +158,7 @@ def _still_running(host: str, container: Container, place: str) -> Interrupted:
 
 
 def await_leftovers(fleet: Fleet, seen: Sequence[Observed], watcher: Watcher) -> None:
-    """Wait for tasks whose deployment died, as long as they are allowed to run from now on, and remove them."""
+    """Wait for tasks whose deployment died, up to their timeout from now, and remove them."""
     by_host = {o.host: o.tasks for o in seen if o.tasks}
 
     def one(session: Session) -> None:
@@ -167,7 +169,7 @@ def await_leftovers(fleet: Fleet, seen: Sequence[Observed], watcher: Watcher) ->
 
 
 def _allowed(host: str, container: Container) -> float:
-    """The seconds that a task's label gives it. Raises EngineError where that makes no sense."""
+    """The timeout in a task's label, in seconds. Raises EngineError if it is invalid."""
     said = container.labels.get(TASK_TIMEOUT, "0")
     try:
         seconds = float(said)

@@ -1,4 +1,4 @@
-"""Put the old container back in the place of the new one, from whatever point of a step."""
+"""Restore the old container in place of the new one, from any point of a step."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class _Stuck(Exception):
 
 
 def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
-    """Put the old container back in the place of the new one; safe to repeat from any point of a step.
+    """Restore the old container in place of the new one; safe to repeat from any point.
 
-    `current` is what the record says of the old one. The outcome is RETURNED; or NOT_SERVING, or FAILED where the new
-    one had to stay, each with the evidence and with the intent left in the lock, so that the next command goes on.
+    `current` is the record's entry of the old one. The outcome is RETURNED; NOT_SERVING; or FAILED if the new one had
+    to stay. After the latter two the intent stays in the lock, so that the next command continues.
     """
     _note(session, Phase.RETURNING, intent)
     new = find(session, intent.new_name)
@@ -53,8 +53,8 @@ def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
 
 
 def _note(session: Session, phase: Phase, intent: Intent | None) -> None:
-    """Write the intent, if it can be: a full disk must not keep the old container from coming back, and the intent that
-    stands in the lock already leads the same way."""
+    """Write the intent, if possible: a full disk must not prevent the restoration, and the previous intent leads to it
+    as well."""
     if session.lease is None:
         return
     try:
@@ -65,7 +65,7 @@ def _note(session: Session, phase: Phase, intent: Intent | None) -> None:
 
 
 def _swap_back(session: Session, intent: Intent, new: Container | None, old: Container | None) -> list[str]:
-    """Returns what could not be tidied up; raises _Stuck when the old container does not start."""
+    """Swap the containers; returns what could not be cleaned up. Raises _Stuck if the old container does not start."""
     notes: list[str] = []
     if new and intent.stop_first:
         _retire(session, new)
@@ -84,8 +84,8 @@ def _swap_back(session: Session, intent: Intent, new: Container | None, old: Con
 
 
 def _start(session: Session, old: Container) -> None:
-    """Start it, and try again for a while: whatever has its port may let go, an engine that is being restarted comes
-    back. Raises _Stuck."""
+    """Start the old container, retrying for a while: its port may be released, or a restarting engine return. Raises
+    _Stuck."""
     deadline = time.monotonic() + _START_WAIT
     while True:
         try:
@@ -120,7 +120,8 @@ def _retire(session: Session, container: Container) -> None:
 
 
 def _stay(session: Session, intent: Intent, new: Container | None, old: Container | None, why: str) -> Outcome:
-    """The old one does not start: the new one serves again where it did, because something is better than nothing."""
+    """The old container does not start: start the new one again if it ran, because that is better than serving
+    nothing."""
     host = session.host.name
     if new and new.running:
         with contextlib.suppress(EngineError):
@@ -166,7 +167,7 @@ def find(session: Session, name: str) -> Container | None:
 
 
 def await_engine(session: Session, cancel: threading.Event) -> None:
-    """Wait a while for an engine that does not answer, as one that is being restarted; not for a lost connection."""
+    """Wait a while for an engine that does not answer, for example during its restart; not for a lost connection."""
     begin = time.monotonic()
     while session.connection.alive:
         try:

@@ -1,4 +1,4 @@
-"""Do the waves one after the other, as long as nothing speaks against the next one."""
+"""Change the hosts wave by wave, until one fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NOT_PUT_BACK = (Result.FAILED, Result.NOT_SERVING, Result.UNKNOWN)
 
 
 def do_waves(work: Work) -> None:
-    """Do one wave after the other until all are done, one has failed, or a person stops it."""
+    """Run one wave after the other, until all are done, one fails, or a person stops it."""
     last = work.plan.waves[-1]
     for wave in work.plan.waves:
         if work.cancel.is_set():
@@ -57,7 +57,7 @@ def _do(work: Work, wave: Wave) -> None:
 
 
 def _may_go_on(work: Work, wave: Wave) -> bool:
-    """Whether the next wave may start: no failure, or few enough of them, all put back, and none of a canary."""
+    """Whether the next wave may start: no failures, or a tolerated number, all rolled back, and none in a canary."""
     failed = [s.host for s in wave.steps if s.host in work.failures]
     if not failed:
         return True
@@ -69,7 +69,7 @@ def _may_go_on(work: Work, wave: Wave) -> bool:
 
 
 def _proved(work: Work, wave: Wave) -> bool:
-    """Watch a canary for its time, then ask about it; what is found counts against all of its hosts."""
+    """Watch a canary for its bake time, then run its checks; a failure counts for all its hosts."""
     try:
         _bake(work, wave)
         for check in wave.checks:

@@ -55,7 +55,7 @@ def said(rows: list[HostStatus], place: Place = PLACE) -> tuple[int, str]:
 OLDER = replace(WELL, release="1", recorded_release="1", manifest="sha256:1", deployed_at="2026-01-01T00:00:00Z")
 AWAY = HostStatus("h1", "", unreachable=True, state=State.UNKNOWN, why="no answer", hint="is the host up?")
 P = "-e production"
-UNASKED = "mend that, or build the next release with health: {image: true} or health: {command: [...]}"
+UNASKED = "correct that, or build the next release with health: {image: true} or health: {command: [...]}"
 
 
 @pytest.mark.parametrize(

@@ -54,5 +54,5 @@ def _show(output: Output, found: Mapping[str, Sequence[Lack]]) -> None:
             hosts.setdefault(lack, []).append(host)
     for lack, names in hosts.items():
         output.line(f"{', '.join(names)}: {lack.kind}: {lack.what}")
-        if lack.mend:
-            output.line(f"    {lack.mend}")
+        if lack.fix:
+            output.line(f"    {lack.fix}")

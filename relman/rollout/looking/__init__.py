@@ -1,1 +1,1 @@
-"""What runs where, what is wrong with it, and what to type next."""
+"""Look at a fleet: what runs where, what is wrong, and what to type next."""

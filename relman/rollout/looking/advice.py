@@ -1,6 +1,6 @@
-"""What to type next, for each thing that can be wrong with a fleet. Pure.
+"""The command to type next for each thing that can be wrong with a fleet. Pure.
 
-Every way out ends what it is for: none of them leads to a command whose own hint leads back here.
+Every advice resolves what it is for: none leads to a command whose own hint leads back.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ Rows = Sequence[HostStatus]
 
 @dataclass(frozen=True)
 class Place:
-    """How a command names where: the environment, its hosts and those of them that do not answer, the services that its
-    inventory names, the inventories that were given."""
+    """How a command names its target: the environment, its hosts, those of them that do not answer, its services, and
+    the inventories that were given."""
 
     environment: str
     services: frozenset[str]
@@ -28,7 +28,7 @@ class Place:
 
     @property
     def several(self) -> bool:
-        """Whether there are other services to confuse one with."""
+        """Whether the environment has several services."""
         return len(self.services) > 1
 
     def of(self, service: str) -> str:
@@ -37,12 +37,12 @@ class Place:
         return shlex.join([*words, *([] if self.services == {service} else ["--service", service])])
 
     def all_of(self, service: str) -> str:
-        """Those of a command that changes every host which answers."""
+        """The options of a command that changes every host that answers."""
         left_out = " ".join(f"--exclude {shlex.quote(host)}" for host in self.silent)
         return self.of(service) + (f" {left_out} --reason 'no answer'" if left_out else "")
 
     def only(self, service: str, rows: Rows) -> str:
-        """Those of a command that changes the hosts of these rows."""
+        """The options of a command that changes the hosts of these rows."""
         hosts = {r.host: None for r in rows}
         if hosts.keys() | set(self.silent) == self.hosts:
             return self.all_of(service)
@@ -50,12 +50,12 @@ class Place:
 
 
 def recover(service: str, place: Place) -> str:
-    """Finish or undo what was interrupted."""
+    """The command that finishes or undoes an interrupted deployment."""
     return f"relman recover {place.all_of(service)}"
 
 
 def one_release(rows: Rows, place: Place) -> str:
-    """Make one of several releases: the newest, where that was proven good, else the one before it."""
+    """The command that makes the fleet run one release: the newest if it was proven good, else the previous one."""
     newest = max(rows, key=lambda r: r.deployed_at)
     if not newest.proven and newest.rollback:
         return f"relman rollback {place.all_of(newest.service)}"
@@ -63,21 +63,21 @@ def one_release(rows: Rows, place: Place) -> str:
 
 
 def way_out(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
-    """What gets these `rows`, all of one service and in one state, to serve well again; `of_it` are all the service's
-    that answered."""
+    """The command that makes these `rows`, of one service and in one state, serve well again; `of_it` are all rows of
+    the service that answered."""
     if state is State.PAUSED:
         return _there(rows, "docker unpause {0}")
     if state is State.STOPPED:
         return _start(rows)
     if state is State.UNASKED:
-        return "mend that, or build the next release with health: {image: true} or health: {command: [...]}"
+        return "correct that, or build the next release with health: {image: true} or health: {command: [...]}"
     if state in (State.ABSENT, State.GONE, State.DRIFTED, State.DOUBLED):
         return _put_there(rows, of_it, place)
     return _sick(state, rows, of_it, place)
 
 
 def _put_there(rows: Rows, of_it: Rows, place: Place) -> str:
-    """Deploy what these hosts should run, by their own records, else as the others do."""
+    """Deploy what these hosts should run by their records, else what the others run."""
     service = rows[0].service
     recorded = [r for r in rows if r.recorded_release] or [r for r in of_it if r.recorded_release]
     known = recorded or [r for r in rows if r.release]
@@ -91,7 +91,7 @@ def _deploy(row: HostStatus, where: str) -> str:
 
 
 def _gates(row: HostStatus) -> str:
-    """The gates that a person left out for it (relman.model.policy.Skip), and has to leave out again."""
+    """The options that skip the gates which a person skipped for it before (relman.model.policy.Skip)."""
     if not row.skipped:
         return ""
     gates = dict.fromkeys(skip.partition(" skipped by ")[0] for skip in row.skipped)
@@ -100,7 +100,7 @@ def _gates(row: HostStatus) -> str:
 
 
 def _start(rows: Rows) -> str:
-    """Start the containers again, where another one has their port after ending that."""
+    """Start the containers, after stopping another one that holds their port."""
     free = [_there([r for r in rows if not r.port_holder], "docker start {0}")]
     taken = [
         _there([r], f"docker stop {shlex.quote(r.port_holder)} && docker start {{0}}") for r in rows if r.port_holder
@@ -109,7 +109,7 @@ def _start(rows: Rows) -> str:
 
 
 def _sick(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
-    """A release that is well on other hosts is started again; one that is well nowhere is left."""
+    """Restart a release that works on other hosts; roll back one that works on none."""
     service = rows[0].service
     well = {r.manifest for r in of_it if r.state is State.WELL}
     if all(r.manifest in well for r in rows):
@@ -122,7 +122,7 @@ def _sick(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
 
 
 def _there(rows: Rows, command: str) -> str:
-    """A command on each host, about the container there."""
+    """A command on each host, for the container there."""
     hosts: dict[str, list[str]] = {}
     for row in rows:
         hosts.setdefault(command.format(shlex.quote(row.container)), []).append(row.host)

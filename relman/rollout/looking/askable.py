@@ -1,4 +1,4 @@
-"""Whether the health of a service can be asked on a host at all: settled before anything is changed there."""
+"""Decide whether a container's health can be checked on a host, before anything is changed there."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _APART = ("macvlan", "ipvlan", "overlay")
 
 
 def own_address(container: Container, settings: DeploySettings) -> str:
-    """The container's own address: in the first network that is named, else in the only one that it has; "" where none
-    is known to be its."""
+    """The container's address: in the first named network, else in its only one; "" if none is certainly its own."""
     if _HOST in settings.networks:
         return _LOOPBACK
     if settings.networks:
@@ -31,14 +30,16 @@ def own_address(container: Container, settings: DeploySettings) -> str:
 
 
 def asked_port(settings: DeploySettings) -> int:
-    """The container's port that is asked; 0 where nobody says which."""
+    """The container port that is checked; 0 if none is configured."""
     first = settings.ports[0].container if settings.ports else 0
     return settings.health.port or first
 
 
 def why_mute(session: Session, settings: DeploySettings, known: Mapping[str, Network] | None = None) -> str:
-    """Why a container with these settings cannot be asked for its health on this host; "" where it can. The engine is
-    asked about a network that is not `known`. Raises what the engine raises."""
+    """Why the health of a container with these settings cannot be checked from this host; "" if it can.
+
+    The engine is asked about a network that is not `known`. Raises what the engine raises.
+    """
     if not settings.health.probe.by_address:
         return ""
     if session.facts.rootless:
@@ -55,8 +56,8 @@ def why_mute(session: Session, settings: DeploySettings, known: Mapping[str, Net
 
 
 def stranger(session: Session, settings: DeploySettings) -> str:
-    """Who, beside the service, would be asked for its health in the host's network, where it does not run now; "" where
-    nobody would."""
+    """The process that would answer the health check in place of the service, in the host's network; "" if none
+    does."""
     port = asked_port(settings)
     if not (settings.health.probe.by_address and _HOST in settings.networks and port):
         return ""
@@ -66,13 +67,13 @@ def stranger(session: Session, settings: DeploySettings) -> str:
 
 
 def bridge_of(container: Container | None) -> Mapping[str, Network]:
-    """The default bridge, as it is known by a container that is there already: the engine need not be asked."""
+    """The default bridge as known from an existing container, which saves asking the engine."""
     address = container.addresses.get(_DEFAULT) if container else ""
     return {_DEFAULT: Network(_DEFAULT, address)} if address else {}
 
 
 def mute(session: Session, step: Step, known: Mapping[str, Network]) -> str:
-    """Why the step's container could not be asked for its health; "" where it can, by all that is known before."""
+    """Why the health of the step's container could not be checked; "" if it could, by what is known in advance."""
     settings = step.entry.settings
     free = step.action is not Action.VERIFY and not (step.old and step.stop_first)
     return why_mute(session, settings, known) or (stranger(session, settings) if free else "")

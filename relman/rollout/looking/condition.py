@@ -1,4 +1,4 @@
-"""What is wrong with one service on one host, if anything. Pure: from what was seen there."""
+"""The state of one service on one host. Pure: from what was observed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from relman.model.plan import Observed
 from relman.model.record import Deployed, Intent, Lock, Phase
 from relman.rollout.state.lease import is_dead
 
-_LATELY = 60.0  # seconds; the engine waits no longer before it starts a container again
+_LATELY = 60.0  # seconds: the engine's longest delay before it restarts a container
 _COMES_BACK = ("always", "unless-stopped")
 
 
 class State(StrEnum):
-    """What is to be said of a service on a host, the gravest first."""
+    """The state of a service on a host, the gravest first."""
 
-    UNKNOWN = "unknown"  # the host did not say
-    UNDER_WAY = "under way"  # somebody is at work, which explains what is seen
+    UNKNOWN = "unknown"  # the host could not be observed
+    UNDER_WAY = "under way"  # a live deployment explains what was observed
     ABSENT = "nothing deployed"
-    GONE = "removed"  # the record says what should run, and there is no container of it
-    STOPPED = "stopped"  # by a person, or the engine could not start it: it did not end by itself
-    ENDED = "ended"  # by itself, and its restart policy leaves it so
-    CRASHING = "crashing"  # it ends again and again, and is not well in between
+    GONE = "removed"  # the record has a release, and its container does not exist
+    STOPPED = "stopped"  # by a person, or the engine could not start it: it did not exit
+    ENDED = "ended"  # it exited, and its restart policy does not restart it
+    CRASHING = "crashing"  # it exits repeatedly, and is not healthy in between
     DRIFTED = "drifted"  # what runs is not what was deployed
     DOUBLED = "doubled"  # more than one container of it runs
     PAUSED = "paused"
     UNHEALTHY = "unhealthy"
-    UNASKED = "health not asked"  # it runs, and nobody can ask how it is
+    UNASKED = "health not asked"  # it runs, and its health cannot be checked
     WELL = "well"
 
 
@@ -39,8 +39,8 @@ DARK = (State.ABSENT, State.GONE, State.STOPPED, State.ENDED, State.CRASHING)
 
 
 def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple[State, str]:
-    """The state, and what made it so, in a person's words; `answer` is the health check's, where one was asked, and
-    `machine` relman.rollout.state.lease.this_machine."""
+    """The state and its reason, for people. `answer` is the result of the health check, if one was run; `machine` is
+    relman.rollout.state.lease.this_machine."""
     if under_way(seen, machine):
         return State.UNDER_WAY, ""
     container, entry = in_place(seen), seen.record.serving
@@ -57,12 +57,12 @@ def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple
 
 
 def in_place(seen: Observed) -> Container | None:
-    """The container that runs, or at least has the service's place."""
+    """The container that runs, or else occupies the service's place."""
     return seen.serving or seen.in_place
 
 
 def last_one(seen: Observed) -> Container | None:
-    """The container that should run, also when it does not any more; else whichever has its place."""
+    """The container that should run, even if it has stopped; else the one in place."""
     entry = seen.record.serving
     found = next((c for c in seen.containers if entry and c.id == entry.container), None)
     return in_place(seen) or found or (seen.container_of(entry.id) if entry else None)
@@ -107,7 +107,7 @@ def _crashes(container: Container) -> str:
 
 
 def drift(entry: Deployed | None, container: Container | None) -> str:
-    """How what runs differs from what the record says, or ""."""
+    """How the container differs from the record, or ""."""
     if entry is None:
         return f"{container.name} runs, and is in no record" if container else ""
     if container is None:
@@ -121,14 +121,14 @@ def drift(entry: Deployed | None, container: Container | None) -> str:
 
 
 def release_of(entry: Deployed | None, container: Container | None) -> str:
-    """The release that runs; where nothing does, the record's."""
+    """The release that runs; if nothing runs, the record's."""
     if container is None:
         return entry.release if entry else ""
     return container.labels.get(RELEASE) or container.name
 
 
 def manifest_of(entry: Deployed | None, container: Container | None) -> str:
-    """The digest of what runs; where nothing does, the record's."""
+    """The digest of what runs; if nothing runs, the record's."""
     if container is None:
         return str(entry.manifest) if entry else ""
     return container.labels.get(MANIFEST, "")
@@ -139,14 +139,14 @@ def _short(manifest: str) -> str:
 
 
 def under_way(seen: Observed, machine: str) -> bool:
-    """Whether somebody who lives is at work, and what is seen is as it was before, or as that work explains."""
+    """Whether a live holder of the lock explains what was observed."""
     if seen.lock is None or is_dead(seen.lock, machine):
         return False
     return not drift(seen.record.serving, in_place(seen)) or _meant(seen)
 
 
 def _meant(seen: Observed) -> bool:
-    """Whether the intent in the lock explains what runs, or, inside a gap, that nothing does."""
+    """Whether the lock's intent explains what runs or, during a gap, that nothing does."""
     lock = seen.lock.lock if seen.lock else None
     if lock is None or lock.phase is Phase.HELD:
         return False
@@ -165,13 +165,13 @@ def _is_new(container: Container, intent: Intent) -> bool:
 
 
 def interrupted(seen: Observed, machine: str) -> Lock | None:
-    """The lock of somebody who died in the middle of a change."""
+    """The lock of a holder that died during a change, or None."""
     lock = seen.lock.lock if seen.lock and is_dead(seen.lock, machine) else None
     return lock if lock and lock.phase is not Phase.HELD else None
 
 
 def lock_note(seen: Observed, machine: str) -> tuple[str, ...]:
-    """Who is at work, or was when it was interrupted."""
+    """A note on who is deploying, or was when interrupted."""
     if lock := interrupted(seen, machine):
         return (f"interrupted: {lock.owner} was {lock.message}",)
     if seen.lock is None or is_dead(seen.lock, machine):

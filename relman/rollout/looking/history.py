@@ -1,4 +1,4 @@
-"""What the journals of all hosts tell together: each deployment once, and what ran where at any time."""
+"""Merge the journals of all hosts: each deployment once, and what ran where at any time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Journals = Mapping[str, Lines]  # of one host, by service
 
 @dataclass(frozen=True)
 class Told:
-    """One deployment. `line` is what most hosts say of it, `hosts` what each says of itself, in the inventory's order;
-    `contradictions` are of those that tell it otherwise."""
+    """One deployment. `line` is what most hosts recorded, `hosts` each host's own line, in the inventory's order;
+    `contradictions` are the differences."""
 
     service: str
     line: Line
@@ -29,7 +29,7 @@ class Told:
 
 
 def read_journals(fleet: Fleet, chosen: Environment, service: str | None) -> Gathered[Journals]:
-    """The journals of every host that answers, of one service or of all that the inventory or the host knows."""
+    """The journals of every host that answers, for one service or for all that the inventory or the host has."""
 
     def one(session: Session) -> Journals:
         known = [service] if service else {*chosen.services, *record.services(session.connection, chosen.name)}
@@ -40,7 +40,7 @@ def read_journals(fleet: Fleet, chosen: Environment, service: str | None) -> Gat
 
 
 def last_told(session: Session, environment: str, service: str) -> Sequence[Line]:
-    """The newest lines of one host's journal; none where it cannot be read."""
+    """The newest lines of one host's journal; empty if it cannot be read."""
     try:
         return journal.read_last(session.connection, environment, service).lines
     except RelmanError:
@@ -48,7 +48,7 @@ def last_told(session: Session, environment: str, service: str) -> Sequence[Line
 
 
 def put_there(entry: Deployed, lines: Sequence[Line]) -> tuple[str, str]:
-    """By whom the release that serves was put there, and how (deployed, rolled back, recovered). Pure."""
+    """Who deployed the release that serves, and how (deployed, rolled back, recovered). Pure."""
     for line in reversed(lines):
         if line.result is Result.CHANGED and line.serves and line.serves.id == entry.id:
             return line.by, DONE[line.kind]
@@ -56,7 +56,7 @@ def put_there(entry: Deployed, lines: Sequence[Line]) -> tuple[str, str]:
 
 
 def merged(by_host: Mapping[str, Journals]) -> list[Told]:
-    """Every deployment that a host tells of, the newest first. Pure."""
+    """Every deployment in any journal, newest first. Pure."""
     found: dict[tuple[str, str], dict[str, Line]] = {}
     for host, journals in by_host.items():
         for service, lines in journals.items():
@@ -85,7 +85,7 @@ def _facts(line: Line) -> tuple[str, ...]:
 
 
 def _release(line: Line) -> str:
-    """Of what is taken away or resolved, each host may have had another one."""
+    """A removal and a recovery may concern a different release on each host."""
     return line.release if line.kind in (Kind.DEPLOY, Kind.ROLLBACK) else ""
 
 
@@ -100,8 +100,8 @@ _FACTS: Mapping[str, Callable[[Line], str]] = {
 
 @dataclass(frozen=True)
 class Ran:
-    """What one host ran at a time: `serves`, since when, and the `line` that put it there. `serves` is None where it
-    ran nothing, or where that is not known: `why` says so. `under_way` is the deployment that was going on there."""
+    """What one host ran at a time: `serves`, since when, and the `line` that started it. `serves` is None if nothing
+    ran or it is not known: `why` says which. `under_way` is a deployment that was in progress."""
 
     serves: Served | None = None
     since: str = ""
@@ -111,7 +111,7 @@ class Ran:
 
 
 def ran_at(lines: Sequence[Line], time: str) -> Ran:
-    """What a host ran at `time` (RFC 3339 in UTC, as lines have it), by its journal. Pure."""
+    """What a host ran at `time` (RFC 3339 in UTC, in the form of lines), by its journal. Pure."""
     ran = Ran(why="its journal does not go back that far")
     for line in sorted(lines, key=lambda each: each.ended):
         if line.ended <= time:
@@ -130,4 +130,4 @@ def _after(ran: Ran, line: Line) -> Ran:
         return ran
     if line.result is Result.CHANGED:
         return Ran(line.serves, line.ended, line)
-    return Ran(line.serves, line.serves.at)  # put there before the journal's first line
+    return Ran(line.serves, line.serves.at)  # deployed before the journal's first line

@@ -1,4 +1,4 @@
-"""Follow a service's log on one host: no line twice, none lost, over restarts and deployments."""
+"""Follow a service's log on one host across restarts and deployments, without lost or repeated lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relman.rollout.fleet import Session
 
 _PAUSE = 1.0
 _PATIENCE = 5.0
-_LAST = 100  # lines: no more are of one moment
+_LAST = 100  # lines kept for comparison: more than have one timestamp
 _BEFORE: tuple[int, str] = (0, "")
 
 
@@ -26,8 +26,11 @@ def tail(
     shown: Sequence[str] | None,
     say: Callable[[str], None],
 ) -> Iterator[str]:
-    """The lines that come after `shown`, which are the last ones of `container` (None: nobody looked), with their
-    timestamps; then those of every container that is started in its place. Ends only with what the engine raises."""
+    """Yield the lines after `shown`, the last ones of `container` (None: nothing was shown), with timestamps; then
+    those of every container that replaces it.
+
+    Ends only with an exception of the engine.
+    """
     labels = {SERVICE: service, ENVIRONMENT: environment}
     last = deque(shown or (), maxlen=_LAST)
     if container and shown is None:
@@ -44,21 +47,21 @@ def tail(
 
 
 def _kept(lines: Iterable[str], last: deque[str]) -> Iterator[str]:
-    """The lines, the last ones of which are kept in `last`."""
+    """The lines, of which the last ones are kept in `last`."""
     for line in lines:
         last.append(line)
         yield line
 
 
 def _just_before(stamp: str) -> str:
-    """A second before a container's start: what it says at once can be older than the time that the engine notes."""
+    """One second before a container's start: its first lines can be older than the start that the engine notes."""
     if moment(stamp) == _BEFORE:
         return stamp
     return datetime.fromtimestamp(engine_json.clock(stamp) - 1, UTC).isoformat()
 
 
 def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterator[str]:
-    """The lines that are not older than `stamp`, without those of that very moment that were `shown`. Pure."""
+    """The lines not older than `stamp`, without those of exactly that time that were `shown`. Pure."""
     seam, known, passed = moment(stamp), Counter(shown), False
     for line in lines:
         if not passed:
@@ -73,7 +76,7 @@ def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterat
 
 
 def moment(stamp: str) -> tuple[int, str]:
-    """What orders the times of an engine, which it writes with up to nine decimals; one that is none comes first."""
+    """A sort key for the engine's timestamps, which have up to nine decimals; invalid ones come first."""
     try:
         seconds = int(engine_json.clock(stamp))
     except EngineError:
@@ -83,7 +86,7 @@ def moment(stamp: str) -> tuple[int, str]:
 
 
 def _next(session: Session, labels: dict[str, str], before: Container | None, say: Callable[[str], None]) -> Container:
-    """The container that was started first after the one before, waited for; the same one, if it was started again."""
+    """Wait for the next container started after the previous one, which may be the same one restarted."""
     last, began, said = moment(before.started_at) if before else _BEFORE, time.monotonic(), False
     while True:
         found = [c for c in session.engine.survey(labels)[0] if TASK not in c.labels]

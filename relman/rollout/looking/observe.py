@@ -1,4 +1,4 @@
-"""Look at one host: its engine, its record, its lock, this service's containers and images."""
+"""Observe one host: its engine, record and lock, and the service's containers and images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relman.rollout.fleet import Session
 
 
 def observe(session: Session, environment: str, service: str) -> Observed:
-    """See what is on the host. Raises what the connection, the engine and the record raise."""
+    """Observe the host. Raises what the connection, the engine and the record raise."""
     names = [kept_name(environment, service), *map(str, filter(None, [session.repositories.get(service)]))]
     remembered, found, images, (containers, listed) = session.connection.together(
         partial(record.read, session.connection, environment, service),
@@ -36,7 +36,7 @@ def observe(session: Session, environment: str, service: str) -> Observed:
 
 
 def _lock(session: Session, environment: str, service: str) -> FoundLock | None:
-    """Our own lock says what we wrote into it, and nobody else writes there."""
+    """The lock; if we hold it, as we last wrote it, because nobody else writes it."""
     if session.lease:
         return FoundLock(session.lease.lock, 0.0)
     return lock.read(session.connection, environment, service, now=session.now())

@@ -1,4 +1,4 @@
-"""What each host lacks before it can be deployed to, with the command that mends it; nothing is changed."""
+"""What a host lacks for a deployment, each with the command that fixes it; nothing is changed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from relman.rollout.registry_offer import has_answered, place_of, require_offer
 
 @dataclass(frozen=True)
 class Lack:
-    """What is missing on a host: its kind ("host key", "sign-in", "connection", "engine", "state directory",
+    """Something that is missing on a host: its kind ("host key", "sign-in", "connection", "engine", "state directory",
     "registry", "port", "health"), what was found, and what to type."""
 
     kind: str
     what: str
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True)
 class Need:
-    """What is wanted of the hosts: a `service` to be deployed, its settings on each host where they are known, and the
-    login of its registry."""
+    """What the hosts need to have: a `service`, its settings on each host if known, and the login of its registry."""
 
     service: str
     settings: Mapping[str, DeploySettings]
@@ -78,7 +77,7 @@ def _unless(kind: str, work: Callable[[], object]) -> Iterator[Lack]:
 
 
 def _registry(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:
-    """Whether the host's engine trusts the registry and is let in; whether the image is there is another question."""
+    """Check that the host's engine can reach, trust and log in to the registry, whether or not it has the image."""
     repository = environment.services[need.service]
     auth = need.login.auth_config if need.login else None
     if place_of(repository):
@@ -88,23 +87,23 @@ def _registry(session: Session, environment: Environment, need: Need) -> Iterato
         session.engine.ask_registry(repository, auth)
     except EngineError as error:
         if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            mend = f"on this machine: docker login {repository.registry}"
+            fix = f"on this machine: docker login {repository.registry}"
         elif has_answered(error):
             return
         else:
             there = f"/etc/docker/certs.d/{repository.registry}/ca.crt"
-            mend = (
+            fix = (
                 f"if its CA is not known there, on the host: sudo install -D -m 644 CA.crt {there}; "
                 "if it has no TLS, name it under insecure-registries in the host's /etc/docker/daemon.json"
             )
-        yield Lack("registry", error.what, mend)
+        yield Lack("registry", error.what, fix)
 
 
 def _health(session: Session, need: Need) -> Iterator[Lack]:
     settings = need.settings.get(session.host.name)
     if settings and (why := why_mute(session, settings)):
-        mend = "mend that, or build it with health: {image: true} or health: {command: [...]}"
-        yield Lack("health", f"the health of {need.service} cannot be asked: {why}", mend)
+        fix = "correct that, or build it with health: {image: true} or health: {command: [...]}"
+        yield Lack("health", f"the health of {need.service} cannot be asked: {why}", fix)
 
 
 def _ports(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:
@@ -120,8 +119,8 @@ def _ports(session: Session, environment: Environment, need: Need) -> Iterator[L
         )
         for owner in dict.fromkeys(held):
             if owner not in ours:
-                mend = f"on the host: docker stop {owner}; or let {need.service} take another port"
-                yield Lack("port", f"{name} is taken by the container {owner}", mend)
+                fix = f"on the host: docker stop {owner}; or give {need.service} another port"
+                yield Lack("port", f"{name} is taken by the container {owner}", fix)
         if not held and port.protocol == "tcp" and accepts(session, port):
-            mend = f"on the host, sudo ss -ltnp 'sport = :{port.port}' says by which"
-            yield Lack("port", f"{name} is taken by a process", mend)
+            fix = f"on the host, sudo ss -ltnp 'sport = :{port.port}' names it"
+            yield Lack("port", f"{name} is taken by a process", fix)

@@ -1,4 +1,4 @@
-"""What runs where, from the hosts themselves: nothing here trusts the ledger or the registry."""
+"""What runs where, by the hosts themselves and not by the ledger or the registry."""
 
 from __future__ import annotations
 
@@ -32,18 +32,17 @@ from relman.rollout.planning.rollback_target import before
 
 @dataclass(frozen=True)
 class HostStatus:
-    """One host and one service on it.
+    """One service on one host.
 
-    `state` is what is to be said of it, `why` what made it so. `release` and `manifest` are those of what runs (of the
-    record where nothing does), `recorded_…` those of the record, `proven` whether the record calls that proven good,
-    `skipped` the gates that a person left out for it. `since` is RFC 3339; `health` is for people; `rollback` is what
-    a rollback would restore ("" when there is none) and `rollback_kept` whether the host still holds its image.
-    `container` names the one that has the service's place, or had it last; `port_holder` another one that took its
-    port since. `left_out` are the other hosts that took no part when this one was last deployed to; `under_way`:
-    somebody is at work, whose lock explains all that is seen; `unreachable`: nothing is known, and `hint` says what
-    may help.
-    `by` put there what the record says, in the way that `how` says: deployed, rolled back, recovered.
-    `copies` are what other environments run of the service on the host.
+    `state` and `why` summarise it. `release` and `manifest` are those of what runs (if nothing runs, the record's);
+    `recorded_release` and `recorded_manifest` the record's; `proven` whether the record calls that proven good;
+    `skipped` the gates that a person skipped for it. `since` is RFC 3339; `health` is for people; `rollback` is the
+    release that a rollback would restore ("" if none) and `rollback_kept` whether the host has its image. `container`
+    names the one that occupies, or last occupied, the service's place; `port_holder` another one that has taken its
+    port. `left_out` are the hosts that were excluded when this one was last deployed to. `under_way` is whether a live
+    deployment explains what was observed; `unreachable` whether nothing is known, in which case `hint` may help. `by`
+    and `how` (deployed, rolled back, recovered) say who started the recorded release. `copies` are the service's
+    containers of other environments.
     """
 
     host: str
@@ -77,7 +76,7 @@ class HostStatus:
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
-    """See one host; `machine` is relman.rollout.state.lease.this_machine. Raises what observing raises."""
+    """Observe one host; `machine` is relman.rollout.state.lease.this_machine. Raises what `observe` raises."""
     told, seen = session.connection.together(
         partial(last_told, session, environment, service), partial(observe, session, environment, service)
     )
@@ -90,7 +89,7 @@ def look_at(session: Session, environment: str, service: str, machine: str) -> H
 
 
 def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
-    """The row of a host that could not be looked at. Pure."""
+    """The row of a host that could not be observed. Pure."""
     word = "no answer" if isinstance(error, Unreachable) else "unknown"
     return HostStatus(
         host, service, health=word, unreachable=True, state=State.UNKNOWN, why=error.what, hint=error.hint
@@ -98,7 +97,7 @@ def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
 
 
 def summarise(seen: Observed, service: str, answer: ProbeResult | None, machine: str) -> HostStatus:
-    """Say what was seen; `answer` is the health check's, where one was asked. Pure."""
+    """Summarise an observation; `answer` is the result of the health check, if one was run. Pure."""
     entry, container, last = seen.record.serving, in_place(seen), last_one(seen)
     state, why = condition(seen, answer, machine)
     row = HostStatus(
@@ -155,19 +154,21 @@ def _health(state: State, entry: Deployed | None, container: Container | None, a
 
 
 def _port_holder(seen: Observed, last: Container) -> str:
-    """Who has a port of a container that does not run."""
+    """The container that holds a port of one that does not run."""
     owners = (owner for port in sorted(last.host_ports) for owner in seen.owners_of(port))
     return next((o for o in owners if o != last.name), "") if not last.alive else ""
 
 
 def with_absences(rows: Sequence[HostStatus]) -> list[HostStatus]:
-    """The rows, each host that was left out of a deployment and has not caught up since with a note. Pure: what is
-    known of it stands in the other hosts' records, and is shown as what they say."""
+    """The rows, with a note on each host that was excluded from a deployment and has not caught up. Pure.
+
+    The other hosts' records say so, and the note quotes them.
+    """
     return [replace(row, notes=(*row.notes, *_missed(row, rows))) for row in rows]
 
 
 def _missed(row: HostStatus, rows: Sequence[HostStatus]) -> list[str]:
-    """The last time of which each other host says that this one was left out; what several say, once."""
+    """The last exclusion of this host in each other host's record, equal ones once."""
     says: dict[Absence, list[str]] = {}
     for other in rows:
         told = [a for a in other.left_out if a.host == row.host]

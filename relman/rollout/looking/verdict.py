@@ -1,4 +1,4 @@
-"""What the state of a fleet comes to: everything that is wrong, the gravest first, each with the way out. Pure."""
+"""Everything that is wrong with a fleet, the gravest first, each with the command that resolves it. Pure."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _KINDS: Mapping[State, type[Conclusion]] = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong: what kind of conclusion it is, in words, with a line for each host where they differ,
-    and what to type next."""
+    """One thing that is wrong: the class of conclusion, a sentence, a line for each host where they differ, and what to
+    type next."""
 
     kind: type[Conclusion]
     what: str
@@ -35,12 +35,12 @@ class Finding:
     way_out: str
 
     def conclusion(self) -> Conclusion:
-        """The error for it."""
+        """The finding as an error."""
         return self.kind(self.what, details=self.details, hint=self.way_out)
 
 
 def findings(rows: Sequence[HostStatus], place: Place) -> list[Finding]:
-    """All that is wrong, in the order of GRAVEST."""
+    """All findings, in the order of GRAVEST."""
     found = list(_unknown([r for r in rows if r.state is State.UNKNOWN]))
     for service in dict.fromkeys(r.service for r in rows if r.state is not State.UNKNOWN):
         found += _of([r for r in rows if r.service == service and r.state is not State.UNKNOWN], service, place)
@@ -48,7 +48,7 @@ def findings(rows: Sequence[HostStatus], place: Place) -> list[Finding]:
 
 
 def within(rows: Sequence[HostStatus], most: str) -> bool:
-    """Whether no more hosts than `most` (a count, or a share in per cent) are unknown or unhealthy."""
+    """Whether at most `most` hosts (a count, or a share in per cent) are unknown or unhealthy."""
     hosts = {r.host for r in rows}
     bad = {r.host for r in rows if _KINDS.get(r.state) in (Unknown, Unhealthy)}
     if most.endswith("%"):
@@ -57,8 +57,7 @@ def within(rows: Sequence[HostStatus], most: str) -> bool:
 
 
 def verdict(found: Sequence[Finding], *, forgiven: bool = False) -> Finding | None:
-    """The finding that decides the exit code; where that is `forgiven`, neither what is unknown nor what is unhealthy
-    does."""
+    """The finding that decides the exit code; if `forgiven`, unknown and unhealthy hosts do not count."""
     return next((f for f in found if not (forgiven and f.kind in (Unknown, Unhealthy))), None)
 
 
@@ -72,7 +71,7 @@ def _unknown(rows: Sequence[HostStatus]) -> Iterator[Finding]:
 
 
 def _of(rows: Sequence[HostStatus], service: str, place: Place) -> Iterator[Finding]:
-    """What is wrong with one service. While something is interrupted, nothing but a recovery is let through."""
+    """The findings for one service. While a host is interrupted, the only advice is to recover."""
     name = f"{service}: " if place.several else ""
     stuck = [r for r in rows if r.interrupted]
     if stuck:
@@ -116,7 +115,7 @@ def _mixed(rows: Sequence[HostStatus], name: str, place: Place) -> Iterator[Find
 
 
 def _finding(kind: type[Conclusion], text: str, rows: Sequence[HostStatus], out: str) -> Finding:
-    """A finding; what is the same on all hosts is said once."""
+    """A finding; a reason that all hosts share is stated once."""
     whys = dict.fromkeys(r.why for r in rows if r.why and r.state is not State.ABSENT)
     if len(whys) == 1:
         return Finding(kind, f"{text}: {next(iter(whys))}", (), out)

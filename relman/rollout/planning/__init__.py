@@ -1,1 +1,1 @@
-"""What a deployment, a rollback or a recovery does. Pure: nothing here touches a host."""
+"""Plan a deployment, a rollback or a recovery. Pure: nothing here touches a host."""

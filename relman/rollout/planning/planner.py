@@ -1,4 +1,4 @@
-"""Decide what a deployment or a rollback does. Pure: from what was seen to a plan; nothing here touches a host."""
+"""Plan a deployment or a rollback, from what was observed. Pure."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from relman.rollout.planning.strategies import WAVES
 
 @dataclass(frozen=True)
 class Asked:
-    """What the person asked for, and when: the parts of a plan that are not seen on hosts.
+    """What a person asked for, and when: the parts of a plan that are not observed on hosts.
 
-    `id` is the deployment's, `at` RFC 3339 in UTC, `max_unavailable` overrides the release's own when given;
-    `left_out` says of hosts that a person leaves out why. `several`: the environment has other services, too. `reason`
-    is for whoever asks later.
+    `id` is the deployment's, `at` is RFC 3339 in UTC. `max_unavailable` overrides the release's own. `left_out` maps
+    excluded hosts to the reason. `several` is whether the environment has other services. `reason` is kept in the
+    journals.
     """
 
     id: str
@@ -40,12 +40,12 @@ class Asked:
 
     @property
     def place(self) -> str:
-        """How a command names where: `-e ENV`, with `--service` where the environment has several."""
+        """How a command names the target: `-e ENV`, with `--service` if the environment has several."""
         return f"-e {self.environment}" + (f" --service {self.service}" if self.several else "")
 
 
 def bare_plan(asked: Asked, kind: Kind, release: str, unchanged: tuple[str, ...]) -> Plan:
-    """A plan without waves, for what is done by what is found on each host."""
+    """A plan without waves, for commands that act on what they find on each host."""
     return Plan(asked.id, kind, asked.service, asked.environment, release, (), unchanged, place=asked.place)
 
 
@@ -84,10 +84,11 @@ def plan_deploy(
 
 
 def plan_rollback(asked: Asked, fleet: Sequence[Observed], release: str | None = None) -> Plan:
-    """Plan the way back to what the hosts agree on, or to the `release` that a person named; each host by its own
-    record, which decides nothing for the others: how they are gone through is the command's, or relman's default.
+    """Plan the rollback to the release that the hosts agree on, or to the `release` that a person named.
 
-    Raises PreflightFailed where they do not agree, or one does not know it.
+    Each host returns by its own record. A record decides nothing for other hosts: the order and size of the waves come
+    from the command or relman's defaults. Raises PreflightFailed if the hosts disagree, or one has no entry of the
+    release.
     """
     where = (asked.place, tuple(asked.left_out))
     target = named_target(fleet, release, *where) if release else agreed_target(fleet, *where)
@@ -121,7 +122,7 @@ def plan_rollback(asked: Asked, fleet: Sequence[Observed], release: str | None =
 
 
 def _strategy(wanted: Strategy, fleet: Sequence[Observed]) -> tuple[Strategy, tuple[str, ...]]:
-    """The strategy, and what is odd about it: a canary that is not among the hosts is replaced by the first host."""
+    """The strategy, and a warning: if no named canary is among the hosts, the first host is the canary."""
     hosts = {seen.host for seen in fleet}
     if wanted.kind is not StrategyKind.CANARY or not wanted.hosts or hosts & set(wanted.hosts):
         return wanted, ()
@@ -159,7 +160,7 @@ def _leaving(
 
 
 def entry_of(asked: Asked, release: Release, settings: DeploySettings, facts: EngineFacts) -> Deployed:
-    """What the record will say of `release` on a host with this engine. Pure."""
+    """The record's entry for `release` on a host with this engine. Pure."""
     entry = Deployed(
         id=asked.id,
         release=release.tag,
@@ -184,7 +185,7 @@ def _image_id(entry: Deployed, facts: EngineFacts) -> ImageId:
 
 
 def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
-    """What this host needs, or None when `entry` serves there already, with these settings, and was proven good."""
+    """The step for this host, or None if `entry` serves there already, with these settings, and was proven good."""
     old = seen.in_place
     current = seen.record.serving
     if old is None:
@@ -193,7 +194,7 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     if current and old.running and _same(old, current, entry):
         if (current.proven or not verify) and not seen.extra:
             return None
-        # What the release says now counts for the way through the hosts, not what this one wrote down of it.
+        # The rollout follows the release's settings of today, not those in this host's record.
         same = replace(current, by=entry.by, settings=entry.settings)
         return Step(seen.host, Action.VERIFY, same, old.id, old_release, before=current, restores=_restores(seen, same))
     stop_first, why = order(current.settings if current else None, entry.settings)
@@ -213,7 +214,7 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
 
 
 def _restores(seen: Observed, entry: Deployed) -> Deployed | None:
-    """What a rollback would put back after `entry` was deployed and proven good."""
+    """What a rollback would return to after `entry` was deployed and proven good."""
     return before(seen.record.deployed(entry), entry)
 
 

@@ -1,4 +1,4 @@
-"""Decide whether every host is fit for a plan, before anything changes. Pure."""
+"""Check that every host meets a plan's preconditions, before anything changes. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relman.rollout.planning.rollback_target import before
 
 
 def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> None:
-    """Raise PreflightFailed with every host's faults at once. `release` is known for deployments only."""
+    """Raise PreflightFailed with the faults of all hosts. `release` is given for deployments only."""
     seen = {o.host: o for o in fleet}
     if release:
         check_moved(release, fleet)
@@ -29,7 +29,7 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
 
 
 def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
-    """Raise PreflightFailed with every host that lacks a network which its step wants; `missing` is by host."""
+    """Raise PreflightFailed with every host that lacks a network of its step; `missing` is by host."""
     faults = [f"{s.host}: there is no network {name}" for s in plan.steps for name in missing.get(s.host, ())]
     if faults:
         raise PreflightFailed(
@@ -40,8 +40,10 @@ def check_networks(plan: Plan, missing: Mapping[str, Collection[str]]) -> None:
 
 
 def check_health(plan: Plan, mute: Mapping[str, str]) -> Plan:
-    """The plan, if the health of what it puts on its hosts can be asked; `mute` says of hosts why it cannot. A rollback
-    is not barred by that: it is planned to judge by what is seen there. Raises PreflightFailed."""
+    """Return the plan if the health of its containers can be checked; `mute` maps hosts to the reason why not.
+
+    A rollback is not prevented: it is planned to judge by inspection. Raises PreflightFailed.
+    """
     if not mute:
         return plan
     if plan.kind is Kind.ROLLBACK:
@@ -50,14 +52,14 @@ def check_health(plan: Plan, mute: Mapping[str, str]) -> Plan:
     raise PreflightFailed(
         f"the health of {plan.service} {plan.release} cannot be asked",
         details=[f"{host}: {why}" for host, why in mute.items()],
-        hint="nothing was changed; mend that, or let it be asked in the container: build it with `health: "
+        hint="nothing was changed; correct that, or check it in the container: build it with `health: "
         "{image: true}` and a HEALTHCHECK (or deploy.healthcheck), or with `health: "
         f"{{command: {_command(health)}}}`",
     )
 
 
 def _command(health: Health) -> str:
-    """What asks the same inside, as YAML."""
+    """The equivalent command inside the container, as YAML."""
     if health.probe is Probe.HTTP:
         return f"[wget, -q, -O, /dev/null, 'http://127.0.0.1:{health.port}{health.path}']"
     return f"[nc, -z, 127.0.0.1, '{health.port}']"
@@ -80,7 +82,7 @@ def _same(mute: Mapping[str, str], why: str) -> list[str]:
 
 
 def check_local(plan: Plan, allowed: bool) -> None:
-    """Raise PolicyRefused when the release wants to run commands on this machine, and the inventory does not let it."""
+    """Raise PolicyRefused if the release would run commands on this machine and the inventory does not allow it."""
     checks = [c.command for w in plan.waves for c in w.checks if c.command]
     commands = [*checks, *(h.command for h in plan.hooks)]
     if commands and not allowed and plan.steps:
@@ -92,7 +94,7 @@ def check_local(plan: Plan, allowed: bool) -> None:
 
 
 def check_crossing(plan: Plan) -> None:
-    """Raise PolicyRefused when a rollback goes back over tasks that are not known to be safe."""
+    """Raise PolicyRefused if a rollback goes back past tasks that are not marked rollback_safe."""
     if plan.crosses:
         raise PolicyRefused(
             f"{plan.release} may not work after these tasks: {', '.join(plan.crosses)}",
@@ -101,7 +103,7 @@ def check_crossing(plan: Plan) -> None:
 
 
 def check_moved(release: Release, fleet: Sequence[Observed]) -> None:
-    """Raise TagMoved when a host remembers this release tag with another digest."""
+    """Raise TagMoved if a host's record has this release tag with another digest."""
     for seen in fleet:
         for entry in seen.record.entries:
             same_tag = (entry.repository, entry.release) == (release.repository, release.tag)
@@ -129,7 +131,7 @@ def _faults(step: Step, seen: Observed, release: Release | None) -> Iterator[str
 
 
 def _paused(seen: Observed, place: str) -> Iterator[str]:
-    """Somebody paused it for a reason: a deployment does not go over that, a rollback does."""
+    """A container that a person paused is not replaced by a deployment, but by a rollback."""
     old, current = seen.in_place, seen.record.serving
     if old and old.paused:
         back = f", or relman rollback {place} replaces it" if current and before(seen.record, current) else ""

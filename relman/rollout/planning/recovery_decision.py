@@ -1,4 +1,4 @@
-"""What a dead holder of the locks left behind, and whether to finish or to undo it. Pure."""
+"""What an interrupted deployment left behind, and whether to finish or undo it. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ AS_ASKED = "as you asked"
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was found interrupted, and whether it is to be finished (else undone), and why. On the `recorded` hosts it
-    is finished in any case: their own records say that it is done. `asked`: a person said so, for all of them."""
+    """What was interrupted, whether to finish it (else undo it), and why.
+
+    Hosts in `recorded` are finished in any case, because their records say that the change is done. `asked` is whether
+    a person decided, for all hosts.
+    """
 
     interruptions: tuple[Interruption, ...]
     finish: bool
@@ -24,7 +27,7 @@ class Recovery:
 
 
 def interruptions(fleet: Sequence[Observed]) -> tuple[Interruption, ...]:
-    """What the locks say was begun, host by host."""
+    """What was interrupted on each host, by its lock."""
     return tuple(_interruption(seen, seen.lock.lock) for seen in fleet if seen.lock and seen.lock.lock)
 
 
@@ -36,7 +39,7 @@ def _interruption(seen: Observed, lock: Lock) -> Interruption:
 def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
     if intent is None:
         return Leftover.NOTHING
-    there = [c for c in seen.containers if c.running or c.paused]  # one that is paused was so before: nobody died there
+    there = [c for c in seen.containers if c.running or c.paused]  # a paused one was paused before the deployment
     new = any(c.name == intent.new_name for c in there)
     old = any(c.id == intent.old for c in there)
     return {(True, True): Leftover.BOTH, (True, False): Leftover.NEW, (False, True): Leftover.OLD}.get(
@@ -45,10 +48,11 @@ def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
 
 
 def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: bool | None) -> Recovery:
-    """Finish what every host has finished but for writing it down, by its own container or record; undo all else.
+    """Finish what every host has finished except for its record, by its own container or record; undo everything else.
+    Pure.
 
-    What one host shows or says makes no other finish: it can only make the others go back, and is named then. A host
-    that wrote it down is not undone. A person's own word (`finish`) wins. Pure.
+    One host can never make another finish; it can only make the others go back, and then the reason names it. A host
+    with the change in its record is not undone. A person's decision (`finish`) takes precedence.
     """
     if finish is not None:
         return Recovery(tuple(found), finish, AS_ASKED, asked=True)
@@ -67,13 +71,13 @@ def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: boo
 
 
 def _recorded(found: Interruption, intent: Intent, fleet: Sequence[Observed]) -> bool:
-    """Whether the host's own record says that this very change is done."""
+    """Whether the host's own record says that this change is done."""
     own = next(o.record for o in fleet if o.host == found.host)
     return found.phase is Phase.CHANGING and own.current == intent.entry.id
 
 
 def _serves(seen: Observed, begun: Mapping[str, Intent]) -> bool:
-    """Whether a host where nothing was begun has the release by its own record."""
+    """Whether a host on which nothing was begun has the release by its own record."""
     serving = seen.record.serving
     return serving is not None and all(serving.manifest == intent.entry.manifest for intent in begun.values())
 
@@ -83,7 +87,7 @@ def _going_back(hosts: Sequence[str]) -> str:
 
 
 def everywhere(entry: Deployed, fleet: Collection[Observed]) -> bool:
-    """Whether no host is left that neither began with `entry` nor already serves it: only then is it proven good."""
+    """Whether every host either began with `entry` or already serves it: only then is it proven good."""
     intents = {i.host: i.intent for i in interruptions(tuple(fleet)) if i.intent}
     begun = {host for host, intent in intents.items() if intent.entry.manifest == entry.manifest}
     serving = {o.host for o in fleet if o.record.serving and o.record.serving.manifest == entry.manifest}

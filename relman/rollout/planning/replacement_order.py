@@ -1,4 +1,4 @@
-"""Which of two containers moves first when one replaces the other, and why. Pure."""
+"""Decide which container moves first when one replaces the other. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from relman.model.settings import DeploySettings, Order
 
 
 def order(old: DeploySettings | None, new: DeploySettings) -> tuple[bool, str]:
-    """Whether the old container has to stop before the new one starts, and why (design: two copies must not share)."""
+    """Whether the old container has to stop before the new one starts, and why."""
     reason = must_stop_first(old, new)
     if reason:
         return True, reason
@@ -16,7 +16,8 @@ def order(old: DeploySettings | None, new: DeploySettings) -> tuple[bool, str]:
 
 
 def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
-    """Why two copies must not run at once, or "" when they may. Where the old is unknown, the new decides alone."""
+    """Why the two must not run at once, or "" if they may. If the old settings are unknown, the new ones count for
+    both."""
     last = old or new
     if new.singleton or last.singleton:
         return "singleton"
@@ -33,7 +34,7 @@ def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
 
 
 def _share_host(old: DeploySettings, new: DeploySettings) -> str:
-    """Nobody knows on which ports a container in the host's network listens: they may be those that the other takes."""
+    """A container in the host's network listens on unknown ports, perhaps on those that the other binds."""
     within = ["host" in each.networks for each in (old, new)]
     if all(within):
         return "both use the host's network"
@@ -44,7 +45,7 @@ def _share_host(old: DeploySettings, new: DeploySettings) -> str:
 
 
 def share_port(old: DeploySettings | None, new: DeploySettings) -> int:
-    """A port of the host that both take; 0 when there is none. Where the old is unknown, the new decides alone."""
+    """A host port that both bind; 0 if there is none. If the old settings are unknown, the new ones count for both."""
     taken = [p.binding for p in (old or new).ports if p.binding]
     wanted = (p.binding for p in new.ports if p.binding)
     return next((w.port for w in wanted if any(w.collides(t) for t in taken)), 0)

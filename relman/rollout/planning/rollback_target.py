@@ -1,4 +1,5 @@
-"""What a rollback goes back to. Pure: each host by its own record; another's can only keep it from changing."""
+"""Decide what a rollback returns to. Pure. Each host's record decides for that host; others can only prevent its
+change."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from relman.model.settings_diff import same_run
 
 @dataclass(frozen=True)
 class Target:
-    """What every host goes back to: one release, and of each host its own entry of it."""
+    """The release that all hosts return to, and each host's own entry of it."""
 
     release: str
     manifest: ManifestDigest
@@ -24,7 +25,7 @@ class Target:
 
 @dataclass(frozen=True)
 class _Choice:
-    """One host: what serves there, and the newest release proven good before that, both by its own record."""
+    """One host: what serves, and the newest release proven good before that, both by its own record."""
 
     host: str
     record: HostRecord
@@ -37,7 +38,7 @@ class _Choice:
 
 @dataclass(frozen=True)
 class _Typing:
-    """How a command names where, and which hosts it leaves out already."""
+    """How a command names the target, and which hosts it excludes already."""
 
     place: str
     left_out: Collection[str]
@@ -51,10 +52,10 @@ def _release(entry: Deployed | None) -> _Release | None:
 
 
 def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[str] = ()) -> Target:
-    """The one release that some host proposes from its own record, and that every other proposes or serves.
+    """The single release that some host proposes by its record, and that every other host proposes or serves.
 
-    `place` is how a command names where, `left_out` are the hosts that were left out already: for hints. Raises
-    PreflightFailed, with every host and what it proposes, where there is not exactly one: a person chooses then.
+    `place` and `left_out` (hosts excluded already) are for hints. Raises PreflightFailed, listing every host's
+    proposal, if there is not exactly one: then a person has to choose.
     """
     choices = [_choice(seen) for seen in fleet]
     _require_any(choices)
@@ -64,7 +65,7 @@ def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[st
         release, manifest = found[0]
         entries = {c.host: _own(c, choices, found[0]) for c in choices}
         return Target(release, manifest, {h: e for h, e in entries.items() if e})
-    # Hosts that are newer than the release have no part in the choice, and none of the others' entries.
+    # Hosts that were added after the release have nothing to propose, and must not use the others' entries.
     alone = [r for r in proposed if all(c.takes(r) or c.proposal is None for c in choices)]
     if len(alone) == 1:
         lacking = [c.host for c in choices if not c.takes(alone[0])]
@@ -75,7 +76,7 @@ def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[st
 def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: Collection[str] = ()) -> Target:
     """The release that a person named, as each host's own record has it, proven good or not.
 
-    Raises PreflightFailed, by the hosts' names, where one does not know it, or knows another image under this tag.
+    Raises PreflightFailed, naming the hosts, if one has no entry of it, or has another image under this tag.
     """
     choices = [_choice(seen) for seen in fleet]
     entries = {c.host: e for c in choices if (e := _remembered(c, release))}
@@ -99,8 +100,8 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:
-    """The newest release proven good on this host before `leaving`, an entry of it; or None. The same release with the
-    same settings, deployed again, is no way back."""
+    """The newest release proven good on this host before `leaving`, or None. The same release and settings do not
+    count."""
     ids = [e.id for e in record.entries]
     older = record.entries[: ids.index(leaving.id)] if leaving.id in ids else record.entries
     return next((e for e in reversed(older) if e.proven and not _alike(e, leaving)), None)
@@ -111,7 +112,7 @@ def _alike(one: Deployed, other: Deployed) -> bool:
 
 
 def crossed(record: HostRecord, target: Deployed) -> tuple[Deployed, ...]:
-    """The entries of this host that it goes back over on its way to `target`, one of them; the oldest first."""
+    """The entries of this host that a rollback to `target` goes back past; oldest first."""
     ids = [e.id for e in record.entries]
     if record.current not in ids:
         return ()
@@ -119,8 +120,8 @@ def crossed(record: HostRecord, target: Deployed) -> tuple[Deployed, ...]:
 
 
 def unsafe_tasks(entries: Mapping[str, Sequence[Deployed]]) -> tuple[str, ...]:
-    """The tasks of these hosts' entries that the release before may not be able to live with, as `migrate of 118`; with
-    the hosts that say so where not all do."""
+    """The tasks in these entries that are not marked rollback_safe, as `migrate of 118`; with the hosts if not all have
+    them."""
     says: dict[str, list[str]] = {}
     for host, own in entries.items():
         for name in dict.fromkeys(
@@ -136,8 +137,8 @@ def _choice(seen: Observed) -> _Choice:
 
 
 def _own(choice: _Choice, fleet: Sequence[_Choice], release: _Release) -> Deployed | None:
-    """This host's entry of what was agreed on: what it serves, unless it goes back, as the others do, to other settings
-    of the same release."""
+    """This host's entry of the agreed release: the serving one, unless the others return to other settings of that
+    release."""
     if _release(choice.proposal) != release:
         return choice.serving
     if _release(choice.serving) != release or choice.serving is None:
@@ -147,7 +148,7 @@ def _own(choice: _Choice, fleet: Sequence[_Choice], release: _Release) -> Deploy
 
 
 def _remembered(choice: _Choice, release: str) -> Deployed | None:
-    """What serves, if it is this release; else the newest entry of it, one that is proven good before others."""
+    """The serving entry if it is this release; else its newest entry, preferably a proven one."""
     if choice.serving and choice.serving.release == release:
         return choice.serving
     own = [e for e in choice.record.entries if e.release == release]
@@ -182,7 +183,7 @@ def _unknown_to(
 
 
 def _without(hosts: Collection[str], release: str, typing: _Typing, *, named: bool) -> Iterator[str]:
-    """What to type to go back without these hosts, and then to bring them along."""
+    """The commands that roll back without these hosts, and then bring them to the release."""
     tag = shlex.quote(release)
     to = f" --to {tag}" if named else ""
     out = [*typing.left_out, *(h for h in hosts if h not in typing.left_out)]
@@ -206,7 +207,7 @@ def _disagreement(choices: Sequence[_Choice], typing: _Typing) -> PreflightFaile
 
 
 def _line(choice: _Choice) -> str:
-    """What one host proposes, for people."""
+    """One host's proposal, for people."""
     if choice.serving is None:
         return f"{choice.host}: nothing was deployed there"
     if choice.proposal is None:

@@ -1,1 +1,1 @@
-"""What an operation leaves on its hosts: locks, records, journals."""
+"""What an operation writes on its hosts: locks, records, journals."""

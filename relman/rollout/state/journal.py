@@ -1,4 +1,4 @@
-"""Write what an operation came to into the journals of its hosts, while their locks are held."""
+"""Write the result of an operation into the journals of its hosts, while their locks are held."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _UNTOUCHED = (Result.UNCHANGED, Result.NOT_REACHED, Result.STALE)
 class Journal:
     """The journals of all hosts of one operation.
 
-    `seen` are the hosts as they were when the locks had been taken, `found` the locks of dead holders that a recovery
-    took over, `secrets` what must not be told, besides the values of variables. A journal that cannot be written stops
-    nothing; of a host that does not answer any more the others' journals tell.
+    `seen` are the hosts as observed under the locks, `found` the locks of dead holders that a recovery took over,
+    `secrets` are masked in addition to the values of variables. A journal that cannot be written stops nothing; for a
+    host that does not answer, the others' journals have the facts.
     """
 
     fleet: Fleet
@@ -52,14 +52,14 @@ class Journal:
     _silent: dict[str, RelmanError] = field(default_factory=dict)
 
     def beside(self, happened: Happened) -> Mapping[str, Callable[[], str]]:
-        """What writes each host's line, if nothing happens any more: to be done beside other things. It returns "", as
-        what has nothing to warn of."""
+        """The functions that write each host's line early, valid if nothing else happens; each returns "" (no
+        warning)."""
         lines = self._lines(happened)
         return {host: partial(self._early, self.fleet.sessions[host], line) for host, line in lines.items()}
 
     def close(self, happened: Happened) -> Happened:
-        """Write the lines that are not there yet, and those that have become untrue once more: the last of an id
-        counts. Returns what happened, with the hosts that were found silent."""
+        """Write the lines that are missing or have changed; the last line of an id counts. Returns what happened, with
+        the hosts that did not answer."""
         while True:
             happened = silenced(happened, self._silent)
             lines = self._lines(happened)
@@ -69,8 +69,8 @@ class Journal:
             self.fleet.each(partial(self._each, due), due)
 
     def released(self, happened: Happened, silent: Mapping[str, RelmanError]) -> Happened:
-        """The same, once the locks are released: `silent` are the hosts that did not answer then, of which the others'
-        journals tell, too, if they tell anything."""
+        """The same, after the locks were released: `silent` are the hosts that did not answer then, which the other
+        journals note, if they have anything to note."""
         if self._written:
             self._locked = False
             self._silent |= {h: e for h, e in silent.items() if isinstance(e, Unreachable)}
@@ -107,7 +107,7 @@ def lines_of(
     found: Mapping[str, Lock],
     secrets: Collection[str],
 ) -> dict[str, Line]:
-    """The line of every host; none where nothing was begun anywhere. Pure."""
+    """The line of every host; none if nothing was begun on any. Pure."""
     if not happened.tasks and all(o.result in _UNTOUCHED for o in happened.outcomes):
         return {}
     entries = {s.host: s.entry for s in happened.plan.steps}
@@ -183,7 +183,7 @@ def _served(entry: Deployed, by: str, at: str) -> Served:
 
 
 def _cause(happened: Happened) -> str:
-    """What went wrong first, and where."""
+    """The first failure, and its host."""
     for host, error in happened.failures.items():
         at = error.host or host
         return error.what if at == NO_HOST else f"{at}: {error.what}"

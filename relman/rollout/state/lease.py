@@ -1,4 +1,4 @@
-"""Hold one host's lock: say what comes next, renew, let go."""
+"""Hold one host's lock: announce changes, renew it, release it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from relman.model.errors import RelmanError
 from relman.model.record import FoundLock, Intent, Lock, Phase
 
 TTL = 60.0
-LOOK_AFTER = 5.0  # seconds; who breaks a lock waits until its holder has written nothing for longer
+LOOK_AFTER = 5.0  # seconds without a write, after which the holder looks first, and others may break the lock
 
 
 def this_machine() -> str:
-    """A name for this boot of this machine and its process numbers: a dead holder can be told from a live one."""
+    """An id of this boot and process namespace of this machine, with which a dead holder can be recognised."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{socket.gethostname()}:{boot}:{Path('/proc/self/ns/pid').readlink()}"
 
 
 def is_dead(found: FoundLock, machine: str) -> bool:
-    """Whether the holder is gone: it let the lock run out, or it was a process of this machine that has ended."""
+    """Whether the holder is gone: the lock expired, or its process on this machine has ended."""
     if found.expired:
         return True
     lock = found.lock
@@ -33,7 +33,7 @@ def is_dead(found: FoundLock, machine: str) -> bool:
 
 
 def uptime() -> float:
-    """Seconds since this machine's start, those asleep included."""
+    """Seconds since this machine's start, including suspension."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -45,8 +45,12 @@ class _Draft:
 
 
 class Lease:
-    """A held lock. Its writes are serialised, so that renewal never overwrites an intent; where so much time has passed
-    (asleep included) that somebody may have broken or taken the lock, it looks before it writes, and raises Locked."""
+    """A held lock.
+
+    Its writes are serialised, so that a renewal never overwrites an intent. After LOOK_AFTER seconds without a write
+    (suspension included) someone may have broken or taken the lock: then it is read before it is written, and Locked
+    raised.
+    """
 
     def __init__(
         self, connection: Connection, environment: str, service: str, lock: Lock, found: Lock | None = None
@@ -60,42 +64,42 @@ class Lease:
         self.lock, self.found = lock, found
 
     def prepare(self, phase: Phase, intent: Intent | None) -> None:
-        """Write what will come next where it does not count yet: `advance` is quick then, if it follows soon. What
-        cannot be written is left to `advance`."""
+        """Draft the next intent, which makes a following `advance` faster. Errors are left to `advance`."""
         with self._mutex, contextlib.suppress(RelmanError):
             if not self._over:
                 lock, since = replace(self.lock, phase=phase, intent=intent), uptime()
                 self._draft = _Draft(lock, lock_file.draft(*self._where, lock), since)
 
     def advance(self, phase: Phase, intent: Intent | None) -> None:
-        """Write the intent of what comes next."""
+        """Write the intent of the next change. Raises Locked, and what the connection raises."""
         with self._mutex:
             self._write(replace(self.lock, phase=phase, intent=intent))
 
     def renew(self) -> None:
-        """Start the time to live anew."""
+        """Extend the lock by its time to live. Raises Locked, and what the connection raises."""
         with self._mutex:
             self._write(self.lock)
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         with self._mutex:
             self._over = True
             self._drop_draft()
             lock_file.release(*self._where, self.lock, look=self._old)
 
     def check(self, connection: Connection) -> None:
-        """Raise Locked unless the lock still is ours, seen through another connection to the host."""
+        """Raise Locked unless the lock is still ours, read through another connection to the host."""
         if not self._over:
             lock_file.require_ours(connection, *self._where[1:], self.lock)
 
     def settled(self) -> None:
-        """The record says how it is: nothing is intended any more (not written: the lock is let go next)."""
+        """Note that the record is true again and nothing is intended; not written, because the lock is released
+        next."""
         with self._mutex:
             self.lock = replace(self.lock, phase=Phase.HELD, intent=None)
 
     def abandon(self) -> None:
-        """Keep the intent, but let the next command take the lock at once: an interrupted deployment."""
+        """Keep the intent, and let the next command take the lock immediately: an interrupted deployment."""
         with self._mutex:
             self._drop_draft()
             self._write(replace(self.lock, ttl=0.0))
@@ -107,9 +111,9 @@ class Lease:
 
     def _write(self, lock: Lock) -> None:
         if self._over:
-            return  # a renewal that came too late must not bring the lock back
+            return  # a late renewal must not restore a released lock
         draft = self._draft
-        # The lock's age is its file's: an old draft would look like a holder that has not written for as long.
+        # The lock's age is its file's: an old draft would make its holder look inactive.
         if draft and draft.lock == lock and uptime() - draft.since < LOOK_AFTER:
             lock_file.advance(*self._where, lock, look=self._old, drafted=draft.path)
             self._draft, self._written = None, draft.since
@@ -121,5 +125,5 @@ class Lease:
     def _drop_draft(self) -> None:
         draft, self._draft = self._draft, None
         if draft:
-            with contextlib.suppress(RelmanError):  # it counts for nothing; the lock itself matters
+            with contextlib.suppress(RelmanError):  # a leftover draft is harmless
                 lock_file.drop(self._where[0], draft.path)

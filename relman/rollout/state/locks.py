@@ -1,4 +1,4 @@
-"""Hold the locks of a whole fleet: take all or none, renew them, let go of them."""
+"""Hold the locks of a whole fleet: take all or none, renew them, release them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from relman.rollout.planning.planner import Asked
 from relman.rollout.state.lease import LOOK_AFTER, TTL, Lease, is_dead, this_machine
 
 _LOCK_PAUSE = 1.0
-_SEEN_AFTER = LOOK_AFTER + 2.0  # with what a write may take on its way
+_SEEN_AFTER = LOOK_AFTER + 2.0  # with time for a write in transit
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How many seconds to wait for somebody else's lock; `cancel` ends the waiting."""
+    """How many seconds to wait for another's lock; `cancel` ends the wait."""
 
     seconds: float = 0.0
     cancel: threading.Event = field(default_factory=threading.Event)
@@ -40,11 +40,11 @@ def locked(
     adopt: bool = False,
     patience: Patience = Patience(),  # frozen; its event is never set
 ) -> Iterator[Mapping[str, RelmanError]]:
-    """Hold every host's lock, the first host's first so that of two comers one gets them all. With `adopt`, what a dead
-    holder had begun is taken over with its intent. What is yielded holds, afterwards, why a lock could not be released,
-    by host.
+    """Hold every host's lock, taking the first host's first, so that of two competitors one gets them all.
 
-    Raises Locked or Interrupted, with every lock that was got let go again, and Cancelled while it waits.
+    With `adopt`, the intents of dead holders are taken over. The yielded mapping contains, after the block, the errors
+    of locks that could not be released, by host. Raises Locked or Interrupted, having released all locks it took, and
+    Cancelled while waiting.
     """
     lock = new_lock(asked, message)
 
@@ -66,7 +66,7 @@ def locked(
 
 
 def new_lock(asked: Asked, message: str) -> Lock:
-    """A lock of this process, for its holder to write."""
+    """A lock of this process."""
     return Lock(
         owner=asked.by,
         machine=this_machine(),
@@ -80,7 +80,7 @@ def new_lock(asked: Asked, message: str) -> Lock:
 
 
 def _take(fleet: Fleet, one: Callable[[Session], None], watcher: Watcher, patience: Patience) -> None:
-    """Take all locks, or none; again and again for as long as patience lasts."""
+    """Take all locks or none, retrying for as long as `patience` allows."""
     names, deadline, told = list(fleet.sessions), time.monotonic() + patience.seconds, False
     while True:
         try:
@@ -100,13 +100,13 @@ def _take(fleet: Fleet, one: Callable[[Session], None], watcher: Watcher, patien
 
 
 def release_lock(session: Session) -> None:
-    """Let go of the host's lock when the host is consistent; else leave it as an interrupted deployment."""
+    """Release the host's lock if the host is consistent; else leave it as an interrupted deployment."""
     lease, session.lease = session.lease, None
     if lease is None:
         return
     draft, session.draft = session.draft, None
     if draft:
-        with contextlib.suppress(RelmanError):  # it counts for nothing, and is swept some day; the lock must go
+        with contextlib.suppress(RelmanError):  # a leftover draft is harmless; the lock must be released
             draft.drop()
     if lease.lock.phase is Phase.HELD:
         lease.release()
@@ -115,7 +115,7 @@ def release_lock(session: Session) -> None:
 
 
 def _renew(fleet: Fleet, stop: threading.Event) -> None:
-    """Renew until told to stop. A host that does not answer is left alone, and keeps no other from being renewed."""
+    """Renew all locks until stopped, in threads, so that a host that does not answer delays no other."""
     under_way: dict[str, threading.Thread] = {}
     while not stop.wait(TTL / 3):
         for name, session in fleet.sessions.items():
@@ -154,7 +154,7 @@ def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
 
 
 def held(host: str, found: FoundLock) -> Locked:
-    """The error for a lock that somebody holds."""
+    """The error for a lock that is held."""
     if found.lock is None:
         return Locked("is being locked right now by someone else", host=host, hint="try again in a minute")
     lock = found.lock
@@ -166,7 +166,7 @@ def held(host: str, found: FoundLock) -> Locked:
 
 
 def interrupted(host: str, lock: Lock, asked: Asked) -> Interrupted:
-    """The error for a lock whose holder died in the middle."""
+    """The error for a lock whose holder died during a change."""
     return Interrupted(
         f"interrupted: {lock.owner} was {lock.message}",
         host=host,
@@ -175,17 +175,17 @@ def interrupted(host: str, lock: Lock, asked: Asked) -> Interrupted:
 
 
 def sweep(session: Session, asked: Asked) -> None:
-    """Remove what commands that died left half written. The lock must be held."""
+    """Remove files that dead commands left half written. The lock must be held."""
     where, dead = (session.connection, asked.environment, asked.service), partial(is_dead, machine=this_machine())
     lock_file.sweep(*where, now=session.now(), dead=dead)
 
 
 def break_locks(fleet: Fleet, asked: Asked, reason: str, watcher: Watcher) -> Mapping[str, FoundLock]:
-    """Take every lock away from its holder; returns those that were broken. What a holder was in the middle of stays,
-    as an interrupted deployment.
+    """Take every lock away from its holder, and return the broken ones. A change in progress becomes an interrupted
+    deployment.
 
-    A holder that lives finds out before it writes next: it looks at the lock when its own last write is older than
-    LOOK_AFTER, and so nothing is broken before that. Raises Locked where a lock changed hands meanwhile.
+    A live holder notices before its next write, because it reads the lock if its last write is older than LOOK_AFTER;
+    so no lock is broken before that time. Raises Locked if a lock changes hands meanwhile.
     """
 
     def one(session: Session) -> FoundLock | None:

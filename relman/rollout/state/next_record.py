@@ -1,4 +1,4 @@
-"""What a host's record says once a step is done there."""
+"""The record of a host after a step."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ def _after(plan: Plan, step: Step, container: str, before: HostRecord, *, proven
 
 
 def keep(written: HostRecord, count: int) -> HostRecord:
-    """The serving entry and the newest `count` other ones proven good, in their order. Pure."""
+    """The serving entry and the newest `count` other proven ones, in their order. Pure."""
     others = [e.id for e in written.entries if e.proven and e.id != written.current]
     kept = {*others[-count:], written.current} if count else {written.current}
     return replace(written, entries=tuple(e for e in written.entries if e.id in kept))
 
 
 def draft(session: Session, plan: Plan, step: Step, container: str, seen: Observed) -> None:
-    """Write the record as it will be when all goes well where it does not count yet. What cannot be written now is left
-    to whoever writes the record."""
+    """Draft the record as it will be on success. Errors are left to the actual write."""
     with contextlib.suppress(RelmanError):
         written = remembered(plan, step, container, seen.record, proven=True)
         session.draft = record.draft(session.connection, written)

@@ -1,4 +1,4 @@
-"""How a fleet is divided into waves; each strategy is one file and one entry here."""
+"""Divide a fleet into waves; each strategy is one file and one entry here."""
 
 from relman.model.strategy import StrategyKind
 from relman.rollout.planning.strategies import all_at_once, canary, rolling

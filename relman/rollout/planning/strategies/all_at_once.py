@@ -10,5 +10,5 @@ from relman.rollout.planning.strategies.batches import EVERYONE, batches
 
 
 def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:
-    """One wave, or as many as `most` makes necessary."""
+    """One wave, or as many as `most` requires."""
     return batches(steps, (EVERYONE,), most, pause=strategy.pause, of=len(steps))

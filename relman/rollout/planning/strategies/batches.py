@@ -1,4 +1,4 @@
-"""What the strategies share: sizes, and the cutting of hosts into batches. Pure."""
+"""What the strategies share: sizes, and the division of hosts into batches. Pure."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ EVERYONE = "100%"
 
 
 class Divide(Protocol):
-    """A strategy: divide `steps` into waves, none larger than `most` (as max_unavailable)."""
+    """A strategy: divide `steps` into waves, none larger than `most` (max_unavailable)."""
 
     def __call__(self, steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:
         """The waves, in order; each step is in exactly one."""
 
 
 def batch_size(text: str, hosts: int) -> int:
-    """How many of `hosts` are meant: a count ("2") or a share, rounded down but at least one ("25%")."""
+    """The number of hosts: a count ("2"), or a share of `hosts`, rounded down but at least one ("25%")."""
     if text.endswith("%"):
         return max(1, math.floor(hosts * float(text[:-1]) / 100))
     return max(1, int(text))
 
 
 def batches(steps: Sequence[Step], sizes: Sequence[str], most: str, *, pause: float = 0.0, of: int) -> tuple[Wave, ...]:
-    """Cut `steps` into waves of these sizes, the last size repeated, none larger than `most`; shares are `of` that many
-    hosts."""
+    """Divide `steps` into waves of these sizes, the last size repeated, none larger than `most`; shares are `of` that
+    many hosts."""
     cap, found, at = batch_size(most, of), list[Wave](), 0
     while at < len(steps):
         size = min(cap, batch_size(sizes[min(len(found), len(sizes) - 1)], of))

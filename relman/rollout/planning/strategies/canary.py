@@ -1,4 +1,4 @@
-"""Canary: a few hosts first, which serve for a while and are asked about; then the rest in batches."""
+"""Canary: a few hosts first, which are watched and checked; then the rest in batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relman.rollout.planning.strategies.batches import batch_size, batches
 
 
 def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:
-    """The canaries, the last wave of them with the bake and the checks; then the rest in batches."""
+    """The canaries, with the bake and the checks in their last wave; then the rest in batches."""
     chosen = canaries(steps, strategy)
     rest = [s for s in steps if s not in chosen]
     first = tuple(replace(w, canary=True) for w in batches(chosen, (most,), most, of=len(steps)))
@@ -28,5 +28,5 @@ def canaries(steps: Sequence[Step], strategy: Strategy) -> tuple[Step, ...]:
 
 
 def _checks(chosen: Sequence[Step]) -> tuple[Check, ...]:
-    """What each canary's own settings ask; the same question only once."""
+    """The checks in the canaries' settings, equal ones once."""
     return tuple(dict.fromkeys(c for s in chosen if (c := s.entry.settings.strategy.check)))

@@ -10,8 +10,8 @@ from relman.rollout.planning.strategies.batches import EVERYONE, batches
 
 
 def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:
-    """The first host alone, the rest in batches; where there are none, `most` is their size, and a `most` of `100%` is
-    one wave of all, without the first alone."""
+    """The first host alone, then the rest in batches, by default of the size `most`; if that is `100%`, all in one
+    wave."""
     if not strategy.batches and most == EVERYONE:
         return batches(steps, (EVERYONE,), most, of=len(steps))
     first = batches(steps[:1], ("1",), "1", pause=strategy.pause, of=len(steps))
