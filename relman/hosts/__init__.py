@@ -1,1 +1,1 @@
-"""Connect over SSH; records and locks over SFTP."""
+"""Hosts over SSH: connections, and the state directory with its records, locks and journals."""

@@ -1,4 +1,4 @@
-"""Health probes from the host's own point of view, through its SSH connection."""
+"""Health probes sent from the host, through its SSH connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _BODY = 4096
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Whether it answered as it should, and what was seen; `barred`: nobody can be asked, whoever is well."""
+    """Whether the probe passed, and what was observed; `barred` means that it cannot be run, which says nothing about
+    health."""
 
     ok: bool
     detail: str
@@ -29,8 +30,11 @@ class ProbeResult:
 
 
 def probe_http(connection: Connection, address: str, health: Health, port: int, timeout: float) -> ProbeResult:
-    """GET the path of `health`, with its Host and headers (relman.model.http). `timeout` in seconds bounds all of it,
-    the whole answer too. Raises Unreachable when the connection is gone."""
+    """GET the path of `health`, with its Host and headers (relman.model.http).
+
+    `timeout` in seconds bounds all of it, including the response's body. Raises Unreachable if the SSH connection is
+    lost.
+    """
     where, began = f"http://{_bracketed(address)}:{port}{health.path}", time.monotonic()
     try:
         channel = ChannelSocket(connection.tcp(address, port, timeout), process=False)
@@ -55,8 +59,8 @@ def probe_http(connection: Connection, address: str, health: Health, port: int, 
 
 
 def probe_tcp(connection: Connection, address: str, port: int, timeout: float) -> ProbeResult:
-    """Connect; an accepted connection is healthy. `timeout` in seconds. Raises Unreachable when the connection is
-    gone."""
+    """Connect; an accepted connection passes. `timeout` is in seconds. Raises Unreachable if the SSH connection is
+    lost."""
     where = f"{_bracketed(address)}:{port}"
     try:
         ChannelSocket(connection.tcp(address, port, timeout), process=False).close()
@@ -80,7 +84,7 @@ def _refused(connection: Connection, where: str, error: Unreachable) -> ProbeRes
 
 
 def _broken(connection: Connection, where: str, error: Exception) -> ProbeResult:
-    """What answers in the service's place, or not at all. Raises Unreachable when the connection is gone."""
+    """The result for a broken or missing response. Raises Unreachable if the SSH connection is lost."""
     if not connection.alive:
         raise Unreachable(connection.gone, host=connection.host.name) from error
     return ProbeResult(False, f"{where}: {said(error)}")

@@ -82,7 +82,7 @@ def test_a_team_s_directory_hands_on_its_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "said", "mend"),
+    ("spoiled", "said", "fix"),
     [
         (level(0o755, OTHER), "belongs to user 1001", "chown -R deploy: /srv/relman/x"),
         (level(0o755, OTHER, path="/srv"), "belongs to user 1001", ""),
@@ -95,12 +95,12 @@ def test_a_team_s_directory_hands_on_its_group() -> None:
         (level(0o600, kind=stat.S_IFREG), "is not a directory", "rm /srv/relman/x"),
     ],
 )
-def test_what_is_not_trusted_is_said_with_the_command_that_mends_it(spoiled: Level, said: str, mend: str) -> None:
+def test_what_is_not_trusted_is_said_with_the_command_that_corrects_it(spoiled: Level, said: str, fix: str) -> None:
     """Path, owner, mode; no command where it would change what is not relman's."""
     with pytest.raises(Untrusted, match=said) as caught:
         JUDGE.directories([level(0o755, path="/"), spoiled])
     assert str(caught.value).startswith(spoiled.path)
-    assert caught.value.mend == mend
+    assert caught.value.fix == fix
 
 
 def test_where_the_host_does_not_say_who_signed_in_root_alone_counts() -> None:

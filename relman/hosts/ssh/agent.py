@@ -1,4 +1,8 @@
-"""An SSH agent's keys (draft-miller-ssh-agent): which it holds, and what it signs with them."""
+"""A client of the SSH agent: list its keys, and sign with them.
+
+Specification: SSH Agent Protocol, sections 3.5 and 3.6
+(https://datatracker.ietf.org/doc/html/draft-ietf-sshm-ssh-agent#section-3.5).
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,25 @@ _LIST, _LISTED = 11, 12
 _SIGN, _SIGNED = 13, 14
 _FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 _PATIENCE = 5.0
-_SIGNS = 60.0  # seconds: somebody may have to touch a key, or to say yes
+_SIGNS = 60.0  # seconds: a person may have to touch a security key, or to confirm
 _LARGEST = 1 << 20
 _MOST = 2048
 
 
 class AgentError(Exception):
-    """The agent cannot be asked, or refuses what it is asked for."""
+    """The agent cannot be reached, or refuses a request."""
 
 
 @dataclass(frozen=True)
 class AgentKey:
-    """A key of the agent: what goes over the wire for it, a key or a certificate, and what its owner calls it."""
+    """A key of the agent: its wire encoding (a key or a certificate), and its comment."""
 
     blob: bytes
     comment: str
 
 
 class Agent:
-    """The agent that listens at a socket. Raises AgentError, here and below."""
+    """The agent that listens on a Unix socket. The constructor and all methods raise AgentError."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -57,7 +61,7 @@ class Agent:
         return [AgentKey(answer.get_string(), _text(answer)) for _ in range(min(answer.get_int(), _MOST))]
 
     def sign(self, blob: bytes, data: bytes, algorithm: str) -> bytes:
-        """The signature of `data` by the key of `blob`."""
+        """Return the signature of `data` by the key with this wire encoding."""
         flags = _FLAGS.get(algorithm.removesuffix("-cert-v01@openssh.com"), 0)
         self._sock.settimeout(_SIGNS)
         return self._asked(_SIGN, _string(blob) + _string(data) + struct.pack(">I", flags), _SIGNED).get_string()

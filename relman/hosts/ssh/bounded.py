@@ -1,5 +1,5 @@
-"""A socket over an SSH channel whose every wait and every answer has an end: it counts its bytes and its time, whatever
-of an answer is header, body or `100 Continue`."""
+"""A socket over an SSH channel that bounds the bytes and the time of every response, whatever they are: header, body,
+or `100 Continue`."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from typing import Any
 
 import paramiko
 
-MOST_BYTES = 8 << 20  # of an answer: some thousand containers
+MOST_BYTES = 8 << 20  # of a response: a list of some thousand containers
 MOST_HEAD = 1 << 20
 _ANSWER = b"HTTP/1."
 _PART = 1 << 15
-_PULSE = 25.0  # seconds of silence in a stream after which is asked whether anybody lives there
+_PULSE = 25.0  # seconds of silence in a stream after which the engine is checked
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an answer may take: `seconds` and `size` in all. With `stall` it is a stream, of which both bound only the
-    beginning: then it goes on as long as it makes progress, which whoever reads it says, within so many seconds."""
+    """The limits of a response: `seconds` and `size` (bytes) in all.
+
+    With `stall` it is a stream, of which these bound only the beginning; then each step of progress, which the reader
+    reports with `flow`, allows another `stall` seconds.
+    """
 
     seconds: float
     size: int = MOST_BYTES
@@ -31,7 +34,7 @@ class Bounds:
 
 
 class Late(TimeoutError):
-    """Nothing came for so many seconds, or not all of it."""
+    """No response, or not all of it, within so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no answer within {seconds:g} s")
@@ -39,7 +42,7 @@ class Late(TimeoutError):
 
 
 class TooLarge(OSError):
-    """An answer is larger than answers are."""
+    """A response exceeds its limit."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"its answer is larger than {size >> 20} MiB")
@@ -60,13 +63,15 @@ class _Reader(io.RawIOBase):
     def close(self) -> None:
         if not self.closed:
             super().close()
-            self._owner.let_go()
+            self._owner.file_closed()
 
 
 class ChannelSocket:
-    """As much of a socket as http.client needs, over a channel; every wait and every answer has an end. Like a socket
-    it stays open while a file of it is. `pulse` is called while a stream is silent: it raises when nobody lives
-    there."""
+    """The part of a socket that http.client needs, over a channel, with bounds.
+
+    Like a socket it stays open while one of its files is open. `process` is whether the other end is a program that a
+    shell started. `pulse` is called while a stream is silent, and raises if the engine is gone.
+    """
 
     def __init__(self, channel: paramiko.Channel, process: bool, pulse: Callable[[], None] = lambda: None) -> None:
         self.channel = channel
@@ -78,13 +83,13 @@ class ChannelSocket:
         self.bound(Bounds(0.0))
 
     def bound(self, bounds: Bounds) -> None:
-        """From now on: what the next answer may take."""
+        """Set the limits of the next response."""
         self._bounds = bounds
         self._left: float = bounds.size
         self._wait(bounds.seconds)
 
     def flow(self) -> None:
-        """The beginning of a stream is there, or it has made progress."""
+        """Report that the beginning of a stream is complete, or that it has made progress."""
         if self._bounds.stall is not None:
             self._left = math.inf
             self._wait(self._bounds.stall)
@@ -93,24 +98,26 @@ class ChannelSocket:
         self._patience, self._until = seconds, time.monotonic() + seconds
 
     def settimeout(self, seconds: float | None) -> None:
-        """Nothing: the bounds say how long is waited."""
+        """Do nothing: the bounds decide."""
 
     def sendall(self, data: Any) -> None:
-        """Send all. Raises Late when it is not taken in time."""
+        """Send all bytes. Raises Late if they are not accepted in time."""
         rest = memoryview(data).cast("B")
         while rest:
             self.channel.settimeout(self._seconds())
             try:
                 sent = self.channel.send(rest[:_PART].tobytes())
-            except BrokenPipeError:  # urllib3 would go on, and wait for an answer
+            except BrokenPipeError:  # urllib3 would ignore it and wait for a response
                 sent = 0
             if not sent:
                 raise ConnectionResetError
             rest = rest[sent:]
 
     def recv(self, size: int) -> bytes:
-        """Some bytes, or none at the end. Raises Late or TooLarge by the bounds; a process that ended on its
-        own raises ConnectionError with its words."""
+        """Return some bytes, or none at the end.
+
+        Raises Late or TooLarge by the bounds, ConnectionError with the last words of a process that ended.
+        """
         data = self._first(size) if self._noise else self._receive(size)
         if not data and self._process and self.channel.recv_stderr_ready():
             raise ConnectionError(self.channel.recv_stderr(4096).decode(errors="replace").strip())
@@ -132,14 +139,14 @@ class ChannelSocket:
             return data
 
     def _seconds(self) -> float:
-        """The time that is left. Raises Late when there is none."""
+        """The seconds that are left. Raises Late if there are none."""
         left = self._until - time.monotonic()
         if left <= 0:
             raise Late(self._patience)
         return left
 
     def _first(self, size: int) -> bytes:
-        """The first bytes of the engine, without what the user's shell said before (an echo in a .bashrc)."""
+        """The first bytes of the engine, without output of the user's shell before it (an echo in .bashrc)."""
         said, skipped = b"", 0
         while _ANSWER not in said:
             skipped += len(said)
@@ -156,12 +163,12 @@ class ChannelSocket:
         return not (self.channel.closed or self.channel.eof_received or self.channel.recv_ready())
 
     def makefile(self, _mode: str = "rb", *_: Any, **__: Any) -> io.BufferedReader:
-        """A buffered reader; http.client asks for nothing else."""
+        """Return a buffered reader; http.client needs nothing else."""
         self._files += 1
         return io.BufferedReader(_Reader(self), 65536)
 
-    def let_go(self) -> None:
-        """A file of it was closed."""
+    def file_closed(self) -> None:
+        """Note that one of its files was closed."""
         self._files -= 1
         if self._closing and not self._files:
             self._close()
@@ -173,5 +180,5 @@ class ChannelSocket:
             self._close()
 
     def _close(self) -> None:
-        with contextlib.suppress(Exception):  # what the end of a dead connection raises tells nothing new
+        with contextlib.suppress(Exception):  # closing a channel of a dead connection may raise anything
             self.channel.close()

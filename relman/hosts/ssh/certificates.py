@@ -1,4 +1,7 @@
-"""Host certificates (OpenSSH's PROTOCOL.certkeys): what a certificate authority vouches for, and whether it holds."""
+"""Verify OpenSSH host certificates.
+
+Specification: OpenSSH PROTOCOL.certkeys (https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.certkeys).
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from cryptography.hazmat.primitives.serialization.ssh import SSHCertificate, SSH
 
 from relman.hosts.ssh.public_keys import kind_of, signed_by
 
-# CASignatureAlgorithms of ssh_config(5), without those of security keys.
+# The default CASignatureAlgorithms (ssh_config(5)), except those of security keys.
 _ALGORITHMS = ("ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256", *(f"ecdsa-sha2-nistp{size}" for size in (256, 384, 521)))
 _FOREVER = (1 << 64) - 1
 
 
 class BadCertificate(Exception):
-    """A certificate does not hold; the text says why."""
+    """A certificate is invalid; the text says why."""
 
 
 class HostCertificate:
-    """A certificate as a server shows it. Raises BadCertificate for one that cannot be read."""
+    """A certificate as shown by a server. Raises BadCertificate if it cannot be parsed."""
 
     def __init__(self, blob: bytes) -> None:
         line = f"{kind_of(blob)} {base64.b64encode(blob).decode()}"
@@ -38,7 +41,7 @@ class HostCertificate:
         self.authority = base64.b64decode(written.split()[1])
 
     def check(self, name: str) -> None:
-        """Return where its signature is good and it is for the host `name` at this time. Raises BadCertificate."""
+        """Verify its signature, type, principals and validity for the host `name`, now. Raises BadCertificate."""
         certificate = self._certificate
         if self._algorithm not in _ALGORITHMS:
             raise BadCertificate(f"its signature is one of {self._algorithm}, which does not count")

@@ -1,4 +1,4 @@
-"""One SSH connection a host: host keys always verified, no agent forwarded, everything bounded in time."""
+"""One SSH connection to a host: host keys are always verified, no agent is forwarded, and every wait is bounded."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ logging.getLogger("paramiko").propagate = False
 
 T = TypeVar("T")
 KEEPALIVE = 15
-PATIENCE = 25.0  # seconds: the longest wait for an answer that takes no work
-_ASIDE = 8
-_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)
+PATIENCE = 25.0  # seconds: the longest wait for a response that needs no work
+_ASIDE = 8  # threads: work there must not wait for other work there, or the pool deadlocks
+_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED: https://www.rfc-editor.org/rfc/rfc4254#section-5.1
 _WEAK = {
     "ciphers": ["aes128-cbc", "aes192-cbc", "aes256-cbc", "3des-cbc"],
     "macs": ["hmac-md5", "hmac-md5-96", "hmac-sha1-96"],
@@ -44,7 +44,7 @@ _WEAK = {
 
 
 class ChannelRefused(Unreachable):
-    """sshd opened no channel. `forbidden`: its configuration does not allow it (RFC 4254, 5.1)."""
+    """sshd opened no channel. `forbidden` is whether its configuration does not allow it (RFC 4254, section 5.1)."""
 
     def __init__(self, what: str, *, host: str | None = None, hint: str = "", forbidden: bool = False) -> None:
         super().__init__(what, host=host, hint=hint)
@@ -52,9 +52,9 @@ class ChannelRefused(Unreachable):
 
 
 class Connection(Renewable):
-    """An open connection to one host. Safe for the threads of one host; `close` ends whatever is under way on it.
+    """An open connection to one host. Safe for the threads of one host; `close` ends all work on it.
 
-    What paramiko raises leaves it as Unreachable, or as ChannelRefused where sshd itself said no.
+    paramiko's exceptions become Unreachable, or ChannelRefused if sshd itself refused.
     """
 
     def __init__(self, host: Host, link: Link, timeout: float) -> None:
@@ -69,7 +69,7 @@ class Connection(Renewable):
 
     @property
     def transport(self) -> paramiko.Transport:
-        """The SSH transport; raises Unreachable once it is gone."""
+        """The SSH transport. Raises Unreachable if the connection is lost."""
         transport = self._link.transport
         if transport is None:
             raise Unreachable(self.gone, host=self.host.name)
@@ -77,7 +77,7 @@ class Connection(Renewable):
 
     @property
     def gone(self) -> str:
-        """What to say of it once it is no longer alive."""
+        """The error text for a lost connection."""
         return self._given_up or super().gone
 
     def _adopt(self, fresh: Any) -> None:
@@ -87,12 +87,15 @@ class Connection(Renewable):
         fresh._aside.shutdown(wait=False)
 
     def aside(self, work: Callable[[], T]) -> Future[T]:
-        """Begin `work` in a thread of its own. What waits there for other such work must be rare: there are few."""
+        """Start `work` in another thread. It must not wait for other such work: the pool has eight threads."""
         return self._aside.submit(work)
 
     def together(self, *works: Callable[[], Any]) -> list[Any]:
-        """Do all side by side, the last one in this thread, and give their results in order; raises, when all have
-        ended, what one of them raised. One after the other where each call to the engine takes a session of sshd."""
+        """Run all in parallel, the last one in this thread, and return their results in order.
+
+        Raises one of their exceptions after all have ended. They run in sequence if the engine is not reached through
+        stream-local channels, because then each call takes a session of sshd (MaxSessions).
+        """
         if len(works) < 2 or not self.streamlocal:
             return [work() for work in works]
         *others, own = works
@@ -104,21 +107,26 @@ class Connection(Renewable):
         return [*(each.result() for each in begun), result]
 
     def unix(self, path: str) -> paramiko.Channel:
-        """A channel to a socket of the host. Raises ChannelRefused, also when nobody listens there; or Unreachable."""
+        """Open a channel to a Unix socket of the host. Raises ChannelRefused, also if nothing listens there, or
+        Unreachable."""
         with self._edge():
             return open_streamlocal(self.transport, path, self.patience)
 
     def tcp(self, address: str, port: int, timeout: float) -> paramiko.Channel:
-        """A channel to a TCP port as the host reaches it (RFC 4254, direct-tcpip). Raises ChannelRefused, also when
-        nobody listens there; or Unreachable."""
+        """Open a channel to a TCP port as the host reaches it (direct-tcpip, RFC 4254, section 7.2).
+
+        Raises ChannelRefused, also if nothing listens there, or Unreachable.
+        """
         with self._edge(close=False):
             channel = self.transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
             channel.settimeout(timeout)
             return channel
 
     def listen(self, address: str, port: int, accept: Callable[..., None]) -> bool:
-        """Let sshd listen on a port of the host, for one `accept` at a time (RFC 4254, tcpip-forward); whether it does.
-        Raises Unreachable."""
+        """Let sshd listen on a port of the host (tcpip-forward, RFC 4254, section 7.1), for one `accept` at a time.
+
+        Returns whether it does. Raises Unreachable.
+        """
         with self._edge():
             return listen(self.transport, address, port, accept, self.patience)
 
@@ -128,15 +136,17 @@ class Connection(Renewable):
             unlisten(self.transport, address, port, self.patience)
 
     def command(self, words: Sequence[str]) -> paramiko.Channel:
-        """A channel to a remote process: the words arrive as they are. Where sshd runs none it is closed at once.
-        Raises Unreachable."""
+        """Open a channel to a remote process, which gets the words unchanged. It is closed if sshd refuses to run one.
+
+        Raises Unreachable.
+        """
         with self._edge():
             channel = self._session()
             ask_for(channel, "exec", shlex.join(words))
             return channel
 
     def sftp(self) -> Sftp:
-        """The connection's one SFTP client. Raises Unreachable when the host offers none."""
+        """The connection's single SFTP client. Raises Unreachable if the host offers none."""
         with self._mutex, self._edge("SFTP could not be opened: ", "sshd refuses it"):
             if self._sftp is None:
                 self._sftp = Sftp(self._session(), self.patience)
@@ -155,8 +165,8 @@ class Connection(Renewable):
 
     @contextlib.contextmanager
     def _edge(self, before: str = "", silent: str = "sshd closed the channel", *, close: bool = True) -> Iterator[None]:
-        """Turn what paramiko raises, which may be whatever ended its thread, into the model's errors. A host that does
-        not answer is not waited for again: with `close` the connection is closed."""
+        """Translate all exceptions below, because paramiko reraises whatever ended its thread. With `close`, a host
+        that does not answer is not waited for again: the connection is closed."""
         host = self.host.name
         try:
             yield
@@ -174,8 +184,10 @@ class Connection(Renewable):
             raise Unreachable(f"{before}{text}", host=host) from error
 
     def give_up(self, why: str) -> Unreachable:
-        """Close the connection to a host that did not answer; returns the error, which is also that of everything else
-        that was under way. It is opened again only where the network was silent, not what runs there."""
+        """Close the connection to a host that did not answer; returns the error, which all other work on it gets, too.
+
+        It is reopened later only if the network was silent, and not the host's software.
+        """
         if self.alive:
             self._given_up, silent = why, self._link.stuck
             self._link.drop()
@@ -184,19 +196,16 @@ class Connection(Renewable):
         return Unreachable(why, host=self.host.name)
 
     def close(self) -> None:
-        """Close the connection, and that to a jump host with the last host behind it; what is still on its way is
-        dropped."""
+        """Close the connection, and the jump host's after the last host behind it; unsent data is dropped."""
         super().close()
         self._aside.shutdown(wait=False, cancel_futures=True)
 
 
 def connect(host: Host, ssh: SshOptions, gateways: Gateways | None = None) -> Connection:
-    """Connect to `host` through its jump hosts, which are shared where others of the same `gateways` have the same.
+    """Connect to `host` through its jump hosts, whose connections are shared within `gateways`.
 
-    With `gateways` it is opened again where it is lost and the host lives.
-
-    Raises HostKeyRejected, AccessDenied, Unreachable or UsageError; the message names the jump host where one is at
-    fault.
+    With `gateways` the connection is reopened if it is lost and the host is alive. Raises HostKeyRejected,
+    AccessDenied, Unreachable or UsageError, naming the jump host if that is the cause.
     """
     ways = gateways or Gateways()
     try:
@@ -232,7 +241,7 @@ def _link(host: Host, ssh: SshOptions, gateways: Gateways) -> Link:
 
 
 def _open(hop: Hop, via: Gateway | None, known: KnownHosts, ssh: SshOptions) -> Link:
-    """Sign in at `hop`. Raises whatever paramiko does, and NotGreeted."""
+    """Log in at `hop`. Raises paramiko's exceptions, and NotGreeted."""
     patience = _patience(hop, ssh)
     opened = fabric.Connection(
         hop.address,

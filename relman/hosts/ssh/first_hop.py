@@ -1,4 +1,4 @@
-"""The way to the first hop: a TCP connection, or the command that ssh_config names."""
+"""The connection to the first hop: TCP, or the ProxyCommand in ssh_config."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from relman.model.host import Hop
 
 @contextlib.contextmanager
 def first_way(hop: Hop, timeout: float) -> Iterator[socket.socket]:
-    """The socket to the first hop, through its ProxyCommand if it has one; closed where what is done with it fails.
-    Then raises Unreachable if the command is to blame for that."""
+    """The socket to the first hop, through its ProxyCommand if it has one; closed if the body raises.
+
+    Raises Unreachable instead if the ProxyCommand was the cause.
+    """
     sock = ProxySocket(hop.proxy) if hop.proxy else tcp.open_socket(hop.address, hop.port, timeout)
     try:
         yield sock

@@ -1,4 +1,4 @@
-"""What paramiko, docker-py, urllib3, the sockets and the system raise, in words: for the adapters' edges."""
+"""Texts for the exceptions of paramiko, docker-py, urllib3, sockets and the system. For the adapters' edges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = 500
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it, outermost first."""
+    """The exception and its causes, outermost first."""
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
@@ -21,12 +21,12 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def late(error: BaseException) -> bool:
-    """Whether somebody did not answer in time. paramiko's PipeTimeout is an OSError, and no TimeoutError."""
+    """Whether a timeout is among the causes. (paramiko's PipeTimeout is an OSError and not a TimeoutError.)"""
     return any(isinstance(each, TimeoutError | PipeTimeout) for each in chain(error))
 
 
 def said(error: BaseException) -> str:
-    """What the innermost error says. What says nothing of itself is described."""
+    """The text of the innermost cause; a description if it has none."""
     *_, cause = chain(error)
     if late(error):
         return "no answer in time"

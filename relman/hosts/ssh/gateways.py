@@ -1,5 +1,5 @@
-"""The ways to the hosts of one command: each jump host is connected once for all that are behind it, and few sign in at
-one sshd at a time, which drops who comes in a crowd (MaxStartups of sshd_config(5))."""
+"""The jump hosts of one command. Each is connected once for all hosts behind it, and few logins run at one sshd at a
+time, because sshd drops connections beyond MaxStartups (sshd_config(5))."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from relman.model.host import Hop
 
 T = TypeVar("T")
 Opener = Callable[[Hop, Gateway | None], Link]
-_AT_ONCE = 6  # sshd begins to drop at 10 that have not signed in yet
-_REMEMBERED = 2.0  # seconds: who asks for a jump host later than that has it tried again
+_AT_ONCE = 6  # logins: by default sshd begins to drop at 10 (MaxStartups 10:30:100)
+_REMEMBERED = 2.0  # seconds: a failed jump host is not tried again for that long
 _PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
 
 class NotGreeted(Exception):
-    """A server hung up before it said anything, as an sshd does that has too many at its door."""
+    """A server closed the connection before its identification, as sshd does beyond MaxStartups."""
 
 
 @dataclass
 class _Entry:
-    """One chain of jump hosts; its mutex is held while it is opened."""
+    """One chain of jump hosts; its mutex is held while it is connected."""
 
     mutex: threading.Lock = field(default_factory=threading.Lock)
     gateway: Gateway | None = None
@@ -38,7 +38,7 @@ class _Entry:
 
 
 class _Door:
-    """One sshd: few sign in at a time, and whom it dropped come again one by one, so that they do not drop each
+    """One sshd: few logins at a time, and retries of dropped ones one by one, so that they do not displace each
     other."""
 
     def __init__(self) -> None:
@@ -47,8 +47,8 @@ class _Door:
         self._shut_at = float("-inf")
 
     def again(self, work: Callable[[], T], patience: float) -> T:
-        """Do `work` until it is let in, for `patience` seconds. Raises NotGreeted, also where somebody just waited so
-        long in vain."""
+        """Retry `work` until it is not dropped, for `patience` seconds. Raises NotGreeted, also if another just waited
+        in vain."""
         with self.single:
             begin, pause = time.monotonic(), _PAUSE
             while True:
@@ -66,8 +66,7 @@ class _Door:
 
 
 class Gateways:
-    """The jump hosts of one command. `close` when no more hosts will be connected: each of them is closed with the
-    last host behind it."""
+    """The jump hosts of one command. After `close`, each is disconnected with the last host behind it."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -76,8 +75,10 @@ class Gateways:
         self._closed = False
 
     def to(self, jumps: tuple[Hop, ...], opener: Opener) -> Gateway | None:
-        """A share in the connection to the last of `jumps`, which is opened if it is not there; None without jumps.
-        Whoever comes while it fails is told the same. Raises what `opener` raises, in the words of the jump host."""
+        """A share in the connection to the last of `jumps`, opened if necessary; None without jumps.
+
+        Concurrent callers get the same failure. Raises what `opener` raises, naming the jump host.
+        """
         if not jumps:
             return None
         with self._mutex:
@@ -90,7 +91,7 @@ class Gateways:
                 return entry.gateway
             if entry.failure and time.monotonic() - entry.failed_at < _REMEMBERED:
                 raise _again(entry.failure)
-            self._let_go(entry)
+            self._release(entry)
             try:
                 via = self.to(jumps[:-1], opener)
                 entry.gateway = Gateway(jumps[-1], opener(jumps[-1], via))
@@ -100,13 +101,14 @@ class Gateways:
             entry.failure, opened = None, entry.gateway
             opened.share()
             if self._closed:
-                self._let_go(entry)
+                self._release(entry)
             return opened
 
     def enter(self, hop: Hop, via: Gateway | None, patience: float, work: Callable[[], T]) -> T:
-        """Do `work`, which signs in at `hop`, in turn with others who are at the same sshd, and again while that hangs
-        up without a word, for `patience` seconds of its turn. Raises what it raises, Unreachable in place of
-        NotGreeted."""
+        """Run `work`, which logs in at `hop`, and retry it while sshd drops it, for `patience` seconds.
+
+        Raises what it raises, and Unreachable in place of NotGreeted.
+        """
         door = self._door(hop, via)
         with suppress(NotGreeted), door.few:
             return work()
@@ -116,21 +118,21 @@ class Gateways:
             raise _crowded(hop) from error
 
     def close(self) -> None:
-        """No more hosts will be connected."""
+        """Connect no more hosts."""
         with self._mutex:
             self._closed, entries = True, list(self._entries.values())
         for entry in entries:
-            if entry.mutex.acquire(blocking=False):  # else it is being opened, and let go of there
-                self._let_go(entry)
+            if entry.mutex.acquire(blocking=False):  # else it is being opened, and released there
+                self._release(entry)
                 entry.mutex.release()
 
-    def _let_go(self, entry: _Entry) -> None:
+    def _release(self, entry: _Entry) -> None:
         if entry.gateway:
             entry.gateway.release()
         entry.gateway = None
 
     def _door(self, hop: Hop, via: Gateway | None) -> _Door:
-        """Names of one address have one door; what a jump host calls by a name is told apart by that."""
+        """Names of one address share a door; names behind a jump host are only compared as text."""
         place: Hashable = (id(via), hop.address, hop.port) if via else _address(hop)
         with self._mutex:
             return self._doors.setdefault(place, _Door())
@@ -140,7 +142,7 @@ def _address(hop: Hop) -> Hashable:
     try:
         return socket.getaddrinfo(hop.address, hop.port, type=socket.SOCK_STREAM)[0][4]
     except (OSError, UnicodeError):
-        return (hop.address, hop.port)  # connecting says what is wrong with it
+        return (hop.address, hop.port)  # connecting will report the error
 
 
 def _crowded(hop: Hop) -> Unreachable:
@@ -151,11 +153,11 @@ def _crowded(hop: Hop) -> Unreachable:
 
 
 def _named(error: RelmanError, hop: Hop) -> RelmanError:
-    """The error with the jump host in its words; one of a jump host before it has them already."""
+    """The error naming the jump host, unless it names one further out already."""
     what = error.what if error.host is not None else f"jump host {hop.address}: {error.what}"
     return type(error)(what, host="", hint=error.hint, details=error.details)
 
 
 def _again(error: RelmanError) -> RelmanError:
-    """The same error, for one more host to put its name to."""
+    """A copy of the error, because each host sets its own name in it."""
     return type(error)(error.what, host=error.host, hint=error.hint, details=error.details)

@@ -1,5 +1,5 @@
-"""With what to sign in, in OpenSSH's order: certificates, keys that an agent holds and ssh_config names, the agents'
-other keys, key files. Each counts at the server (sshd_config(5), MaxAuthTries), and so none comes twice."""
+"""The keys to offer at login, in OpenSSH's order: certificates, keys in both an agent and ssh_config, the agents' other
+keys, key files. Each one counts at the server (MaxAuthTries, sshd_config(5)), so none is offered twice."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Signer = Callable[[bytes, str], bytes]
 
 @dataclass(frozen=True)
 class Identity:
-    """A key or a certificate, as paramiko wants one: `blob` goes over the wire, `signer` signs. `asks`: signing may
-    need somebody's touch or word."""
+    """A key or certificate in paramiko's form: `blob` is its wire encoding, `signer` signs. `asks` is whether signing
+    may need a person's touch or confirmation."""
 
     label: str
     blob: bytes
@@ -29,11 +29,11 @@ class Identity:
     public_blob: None = None
 
     def get_name(self) -> str:
-        """Its type."""
+        """Its key type."""
         return kind_of(self.blob)
 
     def asbytes(self) -> bytes:
-        """What goes over the wire for it."""
+        """Its wire encoding."""
         return self.blob
 
     def sign_ssh_data(self, data: bytes, algorithm: str) -> bytes:
@@ -43,8 +43,7 @@ class Identity:
 
 @dataclass
 class Identities:
-    """What there is for a hop, while the agents are asked: a context. `faults` are those of keys that could not even be
-    tried."""
+    """The identities for a hop; a context, during which the agents are connected. `faults` are of unusable keys."""
 
     hop: Hop
     found: list[Identity] = field(default_factory=list)
@@ -78,7 +77,7 @@ class Identities:
             yield Identity(label, key.blob, _by(agent, key.blob), asks=True)
 
     def _certificates(self, held: Sequence[Identity], files: Sequence[KeyFile]) -> Iterator[Identity]:
-        """Those of CertificateFile, each with the key that it is for."""
+        """The certificates of CertificateFile, each with its key."""
         for path in self.hop.certificate_files:
             certificate = read_certificate(path)
             if certificate is None or not is_certificate(certificate):
@@ -98,7 +97,7 @@ class Identities:
         yield from (identity for identity in named if identity.blob not in blobs)
 
     def _of_file(self, file: KeyFile, held: Sequence[Identity]) -> Iterator[Identity]:
-        """The key of a file and, unless CertificateFile names others, the certificate beside it."""
+        """The key of a file and, unless CertificateFile is set, the certificate beside it."""
         signer = _signer(file.public, held, [file]) if file.public else None
         if signer:
             yield replace(signer, label=file.path, blob=plain(signer.blob))
@@ -110,7 +109,8 @@ class Identities:
 
 
 def _signer(blob: bytes, held: Sequence[Identity], files: Sequence[KeyFile]) -> Identity | None:
-    """What signs for a key or a certificate: an agent that holds just that, a file with the key, or the agent."""
+    """What signs for a key or certificate: an agent that has exactly it, a file with the key, or an agent with the
+    key."""
     exact = next((identity for identity in held if identity.blob == blob), None)
     if exact:
         return exact

@@ -1,4 +1,4 @@
-"""A private key's file: its public half, how it signs, or why it cannot."""
+"""Private key files: the public half, and signing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAGIC = b"openssh-key-v1\0"
 
 @dataclass(frozen=True)
 class Fault:
-    """Why a file does not sign: what is said of it, and what to do."""
+    """Why a file cannot sign, and what to do."""
 
     what: str
     hint: str
@@ -31,8 +31,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class KeyFile:
-    """What a file has. `public` is the public half as it goes over the wire, also of a locked key; without `key` it
-    signs nothing, and `fault` says why."""
+    """The content of a key file. `public` is the public half in wire encoding, also of an encrypted key; without `key`
+    it cannot sign, and `fault` says why."""
 
     path: str
     public: bytes | None = None
@@ -40,7 +40,7 @@ class KeyFile:
     fault: Fault | None = None
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
-        """The signature as it goes over the wire (RFC 4253, 6.6)."""
+        """The signature in wire encoding (RFC 4253, section 6.6; RFC 5656, section 3.1.2; RFC 8332, section 3)."""
         algorithm = algorithm.removesuffix(CERTIFICATE)
         message = Message()
         message.add_string(algorithm)
@@ -59,7 +59,7 @@ class KeyFile:
 
 
 def read_key(path: str) -> KeyFile:
-    """What the file has; whatever it is, nothing is raised."""
+    """Read a key file; every problem becomes its `fault`."""
     public = _public_beside(path)
     try:
         data = Path(path).read_bytes()
@@ -71,7 +71,7 @@ def read_key(path: str) -> KeyFile:
         return KeyFile(path, public, fault=fault)
     try:
         key = _loaded(data)
-    except TypeError:  # so cryptography says that there is a passphrase
+    except TypeError:  # raised by cryptography for an encrypted key
         fault = Fault(f"the key {path} needs a passphrase", f"add it to the SSH agent: ssh-add {path}")
         return KeyFile(path, _public_within(data) or public, fault=fault)
     except (ValueError, UnsupportedAlgorithm):
@@ -82,7 +82,7 @@ def read_key(path: str) -> KeyFile:
 
 
 def read_certificate(path: str) -> bytes | None:
-    """The certificate, or None where the file has none."""
+    """The certificate or public key in the file, or None."""
     try:
         return read_public(Path(path).read_text(errors="replace"))
     except OSError:
@@ -105,7 +105,10 @@ def _public_beside(path: str) -> bytes | None:
 
 
 def _public_within(data: bytes) -> bytes | None:
-    """The public half in OpenSSH's own form, which is not encrypted (PROTOCOL.key)."""
+    """The public half in OpenSSH's format, which is not encrypted.
+
+    Specification: https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.key
+    """
     body = b"".join(line for line in data.splitlines() if not line.startswith(b"-----"))
     try:
         content = base64.b64decode(body, validate=True)
@@ -114,7 +117,7 @@ def _public_within(data: bytes) -> bytes | None:
     if not content.startswith(_MAGIC):
         return None
     message = Message(content[len(_MAGIC) :])
-    for _ in range(3):  # cipher, key derivation, its options
+    for _ in range(3):  # ciphername, kdfname, kdfoptions
         message.get_string()
     message.get_int()
     return message.get_string()

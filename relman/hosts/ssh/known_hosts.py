@@ -1,4 +1,4 @@
-"""known_hosts: every connection is held against it as ssh(1) does, jump hosts too."""
+"""Verify host keys against known_hosts as ssh(1) does, those of jump hosts too."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _RSA = ("rsa-sha2-512", "rsa-sha2-256")  # algorithms of keys of the type ssh-rs
 
 
 class BadKey(Exception):
-    """A server showed a key that is not to be trusted. `name` is what was looked up in known_hosts, `fingerprint` that
-    of the key."""
+    """A server's key is not trusted. `name` is the name looked up in known_hosts, `fingerprint` that of the key."""
 
     def __init__(self, name: str, fingerprint: str) -> None:
         super().__init__(name)
@@ -29,11 +28,11 @@ class BadKey(Exception):
 
 
 class UnknownKey(BadKey):
-    """No known_hosts file has a key of the server."""
+    """No known_hosts file has a key of this host."""
 
 
 class ChangedKey(BadKey):
-    """The files have keys of the server, and not this one. `known` are their fingerprints."""
+    """The files have keys of this host, but not this one. `known` are their fingerprints."""
 
     def __init__(self, name: str, fingerprint: str, known: Sequence[str]) -> None:
         super().__init__(name, fingerprint)
@@ -45,7 +44,7 @@ class RevokedKey(BadKey):
 
 
 class UntrustedCertificate(BadKey):
-    """A known authority signed the server's certificate, which does not hold; `reason` says why."""
+    """A known authority signed the server's certificate, which is invalid; `reason` says why."""
 
     def __init__(self, name: str, fingerprint: str, reason: str) -> None:
         super().__init__(name, fingerprint)
@@ -53,9 +52,11 @@ class UntrustedCertificate(BadKey):
 
 
 class KnownHosts:
-    """The keys of some files. A key that any line revokes is refused, whatever host the line names, and so is what an
-    authority of this key signed; a line that is no entry trusts nothing. Raises UsageError for a file that cannot be
-    read."""
+    """The keys in some known_hosts files.
+
+    A key that any line revokes is refused, whatever host the line names, and so is what it signed. Malformed lines are
+    ignored. Raises UsageError if a file cannot be read.
+    """
 
     def __init__(self, files: Sequence[str]) -> None:
         self.first_file = files[0] if files else "~/.ssh/known_hosts"
@@ -66,8 +67,8 @@ class KnownHosts:
         self._authorities = [entry for entry in entries if entry.authority]
 
     def check(self, hop: Hop, kind: str, key: bytes) -> None:
-        """Return where `key` is one of the hop's. Of another port than 22 the host's own name counts, too, unless
-        there are keys of that port. Raises UnknownKey, ChangedKey or RevokedKey."""
+        """Return if `key` is one of the hop's. For a port other than 22, the host's name without the port counts, too,
+        unless there are keys for the port. Raises UnknownKey, ChangedKey or RevokedKey."""
         names = _names(hop)
         shown = _fingerprint(kind, key)
         if key in self._revoked:
@@ -81,8 +82,10 @@ class KnownHosts:
             raise UnknownKey(names[0], shown)
 
     def check_certificate(self, hop: Hop, blob: bytes) -> None:
-        """Return where an authority of the hop vouches for it; else its key counts, as if it had no certificate. Raises
-        what `check` raises, or UntrustedCertificate."""
+        """Return if an authority of the hop signed the certificate validly, or else if its plain key is known.
+
+        Raises what `check` raises, or UntrustedCertificate.
+        """
         names, key = _names(hop), plain(blob)
         shown = _fingerprint(kind_of(key), key)
         try:
@@ -101,8 +104,8 @@ class KnownHosts:
             self.check(hop, kind_of(key), key)
 
     def preferred(self, hop: Hop, algorithms: Sequence[str]) -> list[str]:
-        """The algorithms, those first whose keys the files have of the hop: else a server that has keys of several
-        types shows one that nobody knows. Certificates come before them where an authority may have signed one."""
+        """The algorithms, first those for which the files have a key of the hop: otherwise a server with keys of
+        several types may show an unknown one. Certificates come first if an authority may have signed one."""
         certificates = [f"{name}{CERTIFICATE}" for name in algorithms]
         keys = self._by_what_is_known(hop, algorithms)
         signed = any(entry.holds_for(name) for entry in self._authorities for name in _names(hop))
@@ -114,7 +117,7 @@ class KnownHosts:
         return sorted(algorithms, key=lambda name: ("ssh-rsa" if name in _RSA else name) not in kinds)
 
     def guard(self, client: paramiko.SSHClient, hop: Hop) -> Callable[..., paramiko.Transport]:
-        """Make `client` accept the hop's keys and no others. Returns the `transport_factory` to connect it with."""
+        """Make `client` accept only the hop's keys. Returns the `transport_factory` to connect it with."""
 
         def transport(*arguments: Any, **options: Any) -> paramiko.Transport:
             made = Transport(*arguments, **options)
@@ -132,7 +135,8 @@ class KnownHosts:
 
 
 class _Judge(paramiko.MissingHostKeyPolicy):
-    """Asked about every key: paramiko itself is told of none, as it knows one of a type and name, and no patterns."""
+    """Checks every key. paramiko's own table stays empty, because it holds one key for each type and name, and no
+    patterns."""
 
     def __init__(self, known: KnownHosts, hop: Hop) -> None:
         self._known = known
@@ -147,7 +151,7 @@ class _Judge(paramiko.MissingHostKeyPolicy):
 
 
 def _names(hop: Hop) -> tuple[str, ...]:
-    """What to look up, first what must not differ."""
+    """The names to look up; a key under the first one must match."""
     if hop.host_key_alias:
         return (hop.host_key_alias.lower(),)
     address = hop.address.lower()
@@ -162,4 +166,4 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError:
-        return True  # it is there, in a directory that may not be searched: reading it says so
+        return True  # it is in a directory without search permission; reading it will report that

@@ -1,4 +1,5 @@
-"""The lines of known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+"""Parse known_hosts files (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT,
+https://man.openbsd.org/sshd#SSH_KNOWN_HOSTS_FILE_FORMAT)."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from relman.model.patterns import listed
 
 _REVOKED = "@revoked"
 _AUTHORITY = "@cert-authority"
-_LENGTH = 4  # bytes of a string's length (RFC 4251, 5)
+_LENGTH = 4  # bytes of a string's length (RFC 4251, section 5)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: whose key it is (names as written), the key's type and its bytes as they go over the wire."""
+    """One line: the host names as written, the key's type and its wire encoding."""
 
     names: str
     kind: str
@@ -29,28 +30,28 @@ class Entry:
 
     @property
     def revoked(self) -> bool:
-        """Whether it says of the key that it must never be accepted."""
+        """Whether the key must never be accepted."""
         return self.marker == _REVOKED
 
     @property
     def plain(self) -> bool:
-        """Whether it trusts the key itself, and not what the key signs."""
+        """Whether the key itself is trusted, and not what it signs."""
         return not self.marker
 
     @property
     def authority(self) -> bool:
-        """Whether it trusts what the key signs."""
+        """Whether certificates signed by the key are trusted."""
         return self.marker == _AUTHORITY
 
     def holds_for(self, name: str) -> bool:
-        """Whether the line is about `name` (in lower case; with a port of its own `[host]:port`)."""
+        """Whether the line matches `name` (in lower case; `[host]:port` for a port other than 22)."""
         if self.names.startswith("|"):
             return _hashed(self.names, name)
         return listed(name, self.names.lower().split(","))
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
-    """The entries of a file; a line that is none says nothing. Raises UsageError if the file cannot be read."""
+    """The entries of a file; malformed lines are skipped. Raises UsageError if the file cannot be read."""
     try:
         text = path.read_text(errors="replace")
     except OSError as error:
@@ -76,7 +77,7 @@ def _entry(words: list[str]) -> Entry | None:
 
 
 def _whole(key: bytes, kind: str) -> bool:
-    """Whether the bytes are strings to their end, the first of them the type and another one behind it."""
+    """Whether the bytes are a sequence of strings, the first of them the type."""
     at, parts = 0, []
     while at < len(key):
         start = at + _LENGTH
@@ -86,7 +87,7 @@ def _whole(key: bytes, kind: str) -> bool:
 
 
 def _hashed(names: str, name: str) -> bool:
-    """`|1|salt|hash`: HMAC-SHA1 of the name by the salt, both in base64."""
+    """Whether a hashed name (`|1|salt|hash`, HMAC-SHA1 with the salt as key, in base64) matches."""
     try:
         _, version, salt, digest = names.split("|")
         expected = base64.b64decode(digest, validate=True)

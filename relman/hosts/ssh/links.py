@@ -1,4 +1,4 @@
-"""An open SSH connection to one hop, whose way may be a jump host's connection that many share."""
+"""SSH connections to one hop, perhaps through a jump host's connection that several share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relman.model.host import Hop
 
 
 class Link:
-    """An open SSH connection to a host or a jump host, through the jump host `via` if there is one."""
+    """An open SSH connection to a host or jump host, through the jump host `via` if there is one."""
 
     def __init__(self, client: Any, via: Gateway | None = None) -> None:
         self.client = client
@@ -23,25 +23,25 @@ class Link:
 
     @property
     def transport(self) -> paramiko.Transport | None:
-        """Its SSH transport, None once it is gone."""
+        """Its SSH transport, None if the connection is lost."""
         transport: paramiko.Transport | None = self.client.get_transport()
         return transport if transport is not None and transport.is_active() else None
 
     @property
     def alive(self) -> bool:
-        """Whether it stands, as far as this end knows."""
+        """Whether it is connected, as far as this end knows."""
         return self.transport is not None
 
     @property
     def broken(self) -> str:
-        """What to say of it once it is no longer alive."""
+        """The error text for a lost connection."""
         lost = self.via.lost if self.via else ""
         return lost or "the SSH connection broke"
 
     @property
     def stuck(self) -> bool:
-        """Whether what was sent last is not even acknowledged, and so the network or the machine is silent, not a
-        program there."""
+        """Whether sent data is not even acknowledged: then the network or the machine is silent, not a program on
+        it."""
         if self.via:
             return self.via.stuck
         with contextlib.suppress(Exception):
@@ -49,7 +49,7 @@ class Link:
         return False
 
     def close(self) -> None:
-        """Close it; what is still on its way is dropped. Its share in a jump host's connection is let go."""
+        """Close it, dropping unsent data, and release its share in the jump host's connection."""
         with self._mutex:
             if self._closed:
                 return
@@ -64,16 +64,18 @@ class Link:
             self.via.release()
 
     def drop(self) -> None:
-        """Close it because nobody answers; where the jump host is what is silent, its connection too, or what was sent
-        might still go through it later."""
+        """Close it because nothing answers. If the jump host is silent, its connection is closed too, so that data
+        already sent to it cannot arrive later."""
         if self.via and self.stuck:
             self.via.drop()
         self.close()
 
 
 class Gateway(Link):
-    """The connection to a jump host, with a share for each link through it and one for who keeps it open meanwhile.
-    Channels to what is behind it are no sessions (MaxSessions of sshd_config(5) does not count them)."""
+    """The connection to a jump host, with one share for each link through it and one for its opener.
+
+    Channels through it are not sessions, so MaxSessions (sshd_config(5)) does not limit them.
+    """
 
     def __init__(self, hop: Hop, link: Link) -> None:
         super().__init__(link.client, link.via)
@@ -82,24 +84,25 @@ class Gateway(Link):
 
     @property
     def lost(self) -> str:
-        """What to say to each host behind it once it is no longer alive, else nothing."""
+        """The error text for hosts behind it if the connection is lost, else ""."""
         farther = self.via.lost if self.via else ""
         return farther or ("" if self.alive else f"the SSH connection to the jump host {self.hop.address} broke")
 
     def channel(self, hop: Hop, timeout: float) -> paramiko.Channel:
-        """The way to `hop` (RFC 4254, direct-tcpip). Raises what paramiko raises, EOFError when it is gone."""
+        """Open the channel to `hop` (direct-tcpip, RFC 4254, section 7.2). Raises paramiko's exceptions, EOFError if
+        lost."""
         transport = self.transport
         if transport is None:
             raise EOFError
         return transport.open_channel("direct-tcpip", (hop.address, hop.port), ("127.0.0.1", 0), timeout=timeout)
 
     def share(self) -> None:
-        """One more uses it."""
+        """Add a share."""
         with self._mutex:
             self._shares += 1
 
     def release(self) -> None:
-        """One less uses it; the last one closes it."""
+        """Release a share; the last one closes the connection."""
         with self._mutex:
             self._shares -= 1
             last = not self._shares

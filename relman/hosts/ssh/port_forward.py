@@ -1,4 +1,5 @@
-"""A port of a host's loopback that leads to one of this machine's, through the SSH connection (RFC 4254, 7)."""
+"""Forward a port of a host's loopback to this machine's (tcpip-forward,
+https://www.rfc-editor.org/rfc/rfc4254#section-7.1)."""
 
 from __future__ import annotations
 
@@ -16,19 +17,19 @@ from relman.hosts.ssh.connection import Connection
 from relman.hosts.ssh.read_only import only_reading
 from relman.model.errors import Failure, RelmanError
 
-_MOST = 32  # connections at once; an engine has about one for each layer under way
-_PIECE = (1 << 15) - 64  # bytes: what fills one packet of OpenSSH
+_MOST = 32  # concurrent connections; an engine opens about one for each layer that it pulls
+_PIECE = (1 << 15) - 64  # bytes that fill one packet of OpenSSH
 _CONNECTING = 5.0
 
 
 class ForwardRefused(Failure):
-    """sshd does not listen there: the port is taken, or its configuration does not allow it. It does not say which."""
+    """sshd does not listen: the port is in use, or its configuration does not allow it. sshd does not say which."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A port of loopback, the same on both machines. `name` is how this machine reaches it, `address` what the host
-    binds: 127.0.0.1 or ::1."""
+    """A loopback port, the same on both machines. `name` is how this machine reaches it, `address` what the host binds:
+    127.0.0.1 or ::1."""
 
     name: str
     address: str
@@ -53,8 +54,8 @@ class Place:
 
 
 class Forward:
-    """What comes from a host's port is carried to this machine's. `came` is how many connections came, `refused` why
-    the last one could not be carried further."""
+    """Forwards connections from a host's port. `came` counts them; `refused` is why the last one could not be
+    forwarded."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -65,8 +66,10 @@ class Forward:
         self.refused = ""
 
     def accept(self, channel: paramiko.Channel, origin: tuple[str, int], _: tuple[str, int]) -> None:
-        """A connection from `origin`, as paramiko's transport hands it over; never waits. Only the host's own are
-        carried: with GatewayPorts sshd listens for others, too."""
+        """Accept a connection from `origin`; called by paramiko's transport, and never blocks.
+
+        Only connections from the host's loopback are forwarded, because with GatewayPorts sshd accepts others, too.
+        """
         with self._mutex:
             fits = not self._closed and len(self._ends) < _MOST and _is_loopback(origin[0])
             if fits:
@@ -97,7 +100,7 @@ class Forward:
                 self._ends.pop(channel, None)
 
     def close(self) -> None:
-        """End every connection; no other is carried from now on."""
+        """Close all connections, and accept no more."""
         with self._mutex:
             self._closed = True
             ends = dict(self._ends)
@@ -128,8 +131,10 @@ def _is_loopback(origin: str) -> bool:
 
 @contextlib.contextmanager
 def forwarded(connection: Connection, place: Place) -> Iterator[Forward]:
-    """While the block runs, who connects to `place` on the host reaches `place` of this machine, to read from it. One
-    at a time on a connection. Raises ForwardRefused, or Unreachable."""
+    """Forward `place` of the host to `place` of this machine during the block, for reading only.
+
+    One at a time on a connection. Raises ForwardRefused, or Unreachable.
+    """
     forward, standing = Forward(place), connection.standing
     if not connection.listen(place.address, place.port, forward.accept):
         raise ForwardRefused(f"sshd does not listen on {place.address}:{place.port}", host=connection.host.name)

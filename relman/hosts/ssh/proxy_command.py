@@ -1,4 +1,4 @@
-"""The way to a host through a command (ssh_config(5), ProxyCommand): run as ssh runs it, ended with the connection."""
+"""Connect through a ProxyCommand (ssh_config(5)): run as ssh runs it, and killed with the connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO
 
 from relman.model.host import Proxy
 
-_PATIENCE = 0.5  # seconds: for a command that just broke to end, and to say why
+_PATIENCE = 0.5  # seconds to wait for a failed command's exit and its last output
 _PAUSE = 0.02
 _LONGEST = 300
 
@@ -22,8 +22,11 @@ _running: weakref.WeakSet[ProxySocket] = weakref.WeakSet()
 
 
 class ProxySocket(socket.socket):
-    """The socket whose other end is the command's standard input and output. Closing it ends the command and whatever
-    that began. Raises OSError where there is no shell."""
+    """A socket whose other end is the command's standard input and output. Closing it kills the command's process
+    group.
+
+    Raises OSError if there is no shell.
+    """
 
     def __init__(self, proxy: Proxy) -> None:
         ours, theirs = socket.socketpair()
@@ -54,7 +57,7 @@ class ProxySocket(socket.socket):
                 self._last = line.strip() or self._last
 
     def failed(self) -> str:
-        """How the command ended by itself; "" where it did not."""
+        """How the command ended by itself; "" if it did not."""
         with self._mutex:
             if self._how is None:
                 self._how = self._found()
@@ -62,7 +65,7 @@ class ProxySocket(socket.socket):
         return f"{self._how}: {self.last_words}" if self._how and self.last_words else self._how
 
     def _found(self) -> str:
-        """How it ended, waiting for that a moment where it has hung up."""
+        """How it ended, after a short wait if it has closed its output."""
         deadline = time.monotonic() + (_PATIENCE if self._hung_up() else 0)
         while not (ended := self._ended()):
             if time.monotonic() > deadline:
@@ -79,7 +82,7 @@ class ProxySocket(socket.socket):
             return True
 
     def _ended(self) -> os.waitid_result | None:
-        """How it ended, if it did. It stays a zombie, and so its number and its group's are nobody else's yet."""
+        """How it ended, or None. It is left a zombie, so that its process group id cannot be reused yet."""
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
@@ -87,18 +90,18 @@ class ProxySocket(socket.socket):
 
     @property
     def last_words(self) -> str:
-        """The last line that the command wrote to its standard error."""
+        """The last line of the command's standard error."""
         text = self._last.decode(errors="replace")
         return "".join(character if character.isprintable() else "?" for character in text)
 
     def close(self) -> None:
-        """Close the socket, and end the command's process group."""
+        """Close the socket, and kill the command's process group."""
         self.failed()
         super().close()
         self.end()
 
     def end(self) -> None:
-        """End the command's process group."""
+        """Kill the command's process group."""
         with self._mutex:
             _running.discard(self)
             if self._process.returncode is not None:
@@ -110,6 +113,6 @@ class ProxySocket(socket.socket):
 
 
 def end_all() -> None:
-    """End the commands of all connections: the process is about to end, and waits for no thread."""
+    """Kill the commands of all connections, because this process is about to exit without waiting for threads."""
     for each in list(_running):
         each.end()

@@ -1,4 +1,8 @@
-"""Public keys and certificates as they go over the wire (RFC 4253, 6.6; OpenSSH's PROTOCOL.certkeys)."""
+"""Public keys and certificates in wire encoding.
+
+Specifications: RFC 4253, section 6.6 (https://www.rfc-editor.org/rfc/rfc4253#section-6.6), and OpenSSH
+PROTOCOL.certkeys (https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.certkeys).
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,17 @@ _OF_A_CURVE = 2
 
 
 def kind_of(blob: bytes) -> str:
-    """The type that it names."""
+    """The type in the encoding."""
     return Message(blob).get_string().decode(errors="replace")
 
 
 def is_certificate(blob: bytes) -> bool:
-    """Whether somebody vouches for the key in it."""
+    """Whether it is a certificate."""
     return kind_of(blob).endswith(CERTIFICATE)
 
 
 def plain(blob: bytes) -> bytes:
-    """The key that a certificate is for; a key is itself."""
+    """The key in a certificate; a key is returned unchanged."""
     if not is_certificate(blob):
         return blob
     message = Message(blob)
@@ -38,18 +42,18 @@ def plain(blob: bytes) -> bytes:
 
 
 def signed_by(certificate: bytes) -> str:
-    """The algorithm of the signature at a certificate's end; without one nothing that makes sense."""
+    """The algorithm of a certificate's signature; "" or garbage if it is malformed."""
     message = Message(certificate)
     _strings(message, 2 + _fields(certificate))  # type, nonce, key
-    message.get_bytes(12)  # serial, and for whom
-    _strings(message, 2)  # name, principals
-    message.get_bytes(16)  # validity
-    _strings(message, 4)  # options, extensions, what is reserved, the authority's key
+    message.get_bytes(12)  # serial, type
+    _strings(message, 2)  # key id, valid principals
+    message.get_bytes(16)  # valid after, valid before
+    _strings(message, 4)  # critical options, extensions, reserved, signature key
     return kind_of(message.get_string())
 
 
 def read_public(text: str) -> bytes | None:
-    """The key or certificate of a .pub file; None where it has none."""
+    """The key or certificate in a .pub file's text; None if there is none."""
     words = text.split()
     try:
         blob = base64.b64decode(words[1], validate=True)
@@ -59,12 +63,12 @@ def read_public(text: str) -> bytes | None:
 
 
 def fingerprint(blob: bytes) -> str:
-    """As ssh-keygen -l prints it."""
+    """The fingerprint as ssh-keygen -l prints it."""
     return f"SHA256:{base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip('=')}"
 
 
 def _fields(certificate: bytes) -> int:
-    """Of how many strings its key consists."""
+    """The number of strings that its key consists of."""
     return _FIELDS.get(kind_of(certificate).removesuffix(CERTIFICATE), _OF_A_CURVE)
 
 

@@ -1,4 +1,5 @@
-"""What a client of HTTP/1.1 (RFC 9112) says as far as it only reads: requests with GET or HEAD, without a body."""
+"""Filter HTTP/1.1 requests (RFC 9112, https://www.rfc-editor.org/rfc/rfc9112#section-3): only GET and HEAD without a
+body pass."""
 
 from __future__ import annotations
 
@@ -8,15 +9,17 @@ from collections.abc import Callable, Iterator
 _PIECE = 1 << 15
 _MOST = 1 << 16  # bytes of one request's head
 _END = b"\r\n\r\n"
-_HANDSHAKE = b"\x16"  # the first byte of TLS (RFC 8446, 5.1)
+_HANDSHAKE = b"\x16"  # the first byte of a TLS handshake record (RFC 8446, section 5.1)
 _REQUEST = re.compile(rb"(?:GET|HEAD) [!-~]+ HTTP/1\.[01]")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[^\r\n\0]*")
 _MORE = {b"content-length", b"transfer-encoding", b"upgrade", b"x-http-method-override"}
 
 
 def only_reading(receive: Callable[[int], bytes]) -> Iterator[bytes]:
-    """The requests that `receive` brings, each as a whole; ends at the first that is anything else. TLS cannot be
-    looked into and passes as it is: a server that speaks none refuses it."""
+    """Yield the complete requests that `receive` reads, until the first one of another kind.
+
+    TLS cannot be inspected and passes unchanged: a server without TLS rejects it.
+    """
     data = receive(_PIECE)
     if data[:1] == _HANDSHAKE:
         while data:
@@ -34,7 +37,7 @@ def only_reading(receive: Callable[[int], bytes]) -> Iterator[bytes]:
 
 
 def _reads(head: bytes) -> bool:
-    """Whether a server, however lenient, sees one request in it, and no body."""
+    """Whether even a lenient server sees exactly one request in it, without a body."""
     request, *lines = head.split(b"\r\n")
     fields = [_FIELD.fullmatch(line) for line in lines]
     return bool(_REQUEST.fullmatch(request)) and all(f and f[1].lower() not in _MORE for f in fields)

@@ -1,4 +1,4 @@
-"""Why a host cannot be connected, in the model's words: the edge of fabric and paramiko while a connection opens."""
+"""Translate the exceptions of fabric and paramiko while a connection is opened to the model's errors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from relman.hosts.ssh.transport import HandshakeLate, NothingInCommon
 from relman.model.errors import HostKeyRejected, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop
 
-_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, 5.1)
+_FORBIDDEN = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED (RFC 4254, section 5.1)
 
 
 @contextlib.contextmanager
 def explained(hop: Hop, known: KnownHosts, timeout: float, via: Hop | None = None) -> Iterator[None]:
-    """Raise what is raised while `hop` is connected, through the jump host `via` if there is one, as HostKeyRejected,
-    AccessDenied, UsageError or Unreachable."""
+    """Translate what is raised while `hop` is connected, through the jump host `via` if there is one.
+
+    Raises HostKeyRejected, AccessDenied, UsageError or Unreachable.
+    """
     begin = time.monotonic()
     try:
         yield
@@ -86,7 +88,7 @@ def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKey
 
 
 def _typed(file: str) -> str:
-    """The path for a shell, its ~ still the home directory."""
+    """The path in shell syntax, with ~ still expanding."""
     return f"~/{shlex.quote(file[2:])}" if file.startswith("~/") else shlex.quote(file)
 
 
@@ -102,7 +104,8 @@ def _has_port(address: str) -> bool:
 
 
 def _of_the_way(error: Exception, hop: Hop, timeout: float, waited: float) -> RelmanError:
-    """What lies between; a server that froze in the middle of a handshake raises as if it had hung up, only later."""
+    """Errors of the network. A server that freezes during a handshake raises as if it had closed the connection, only
+    later."""
     if isinstance(error, socket.gaierror | UnicodeError):
         hint = "check ansible_host and the spelling"
         return Unreachable(f"the address {hop.address} cannot be found", hint=hint)

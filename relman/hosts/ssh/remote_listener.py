@@ -1,5 +1,7 @@
-"""Ports on which sshd listens for this end of a connection (RFC 4254, 7.1). paramiko's own calls wait for the answer
-without any limit, and hand over nothing that comes in the moment before they return."""
+"""Ports on which sshd listens for this end (https://www.rfc-editor.org/rfc/rfc4254#section-7.1).
+
+paramiko's own calls wait for the response without a limit, and lose a connection that arrives before they return.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,11 @@ _UNANSWERED = object()
 
 
 def listen(transport: Any, address: str, port: int, accept: Callable[..., None], timeout: float) -> bool:
-    """Ask sshd to listen, and whether it does; `accept` is called in the transport's thread with a channel, and the
-    addresses that it comes from and goes to. Raises TimeoutError, and what ended the transport."""
+    """Ask sshd to listen; returns whether it does.
+
+    `accept` is called in the transport's thread with a channel, its origin and its destination. Raises TimeoutError,
+    and what ended the transport.
+    """
     transport._tcp_handler = accept
     if _granted(transport, "tcpip-forward", address, port, timeout):
         return True
@@ -25,7 +30,7 @@ def listen(transport: Any, address: str, port: int, accept: Callable[..., None],
 
 
 def unlisten(transport: Any, address: str, port: int, timeout: float) -> None:
-    """Ask sshd to listen no longer. Raises as `listen` does."""
+    """Ask sshd to stop listening. Raises like `listen`."""
     transport._tcp_handler = None
     _granted(transport, "cancel-tcpip-forward", address, port, timeout)
 
@@ -47,5 +52,5 @@ def _granted(t: Any, request: str, address: str, port: int, timeout: float) -> b
             raise t.get_exception() or paramiko.SSHException("the connection was closed")
         if time.monotonic() > end:
             raise TimeoutError("the host did not answer in time")
-        answered.clear()  # new keys set it, too
+        answered.clear()  # a rekeying sets it, too
     return t.global_response is not None

@@ -1,4 +1,4 @@
-"""A connection that is opened again where it was lost and its host lives: sshd was restarted, a router forgot it."""
+"""Reopen a connection that was lost while its host is alive: sshd was restarted, or a router forgot the connection."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ _PAUSE = 0.3
 
 
 class Renewable:
-    """What a connection needs to be opened again. `reach` opens another one to the same host, and is asked for
-    `seconds`; None where it is not to be. `check` is asked about the new one before anything uses it, and raises where
-    it must not go on: a lock that it held has become somebody else's."""
+    """What a connection needs to be reopened.
+
+    `reach` opens another one to the same host, and is retried for `seconds`; None if it must not be reopened. `check`
+    is called with the new one before it is used, and raises if it must not be: its lock has another holder now.
+    """
 
     def __init__(self, host: Host, link: Link) -> None:
         self.host = host
@@ -31,17 +33,19 @@ class Renewable:
 
     @property
     def alive(self) -> bool:
-        """Whether the SSH connection stands, as far as this end knows."""
+        """Whether the SSH connection is open, as far as this end knows."""
         return self._link.alive
 
     @property
     def gone(self) -> str:
-        """What to say of it once it is no longer alive."""
+        """The error text for a lost connection."""
         return self._link.broken
 
     def lasting(self, work: Callable[[], T]) -> T:
-        """What `work` gives, which may be done twice and come to the same: once more where the connection was lost
-        meanwhile and could be opened again. Raises what it raises, and what `check` does."""
+        """Run `work`, which must be idempotent, and run it again if the connection was lost and could be reopened.
+
+        Raises what it raises, and what `check` raises.
+        """
         link = self._link
         try:
             return work()
@@ -52,16 +56,16 @@ class Renewable:
 
     @property
     def standing(self) -> object:
-        """What tells this connection from one that is opened in its place."""
+        """An identity of the current connection, which changes when it is reopened."""
         return self._link
 
     def require(self, standing: object = None) -> None:
-        """Raise Unreachable unless it is alive, and still the one that was `standing`, where that is given."""
+        """Raise Unreachable unless it is alive and, if given, still the connection `standing`."""
         if not self.alive or self._link is not (standing or self._link):
             raise Unreachable(self.gone, host=self.host.name)
 
     def _renewed(self, lost: Link) -> bool:
-        """Whether another connection is in the place of the one that was lost."""
+        """Whether another connection has replaced the lost one."""
         with self._renewing:
             if self._link is not lost:
                 return self.alive
@@ -81,7 +85,7 @@ class Renewable:
             return not self._over
 
     def _reached(self) -> Renewable | None:
-        """Another connection, if there is one in time; who fails is not asked again."""
+        """Another connection, or None if there is none in time; after a failure it is not tried again."""
         until = time.monotonic() + self.seconds
         while self.reach and not self._over:
             try:
@@ -99,6 +103,6 @@ class Renewable:
         self._link = fresh._link
 
     def close(self) -> None:
-        """Close it for good."""
+        """Close it permanently."""
         self._over = True
         self._link.close()

@@ -1,4 +1,7 @@
-"""One SFTP client for all threads of a host: requests that need not wait for each other share a round trip."""
+"""One SFTP client for all threads of a host. Independent requests share a round trip.
+
+Specification: SFTP version 3, https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _VERSION = 3
-_GREETING = b"\x02" + _VERSION.to_bytes(4, "big")  # SSH_FXP_VERSION, which a length precedes
+_GREETING = b"\x02" + _VERSION.to_bytes(4, "big")  # SSH_FXP_VERSION (section 4), after a length of four bytes
 _LENGTH = 4
 _MOST_NOISE = 1 << 16
 _PART = 32768
@@ -44,7 +47,7 @@ _OVERSLEPT = 2.0  # seconds
 
 
 def _turn(method: Callable[Concatenate[Sftp, P], T]) -> Callable[Concatenate[Sftp, P], T]:
-    """Let a method be one call: one thread's turn, with an end."""
+    """Make a method one call: it holds the client's lock and has a time limit."""
 
     @functools.wraps(method)
     def turn(self: Sftp, /, *arguments: P.args, **named: P.kwargs) -> T:
@@ -55,15 +58,15 @@ def _turn(method: Callable[Concatenate[Sftp, P], T]) -> Callable[Concatenate[Sft
 
 
 class Sftp(paramiko.SFTPClient):
-    """An SFTP client (draft-ietf-secsh-filexfer-02) that threads may share.
+    """An SFTP client that threads may share.
 
-    It passes over whatever is said before the server's greeting: where sftp-server is a program, the user's .bashrc
-    runs first. What a call asks for is answered in `patience` seconds in all. Raises OSError for what the server
-    refuses, SSHException, EOFError and TimeoutError, and nothing else, whatever the server says.
+    Output before the server's greeting is skipped: if sftp-server is started by a shell, the user's .bashrc runs first.
+    Each call takes at most `patience` seconds. Raises OSError if the server refuses, SSHException, EOFError and
+    TimeoutError, and nothing else, whatever the server sends.
     """
 
     def __init__(self, session: paramiko.Channel, patience: float) -> None:
-        """Ask the session for the subsystem and greet it."""
+        """Request the subsystem from the session, and exchange versions."""
         self._turn = threading.RLock()
         self._patience = patience
         self._depth = 0
@@ -74,7 +77,7 @@ class Sftp(paramiko.SFTPClient):
 
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:
-        """One thread's turn, its time, and the one place where nonsense becomes an SSHException."""
+        """One thread's call, its time limit, and the one place where malformed responses become SSHException."""
         with self._turn:
             if not self._depth:
                 self._until = time.monotonic() + self._patience
@@ -91,7 +94,7 @@ class Sftp(paramiko.SFTPClient):
                 self._depth -= 1
 
     def _in_time(self) -> Any:
-        """The channel, with the time that is left to wait for it."""
+        """The channel, with the time that is left as its timeout."""
         channel: Any = self.sock
         channel.settimeout(max(0.0, self._until - time.monotonic()))
         return channel
@@ -110,7 +113,7 @@ class Sftp(paramiko.SFTPClient):
         except TimeoutError:
             if time.monotonic() - self._until < _OVERSLEPT:
                 raise
-            # This process was asleep, as on a laptop that was closed: the answer may have come long ago.
+            # This process was suspended, as on a closed laptop: the response may have arrived long ago.
             self._until = time.monotonic() + _OVERSLEPT
             return bytes(self._in_time().recv(size))
 
@@ -122,12 +125,12 @@ class Sftp(paramiko.SFTPClient):
 
     @_turn
     def stat(self, path: Any) -> paramiko.SFTPAttributes:
-        """What a path is."""
+        """The attributes of a path."""
         return super().stat(path)
 
     @_turn
     def listdir(self, path: Any = ".") -> list[str]:
-        """The names in a directory, which are not more than a host's state directory ever has."""
+        """The names in a directory. Raises SSHException for more than _MOST_NAMES."""
         handle = self._request(CMD_OPENDIR, path)[1].get_binary()
         names: list[str] = []
         with contextlib.suppress(EOFError):
@@ -140,8 +143,10 @@ class Sftp(paramiko.SFTPClient):
 
     @_turn
     def write_file(self, path: str, data: bytes, mode: int, *, append: bool = False) -> int:
-        """Write a file of that mode (less the host's umask) anew or at its end, in two round trips; every part's answer
-        is awaited, the end's too. Returns the file's size then."""
+        """Write or append to a file with this mode (less the host's umask), in two round trips.
+
+        Waits for the response to every part and to the close. Returns the file's size.
+        """
         attributes = paramiko.SFTPAttributes()
         attributes.st_mode = mode
         how = SFTP_FLAG_APPEND if append else SFTP_FLAG_TRUNC
@@ -153,7 +158,8 @@ class Sftp(paramiko.SFTPClient):
 
     @_turn
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
-        """A file's first `most` bytes and when it was written (seconds since the epoch): two round trips if small."""
+        """A file's first `most` bytes and its modification time (seconds since the epoch); two round trips if it is
+        small."""
         handle = self._open(path, SFTP_FLAG_READ, paramiko.SFTPAttributes())
         try:
             (_, head), (_, described) = self._together([(CMD_READ, handle, int64(0), _PART), (CMD_FSTAT, handle)])
@@ -181,8 +187,8 @@ class Sftp(paramiko.SFTPClient):
 
     @_turn
     def may_write(self, path: str) -> bool | None:
-        """Whether the user may write to what is there, also where that is a socket, which opens for nobody; None where
-        nothing is."""
+        """Whether the user may write to the path, which may be a socket (those cannot be opened); None if it does not
+        exist."""
         try:
             handle = self._open(path, SFTP_FLAG_READ | SFTP_FLAG_WRITE, paramiko.SFTPAttributes())
         except FileNotFoundError:
@@ -196,7 +202,8 @@ class Sftp(paramiko.SFTPClient):
 
     @_turn
     def lstats(self, paths: Sequence[str]) -> list[paramiko.SFTPAttributes | None]:
-        """What each path is, links not followed, or None where nothing is or may be seen, in one round trip."""
+        """The attributes of each path, links not followed, or None if it does not exist or is hidden; one round
+        trip."""
         answers = self._answers([(CMD_LSTAT, path.encode()) for path in paths])
         return [self._described(*answer) for answer in answers]
 
@@ -217,7 +224,7 @@ class Sftp(paramiko.SFTPClient):
         return bytes(message.get_binary())
 
     def _together(self, requests: Sequence[tuple[Any, ...]]) -> list[tuple[int, Any]]:
-        """Send every request before the first answer is awaited, await all, then raise the first error among them.
+        """Send all requests before waiting for the first response, wait for all, then raise the first error among them.
 
         The message of a read beyond the end is None.
         """
@@ -240,7 +247,7 @@ class Sftp(paramiko.SFTPClient):
         return kind, message
 
     def _request(self, kind: int, *arguments: Any) -> Any:
-        """One request of paramiko's own methods, which would take away the answer that another thread waits for."""
+        """One request of paramiko's own methods, which otherwise would read the responses of other threads."""
         with self._call():
             return super()._request(kind, *arguments)  # type: ignore[misc]
 
@@ -259,7 +266,7 @@ class Sftp(paramiko.SFTPClient):
 
 
 def _names(message: paramiko.Message) -> list[str]:
-    """Of an SSH_FXP_NAME; what no UTF-8 is passes through, as os.fsdecode has it."""
+    """The names in an SSH_FXP_NAME; bytes that are not UTF-8 are kept as surrogates, as in os.fsdecode."""
     names = []
     for _ in range(min(message.get_int(), _MOST_NAMES + 1)):
         names.append(message.get_string().decode(errors="surrogateescape"))
@@ -274,7 +281,7 @@ def _size(described: Any) -> int:
 
 
 class _Batch:
-    """What has been answered so far, by request number."""
+    """The responses so far, by request number."""
 
     def __init__(self) -> None:
         self.answers: dict[int, tuple[int, paramiko.Message]] = {}

@@ -1,4 +1,4 @@
-"""Signing in: every key or certificate that there is for a host until one is taken, and else why none was."""
+"""Log in: offer each identity for a host until one is accepted; otherwise explain why none was."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from relman.hosts.ssh.transport import SignInLate, Transport
 from relman.model.errors import AccessDenied, RelmanError, Unreachable
 from relman.model.host import Hop
 
-SECONDS = 30.0  # for a server that looks the user up somewhere, or the client up in the DNS
+SECONDS = 30.0  # for a server that looks up the user in a directory, or the client in the DNS
 _PUBLICKEY = "publickey"
 
 
 class SignIn:
-    """How paramiko's client signs in to a hop (paramiko.auth_strategy)."""
+    """The authentication strategy of paramiko's client for a hop (paramiko.auth_strategy)."""
 
     def __init__(self, hop: Hop) -> None:
         self._hop = hop
 
     def authenticate(self, transport: Transport) -> list[Any]:
-        """Sign in. Raises AccessDenied or Unreachable, and what paramiko raises where the connection breaks."""
+        """Log in. Raises AccessDenied or Unreachable, and paramiko's exceptions if the connection breaks."""
         with Identities(self._hop) as identities:
             if not identities.found:
                 raise self._nothing(identities.faults)
@@ -38,7 +38,7 @@ class SignIn:
             raise self._refused(tried, identities.faults)
 
     def _taken(self, transport: Transport, identity: Any, tried: Sequence[Identity], faults: list[Fault]) -> bool:
-        """Whether it lets the user in. Raises what ends the sign-in."""
+        """Whether the server accepts this identity. Raises what ends the login."""
         user = self._hop.user
         try:
             if identity.asks and not transport.would_take(user, identity):

@@ -1,5 +1,9 @@
-"""What paramiko does not do by itself: OpenSSH's stream-local channels, which reach a Unix socket of the host without
-any process there (OpenSSH PROTOCOL, 2.4), and requests of a session that are not waited for."""
+"""Parts of the protocol that paramiko lacks: OpenSSH's stream-local channels, and session requests without a wait.
+
+Specification: OpenSSH PROTOCOL, section 2.4, streamlocal
+(https://github.com/openssh/openssh-portable/blob/master/PROTOCOL). Such a channel reaches a Unix socket of the host
+without starting a process there.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,13 @@ from typing import Any
 import paramiko
 from paramiko.common import cMSG_CHANNEL_OPEN, cMSG_CHANNEL_REQUEST
 
-_CONNECT_FAILED = 2  # SSH_OPEN_CONNECT_FAILED (RFC 4254, 5.1)
+_CONNECT_FAILED = 2  # SSH_OPEN_CONNECT_FAILED (RFC 4254, section 5.1)
 
 
 def open_streamlocal(transport: paramiko.Transport, path: str, timeout: float) -> paramiko.Channel:
-    """Open a channel to the socket at `path`; raises paramiko.ChannelException when the host refuses.
+    """Open a channel to the socket at `path`. Raises paramiko.ChannelException if the host refuses.
 
-    Transport.open_channel can say no path for a kind that it does not know, hence this twin of it.
+    A counterpart of Transport.open_channel, which cannot send the path of this channel type.
     """
     t: Any = transport
     window, packet = t.default_window_size, t.default_max_packet_size
@@ -53,14 +57,16 @@ def _opened(t: Any, number: int, channel: paramiko.Channel, event: threading.Eve
         if time.monotonic() > end:
             raise TimeoutError("the host did not open the channel in time")
     if t._channels.get(number) is None:
-        # The transport keeps one reason: where several channels are refused at once, the first takes it.
+        # The transport keeps a single reason: of several channels refused at once, only the first gets it.
         raise t.get_exception() or paramiko.ChannelException(_CONNECT_FAILED, "Connect failed")
     return channel
 
 
 def ask_for(session: Any, kind: str, text: str) -> None:
-    """Ask a session for a command ("exec") or a "subsystem" (RFC 4254, 6.5); a refusal closes the session.
-    paramiko's own calls wait for the answer without any limit, of a host that froze too."""
+    """Request a command ("exec") or a "subsystem" from a session (RFC 4254, section 6.5); a refusal closes the session.
+
+    paramiko's own calls wait for the response without a limit.
+    """
     request = paramiko.Message()
     request.add_byte(cMSG_CHANNEL_REQUEST)
     request.add_int(session.remote_chanid)

@@ -1,5 +1,6 @@
-"""paramiko's transport with what relman needs to say of a handshake: which algorithms the server offers where none is
-common, why it hung up, and whether it would take a key before anything is signed (RFC 4252, 7)."""
+"""paramiko's transport with more detail on a handshake: the server's algorithms if none is common, why it closed the
+connection, and whether it would accept a key before anything is signed
+(https://www.rfc-editor.org/rfc/rfc4252#section-7)."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ _NO_ALGORITHMS = ("ext-info-", "kex-strict-")
 
 
 class NothingInCommon(paramiko.ssh_exception.IncompatiblePeer):
-    """The server offers no algorithm of a `kind` that this end takes."""
+    """The server offers no algorithm of a `kind` that this end supports."""
 
     def __init__(self, kind: str, offered: Sequence[str], taken: Sequence[str]) -> None:
         super().__init__(kind)
@@ -36,7 +37,7 @@ class NothingInCommon(paramiko.ssh_exception.IncompatiblePeer):
 
 
 class SignInLate(Exception):
-    """The server did not answer the sign-in within `seconds`."""
+    """The server did not answer the login within `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -44,7 +45,7 @@ class SignInLate(Exception):
 
 
 class HandshakeLate(TimeoutError):
-    """The server did not end the handshake in time; `spoke`: it said at least that it is an SSH server."""
+    """The server did not complete the handshake in time; `spoke` is whether it identified itself as an SSH server."""
 
     def __init__(self, *, spoke: bool) -> None:
         super().__init__()
@@ -52,9 +53,9 @@ class HandshakeLate(TimeoutError):
 
 
 class Transport(ServiceRequestingTransport):
-    """A client's transport; `host_key_algorithms` are those that it takes, in its order."""
+    """A client's transport; `host_key_algorithms` are the accepted ones, in order of preference."""
 
-    # As OpenSSH prefers them, too. paramiko carries twice as much with GCM, which needs no MAC of its own.
+    # Among OpenSSH's preferred ciphers. GCM needs no separate MAC, which doubles paramiko's throughput.
     _preferred_ciphers = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -66,11 +67,11 @@ class Transport(ServiceRequestingTransport):
 
     @property
     def preferred_keys(self) -> Sequence[str]:
-        """The host key algorithms, certificates among them."""
+        """The host key algorithms, including those of certificates."""
         return self.host_key_algorithms or super().preferred_keys
 
     def start_client(self, event: threading.Event | None = None, timeout: float | None = None) -> None:
-        """Do the handshake. Raises HandshakeLate, NothingInCommon, and what paramiko raises."""
+        """Run the handshake. Raises HandshakeLate, NothingInCommon, and what paramiko raises."""
         begin = time.monotonic()
         try:
             super().start_client(event, timeout)
@@ -82,17 +83,17 @@ class Transport(ServiceRequestingTransport):
             raise HandshakeLate(spoke=bool(self.remote_version))
 
     def would_take(self, user: str, key: paramiko.PKey) -> bool:
-        """Whether the server would let `user` in with the key. Raises what `auth_publickey` raises."""
+        """Whether the server would accept this key for `user`. Raises what `auth_publickey` raises."""
         self.ensure_session()
         return self._handler.would_take(user, key)
 
     def auth_publickey(self, username: str, key: paramiko.PKey) -> list[str]:  # type: ignore[override]
-        """Sign in; the methods that are still wanted. Raises SignInLate, and what paramiko raises."""
+        """Log in; returns the methods that are still required. Raises SignInLate, and what paramiko raises."""
         self.ensure_session()
         return self._handler.auth_publickey(username, key)
 
     def ensure_session(self) -> None:
-        """Begin the sign-in."""
+        """Start the authentication."""
         if self._may_sign_in.is_set():
             return
         request = paramiko.Message()
@@ -149,7 +150,7 @@ class _Handler(AuthOnlyHandler):
     def send_auth_request(
         self, username: str, method: str, finish_message: Callable[[paramiko.Message], None] | None = None
     ) -> list[str]:
-        """Ask, and wait for the answer; ready for it before it can come."""
+        """Send a request and wait for the response; ready for it before it can arrive."""
         self.auth_method = method
         self.username = username
         request = paramiko.Message()
@@ -164,7 +165,7 @@ class _Handler(AuthOnlyHandler):
         return self.wait_for_response(event)
 
     def wait_for_response(self, event: threading.Event) -> list[str]:
-        """As paramiko's; what comes too late is no refusal."""
+        """Like paramiko's, but a missing response is not a refusal."""
         try:
             return super().wait_for_response(event)
         except paramiko.AuthenticationException as error:
@@ -173,7 +174,7 @@ class _Handler(AuthOnlyHandler):
             raise
 
     def _parse_userauth_info_request(self, message: paramiko.Message) -> None:
-        """The number of this message is that of SSH_MSG_USERAUTH_PK_OK, too."""
+        """Its number is also that of SSH_MSG_USERAUTH_PK_OK (RFC 4252, section 7)."""
         if self.auth_method != _PUBLICKEY:
             super()._parse_userauth_info_request(message)  # type: ignore[misc]
         self._would_take = True

@@ -1,1 +1,1 @@
-"""What a host keeps for relman: records, locks and journals, over SFTP."""
+"""The state directory on a host: records, locks and journals, over SFTP."""

@@ -1,4 +1,4 @@
-"""Small files in a host's state directory, over SFTP: whole or not at all, in a place that may be trusted."""
+"""Small files in a host's state directory, over SFTP: written atomically, in a trusted directory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LARGEST = 4 << 20
 def write_beside(
     connection: Connection, environment: str, service: str, name: str, token: str, data: bytes
 ) -> tuple[str, str]:
-    """Write `data` under a name of its own beside the file `name` of a service, and return that name's path and the
-    file's own. Files are of mode 0600 and directories of 0700, 0660 and 2770 where a team shares them.
+    """Write `data` to a temporary file beside the file `name` of a service; returns its path and the file's own.
 
-    Raises what `state.place` raises, and PreflightFailed where it cannot be written.
+    Modes are 0600 for files and 0700 for directories, or 0660 and 2770 if a team shares them. Raises what
+    `location.place` raises, and PreflightFailed if it cannot be written.
     """
     place, _ = connection.lasting(lambda: _put(connection, environment, service, f"{name}.{token}", data))
     return place.of(f"{name}.{token}"), place.of(name)
@@ -31,9 +31,9 @@ def write_beside(
 def _put(
     connection: Connection, environment: str, service: str, name: str, data: bytes, *, append: bool = False
 ) -> tuple[Place, int]:
-    """Write a file in the service's directory, which is made if it is not there; returns the file's size, too."""
+    """Write a file in the service's directory, which is created if necessary; returns the file's size as well."""
     place = location.place(connection, environment, service)
-    for again in (False, True):  # the last one to leave may have removed the directory that was there
+    for again in (False, True):  # a concurrent command may have removed the empty directory
         if again or place.missing:
             place = location.make(connection, environment, service)
         with contextlib.suppress(FileNotFoundError):
@@ -46,8 +46,8 @@ def _write(connection: Connection, place: Place, name: str, data: bytes, *, appe
     with explained(connection, path):
         try:
             size = sftp.write_file(path, data, place.file_mode, append=append)
-            if place.team:  # the umask took the group's right to write
-                with contextlib.suppress(*[PermissionError][: int(append)]):  # another's file is shared already
+            if place.team:  # the umask may have removed the group's permission
+                with contextlib.suppress(*[PermissionError][: int(append)]):  # another user's file has the mode already
                     sftp.chmod(path, place.file_mode)
             return size  # noqa: TRY300 - what follows is about what failed
         except (FileNotFoundError, TimeoutError):
@@ -60,13 +60,16 @@ def _write(connection: Connection, place: Place, name: str, data: bytes, *, appe
 
 
 def append(connection: Connection, environment: str, service: str, name: str, data: bytes) -> int:
-    """Add `data` to the end of a service's file, which is made if it is not there; returns its size then. Who dies in
-    the middle may leave a part of it, and a lost connection may leave it twice. Raises what `write_beside` raises."""
+    """Append `data` to a service's file, which is created if necessary; returns its size.
+
+    A process that dies may leave a part of it, and a lost connection may append it twice. Raises what `write_beside`
+    raises.
+    """
     return connection.lasting(lambda: _put(connection, environment, service, name, data, append=True)[1])
 
 
 def tail(connection: Connection, path: str, most: int) -> bytes | None:
-    """A file's last `most` bytes, or None where there is none. Raises PreflightFailed or Unreachable."""
+    """A file's last `most` bytes, or None if it does not exist. Raises PreflightFailed or Unreachable."""
 
     def once() -> bytes | None:
         with explained(connection, path):
@@ -79,7 +82,7 @@ def tail(connection: Connection, path: str, most: int) -> bytes | None:
 
 
 def replace(connection: Connection, beside: str, path: str) -> None:
-    """Put a file in the place of another in one atomic step. Raises PreflightFailed or Unreachable."""
+    """Replace a file by another one atomically. Raises PreflightFailed or Unreachable."""
     before = False
 
     def once() -> None:
@@ -89,14 +92,14 @@ def replace(connection: Connection, beside: str, path: str) -> None:
             try:
                 connection.sftp().posix_rename(beside, path)
             except FileNotFoundError as error:
-                if not again:  # else it was done, and the answer was lost with the connection
+                if not again:  # else it succeeded, and the response was lost with the connection
                     raise PreflightFailed(f"{beside} was removed by someone", host=connection.host.name) from error
 
     connection.lasting(once)
 
 
 def remove(connection: Connection, path: str) -> None:
-    """Remove a file, if it is there. Raises PreflightFailed or Unreachable."""
+    """Remove a file, if it exists. Raises PreflightFailed or Unreachable."""
 
     def once() -> None:
         with explained(connection, path), contextlib.suppress(FileNotFoundError):
@@ -106,8 +109,10 @@ def remove(connection: Connection, path: str) -> None:
 
 
 def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
-    """A file's content and its time of writing by the host's clock (seconds since the epoch), or None. Raises
-    PreflightFailed, also where it is larger than 4 MiB, and Unreachable."""
+    """A file's content and its modification time by the host's clock (seconds since the epoch), or None.
+
+    Raises PreflightFailed, also if it is larger than 4 MiB, and Unreachable.
+    """
 
     def once() -> tuple[bytes, float] | None:
         with explained(connection, path):
@@ -126,12 +131,12 @@ def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
 
 
 def misread(connection: Connection, path: str, error: Misread) -> PreflightFailed:
-    """The error for a file that says something wrong."""
+    """The error for a file with invalid content."""
     hint = "update relman on this machine" if isinstance(error, Newer) else "look at it on the host"
     return PreflightFailed(f"{path}: {error}", host=connection.host.name, hint=hint)
 
 
 def encode(data: Any) -> bytes:
-    """JSON as it is kept: indented for the person who looks at it; what is no character (half of one, from an argument
-    that was no UTF-8) becomes "?"."""
+    """JSON in the form of state files: indented for people; lone surrogates (from arguments that were not UTF-8) become
+    "?"."""
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False).encode(errors="replace")

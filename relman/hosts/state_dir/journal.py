@@ -1,4 +1,4 @@
-"""The journal: STATE/ENVIRONMENT/SERVICE/journal.jsonl on the host itself, and the one before it, journal.jsonl.1."""
+"""The journal on a host: STATE/ENVIRONMENT/SERVICE/journal.jsonl, and its predecessor, journal.jsonl.1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST = FULL + LARGEST_LINE
 
 
 def append(connection: Connection, environment: str, service: str, line: Line, *, locked: bool = True) -> None:
-    """Add a line; where the lock is held, a file of more than 1 MiB becomes the one before. Raises PreflightFailed or
+    """Append a line. If the lock is held, a file of more than 1 MiB is rotated. Raises PreflightFailed or
     Unreachable."""
     size = files.append(connection, environment, service, NAME, line.encode())
     if size > FULL and locked:
@@ -22,7 +22,7 @@ def append(connection: Connection, environment: str, service: str, line: Line, *
 
 
 def read(connection: Connection, environment: str, service: str) -> Lines:
-    """All that the journal tells. Raises PreflightFailed or Unreachable."""
+    """All lines of the journal. Raises PreflightFailed or Unreachable."""
     old, new = (_end(connection, environment, service, name, _MOST) for name in (OLD, NAME))
     before, after = lines_in(old, whole=len(old) < _MOST), lines_in(new, whole=len(new) < _MOST)
     again = {line.id for line in after.lines}
@@ -31,7 +31,7 @@ def read(connection: Connection, environment: str, service: str) -> Lines:
 
 
 def read_last(connection: Connection, environment: str, service: str) -> Lines:
-    """What its last 64 KiB tell. Raises PreflightFailed or Unreachable."""
+    """The lines in its last 64 KiB. Raises PreflightFailed or Unreachable."""
     data = _end(connection, environment, service, NAME, LARGEST_LINE)
     return lines_in(data, whole=len(data) < LARGEST_LINE)
 

@@ -1,4 +1,4 @@
-"""Where a host keeps what relman remembers, judged once per connection (relman.hosts.state_dir.ownership)."""
+"""Paths of the state directory on a host, whose trust is checked once per connection (ownership.py)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TAKEOVER = "lock.json.takeover"
 JOURNAL = "journal.jsonl"
 OLD_JOURNAL = "journal.jsonl.1"
 _FILES = (RECORD, LOCK, TAKEOVER, JOURNAL, OLD_JOURNAL)
-# The kernel gives this directory to the effective user of the process that looks at it, also where that lets nobody
-# trace it, as sftp-server does (task_dump_owner in fs/proc/base.c), and root alone could mount anything over it.
+# Its owner is the effective user of the process that looks it up, even if that is not dumpable, like sftp-server
+# (task_dump_owner in fs/proc/base.c), and only root could mount anything over it. So lstat reveals the SSH user's uid.
 _MYSELF = "/proc/self/."
 
 
 @dataclass(frozen=True)
 class Place:
-    """A directory of relman's on a host, which may be trusted. `team`: its group shares it. `missing` are those of its
-    levels that do not exist yet, outermost first. `closed`: the user may not add anything to what is there."""
+    """A trusted directory of relman's on a host. `team` is whether its group shares it; `missing` are those levels that
+    do not exist yet, outermost first; `closed` is whether the user may not create anything in the existing ones."""
 
     path: str
     team: bool
@@ -44,13 +44,13 @@ class Place:
 
     @property
     def file_mode(self) -> int:
-        """The mode of relman's files there."""
+        """The mode of relman's files in it."""
         return 0o660 if self.team else 0o600
 
 
 @dataclass
 class _Known:
-    """The places of one connection that were looked at."""
+    """The checked places of one connection."""
 
     mutex: threading.Lock = field(default_factory=threading.Lock)
     places: dict[tuple[str, ...], Place] = field(default_factory=dict)
@@ -61,11 +61,11 @@ _MUTEX = threading.Lock()
 
 
 def place(connection: Connection, environment: str, *service: str, fresh: bool = False) -> Place:
-    """The directory of a service in an environment, or, without a service, of the environment. It is looked at in one
-    round trip, once per connection: what is in a trusted directory later was put there by who is trusted. With `fresh`
-    it is looked at again.
+    """The directory of a service in an environment or, without a service, of the environment.
 
-    Raises PreflightFailed, with the command that mends it, where any level may not be trusted, and Unreachable.
+    It is checked in one round trip, once per connection: later content of a trusted directory was put there by trusted
+    users. With `fresh` it is checked again. Raises PreflightFailed, with the command that corrects it, if a level is
+    not trusted, and Unreachable.
     """
     for name in (environment, *service):
         if not name or "/" in name or name.startswith("."):
@@ -80,16 +80,20 @@ def place(connection: Connection, environment: str, *service: str, fresh: bool =
 
 
 def require_room(connection: Connection, environment: str, service: str) -> None:
-    """Raise PreflightFailed, with the command that mends it, unless relman's files can be written there; nothing is
-    made. Raises what `place` raises."""
+    """Raise PreflightFailed, with the command that corrects it, unless relman's files can be written there.
+
+    Nothing is created. Raises what `place` raises.
+    """
     found = place(connection, environment, service)
     if found.closed:
         raise refused(connection, next(iter(found.missing), found.path))
 
 
 def make(connection: Connection, environment: str, service: str) -> Place:
-    """The directory of a service, made if it is not there: mode 0700, or 2770 where a team shares it. Raises what
-    `place` raises, and PreflightFailed where it cannot be made."""
+    """The directory of a service, created if necessary with mode 0700, or 2770 if a team shares it.
+
+    Raises what `place` raises, and PreflightFailed if it cannot be created.
+    """
     found = place(connection, environment, service, fresh=True)
     if not found.missing:
         return found
@@ -102,12 +106,12 @@ def make(connection: Connection, environment: str, service: str) -> Place:
                 raise refused(connection, level) from error
             except TimeoutError:
                 raise
-            except OSError:  # another command may have made it just now, and what it made is looked at below
+            except OSError:  # a concurrent command may have created it; it is checked below
                 if sftp.lstats([level]) == [None]:
                     raise
                 continue
             if found.team:
-                sftp.chmod(level, 0o2770)  # the umask took the group's right to write
+                sftp.chmod(level, 0o2770)  # the umask may have removed the group's permission
     return place(connection, environment, service, fresh=True)
 
 
@@ -132,7 +136,7 @@ def _look(connection: Connection, names: Sequence[str]) -> Place:
 
 
 def _levels(path: str) -> list[str]:
-    """The path and all above it, outermost first."""
+    """The path and all its parents, outermost first."""
     found = [path]
     while found[0] != "/":
         found.insert(0, posixpath.dirname(found[0]))
@@ -147,8 +151,8 @@ def _level(connection: Connection, path: str, said: SFTPAttributes) -> Level:
 
 def _refusal(connection: Connection, top: str, error: Untrusted) -> PreflightFailed:
     host, user = connection.host.name, connection.host.endpoint.user
-    if error.mend:
-        hint = f"on {host}, as root, once you have seen what is there: {error.mend}"
+    if error.fix:
+        hint = f"on {host}, as root, once you have seen what is there: {error.fix}"
     elif stat.S_ISLNK(error.level.mode) and (real := _real(connection, top)):
         hint = f"set relman_state_dir to the real path: {real}"
     else:

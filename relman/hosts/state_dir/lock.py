@@ -1,9 +1,11 @@
-"""The lock: STATE/ENVIRONMENT/SERVICE/lock.json on the host itself, which is at once the intent of what comes next.
+"""The lock on a host: STATE/ENVIRONMENT/SERVICE/lock.json, which also contains the intent of the next change.
 
-It comes into being whole: written beside, then renamed with SFTP's own rename, which in OpenSSH refuses an existing
-target (draft-ietf-secsh-filexfer-02, 6.5). Its age is the file's, by the host's clock. What remains of a race: a holder
-that was asleep for longer than its time to live and wakes between its last look at the file and its next change, and
-two who find the guard of the same dead taker-over in the same moment.
+It is created atomically: written to a temporary file, then renamed with SFTP's own rename, which fails if the target
+exists (https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02#section-6.5). Its age is the file's, by the
+host's clock.
+
+Two races remain: a holder that is suspended for longer than its time to live between its last read of the file and its
+next change; and two commands that find the guard of the same dead taker-over at the same time.
 """
 
 from __future__ import annotations
@@ -24,23 +26,23 @@ NAME = location.LOCK
 
 @dataclass(frozen=True)
 class _Where:
-    """A service's directory on one host, and how its locks are read and written there."""
+    """A service's directory on one host, and access to its locks."""
 
     connection: Connection
     environment: str
     service: str
 
     def path(self, name: str = NAME) -> str:
-        """The path of a file in it. Raises what `state.place` raises."""
+        """The path of a file in it. Raises what `location.place` raises."""
         return location.place(self.connection, self.environment, self.service).of(name)
 
     def beside(self, name: str, token: str, lock: Lock) -> tuple[str, str]:
-        """Write a lock beside the file `name`; gives that path and the file's own."""
+        """Write a lock to a temporary file beside the file `name`; returns both paths."""
         data = files.encode(lock.to_json())
         return files.write_beside(self.connection, self.environment, self.service, name, token, data)
 
     def standing(self, name: str = NAME) -> _Standing | None:
-        """The lock that the file holds. Raises PreflightFailed where a newer relman wrote it."""
+        """The lock in the file, or None. Raises PreflightFailed if a newer relman wrote it."""
         path = self.path(name)
         found = files.read(self.connection, path)
         if found is None:
@@ -56,23 +58,23 @@ class _Where:
 
 @dataclass(frozen=True)
 class _Standing:
-    """A lock's file: what it says, None where that makes no sense, and when it was written, by the host's clock."""
+    """A lock file: its content, None if malformed, and when it was written, by the host's clock."""
 
     lock: Lock | None
     written: float
 
     @property
     def token(self) -> str:
-        """Whose it is."""
+        """The holder's token."""
         return self.lock.token if self.lock else ""
 
     def found(self, now: float) -> FoundLock:
-        """As seen at a time of the host's clock."""
+        """The lock as seen at a time of the host's clock."""
         return FoundLock(self.lock, max(0.0, now - self.written))
 
 
 def acquire(connection: Connection, environment: str, service: str, lock: Lock) -> None:
-    """Create the lock. Raises Locked when there is one, PreflightFailed where the directory cannot be written."""
+    """Create the lock. Raises Locked if it exists, PreflightFailed if the directory cannot be written."""
     _create(_Where(connection, environment, service), NAME, lock)
 
 
@@ -80,7 +82,7 @@ def _create(where: _Where, name: str, lock: Lock) -> None:
     beside, path = where.beside(name, lock.token, lock)
     sftp, said = where.connection.sftp(), ""
     with explained(where.connection, path):
-        for _ in range(2):  # once more where the lock that was in the way has just been let go of
+        for _ in range(2):  # retry once if the existing lock was released in the meantime
             try:
                 return sftp.rename(beside, path)
             except TimeoutError:
@@ -95,24 +97,27 @@ def _create(where: _Where, name: str, lock: Lock) -> None:
 
 
 def read(connection: Connection, environment: str, service: str, *, now: float) -> FoundLock | None:
-    """The lock as it stands, or None; `now` is the host's clock in seconds since the epoch. Raises PreflightFailed
-    where a newer relman wrote it: this one cannot tell what it says."""
+    """The lock, or None; `now` is the host's clock in seconds since the epoch.
+
+    Raises PreflightFailed if a newer relman wrote it, because its meaning is unknown.
+    """
     standing = _Where(connection, environment, service).standing()
     return standing.found(now) if standing else None
 
 
 def draft(connection: Connection, environment: str, service: str, lock: Lock) -> str:
-    """Write what our lock is to say next beside it, and return that file's name. It counts only once it is placed."""
+    """Write the next content of our lock to a temporary file, and return its path. It has no effect until it is
+    placed."""
     return _Where(connection, environment, service).beside(NAME, f"{lock.token}.next", lock)[0]
 
 
 def advance(
     connection: Connection, environment: str, service: str, lock: Lock, *, look: bool, drafted: str | None = None
 ) -> None:
-    """Replace our lock's content in one atomic step, by the draft if there is one; with `look` only after seeing that
-    it still is ours.
+    """Replace our lock's content atomically, by the draft if there is one; with `look`, check first that it is still
+    ours.
 
-    Raises Locked when it has become somebody else's.
+    Raises Locked if it has another holder.
     """
     where = _Where(connection, environment, service)
     if look:
@@ -127,7 +132,7 @@ def drop(connection: Connection, drafted: str) -> None:
 
 
 def release(connection: Connection, environment: str, service: str, lock: Lock, *, look: bool) -> None:
-    """Remove our lock; with `look` only after seeing that it still is ours. Raises Locked when it is not."""
+    """Remove our lock; with `look`, check first that it is still ours. Raises Locked if it is not."""
     where = _Where(connection, environment, service)
     if look:
         require_ours(connection, environment, service, lock)
@@ -135,7 +140,7 @@ def release(connection: Connection, environment: str, service: str, lock: Lock, 
 
 
 def require_ours(connection: Connection, environment: str, service: str, lock: Lock) -> None:
-    """Raise Locked unless the lock still is ours."""
+    """Raise Locked unless the lock is still ours."""
     standing = _Where(connection, environment, service).standing()
     if standing is None or standing.token != lock.token:
         raise Locked("the lock is no longer ours: it expired or was broken", host=connection.host.name)
@@ -151,8 +156,8 @@ def take_over(
     now: float,
     dead: Callable[[FoundLock], bool],
 ) -> None:
-    """Put `lock` in the place of a dead holder's; `dead` tells whether the holder of a lock is gone. Of several comers
-    one succeeds; the others get Locked."""
+    """Replace a dead holder's lock by `lock`; `dead` tells whether a lock's holder is gone. Of several commands one
+    succeeds; the others get Locked."""
     where = _Where(connection, environment, service)
     before = found.lock.token if found.lock else ""
     with _guard(where, lock, now, dead):
@@ -175,8 +180,8 @@ def break_lock(
     now: float,
     dead: Callable[[FoundLock], bool],
 ) -> None:
-    """Take the lock that was found away from its holder; `mark` is by whom. What the holder was in the middle of stays
-    on record, as an interrupted deployment. Raises Locked when the lock is another one by now."""
+    """Take the found lock away from its holder; `mark` says who did. A change in progress stays on record as an
+    interrupted deployment. Raises Locked if the lock has another holder by now."""
     take_over(connection, environment, service, found, mark, now=now, dead=dead)
     if mark.phase is Phase.HELD:
         release(connection, environment, service, mark, look=False)
@@ -185,7 +190,7 @@ def break_lock(
 def sweep(
     connection: Connection, environment: str, service: str, *, now: float, dead: Callable[[FoundLock], bool]
 ) -> None:
-    """Remove what processes that died left half written beside lock and record. The lock must be held."""
+    """Remove temporary files of dead processes beside lock and record. The lock must be held."""
     where = _Where(connection, environment, service)
     directory = location.place(connection, environment, service).path
     with explained(connection, directory), contextlib.suppress(FileNotFoundError):
@@ -199,8 +204,11 @@ def sweep(
 
 
 def _is_left(where: _Where, name: str, now: float, dead: Callable[[FoundLock], bool]) -> bool:
-    """Whether nobody wants a file beside the lock any more. Half written, it is nobody's lock: who still writes it
-    finds that ours stands. A newer relman's own is left to a newer one."""
+    """Whether a file beside the lock is abandoned.
+
+    A malformed one is nobody's lock: its writer, if it lives, will find that ours exists. Files of a newer relman are
+    kept.
+    """
     try:
         standing = where.standing(name)
     except PreflightFailed:
@@ -210,7 +218,7 @@ def _is_left(where: _Where, name: str, now: float, dead: Callable[[FoundLock], b
 
 @contextlib.contextmanager
 def _guard(where: _Where, lock: Lock, now: float, dead: Callable[[FoundLock], bool]) -> Iterator[None]:
-    """Be the only one who takes over; a guard whose owner died is removed."""
+    """Ensure that only one command takes over; a dead owner's guard is removed. Raises Locked."""
     ours = replace(lock, intent=None)
     try:
         _create(where, location.TAKEOVER, ours)

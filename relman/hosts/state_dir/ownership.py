@@ -1,8 +1,9 @@
-"""Which files of a host relman trusts: as sshd trusts a user's authorized_keys (auth_secure_path in OpenSSH's misc.c).
+"""Decide which files of a host are trusted, as sshd does for authorized_keys. Pure.
 
-Every level, from the root on, belongs to root or to the SSH user, and nobody else may write to it; none is a link. A
-directory that its group may write to and that has the setgid bit is a team's: below it every owner counts whose file
-has that group. Nobody but those who are trusted can then put anything there, or anything else in its place. Pure.
+Compare safe_path in OpenSSH (https://github.com/openssh/openssh-portable/blob/master/misc.c). Every level of the path,
+from the root, is owned by root or the SSH user, is writable by nobody else, and is not a link. A directory with the
+setgid bit that its group may write to is a team's: in it, any owner is trusted if the file has that group. So only
+trusted users can create or replace anything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _ROOT = 0
 
 @dataclass(frozen=True)
 class Level:
-    """What lstat says of one level of a path: numeric owner and group, and the mode with the file's type."""
+    """The lstat of one level of a path: numeric owner and group, and the mode with the file type."""
 
     path: str
     uid: int
@@ -25,31 +26,34 @@ class Level:
 
     @property
     def is_team(self) -> bool:
-        """Whether its group shares it."""
+        """Whether it is a directory that its group shares."""
         return stat.S_ISDIR(self.mode) and bool(self.mode & stat.S_ISGID and self.mode & stat.S_IWGRP)
 
 
 class Untrusted(Exception):
-    """A level is not to be trusted; `mend` is the command that makes it good, "" where another directory is wanted."""
+    """A level is not trusted; `fix` is the command that corrects it, "" if another directory is needed."""
 
-    def __init__(self, level: Level, what: str, mend: str = "") -> None:
+    def __init__(self, level: Level, what: str, fix: str = "") -> None:
         super().__init__(f"{level.path} {what}")
         self.level = level
-        self.mend = mend
+        self.fix = fix
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Whom to trust: root, and the `user` of the number `uid` (None where the host does not say: root alone). `top` is
-    relman's own directory: what is above it is not its to give to anybody."""
+    """The trusted users: root, and `user` with the number `uid` (None if unknown: only root). `top` is relman's own
+    directory: no command is suggested that changes the owner of anything above it."""
 
     user: str
     uid: int | None
     top: str
 
     def directories(self, levels: Sequence[Level], team: int | None = None) -> int | None:
-        """The group of the team whose directory the last level is or lies in, None without one. `team` is the group of
-        the one that the first level lies in. Raises Untrusted."""
+        """The group of the team that shares the last level, None without one; `team` is that of the first level's
+        parent.
+
+        Raises Untrusted.
+        """
         for level in levels:
             if stat.S_ISLNK(level.mode):
                 raise Untrusted(level, "is a link", f"rm {level.path}" if self._below(level) else "")
@@ -60,7 +64,7 @@ class Judge:
         return team
 
     def may_add_to(self, level: Level, team: int | None) -> bool:
-        """Whether the user may make something in a directory, as far as it can be told without trying."""
+        """Whether the user may create something in a directory, as far as its mode tells."""
         if self.uid in (_ROOT, None):
             return True
         if level.uid == self.uid:
@@ -68,7 +72,7 @@ class Judge:
         return team is not None and level.gid == team
 
     def file(self, level: Level, team: int | None) -> None:
-        """Raise Untrusted unless it is a file to be trusted; `team` is the group of the directory that it lies in."""
+        """Raise Untrusted unless it is a trusted file; `team` is the group of its directory."""
         if not stat.S_ISREG(level.mode):
             raise Untrusted(level, "is a link" if stat.S_ISLNK(level.mode) else "is not a file", f"rm -r {level.path}")
         self._check(level, team)
@@ -80,8 +84,8 @@ class Judge:
             own = level.path == self.top or self._below(level)
             raise Untrusted(level, what, f"chown -R {self.user}: {level.path}" if own else "")
         if level.mode & stat.S_IWOTH:
-            mend = "" if level.mode & stat.S_ISVTX else f"chmod go-w {level.path}"
-            raise Untrusted(level, f"is writable by everyone ({self._who(level)}, {_octal(level)})", mend)
+            fix = "" if level.mode & stat.S_ISVTX else f"chmod go-w {level.path}"
+            raise Untrusted(level, f"is writable by everyone ({self._who(level)}, {_octal(level)})", fix)
         if level.mode & stat.S_IWGRP and not (of_the_team or level.is_team):
             what = f"is writable by its group {level.gid} ({self._who(level)}, {_octal(level)})"
             raise Untrusted(level, what, f"chmod g-w {level.path}")

@@ -1,4 +1,4 @@
-"""The host record: STATE/ENVIRONMENT/SERVICE/record.json on the host itself, mode 0600."""
+"""The record on a host: STATE/ENVIRONMENT/SERVICE/record.json, mode 0600."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_SERVICES = 1000
 
 
 def read(connection: Connection, environment: str, service: str) -> HostRecord:
-    """What the host remembers; an empty record when it knows nothing. Raises PreflightFailed on a broken one."""
+    """The host's record, empty if there is none. Raises PreflightFailed if it is malformed."""
     path = location.place(connection, environment, service).of(NAME)
     found = files.read(connection, path)
     if found is None:
@@ -46,13 +46,13 @@ def _understood(data: bytes, environment: str, service: str) -> HostRecord:
 
 
 def write(connection: Connection, record: HostRecord) -> None:
-    """Replace the host's record in one atomic step. Raises PreflightFailed or Unreachable, and leaves the old one."""
+    """Replace the host's record atomically. Raises PreflightFailed or Unreachable; the old one then stays."""
     draft(connection, record).place()
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A record that lies on the host, beside the one that counts."""
+    """A record in a temporary file beside the current one."""
 
     record: HostRecord
     _connection: Connection
@@ -60,7 +60,7 @@ class Draft:
     _beside: str
 
     def place(self) -> None:
-        """Make it the one that counts, in one atomic step. Raises PreflightFailed or Unreachable."""
+        """Make it the current one, atomically. Raises PreflightFailed or Unreachable."""
         files.replace(self._connection, self._beside, self._path)
 
     def drop(self) -> None:
@@ -69,7 +69,7 @@ class Draft:
 
 
 def draft(connection: Connection, record: HostRecord) -> Draft:
-    """Write a record that does not count yet. Raises PreflightFailed or Unreachable."""
+    """Write a record to a temporary file. Raises PreflightFailed or Unreachable."""
     data, token = files.encode(record.to_json()), secrets.token_hex(4)
     beside, path = files.write_beside(connection, record.environment, record.service, NAME, token, data)
     return Draft(record, connection, path, beside)
@@ -81,14 +81,14 @@ def forget(connection: Connection, environment: str, service: str) -> None:
 
 
 def forget_directory(connection: Connection, environment: str, service: str) -> None:
-    """Remove the service's directory, unless somebody keeps something there."""
+    """Remove the service's directory, unless it contains other files."""
     path = location.place(connection, environment, service).path
     with contextlib.suppress(OSError), explained(connection, path):
         connection.sftp().rmdir(path)
 
 
 def services(connection: Connection, environment: str) -> list[str]:
-    """The services that this host has directories of in the environment. Raises PreflightFailed or Unreachable."""
+    """The services that have a directory on this host. Raises PreflightFailed or Unreachable."""
     path = location.place(connection, environment).path
     with explained(connection, path):
         try:

@@ -1,4 +1,4 @@
-"""What SFTP raises, in the model's words."""
+"""Translate SFTP's exceptions to the model's errors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import paramiko
 from relman.hosts.ssh.connection import Connection
 from relman.model.errors import PreflightFailed, Unreachable
 
-_CLOSED = "Socket is closed"  # what paramiko says of a channel that is gone, without a number
+_CLOSED = "Socket is closed"  # paramiko's OSError for a closed channel, which has no errno
 
 
 @contextlib.contextmanager
 def explained(connection: Connection, path: str) -> Iterator[None]:
-    """Turn what SFTP raises into the model's errors; FileNotFoundError and FileExistsError pass."""
+    """Translate SFTP's exceptions to PreflightFailed and Unreachable; FileNotFoundError and FileExistsError pass."""
     host = connection.host.name
     try:
         yield
@@ -40,7 +40,7 @@ def explained(connection: Connection, path: str) -> Iterator[None]:
 
 
 def refused(connection: Connection, path: str) -> PreflightFailed:
-    """The error where the host does not let its user have the path."""
+    """The error for a path that the host's user may not access."""
     user, state = connection.host.endpoint.user, connection.host.state_dir
     return PreflightFailed(
         f"{path} may not be read or written by {user}",
