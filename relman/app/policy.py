@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from relman.app.context import Context, Events
 from relman.app.factories import environment as load_environment
 from relman.app.identity import who
 from relman.evidence.assessment import Check, Served
 from relman.evidence.envelopes import Seal
-from relman.evidence.gates.judge import Decision
 from relman.model.clock import timestamp
 from relman.model.errors import RelmanError, UsageError
 from relman.model.policy import Demands, Policy, Skip
@@ -56,18 +54,3 @@ def say_trust(events: Events, demands: Demands, of: str) -> None:
     """Say it plainly where anybody who can push can make evidence."""
     if demands.trust is None:
         events.note(f"signatures are not checked: {of} has no trust.yml, so anyone who can push could forge evidence")
-
-
-def decision_data(decision: Decision) -> dict[str, Any]:
-    """A decision for programs."""
-    subject = decision.facts.subject
-    return {
-        "repository": str(subject.repository),
-        "tag": subject.tag,
-        "manifest": str(subject.manifest),
-        "resolved": str(subject.resolved),
-        "config": str(subject.config),
-        "passed": decision.passed,
-        "gates": [verdict.to_json() for verdict in decision.verdicts],
-        "refused": list(decision.facts.refused),
-    }

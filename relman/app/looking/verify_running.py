@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
+from relman.app.environments import service_of
 from relman.app.factories import registry_of
 from relman.app.image_target import Target
-from relman.app.policy import check_of
+from relman.app.policy import check_of, say_trust
 from relman.evidence.release import Examined, examine
 from relman.model.errors import Drift, PolicyRefused, RelmanError, Unknown, UsageError
 from relman.model.host import Environment
@@ -33,8 +34,43 @@ class Checked:
     why: str
 
 
-def verify_running(context: Context, target: Target, chosen: Environment, service: str) -> list[Checked]:
-    """Check every host; `verdict` says what it comes to."""
+@dataclass(frozen=True)
+class Verification:
+    """What every host of an environment runs of a service, against the evidence."""
+
+    environment: str
+    service: str
+    rows: Sequence[Checked]
+
+    def verdict(self) -> RelmanError | None:
+        """The gravest of what was found, None where every host runs what was tested."""
+        service = self.service
+        hosts = {kind: [r.host for r in self.rows if r.kind == kind] for kind in _GRAVEST_FIRST}
+        if hosts["refused"]:
+            return PolicyRefused(f"what {service} runs on {', '.join(hosts['refused'])} has no valid evidence")
+        if hosts["drift"]:
+            return Drift(f"what {service} runs on {', '.join(hosts['drift'])} is not what was tested")
+        if hosts["nothing"]:
+            return Drift(f"{service} runs nothing on {', '.join(hosts['nothing'])}")
+        if hosts["unknown"]:
+            return Unknown(f"what {service} runs on {', '.join(hosts['unknown'])} is not known")
+        return None
+
+
+_GRAVEST_FIRST = ("refused", "drift", "nothing", "unknown")
+
+
+def verify_running(context: Context, target: Target, service: str | None) -> Verification:
+    """Check every host of the target's environment. Raises UsageError where the target has none."""
+    chosen = target.environment
+    if chosen is None:
+        raise UsageError("nothing to verify: say TAG or DIGEST, or -e ENV for what runs there")
+    say_trust(context.events, target.demands, target.of)
+    name = service_of(chosen, service)
+    return Verification(chosen.name, name, _check(context, target, chosen, name))
+
+
+def _check(context: Context, target: Target, chosen: Environment, service: str) -> list[Checked]:
     with Fleet(chosen, service) as fleet:
         found = fleet.each(lambda session: observe(session, chosen.name, service))
         failed: Mapping[str, RelmanError] = {**fleet.unreachable, **found.errors}
@@ -91,17 +127,3 @@ def _right(seen: Observed, evidence: Examined) -> Sequence[ImageId]:
     if seen.facts.containerd_store:
         return [ImageId(digest.value) for digest in subject.images]
     return [ImageId(subject.config.value)]
-
-
-def verdict(rows: Sequence[Checked], service: str) -> RelmanError | None:
-    """The gravest of what was found, None where every host runs what was tested. Pure."""
-    hosts = {kind: [r.host for r in rows if r.kind == kind] for kind in ("refused", "drift", "nothing", "unknown")}
-    if hosts["refused"]:
-        return PolicyRefused(f"what {service} runs on {', '.join(hosts['refused'])} has no valid evidence")
-    if hosts["drift"]:
-        return Drift(f"what {service} runs on {', '.join(hosts['drift'])} is not what was tested")
-    if hosts["nothing"]:
-        return Drift(f"{service} runs nothing on {', '.join(hosts['nothing'])}")
-    if hosts["unknown"]:
-        return Unknown(f"what {service} runs on {', '.join(hosts['unknown'])} is not known")
-    return None

@@ -6,15 +6,13 @@ from dataclasses import asdict
 
 import click
 
-from relman.app.environments import service_of
-from relman.app.factories import registry_of
-from relman.app.image_target import Asked, Target, platform_of, reference_of, target_of
-from relman.app.policy import check_of, decision_data, say_trust
+from relman.app.documents.evidence import decision_document
+from relman.app.image_target import Asked, Target, target_of
+from relman.app.policy import say_trust
+from relman.app.releases.judge import examine_target
 from relman.cli.options import gathered, platform_option, target_options
 from relman.cli.output.decision_view import show_decision
 from relman.cli.verb import Context, verb
-from relman.evidence.release import examine
-from relman.model.errors import UsageError
 
 
 @verb("verify")
@@ -40,13 +38,9 @@ def verify(
     if reference is None:
         _running(context, target, asked.service)
         return
-    check = check_of(target.demands, target.seal)
-    registry = registry_of(context, target.repository, target.environment)
-    examined = examine(
-        registry, target.repository, reference_of(target.repository, reference), platform_of(platform), check=check
-    )
+    examined = examine_target(context, target, reference, platform)
     say_trust(context.output, target.demands, target.of)
-    context.output.json("verify", decision_data(examined.decision))
+    context.output.json("verify", decision_document(examined.decision))
     show_decision(context.output, examined.decision)
     examined.decision.require()
     context.output.line(f"{examined.decision.facts.subject} is valid: {examined.release.manifest}")
@@ -54,20 +48,18 @@ def verify(
 
 def _running(context: Context, target: Target, service: str | None) -> None:
     """What every host runs, against its evidence."""
-    from relman.app.looking.verify_running import verdict, verify_running
+    from relman.app.looking.verify_running import verify_running
 
-    if target.environment is None:
-        raise UsageError("nothing to verify: say TAG or DIGEST, or -e ENV for what runs there")
-    say_trust(context.output, target.demands, target.of)
-    chosen, output = target.environment, context.output
-    name = service_of(chosen, service)
-    rows = verify_running(context, target, chosen, name)
-    output.json("verify", {"environment": chosen.name, "service": name, "hosts": [asdict(r) for r in rows]})
+    output, found = context.output, verify_running(context, target, service)
+    output.json(
+        "verify",
+        {"environment": found.environment, "service": found.service, "hosts": [asdict(r) for r in found.rows]},
+    )
     output.table(
         ("HOST", "RELEASE", "DIGEST", "", "WHY"),
-        [(r.host, r.release, r.manifest.removeprefix("sha256:")[:12], r.kind, r.why) for r in rows],
+        [(r.host, r.release, r.manifest.removeprefix("sha256:")[:12], r.kind, r.why) for r in found.rows],
         ("DIGEST", "WHY"),
     )
-    if error := verdict(rows, name):
+    if error := found.verdict():
         raise error
-    output.note(f"what runs in {chosen.name} is what was tested")
+    output.note(f"what runs in {found.environment} is what was tested")

@@ -1,0 +1,1 @@
+"""The documents that relman hands to programs: one function a kind, its keys as docs/reference/json.md has them."""
