@@ -15,16 +15,6 @@ from relman.model.image import Repository
 from relman.model.text import some
 
 
-def open_environment(
-    context: Context, name: str, inventories: Sequence[str], only: Sequence[str] = (), excluded: Sequence[str] = ()
-) -> Environment:
-    """The environment from the inventory, or the part of it that a person wants to look at."""
-    return select(environment(context, name, inventories), only, excluded, _LOOKING).environment
-
-
-_LOOKING = "it is not looked at"
-
-
 @dataclass(frozen=True)
 class Selected:
     """The part of an environment that a command is about, and why each of the other hosts is left out."""
@@ -56,6 +46,15 @@ class Request:
             reasons = ", ".join(dict.fromkeys(selected.left_out.values()))
             context.events.warn(f"left out: {', '.join(selected.left_out)} ({reasons})")
         return selected
+
+
+def open_environment(context: Context, request: Request) -> Environment:
+    """The part of the environment that is only looked at. Raises ConfigError and UsageError."""
+    whole = environment(context, request.environment, request.inventories)
+    return select(whole, request.only, request.exclude, _LOOKING).environment
+
+
+_LOOKING = "it is not looked at"
 
 
 def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], reason: str | None) -> Selected:

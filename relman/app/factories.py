@@ -18,6 +18,7 @@ from relman.registry.network import Network, insecure_by
 from relman.registry.proxies import proxies_of
 
 if TYPE_CHECKING:
+    from relman.app.playbooks.journal import Journals
     from relman.ci.library.index import Index
     from relman.config.inventory.load import Reading
     from relman.ledger.ledger import Ledger
@@ -133,6 +134,13 @@ def ledger(context: Context) -> Ledger:
     from relman.ledger.ledger import Ledger
 
     return Ledger(_ledger_file(context), context.events.warn)
+
+
+def playbook_runs(context: Context) -> Journals:
+    """The runs of playbooks on this machine."""
+    from relman.app.playbooks.journal import Journals
+
+    return Journals(data_dir(context.environ) / "playbooks")
 
 
 def record_deployment(context: Context, **told: Any) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from relman.app.context import Context
-from relman.app.environments import open_environment, repository_of, service_of
+from relman.app.environments import repository_of, service_of
+from relman.app.factories import environment as load_environment
 from relman.app.factories import written_service
 from relman.app.signing import read, reading_seal
 from relman.evidence.envelopes import Seal, Signed
@@ -77,7 +78,7 @@ def reference_of(repository: Repository, text: str) -> str | ManifestDigest:
 def _place(context: Context, asked: Asked, reference: str | None) -> Target:
     whole = ImageRef.parse(reference).repository if reference and "/" in reference else None
     if asked.environment:
-        chosen = open_environment(context, asked.environment, asked.inventories)
+        chosen = load_environment(context, asked.environment, asked.inventories)
         repository = whole or repository_of(chosen, service_of(chosen, asked.service))
         return Target(repository, chosen.demands, Signed(), chosen.name, chosen)
     if whole:

@@ -21,7 +21,7 @@ from relman.rollout.looking.history import Ran, ran_at
 
 
 @dataclass(frozen=True)
-class Row:
+class RanThen:
     """What a host ran then: `by` put it there at `since`, in the way that `how` says; `why` is said where nothing ran
     or that is not known. `tests` is what the registry says of the image now."""
 
@@ -54,7 +54,7 @@ def time_of(text: str) -> str:
         raise UsageError(f"{text!r} is not a date of the calendar") from None
 
 
-def ran_then(context: Context, answers: Answers, service: str | None, time: str) -> list[Row]:
+def ran_then(context: Context, answers: Answers, service: str | None, time: str) -> list[RanThen]:
     """What every host that answered ran at `time` (of `time_of`), by the journals."""
     rows = [_row(host, name, ran) for host, name, ran in _ran(answers, service, time)]
     return list(_with_tests(context, answers, rows))
@@ -67,9 +67,9 @@ def _ran(answers: Answers, service: str | None, time: str) -> Iterator[tuple[str
                 yield host, name, ran_at(lines.lines, time)
 
 
-def _row(host: str, service: str, ran: Ran) -> Row:
+def _row(host: str, service: str, ran: Ran) -> RanThen:
     served, line = ran.serves or Served("", "", "", "", "", ""), ran.line
-    return Row(
+    return RanThen(
         host=host,
         service=service,
         release=served.release,
@@ -84,7 +84,7 @@ def _row(host: str, service: str, ran: Ran) -> Row:
     )
 
 
-def _with_tests(context: Context, answers: Answers, rows: Sequence[Row]) -> Iterator[Row]:
+def _with_tests(context: Context, answers: Answers, rows: Sequence[RanThen]) -> Iterator[RanThen]:
     """The rows, with what the evidence in the registry says of each image; each image is asked for once."""
     images = dict.fromkeys((row.service, row.digest, row.release) for row in rows if row.digest)
     said: Mapping[tuple[str, str, str], str] = {image: _tests(context, answers, *image) for image in images}

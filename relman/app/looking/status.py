@@ -30,7 +30,7 @@ class Status:
 
 def status(context: Context, request: Request) -> Status:
     """Ask all hosts at once. Raises ConfigError and UsageError; a host that does not answer has a row that says so."""
-    chosen = open_environment(context, request.environment, request.inventories, request.only, request.exclude)
+    chosen = open_environment(context, request)
     rows = _look(chosen, request.service)
     return Status(rows, findings(rows, _place(chosen, rows, request.inventories)))
 

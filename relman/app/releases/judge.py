@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.environments import Request, open_environment, repository_of, service_of
+from relman.app.environments import Request, repository_of, service_of
+from relman.app.factories import environment as load_environment
 from relman.app.factories import registry_of
 from relman.app.image_target import Target, platform_of, reference_of
 from relman.app.policy import check_of, say_trust, served_in, skips_of
@@ -36,7 +37,7 @@ def judge(
     """Decide as a deployment does whether an image (a tag or digest) may be deployed; nothing is changed.
 
     Raises what forbids the question, and what `examine` raises; a gate that is shut is in the result."""
-    chosen = open_environment(context, request.environment, request.inventories)
+    chosen = load_environment(context, request.environment, request.inventories)
     name = service_of(chosen, request.service)
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen)

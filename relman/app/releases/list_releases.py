@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relman.app.context import Context
-from relman.app.environments import open_environment, repository_of, service_of
+from relman.app.environments import repository_of, service_of
+from relman.app.factories import environment as load_environment
 from relman.app.factories import registry_of, written_service
 from relman.app.policy import check_of
 from relman.app.releases.selection import Selection, Wish, select
@@ -51,7 +52,7 @@ def wanted_releases(
     written = written_service(context, file or FILE_NAME) if here else None
     rules = written.release if written else ReleaseRules()
     if environment:
-        chosen = open_environment(context, environment, inventories)
+        chosen = load_environment(context, environment, inventories)
         name = service or (written.name if written else service_of(chosen, None))
         return Wanted(name, repository_of(chosen, name), rules, chosen)
     if written is None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from relman.app.factories import data_dir, ledger
-from relman.app.looking.history_at import Row, ran_then, time_of
-from relman.app.looking.journals import Answers, ask, say_remarks, with_local
-from relman.app.playbooks.journal import Journal, Journals
+from relman.app.documents.history import history_document, host_history_document, then_document
+from relman.app.environments import Request
+from relman.app.factories import data_dir
+from relman.app.looking.history import history_from_here, history_of_hosts
+from relman.app.looking.history_at import RanThen, ran_then, time_of
+from relman.app.looking.journals import ask, say_remarks
 from relman.cli.options import any_environment_option, hosts_options, inventory_option, limit_option, service_option
 from relman.cli.output.text import by_whom, moment
 from relman.cli.verb import Context, verb
@@ -52,44 +52,53 @@ def history(
         if at:
             raise UsageError("--at needs -e ENV", hint="only the hosts' journals tell what ran when")
         _from_here(context, service, limit)
-    elif at:
-        time = time_of(at)
-        _show_then(context, ask(context, environment, inventories, service, only, exclude), service, time)
+        return
+    request = Request(environment, inventories, service, only, exclude)
+    if at:
+        _then(context, request, time_of(at))
     else:
-        answers = ask(context, environment, inventories, service, only, exclude)
-        _from_hosts(context, answers, service, limit)
+        _of_hosts(context, request, limit)
 
 
 _SHARED = ("SERVICE", "ENVIRONMENT", "HOSTS", "BY")
 
 
-def _from_hosts(context: Context, answers: Answers, service: str | None, limit: int) -> None:
-    environment = answers.chosen.name
-    entries, otherwise = with_local(context, answers, service, limit)
-    output, remarks = context.output, [*answers.remarks(), *otherwise]
-    unasked = {host: error.what for host, error in answers.unasked.items()}
-    shown = [entry_data(e) for e in entries]
-    output.json("history", {"environment": environment, "entries": shown, "remarks": remarks, "unasked": unasked})
-    if entries:
+def _from_here(context: Context, service: str | None, limit: int) -> None:
+    output, entries = context.output, history_from_here(context, service, limit)
+    output.json("history", history_document(entries))
+    if not entries:
+        about = f" for service {service}" if service else ""
+        output.line(f"nothing is recorded{about} on this machine (in {data_dir(context.environ)})")
+        return
+    columns = ("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID")
+    output.table(columns, [_cells(e) for e in entries], _SHARED)
+    if any(e.id for e in entries):
+        output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
+
+
+def _of_hosts(context: Context, request: Request, limit: int) -> None:
+    output, found = context.output, history_of_hosts(context, request, limit)
+    output.json("history", host_history_document(found))
+    if found.entries:
         output.table(
             ("WHEN (UTC)", "WHAT", "SERVICE", "HOSTS", "OUTCOME", "BY", "ID"),
-            [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in entries],
+            [(*_cells(e)[:3], _counted(e), *_cells(e)[4:]) for e in found.entries],
             _SHARED,
         )
-        output.line(f"relman show ID -e {environment} shows one deployment")
-    elif not unasked:
-        about = f" of {service}" if service else ""
-        output.line(f"no host of {environment} has a journal{about} yet, and this machine has no history of it")
-    say_remarks(output, answers, otherwise)
-    answers.require_all()
+        output.line(f"relman show ID -e {found.environment} shows one deployment")
+    elif not found.answers.unasked:
+        about = f" of {request.service}" if request.service else ""
+        output.line(f"no host of {found.environment} has a journal{about} yet, and this machine has no history of it")
+    say_remarks(output, found.answers, found.remarks)
+    found.answers.require_all()
 
 
-def _show_then(context: Context, answers: Answers, service: str | None, time: str) -> None:
+def _then(context: Context, request: Request, time: str) -> None:
     """What every host ran at `time`. Raises Unknown if one could not be asked."""
-    environment, output = answers.chosen.name, context.output
-    rows = ran_then(context, answers, service, time)
-    output.json("then", {"environment": environment, "at": time, "hosts": [asdict(row) for row in rows]})
-    output.line(f"{environment} at {moment(time)} UTC, by the journals of its hosts")
+    output, answers = context.output, ask(context, request)
+    rows = ran_then(context, answers, request.service, time)
+    output.json("then", then_document(request.environment, time, rows))
+    output.line(f"{request.environment} at {moment(time)} UTC, by the journals of its hosts")
     output.table(
         ("HOST", "SERVICE", "RELEASE", "DIGEST", "COMMIT", "SINCE (UTC)", "BY", "TESTS"),
         [_then_cells(r) for r in rows],
@@ -102,7 +111,7 @@ def _show_then(context: Context, answers: Answers, service: str | None, time: st
     answers.require_all()
 
 
-def _then_cells(row: Row) -> tuple[str, ...]:
+def _then_cells(row: RanThen) -> tuple[str, ...]:
     digest = row.digest.removeprefix("sha256:")[:12]
     since = moment(row.since) if row.since else ""
     by = by_whom(row.by, row.how)
@@ -112,44 +121,6 @@ def _then_cells(row: Row) -> tuple[str, ...]:
 def _counted(entry: Entry) -> str:
     """What it came to on how many hosts."""
     return ", ".join(f"{count} {outcome}" for outcome, count in Counter(h.outcome for h in entry.hosts).items())
-
-
-def _from_here(context: Context, service: str | None, limit: int) -> None:
-    entries = ledger(context).history(limit, None, service)
-    if service is None:
-        entries = sorted([*entries, *_playbooks(context)], key=lambda e: e.at, reverse=True)[:limit]
-    output = context.output
-    output.json("history", {"entries": [entry_data(e) for e in entries]})
-    if not entries:
-        about = f" for service {service}" if service else ""
-        output.line(f"nothing is recorded{about} on this machine (in {data_dir(context.environ)})")
-        return
-    columns = ("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID")
-    output.table(columns, [_cells(e) for e in entries], _SHARED)
-    if any(e.id for e in entries):
-        output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
-
-
-def _playbooks(context: Context) -> Iterator[Entry]:
-    """The runs of playbooks, from their own journals."""
-    journals = Journals(data_dir(context.environ) / "playbooks")
-    for j in journals.all():
-        yield Entry("ran", j.at, j.by, "", _outcome(j, journals), id=j.id, release=j.file)
-
-
-def _outcome(journal: Journal, journals: Journals) -> str:
-    if journal.next is None:
-        return "done"
-    stage, place = journal.stages[journal.next], f"at stage {journal.next + 1} of {len(journal.stages)}"
-    if stage.state == "failed":
-        return f"failed {place} (exit code {stage.exit})"
-    return place if journals.is_held(journal.id) else f"interrupted {place}"
-
-
-def entry_data(entry: Entry) -> dict[str, Any]:
-    """An entry for programs; hosts only where they are known."""
-    data = asdict(entry)
-    return data if entry.hosts else {key: value for key, value in data.items() if key != "hosts"}
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

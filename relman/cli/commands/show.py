@@ -6,19 +6,18 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from relman.app.factories import data_dir, ledger
-from relman.app.looking.journals import ask, contradictions, joined, local_deployment
-from relman.app.playbooks.journal import Journal, Journals
-from relman.ci.results import report_store
+from relman.app.documents.history import entry_document, run_document
+from relman.app.environments import Request
+from relman.app.looking.lookup import RecordedRun, look_up, look_up_on_hosts
+from relman.app.playbooks.journal import Journal
 from relman.ci.results.test_summary import summary
-from relman.cli.commands.history import entry_data
 from relman.cli.options import any_environment_option, inventory_option, service_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import moment
 from relman.cli.verb import Context, verb
 from relman.ledger.entries import Entry
-from relman.model.errors import Symptoms, UsageError
-from relman.model.run import RunName, TestReport
+from relman.model.errors import Symptoms
+from relman.model.run import TestReport
 from relman.model.test_cases import SLOWEST
 
 
@@ -37,46 +36,30 @@ def show(context: Context, id: str, environment: str | None, inventories: Sequen
     is known.
     """
     if environment is not None:
-        _show_asked(context, id, environment, inventories, service)
+        _show_told(context, id, Request(environment, inventories, service))
         return
-    if "/" in id:
-        _show_run(context, RunName.parse(id))
-        return
-    entry = ledger(context).deployment(id)
-    if entry is None and (journal := Journals(data_dir(context.environ) / "playbooks").get(id)):
-        _show_playbook(context.output, journal)
-        return
-    if entry is None:
-        raise UsageError(
-            f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
-            hint="relman history lists them; a run is named JOB/BUILD.",
-        )
-    _show_deployment(context.output, entry)
+    found = look_up(context, id)
+    match found:
+        case Entry():
+            _show_deployment(context.output, found)
+        case Journal():
+            _show_playbook(context.output, found)
+        case RecordedRun():
+            _show_run(context.output, found)
 
 
-def _show_asked(context: Context, id: str, environment: str, inventories: Sequence[str], service: str | None) -> None:
+def _show_told(context: Context, id: str, request: Request) -> None:
     """A deployment as the hosts tell it, beside what is known here."""
-    answers = ask(context, environment, inventories, service)
-    told = next((e for e in answers.entries() if e.id == id), None)
-    here, remarks = local_deployment(context, id)
-    entry = joined(told, here)
-    if entry:
-        _show_deployment(context.output, entry)
-    if told and here:
-        remarks += contradictions(here, told)
-    remarks += [c for each in answers.told if each.line.id == id for c in each.contradictions]
-    for remark in remarks:
+    told = look_up_on_hosts(context, id, request)
+    if told.entry:
+        _show_deployment(context.output, told.entry)
+    for remark in told.remarks:
         context.output.warn(remark)
-    answers.require_all()
-    if entry is None:
-        raise UsageError(
-            f"no host of {environment} has a deployment {id} in its journal",
-            hint=f"relman history -e {environment} lists them",
-        )
+    told.require()
 
 
 def _show_deployment(output: Output, entry: Entry) -> None:
-    output.json("deployment", entry_data(entry))
+    output.json("deployment", entry_document(entry))
     _facts(output, f"{entry.what} {entry.service} {entry.release}", _deployment_facts(entry))
     hosts = [(h.host, h.outcome, h.detail) for h in entry.hosts]
     if hosts:
@@ -112,21 +95,12 @@ def _show_playbook(output: Output, journal: Journal) -> None:
     output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows, ("BY",))
 
 
-def _show_run(context: Context, run: RunName) -> None:
-    entries = ledger(context).of_run(str(run))
-    reports = report_store.of_run(run, report_store.directory(context.environ))
-    if not entries and not reports:
-        raise UsageError(
-            f"no run {run} is recorded on this machine (in {data_dir(context.environ)})",
-            hint="relman history lists them; relman releases shows the runs of released images.",
-        )
-    output = context.output
-    data = {"run": str(run), "results": [r.to_json() for r in reports], "history": [entry_data(e) for e in entries]}
-    output.json("run", data)
-    output.line(f"run {run}")
-    for report in reports:
+def _show_run(output: Output, run: RecordedRun) -> None:
+    output.json("run", run_document(run))
+    output.line(f"run {run.name}")
+    for report in run.reports:
         _show_report(output, report)
-    for entry in entries:
+    for entry in run.entries:
         what = f"{entry.what} {entry.release}" if entry.what != "tested" else entry.what
         output.line(f"{what}: {entry.outcome}, {moment(entry.at)} UTC, by {entry.by}, {entry.digest}")
 

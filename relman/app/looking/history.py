@@ -1,0 +1,58 @@
+"""What was done, newest first: from this machine, or on an environment's hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from relman.app.context import Context
+from relman.app.environments import Request
+from relman.app.factories import ledger, playbook_runs
+from relman.app.looking.journals import Answers, ask, with_local
+from relman.app.playbooks.journal import Journal, Journals
+from relman.ledger.entries import Entry
+
+
+@dataclass(frozen=True)
+class HostHistory:
+    """The history of an environment: what its hosts tell, with what only this machine knows; `remarks` say where the
+    two differ."""
+
+    answers: Answers
+    entries: Sequence[Entry]
+    remarks: Sequence[str]
+
+    @property
+    def environment(self) -> str:
+        """The environment's name."""
+        return self.answers.chosen.name
+
+
+def history_of_hosts(context: Context, request: Request, limit: int) -> HostHistory:
+    """The newest `limit` entries. Hosts that could not be asked are in its `answers`."""
+    answers = ask(context, request)
+    return HostHistory(answers, *with_local(context, answers, request.service, limit))
+
+
+def history_from_here(context: Context, service: str | None, limit: int) -> list[Entry]:
+    """The newest `limit` entries of what was done from this machine; playbooks, too, unless a service is named."""
+    entries = ledger(context).history(limit, None, service)
+    if service is None:
+        entries = sorted([*entries, *_playbooks(context)], key=lambda e: e.at, reverse=True)[:limit]
+    return entries
+
+
+def _playbooks(context: Context) -> Iterator[Entry]:
+    """The runs of playbooks, from their own journals."""
+    runs = playbook_runs(context)
+    for j in runs.all():
+        yield Entry("ran", j.at, j.by, "", _outcome(j, runs), id=j.id, release=j.file)
+
+
+def _outcome(journal: Journal, journals: Journals) -> str:
+    if journal.next is None:
+        return "done"
+    stage, place = journal.stages[journal.next], f"at stage {journal.next + 1} of {len(journal.stages)}"
+    if stage.state == "failed":
+        return f"failed {place} (exit code {stage.exit})"
+    return place if journals.is_held(journal.id) else f"interrupted {place}"
