@@ -15,7 +15,7 @@ from relman.app.releases.selection import Selection, Wish, select
 from relman.app.signing import reading_seal
 from relman.evidence.listing import Listing
 from relman.model.container import MANIFEST, RELEASE
-from relman.model.errors import RelmanError, UsageError
+from relman.model.errors import RelmanError, Unknown, UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 from relman.model.policy import Demands
@@ -23,7 +23,7 @@ from relman.model.service import ReleaseRules
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReleaseQuery:
     """Whose releases are asked for, by which rules their tags are made, and where to look for them running."""
 
     service: str
@@ -41,9 +41,32 @@ class Running:
     unasked: Mapping[str, str] = field(default_factory=dict)
 
 
-def wanted_releases(
+@dataclass(frozen=True)
+class Found:
+    """What a query found: the images that are shown, and what the hosts run."""
+
+    query: ReleaseQuery
+    selection: Selection
+    running: Running
+
+    @property
+    def unlisted(self) -> dict[str, str]:
+        """Hosts whose image is not among those shown, with the release that each runs."""
+        listed = {host for image in self.selection.rows for host in image.hosts}
+        return {host: release for host, release in self.running.releases.items() if host not in listed}
+
+    def require_all(self) -> None:
+        """Raise Unknown unless every host was asked."""
+        if unasked := self.running.unasked:
+            raise Unknown(
+                f"no answer from {', '.join(unasked)}: what runs there is not known",
+                details=[f"{host}: {why}" for host, why in unasked.items()],
+            )
+
+
+def release_query(
     context: Context, environment: str | None, inventories: Sequence[str], service: str | None, file: str | None
-) -> Wanted:
+) -> ReleaseQuery:
     """The releases of an environment's service, or of the service in `file` (None: ./relman.yml). Raises UsageError and
     ConfigError."""
     from relman.config.service import FILE_NAME
@@ -54,40 +77,41 @@ def wanted_releases(
     if environment:
         chosen = load_environment(context, environment, inventories)
         name = service or (written.name if written else service_of(chosen, None))
-        return Wanted(name, repository_of(chosen, name), rules, chosen)
+        return ReleaseQuery(name, repository_of(chosen, name), rules, chosen)
     if written is None:
         hint = f"Say -e ENV for a service of an environment, or -f for another file than {FILE_NAME}."
         raise UsageError(f"whose releases? there is no {FILE_NAME} here", hint=hint)
     if service not in (None, written.name):
         raise UsageError(f"{file or FILE_NAME} describes {written.name}, not {service}")
-    return Wanted(written.name, written.repository, rules)
+    return ReleaseQuery(written.name, written.repository, rules)
 
 
-def list_releases(context: Context, wanted: Wanted, limit: int, *, by_date: bool = False) -> tuple[Selection, Running]:
+def list_releases(context: Context, query: ReleaseQuery, limit: int, *, by_date: bool = False) -> Found:
     """The first `limit` images by tag, or by date, those that run, and where."""
-    running = _running(wanted)
-    registry = registry_of(context, wanted.repository, wanted.environment)
-    demands = wanted.environment.demands if wanted.environment else wanted.rules.demands
+    running = _running(query)
+    registry = registry_of(context, query.repository, query.environment)
+    demands = query.environment.demands if query.environment else query.rules.demands
     # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
     check = check_of(Demands(demands.trust), reading_seal(demands))
-    listing = Listing(registry, wanted.repository, check=check)
-    return select(listing, wanted.rules, Wish(limit, by_date, running.manifests, running.releases)), running
+    listing = Listing(registry, query.repository, check=check)
+    wish = Wish(limit, by_date, running.manifests, running.releases)
+    return Found(query, select(listing, query.rules, wish), running)
 
 
-def _running(wanted: Wanted) -> Running:
+def _running(query: ReleaseQuery) -> Running:
     """Ask every host of the environment, if one was named."""
-    if wanted.environment is None:
+    if query.environment is None:
         return Running()
     from relman.rollout.fleet import Fleet, Session
     from relman.rollout.looking.observe import observe
 
-    chosen = wanted.environment
+    chosen = query.environment
 
     def one(session: Session) -> Mapping[str, str]:
-        serving = observe(session, chosen.name, wanted.service).serving
+        serving = observe(session, chosen.name, query.service).serving
         return serving.labels if serving else {}
 
-    with Fleet(chosen, wanted.service) as fleet:
+    with Fleet(chosen, query.service) as fleet:
         asked = fleet.each(one)
         failed: Mapping[str, RelmanError] = {**fleet.unreachable, **asked.errors}
     labels = {h.name: asked.answers[h.name] for h in chosen.hosts if asked.answers.get(h.name)}

@@ -16,7 +16,7 @@ _FIELD = re.compile(r"\{([a-z]+)\}")
 
 
 @dataclass(frozen=True)
-class Row:
+class ListedImage:
     """One image of the registry. `tag` is its release, `others` are all other tags that name it now, of which
     `channels` move on with a later release; `hosts` run it."""
 
@@ -32,7 +32,7 @@ class Row:
         return (self.tag, *self.others)
 
 
-def rows(listed: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[str, str]) -> list[Row]:
+def rows(listed: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[str, str]) -> list[ListedImage]:
     """The images under these tags, in the order of the list. `running` maps each host to the manifest it runs."""
     place = {id(entry): number for number, entry in enumerate(listed)}
     by_image = sorted(listed, key=lambda entry: entry.release.manifest)
@@ -57,13 +57,13 @@ def is_channel(tag: str, rules: ReleaseRules, evidence: TestResult | None) -> bo
     return any(_made(channel, tag, {}) for channel in rules.channels) and not (known and _made(rules.tag, tag, known))
 
 
-def _row(same: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[str, str]) -> Row:
+def _row(same: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[str, str]) -> ListedImage:
     known = _known(same[0].evidence)
     channels = {e.tag for e in same if is_channel(e.tag, rules, e.evidence)}
     ordered = sorted(same, key=lambda e: (e.tag in channels, not _made(rules.tag, e.tag, known), e.tag))
     first, *others = (entry.tag for entry in ordered)
     hosts = tuple(host for host, manifest in running.items() if manifest == str(same[0].release.manifest))
-    return Row(first, tuple(others), tuple(t for t in (first, *others) if t in channels), ordered[0], hosts)
+    return ListedImage(first, tuple(others), tuple(t for t in (first, *others) if t in channels), ordered[0], hosts)
 
 
 def _known(evidence: TestResult | None) -> dict[str, str]:

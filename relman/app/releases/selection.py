@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from relman.app.releases.listing import Row, in_order, rows
+from relman.app.releases.listing import ListedImage, in_order, rows
 from relman.evidence.listing import ListedRelease, Listing
 from relman.model.service import ReleaseRules
 
@@ -26,7 +26,7 @@ class Selection:
     """What is shown, and how many images there are in all, as far as that is known (Listing.count). `refused` says of
     another tag of a row why it may not be deployed."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ListedImage]
     total: int
     refused: Mapping[str, str]
 
@@ -55,7 +55,7 @@ class _Chosen:
         self._listing, self._rules, self._wish = listing, rules, wish
         self.unread = list(order)
         self.entries: list[ListedRelease] = []
-        self.rows: list[Row] = []
+        self.rows: list[ListedImage] = []
 
     def read(self, tags: Sequence[str]) -> None:
         """These tags, and the others of their images."""
