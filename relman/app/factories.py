@@ -20,6 +20,7 @@ from relman.registry.proxies import proxies_of
 if TYPE_CHECKING:
     from relman.app.playbooks.journal import Journals
     from relman.ci.library.index import Index
+    from relman.config.inventory.environments import Inventory
     from relman.config.inventory.load import Reading
     from relman.ledger.ledger import Ledger
 
@@ -28,16 +29,20 @@ INVENTORIES = "inventories"
 
 def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
     """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
-    from relman.config.inventory.load import load_inventory
-
     given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
     if context.run_inventory and not given:
         raise UsageError("--run-inventory needs -i or RELMAN_INVENTORY", hint="name the inventory to run")
-    understood = load_inventory(inventory_paths(context, inventories), reading_of(context, run=context.run_inventory))
-    return understood.environment(name, **ssh_files(context))
+    return inventory_of(context, inventories, run=context.run_inventory).environment(name, **ssh_files(context))
 
 
-def reading_of(context: Context, *, run: bool = False) -> Reading:
+def inventory_of(context: Context, inventories: Sequence[str], *, run: bool = False) -> Inventory:
+    """What those inventories say; nothing of them is run unless a command says so."""
+    from relman.config.inventory.load import load_inventory
+
+    return load_inventory(_inventory_paths(context, inventories), _reading_of(context, run=run))
+
+
+def _reading_of(context: Context, *, run: bool = False) -> Reading:
     """How inventories are read: nothing of them is run unless a command says so."""
     from relman.config.inventory.load import Reading
     from relman.config.inventory.vault import open_vault
@@ -46,7 +51,7 @@ def reading_of(context: Context, *, run: bool = False) -> Reading:
     return Reading(vault, run, context.environ)
 
 
-def inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:
+def _inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:
     """The inventories given, else RELMAN_INVENTORY, else ./inventories."""
     return list(inventories) or [context.environ.get("RELMAN_INVENTORY") or INVENTORIES]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relman.config.inventory.environments import Inventory, describe_environment, describe_inventory
+from relman.app.documents.inventory import environment_document, inventory_document
+from relman.config.inventory.environments import Inventory
 from relman.config.inventory.load import load_inventory
 from relman.model.errors import ConfigError, UsageError
 from relman.model.host import DEFAULT_STATE_DIR, Environment
@@ -304,7 +305,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 def test_descriptions_name_variables_and_never_show_values(tmp_path: Path) -> None:
     """What `relman inventory` shows has the names of variables only: values may be secrets."""
     found = inventory(tmp_path, "p: {hosts: {a: {token: s3cret, relman_env: {T: s3cret}}}}")
-    shown = [describe_inventory(found), describe_environment(environment(found, "p"))]
+    shown = [inventory_document(found), environment_document(environment(found, "p"))]
     assert "s3cret" not in repr(shown)
     assert shown[0]["hosts"] == {"a": {"groups": ["all", "p"], "variables": ["relman_env", "token"]}}
     assert shown[1]["hosts"][0]["endpoint"] == "me@a:22"

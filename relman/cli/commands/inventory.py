@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relman.app.factories import inventory_paths, reading_of, ssh_files
+from relman.app.documents.inventory import environment_document, inventory_document
+from relman.app.factories import inventory_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import without_empty
 from relman.cli.verb import Context, verb
-from relman.config.inventory.environments import describe_environment, describe_inventory
-from relman.config.inventory.load import load_inventory
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.text import some
 
@@ -26,13 +25,13 @@ def inventory(context: Context, environment: str | None, inventories: Sequence[s
 
     Of variables only the names are shown, never the values. No host is asked.
     """
-    understood = load_inventory(inventory_paths(context, inventories), reading_of(context))
+    understood = inventory_of(context, inventories)
     if environment is None:
-        data = describe_inventory(understood)
+        data = inventory_document(understood)
         context.output.json("inventory", data)
         _show_inventory(context.output, data)
     else:
-        data = describe_environment(understood.environment(environment, **ssh_files(context)))
+        data = environment_document(understood.environment(environment, **ssh_files(context)))
         context.output.json("environment", data)
         _show_environment(context.output, data)
     for file in understood.skipped:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from relman.config.inventory.host import ReadHost, read_host
 from relman.config.inventory.tree import ALL, SERVICES, UNGROUPED, Tree
@@ -16,7 +13,7 @@ from relman.config.schema import values_names
 from relman.config.ssh.host import SshConfig
 from relman.config.suggestions import nearest
 from relman.model.errors import ConfigError, Problem, UsageError
-from relman.model.host import Environment, Hop, SshOptions
+from relman.model.host import Environment, SshOptions
 
 
 @dataclass(frozen=True)
@@ -143,54 +140,6 @@ class Inventory:
     def _disagreement(self, environment: str, key: str, one: str, other: str) -> Problem:
         variable = self.tree.variables(other, environment).get(key) or self.tree.variables(one, environment)[key]
         return variable.problem(f"{one} and {other} differ in it: give it to the whole environment", on_key=True)
-
-
-def describe_inventory(inventory: Inventory) -> dict[str, Any]:
-    """The inventory as plain data: files, environments and hosts, with the names of variables but not their values."""
-    tree = inventory.tree
-    return {
-        "files": list(inventory.files),
-        "skipped": list(inventory.skipped),
-        "left_out": list(inventory.left_out),
-        "environments": {name: tree.members(name) for name in inventory.environments},
-        "groups": {name: tree.members(name) for name in inventory.groups},
-        "hosts": {
-            name: {"groups": tree.groups_of(name), "variables": sorted(tree.variables(name))} for name in tree.hosts
-        },
-    }
-
-
-def describe_environment(environment: Environment) -> dict[str, Any]:
-    """One environment as plain data: the route to each host, and the names of its variables but not their values."""
-    return {
-        "name": environment.name,
-        "services": {name: str(repository) for name, repository in environment.services.items()},
-        "registry_ca": environment.registry_ca,
-        "insecure_registries": list(environment.insecure_registries),
-        "local_commands": environment.local_commands,
-        "trust": environment.demands.trust,
-        "policy": json.loads(environment.demands.policy.source) if environment.demands.policy.rule else None,
-        "known_hosts": list(environment.ssh.known_hosts),
-        "hosts": [
-            {
-                "name": host.name,
-                "endpoint": _hop(host.endpoint),
-                "jumps": [_hop(jump) for jump in host.jumps],
-                "identity_files": list(host.endpoint.identity_files),
-                "variables": sorted(host.variables),
-                "env": sorted(host.env),
-                "state_dir": host.state_dir,
-                "docker_socket": host.docker_socket,
-                "docker_command": shlex.join(host.docker_command),
-            }
-            for host in environment.hosts
-        ],
-    }
-
-
-def _hop(hop: Hop) -> str:
-    address = f"[{hop.address}]" if ":" in hop.address else hop.address
-    return f"{hop.user}@{address}:{hop.port}"
 
 
 def _given(files: Sequence[Path | str]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Whether all is well before anything is done: files, registries, hosts."""

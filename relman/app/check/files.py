@@ -1,0 +1,88 @@
+"""Whether relman.yml and the inventory are good, by themselves and together. No host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relman.app.check.dockerfile import doubt, missing_stages
+from relman.app.context import Context
+from relman.app.factories import INVENTORIES, inventory_of, ssh_files
+from relman.config.check import check_environments, check_settings
+from relman.config.service import FILE_NAME, check_service, load_service
+from relman.config.trust import load_trust
+from relman.model.errors import ConfigError, Problem, UsageError
+from relman.model.host import Environment
+from relman.model.policy import Demands
+from relman.model.service import Service
+
+
+@dataclass(frozen=True)
+class GoodFiles:
+    """What was found good: the service in `file`, None where there is no such file, and environments."""
+
+    file: str
+    service: Service | None
+    environments: Sequence[Environment]
+
+    @property
+    def doubts(self) -> Iterator[str]:
+        """What is no fault, and may not be what was meant."""
+        service = self.service
+        if service and (why := doubt(service)):
+            yield f"{self.file}: {why}"
+        if service and self.environments and not any(service.name in each.services for each in self.environments):
+            yield f"no environment checked here knows the service {service.name}: see relman_services"
+
+
+def check_files(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> GoodFiles:
+    """Check `file` (None: relman.yml, if it is there) and the environments of the inventory, if there is one, or one of
+    them. Raises ConfigError with every problem, and UsageError."""
+    named = file or FILE_NAME
+    asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
+    wanted = asked or bool(context.environ.get("RELMAN_INVENTORY"))
+    here = bool(file) or Path(FILE_NAME).is_file() or not asked
+    problems = check_service(named) if here else []
+    environments: list[Environment] = []
+    if wanted:
+        environments, faults = _environments(context, environment, inventories)
+        problems += faults
+    service = load_service(named) if here and not problems else None
+    problems += _trust_problems(environments, service)
+    if service:
+        problems += missing_stages(service, named)
+        problems += check_settings(service, named, environments)
+    if problems:
+        raise ConfigError(problems)
+    return GoodFiles(named, service, environments)
+
+
+def _environments(
+    context: Context, environment: str | None, inventories: Sequence[str]
+) -> tuple[list[Environment], list[Problem]]:
+    try:
+        inventory = inventory_of(context, inventories)
+    except ConfigError as error:
+        return [], list(error.problems)
+    names = [environment] if environment else inventory.deployable
+    if not names:
+        raise UsageError(
+            f"no group in {', '.join(inventory.files)} says what may be deployed to it",
+            hint="set relman_services for a group of hosts: it maps each service to its repository",
+        )
+    for skipped in inventory.skipped:
+        context.events.warn(f"{skipped} is encrypted with ansible-vault and was skipped")
+    return check_environments(inventory, names, **ssh_files(context))
+
+
+def _trust_problems(environments: Sequence[Environment], service: Service | None) -> list[Problem]:
+    """Those of every trust.yml that is named; one that is not there is a UsageError."""
+    demands: list[Demands] = [*(each.demands for each in environments), *([service.release.demands] if service else [])]
+    problems: list[Problem] = []
+    for file in dict.fromkeys(d.trust for d in demands if d.trust):
+        try:
+            load_trust(file)
+        except ConfigError as error:
+            problems += error.problems
+    return problems

@@ -1,0 +1,49 @@
+"""What each host of an environment lacks before it can be deployed to; nothing is changed there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relman.app.context import Context
+from relman.app.factories import login_of
+from relman.config.deploy import resolve
+from relman.model.errors import PreflightFailed
+from relman.model.host import Environment
+from relman.model.service import Service
+from relman.model.text import some
+from relman.rollout.fleet import Fleet
+from relman.rollout.looking.readiness import Lack, Need, examine
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What each host of an environment lacks, in the inventory's order."""
+
+    environment: str
+    lacks: Mapping[str, Sequence[Lack]]
+
+    def require_all(self) -> None:
+        """Raise PreflightFailed unless all hosts are ready."""
+        if missing := [host for host, lacks in self.lacks.items() if lacks]:
+            raise PreflightFailed(
+                f"{len(missing)} of {len(self.lacks)} hosts of {self.environment} are not ready: {some(missing)}"
+            )
+
+
+def check_hosts(context: Context, chosen: Environment, service: Service | None) -> Readiness:
+    """Ask every host; what `service` needs of them is asked, too."""
+    needs = [_need(context, chosen, name, service) for name in sorted(chosen.services)]
+    with Fleet(chosen, "") as fleet:
+        return Readiness(chosen.name, examine(fleet, needs))
+
+
+def _need(context: Context, chosen: Environment, name: str, service: Service | None) -> Need:
+    settings = {}
+    if service and service.name == name:
+        for host in chosen.hosts:
+            origin = f"for {host.name} in {chosen.name}"
+            settings[host.name] = resolve(
+                service.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables
+            )
+    return Need(name, settings, login_of(context, chosen.services[name]))
