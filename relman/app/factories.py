@@ -18,7 +18,7 @@ from relman.registry.network import Network, insecure_by
 from relman.registry.proxies import proxies_of
 
 if TYPE_CHECKING:
-    from relman.app.playbooks.journal import Journals
+    from relman.app.playbooks.runs import PlaybookRuns
     from relman.ci.library.index import Index
     from relman.config.inventory.environments import Inventory
     from relman.config.inventory.load import Reading
@@ -141,11 +141,11 @@ def ledger(context: Context) -> Ledger:
     return Ledger(_ledger_file(context), context.events.warn)
 
 
-def playbook_runs(context: Context) -> Journals:
+def playbook_runs(context: Context) -> PlaybookRuns:
     """The runs of playbooks on this machine."""
-    from relman.app.playbooks.journal import Journals
+    from relman.app.playbooks.runs import PlaybookRuns
 
-    return Journals(data_dir(context.environ) / "playbooks")
+    return PlaybookRuns(data_dir(context.environ) / "playbooks")
 
 
 def record_deployment(context: Context, **told: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.app.playbooks.journal import Journals, new_journal
+from relman.app.playbooks.runs import PlaybookRuns, new_run
 from relman.app.retention import DAY, outlived, sweep_libraries
 
 NOW = 1_800_000_000.0
@@ -48,11 +48,11 @@ def test_files_of_libraries_go_when_many_newer_ones_came(tmp_path: Path) -> None
 
 def test_runs_of_playbooks_go_but_never_one_that_can_be_resumed_or_is_at_work(tmp_path: Path) -> None:
     """The newest 100 of all stay, the newest of each playbook, and any that a process holds; locks go with theirs."""
-    journals = Journals(tmp_path)
+    journals = PlaybookRuns(tmp_path)
     start = "2026-01-01T00:{:02}:{:02}.000Z"
     made = []
     for n in range(104):
-        journal = new_journal("/often.yml" if n else "/once.yml", "0", {}, ["x"])
+        journal = new_run("/often.yml" if n else "/once.yml", "0", {}, ["x"])
         journal = type(journal)(**{**vars(journal), "started": start.format(n // 60, n % 60)})
         with journals.held(journal):
             journals.save(journal)

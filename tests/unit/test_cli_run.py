@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.app.playbooks.journal import Journals, new_journal
+from relman.app.playbooks.runs import PlaybookRuns, new_run
 from relman.model.errors import Locked
 from tests.lab.process import started
 from tests.lab.serving import serving
@@ -87,14 +87,14 @@ def test_the_history_lists_runs_of_playbooks(home: Path) -> None:
 
 def test_the_history_tells_a_run_at_work_from_one_whose_process_died(tmp_path: Path) -> None:
     """Both left a stage that is running; only one is held."""
-    journals, journal = Journals(tmp_path / "playbooks"), new_journal("/p.yml", "0", {}, ["x", "y"])
-    journals.save(journal.with_stage(0, state="running", started="2026-01-01T00:00:00.000Z"))
+    runs, run = PlaybookRuns(tmp_path / "playbooks"), new_run("/p.yml", "0", {}, ["x", "y"])
+    runs.save(run.with_stage(0, state="running", started="2026-01-01T00:00:00.000Z"))
 
     def outcome() -> str:
         said = relman("--json", "history", env={**ENV, "RELMAN_DATA_DIR": str(tmp_path)}).stdout
         return str(json.loads(said)["entries"][0]["outcome"])
 
-    with journals.held(journal):
+    with runs.held(run):
         assert outcome() == "at stage 1 of 2"
     assert outcome() == "interrupted at stage 1 of 2"
 
@@ -191,10 +191,10 @@ def test_a_url_is_asked_until_it_answers(home: Path, address: str) -> None:
 
 def test_a_run_is_held_by_one_process(tmp_path: Path) -> None:
     """--resume beside the process that is still at work is refused."""
-    journals, journal = Journals(tmp_path), new_journal("/p.yml", "0", {}, ["x"])
-    journals.save(journal)
-    assert journals.newest("/p.yml") == journals.get(journal.id) == journal
-    with journals.held(journal), pytest.raises(Locked), journals.held(journal):
+    runs, run = PlaybookRuns(tmp_path), new_run("/p.yml", "0", {}, ["x"])
+    runs.save(run)
+    assert runs.newest("/p.yml") == runs.get(run.id) == run
+    with runs.held(run), pytest.raises(Locked), runs.held(run):
         pass
-    (tmp_path / f"{journal.id}.json").write_text("{")
-    assert journals.newest("/p.yml") is None
+    (tmp_path / f"{run.id}.json").write_text("{")
+    assert runs.newest("/p.yml") is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.app.playbooks.words import filled, in_words
+from relman.app.playbooks.stage_text import filled, in_words
 from relman.config.playbook import load_playbook, parse_playbook, variables_for
 from relman.model.errors import ConfigError, UsageError
 from relman.model.playbook import Command, Confirm, Http, Stage, Verb, Wait

@@ -9,7 +9,7 @@ from relman.app.context import Context
 from relman.app.environments import Request
 from relman.app.factories import ledger, playbook_runs
 from relman.app.looking.journals import Answers, ask, with_local
-from relman.app.playbooks.journal import Journal, Journals
+from relman.app.playbooks.runs import PlaybookRun, PlaybookRuns
 from relman.ledger.entries import Entry
 
 
@@ -43,16 +43,16 @@ def history_from_here(context: Context, service: str | None, limit: int) -> list
 
 
 def _playbooks(context: Context) -> Iterator[Entry]:
-    """The runs of playbooks, from their own journals."""
+    """The runs of playbooks, from their own files."""
     runs = playbook_runs(context)
     for j in runs.all():
         yield Entry("ran", j.at, j.by, "", _outcome(j, runs), id=j.id, release=j.file)
 
 
-def _outcome(journal: Journal, journals: Journals) -> str:
-    if journal.next is None:
+def _outcome(run: PlaybookRun, runs: PlaybookRuns) -> str:
+    if run.next is None:
         return "done"
-    stage, place = journal.stages[journal.next], f"at stage {journal.next + 1} of {len(journal.stages)}"
+    stage, place = run.stages[run.next], f"at stage {run.next + 1} of {len(run.stages)}"
     if stage.state == "failed":
         return f"failed {place} (exit code {stage.exit})"
-    return place if journals.is_held(journal.id) else f"interrupted {place}"
+    return place if runs.is_held(run.id) else f"interrupted {place}"

@@ -9,7 +9,7 @@ from relman.app.context import Context
 from relman.app.environments import Request
 from relman.app.factories import data_dir, ledger, playbook_runs
 from relman.app.looking.journals import Answers, ask, contradictions, joined, local_deployment
-from relman.app.playbooks.journal import Journal
+from relman.app.playbooks.runs import PlaybookRun
 from relman.ci.results import report_store
 from relman.ledger.entries import Entry
 from relman.model.errors import UsageError
@@ -45,7 +45,7 @@ class ToldDeployment:
             )
 
 
-def look_up(context: Context, id: str) -> Entry | Journal | RecordedRun:
+def look_up(context: Context, id: str) -> Entry | PlaybookRun | RecordedRun:
     """What this machine knows under an id: a deployment, a run of a playbook, or JOB/BUILD. Raises UsageError where it
     knows nothing."""
     if "/" in id:

@@ -10,8 +10,8 @@ from typing import Protocol
 from relman.app.context import Context
 from relman.app.identity import who
 from relman.app.playbooks.checks import check_command, check_http
-from relman.app.playbooks.journal import Journal, now
-from relman.app.playbooks.words import filled, in_words
+from relman.app.playbooks.runs import PlaybookRun, now
+from relman.app.playbooks.stage_text import filled, in_words
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.playbook import Command, Confirm, Http, Playbook, Stage, Verb, Wait
 
@@ -33,19 +33,19 @@ class Front(Protocol):
 
 @dataclass
 class Runner:
-    """One run of a playbook: `journal` is where it is now, `save` keeps it."""
+    """One run of a playbook: `run` is where it is now, `save` keeps it."""
 
     context: Context
     front: Front
     playbook: Playbook
-    journal: Journal
-    save: Callable[[Journal], None]
+    run: PlaybookRun
+    save: Callable[[PlaybookRun], None]
     yes: bool
 
     def go(self) -> int:
         """Do what is not done yet; return DONE, or the exit code of the stage that failed."""
         for number, stage in enumerate(self.playbook.stages):
-            if self.journal.stages[number].state == "done":
+            if self.run.stages[number].state == "done":
                 continue
             code = self._stage(number, stage)
             if code:
@@ -55,7 +55,7 @@ class Runner:
 
     def _stage(self, number: int, stage: Stage) -> int:
         events, count = self.context.events, len(self.playbook.stages)
-        variables = {**self.journal.variables, **self.journal.outputs}
+        variables = {**self.run.variables, **self.run.outputs}
         what = in_words(stage, variables)
         title = f"stage {number + 1} of {count}: {what}"
         # Commands of relman's have phases of their own.
@@ -68,15 +68,15 @@ class Runner:
             code = self._do(replace(stage, action=filled(stage.action, variables)))
         finally:
             self._note(number, state="failed" if code else "done", exit=int(code), finished=now())
-            events.json("stage", {"playbook": self.journal.id, "number": number + 1, "what": what, "exit": int(code)})
+            events.json("stage", {"playbook": self.run.id, "number": number + 1, "what": what, "exit": int(code)})
         if code:
             events.warn(f"stopped at stage {number + 1} of {count}: {what}")
             events.warn(f"`relman playbook run {self.playbook.file} --resume` continues it")
         return code
 
     def _note(self, number: int, **changes: object) -> None:
-        self.journal = self.journal.with_stage(number, **changes)
-        self.save(self.journal)
+        self.run = self.run.with_stage(number, **changes)
+        self.save(self.run)
 
     def _do(self, stage: Stage) -> int:
         if isinstance(stage.action, Verb):
@@ -93,7 +93,7 @@ class Runner:
         events = self.context.events
         match stage.action:
             case Command() as command:
-                env = {**self.context.environ, **self.journal.variables, **self.journal.outputs}
+                env = {**self.context.environ, **self.run.variables, **self.run.outputs}
                 check_command(command, env, stage.timeout, events.note)
             case Http() as asked:
                 check_http(asked, stage.timeout, events.note)
@@ -109,5 +109,5 @@ class Runner:
         outputs = dict[str, str]()
         code = self.front.verb(verb.argv, timeout, outputs)
         if code == DONE:
-            self.journal = replace(self.journal, outputs={**self.journal.outputs, **outputs})
+            self.run = replace(self.run, outputs={**self.run.outputs, **outputs})
         return code

@@ -9,7 +9,7 @@ import click
 from relman.app.documents.history import entry_document, run_document
 from relman.app.environments import Request
 from relman.app.looking.lookup import RecordedRun, look_up, look_up_on_hosts
-from relman.app.playbooks.journal import Journal
+from relman.app.playbooks.runs import PlaybookRun
 from relman.ci.results.test_summary import summary
 from relman.cli.options import any_environment_option, inventory_option, service_option
 from relman.cli.output.printer import Output
@@ -42,7 +42,7 @@ def show(context: Context, id: str, environment: str | None, inventories: Sequen
     match found:
         case Entry():
             _show_deployment(context.output, found)
-        case Journal():
+        case PlaybookRun():
             _show_playbook(context.output, found)
         case RecordedRun():
             _show_run(context.output, found)
@@ -83,14 +83,14 @@ def _symptoms(seen: Symptoms | None) -> Iterator[str]:
     yield from (f"log: {line}" for line in seen.log)
 
 
-def _show_playbook(output: Output, journal: Journal) -> None:
-    output.json("playbook-run", journal.to_json())
-    variables = {**journal.variables, **journal.outputs}
-    facts = [("began", f"{moment(journal.started)} UTC"), *variables.items()]
-    _facts(output, f"playbook {journal.file}, run {journal.id}", facts)
+def _show_playbook(output: Output, run: PlaybookRun) -> None:
+    output.json("playbook-run", run.to_json())
+    variables = {**run.variables, **run.outputs}
+    facts = [("began", f"{moment(run.started)} UTC"), *variables.items()]
+    _facts(output, f"playbook {run.file}, run {run.id}", facts)
     rows = [
         (str(number), stage.what, stage.state, "" if stage.exit is None else str(stage.exit), stage.by)
-        for number, stage in enumerate(journal.stages, 1)
+        for number, stage in enumerate(run.stages, 1)
     ]
     output.table(("STAGE", "WHAT", "STATE", "EXIT", "BY"), rows, ("BY",))
 

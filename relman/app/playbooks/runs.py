@@ -25,7 +25,7 @@ _DAYS = 90.0
 
 
 @dataclass(frozen=True)
-class Done:
+class StageRecord:
     """One stage: `state` is waiting, running, done or failed; `exit` is its exit code, once it has one. Times are
     RFC 3339 in UTC, and empty until they come."""
 
@@ -38,7 +38,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Journal:
+class PlaybookRun:
     """One run of a playbook. `file` is absolute, `digest` that of its content; `outputs` are the variables that its
     stages have set."""
 
@@ -46,7 +46,7 @@ class Journal:
     file: str
     digest: str
     variables: Mapping[str, str]
-    stages: tuple[Done, ...]
+    stages: tuple[StageRecord, ...]
     started: str
     outputs: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,8 +65,8 @@ class Journal:
         """Who did the last stage that was begun."""
         return next((stage.by for stage in reversed(self.stages) if stage.by), "")
 
-    def with_stage(self, number: int, **changes: Any) -> Journal:
-        """The journal with a stage changed."""
+    def with_stage(self, number: int, **changes: Any) -> PlaybookRun:
+        """The run with a stage changed."""
         changed = replace(self.stages[number], **changes)
         return replace(self, stages=(*self.stages[:number], changed, *self.stages[number + 1 :]))
 
@@ -75,44 +75,44 @@ class Journal:
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Journal:
+    def from_json(cls, data: Mapping[str, Any]) -> PlaybookRun:
         """Rebuild from `to_json`. Raises KeyError, TypeError or ValueError."""
         if data["version"] != VERSION:
             raise ValueError("written by another version")
-        stages = tuple(Done(**stage) for stage in data["stages"])
+        stages = tuple(StageRecord(**stage) for stage in data["stages"])
         return cls(**{key: data[key] for key in data if key not in ("version", "stages")}, stages=stages)
 
 
-class Journals:
+class PlaybookRuns:
     """All runs of playbooks on this machine, a file each in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def save(self, journal: Journal) -> None:
+    def save(self, run: PlaybookRun) -> None:
         """Write it, whole or not at all. Raises StorageFailed."""
-        file = self._directory / f"{journal.id}.json"
+        file = self._directory / f"{run.id}.json"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             unfinished = file.with_suffix(".new")
-            unfinished.write_text(json.dumps(journal.to_json(), indent=1) + "\n", encoding="utf-8")
+            unfinished.write_text(json.dumps(run.to_json(), indent=1) + "\n", encoding="utf-8")
             unfinished.replace(file)
         except OSError as error:
             raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
 
-    def get(self, id: str) -> Journal | None:
+    def get(self, id: str) -> PlaybookRun | None:
         """The run of this id; None if there is none that can be read."""
         if not id.isalnum():
             return None
         with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
-            return Journal.from_json(json.loads((self._directory / f"{id}.json").read_text(encoding="utf-8")))
+            return PlaybookRun.from_json(json.loads((self._directory / f"{id}.json").read_text(encoding="utf-8")))
         return None
 
-    def all(self) -> list[Journal]:
+    def all(self) -> list[PlaybookRun]:
         """Every run that can be read."""
         return [j for path in self._directory.glob("*.json") if (j := self.get(path.stem))]
 
-    def newest(self, file: str) -> Journal | None:
+    def newest(self, file: str) -> PlaybookRun | None:
         """The newest run of this playbook."""
         return max((j for j in self.all() if j.file == file), key=lambda j: (j.started, j.id), default=None)
 
@@ -140,9 +140,9 @@ class Journals:
                     (self._directory / f"{id}.{kind}").unlink(missing_ok=True)
 
     @contextmanager
-    def held(self, journal: Journal) -> Iterator[None]:
+    def held(self, run: PlaybookRun) -> Iterator[None]:
         """Hold the run for this process; let go also by a death. Raises Locked, StorageFailed."""
-        file = self._directory / f"{journal.id}.lock"
+        file = self._directory / f"{run.id}.lock"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -152,14 +152,14 @@ class Journals:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         except BlockingIOError:
-            raise Locked(f"another process is running run {journal.id} of this playbook") from None
+            raise Locked(f"another process is running run {run.id} of this playbook") from None
         finally:
             os.close(handle)
 
 
-def new_journal(file: str, digest: str, variables: Mapping[str, str], stages: list[str]) -> Journal:
+def new_run(file: str, digest: str, variables: Mapping[str, str], stages: list[str]) -> PlaybookRun:
     """A run that has done nothing yet."""
-    return Journal(secrets.token_hex(4), file, digest, dict(variables), tuple(map(Done, stages)), now())
+    return PlaybookRun(secrets.token_hex(4), file, digest, dict(variables), tuple(map(StageRecord, stages)), now())
 
 
 def now() -> str:
