@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -22,6 +22,8 @@ from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repositor
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
+from tests.lab import forks
+from tests.lab.forks import Fork
 from tests.lab.host import LabHost
 from tests.lab.images import Behaviour, busybox_image, push
 from tests.lab.lab import Lab
@@ -56,7 +58,8 @@ class Ended:
 class Running:
     """A relman command that has not ended yet; `seen` is what it has said so far."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Fork
+    said: IO[str] | None
     seen: str = ""
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,8 +68,8 @@ class Running:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout
-        with self.process.stdout as lines:
+        assert self.said
+        with self.said as lines:
             for line in lines:
                 with self._mutex:
                     self.seen += line
@@ -129,31 +132,37 @@ class Stage:
 
     def any(self, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
         """Run relman to its end, whatever that is."""
-        done = subprocess.run(
-            [*self.prefix, *self.argv(*arguments)],
-            env=self.env | dict(env or {}),
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=120 * patience(),
-        )
+        done = self.run("relman", *arguments, env=env)
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def relman_killed(self, method: str, count: int, *arguments: str) -> int:
         """Run relman and kill it before its `count`-th call of an Engine method; returns how it ended."""
-        argv = [sys.executable, "-m", "tests.e2e.killer", method, str(count), *arguments]
+        return self.run("tests.e2e.killer", method, str(count), *arguments).returncode
+
+    def run(
+        self, module: str, *arguments: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a Python module to its end, in the user's directory and with their variables and `env`."""
+        variables, most = self.env | dict(env or {}), 180 * patience()
+        if not self.prefix:
+            return forks.run(module, *arguments, cwd=self.home, env=variables, timeout=most)
         return subprocess.run(
-            argv, env=self.env, cwd=self.home, capture_output=True, timeout=120 * patience()
-        ).returncode
+            [*self.prefix, sys.executable, "-m", module, *arguments],
+            env=variables,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=most,
+        )
 
     @contextlib.contextmanager
     def held(self, method: str, host: LabHost, *arguments: str) -> Iterator[Running]:
         """Start relman; the block is run while it is held before its first call of this Engine method on this host
         (tests.e2e.holder)."""
         file = self.home / f"go-{len(list(self.home.glob('go-*')))}"
-        running = self._started([sys.executable, "-m", "tests.e2e.holder", method, host.name, str(file), *arguments])
+        running = self._started("tests.e2e.holder", method, host.name, str(file), *arguments)
         running.says("held", 60)
         try:
             yield running
@@ -162,25 +171,20 @@ class Stage:
 
     def start(self, *arguments: str) -> Running:
         """Run relman beside the test."""
-        return self._started(self.argv(*arguments))
+        return self._started("relman", *arguments)
 
-    def _started(self, argv: Sequence[str]) -> Running:
-        return Running(
-            subprocess.Popen(
-                [*self.prefix, *argv],
-                env=self.env,
-                cwd=self.home,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                text=True,
+    def _started(self, module: str, *arguments: str) -> Running:
+        read, write = os.pipe()
+        with os.fdopen(write, "w") as out:
+            return Running(
+                forks.start(module, *arguments, cwd=self.home, env=self.env, out=out, err=out),
+                os.fdopen(read),
             )
-        )
 
     def start_impatient(self, *arguments: str) -> Running:
         """Start relman with answers waited for only briefly (tests.soak.boundaries)."""
-        head = ["-m", "tests.soak.boundaries", str(self.lab.layout.id), "count", "0", str(self.home / "count")]
-        return self._started([sys.executable, *head, *arguments])
+        head = ["tests.soak.boundaries", str(self.lab.layout.id), "count", "0", str(self.home / "count")]
+        return self._started(*head, *arguments)
 
     def deploy(self, tag: str, *arguments: str, code: int = 0) -> Ended:
         """Deploy to production."""

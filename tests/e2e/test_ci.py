@@ -27,10 +27,11 @@ from relman.registry.client import Registry
 from tests.apps import bases
 from tests.apps.checkout import checkout, commit
 from tests.e2e.stage import ROOT, Ended, Running
+from tests.lab import forks
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.lab import at_once as everywhere
-from tests.lab.process import until
+from tests.lab.process import patience, until
 
 PORT = 8080
 
@@ -136,8 +137,7 @@ def test_a_second_user_deploys_what_ci_promoted_and_rolls_back_twice(works: Work
     env |= {"RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT)}
 
     def relman(*arguments: str) -> str:
-        argv = [sys.executable, "-m", "relman", *arguments, "-e", "production"]
-        done = subprocess.run(argv, cwd=home, env=env, capture_output=True, text=True, timeout=120)
+        done = forks.run("relman", *arguments, "-e", "production", cwd=home, env=env, timeout=120 * patience())
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -207,7 +207,7 @@ def test_a_run_stopped_in_the_middle_of_its_tests_leaves_nothing(works: Works, n
         argv, cwd=slow, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True
     )
     with job:
-        running = Running(job)
+        running = Running(job, job.stdout)
         running.says("\nfast asleep", 60)
         running.send(number)
         assert running.ended(20).code == 130

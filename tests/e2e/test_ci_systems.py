@@ -244,7 +244,7 @@ def test_a_cancelled_job_is_in_order_before_it_is_killed(job: Job) -> None:
         text=True,
     )
     with process:
-        running = Running(process)
+        running = Running(process, process.stdout)
         running.says("\nasleep", 60)
         begin = time.monotonic()
         running.send(signal.SIGINT)

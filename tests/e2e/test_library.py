@@ -208,7 +208,7 @@ def test_two_runs_of_the_same_build_do_not_meet(works: Works) -> None:
             argv, cwd=works.app, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as b,
     ):
-        ended = [Running(each).ended(60) for each in (a, b)]
+        ended = [Running(each, each.stdout).ended(60) for each in (a, b)]
     assert sorted(each.code for each in ended) == [0, 7]
     assert works.tag("v1.3.0") == git(works.app, "rev-parse", "HEAD")
     assert len(works.on_index("1.3.0")) == 2

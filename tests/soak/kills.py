@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,7 +15,7 @@ from relman.model.plan import Result
 from tests.e2e.stage import DEPLOY, Ended, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
-from tests.lab.process import patience, until
+from tests.lab.process import until
 from tests.soak.moments import DELAY, Kill
 from tests.soak.points import AT_ONCE, STATE, files_of, tidy
 
@@ -129,15 +127,12 @@ class Kills:
 
     def _run(self, kill: Kill, arguments: tuple[str, ...]) -> Seen:
         stage, report = self.stage, self.stage.home / "death.json"
-        head = [sys.executable, "-m", "tests.soak.mortal", str(stage.lab.layout.id), kill.moment, str(kill.number)]
-        argv = [*head, f"{kill.seconds}", str(report), "--json", *arguments]
+        head = ("tests.soak.mortal", str(stage.lab.layout.id), kill.moment, str(kill.number), f"{kill.seconds}")
         report.unlink(missing_ok=True)
         with ExitStack() as stack:
             if kill.far:
                 at_once(lambda h=host: stack.enter_context(h.delay(DELAY)) for host in stage.lab.hosts)  # type: ignore[misc]
-            done = subprocess.run(
-                argv, env=stage.env, cwd=stage.home, capture_output=True, text=True, timeout=180 * patience()
-            )
+            done = stage.run(*head, str(report), "--json", *arguments)
         ended = Ended(done.returncode, done.stdout, done.stderr)
         for word in ("internal error", "Traceback"):
             assert word not in ended.text, ended.text

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,11 +65,8 @@ class Soak:
     def run(self, point: Point) -> int:
         """Run the command; returns how it ended."""
         lab = self.stage.lab.layout.id
-        head = [sys.executable, "-m", "tests.soak.boundaries", str(lab), point.action, str(point.number)]
-        argv = [*head, str(self.stage.home / "count"), *COMMANDS[point.command].arguments]
-        done = subprocess.run(
-            argv, env=self.stage.env, cwd=self.stage.home, capture_output=True, text=True, timeout=180 * patience()
-        )
+        head = ("tests.soak.boundaries", str(lab), point.action, str(point.number), str(self.stage.home / "count"))
+        done = self.stage.run(*head, *COMMANDS[point.command].arguments)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode
 

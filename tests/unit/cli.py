@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.lab import forks
+
 
 def argv(*arguments: str) -> list[str]:
     """The command line of `relman ARGUMENTS`."""
@@ -28,16 +30,7 @@ def relman(
     *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `relman ARGUMENTS` to its end, with no terminal."""
-    return subprocess.run(
-        argv(*arguments),
-        cwd=cwd,
-        env=environ(env),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return forks.run("relman", *arguments, cwd=cwd, env=environ(env), timeout=60)
 
 
 def python(code: str, *arguments: str) -> Sequence[str]:
