@@ -154,6 +154,8 @@ def _become(argv: list[str], cwd: str, env: Mapping[str, str], out: int, err: in
     for fd, stream in ((out, 1), (err, 2)):
         os.dup2(fd, stream)
         os.close(fd)
+    sys.stdout = os.fdopen(1, "w", closefd=False)  # what they are is seen when they are opened
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(env)
     time.tzset()

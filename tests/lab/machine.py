@@ -63,7 +63,11 @@ class Machine:
 
     def _configure_engine(self) -> None:
         hosts = ["unix:///run/docker.sock", "unix:///run/lab/docker.sock"]
-        settings: dict[str, object] = {"hosts": hosts, "cgroup-parent": f"/{self._layout.cgroup}/{self.name}"}
+        settings: dict[str, object] = {
+            "hosts": hosts,
+            "cgroup-parent": f"/{self._layout.cgroup}/{self.name}",
+            "max-download-attempts": 1,  # of each layer, after the first; the default waits 75 s for a registry that is off
+        }
         if self.modern:
             settings["features"] = {"containerd-snapshotter": True}
         (self._seed / "etc/docker/daemon.json").write_text(json.dumps(settings))

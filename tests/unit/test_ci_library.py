@@ -195,12 +195,13 @@ def served() -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> File:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> File:
     """The wheel of a package."""
-    sdist(tmp_path)
-    wheel(tmp_path)
-    return read_package(tmp_path).files[-1]
+    home = tmp_path_factory.mktemp("package")
+    sdist(home)
+    wheel(home)
+    return read_package(home).files[-1]
 
 
 @pytest.mark.parametrize("path", ["/repo", "/repo/", "/repo/simple", "/repo/simple/"])

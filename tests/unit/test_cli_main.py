@@ -75,6 +75,25 @@ def test_a_rollback_loads_nothing_of_ci() -> None:
     assert [name for name in loaded if name.startswith("relman.ci.")] == []
 
 
+ALONE = """
+import docker, fabric, importlib, os, rich.console, sqlalchemy, sys
+import relman.cli.main, relman.config.schema.service  # far down, and slow
+for module in sys.argv[1:]:
+    if not (child := os.fork()):
+        importlib.import_module(module)
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        print(module)
+"""
+
+
+def test_every_command_can_be_the_first_that_a_process_loads() -> None:
+    """No module needs one that another command brings along. What most tests run has loaded all of relman before."""
+    modules = [where.partition(":")[0] for where, _ in VERBS.values()]
+    done = subprocess.run(python(ALONE, *modules), capture_output=True, text=True, check=True)
+    assert done.stdout == "", done.stderr
+
+
 def _loaded(*line: str) -> list[str]:
     """The modules that are there after a command."""
     code = (
