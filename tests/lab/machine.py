@@ -66,7 +66,7 @@ class Machine:
         settings: dict[str, object] = {
             "hosts": hosts,
             "cgroup-parent": f"/{self._layout.cgroup}/{self.name}",
-            "max-download-attempts": 1,  # of each layer, after the first; the default waits 75 s for a registry that is off
+            "max-download-attempts": 1,  # after the first; Docker's default waits 75 s for a registry that is off
         }
         if self.modern:
             settings["features"] = {"containerd-snapshotter": True}
