@@ -13,8 +13,6 @@ from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings, Health, Port
 
-_FILLED = ("ports", "env", "volumes", "networks", "command", "strategy", "tasks", "hooks", "health", "healthcheck")
-
 
 def freeze(service: Service) -> str:
     """The deploy section as written, as canonical JSON: the value of the image's label."""
@@ -42,7 +40,7 @@ def resolve(
 ) -> DeploySettings:
     """Return the settings of a deploy section on one host.
 
-    Every `${name}` under the keys in _FILLED is replaced from `variables`, and refused if it is in `secret`; `env` is
+    Every `${name}` is replaced from `variables`, and refused if it is in `secret`; `env` is
     added to the section's `env` unexpanded, and takes precedence. `origin` names the section and the host in errors
     ("the label of shop:117, for web1 in production"). Raises ConfigError with all problems.
     """
@@ -52,7 +50,7 @@ def resolve(
     from relman.config.schema.schema_errors import faults
 
     filled = _Filling(variables, secret)
-    tree = {key: filled.value(value, (key,)) if key in _FILLED else value for key, value in section.items()}
+    tree = filled.value(dict(section), ())
     if filled.missing:
         raise ConfigError([_problem(origin, path, message) for path, message in filled.missing])
     try:

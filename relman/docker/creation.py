@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relman.model.container import RunSpec
+from relman.model.container_settings import ContainerSettings, Logging
 from relman.model.settings import Healthcheck, Mount, Port
 
 PREDEFINED = ("bridge", "default", "none", "host")
@@ -13,12 +14,12 @@ PREDEFINED = ("bridge", "default", "none", "host")
 
 def creation(spec: RunSpec) -> dict[str, Any]:
     """The body of POST /containers/create."""
-    settings = spec.settings
+    settings, container = spec.settings, spec.settings.container
     own = [n for n in settings.networks if n != "host"]
     mode = "host" if "host" in settings.networks else own[0] if own else "default"
     body: dict[str, Any] = {
         "Image": spec.image,
-        "Labels": dict(spec.labels),
+        "Labels": {**container.labels, **spec.labels},
         "Env": [f"{k}={v}" for k, v in settings.env.items()],
         "ExposedPorts": {f"{p.container}/{p.protocol}": {} for p in settings.ports},
         "StopTimeout": settings.stop_timeout,
@@ -30,7 +31,9 @@ def creation(spec: RunSpec) -> dict[str, Any]:
             "Memory": settings.resources.memory or 0,
             "NanoCpus": round((settings.resources.cpus or 0) * 1e9),
             "PidsLimit": settings.resources.pids or 0,
+            **_given(_host_config(container)),
         },
+        **_given(_config(container)),
     }
     if settings.healthcheck:
         body["Healthcheck"] = health_config(settings.healthcheck)
@@ -39,6 +42,42 @@ def creation(spec: RunSpec) -> dict[str, Any]:
     if own:
         body["NetworkingConfig"] = {"EndpointsConfig": {own[0]: {"Aliases": aliases_in(own[0], spec)}}}
     return body
+
+
+def _config(container: ContainerSettings) -> dict[str, Any]:
+    """An ENTRYPOINT of one empty word is none at all."""
+    return {
+        "Entrypoint": None if container.entrypoint is None else list(container.entrypoint) or [""],
+        "User": container.user,
+        "WorkingDir": container.working_dir,
+        "Hostname": container.hostname,
+        "Tty": container.tty,
+    }
+
+
+def _host_config(container: ContainerSettings) -> dict[str, Any]:
+    return {
+        "Init": container.init,
+        "ReadonlyRootfs": container.read_only,
+        "Tmpfs": {each.target: each.options for each in container.tmpfs},
+        "ShmSize": container.shm_size,
+        "Ulimits": [{"Name": each.name, "Soft": each.soft, "Hard": each.hard} for each in container.ulimits],
+        "CapDrop": list(container.cap_drop),
+        "ExtraHosts": list(container.extra_hosts),
+        "Dns": list(container.dns),
+        "DnsSearch": list(container.dns_search),
+        "DnsOptions": list(container.dns_opt),
+        "LogConfig": _log_config(container.logging) if container.logging else None,
+    }
+
+
+def _log_config(logging: Logging) -> dict[str, Any]:
+    return {"Type": logging.driver or "", "Config": dict(logging.options)}
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that say something: the rest is the image's or the engine's own."""
+    return {name: value for name, value in fields.items() if value is False or value}
 
 
 def health_config(check: Healthcheck) -> dict[str, Any]:

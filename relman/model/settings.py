@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
+from relman.model.container_settings import ContainerSettings
 from relman.model.strategy import Hook, Strategy, Task
 
 
@@ -163,6 +164,7 @@ class DeploySettings:
     tasks: tuple[Task, ...] = ()
     hooks: tuple[Hook, ...] = ()
     healthcheck: Healthcheck | None = None
+    container: ContainerSettings = field(default_factory=ContainerSettings)
 
     def has_healthcheck(self, image: bool) -> bool:
         """Whether the container has a HEALTHCHECK, given whether the image has one."""

@@ -7,9 +7,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from relman.model.container_settings import ContainerSettings, Tmpfs, Ulimit
 from relman.model.settings import DeploySettings, Mount, Port
 
-RUN = ("ports", "env", "volumes", "networks", "command", "restart", "stop_timeout", "resources", "healthcheck")
+RUN = (
+    "ports",
+    "env",
+    "volumes",
+    "networks",
+    "command",
+    "restart",
+    "stop_timeout",
+    "resources",
+    "healthcheck",
+    "container",
+)
 """The settings that require a new container when they change."""
 HOW = (
     "health",
@@ -25,12 +37,13 @@ HOW = (
 )
 """The settings of the rollout itself: a change of these alone requires no new container."""
 HIDDEN = "(not shown)"
+_HIDDEN_KEYS = ("command", "entrypoint", "healthcheck")
 
 
 @dataclass(frozen=True)
 class Changed:
-    """One setting that changes. `old` and `new` are as written in relman.yml, "" for none; the values of variables and
-    commands, which may contain secrets, are HIDDEN."""
+    """One setting that changes. `old` and `new` are as written in relman.yml, "" for none; the values of variables,
+    labels, options and commands, which may contain secrets, are HIDDEN."""
 
     key: str
     old: str
@@ -50,31 +63,52 @@ def differences(old: DeploySettings | None, new: DeploySettings) -> tuple[Change
 def _differences(old: DeploySettings, new: DeploySettings) -> Iterator[Changed]:
     for key in RUN:
         before, after = getattr(old, key), getattr(new, key)
-        if before == after:
-            continue
-        if key == "env":
-            yield from _variables(before, after)
-        elif key in ("command", "healthcheck"):
-            yield Changed(key, HIDDEN if before else "", HIDDEN if after else "")
+        if key == "container":
+            for field in dataclasses.fields(ContainerSettings):
+                yield from _changed(field.name, getattr(before, field.name), getattr(after, field.name))
         else:
-            yield Changed(key, _shown(before), _shown(after))
+            yield from _changed(key, before, after)
 
 
-def _variables(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[Changed]:
+def _changed(key: str, before: Any, after: Any) -> Iterator[Changed]:
+    if before == after:
+        return
+    if key in _HIDDEN_KEYS:
+        yield Changed(key, *("" if each is None else HIDDEN for each in (before, after)))
+    elif isinstance(before, Mapping):
+        yield from _by_name(key, before, after)
+    elif key == "logging":
+        yield from _changed(f"{key}.driver", *(each and (each.driver or "(default)") for each in (before, after)))
+        yield from _by_name(f"{key}.options", *({} if each is None else each.options for each in (before, after)))
+    else:
+        yield Changed(key, _shown(before), _shown(after))
+
+
+def _by_name(key: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Changed]:
+    """Variables, labels and options can hold secrets."""
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            yield Changed(f"env.{name}", HIDDEN if name in before else "", HIDDEN if name in after else "")
+            yield Changed(f"{key}.{name}", HIDDEN if name in before else "", HIDDEN if name in after else "")
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(_shown(item) for item in value)
-    if isinstance(value, Port):
-        ip = f"{value.host_ip}:" if value.host_ip else ""
-        place = "" if value.host_port is None else f"{ip}{value.host_port}:"
-        return f"{place}{value.container}" + ("" if value.protocol == "tcp" else f"/{value.protocol}")
-    if isinstance(value, Mount):
-        return f"{value.source}:{value.target}" + (":ro" if value.read_only else "")
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case tuple():
+            return ", ".join(_shown(item) for item in value)
+        case Port():
+            ip = f"{value.host_ip}:" if value.host_ip else ""
+            place = "" if value.host_port is None else f"{ip}{value.host_port}:"
+            return f"{place}{value.container}" + ("" if value.protocol == "tcp" else f"/{value.protocol}")
+        case Mount():
+            return f"{value.source}:{value.target}" + (":ro" if value.read_only else "")
+        case Tmpfs():
+            return f"{value.target}:{value.options}" if value.options else value.target
+        case Ulimit():
+            return f"{value.name}={value.soft}" + ("" if value.soft == value.hard else f":{value.hard}")
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         given = dataclasses.asdict(value)
         return ", ".join(f"{name}={number}" for name, number in given.items() if number is not None)

@@ -49,10 +49,15 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    DeploySettings="healthcheck",
+    DeploySettings="healthcheck container",
     Health="host headers command",
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",
+    ContainerSettings="labels entrypoint user working_dir hostname init tty read_only tmpfs shm_size ulimits cap_drop"
+    " extra_hosts dns dns_search dns_opt logging",
+    Tmpfs="target options",
+    Ulimit="name soft hard",
+    Logging="driver options",
 )
 """The additions of version 2. Frozen by the first release that writes them; later additions need version 3."""
 

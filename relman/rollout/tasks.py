@@ -65,7 +65,8 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
 
 
 def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
-    """The service's own settings without its ports, which the service still binds."""
+    """The service's own settings without its ports, which the service still binds, and without its labels, by which
+    proxies find the service."""
     labels = {
         SERVICE: plan.service,
         ENVIRONMENT: plan.environment,
@@ -74,7 +75,10 @@ def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
         TASK: task.name,
         TASK_TIMEOUT: f"{task.timeout:g}",
     }
-    settings = replace(entry.settings, command=task.command, ports=(), restart="no", health=Health())
+    container = replace(entry.settings.container, labels={})
+    settings = replace(
+        entry.settings, command=task.command, ports=(), restart="no", health=Health(), container=container
+    )
     return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{task.name}", image, settings, labels)
 
 

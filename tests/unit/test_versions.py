@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from relman.model import record, settings, strategy
+from relman.model import container_settings, record, settings, strategy
 from relman.model.reading import Misread, Newer, parse, read
 from relman.model.record import HostRecord, Lock, Phase
 from relman.model.settings import DeploySettings, Healthcheck
@@ -21,7 +21,13 @@ from tests.unit.values import settings as any_settings
 
 V1 = Path(__file__).with_name("version1")
 NAMES = {**VERSION_1_KEYS, **VERSION_2_KEYS}
-KINDS = [getattr(module, name) for name in NAMES for module in (record, settings, strategy) if hasattr(module, name)]
+MODULES = (record, settings, container_settings, strategy)
+KINDS = [
+    getattr(module, name)
+    for name in NAMES
+    for module in MODULES
+    if getattr(getattr(module, name, None), "__module__", "") == module.__name__
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)

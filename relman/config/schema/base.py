@@ -36,15 +36,20 @@ def parsed(parse: Callable[[object], object], accepts: Any = Scalar) -> PlainVal
     return PlainValidator(parse, json_schema_input_type=accepts)
 
 
-def filled(parse: Callable[[object], object]) -> PlainValidator:
-    """A value read by `parse` when its variables are expanded; with the context OPEN, text with variables is kept."""
+def unless_open(parse: Callable[[object], object]) -> Callable[[object, ValidationInfo], object]:
+    """`parse`, applied when variables are expanded; with the context OPEN, text with variables is kept."""
 
     def validate(value: object, info: ValidationInfo) -> object:
         if info.context == OPEN and isinstance(value, str) and is_open(value):
             return value
         return parse(value)
 
-    return PlainValidator(validate, json_schema_input_type=Scalar)
+    return validate
+
+
+def filled(parse: Callable[[object], object]) -> PlainValidator:
+    """A value read by `parse` once its variables are filled in."""
+    return PlainValidator(unless_open(parse), json_schema_input_type=Scalar)
 
 
 def _one_of(*choices: str) -> Callable[[object], str]:

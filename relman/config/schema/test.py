@@ -26,7 +26,8 @@ from relman.config.schema.base import (
     or_alone,
     parsed,
 )
-from relman.config.schema.deploy import mounts_clash, without_clash
+from relman.config.schema.lists import without_clash
+from relman.config.schema.run import mounts_clash
 from relman.config.schema.values import Faults
 from relman.model import service as model
 from relman.model.settings import Mount

@@ -13,18 +13,24 @@ from relman.config.suggestions import shown
 from relman.model.settings import Mount, Port
 
 _SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}
-_SIZE = re.compile(r"([0-9]{1,15})([bkmg]?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,15})(b|[kmg]b?|)", re.IGNORECASE)
 _PORT = re.compile(
     r"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>[0-9]{1,5}):)?(?P<container>[0-9]{1,5})(?:/(?P<kind>[A-Za-z]+))?"
 )
 
 
 def size(value: object) -> int:
-    """A size in bytes, or with a unit b, k, m, g (powers of 1024); at least 6 MiB, the engine's minimum."""
+    """A size in bytes, or with a unit b, k, m, g (powers of 1024; also kb, mb, gb); at least 1."""
     found = _SIZE.fullmatch(str(value)) if isinstance(value, str | int) else None
-    if not found or isinstance(value, bool):
+    number = int(found[1]) * _SIZES[found[2].lower()[:1]] if found and not isinstance(value, bool) else 0
+    if not number:
         raise ValueError(f"expected a size such as 256m or 1g, found {shown(value)}")
-    if (number := int(found[1]) * _SIZES[found[2].lower()]) < 6 << 20:
+    return number
+
+
+def memory(value: object) -> int:
+    """A size of at least 6 MiB, as engines want it."""
+    if (number := size(value)) < 6 << 20:
         raise ValueError(f"expected at least 6m, found {shown(value)}")
     return number
 

@@ -63,6 +63,11 @@ def network(value: object) -> str:
     return matching(ENGINE_NAME, text(value), "a network's name: letters, digits, _ . - and a letter or digit first")
 
 
+def log_driver(value: object) -> str:
+    """The name of a logging driver, which may be a plugin's, as an image has it."""
+    return matching(_IMAGE, text(value), "a logging driver, such as json-file, local or journald")
+
+
 def image(value: object) -> str:
     """A reference to an image."""
     return matching(_IMAGE, text(value), "an image, such as postgres:15 or REGISTRY/NAME:TAG")

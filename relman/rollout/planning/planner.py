@@ -238,10 +238,15 @@ def _warnings(steps: Sequence[Step], release: Release) -> tuple[str, ...]:
     said: list[str] = []
     if any(not s.entry.verified for s in steps):
         said.append(f"{release} has no health check: it counts as unverified once it stays up")
-    if release.entrypoint and (tasks := _tasks(steps)):
-        names = ", ".join(dict.fromkeys(run.task.name for run in tasks))
-        said.append(
-            f"the image has an ENTRYPOINT ({shlex.join(release.entrypoint)}), which gets the command of {names} as its "
-            "arguments: make sure that it runs them"
+    if tasks := _tasks(steps):
+        own = steps[0].entry.settings.container.entrypoint
+        words, what = (
+            (release.entrypoint, "the image has an ENTRYPOINT") if own is None else (own, "deploy sets an entrypoint")
         )
+        names = ", ".join(dict.fromkeys(run.task.name for run in tasks))
+        if words:
+            said.append(
+                f"{what} ({shlex.join(words)}), which gets the command of {names} as its arguments: make sure that it "
+                "runs them"
+            )
     return tuple(said)

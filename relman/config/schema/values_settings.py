@@ -1,0 +1,143 @@
+"""Read the keys of one container by the rules of the Compose Specification."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import shlex
+from ipaddress import ip_address
+
+from relman.config.schema.values import absolute_path, matching, text, word
+from relman.config.suggestions import did_you_mean, kind_of, shown
+from relman.model.container_settings import UNLIMITED, Tmpfs
+
+_OWN_LABELS = "relman."
+_USER = re.compile(r"[^\s:\x00-\x1f\x7f]+(?::[^\s:\x00-\x1f\x7f]+)?")
+_GROUP = re.compile(r"[^\s:\x00-\x1f\x7f]+")
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_NAME}(?:\.{_NAME})*")
+_DOMAIN = re.compile(rf"\.|{_NAME}(?:\.{_NAME})*\.?")
+_LONGEST_HOST_NAME = 64  # HOST_NAME_MAX of Linux
+_GATEWAY = "host-gateway"
+_RESOURCES = (
+    "core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack"
+)
+_ULIMITS = frozenset(_RESOURCES.split(", "))
+_ROOT_S_POWERS = """audit_control audit_read audit_write block_suspend bpf checkpoint_restore chown dac_override
+    dac_read_search fowner fsetid ipc_lock ipc_owner kill lease linux_immutable mac_admin mac_override mknod net_admin
+    net_bind_service net_broadcast net_raw perfmon setfcap setgid setpcap setuid syslog sys_admin sys_boot sys_chroot
+    sys_module sys_nice sys_pacct sys_ptrace sys_rawio sys_resource sys_time sys_tty_config wake_alarm all"""
+_CAPABILITIES = frozenset(_ROOT_S_POWERS.split())
+
+
+def label(name: str) -> str:
+    """A label's name."""
+    if name.startswith(_OWN_LABELS):
+        raise ValueError(f"{name}: labels that begin with {_OWN_LABELS} are relman's own")
+    return word(name)
+
+
+def words(value: object) -> tuple[str, ...]:
+    """Words in a list, none too; or in one text, quoted as a shell wants them."""
+    try:
+        return tuple(text(part) for part in value) if isinstance(value, list) else tuple(shlex.split(word(value)))
+    except ValueError as error:
+        raise ValueError(f"expected words in a list, or in one text as in a shell; found {shown(value)}") from error
+
+
+def user(value: object) -> str:
+    """A user, or USER:GROUP, each by name or number."""
+    return matching(_USER, text(value), 'a user such as app, 1000 or "1000:1000"')
+
+
+def group(value: object) -> str:
+    """A group, by name or number."""
+    return matching(_GROUP, text(value), "a group such as video or 44")
+
+
+def directory(value: object) -> str:
+    """An absolute path in the container."""
+    return posixpath.normpath(absolute_path(value))
+
+
+def host_name(value: object) -> str:
+    """A host name (RFC 1123), of at most 64 characters."""
+    found = matching(_HOST_NAME, text(value), "a host name: letters, digits, - and . between them")
+    if len(found) > _LONGEST_HOST_NAME:
+        raise ValueError(f"expected a host name of at most {_LONGEST_HOST_NAME} characters, found {shown(found)}")
+    return found
+
+
+def tmpfs(value: object) -> Tmpfs:
+    """`PATH` or `PATH:OPTIONS`, as `docker run --tmpfs` takes it."""
+    place, _, options = word(value).partition(":")
+    if (target := directory(place)) == "/":
+        raise ValueError(f"expected a path in the container that is not /, found {shown(place)}")
+    return Tmpfs(target, options)
+
+
+def ulimit_name(name: str) -> str:
+    """The name of a limit of setrlimit(2)."""
+    if name not in _ULIMITS:
+        raise ValueError(f"unknown limit{did_you_mean(name, _ULIMITS) or f'; known are {_RESOURCES}'}")
+    return name
+
+
+def ulimit(value: object) -> tuple[int, int]:
+    """Soft and hard limit: one number for both, or {soft: NUMBER, hard: NUMBER}; -1 is none."""
+    if isinstance(value, dict) and value.keys() == {"soft", "hard"}:
+        soft, hard = _limit(value["soft"]), _limit(value["hard"])
+    else:
+        soft = hard = _limit(value)
+    if hard != UNLIMITED and (soft == UNLIMITED or soft > hard):
+        raise ValueError(f"the soft limit {soft} is above the hard limit {hard}")
+    return soft, hard
+
+
+def _limit(value: object) -> int:
+    if not isinstance(value, bool) and isinstance(value, str | int) and re.fullmatch(r"-1|[0-9]{1,18}", str(value)):
+        return int(value)
+    found = kind_of(value)
+    raise ValueError(f"expected a number (-1 for no limit), or {{soft: NUMBER, hard: NUMBER}}; found {found}")
+
+
+def capability(value: object) -> str:
+    """A capability (capabilities(7)) in any case, with or without CAP_, or ALL."""
+    name = word(value).lower().removeprefix("cap_")
+    if name not in _CAPABILITIES:
+        near = did_you_mean(name, _CAPABILITIES) or "; capabilities(7) lists them"
+        raise ValueError(f"unknown capability {shown(value)}{near}")
+    return name.upper()
+
+
+def extra_host(value: object) -> str:
+    """`NAME:ADDRESS` or `NAME=ADDRESS`; host-gateway is the address of the host."""
+    name, address = re.match(r"([^:=]*)[:=]?(.*)", word(value), re.DOTALL).groups()  # type: ignore[union-attr]
+    if not address:
+        raise ValueError(f"expected NAME:ADDRESS, found {shown(value)}")
+    return f"{host_name(name)}:{_host_address(address)}"
+
+
+def extra_hosts(value: object) -> object:
+    """A mapping of names to an address, or a list of them, as the list of NAME:ADDRESS that it stands for."""
+    if not isinstance(value, dict):
+        return value
+    pairs = [(name, each) for name, its in value.items() for each in (its if isinstance(its, list) else [its])]
+    return [f"{host_name(name)}={text(address)}" for name, address in pairs]
+
+
+def _host_address(value: str) -> str:
+    return value if value == _GATEWAY else address(value)
+
+
+def address(value: object) -> str:
+    """An IP address."""
+    try:
+        return str(ip_address(word(value).removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise ValueError(f"expected an IP address, found {shown(value)}") from None
+
+
+def domain(value: object) -> str:
+    """A domain that is searched; `.` for none."""
+    return matching(_DOMAIN, text(value), "a domain such as example.com")

@@ -1,0 +1,61 @@
+"""Settings of one container, by the names of the Compose Specification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+UNLIMITED = -1
+"""As a limit of `Ulimit`."""
+
+
+@dataclass(frozen=True, order=True)
+class Tmpfs:
+    """A file system in memory at `target`; `options` are tmpfs(5)'s, with commas between."""
+
+    target: str
+    options: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class Ulimit:
+    """A limit of setrlimit(2); `name` is without RLIMIT_, in lower case."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True)
+class Logging:
+    """Where the engine sends the container's output. `driver` None is the daemon's default."""
+
+    driver: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ContainerSettings:
+    """Settings of one container beside its command, variables, ports, volumes and networks.
+
+    None, or empty, is the image's or the engine's default; an `entrypoint` () is none. `shm_size` is in bytes.
+    `extra_hosts` are NAME:ADDRESS. Capabilities are in upper case without CAP_.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    entrypoint: tuple[str, ...] | None = None
+    user: str | None = None
+    working_dir: str | None = None
+    hostname: str | None = None
+    init: bool | None = None
+    tty: bool = False
+    read_only: bool = False
+    tmpfs: tuple[Tmpfs, ...] = ()
+    shm_size: int | None = None
+    ulimits: tuple[Ulimit, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    extra_hosts: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_opt: tuple[str, ...] = ()
+    logging: Logging | None = None

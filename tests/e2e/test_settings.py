@@ -1,0 +1,111 @@
+"""What a container is given on a real host is what the deploy section says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.e2e.stage import DEPLOY, Stage
+from tests.lab.host import LabHost
+
+PLAIN: Mapping[str, Any] = {
+    "labels": {"traefik.enable": "true", "team": "${team}"},
+    "entrypoint": ["/bin/busybox", "sh", "-c"],
+    "command": ["exec /bin/busybox httpd -p 8080 -h /www -f"],
+    "user": "1000:1001",
+    "working_dir": "/www",
+    "hostname": "${inventory_hostname}.shop",
+    "init": True,
+    "tty": True,
+    "read_only": True,
+    "tmpfs": ["/run:size=64m,mode=1777", "/scratch"],
+    "shm_size": "128m",
+    "ulimits": {"nofile": {"soft": 1024, "hard": 2048}, "nproc": 500},
+    "cap_drop": ["net_raw", "CAP_CHOWN"],
+    "extra_hosts": {"db": "${database_address}", "six": "[::1]", "host.docker.internal": "host-gateway"},
+    "dns": "192.0.2.53",
+    "dns_search": ["example.com"],
+    "dns_opt": "ndots:1",
+    "logging": {"driver": "json-file", "options": {"max-size": "1m", "max-file": "2"}},
+}
+
+
+def _asked(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """What an inspected container was given, key by key as in PLAIN."""
+    return {
+        "labels": {name: config["Labels"].get(name) for name in ("traefik.enable", "team")},
+        "entrypoint": config["Entrypoint"],
+        "command": config["Cmd"],
+        "user": config["User"],
+        "working_dir": config["WorkingDir"],
+        "hostname": config["Hostname"],
+        "init": host["Init"],
+        "tty": config["Tty"],
+        "read_only": host["ReadonlyRootfs"],
+        "tmpfs": host["Tmpfs"],
+        "shm_size": host["ShmSize"],
+        "ulimits": {u["Name"]: (u["Soft"], u["Hard"]) for u in host["Ulimits"]},
+        "cap_drop": sorted(name.removeprefix("CAP_") for name in host["CapDrop"]),
+        "extra_hosts": host["ExtraHosts"],
+        "dns": host["Dns"],
+        "dns_search": host["DnsSearch"],
+        "dns_opt": host["DnsOptions"],
+        "logging": host["LogConfig"],
+    }
+
+
+WANTED: Mapping[str, Any] = {
+    "labels": {"traefik.enable": "true", "team": "checkout"},
+    "entrypoint": ["/bin/busybox", "sh", "-c"],
+    "command": ["exec /bin/busybox httpd -p 8080 -h /www -f"],
+    "user": "1000:1001",
+    "working_dir": "/www",
+    "hostname": "h1.shop",
+    "init": True,
+    "tty": True,
+    "read_only": True,
+    "tmpfs": {"/run": "size=64m,mode=1777", "/scratch": ""},
+    "shm_size": 128 << 20,
+    "ulimits": {"nofile": (1024, 2048), "nproc": (500, 500)},
+    "cap_drop": ["CHOWN", "NET_RAW"],
+    "extra_hosts": ["db:192.0.2.7", "six:::1", "host.docker.internal:host-gateway"],
+    "dns": ["192.0.2.53"],
+    "dns_search": ["example.com"],
+    "dns_opt": ["ndots:1"],
+    "logging": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}},
+}
+
+
+def _running(host: LabHost) -> dict[str, Any]:
+    with host.engine() as engine:
+        (found,) = engine.containers()
+        return dict(engine.inspect_container(found["Id"]))
+
+
+def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stage: Stage) -> None:
+    """Deployed with all of them the container is as was asked; one that changes is in the plan alone; and after
+    everything unused was pruned a rollback makes it again as it was."""
+    services = {"relman_services": {"demo": str(stage.repository)}}
+    variables = {"team": "checkout", "database_address": "192.0.2.7"}
+    stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": services | variables}})
+    host = stage.lab.hosts[0]
+    stage.release("all-keys", deploy=PLAIN)
+    stage.release("other-user", deploy={**PLAIN, "user": "1002", "labels": {"traefik.enable": "false", "team": "x"}})
+    stage.deploy("all-keys")
+    found = _running(host)
+    assert _asked(found["Config"], found["HostConfig"]) == WANTED
+    assert host.http(8080, "/version").text == "all-keys\n"
+
+    shown = stage.relman("deploy", "other-user", "-e", "production", "--plan").out
+    assert "~ user: 1000:1001 -> 1002" in shown
+    assert "~ labels.team: (not shown)" in shown
+    assert shown.count("\n  ~ ") == 3
+    stage.deploy("other-user")
+    assert _running(host)["Config"]["User"] == "1002"
+
+    host.run(["docker", "system", "prune", "-f"])
+    stage.rollback()
+    back = _running(host)
+    assert _asked(back["Config"], back["HostConfig"]) == WANTED
+    assert back["Id"] != found["Id"]
+    assert "stop_timeout" in DEPLOY

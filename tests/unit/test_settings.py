@@ -1,0 +1,208 @@
+"""The keys of one container: how they are written, what they mean, and that none is forgotten anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.config.deploy import resolve
+from relman.config.schema.container import ContainerKeys
+from relman.config.schema.json_schema import json_schema
+from relman.config.service import parse_service
+from relman.docker.creation import creation
+from relman.model.container import RunSpec
+from relman.model.container_settings import ContainerSettings, Logging, Tmpfs, Ulimit
+from relman.model.errors import ConfigError
+from relman.model.reading import read
+from relman.model.settings import DeploySettings
+from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
+from relman.model.versions import plain, version_of
+from tests.unit.documents import ROOT, sections
+
+NAMES = [f.name for f in dataclasses.fields(ContainerSettings)]
+
+SAID: Mapping[str, tuple[Any, Any, tuple[tuple[str, str], ...]]] = {
+    "labels": ({"a.b": 1}, {"a.b": "1"}, (("labels.a.b", HIDDEN),)),
+    "entrypoint": ("tini -- 'a b'", ("tini", "--", "a b"), (("entrypoint", HIDDEN),)),
+    "user": ("1000:video", "1000:video", (("user", "1000:video"),)),
+    "working_dir": ("/srv//app/", "/srv/app", (("working_dir", "/srv/app"),)),
+    "hostname": ("web1.example.com", "web1.example.com", (("hostname", "web1.example.com"),)),
+    "init": (False, False, (("init", "false"),)),
+    "tty": (True, True, (("tty", "true"),)),
+    "read_only": (True, True, (("read_only", "true"),)),
+    "tmpfs": (["/run:size=1m,mode=1777", "/tmp/"], (Tmpfs("/run", "size=1m,mode=1777"), Tmpfs("/tmp")),  # noqa: S108
+              (("tmpfs", "/run:size=1m,mode=1777, /tmp"),)),
+    "shm_size": ("64kb", 65536, (("shm_size", "65536"),)),
+    "ulimits": ({"nofile": {"soft": 1, "hard": 2}, "core": -1}, (Ulimit("nofile", 1, 2), Ulimit("core", -1, -1)),
+                (("ulimits", "nofile=1:2, core=-1"),)),
+    "cap_drop": (["cap_net_raw", "all"], ("NET_RAW", "ALL"), (("cap_drop", "NET_RAW, ALL"),)),
+    "extra_hosts": ({"db": "192.0.2.1", "six": ["[::1]", "::2"], "me": "host-gateway"},
+                    ("db:192.0.2.1", "six:::1", "six:::2", "me:host-gateway"),
+                    (("extra_hosts", "db:192.0.2.1, six:::1, six:::2, me:host-gateway"),)),
+    "dns": ("192.0.2.53", ("192.0.2.53",), (("dns", "192.0.2.53"),)),
+    "dns_search": ([".", "example.com"], (".", "example.com"), (("dns_search", "., example.com"),)),
+    "dns_opt": ("ndots:1", ("ndots:1",), (("dns_opt", "ndots:1"),)),
+    "logging": ({"driver": "syslog", "options": {"tag": "x"}}, Logging("syslog", {"tag": "x"}),
+                (("logging.driver", "syslog"), ("logging.options.tag", HIDDEN))),
+}  # fmt: skip
+"""Each key as it can be written, what it means, and what a plan shows of it where it is new."""
+
+
+def meant(**deploy: Any) -> DeploySettings:
+    """The settings of a deploy section."""
+    return resolve(deploy, {}, {}, origin="a test")
+
+
+def test_every_key_is_in_the_tables_of_this_test() -> None:
+    """The schema has the model's fields by their names, in their order, and no test below forgets one."""
+    assert list(ContainerKeys.model_fields) == NAMES == list(SAID)
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_what_is_written_is_meant_shown_kept_and_created(key: str) -> None:
+    """Read by compose's rules; a plan shows that it changes; a record of version 2 holds it, and only where it says
+    something; another container is created for it, which is asked of the engine."""
+    written, value, shown = SAID[key]
+    found = meant(**{key: written})
+    assert getattr(found.container, key) == value
+    assert not same_run(DeploySettings(), found)
+    changed = differences(DeploySettings(), found)
+    assert [(each.key, each.new) for each in changed] == list(shown)
+    assert all(each.old in ("", "false") for each in changed)
+    kept = plain(found)
+    assert (version_of(found), list(kept["container"])) == (2, [key])
+    assert read(DeploySettings, json.loads(json.dumps(kept))) == found
+    assert creation(RunSpec("c", "i", found, {})) != creation(RunSpec("c", "i", DeploySettings(), {}))
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_every_key_is_described_for_editors_and_readers(key: str) -> None:
+    """The JSON Schema says what each is, in a sentence; the reference has a section on it."""
+    said = json_schema("relman")["$defs"]["Deploy"]["properties"][key]["description"]
+    assert said.endswith(".")
+    titles = [s.title for s in sections((ROOT / "docs/reference/relman-yml.md").read_text(), 3)]
+    assert f"deploy.{key}" in titles
+
+
+def test_without_any_of_them_nothing_is_asked_of_the_engine_or_kept() -> None:
+    """A service that uses none is created, and recorded in version 1, as before there were any."""
+    assert "container" not in plain(DeploySettings())
+    body = creation(RunSpec("c", "i", DeploySettings(), {}))
+    assert not {"Entrypoint", "User", "WorkingDir", "Hostname"} & body.keys()
+    assert not {"Init", "LogConfig", "Dns", "Tmpfs", "CapDrop"} & body["HostConfig"].keys()
+
+
+def test_an_empty_entrypoint_is_none_and_not_the_image_s() -> None:
+    """Engine API: "if the array consists of exactly one empty string then the entry point is reset"."""
+    found = meant(entrypoint=[])
+    assert found.container.entrypoint == ()
+    assert creation(RunSpec("c", "i", found, {}))["Entrypoint"] == [""]
+    assert differences(DeploySettings(), found) == (Changed("entrypoint", "", HIDDEN),)
+
+
+def test_relman_s_own_labels_win() -> None:
+    """Whatever a section says, nothing takes a container from its service."""
+    spec = RunSpec("c", "i", meant(labels={"x": "1"}), {"relman.service": "shop"})
+    assert creation(spec)["Labels"] == {"x": "1", "relman.service": "shop"}
+
+
+def test_lists_and_mappings_are_the_same() -> None:
+    """As compose has it: NAME=VALUE in a list, one text for a list."""
+    assert meant(labels=["a=b=c", "d"]) == meant(labels={"a": "b=c", "d": ""})
+    assert meant(extra_hosts=["db=192.0.2.1", "six:::1"]) == meant(extra_hosts={"db": "192.0.2.1", "six": "::1"})
+    assert meant(tmpfs="/run") == meant(tmpfs=["/run"])
+
+
+WRONG: Mapping[str, tuple[Any, str]] = {
+    "own label": ({"labels": {"relman.service": "x"}}, "labels.\"relman.service\": relman.service: labels that begin"),
+    "label twice": ({"labels": ["a=1", "a=2"]}, "labels[1]: a is given twice"),
+    "labels": ({"labels": "a=1"}, "labels: expected names and their values, found 'a=1'"),
+    "open quote": ({"entrypoint": "a 'b"}, "entrypoint: expected words in a list, or in one text"),
+    "user": ({"user": "a b"}, "user: expected a user such as app"),
+    "directory": ({"working_dir": "app"}, "working_dir: expected an absolute path"),
+    "host name": ({"hostname": "-x"}, "hostname: expected a host name"),
+    "long host name": ({"hostname": "a" * 60 + ".bcdef"}, "hostname: expected a host name of at most 64 characters"),
+    "flag": ({"init": "yes"}, "init: expected true or false, found 'yes'"),
+    "tmpfs on a volume": ({"volumes": ["d:/d"], "tmpfs": ["/run", "/d"]}, "tmpfs[1]: a volume is mounted at /d"),
+    "tmpfs twice": ({"tmpfs": ["/d", "/d/:size=1m"]}, "tmpfs[1]: another tmpfs is mounted at /d"),
+    "tmpfs at /": ({"tmpfs": "/"}, "tmpfs: expected a path in the container that is not /"),
+    "no size": ({"shm_size": 0}, "shm_size: expected a size such as 256m"),
+    "half a limit": ({"ulimits": {"nofile": {"soft": 1}}}, "ulimits.nofile: expected a number (-1 for no limit), or"),
+    "soft none": ({"ulimits": {"core": {"soft": -1, "hard": 5}}}, "ulimits.core: the soft limit -1 is above"),
+    "capability": ({"cap_drop": ["NET_RAWW"]}, "cap_drop[0]: unknown capability 'NET_RAWW'; did you mean net_raw?"),
+    "twice": ({"cap_drop": ["ALL", "all"]}, "cap_drop[1]: ALL is given twice"),
+    "no address": ({"extra_hosts": ["db"]}, "extra_hosts[0]: expected NAME:ADDRESS, found 'db'"),
+    "an address": ({"extra_hosts": ["db:here"]}, "extra_hosts[0]: expected an IP address, found 'here'"),
+    "dns": ({"dns": ["192.0.2.53", "ns1"]}, "dns[1]: expected an IP address, found 'ns1'"),
+    "domain": ({"dns_search": "a..b"}, "dns_search: expected a domain such as example.com"),
+    "driver": ({"logging": {"driver": "a b"}}, "logging.driver: expected a logging driver"),
+    "option": ({"logging": {"options": {"a": None}}}, "logging.options.a: expected text, found nothing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_wrong_is_said_at_its_place(case: str) -> None:
+    """In the checkout, with line and column; and of an image's label, after its variables were expanded."""
+    deploy, said = WRONG[case]
+    text = json.dumps({"service": "shop", "registry": "localhost:5000", "deploy": deploy})
+    with pytest.raises(ConfigError) as caught:
+        parse_service(text.encode(), "relman.yml")
+    assert f"deploy.{said}" in caught.value.details[0]
+    with pytest.raises(ConfigError) as caught:
+        meant(**deploy)
+    assert f"a test: deploy.{said}" in caught.value.details[0]
+
+
+def test_what_variables_bring_is_checked_when_they_are_expanded() -> None:
+    """A checkout cannot know them; a host does, and names key and item."""
+    deploy = {"user": "${who}", "cap_drop": ["ALL", "${one}"], "labels": {"a": "${who}"}, "dns": "${dns}"}
+    text = json.dumps({"service": "shop", "registry": "localhost:5000", "deploy": deploy})
+    section = parse_service(text.encode(), "relman.yml").deploy
+    good = {"who": "1000", "one": "chown", "dns": "::1"}
+    found = resolve(section, good, {}, origin="web1").container
+    assert (found.user, found.cap_drop, found.labels, found.dns) == ("1000", ("ALL", "CHOWN"), {"a": "1000"}, ("::1",))
+    with pytest.raises(ConfigError) as caught:
+        resolve(section, {"who": "a b", "one": "x", "dns": "y"}, {}, origin="web1")
+    assert [line.partition(": expected")[0].partition(": unknown")[0] for line in caught.value.details] == [
+        "web1: deploy.user",
+        "web1: deploy.cap_drop[1]",
+        "web1: deploy.dns",
+    ]
+
+
+def _any(hint: Any) -> st.SearchStrategy[Any]:
+    """Any value of a field of this type."""
+    origin, inner = get_origin(hint), [each for each in get_args(hint) if each is not Ellipsis]
+    if origin is UnionType:
+        return st.one_of([_any(each) for each in inner])
+    if origin is tuple:
+        return st.lists(_any(inner[0]), max_size=2).map(tuple)
+    if origin:
+        return st.dictionaries(_any(inner[0]), _any(inner[1]), max_size=2)
+    if dataclasses.is_dataclass(hint):
+        fields = {name: _any(kind) for name, kind in get_type_hints(hint).items()}
+        return st.builds(hint, **fields)  # type: ignore[arg-type]
+    simple: dict[Any, st.SearchStrategy[Any]] = {
+        str: st.text(max_size=3),
+        int: st.integers(-1, 1 << 40),
+        bool: st.booleans(),
+        NoneType: st.none(),
+    }
+    return simple[hint]
+
+
+@given(_any(ContainerSettings), _any(ContainerSettings))
+def test_any_settings_are_kept_and_compared(one: ContainerSettings, other: ContainerSettings) -> None:
+    """A record gives back what it was given, in version 2 exactly where something is said; a plan shows a difference
+    exactly where there is one."""
+    old, new = DeploySettings(container=one), DeploySettings(container=other)
+    assert read(DeploySettings, json.loads(json.dumps(plain(new)))) == new
+    assert version_of(new) == (1 if other == ContainerSettings() else 2)
+    assert bool(differences(old, new)) is (one != other) is not same_run(old, new)
