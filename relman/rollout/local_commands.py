@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
-import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from relman.local import process_group
 from relman.model.errors import Cancelled, CheckFailed, HookFailed
 from relman.model.http import GOOD, headers_of
 from relman.model.plan import Plan
@@ -95,37 +92,14 @@ def _get(url: str, timeout: float) -> str:
 
 
 def _run(argv: tuple[str, ...], timeout: float, environ: Mapping[str, str], cancel: threading.Event) -> list[str]:
-    """Run a command to its end and return its lines. Raises CheckFailed with the last of them, or Cancelled."""
-    with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(  # noqa: S603  # the inventory allows it, the plan shows it
-                argv,
-                env=dict(environ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise CheckFailed(f"{shlex.join(argv)} could not be run: {error.strerror}") from error
-        ended = _await(process, timeout, cancel)
-        output.seek(0)
-        lines = output.read().decode(errors="replace").splitlines()
-    if cancel.is_set() and not ended:
-        raise Cancelled(f"cancelled while {shlex.join(argv)} ran")
-    if ended and process.returncode == 0:
-        return lines
-    end = f"ended with {process.returncode}" if ended else f"did not end within {timeout:g} s"
-    raise CheckFailed(f"{shlex.join(argv)} {end}", details=lines[-_LAST_LINES:])
-
-
-def _await(process: subprocess.Popen[bytes], timeout: float, cancel: threading.Event) -> bool:
-    """Whether it ended by itself; otherwise its process group is killed."""
-    deadline = time.monotonic() + timeout
-    while process.poll() is None:
-        if cancel.wait(0.05) or time.monotonic() > deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return False
-    return True
+    """Run a command, which the inventory allows and the plan shows, and return its lines. Raises CheckFailed with the
+    last of them, or Cancelled."""
+    output = process_group.Tail()
+    try:
+        code = process_group.run(argv, output, env=environ, timeout=timeout, cancel=cancel)
+    except OSError as error:
+        raise CheckFailed(f"{shlex.join(argv)} could not be run: {error.strerror}") from error
+    if code == 0:
+        return output.lines
+    end = f"did not end within {timeout:g} s" if code is None else f"ended with {code}"
+    raise CheckFailed(f"{shlex.join(argv)} {end}", details=output.lines[-_LAST_LINES:])

@@ -3,85 +3,41 @@
 from __future__ import annotations
 
 import http.client
-import os
 import shlex
-import signal
 import socket
 import ssl
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from relman.ci.engine.line_buffer import Lines
+from relman.local import process_group
 from relman.model.errors import CheckFailed, UsageError
 from relman.model.http import GOOD, headers_of
 from relman.model.playbook import Command, Http
 
 HTTP_SECONDS = 30.0
 _PAUSE = 1.0
-_TERM_SECONDS = 5.0
 
 Progress = Callable[[str], None]
 
 
 def check_command(command: Command, env: Mapping[str, str], timeout: float | None, progress: Progress) -> None:
-    """Run a program in a process group of its own, show what it prints, and raise CheckFailed unless it ends with 0
-    within `timeout` seconds. Whatever ends this ends the group."""
+    """Run a program, show what it prints, and raise CheckFailed unless it ends with 0 within `timeout` seconds."""
     output = Lines(progress)
     try:
-        process = subprocess.Popen(  # noqa: S603
-            command.argv,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        code = process_group.run(command.argv, process_group.text(output.feed), env=env, timeout=timeout)
     except OSError as error:
         raise UsageError(f"cannot run {command.argv[0]}: {error.strerror}") from error
-    reader = threading.Thread(target=_read, args=(process, output), daemon=True)
-    with _ended(process):
-        reader.start()
-        try:
-            code = process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise CheckFailed(f"the check did not end within {timeout:g} s: {_shown(command)}") from None
-        # What the program started may hold its output open for longer than anybody asked.
-        reader.join(_PAUSE)
+    output.end()
+    if code is None:
+        raise CheckFailed(f"the check did not end within {timeout:g} s: {_shown(command)}")
     if code:
         raise CheckFailed(f"the check failed with exit code {code}: {_shown(command)}", details=list(output.last))
 
 
-def _read(process: subprocess.Popen[str], output: Lines) -> None:
-    with suppress(ValueError, OSError):
-        for line in process.stdout or ():
-            output.feed(line)
-    output.end()
-
-
 def _shown(command: Command) -> str:
     return command.argv[2] if command.is_text else shlex.join(command.argv)
-
-
-@contextmanager
-def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """End the process group after the body, if anything of it is left: first asked, then killed."""
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(_TERM_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def check_http(asked: Http, timeout: float | None, progress: Progress) -> None:

@@ -12,11 +12,8 @@ import io
 import json
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +22,12 @@ from relman.ci.engine.api import Progress
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.stopwatch import Watch
 from relman.config.schema.values_names import RELMAN_S
+from relman.local import process_group
 from relman.model.errors import BuildFailed, UsageError
 from relman.model.mask import Mask
 from relman.model.service import BuildSecret
 
 _PLUGINS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
-_GRACE = 3.0
 
 
 def find_buildx(environ: Mapping[str, str]) -> str | None:
@@ -67,7 +64,11 @@ def build_with_buildkit(
         if environ.get("DOCKER_TLS_VERIFY"):
             variables.setdefault("DOCKER_CERT_PATH", str(docker_config(environ)))
         with watch.waiting():
-            code = _run([program, *_arguments(order, said)], variables, output)
+            # The engine ends the build when the program ends.
+            code = process_group.run(
+                [program, *_arguments(order, said)], process_group.text(output.feed), env=variables
+            )
+        output.end()
         if code:
             raise BuildFailed(f"cannot build {order.service.name}: buildx ended with {code}", details=output.last)
         return said.read_text().strip()
@@ -130,42 +131,3 @@ def _auth(login: Mapping[str, Any]) -> dict[str, str]:
 def _write_private(file: Path, data: Mapping[str, Any]) -> None:
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         json.dump(data, opened)
-
-
-def _run(argv: list[str], environ: Mapping[str, str], output: Lines) -> int:
-    """Run to the end, its output going to `output`. The engine ends the build when the program does."""
-    with _started(argv, environ) as process:
-        assert process.stdout is not None  # noqa: S101  # it is a pipe
-        for line in process.stdout:
-            output.feed(line)
-        output.end()
-        return process.wait()
-
-
-@contextmanager
-def _started(argv: list[str], environ: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """A program in a group of its own, so that Ctrl-C reaches it only through us; gone after the body."""
-    process = subprocess.Popen(  # noqa: S603
-        argv,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
-    with process:
-        try:
-            yield process
-        except BaseException:
-            _end(process)
-            raise
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_GRACE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)

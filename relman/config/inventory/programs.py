@@ -6,18 +6,15 @@ Documentation: https://docs.ansible.com/ansible/latest/dev_guide/developing_inve
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from relman.config import yaml
 from relman.config.document import Document
 from relman.config.inventory.files import Form, Source
+from relman.local import process_group
 from relman.model.errors import UsageError
 
 SECONDS = 30.0
@@ -53,40 +50,25 @@ def ask(source: Source, environ: Mapping[str, str]) -> Document:
 
 
 def _run(argv: list[str], env: Mapping[str, str], home: str) -> bytes:
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        try:
-            process = subprocess.Popen(  # noqa: S603  # a person named the inventory and asked for it to be run
-                argv,
-                env=dict(env),
-                cwd=home,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"{argv[0]} cannot be run: {error.strerror}", hint="is it installed, and executable?"
-            ) from error
-        try:
-            code: int | None = process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if code is None:
-            raise UsageError(f"{argv[0]} did not end within {SECONDS:g} s")
-        if code:
-            errors.seek(0)
-            last = errors.read(1 << 16).decode(errors="replace").splitlines()[-5:]
-            raise UsageError(f"{argv[0]} ended with {code}", details=last)
-        output.seek(0)
-        printed = output.read(_LARGEST + 1)
-    if len(printed) > _LARGEST:
-        raise UsageError(f"{argv[0]} printed more than {_LARGEST >> 20} MiB")
-    return printed
+    """What a program prints: one that a person named, and asked to be run."""
+    printed, errors = bytearray(), process_group.Tail()
+
+    def collect(piece: bytes) -> None:
+        printed.extend(piece)
+        if len(printed) > _LARGEST:
+            raise UsageError(f"{argv[0]} printed more than {_LARGEST >> 20} MiB")
+
+    try:
+        code = process_group.run(argv, collect, errors=errors, env=env, cwd=home, timeout=SECONDS)
+    except OSError as error:
+        raise UsageError(
+            f"{argv[0]} cannot be run: {error.strerror}", hint="is it installed, and executable?"
+        ) from error
+    if code is None:
+        raise UsageError(f"{argv[0]} did not end within {SECONDS:g} s")
+    if code:
+        raise UsageError(f"{argv[0]} ended with {code}", details=errors.lines[-5:])
+    return bytes(printed)
 
 
 def _tree(groups: Mapping[str, Any]) -> dict[str, Any]:

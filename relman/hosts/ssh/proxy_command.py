@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -12,6 +11,7 @@ import time
 import weakref
 from typing import IO
 
+from relman.local import process_group
 from relman.model.host import Proxy
 
 _PATIENCE = 0.5  # seconds to wait for a failed command's exit and its last output
@@ -37,12 +37,11 @@ class ProxySocket(socket.socket):
         shell = os.environ.get("SHELL") or "/bin/sh"
         try:
             with theirs:
-                self._process = subprocess.Popen(  # noqa: S603  # the user's own ssh_config says so
+                self._process = process_group.start(  # the user's own ssh_config says so
                     [shell, "-c", f"exec {proxy.command}"],
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=subprocess.PIPE,
-                    start_new_session=True,
                 )
         except OSError:
             super().close()
@@ -67,7 +66,7 @@ class ProxySocket(socket.socket):
     def _found(self) -> str:
         """How it ended, after a short wait if it has closed its output."""
         deadline = time.monotonic() + (_PATIENCE if self._hung_up() else 0)
-        while not (ended := self._ended()):
+        while not (ended := process_group.ended(self._process)):
             if time.monotonic() > deadline:
                 return ""
             time.sleep(_PAUSE)
@@ -80,13 +79,6 @@ class ProxySocket(socket.socket):
             return False
         except OSError:
             return True
-
-    def _ended(self) -> os.waitid_result | None:
-        """How it ended, or None. It is left a zombie, so that its process group id cannot be reused yet."""
-        try:
-            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return None
 
     @property
     def last_words(self) -> str:
@@ -104,12 +96,8 @@ class ProxySocket(socket.socket):
         """Kill the command's process group."""
         with self._mutex:
             _running.discard(self)
-            if self._process.returncode is not None:
-                return
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_PATIENCE)
+            if self._process.returncode is None:
+                process_group.end(self._process, grace=0)  # the connection is closed: it has nothing left to do
 
 
 def end_all() -> None:
