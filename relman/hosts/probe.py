@@ -10,8 +10,8 @@ from typing import Any
 from relman.hosts.ssh.bounded import Bounds, ChannelSocket
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.hosts.ssh.foreign_errors import said
+from relman.local.http_check import GOOD, headers_of
 from relman.model.errors import RelmanError, Unreachable
-from relman.model.http import GOOD, headers_of
 from relman.model.settings import Health
 
 _OPTIONS = "AllowTcpForwarding, PermitOpen or the key's options"
@@ -30,7 +30,7 @@ class ProbeResult:
 
 
 def probe_http(connection: Connection, address: str, health: Health, port: int, timeout: float) -> ProbeResult:
-    """GET the path of `health`, with its Host and headers (relman.model.http).
+    """GET the path of `health`, with its Host and headers (relman.local.http_check).
 
     `timeout` in seconds bounds all of it, including the response's body. Raises Unreachable if the SSH connection is
     lost.

@@ -34,6 +34,11 @@ class Proxy:
         """Its URL, without the login."""
         return f"http://{self.place}"
 
+    @property
+    def authorization(self) -> str:
+        """The value of Proxy-Authorization; "" where it wants no login."""
+        return self.login.basic if self.login else ""
+
 
 @dataclass(frozen=True)
 class Proxies:

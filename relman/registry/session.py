@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 import requests
 
 import relman
+from relman.local.tls import TrustingAdapter, context_for
 from relman.registry.connection import POOLS
 from relman.registry.docker_config import Credentials
 from relman.registry.proxies import Proxies
-from relman.registry.tls import TrustingAdapter, context_for
 
 CONNECTIONS = 16
 """The number of connections kept open."""

@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import threading
-import time
 from collections.abc import Mapping
-from typing import Any
 
 from relman.local import process_group
-from relman.model.errors import Cancelled, CheckFailed, HookFailed
-from relman.model.http import GOOD, headers_of
+from relman.local.http_check import wait_for
+from relman.model.errors import CheckFailed, HookFailed
 from relman.model.plan import Plan
 from relman.model.strategy import Check, Hook, When
+from relman.registry.proxies import proxies_of
 from relman.rollout.fleet import Watcher
 
 _LAST_LINES = 10
-_PAUSE = 0.5
 _OWN = "RELMAN_"
 
 
@@ -61,34 +59,8 @@ def ask(check: Check, environ: Mapping[str, str], cancel: threading.Event) -> No
     Cancelled."""
     if check.command:
         _run(check.command, check.timeout, environ, cancel)
-        return
-    deadline = time.monotonic() + check.timeout
-    while answer := _get(check.url, max(0.1, deadline - time.monotonic())):
-        if time.monotonic() + _PAUSE > deadline:
-            raise CheckFailed(f"the check failed: GET {check.url}: {answer}")
-        if cancel.wait(_PAUSE):
-            raise Cancelled("cancelled while the canary was checked")
-
-
-def _get(url: str, timeout: float) -> str:
-    """Why the response does not pass; "" if it does."""
-    import http.client
-    import urllib.request
-
-    class Unfollowed(urllib.request.HTTPErrorProcessor):
-        """Returns every response as it is, also a redirect."""
-
-        def http_response(self, request: Any, response: Any) -> Any:  # noqa: ARG002
-            return response
-
-        https_response = http_response
-
-    request = urllib.request.Request(url, headers=headers_of())  # noqa: S310  # the schema allows http(s)
-    try:
-        with urllib.request.build_opener(Unfollowed).open(request, timeout=timeout) as answer:
-            return "" if answer.status in GOOD else str(answer.status)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        return str(getattr(error, "reason", "") or error or type(error).__name__)
+    else:
+        wait_for(check.url, check.timeout, proxy_of=proxies_of(environ).of, cancel=cancel)
 
 
 def _run(argv: tuple[str, ...], timeout: float, environ: Mapping[str, str], cancel: threading.Event) -> list[str]:

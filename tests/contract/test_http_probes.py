@@ -17,7 +17,7 @@ import pytest
 from relman.app.playbooks.checks import check_http
 from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.readiness import answers_http
-from relman.model.errors import CannotAsk, CheckFailed
+from relman.model.errors import CannotAsk, CheckFailed, UsageError
 from relman.model.playbook import Http
 from relman.model.service import Wait
 from relman.model.strategy import Check
@@ -50,6 +50,8 @@ def served() -> Iterator[Site]:
         def do_GET(self) -> None:
             asked.append(self.path)
             known = self.headers["Host"] == "shop.example.com" and self.headers["X-Word"] == "a b"
+            if self.path.startswith("http:"):
+                known = self.headers["Proxy-Authorization"] == "Basic YW5uOnB3"
             self.send_response(404 if self.path == "/nothing" else 302 if known or self.path == "/open" else 400)
             self.send_header("Location", "/nothing")
             self.end_headers()
@@ -129,13 +131,21 @@ def test_an_image_with_nothing_to_ask_with(site: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda url: local_commands.ask(Check(url=url, timeout=0.1), {}, threading.Event()),
-        lambda url: check_http(Http(url), 0.1, lambda _: None),
+        lambda url, env: local_commands.ask(Check(url=url, timeout=0.1), env, threading.Event()),
+        lambda url, env: check_http(Http(url), env, 0.1, lambda _: None),
     ],
 )
-def test_a_canary_s_check_and_a_playbook_s_follow_the_same_rule(ask: Callable[[str], None], site: Site) -> None:
-    """302 is good, and nobody follows it; 400 is not."""
-    ask(f"http://127.0.0.1:{site.port}/open")
-    with pytest.raises(CheckFailed, match="400"):
-        ask(f"http://127.0.0.1:{site.port}/closed")
-    assert set(site.asked) == {"/open", "/closed"}
+def test_a_canary_s_check_and_a_playbook_s_follow_the_same_rule(
+    ask: Callable[[str, Mapping[str, str]], None], site: Site
+) -> None:
+    """302 is good, and nobody follows it; 400 is not. What is not on this machine is asked through the proxy that the
+    environment names, with its login; what is no URL is said to be none."""
+    proxy = {"http_proxy": f"http://ann:pw@127.0.0.1:{site.port}"}
+    ask(f"http://127.0.0.1:{site.port}/open", proxy)
+    ask("http://shop.example.com/open?a=b", proxy)
+    with pytest.raises(CheckFailed, match=r"a status from 200 to 399 within 0\.1 s, but: 400"):
+        ask(f"http://127.0.0.1:{site.port}/closed", proxy)
+    assert set(site.asked) == {"/open", "http://shop.example.com/open?a=b", "/closed"}
+    for wrong in ("http://[", "http:///x", "ftp://a", "http://a:port"):
+        with pytest.raises(UsageError, match="is not a URL that can be checked"):
+            ask(wrong, proxy)

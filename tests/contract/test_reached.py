@@ -17,9 +17,9 @@ import pytest
 
 from relman.ci.library.files import File
 from relman.ci.library.index import Index
+from relman.local import tls
 from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable, UsageError
 from relman.model.image import Repository
-from relman.registry import tls
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from relman.registry.network import Network

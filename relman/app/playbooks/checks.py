@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import shlex
-import socket
-import ssl
-import time
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
 
 from relman.ci.engine.line_buffer import Lines
 from relman.local import process_group
+from relman.local.http_check import wait_for
 from relman.model.errors import CheckFailed, UsageError
-from relman.model.http import GOOD, headers_of
 from relman.model.playbook import Command, Http
+from relman.registry.proxies import proxies_of
 
 HTTP_SECONDS = 30.0
-_PAUSE = 1.0
 
 Progress = Callable[[str], None]
 
@@ -40,49 +35,7 @@ def _shown(command: Command) -> str:
     return command.argv[2] if command.is_text else shlex.join(command.argv)
 
 
-def check_http(asked: Http, timeout: float | None, progress: Progress) -> None:
-    """Ask until the answer is as expected, for `timeout` seconds (30 where it is None); no redirect is followed.
-
-    Raises CheckFailed with the last answer, UsageError for what is no URL.
-    """
-    seconds = timeout or HTTP_SECONDS
-    give_up = time.monotonic() + seconds
-    said = ""
-    while True:
-        found = _ask(asked, min(10.0, max(0.1, give_up - time.monotonic())))
-        if found == str(asked.status) or (not asked.status and found.isdigit() and int(found) in GOOD):
-            progress(f"{asked.url} answers {found}")
-            return
-        if found != said:
-            progress(f"{asked.url}: {found}")
-            said = found
-        if time.monotonic() + _PAUSE > give_up:
-            wanted = asked.status or "a status from 200 to 399"
-            raise CheckFailed(f"{asked.url} did not answer {wanted} within {seconds:g} s, but: {found}")
-        time.sleep(_PAUSE)
-
-
-def _ask(asked: Http, timeout: float) -> str:
-    """The status, or what went wrong in words."""
-    parts = urlsplit(asked.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{asked.url!r} is not a URL that can be checked")
-    connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(parts.netloc, timeout=timeout, context=_tls(asked.ca))
-    else:
-        connection = http.client.HTTPConnection(parts.netloc, timeout=timeout)
-    path = parts.path or "/"
-    try:
-        connection.request("GET", f"{path}?{parts.query}" if parts.query else path, headers=headers_of())
-        return str(connection.getresponse().status)
-    except (OSError, http.client.HTTPException, socket.gaierror) as error:
-        return getattr(error, "strerror", None) or str(error) or type(error).__name__
-    finally:
-        connection.close()
-
-
-def _tls(ca: str) -> ssl.SSLContext:
-    from relman.registry.tls import context_for
-
-    return context_for(ca or None)
+def check_http(asked: Http, env: Mapping[str, str], timeout: float | None, progress: Progress) -> None:
+    """Ask as relman.local.http_check.wait_for does, 30 s where `timeout` is None."""
+    seconds, proxy_of = timeout or HTTP_SECONDS, proxies_of(env).of
+    wait_for(asked.url, seconds, status=asked.status, ca=asked.ca, proxy_of=proxy_of, progress=progress)

@@ -96,7 +96,7 @@ class Runner:
                 env = {**self.context.environ, **self.run.variables, **self.run.outputs}
                 check_command(command, env, stage.timeout, events.note)
             case Http() as asked:
-                check_http(asked, stage.timeout, events.note)
+                check_http(asked, self.context.environ, stage.timeout, events.note)
             case Wait(seconds):
                 time.sleep(seconds)
             case Confirm(question):

@@ -155,7 +155,7 @@ def _reason(error: Exception) -> str:
 def _session(url: str, ca: str | None) -> requests.Session:
     import requests
 
-    from relman.registry.tls import TrustingAdapter, context_for
+    from relman.local.tls import TrustingAdapter, context_for
 
     session = requests.Session()
     proxies = requests.utils.get_environ_proxies(url)

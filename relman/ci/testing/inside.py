@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from relman.ci.engine.api import translated
 from relman.ci.engine.containers import State
+from relman.local.http_check import GOOD, headers_of
 from relman.model.errors import CannotAsk, EngineError
-from relman.model.http import GOOD, headers_of
 from relman.model.service import Wait
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PYTHON = (
     "c = http.client.HTTPConnection(address, int(port), timeout=2); "
     "c.request('GET', path, headers=dict(each.split(': ', 1) for each in given)); print(c.getresponse().status)"
 )
-# Whether a path answers well (relman.model.http): busybox's wget follows redirects, and so is not asked.
+# Whether a path answers well (relman.local.http_check): busybox's wget follows redirects, and so is not asked.
 _HTTP = f"""
 address=$1 port=$2 path=$3
 shift 3

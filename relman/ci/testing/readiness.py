@@ -14,8 +14,8 @@ from relman.ci.engine.containers import State, last_lines, state
 from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.links import LinkPort
 from relman.ci.testing.run_context import Bench
+from relman.local.http_check import GOOD, headers_of, status_of
 from relman.model.errors import Cancelled, EngineError, TestsFailed
-from relman.model.http import GOOD, headers_of
 from relman.model.service import LinkedService, Wait
 
 if TYPE_CHECKING:
@@ -98,15 +98,12 @@ def accepts_tcp(address: str, port: int) -> bool:
 
 
 def answers_http(address: str, port: int, wait: Wait) -> bool:
-    """Whether GET answers with a good status (relman.model.http)."""
+    """Whether GET answers with a good status (relman.local.http_check)."""
     connection = http.client.HTTPConnection(address, port, timeout=_PROBE_TIMEOUT)
     try:
-        connection.request("GET", wait.http_path, headers=headers_of(wait.http_host, wait.http_headers))
-        return connection.getresponse().status in GOOD
+        return status_of(connection, wait.http_path, headers_of(wait.http_host, wait.http_headers)) in GOOD
     except (OSError, http.client.HTTPException):
         return False
-    finally:
-        connection.close()
 
 
 class _CommandProbe:
