@@ -13,7 +13,7 @@ from relman.app.signing import PASSPHRASE, load_key, passphrase, read
 from relman.config import trust as trust_file
 from relman.config.trust import load_trust, named
 from relman.evidence.keys import PublicKey, SigningKey
-from relman.evidence.untrusted import rfc3339
+from relman.model.clock import rfc3339
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest
 from relman.model.predicates import RELEASE, SHORT, TEST_RESULT, short

@@ -6,11 +6,12 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from relman.config import yaml
 from relman.config.document import Document, KeyPath
+from relman.model.clock import rfc3339
 from relman.model.errors import ConfigError, UsageError
 from relman.model.predicates import short
 from relman.model.trust import Revocation, Trust, TrustedKey
@@ -41,7 +42,7 @@ def end_key(path: Path, name: str, end: datetime) -> None:
     """Set the end of a key's validity: what it signed before stays valid. Raises UsageError."""
     text, before = _read(path)
     key = named(before, name)
-    line = f"valid_until: {_time(end)}"
+    line = f"valid_until: {rfc3339(end)}"
     changed = _with_line(text, str(path), name, "valid_until", [line])
     _replace(path, changed, replace(before, keys={**before.keys, name: replace(key, end=end)}))
 
@@ -51,9 +52,9 @@ def revoke_key(path: Path, name: str, revocation: Revocation) -> None:
     text, before = _read(path)
     key = named(before, name)
     if key.revoked:
-        raise UsageError(f"{name} is already revoked, since {_time(key.revoked.at)}")
+        raise UsageError(f"{name} is already revoked, since {rfc3339(key.revoked.at)}")
     digests = sorted(map(str, revocation.accepted))
-    lines = ["revoked:", f"  at: {_time(revocation.at)}", f"  reason: {_quoted(revocation.reason)}"]
+    lines = ["revoked:", f"  at: {rfc3339(revocation.at)}", f"  reason: {_quoted(revocation.reason)}"]
     lines += ["  accepted:", *(f"    - {digest}" for digest in digests)] if digests else []
     changed = _with_line(text, str(path), name, "revoked", lines)
     _replace(path, changed, replace(before, keys={**before.keys, name: replace(key, revoked=revocation)}))
@@ -134,17 +135,13 @@ def _write(path: Path, text: str) -> None:
 
 def _written(key: TrustedKey, indent: str) -> str:
     lines = [f"{key.name}:", "  public: |", *(f"    {line}" for line in key.public.decode().splitlines())]
-    lines += [f"  valid_from: {_time(key.start)}"] if key.start else []
-    lines += [f"  valid_until: {_time(key.end)}"] if key.end else []
+    lines += [f"  valid_from: {rfc3339(key.start)}"] if key.start else []
+    lines += [f"  valid_until: {rfc3339(key.end)}"] if key.end else []
     lines.append("  signs:")
     for grant in key.grants:
         lines.append(f"    - types: [{', '.join(_quoted(short(t)) for t in grant.types)}]")
         lines.append(f"      repositories: [{', '.join(map(_quoted, grant.repositories))}]")
     return "".join(f"{indent}{line}\n" for line in lines)
-
-
-def _time(time: datetime) -> str:
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _quoted(text: str) -> str:

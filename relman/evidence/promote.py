@@ -20,8 +20,8 @@ from relman.evidence.gates.test_results import TESTS_PASSED
 from relman.evidence.release import RUN_TAGS, release_of, subject_of
 from relman.evidence.rules import Rule
 from relman.evidence.store import EVIDENCE_TAGS, Stored, run_parallel
-from relman.evidence.untrusted import rfc3339
 from relman.evidence.verification_summary import release_statement, same
+from relman.model.clock import rfc3339
 from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip

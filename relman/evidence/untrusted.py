@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from relman.evidence.rules import Rule
+from relman.model.clock import from_rfc3339
 
 
 def moment(text: object) -> datetime | None:
     """Parse an RFC 3339 time to UTC; None for anything else, and for a time without a zone."""
     try:
-        found = datetime.fromisoformat(text) if isinstance(text, str) else None
-        return found.astimezone(UTC) if found and found.tzinfo else None
-    except (ValueError, OverflowError):
+        return from_rfc3339(text) if isinstance(text, str) else None
+    except ValueError:
         return None
-
-
-def rfc3339(time: datetime) -> str:
-    """Format a time as relman writes it: RFC 3339, in UTC, to the second."""
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def at(value: object, path: Sequence[str]) -> object:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
+from relman.model.clock import from_rfc3339, rfc3339
 from relman.model.journal import Failed
 
 
@@ -45,5 +45,4 @@ class Entry:
 
 def utc(time: str) -> str:
     """Normalise an RFC 3339 time to UTC with milliseconds, so that times sort as text. Raises ValueError."""
-    moment = datetime.fromisoformat(time).astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(from_rfc3339(time), "milliseconds")

@@ -1,11 +1,29 @@
-"""The current time in relman's format: RFC 3339 (section 5.6, https://www.rfc-editor.org/rfc/rfc3339#section-5.6), in
-UTC, to the second."""
+"""Times as relman writes and reads them: RFC 3339 (section 5.6, https://www.rfc-editor.org/rfc/rfc3339#section-5.6), in
+UTC."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 
 def timestamp() -> str:
-    """Return the current time."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """The current time, to the second."""
+    return rfc3339(datetime.now(UTC))
+
+
+def rfc3339(moment: datetime, precision: Literal["seconds", "milliseconds"] = "seconds") -> str:
+    """A time in one form, so that text sorts by time. Raises OverflowError where UTC has no such year."""
+    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def from_rfc3339(text: str) -> datetime:
+    """The time, in UTC; decimals after the sixth are dropped. Raises ValueError for anything else, also for a time
+    without its offset."""
+    try:
+        found = datetime.fromisoformat(text)
+        if found.tzinfo:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"{text!r} is not a time of RFC 3339")

@@ -12,6 +12,7 @@ from relman.app.factories import registry_of
 from relman.app.looking.journals import Answers
 from relman.app.policy import check_of
 from relman.app.signing import reading_seal
+from relman.model.clock import rfc3339
 from relman.model.errors import RelmanError, UsageError
 from relman.model.image import ManifestDigest
 from relman.model.journal import DONE, Served
@@ -49,7 +50,7 @@ def time_of(text: str) -> str:
     if then.tzinfo is None:
         then = then.replace(tzinfo=UTC)
     try:
-        return then.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return rfc3339(then)
     except OverflowError:
         raise UsageError(f"{text!r} is not a date of the calendar") from None
 

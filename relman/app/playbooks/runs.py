@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.app.retention import outlived
+from relman.model.clock import from_rfc3339, rfc3339
 from relman.model.errors import Locked, StorageFailed
 
 VERSION = 1
@@ -132,7 +133,7 @@ class PlaybookRuns:
         """Remove runs of long ago: never the newest of a playbook, which can be resumed, nor one at work."""
         found = {j.id: j for j in self.all()}
         resumable = {j.file: j.id for j in sorted(found.values(), key=lambda j: (j.started, j.id))}
-        times = {id: datetime.fromisoformat(j.at).timestamp() for id, j in found.items()}
+        times = {id: from_rfc3339(j.at).timestamp() for id, j in found.items()}
         old = outlived(times, time.time() if now is None else now, most=_MOST, days=_DAYS)
         for id in set(old) - set(resumable.values()):
             with contextlib.suppress(Locked, StorageFailed, OSError), self.held(found[id]):
@@ -164,4 +165,4 @@ def new_run(file: str, digest: str, variables: Mapping[str, str], stages: list[s
 
 def now() -> str:
     """Now, as RFC 3339 in UTC with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(datetime.now(UTC), "milliseconds")

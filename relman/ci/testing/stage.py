@@ -22,6 +22,7 @@ from relman.ci.testing.interpolation import Values, secrets_of
 from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import Released, start_services
 from relman.ci.testing.test_commands import Outcome, run_commands
+from relman.model.clock import rfc3339
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.mask import Mask
@@ -81,8 +82,8 @@ def run_tests(
         commit=commit,
         commands=tuple(outcome.result for outcome in outcomes),
         services={alias: each.image for alias, each in linked.items()},
-        started=_rfc3339(started),
-        finished=_rfc3339(now()),
+        started=rfc3339(started),
+        finished=rfc3339(now()),
         findings=Findings.together(findings) if findings else None,
     )
 
@@ -143,7 +144,3 @@ def one_at_a_time(progress: Progress) -> Progress:
             progress(line)
 
     return say
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

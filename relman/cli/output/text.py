@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
+
+from relman.model.clock import from_rfc3339
 
 _UNITS = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -12,7 +14,7 @@ _UNITS = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 def moment(then: str) -> str:
     """The RFC 3339 time `then` in UTC to the second, without its marks: `2026-01-31 12:00:00`; else `then` itself."""
     try:
-        return datetime.fromisoformat(then).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        return from_rfc3339(then).strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
         return then
 
@@ -41,7 +43,7 @@ def size(count: int) -> str:
 def age(then: str, now: datetime) -> str:
     """How long ago the RFC 3339 time `then` was: `3 min ago`; `then` itself when it is no such time."""
     try:
-        seconds = (now - datetime.fromisoformat(then)).total_seconds()
+        seconds = (now - from_rfc3339(then)).total_seconds()
     except (ValueError, TypeError):
         return then
     return f"{span(seconds)} ago" if seconds >= 1 else "just now"

@@ -9,8 +9,8 @@ from relman.evidence.assessment import Facts
 from relman.evidence.gates.test_results import copying
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import Rule
-from relman.evidence.untrusted import rfc3339
 from relman.evidence.verification_summary import ReleaseStatement, read_release
+from relman.model.clock import rfc3339
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, check_tag
 from relman.model.policy import Attested

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 
 from relman.hosts.state_dir import journal
+from relman.model.clock import timestamp
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.journal import (
     LONGEST_REASON,
@@ -78,7 +78,7 @@ class Journal:
         return silenced(happened, silent)
 
     def _lines(self, happened: Happened) -> dict[str, Line]:
-        self._ended = self._ended or datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._ended = self._ended or timestamp()
         return lines_of(happened, self.asked, self.seen, self._ended, self.found, self.secrets)
 
     def _each(self, due: Mapping[str, Line], session: Session) -> None:
