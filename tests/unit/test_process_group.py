@@ -116,7 +116,8 @@ def test_an_interrupt_ends_the_group(signals: int, tmp_path: Path) -> None:
     """Ctrl-C ends what runs; a second one, while relman waits for a command that ignores SIGTERM, kills it at once."""
     script = "trap 'touch asked' TERM; echo $$ >new; mv new pid; while :; do sleep 1; done"
     program = (
-        "import os\nfrom relman.local import process_group\n"
+        "import os, signal\nfrom relman.local import process_group\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored below a shell's `&`
         f"process_group.GRACE = {600 if signals == 2 else 0.3}\n"
         f"process_group.run(['sh', '-c', {script!r}], print, env=dict(os.environ))\n"
     )
