@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-from relman.ci.engine.pull import registry_of
+from relman.model.reference import registry_of
 
 SCRATCH = "scratch"
 _NO_SHELL = ("distroless", "cgr.dev/chainguard/static")

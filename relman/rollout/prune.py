@@ -13,6 +13,7 @@ from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
 from relman.model.record import Deployed, HostRecord, kept_name
+from relman.model.reference import repository_of
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.rollback_target import before
 from relman.rollout.state.next_record import remembered
@@ -92,9 +93,9 @@ def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tupl
     tags = {e.kept_as for e in kept.entries}
     repositories = {str(e.repository) for e in (*seen.record.entries, *kept.entries)}
     for image in seen.images:
-        own = {t for t in image.repo_tags if t.rpartition(":")[0] == name}
+        own = {t for t in image.repo_tags if repository_of(t) == name}
         if own and not own & tags:
-            pulled = [d for d in image.repo_digests if d.partition("@")[0] in repositories]
+            pulled = [d for d in image.repo_digests if repository_of(d) in repositories]
             for reference in (*own, *pulled):
                 yield f"image {reference}", partial(_remove_image, session, reference)
 

@@ -15,11 +15,11 @@ from relman.ci.engine.containers import object_name
 from relman.ci.engine.images import env_of, image_of, port_of
 from relman.ci.engine.line_buffer import LONGEST, Lines
 from relman.ci.engine.owner import TEMPORARY, built_by, labels, run_of
-from relman.ci.engine.pull import registry_of, repository_of, tag_of
 from relman.ci.run.cleanup import stale_runs
 from relman.ci.run.teardown import check_passed
 from relman.model.errors import TestsFailed
 from relman.model.image import ConfigDigest, Platform
+from relman.model.reference import registry_of, repository_of, tag_of
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 
 

@@ -11,10 +11,10 @@ from relman.ci.dockerfile import SCRATCH, base_of
 from relman.ci.engine import images
 from relman.ci.engine.api import CredentialsFor, Progress, translated
 from relman.ci.engine.ensure_image import obtain, require_platform
-from relman.ci.engine.pull import repository_of, tag_of
 from relman.model.container import Image
 from relman.model.errors import BuildFailed, Failure, NotFound
 from relman.model.image import ImageId, Platform
+from relman.model.reference import digest_of, repository_of, tag_of
 from relman.model.service import Service
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def find_base(
         image, reference = obtain(client, name, credentials, progress, platform=service.build.platform)
     except Failure as error:
         return _as_it_is_here(client, name, error, progress, service.build.platform)
-    if "@" not in name and name not in image.repo_tags and "@" in reference:
+    if not digest_of(name) and name not in image.repo_tags and digest_of(reference):
         with translated(f"cannot tag {name}"):
             client.tag(image.id.value, repository_of(name), tag_of(name) or "latest")
-    return Base(name, image, reference.partition("@")[2])
+    return Base(name, image, digest_of(reference))
 
 
 def _as_it_is_here(
@@ -78,11 +78,7 @@ def _as_it_is_here(
     except NotFound:
         raise error from None
     progress(f"{error.what}; using the base image as it is on this engine")
-    known = {
-        digest
-        for repository, _, digest in (d.partition("@") for d in image.repo_digests)
-        if repository == repository_of(name)
-    }
+    known = {digest_of(d) for d in image.repo_digests if repository_of(d) == repository_of(name)}
     return Base(name, image, known.pop() if len(known) == 1 else "")
 
 

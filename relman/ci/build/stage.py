@@ -27,12 +27,12 @@ from relman.ci.engine import images
 from relman.ci.engine.api import CredentialsFor, Progress
 from relman.ci.engine.owner import built_by, run_of
 from relman.ci.engine.platforms import foreign_named
-from relman.ci.engine.pull import registry_of
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.run.run_name import describe
 from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
 from relman.model.image import ImageId
+from relman.model.reference import registry_of
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.docker_config import login_key

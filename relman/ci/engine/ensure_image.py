@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from relman.ci.engine import images
 from relman.ci.engine.api import CredentialsFor, Progress, translated
-from relman.ci.engine.pull import platforms_of, pull, repository_of, resolve
+from relman.ci.engine.pull import platforms_of, pull, resolve
 from relman.model.container import Image
 from relman.model.errors import Cancelled, NotFound
 from relman.model.image import Platform
+from relman.model.reference import repository_of
 
 if TYPE_CHECKING:
     import docker

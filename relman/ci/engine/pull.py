@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from relman.ci.engine.api import CredentialsFor, Progress, auth_header, events, line_of, translated
 from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
-from relman.model.image import HUB, Platform
+from relman.model.image import Platform
+from relman.model.reference import digest_of, registry_of, repository_of, tag_of
 from relman.registry.auth import Credentials
 
 if TYPE_CHECKING:
@@ -15,30 +16,12 @@ if TYPE_CHECKING:
 _REFUSED = (401, 403)
 
 
-def registry_of(reference: str) -> str:
-    """The registry's host[:port] in an image reference; Docker's own where none is named."""
-    first, slash, _ = reference.partition("/")
-    return first if slash and (first == "localhost" or set(first) & set(".:")) else HUB
-
-
-def repository_of(reference: str) -> str:
-    """The reference without its tag and digest."""
-    name = reference.partition("@")[0]
-    return name[: -len(tag) - 1] if (tag := tag_of(name)) else name
-
-
-def tag_of(reference: str) -> str:
-    """The reference's tag, empty where it has none."""
-    _, colon, tag = reference.partition("@")[0].rpartition(":")
-    return tag if colon and "/" not in tag else ""
-
-
 def resolve(client: docker.APIClient, reference: str, credentials: CredentialsFor) -> str:
     """Ask the registry which digest a tag has now and return `repository@sha256:…`; a digest is returned as it is.
 
     Raises NotFound, AccessDenied or Unreachable.
     """
-    if "@" in reference:
+    if digest_of(reference):
         return reference
     known = credentials(registry_of(reference))
     named = reference if tag_of(reference) else f"{reference}:latest"
@@ -77,9 +60,9 @@ def pull(
 
     Raises NotFound, AccessDenied, Unreachable or RegistryError.
     """
-    repository, _, digest = reference.partition("@")
     known = credentials(registry_of(reference))
-    params = {"fromImage": repository, "tag": digest} | ({"platform": str(platform)} if platform else {})
+    params = {"fromImage": repository_of(reference), "tag": digest_of(reference)}
+    params |= {"platform": str(platform)} if platform else {}
     headers = {"X-Registry-Auth": auth_header(known.auth_config())} if known else None
     progress(f"pulling {reference}")
     try:

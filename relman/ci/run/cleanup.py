@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from relman.ci.engine.api import translated
 from relman.ci.engine.containers import epoch
 from relman.ci.engine.owner import TEMPORARY, run_of
-from relman.ci.engine.pull import tag_of
 from relman.model.container import RUN
 from relman.model.errors import EngineError
+from relman.model.reference import tag_of
 from relman.model.run import RunName
 
 if TYPE_CHECKING:

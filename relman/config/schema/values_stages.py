@@ -11,6 +11,7 @@ from relman.config.schema.values_names import ENGINE_NAME, with_fields
 from relman.config.suggestions import shown
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag
+from relman.model.reference import names_registry
 from relman.model.service import IMAGE_ENTRYPOINT
 from relman.model.settings import Mount
 
@@ -34,7 +35,7 @@ def release_in(text: str, registry: str) -> ImageRef:
     if not at:
         raise UsageError("expected NAME@TAG or REGISTRY/NAME@TAG, such as database-schema@stable")
     first, slash, _ = name.partition("/")
-    elsewhere = slash and (first == "localhost" or set(first) & set(".:"))
+    elsewhere = slash and names_registry(first)
     found = Repository.parse(name) if elsewhere else Repository(registry, name)
     return ImageRef(found, ManifestDigest(tag) if ":" in tag else check_tag(tag))
 

@@ -1,0 +1,36 @@
+"""Image references as Docker reads them, `[REGISTRY/]NAME[:TAG][@DIGEST]` (https://github.com/distribution/reference).
+
+`Repository` and `ImageRef` (relman.model.image) are whole references, whose registry is always named.
+"""
+
+from __future__ import annotations
+
+from relman.model.image import HUB
+
+
+def names_registry(first: str) -> bool:
+    """Whether what stands before the first `/` is a registry's host[:port], and no part of a name on Docker Hub."""
+    return first == "localhost" or bool(set(first) & set(".:"))
+
+
+def registry_of(reference: str) -> str:
+    """The registry's host[:port]; Docker Hub's where none is named."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and names_registry(first) else HUB
+
+
+def repository_of(reference: str) -> str:
+    """The reference without its tag and digest."""
+    name = reference.partition("@")[0]
+    return name[: -len(tag) - 1] if (tag := tag_of(name)) else name
+
+
+def tag_of(reference: str) -> str:
+    """The tag; empty where there is none."""
+    _, colon, tag = reference.partition("@")[0].rpartition(":")
+    return tag if colon and "/" not in tag else ""
+
+
+def digest_of(reference: str) -> str:
+    """The digest, `sha256:…`; empty where there is none."""
+    return reference.partition("@")[2]
