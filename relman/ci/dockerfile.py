@@ -1,4 +1,7 @@
-"""What a Dockerfile says without being built: other images, by FROM, ARG and COPY --from, and its ENTRYPOINT. Pure."""
+"""Read facts from a Dockerfile without building it: images in FROM and COPY --from, ARG, ENTRYPOINT. Pure.
+
+Documentation: https://docs.docker.com/reference/dockerfile/.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,17 @@ _VARIABLE = re.compile(
 
 @dataclass(frozen=True)
 class _Stage:
-    """One FROM: the image that it names, and what it is called."""
+    """One FROM: its image, and its name."""
 
     image: str
     name: str
 
 
 def base_of(dockerfile: str, arguments: Mapping[str, str], target: str | None = None) -> str | None:
-    """The image on which the built one is based: that of the last stage, or of `target`, followed through stages that
-    build on each other. None where it cannot be told; `scratch` is returned as any other."""
+    """The base image of the last stage, or of `target`, followed through stages that are based on each other.
+
+    None if it cannot be determined; `scratch` is returned like any other name.
+    """
     stages = list(_stages(dockerfile, arguments))
     found = (
         next((i for i, s in enumerate(stages) if s.name == (target or "").lower()), None) if target else len(stages) - 1
@@ -38,15 +43,15 @@ def base_of(dockerfile: str, arguments: Mapping[str, str], target: str | None = 
     if found is None or found < 0:
         return None
     image = stages[found].image
-    # A stage is known only to those after it.
+    # FROM can refer only to earlier stages.
     while (earlier := next((i for i in range(found) if stages[i].name == image.lower()), None)) is not None:
         found, image = earlier, stages[earlier].image
     return image or None
 
 
 def entrypoint_of(dockerfile: str, target: str | None = None) -> tuple[str, ...]:
-    """The ENTRYPOINT of the last stage, or of `target`, which it may have from a stage that it is based on; empty where
-    the Dockerfile shows none. In shell form it is what Docker makes of it: a shell with a text."""
+    """The ENTRYPOINT of the last stage, or of `target`, possibly inherited from an earlier stage; () if the Dockerfile
+    sets none. The shell form is returned as the shell command that Docker makes of it."""
     found: dict[str, tuple[str, ...]] = {}
     entrypoint: tuple[str, ...] = ()
     name = ""
@@ -65,18 +70,18 @@ def entrypoint_of(dockerfile: str, target: str | None = None) -> tuple[str, ...]
 
 
 def stage_names(dockerfile: str) -> tuple[str, ...]:
-    """The names of all stages that have one, as Docker compares them: in lower case."""
+    """The names of all named stages, in lower case, because Docker ignores case."""
     return tuple(stage.name for stage in _stages(dockerfile, {}) if stage.name)
 
 
 def lacks_shell(dockerfile: str, arguments: Mapping[str, str], target: str | None = None) -> bool:
-    """Whether the image is based on nothing, or on an image that is known to have no shell."""
+    """Whether the base is scratch, or an image known to have no shell."""
     base = base_of(dockerfile, arguments, target) or ""
     return base == SCRATCH or any(word in base for word in _NO_SHELL)
 
 
 def origin_of(dockerfile: str) -> str:
-    """The named stage from which the last one copies, where it is one alone: what the image was made in; else empty."""
+    """The named stage from which the last one copies, if there is exactly one; else ""."""
     stages = stage_names(dockerfile)
     taken: set[str] = set()
     for keyword, *words in map(str.split, instructions(dockerfile)):
@@ -88,7 +93,7 @@ def origin_of(dockerfile: str) -> str:
 
 
 def copies(dockerfile: str) -> dict[str, str]:
-    """What single files of the build context are called in the image, each with its path in the context."""
+    """The paths in the image of single files copied from the build context, each with its path in the context."""
     found = {}
     for keyword, *rest in map(str.split, instructions(dockerfile)):
         words = [word for word in rest if not word.startswith("--")]
@@ -108,8 +113,8 @@ def _exec_form(text: str) -> tuple[str, ...]:
 
 
 def registries_named(dockerfile: str, arguments: Mapping[str, str]) -> set[str]:
-    """The registries of all images that a build pulls: those of FROM with its arguments filled in, of COPY --from and
-    of RUN --mount=from=, where they are no stages, and of the `syntax` line."""
+    """The registries of all images that a build pulls: in FROM with its arguments, COPY --from and RUN --mount=from=,
+    except stages, and in the `syntax` line."""
     stages: list[str] = []
     found = [match[1]] if (match := _SYNTAX.match(dockerfile)) else []
     made = _stages(dockerfile, arguments)
@@ -141,7 +146,7 @@ def _stages(dockerfile: str, arguments: Mapping[str, str]) -> Iterator[_Stage]:
 
 
 def instructions(dockerfile: str) -> Iterator[str]:
-    """The instructions, each on one line, without comments and the contents of here-documents."""
+    """The instructions, each on one line, without comments and here-documents."""
     joined = ""
     lines = iter(dockerfile.splitlines())
     for line in lines:
@@ -160,7 +165,7 @@ def instructions(dockerfile: str) -> Iterator[str]:
 
 
 def _filled(text: str, variables: Mapping[str, str]) -> str:
-    """The text with its variables; empty where one has no value, for then it names nothing."""
+    """The text with its variables expanded; "" if one has no value."""
     missing = False
 
     def one(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""A first relman.yml, from what a repository shows of itself."""
+"""Write a first relman.yml from the content of a repository."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ _TEST_DIRECTORIES = ("tests", "test")
 
 @dataclass(frozen=True)
 class Look:
-    """What a repository shows: its name, the Dockerfile and what its last stage declares, how it may be tested, and the
-    ENTRYPOINT of which it is not seen that it would run such tests, empty where it is. An image that is `bare` has no
-    shell, and was made in the stage `origin`, empty where that is not one alone."""
+    """What was found in a repository: its name, the Dockerfile with its last stage's declarations, and a test command.
+
+    `entrypoint` is the image's if it may not start test commands, else (). A `bare` image has no shell, and was built
+    in the stage `origin`, "" if that is not unique.
+    """
 
     name: str
     dockerfile: str = "Dockerfile"
@@ -35,7 +37,7 @@ class Look:
 
 
 def look(root: Path) -> Look:
-    """Look at the repository at `root`. Raises UsageError where it has no Dockerfile."""
+    """Examine the repository at `root`. Raises UsageError if it has no Dockerfile."""
     dockerfile = next((name for name in _DOCKERFILES if (root / name).is_file()), None)
     if dockerfile is None:
         raise UsageError(
@@ -56,7 +58,7 @@ def look(root: Path) -> Look:
 
 
 def declared(dockerfile: str) -> tuple[tuple[int, ...], tuple[str, ...], bool]:
-    """The TCP ports and the volumes that the last stage declares, and whether it has a HEALTHCHECK."""
+    """The TCP ports and volumes of the last stage, and whether it has a HEALTHCHECK."""
     ports: dict[int, None] = {}
     volumes: dict[str, None] = {}
     healthcheck = False
@@ -117,7 +119,7 @@ LANGUAGES: Mapping[str, Callable[[Path], tuple[str, ...]]] = {
     "java": _if_there("pom.xml", "mvn", "--batch-mode", "test"),
     "make": _make,
 }
-"""How each kind of project is tested: a function from its root to the command, empty where it is none of that kind."""
+"""The test command of each kind of project: a function of its root, () if it is not of that kind."""
 
 
 def _tests(root: Path) -> tuple[str, ...]:
@@ -161,7 +163,7 @@ def _test_section(found: Look) -> str:
 
 
 def _beside(found: Look) -> str:
-    """Tests of an image that has no shell to run them with."""
+    """The tests of an image without a shell."""
     smoke = "  smoke: true  # the image has no shell: at least it has to start, and be healthy for its window\n"
     if not (found.tests and found.origin):
         return (

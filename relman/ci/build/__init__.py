@@ -1,1 +1,1 @@
-"""The stage that builds an image."""
+"""The build stage."""

@@ -1,4 +1,4 @@
-"""The base image of a build: on the engine before the build, as its registry has it now, and proved to be used."""
+"""The base image of a build: pulled before the build, and verified after it."""
 
 from __future__ import annotations
 
@@ -25,36 +25,37 @@ BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontaine
 
 @dataclass(frozen=True)
 class Base:
-    """A base image: how the Dockerfile names it, what the engine holds of it, and the digest of its manifest, empty for
-    an image that came from no registry."""
+    """A base image: its name in the Dockerfile, the image on the engine, and the digest of its manifest, "" if it is in
+    no registry."""
 
     name: str
     image: Image
     digest: str
 
     def labels(self) -> dict[str, str]:
-        """The labels that say so (OCI image-spec, annotations)."""
+        """The labels that name it (OCI image-spec 1.1, Annotations,
+        https://github.com/opencontainers/image-spec/blob/v1.1.0/annotations.md#pre-defined-annotation-keys)."""
         return {BASE_NAME: self.name} | ({BASE_DIGEST: self.digest} if self.digest else {})
 
 
 def dockerfile_of(service: Service) -> Path:
-    """The Dockerfile of a service."""
+    """The path of the service's Dockerfile."""
     return Path(service.root) / service.build.context / service.build.dockerfile
 
 
 def text_of(service: Service) -> str:
-    """What is in it."""
+    """The text of the service's Dockerfile."""
     return dockerfile_of(service).read_text(encoding="utf-8", errors="replace")
 
 
 def find_base(
     client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
 ) -> Base | None:
-    """Have the base image on the engine, under the Dockerfile's name for it, as its registry has it now.
+    """Pull the base image as its registry has it now, and tag it on the engine with the Dockerfile's name for it.
 
-    Where the registry does not give it, what the engine holds is taken, and that is said. None for a Dockerfile that
-    starts from nothing, or in a way that only the builder understands. Raises NotFound, AccessDenied, Unreachable or
-    RegistryError where there is no such image anywhere.
+    If the registry does not deliver it, the engine's image is used, and `progress` is told. None if the Dockerfile
+    starts from scratch, or in a way that only the builder understands. Raises NotFound, AccessDenied, Unreachable or
+    RegistryError if there is no such image anywhere.
     """
     name = base_of(text_of(service), service.build.args, service.build.target)
     if name is None or name == SCRATCH:
@@ -83,7 +84,8 @@ def _as_it_is_here(
 
 
 def require_base(client: docker.APIClient, built: ImageId, base: Base | None) -> None:
-    """Raise BuildFailed unless the image stands on the very layers of its base: a tag may move while a build runs."""
+    """Raise BuildFailed unless the image has exactly its base's layers at the bottom: a tag may move during the
+    build."""
     if base is None:
         return
     under, layers = images.layers_of(client, base.image.id), images.layers_of(client, built)
@@ -95,6 +97,6 @@ def require_base(client: docker.APIClient, built: ImageId, base: Base | None) ->
 
 
 def forgotten(base: Base | None, ours: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
-    """Labels that the image would inherit from its base and that would then speak of the base: emptied."""
+    """Empty values for labels that would be inherited from the base and be wrong for this image."""
     inherited = base.image.labels if base else {}
     return {name: "" for name in names if name in inherited and name not in ours}

@@ -1,4 +1,4 @@
-"""What a builder is asked to build."""
+"""The input of a builder."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from relman.model.service import Service
 
 @dataclass(frozen=True)
 class BuildOrder:
-    """A service to build: the tag and labels of its image, and the logins, by Docker's key for a registry, for all that
-    the build may pull."""
+    """A service to build: the tag and labels of its image, and the logins, by Docker's key of the registry, for
+    everything that the build may pull."""
 
     service: Service
     tag: str

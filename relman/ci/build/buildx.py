@@ -1,7 +1,8 @@
-"""BuildKit, through the client that teams have: docker buildx, called directly, so that no docker CLI is needed.
+"""Build with BuildKit through docker buildx, which is run directly, so that no docker CLI is needed.
 
-It builds in the engine that relman uses (its `default` builder), so that the image is there to be tested, and with
-`--provenance=false`, so that it stays one manifest.
+It builds in the engine that relman uses (builder `default`), so that the image can be tested there, and with
+`--provenance=false`, so that the result is a single manifest. Documentation:
+https://docs.docker.com/reference/cli/docker/buildx/build/.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ _PLUGINS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")
 
 
 def find_buildx(environ: Mapping[str, str]) -> str | None:
-    """The buildx program where docker would find it, or in PATH; None where it is not installed, or switched off as
-    docker's own client does it, with DOCKER_BUILDKIT=0."""
+    """The buildx program from docker's plugin directories or PATH; None if it is not installed, or disabled with
+    DOCKER_BUILDKIT=0, as for docker's own client."""
     if environ.get("DOCKER_BUILDKIT") in ("0", "false"):
         return None
     places = [docker_config(environ) / "cli-plugins", *(Path(p) / "docker/cli-plugins" for p in _PLUGINS)]
@@ -41,18 +42,18 @@ def find_buildx(environ: Mapping[str, str]) -> str | None:
 
 
 def docker_config(environ: Mapping[str, str]) -> Path:
-    """Docker's own configuration directory."""
+    """Docker's configuration directory."""
     return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def build_with_buildkit(
     program: str, order: BuildOrder, environ: Mapping[str, str], progress: Progress, watch: Watch
 ) -> str:
-    """Build and tag the image; return its id as BuildKit says it.
+    """Build and tag the image; return its id as BuildKit reports it.
 
-    The program inherits none of relman's own variables, which hold passwords. Logins are in a configuration of docker's
-    that only this user can read and that is gone afterwards. Raises BuildFailed with the last lines of output,
-    UsageError where a secret is missing, or is one of relman's own.
+    The program inherits none of relman's variables, which contain passwords. Logins are written to a temporary docker
+    configuration that only this user can read. Raises BuildFailed with the last lines of output, UsageError if a build
+    secret is missing or is one of relman's own.
     """
     mask = Mask(_secret_values(order, environ))
     output = Lines(progress, mask=mask)
@@ -85,7 +86,7 @@ def _arguments(order: BuildOrder, said: Path) -> Iterator[str]:
     yield from [f"--platform={build.platform}"] if build.platform else []
     yield from (f"--secret={_secret(secret, root)}" for secret in build.secrets)
     yield from (f"--cache-from=type=registry,ref={reference}" for reference in build.cache_from)
-    # Without it nobody could take this image's layers as a cache.
+    # Export cache metadata, so that later builds can use this image's layers.
     yield from ["--cache-to=type=inline"] if build.cache_from else []
     yield str(context)
 
@@ -102,7 +103,7 @@ def _file(secret: BuildSecret, root: Path) -> Path:
 
 
 def _secret_values(order: BuildOrder, environ: Mapping[str, str]) -> Iterator[str]:
-    """The values of the build's secrets, so far as they are text. Raises UsageError, with every one that is missing."""
+    """The values of the build's secrets that are text. Raises UsageError, listing all that are missing."""
     missing = []
     own = {Path(v).resolve() for n, v in environ.items() if v and n.startswith(RELMAN_S) and n.endswith("_FILE")}
     for secret in order.service.build.secrets:

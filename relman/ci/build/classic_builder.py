@@ -1,4 +1,5 @@
-"""The builder in the engine itself (Docker Engine API, POST /build)."""
+"""Build with the engine's classic builder (Docker Engine API, ImageBuild,
+https://docs.docker.com/reference/api/engine/latest/#tag/Image/operation/ImageBuild)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from relman.model.service import Service
 if TYPE_CHECKING:
     import docker
 
-# What the engine says of every step, and the labels that relman adds as further steps.
+# Output that is hidden: bookkeeping of each step, and the steps of relman's own labels.
 _NOISE = re.compile(
     r" ---> (Running in )?([0-9a-f]{12})?$|( ---> )?Remov(ed|ing) intermediate container |Successfully (built|tagged) "
     r"|Step \d+/\d+ : LABEL (relman\.|org\.opencontainers\.image\.(revision|source|created|version|base\.\w+)=)"
@@ -57,7 +58,7 @@ def build_classic(client: docker.APIClient, order: BuildOrder, credentials: Cred
 
 
 def build_context(root: Path, dockerfile: str) -> IO[bytes]:
-    """The build context as a tar file that is gone once closed; .dockerignore is honoured. Raises BuildFailed."""
+    """The build context as a temporary tar file, without what .dockerignore excludes. Raises BuildFailed."""
     from docker.utils import create_archive
 
     ignored = root / ".dockerignore"
@@ -71,7 +72,7 @@ def build_context(root: Path, dockerfile: str) -> IO[bytes]:
 def _cache(
     client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
 ) -> dict[str, str]:
-    """Images whose layers the build may take: pulled first, because this builder looks only on the engine."""
+    """Pull the cache images: this builder uses only what is on the engine."""
     found = []
     for reference in service.build.cache_from:
         try:

@@ -1,4 +1,7 @@
-"""`.dockerignore`, read as Docker's own client reads it for the classic builder (moby: patternmatcher, archive)."""
+"""Read `.dockerignore` as Docker's client does for the classic builder.
+
+Documentation: https://docs.docker.com/build/concepts/context/#syntax; implementation: moby/patternmatcher.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,20 @@ _ALWAYS = ".dockerignore"
 
 @dataclass(frozen=True)
 class Pattern:
-    """One line: the paths that it means, and whether it takes them back in."""
+    """One line: the paths that it matches, and whether it includes them again (`!`)."""
 
     text: str
     means: re.Pattern[str]
     back: bool = False
 
     def matches(self, path: str) -> bool:
-        """Whether it means this path, or a directory above it."""
+        """Whether it matches this path, or a parent directory of it."""
         parts = path.split("/")
         return any(self.means.fullmatch("/".join(parts[:n])) for n in range(len(parts), 0, -1))
 
 
 def read_patterns(content: bytes) -> list[Pattern]:
-    """The patterns of a .dockerignore. Raises ValueError, which names the line, for one that is none."""
+    """Parse a .dockerignore. Raises ValueError, naming the line, for an invalid pattern."""
     patterns = []
     for number, line in enumerate(content.decode("utf-8-sig", errors="surrogateescape").split("\n"), start=1):
         text = line.strip()
@@ -41,7 +44,7 @@ def read_patterns(content: bytes) -> list[Pattern]:
 
 
 def context_files(root: Path, patterns: list[Pattern], dockerfile: str) -> Iterator[str]:
-    """The paths of a build context that are sent, relative to `root`; the Dockerfile and .dockerignore always are."""
+    """The paths of a build context, relative to `root`; the Dockerfile and .dockerignore are always included."""
     kept = (re.sub(r"([*?\[\\])", r"\\\1", name) for name in (dockerfile, _ALWAYS))
     sent = [*patterns, *(_pattern(f"!{name}") for name in kept)]
 
@@ -59,7 +62,7 @@ def context_files(root: Path, patterns: list[Pattern], dockerfile: str) -> Itera
 
 
 def _ignored(path: str, patterns: list[Pattern]) -> bool:
-    """The last pattern that means the path decides."""
+    """Whether the last pattern that matches the path excludes it."""
     return next((not p.back for p in reversed(patterns) if p.matches(path)), False)
 
 
@@ -74,7 +77,7 @@ def _pattern(text: str) -> Pattern:
 
 
 def _expression(text: str) -> str:
-    """The regular expression that a pattern stands for. Raises ValueError."""
+    """The regular expression of a pattern. Raises ValueError."""
     found, at = "", 0
     while at < len(text):
         char = text[at]
@@ -100,7 +103,7 @@ def _expression(text: str) -> str:
 
 
 def _group(text: str, at: int) -> tuple[str, int]:
-    """The characters in brackets (Go's filepath.Match) from behind the opening one, and where they end."""
+    """The characters in brackets (Go's filepath.Match) after the opening one, and the position after them."""
     negated = text[at : at + 1] == "^"
     at += negated
     ranges = ""

@@ -1,6 +1,7 @@
-"""Build a service's image: with BuildKit where its client is installed, else with the engine's own builder.
+"""Build a service's image, with BuildKit if its client is installed, else with the classic builder.
 
-Either way the image has the same labels, and is proved to be the one under the run's tag, on the base it names.
+The image has the same labels either way. It is verified that the run's tag names it, and that it has the base that it
+names.
 """
 
 from __future__ import annotations
@@ -60,12 +61,12 @@ def build(
     progress: Progress,
     watch: Watch,
 ) -> ImageId:
-    """Build the image, tag it `<repository>:<run.tag>` on the engine and return its id; build the stages in which tests
-    run, too.
+    """Build the image, tag it `<repository>:<run.tag>` on the engine and return its id; also build the Dockerfile
+    stages in which tests run.
 
-    `created` is RFC 3339; `deploy_section` is the frozen deploy section; of `environ` the build's secrets are read, and
-    where BuildKit's client is. Base images are what their registries have now. Raises BuildFailed with the last lines
-    of output, UsageError where a secret is missing, and what pulling the base raises.
+    `created` is RFC 3339; `deploy_section` is the frozen deploy section; `environ` provides build secrets and the
+    location of buildx. Base images are pulled. Raises BuildFailed with the last lines of output, UsageError if a secret
+    is missing, and what pulling the base raises.
     """
     progress(describe(commit))
     if not dockerfile_of(service).is_file():
@@ -112,7 +113,7 @@ def _made(
 
 
 def _under_tag(client: docker.APIClient, tag: str, run: RunName, said: str) -> ImageId:
-    """The image under the run's tag; raises BuildFailed unless it is the very one that the builder says it made."""
+    """The image under the run's tag. Raises BuildFailed unless it is the one that the builder reported."""
     found = images.inspect(client, tag)
     if said not in (found.id.value, str(images.config_digest(client, found.id))) or run_of(found.labels) != run:
         raise BuildFailed(f"the builder made {said}, and {tag} is {found.id}: another build took the tag")
@@ -120,19 +121,19 @@ def _under_tag(client: docker.APIClient, tag: str, run: RunName, said: str) -> I
 
 
 def image_labels(run: RunName, commit: Commit, version: str, created: str, deploy_section: str) -> dict[str, str]:
-    """The image's labels (OCI image-spec, annotations; and relman's own). What is not known is left out."""
+    """The image's labels: OCI annotations and relman's own; unknown values are omitted."""
     oci = {REVISION: commit.revision, SOURCE: commit.url, CREATED: created, VERSION: version}
     own = {**built_by(run), DEPLOY_SECTION: deploy_section, DIRTY: "true" if commit.dirty else ""}
     return {name: value for name, value in (oci | own).items() if value}
 
 
 def commit_in(labels: Mapping[str, str]) -> Commit:
-    """The commit that an image's labels name; they do not name its branch."""
+    """The commit in an image's labels, which do not include its branch."""
     return Commit(labels.get(REVISION, ""), url=labels.get(SOURCE, ""), dirty=labels.get(DIRTY) == "true")
 
 
 def _logins(service: Service, credentials: CredentialsFor) -> dict[str, dict[str, str]]:
-    """A login for every registry that the build may pull from and that one is known for, by docker's key for it."""
+    """The known login of every registry that the build may pull from, by docker's key."""
     named = registries_named(text_of(service), service.build.args) | set(map(registry_of, service.build.cache_from))
     known = {registry: found for registry in sorted(named) if (found := credentials(registry))}
     return {login_key(registry): c.auth_config() for registry, c in known.items()}

@@ -1,4 +1,4 @@
-"""Where test commands run: in the image under test, or beside it, in another image or a stage of its Dockerfile."""
+"""The images in which test commands run: the one under test, another one, or a stage of its Dockerfile."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Place:
-    """The image that a command runs in. `reference` is how a record names it, where it is not the one under test."""
+    """The image in which a command runs. `reference` names it in records, "" for the image under test."""
 
     image: Image
     reference: str = ""
 
 
 def stage_tag(service: Service, run: RunName, stage: str) -> str:
-    """What build calls a stage of the Dockerfile on the engine."""
+    """The tag of a Dockerfile stage on the engine."""
     return service.repository.tag(f"{run.tag}.{stage.lower()}")
 
 
@@ -40,8 +40,8 @@ def places(
     credentials: CredentialsFor,
     progress: Progress,
 ) -> tuple[Place, ...]:
-    """Where each command of the service's tests runs, its image on the engine. Raises UsageError where build made no
-    such stage in this run, and what resolving and pulling raise."""
+    """The image of each test command, present on the engine. Raises UsageError if the run has not built such a stage,
+    and what resolving and pulling raise."""
     found: dict[tuple[str, str], Place] = {("", ""): Place(tested)}
     for command in service.test.commands:
         where = (command.image, command.stage)
@@ -74,8 +74,8 @@ def _place(
 def require_all_started(
     client: docker.APIClient, run: RunName, stage: TestStage, where: tuple[Place, ...]
 ) -> TestStage:
-    """The stage, of which each command is seen to be started by the ENTRYPOINT of its image, or else has to prove it by
-    result files. Raises TestsFailed where one does neither, EngineError or Unreachable."""
+    """The stage, in which each command is either known to be started by its image's ENTRYPOINT, or must prove it with
+    result files. Raises TestsFailed if one does neither, EngineError or Unreachable."""
     commands = list(stage.commands)
     for place in dict.fromkeys(p.image.id for p in where):
         here = [i for i, p in enumerate(where) if p.image.id == place]

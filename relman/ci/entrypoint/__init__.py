@@ -1,1 +1,1 @@
-"""What an image's ENTRYPOINT does with the test commands: whether they run at all."""
+"""Determine whether an image's ENTRYPOINT starts the test commands."""

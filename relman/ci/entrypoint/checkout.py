@@ -1,4 +1,4 @@
-"""What a checkout shows of its image's ENTRYPOINT, before anything is built: its Dockerfile, and scripts beside it."""
+"""Judge the ENTRYPOINT in a checkout, before a build: from its Dockerfile and scripts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SKIPPED = ("node_modules", "vendor")
 
 
 def unseen_here(dockerfile: str, context: Path, target: str | None = None) -> tuple[tuple[str, ...], str]:
-    """The ENTRYPOINT that a Dockerfile with this build context gives its image, and why it is not seen that it starts
-    test commands; both empty where it shows none: a base image may have one that nobody sees here."""
+    """The ENTRYPOINT in a Dockerfile, and why it is not known to start test commands; both empty if the Dockerfile sets
+    none (the base image may)."""
     entrypoint = entrypoint_of(dockerfile, target)
     return entrypoint, unseen(entrypoint, _scripts(context, copies(dockerfile)))
 
 
 def _scripts(context: Path, copied: Mapping[str, str]) -> Reader:
-    """Programs of the image by the files that they are copied from, or else by files of their names."""
+    """Read a program of the image from the file that is copied there, or from a file of the same name."""
 
     def read(name: str) -> bytes | None:
         named = context / copied[name].lstrip("/") if name in copied else None
@@ -35,7 +35,7 @@ def _scripts(context: Path, copied: Mapping[str, str]) -> Reader:
 
 
 def _like(context: Path, name: str) -> Path | None:
-    """The file of that name whose directories are most like those in the image."""
+    """The file of that name whose parent directories are most similar to those in the image."""
 
     def alike(file: Path) -> tuple[int, int]:
         ours, theirs = file.parts[::-1], tuple(filter(None, name.split("/")))[::-1]

@@ -1,7 +1,7 @@
-"""Whether a shell script ends by starting the words that it is given, judged by its text. Pure.
+"""Determine from its text whether a shell script ends by executing its arguments. Pure.
 
-Nothing is run. A script is read as far as it decides by its arguments, for a command that it does not name; what
-cannot be followed counts as not seen.
+Nothing is run. The script is followed for a command that it does not mention; what cannot be followed counts as
+unknown.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _NONE = re.compile(r"-z \S*\$\{?[1@*]|\$\{?#\S* (-eq 0|-lt 1|-le 0|==? 0)")
 
 
 def unseen(text: str, transparent: Transparent) -> str:
-    """Why it is not seen that a script of this text ends with `exec "$@"`; empty where it is.
+    """Why it is not known that this script ends with `exec "$@"`; "" if it is.
 
-    `transparent` says of the words between the two, such as `gosu shop`, whether they start what follows them.
+    `transparent` says whether words before `"$@"`, such as `gosu shop`, execute what follows them.
     """
     try:
         block, functions = parse(text)
@@ -38,8 +38,8 @@ def unseen(text: str, transparent: Transparent) -> str:
 
 
 class _Flow:
-    """Follows a script. Of a block: whether the words are started (True), something else is done instead (False), or
-    it goes on after it. The parameters are `ours`, or within a function whatever it was given."""
+    """Follows a script. The result for a block: True if the arguments are executed, False if something else ends it,
+    None if it continues. `ours` is whether "$@" are the script's arguments; in a function they may be others."""
 
     def __init__(self, functions: Mapping[str, Sequence[Statement]], transparent: Transparent) -> None:
         self._functions = functions
@@ -47,7 +47,7 @@ class _Flow:
         self._known: dict[tuple[str, bool], bool | None] = {}
 
     def of(self, block: Sequence[Statement], *, ours: bool) -> bool | None:
-        """The first statement that decides does so."""
+        """The result of the first statement that has one."""
         for statement in block:
             if isinstance(statement, Choice):
                 found = self._chosen(statement, ours)
@@ -73,12 +73,12 @@ class _Flow:
         )
 
     def _passes_on(self, given: Sequence[str]) -> bool:
-        """Whether what is started or set are the words, after nothing but what starts them."""
+        """Whether what is executed or set is "$@", after words that only execute it."""
         return bool(given) and given[-1] in ARGUMENTS and self._transparent(_without_self(list(given[:-1])))
 
     def _called(self, name: str, ours: bool) -> bool | None:
         if (name, ours) not in self._known:
-            self._known[name, ours] = None  # for one that calls itself
+            self._known[name, ours] = None  # for recursion
             self._known[name, ours] = self.of(self._functions[name], ours=ours)
         return self._known[name, ours]
 
@@ -99,12 +99,12 @@ class _Flow:
 
 
 def _without_self(found: list[str]) -> list[str]:
-    """The words without the script's own name, which then decides anew."""
+    """The words without the script's own name, which executes it again."""
     return found[:-1] if found[-1:] and re.fullmatch(r'"?\$\{?(0|BASH_SOURCE(\[0\])?)\}?"?', found[-1]) else found
 
 
 def _holds(condition: str) -> bool | None:
-    """Whether it holds for a command of some words that no script names; None where it asks for something else."""
+    """Whether the condition holds for a command that no script mentions; None if it depends on something else."""
     if not condition:
         return True
     if not _MENTIONS.search(condition):

@@ -1,4 +1,4 @@
-"""The programs of an image, read out of a container that is never started."""
+"""Read programs of an image from a container that is created and never started."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from relman.model.service import TestStage
 if TYPE_CHECKING:
     import docker
 
-MAX_SCRIPT = 64 << 10  # bytes: of a larger program only so many are looked at
+MAX_SCRIPT = 64 << 10  # bytes that are read of a program
 _LINKS = 8
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
 def require_started(client: docker.APIClient, run: RunName, stage: TestStage, image: Image) -> bool:
-    """Whether it is seen, or said, that the stage's commands are started as programs. Raises TestsFailed where it is
-    not, and a command writes no result files that would show it; EngineError or Unreachable."""
+    """Whether the stage's commands are known, or declared, to be started. Raises TestsFailed if they are not and one of
+    them writes no result files that would prove it; EngineError or Unreachable."""
     if stage.entrypoint is not None or not image.entrypoint:
         return True
     with programs_of(client, run, image) as read:
@@ -43,7 +43,7 @@ def require_started(client: docker.APIClient, run: RunName, stage: TestStage, im
 
 
 def with_proof(stage: TestStage) -> TestStage:
-    """The stage with commands that pass only where their results show a test that ran."""
+    """The stage with commands that pass only if their result files contain an executed test."""
     return replace(stage, commands=tuple(replace(command, allow_no_tests=False) for command in stage.commands))
 
 
@@ -55,12 +55,12 @@ HINT = (
 
 @contextmanager
 def programs_of(client: docker.APIClient, run: RunName, image: Image) -> Iterator[Reader]:
-    """Read programs of an image that has an ENTRYPOINT: by path, from where its process starts, or by name in its PATH.
+    """A reader of programs in an image: by path relative to its working directory, or by name in its PATH.
 
     Raises EngineError or Unreachable.
     """
     with translated(f"cannot look into image {image.id.short}"):
-        # Without a name, so that one left by an attempt that died is in nobody's way; `cleanup` knows its labels.
+        # Unnamed, so that a leftover of a dead attempt does not conflict; `cleanup` finds it by its labels.
         container = str(client.create_container(image.id.value, labels=labels(run))["Id"])
 
     def read(name: str) -> bytes | None:
@@ -85,7 +85,7 @@ def _content(client: docker.APIClient, container: str, path: str) -> bytes | Non
 
 
 def _member(client: docker.APIClient, container: str, path: str) -> bytes | str | None:
-    """The beginning of a file, where a link points to, or None for what is neither."""
+    """The beginning of a file, the target of a link, or None for anything else."""
     url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
     try:
         with (

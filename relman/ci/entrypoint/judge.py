@@ -1,4 +1,4 @@
-"""What an ENTRYPOINT does with the words after it: whether it can be seen to start them as a program. Pure."""
+"""Determine whether an ENTRYPOINT executes the command that is appended to it. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from relman.ci.entrypoint.flow import unseen as unseen_in_script
 
 Reader = Callable[[str], bytes | None]
-"""The content of a program by the name that an ENTRYPOINT has for it; None where it is not there, or too large."""
+"""Returns the content of a program by its name in the ENTRYPOINT; None if it does not exist or is too large."""
 
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 _SHEBANG = re.compile(rb"#!\s*(?:\S*/env\s+(?:-S\s+)?)?(\S+)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
-# Programs that start what follows their options: of each, the options that take a further word.
+# Programs that execute what follows their options, each with its options that take a value.
 _LAUNCHERS: dict[str, tuple[str, ...]] = {
     "tini": ("-p", "-e"),
     "tini-static": ("-p", "-e"),
@@ -30,7 +30,7 @@ _TAKE_A_USER = ("gosu", "su-exec")
 
 
 def unseen(entrypoint: Sequence[str], read: Reader) -> str:
-    """Why it is not seen that an ENTRYPOINT starts the command after it; empty where it is, and where there is none."""
+    """Why it is not known that an ENTRYPOINT executes the command after it; "" if it is, or if there is none."""
     left = list(entrypoint)
     while left:
         program = posixpath.basename(left[0])
@@ -50,12 +50,12 @@ def unseen(entrypoint: Sequence[str], read: Reader) -> str:
 
 
 def shown(entrypoint: Sequence[str]) -> str:
-    """An ENTRYPOINT as it is written in a Dockerfile."""
+    """An ENTRYPOINT in Dockerfile syntax."""
     return json.dumps(list(entrypoint))
 
 
 def _after_launcher(words: Sequence[str]) -> list[str] | None:
-    """The words that a launcher starts; None where it wants one more of its own."""
+    """The words that a launcher executes; None if it needs another word of its own."""
     program, left = posixpath.basename(words[0]), list(words[1:])
     while left and (left[0].startswith("-") or (program == "env" and _ASSIGNMENT.fullmatch(left[0]))):
         option = left.pop(0)
@@ -71,7 +71,7 @@ def _after_launcher(words: Sequence[str]) -> list[str] | None:
 
 
 def _shell(words: Sequence[str], read: Reader) -> tuple[str, list[str]]:
-    """What a shell does with the command, and the words of the ENTRYPOINT that the script it runs is given."""
+    """Why a shell may not execute the command, "" if it does, and the remaining words of the ENTRYPOINT."""
     left = list(words[1:])
     text = False
     while left and left[0][:1] in ("-", "+"):
@@ -112,7 +112,7 @@ def _script(name: str, content: bytes | None) -> str:
 
 
 def _transparent(words: Sequence[str]) -> bool:
-    """Whether these words of a script start what follows them."""
+    """Whether these words of a script execute what follows them."""
     left: list[str] | None = [word.strip("\"'") if not word.startswith("$") else word for word in words]
     while left:
         if posixpath.basename(left[0]) not in _LAUNCHERS:

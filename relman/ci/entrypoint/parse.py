@@ -1,4 +1,8 @@
-"""A shell script as statements: what decides which of them are reached (POSIX.1-2017, 2.9 and 2.10). Pure."""
+"""Parse a shell script into the statements that decide which others are reached. Pure.
+
+Specification: POSIX.1-2017, Shell Command Language, 2.9 and 2.10
+(https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_09).
+"""
 
 from __future__ import annotations
 
@@ -14,25 +18,25 @@ _FUNCTION = re.compile(r"[A-Za-z_][\w.:-]*")
 
 @dataclass(frozen=True)
 class Choice:
-    """Branches, each with its condition in words ("" for else); `unless`: the one that is taken where it is not so."""
+    """Branches with their conditions ("" for else); with `unless`, a branch is taken if its condition is false."""
 
     branches: Sequence[tuple[str, Sequence[Statement]]]
     unless: bool = False
 
 
 Statement = tuple[str, ...] | Choice
-"""A simple command's words as written, or a choice. A subshell and what runs beside the script are words of no name."""
+"""A simple command's words as written, or a choice. Subshells and background commands are words without a name."""
 
 
 def parse(text: str) -> tuple[Sequence[Statement], Mapping[str, Sequence[Statement]]]:
-    """A script's statements, and those of its functions by name. Raises ValueError where it cannot be followed."""
+    """The statements of a script, and those of its functions by name. Raises ValueError if it cannot be parsed."""
     script = _Script(list(words(text)))
     return script.block(), script.functions
 
 
 @dataclass
 class _Script:
-    """A script that is being read."""
+    """The state of the parser."""
 
     tokens: list[str]
     at: int = 0
@@ -47,14 +51,14 @@ class _Script:
         return self.tokens[self.at - 1]
 
     def until(self, *ends: str) -> list[str]:
-        """The tokens before the next of these, which is taken too."""
+        """The tokens before the next of `ends`, which is consumed."""
         found = []
         while (token := self.take()) not in ends:
             found.append(token)
         return found
 
     def block(self, *ends: str) -> list[Statement]:
-        """The statements up to one of these, which is not taken; without any up to the end."""
+        """The statements before one of `ends`, which is not consumed; without `ends`, all."""
         self.depth += 1
         if self.depth > _DEEPEST:
             raise ValueError("it is nested too deeply")
@@ -108,7 +112,7 @@ class _Script:
         return ()
 
     def _compound(self, first: str) -> list[Statement] | None:
-        """The statement that begins with this word; None for a simple command."""
+        """The compound statement that begins with this word; None for a simple command."""
         if first == "if":
             return [self._if()]
         if first == "case":

@@ -1,4 +1,8 @@
-"""The text of a shell script as words and operators (POSIX.1-2017, Shell Command Language, 2.3), unexpanded. Pure."""
+"""Split a shell script into words and operators, unexpanded. Pure.
+
+Specification: POSIX.1-2017, Shell Command Language, 2.3 Token Recognition
+(https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_03).
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,9 @@ _PLAIN = re.compile(r"[^\s;&|()'\"\\`$#<>]+|[<>]{1,3}&?|#")
 
 
 def words(text: str) -> Iterator[str]:
-    """The words, as written, and the operators, in order; comments and here-documents are left out.
+    """The words as written and the operators, in order, without comments and here-documents.
 
-    Raises ValueError where a quote or a bracket is never closed.
+    Raises ValueError for an unclosed quote or bracket.
     """
     at, word, documents = 0, "", list[str]()
     while at < len(text):
@@ -46,7 +50,7 @@ def words(text: str) -> Iterator[str]:
 
 
 def _piece(text: str, at: int) -> int:
-    """Where the piece of a word that begins at `at` ends."""
+    """The end of the part of a word that begins at `at`."""
     if text[at] == '"':
         return _double(text, at + 1)
     if text.startswith(("$(", "${"), at):
@@ -84,7 +88,7 @@ def _line_end(text: str, at: int) -> int:
 
 
 def _after(text: str, at: int, documents: list[str]) -> int:
-    """Where the text goes on after the here-documents that begin at `at`."""
+    """The position after the here-documents that begin at `at`."""
     for delimiter in documents:
         while at < len(text):
             end = _line_end(text, at)

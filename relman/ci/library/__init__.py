@@ -1,1 +1,2 @@
-"""A shared library's release: files built in the tested image, checked, put on a package index, and a git tag."""
+"""Release a shared library: build its files in the tested image, check them, upload them to an index, and tag the
+commit."""

@@ -1,4 +1,4 @@
-"""A library's files: what they say of themselves, and whether an index may have them."""
+"""A library's files: their metadata, and whether an index would accept them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Fields = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class File:
-    """One sdist or wheel. `fields` is its metadata in the form in which an index takes it."""
+    """One sdist or wheel. `fields` is its metadata in the form of an upload."""
 
     path: Path
     sha256: str
@@ -47,7 +47,7 @@ class Package:
 
     @property
     def hashes(self) -> Mapping[str, str]:
-        """The sha256 of every file by its name."""
+        """The SHA-256 of every file, by its name."""
         return {file.name: file.sha256 for file in self.files}
 
     def __str__(self) -> str:
@@ -55,14 +55,14 @@ class Package:
 
 
 def require_tools() -> None:
-    """Raise UsageError where what checks a library's files is not installed."""
+    """Raise UsageError unless twine, which checks a library's files, is installed."""
     if importlib.util.find_spec("twine") is None:
         raise UsageError("a library cannot be released without twine", hint="Install it: pip install 'relman[library]'")
 
 
 def read_package(directory: Path) -> Package:
-    """Read and check the files in `directory`: one sdist and at least one wheel, all of the same project and version,
-    with metadata that an index accepts (twine check). Raises BuildFailed."""
+    """Read and check the files in `directory`: one sdist and at least one wheel of the same project and version, with
+    valid metadata (twine check). Raises BuildFailed."""
     paths = sorted(p for p in directory.iterdir() if p.name.endswith(SUFFIXES))
     files = tuple(_read(path) for path in sorted(paths, key=lambda path: path.suffix == ".whl"))
     wheels = [file for file in files if file.path.suffix == ".whl"]
@@ -81,7 +81,8 @@ def read_package(directory: Path) -> Package:
 
 
 def normalized(project: str) -> str:
-    """The name as indexes compare it (PEP 503)."""
+    """The project's normalized name (https://packaging.python.org/en/latest/specifications/name-normalization/, PEP
+    503)."""
     return re.sub(r"[-_.]+", "-", project).lower()
 
 
@@ -100,7 +101,7 @@ def _read(path: Path) -> File:
 
 
 def _texts(key: str, value: object) -> list[str]:
-    """One metadata field in the form that the upload interface expects (it is that of the first public index)."""
+    """One metadata field in the form of the upload API."""
     if isinstance(value, Mapping):
         return [f"{name}, {url}" for name, url in value.items()]
     if isinstance(value, list | tuple):

@@ -1,6 +1,7 @@
-"""A private package index: what it holds (PEP 503), and the upload of a file.
+"""A client of a private package index: read the files of a project, and upload one.
 
-The upload interface is the one that all indexes share: a form with the file and its metadata, POSTed.
+Specification: simple repository API (https://packaging.python.org/en/latest/specifications/simple-repository-api/, PEP
+503). Uploads are a form with the file and its metadata, as all indexes accept it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _REFUSED = (401, 403)
 
 
 def index_credentials(url: str, env: Mapping[str, str]) -> Credentials | None:
-    """The credentials for the index at `url`: RELMAN_INDEX_USERNAME and RELMAN_INDEX_PASSWORD, which are for the index
-    (host[:port]) in RELMAN_INDEX only, where that is set. Raises UsageError for half a pair."""
+    """The credentials for the index at `url`: RELMAN_INDEX_USERNAME and RELMAN_INDEX_PASSWORD, if RELMAN_INDEX is unset
+    or is its host[:port]. Raises UsageError for an incomplete pair."""
     pair = env.get("RELMAN_INDEX_USERNAME", ""), env.get("RELMAN_INDEX_PASSWORD", "")
     if not any(pair) or env.get("RELMAN_INDEX", host := urlsplit(url).netloc) != host:
         return None
@@ -37,9 +38,9 @@ def index_credentials(url: str, env: Mapping[str, str]) -> Credentials | None:
 
 
 class Index:
-    """One package index. `url` is where files are uploaded, or its /simple page; the other follows from it.
+    """One package index. `url` is its upload URL or its /simple page; the other is derived from it.
 
-    The password goes to this index only. Close it after use.
+    The password is sent to this index only. Close it after use.
     """
 
     def __init__(self, url: str, credentials: Credentials | None, ca: str | None) -> None:
@@ -54,10 +55,10 @@ class Index:
         self._session.close()
 
     def has(self, file: File) -> bool:
-        """Whether the index holds exactly this file.
+        """Whether the index has exactly this file.
 
-        Raises PolicyRefused where it holds another one of that name, and what every call here raises: AccessDenied,
-        Unreachable, RegistryError.
+        Raises PolicyRefused if it has another one with that name. All methods raise AccessDenied, Unreachable and
+        RegistryError.
         """
         link = self._files(file.project).get(file.name)
         if link is None:
@@ -74,8 +75,7 @@ class Index:
         return True
 
     def upload(self, file: File) -> None:
-        """Upload the file, and read back that the index holds it. One that somebody else put there meanwhile is as
-        good, if it is the same."""
+        """Upload the file, and check that the index has it. A concurrent upload of the same file is fine."""
         form = [(":action", "file_upload"), ("protocol_version", "1"), *file.fields]
         with self._told(f"cannot upload {file.name}"), file.path.open("rb") as content:
             answer = self._session.post(
@@ -97,7 +97,7 @@ class Index:
         return (known.username, known.password) if known else None
 
     def _files(self, project: str) -> Mapping[str, str]:
-        """Every file of a project, by name, with its link."""
+        """The links of a project's files, by name."""
         page = f"{self._simple}{project}/"
         what = f"cannot read what there is of {project}"
         with self._told(what):
@@ -111,7 +111,7 @@ class Index:
         return {unquote(urlsplit(link).path.rpartition("/")[2]): link for link in found}
 
     def _hash(self, address: str) -> str:
-        """The sha256 of a file of the index, for one that does not say it."""
+        """The SHA-256 of a file whose link does not contain it."""
         digest, what = hashlib.sha256(), f"cannot read {urlsplit(address).path}"
         auth = self._auth if urlsplit(address).netloc == self.host else None
         with self._told(what), self._session.get(address, auth=auth, timeout=_TIMEOUT, stream=True) as answer:
@@ -145,7 +145,7 @@ class Index:
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause: the others repeat the request."""
+    """The text of the innermost cause; the outer ones repeat the request."""
     reason: Any = error
     while (inner := getattr(reason, "reason", None) or next(iter(reason.args), None)) and isinstance(inner, Exception):
         reason = inner
@@ -159,7 +159,7 @@ def _session(url: str, ca: str | None) -> requests.Session:
 
     session = requests.Session()
     proxies = requests.utils.get_environ_proxies(url)
-    # REQUESTS_CA_BUNDLE and .netrc are for other programs.
+    # Ignore REQUESTS_CA_BUNDLE and .netrc.
     session.trust_env = False
     session.proxies = dict(proxies)
     session.mount("https://", TrustingAdapter(context_for(ca)))
@@ -175,5 +175,5 @@ class _Links(HTMLParser):
         self.found: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a link."""
+        """Record a link."""
         self.found += [value for name, value in attrs if tag == "a" and name == "href" and value]

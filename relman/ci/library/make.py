@@ -1,4 +1,4 @@
-"""Make a library's files inside the exact image that was tested, and copy them out."""
+"""Build a library's files in the exact image that was tested, and copy them out."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def make_files(
     into: Path,
     progress: Progress,
 ) -> None:
-    """Run the library's build command in a container of `image` and copy its files to the directory `into`.
+    """Run the library's build command in a container of `image`, and copy its files to the directory `into`.
 
-    An `entrypoint` replaces the image's. The command sees SOURCE_DATE_EPOCH, `epoch` in seconds, so that a build
-    backend that respects it makes the same bytes again. The container is gone afterwards. Raises BuildFailed,
-    EngineError or Unreachable.
+    `entrypoint` replaces the image's. SOURCE_DATE_EPOCH is set to `epoch`, in seconds, so that a reproducible build
+    backend gives the same bytes again (https://reproducible-builds.org/specs/source-date-epoch/). The container is
+    removed. Raises BuildFailed, EngineError or Unreachable.
     """
     progress(f"building the library: {shlex.join(library.build)}")
     try:
@@ -93,7 +93,7 @@ def _copy(client: docker.APIClient, container: str, place: str, started: float, 
 
 
 def _unpack(stream: IO[bytes], place: str, started: float, into: Path) -> Iterator[str]:
-    """Write the library's files in the archive of a directory; what else is in it stays out."""
+    """Write the library's files in a directory's archive, skipping everything else; yields their names."""
     left = MAX_BYTES
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:

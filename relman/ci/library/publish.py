@@ -1,4 +1,4 @@
-"""The order of a library's release: first its files on the index, then the git tag; again, it goes on where it was."""
+"""Publish a library: first its files on the index, then the git tag. A repeated run continues where it stopped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from relman.model.run import TestReport
 
 
 def kept_package(directory: Path, make: Callable[[Path], None]) -> Package:
-    """The package in `directory`, where the files of an earlier attempt are kept, so that a release that was
-    interrupted goes on with the very same; else what `make` writes into a directory.
+    """The package in `directory`, where an earlier attempt kept it, so that an interrupted release continues with the
+    same files; otherwise the one that `make` writes into a directory.
 
     Raises BuildFailed, UsageError, and what `make` raises.
     """
@@ -36,10 +36,10 @@ def kept_package(directory: Path, make: Callable[[Path], None]) -> Package:
 
 
 def publish(package: Package, index: Index, tag: GitTag, message: str, progress: Progress) -> None:
-    """Put every file on the index, then push the tag; what is there already, and the same, is left.
+    """Upload every file, then push the tag; existing equal ones are kept.
 
-    Another file of that name, or a tag on another commit, is PolicyRefused, and found before anything is uploaded; so
-    is a remote that does not answer. Raises what Index and GitTag raise.
+    Another file of the same name, or a tag on another commit, is PolicyRefused and is found before anything is
+    uploaded, and so is a remote that does not answer. Raises what Index and GitTag raise.
     """
     pushed = tag.is_pushed()
     missing = [file for file in package.files if not index.has(file)]
@@ -64,13 +64,13 @@ def publish(package: Package, index: Index, tag: GitTag, message: str, progress:
 
 
 def message_for(package: Package, report: TestReport) -> str:
-    """What the annotated tag says: the run, the tested image, and the hash of every file."""
+    """The message of the annotated tag: the run, the tested image, and the hash of every file."""
     files = "".join(f"{digest}  {name}\n" for name, digest in package.hashes.items())
     return f"{package}\n\nReleased from run {report.run}, tested in image {report.config}.\nsha256:\n{files}"
 
 
 def require_clean(report: TestReport) -> None:
-    """Raise PolicyRefused unless the report is of one commit and nothing else, which the tag can name."""
+    """Raise PolicyRefused unless the report is of a commit without uncommitted changes, which the tag can name."""
     if not report.commit.revision:
         raise PolicyRefused(f"run {report.run} was built outside git: there is no commit to tag")
     if report.commit.dirty:

@@ -1,4 +1,4 @@
-"""The annotated git tag of a library's release, made in the checkout and pushed to its remote."""
+"""The annotated git tag of a library's release, created in the checkout and pushed to its remote."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ SECONDS = 120
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./+-]+")
 _FIELD = re.compile(r"\{([a-z]+)\}")
 _USER = re.compile(r"://[^/@\s]+@")
-# No password can be typed here.
+# git must not prompt.
 _SILENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes", "LC_ALL": "C.UTF-8"}
 
 
 def tag_name(template: str, run: RunName, commit: Commit, version: str) -> str:
-    """Fill in the template; what no tag can hold becomes `-`."""
+    """Fill in the template; characters that a tag cannot contain become `-`."""
     known = {"build": run.build, "job": run.job, "commit": commit.revision[:12], "version": version}
     return _FIELD.sub(lambda field: _UNSAFE.sub("-", known[field[1]]), template)
 
 
 @dataclass(frozen=True)
 class GitTag:
-    """The tag `name` for the commit `revision` in the checkout at `root`, pushed to `remote`. `environ` are git's
-    variables, `tagger` is who tags where git knows nobody."""
+    """The tag `name` of the commit `revision` in the checkout at `root`, pushed to `remote`. `environ` is git's
+    environment; `tagger` is used if git has no identity."""
 
     root: Path
     remote: str
@@ -40,8 +40,8 @@ class GitTag:
     def is_pushed(self) -> bool:
         """Whether the remote has the tag, on this commit.
 
-        Raises PolicyRefused where it stands for another commit, here or there, UsageError where the checkout does not
-        have the commit, Unreachable where the remote does not answer.
+        Raises PolicyRefused if it is on another commit, here or there, UsageError if the checkout lacks the commit,
+        Unreachable if the remote does not answer.
         """
         if self._git("cat-file", "-e", f"{self.revision}^{{commit}}").returncode:
             raise UsageError(
@@ -54,8 +54,8 @@ class GitTag:
         return there is not None
 
     def push(self, message: str) -> None:
-        """Make the tag where it is missing, and push it; one that somebody else pushed meanwhile is as good, if it is
-        on the same commit. Raises as `is_pushed`."""
+        """Create the tag if necessary, and push it. A concurrent push of the same tag is fine. Raises like
+        `is_pushed`."""
         if self._local() is None:
             argv = ("tag", "-a", "-F", "-", self.name, self.revision)
             self._require(self._git(*argv, stdin=message, identity=self._identity()), "make the tag")
@@ -64,12 +64,12 @@ class GitTag:
             self._require(done, f"push the tag to {self.remote}")
 
     def _local(self) -> str | None:
-        """The commit that the tag stands for in the checkout."""
+        """The commit that the tag names in the checkout, or None."""
         done = self._git("rev-parse", "--verify", "--quiet", f"refs/tags/{self.name}^{{commit}}")
         return done.stdout.strip() if done.returncode == 0 else None
 
     def _there(self) -> str | None:
-        """The commit that it stands for in the remote: what an annotated tag is peeled to comes last."""
+        """The commit that it names in the remote, or None. The peeled line of an annotated tag comes last."""
         ref = f"refs/tags/{self.name}"
         done = self._git("ls-remote", "--tags", self.remote, ref, f"{ref}^{{}}")
         self._require(done, f"read the tags of {self.remote}")
@@ -111,7 +111,7 @@ class GitTag:
             raise Unreachable(f"git {arguments[0]} gave no answer within {SECONDS} s", hint="Try again.") from error
 
     def _identity(self) -> dict[str, str]:
-        """A name for the tagger, for a machine on which git knows none."""
+        """An identity for the tagger, if git has none."""
         if self.environ.get("GIT_COMMITTER_EMAIL") or self._git("config", "--get", "user.email").stdout.strip():
             return {}
         return {"GIT_COMMITTER_NAME": "relman", "GIT_COMMITTER_EMAIL": self.tagger}

@@ -1,1 +1,1 @@
-"""What test runners write, and what it comes to."""
+"""Result files of test runners, and the reports made from them."""

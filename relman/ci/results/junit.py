@@ -1,8 +1,8 @@
-"""JUnit XML, as test runners write it: read from anybody's file without believing it. Pure.
+"""Read JUnit XML from untrusted files. Pure.
 
-There is no specification; this reads what pytest, Surefire, Gradle, Go, Jest, CTest, GoogleTest and others write. Test
-cases decide, not the sums that a file claims, except where these claim less than a pass that no case explains: more
-failures than there are, or fewer tests that ran.
+There is no official specification; https://github.com/testmoapp/junitxml documents the common form. This reads what
+pytest, Surefire, Gradle, Go, Jest, CTest, GoogleTest and others write. Test cases decide, and not the totals that a
+file claims, except where these claim more failures, or fewer executed tests, than the cases show.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _BAD = ("failure", "error")
 _RETRIED = ("flakyFailure", "flakyError")
 _ATTEMPTS = (*_RETRIED, "rerunFailure", "rerunError")
 _ABSENT = ("skipped", "disabled", "ignored", "notrun")
-# Of the attributes `status` and `result`, as letters alone: CTest and GoogleTest say it there, and have no element.
+# Values of the attributes `status` and `result`, letters only: CTest and GoogleTest use them instead of elements.
 _NOT_RUN = {*_ABSENT, "skip", "ignore", "suppressed", "inconclusive", "pending", "todo", "notrunnable", "notexecuted"}
 _FAILED = {"fail", "failed", "failure", "error"}
 
 
 class OtherXml(BadResults):
-    """An XML file that is no JUnit XML at all, but something else."""
+    """The file is XML of another kind than JUnit's."""
 
 
 def read_junit(content: IO[bytes], *, green: bool = True) -> Findings:
-    """What one JUnit XML file says of a command that ended with exit code 0, or did not (`green`). Raises BadResults,
-    OtherXml for a file that starts with another element; see `junit_xml.elements` for what is refused.
+    """The findings in one JUnit XML file of a command, which ended with exit code 0 (`green`) or not.
 
-    A failure that its runner excuses is none: one of a test that may fail, or that passed in a later attempt. Where
-    the exit code is not 0 and there is no other failure, these are what failed.
+    A failure that the runner tolerates does not count: an expected one, or one before a passing retry; if the exit code
+    is not 0 and there is no other failure, it does. Raises BadResults, OtherXml for a file with another root element;
+    see `junit_xml.elements`.
     """
     reader = _Reader()
     for event, element in elements(content):
@@ -47,8 +47,8 @@ def read_junit(content: IO[bytes], *, green: bool = True) -> Findings:
 
 @dataclass
 class _Suite:
-    """What was counted before a suite began, whether it has suites of its own or tests that ran again, the failures
-    that it claims and no case in it explains, and those of its cases that failed so far, by what names them."""
+    """The totals when a suite began; whether it has child suites or retried tests; the claimed failures that no case
+    explains; and its failed cases, by identity."""
 
     tests: int
     failed: int
@@ -61,21 +61,21 @@ class _Suite:
 
 
 class _Reader:
-    """Counts test cases as they come, and forgets them."""
+    """Counts test cases as a stream, without keeping them."""
 
     def __init__(self) -> None:
         self._open: list[Element] = []
         self._suites: list[_Suite] = [_Suite(0, 0, 0, 0)]
         self._tests = self._failed = self._skipped = 0
-        self._explained = 0  # how often a case, or an attempt at one, is said to have failed
-        self._excused = 0  # failures that are none for as long as the exit code is 0
+        self._explained = 0  # failure elements, one for each failed case or attempt
+        self._excused = 0  # failures that do not count if the exit code is 0
         self._failures: list[TestCase] = []
         self._excuses: list[TestCase] = []
         self._flaky: dict[str, None] = {}
         self._slow: tuple[TestCase, ...] = ()
 
     def take(self, event: str, element: Element) -> None:
-        """The next start or end of an element."""
+        """Process the start or end of an element."""
         if event == "start":
             self._start(element)
             return
@@ -89,7 +89,7 @@ class _Reader:
             self._open[-1].remove(element)
 
     def findings(self, *, green: bool) -> Findings:
-        """What the whole file came to."""
+        """The findings of the whole file."""
         failed, failures = self._failed + self._suites[0].unexplained, self._failures
         if not (green or failed):
             failed, failures = self._excused, self._excuses
@@ -109,12 +109,12 @@ class _Reader:
             self._suites.append(_Suite(self._tests, self._failed, self._skipped, self._explained))
 
     def _end(self, element: Element, suite: _Suite) -> None:
-        """What a suite claims beyond its cases: more failures, or that fewer of them ran."""
+        """Account for what a suite claims beyond its cases: more failures, or fewer executed tests."""
         claimed = _whole(element, "failures") + _whole(element, "errors")
-        # Sums count every failure in a case and every attempt at it, or each case once.
+        # Some runners count every failure of a case and every attempt, others each case once.
         self._suites[-1].unexplained += max(claimed - (self._explained - suite.explained), suite.unexplained)
         tests, absent = _whole(element, "tests"), max(_whole(element, name) for name in _ABSENT)
-        if suite.again:  # which the sum may count each time
+        if suite.again:  # the total may count retried tests several times
             tests = min(tests, self._tests - suite.tests)
         if suite.outer or not (tests and absent):
             return
@@ -147,7 +147,7 @@ class _Reader:
             self._is_flaky(name)
 
     def _passed_at_last(self, earlier: list[TestCase]) -> None:
-        """One test, several times in one suite, whose last attempt passed."""
+        """A test that occurs several times in one suite and passed at last."""
         self._suites[-1].again = True
         self._tests -= len(earlier)
         self._failed -= len(earlier)
@@ -165,12 +165,12 @@ class _Reader:
 
 
 def _bad(case: Element) -> list[Element]:
-    """What says that a test case failed."""
+    """The elements that mark a test case as failed."""
     return [child for child in case if child.tag in _BAD] or ([case] if _says(case, _FAILED) else [])
 
 
 def _may_fail(case: Element) -> bool:
-    """Whether one that failed is marked as skipped too, as Catch2's [!mayfail] and node's todo are."""
+    """Whether a failed case is also marked as skipped, like Catch2's [!mayfail] and node's todo."""
     return any(child.tag == "skipped" for child in case)
 
 
@@ -179,7 +179,7 @@ def _says(case: Element, words: set[str]) -> bool:
 
 
 def _not_run(case: Element) -> bool:
-    """Whether a test case that did not fail was not run, in any of the ways in which runners say so."""
+    """Whether a test case that did not fail was not run, in any runner's notation."""
     absent = any(child.tag.lower() in _ABSENT for child in case)
     marked = any(case.get(name, "").lower() == "true" for name in _ABSENT)
     return absent or marked or _says(case, _NOT_RUN) or case.get("executed", "").lower() == "false"
@@ -194,7 +194,7 @@ def _message(element: Element) -> str:
 
 
 def _clean(text: str, most: int) -> str:
-    """Bounded, and without characters that a terminal would obey."""
+    """The text, cut, with non-printable characters replaced."""
     shown = "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"
 

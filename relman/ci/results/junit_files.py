@@ -1,4 +1,4 @@
-"""Result files, read out of a container that has ended, however it ended."""
+"""Read result files from a container that has ended."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from relman.model.test_cases import Findings
 if TYPE_CHECKING:
     import docker
 
-CLOCK_SLACK = 2.0  # seconds: a file has whole ones, and a clock may be set back while a command runs
+CLOCK_SLACK = 2.0  # seconds: file times are whole seconds, and the clock may be adjusted during a command
 MAX_BYTES = 32 << 20
 MAX_FILES = 2000
 _PLAIN = {"Accept-Encoding": "identity"}
 
 
 def read_results(client: docker.APIClient, container: str, ended: State, paths: Iterable[str]) -> Findings:
-    """What the JUnit XML files at `paths` say together, relative to where the container's process starts: files, the
-    files of a directory that match a pattern in the last part of a path, or directories with files named *.xml, of
-    which those that are XML of another kind do not count.
+    """The merged findings of the JUnit XML files at `paths`, relative to the container's working directory.
 
-    Raises BadResults where one is missing, unreadable, too large, or older than the container: a file that came with
-    the image says nothing of this run. Raises EngineError or Unreachable.
+    A path is a file, a pattern in its last part, or a directory, of which all *.xml files that are JUnit XML count.
+    Raises BadResults if one is missing, unreadable, too large, or older than the container, because a file from the
+    image says nothing about this run; EngineError or Unreachable.
     """
     return Findings.together(f for path in paths for f in _read(client, container, ended, path))
 
@@ -62,7 +61,7 @@ def _read(client: docker.APIClient, container: str, ended: State, path: str) -> 
 
 
 def _found(archive: _Bounded, wanted: _Wanted, ended: State) -> list[Findings] | BadResults | tarfile.TarError:
-    """What is in the files, or what is wrong with them, which is not the engine's fault."""
+    """The findings in the files, or the error in them, which is not the engine's fault."""
     try:
         return list(_in_archive(archive, wanted, ended))
     except (BadResults, tarfile.TarError) as error:
@@ -71,14 +70,14 @@ def _found(archive: _Bounded, wanted: _Wanted, ended: State) -> list[Findings] |
 
 @dataclass(frozen=True)
 class _Wanted:
-    """A place in the container: a file, or a directory, of which the files right in it count that match the pattern,
-    or without one all named *.xml in it and below."""
+    """A path in the container: a file, or a directory whose direct files match `pattern`, or without one, all *.xml in
+    it and below."""
 
     place: str
     pattern: str = ""
 
     def has(self, name: str) -> bool:
-        """Whether a file below the place counts."""
+        """Whether a file below the path counts."""
         return fnmatch.fnmatchcase(name, self.pattern) and "/" not in name if self.pattern else name.endswith(".xml")
 
 
@@ -90,7 +89,7 @@ def _in_archive(stream: _Bounded, wanted: _Wanted, ended: State) -> Iterator[Fin
             if number == 0 and not member.isdir():
                 yield _in_member(archive, member, wanted.place, ended)
                 continue
-            # The archive's names begin with the directory's own.
+            # Names in the archive begin with the name of the directory.
             name = member.name.partition("/")[2]
             if member.isfile() and wanted.has(name):
                 with suppress(OtherXml):
@@ -113,7 +112,7 @@ def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, end
 
 
 class _Bounded:
-    """A stream that ends in BadResults after MAX_BYTES and what the archive adds to each file."""
+    """A stream that raises BadResults after MAX_BYTES plus the archive's overhead."""
 
     def __init__(self, raw: object, path: str) -> None:
         self._raw = cast("IO[bytes]", raw)

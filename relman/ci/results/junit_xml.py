@@ -1,4 +1,7 @@
-"""The XML of result files, whoever wrote it: its elements as they come, or in words which character is wrong. Pure."""
+"""Parse the XML of untrusted result files as a stream, and report invalid characters with their position. Pure.
+
+Specification: XML 1.0, sections 2.2 and 4.3.3 (https://www.w3.org/TR/xml/#charsets).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
-# Encodings in which many bytes become few characters in time that grows with their number alone.
+# Encodings whose decoding time is linear in the number of bytes.
 _ENCODINGS = re.compile(
     r"utf-(8(-sig)?|(16|32)(-[bl]e)?)|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|shift_jis|euc_(jp|kr)|gb\w+|big5"
 )
@@ -23,20 +26,19 @@ _BOMS = {
     b"\0<\0?": "utf-16-be",
 }
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]{0,39})["']""")
-# What may be a character that XML 1.0 has no form for (section 2.2), raw or as a reference.
+# Candidates for characters that XML 1.0 forbids (section 2.2), raw or as a reference.
 _DOUBTFUL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|&#(?:x[0-9a-fA-F]{1,9}|[0-9]{1,10});")
 
 
 class BadResults(ValueError):
-    """A result file that cannot be believed; the message says why, after the file's name."""
+    """A result file that cannot be trusted; the message continues a sentence that begins with the file's name."""
 
 
 def elements(content: IO[bytes]) -> Iterator[tuple[str, Any]]:
-    """Starts and ends of the elements, without their namespaces. Raises BadResults.
+    """Yield the starts and ends of elements, without namespaces. Raises BadResults.
 
-    Characters that XML does not allow become `?`, and any declared encoding of text is read. A document type is passed
-    over; one with entities or values of its own is refused, and with it everything that makes a small file large or
-    reads another.
+    Forbidden characters become `?`; any declared text encoding is supported. A document type is ignored unless it
+    declares entities or attribute values, which is an error: these could make a small file large, or read another file.
     """
     from defusedxml.common import DefusedXmlException
     from defusedxml.ElementTree import DefusedXMLParser, iterparse
@@ -73,7 +75,7 @@ def _allowed(found: re.Match[bytes]) -> bytes:
 
 
 def _utf8(content: bytes) -> bytes:
-    """The same text in UTF-8. Raises BadResults with the place of the first byte that is none."""
+    """The text in UTF-8. Raises BadResults with the position of the first invalid byte."""
     name = next((name for bom, name in _BOMS.items() if content.startswith(bom)), "")
     declared = _DECLARED.match(content) if not name else None
     name = name or (declared[1].decode() if declared else "utf-8")
@@ -84,7 +86,7 @@ def _utf8(content: bytes) -> bytes:
     if not _ENCODINGS.fullmatch(known):
         raise BadResults(f"cannot be read: its encoding {name} is unknown. Have the runner write UTF-8")
     if known.startswith(("utf-16", "utf-32")) and declared:
-        known = "utf-8"  # the declaration itself was read byte by byte
+        known = "utf-8"  # the declaration was readable as single bytes, so it is wrong
     try:
         text = content.decode(known)
     except UnicodeDecodeError as error:
@@ -101,7 +103,7 @@ def _place(before: str) -> str:
 
 
 def _where(data: bytes, error: ParseError) -> str:
-    """What is wrong with this XML, and where; lines and columns count from 1."""
+    """The parse error and its position, counted from 1."""
     reason = str(error).partition(":")[0]
     line, column = error.position
     rows = re.split(rb"\r\n?|\n", data, maxsplit=line)

@@ -1,4 +1,4 @@
-"""What the tests found, kept on this machine by config digest, or carried to another one in a file."""
+"""Store test reports on this machine, by config digest, and read reports that were copied from another."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from relman.model.run import RunName, TestReport
 
 
 def directory(env: Mapping[str, str]) -> Path:
-    """Where reports are kept: under RELMAN_DATA_DIR, or else the user's data directory."""
+    """The directory of reports: below RELMAN_DATA_DIR, or else the user's data directory."""
     from platformdirs import user_data_dir
 
     return Path(env.get("RELMAN_DATA_DIR") or user_data_dir("relman")) / "results"
 
 
 def save(report: TestReport, directory: Path) -> Path:
-    """Keep the report; a later one for the same image replaces it. Returns the file. Raises StorageFailed."""
+    """Store the report, replacing an earlier one of the same image; returns the file. Raises StorageFailed."""
     file = directory / f"{report.config.hex}.json"
     write(report, file)
     return file
 
 
 def load(config: ConfigDigest, directory: Path) -> TestReport:
-    """The report kept for exactly this image. Raises UsageError where there is none, ConfigError where it is broken."""
+    """The stored report of exactly this image. Raises UsageError if there is none, ConfigError if it is invalid."""
     file = directory / f"{config.hex}.json"
     if not file.is_file():
         hint = "Run `relman test` here first, or carry its results over with --results FILE."
@@ -41,8 +41,8 @@ def load(config: ConfigDigest, directory: Path) -> TestReport:
 
 
 def of_run(run: RunName, directory: Path) -> list[TestReport]:
-    """The reports kept of this run, one an image, oldest first; of all its services where it names none. Files that are
-    no reports are passed over."""
+    """The stored reports of this run, one for each image, oldest first; of all services if `run` names none. Invalid
+    files are skipped."""
     kept: list[TestReport] = []
     for file in directory.glob("*.json"):
         with contextlib.suppress(RelmanError):
@@ -52,7 +52,7 @@ def of_run(run: RunName, directory: Path) -> list[TestReport]:
 
 
 def write(report: TestReport, file: Path) -> None:
-    """Write the report to `file`, whole or not at all. Raises StorageFailed."""
+    """Write the report to `file` atomically. Raises StorageFailed."""
     text = json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def write(report: TestReport, file: Path) -> None:
 
 
 def read(file: Path) -> TestReport:
-    """The report in `file`. Raises UsageError where it cannot be read, ConfigError where it is not a report."""
+    """Read a report. Raises UsageError if the file cannot be read, ConfigError if it is not a report."""
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
         return TestReport.from_json(data)

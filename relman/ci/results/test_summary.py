@@ -1,4 +1,4 @@
-"""What the tests of a run found, as lines for people."""
+"""The test results of a run, as lines for people."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MESSAGE_LINES = 15
 
 
 def summary(report: TestReport, *, slowest: int = _SLOWEST) -> Iterator[str]:
-    """How each command ended, the totals, each failure with its message, what was flaky, and the slowest tests."""
+    """The end of each command, the totals, each failure with its message, the flaky tests, and the slowest ones."""
     for command in report.commands:
         tries = f", at attempt {command.attempts}" if command.attempts > 1 else ""
         yield f"{command.title}: {command.end}{tries} ({command.seconds:.1f} s)"
@@ -24,7 +24,7 @@ def summary(report: TestReport, *, slowest: int = _SLOWEST) -> Iterator[str]:
 
 
 def totals_line(found: Findings) -> str:
-    """The totals in a few words."""
+    """The totals in one line."""
     totals = found.totals
     counts = {
         "passed": totals.ran - totals.failed,

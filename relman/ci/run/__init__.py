@@ -1,1 +1,1 @@
-"""One run of the stages: its name, tags and lock, and what is removed after it."""
+"""One run: its name, tags, lock and cleanup."""

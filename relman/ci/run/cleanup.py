@@ -1,4 +1,4 @@
-"""Remove what a run left on the engine, and nothing else."""
+"""Remove the objects of a run from the engine."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ if TYPE_CHECKING:
     import docker
 
 _GONE = 404
-_CONFLICT = 409  # being removed by someone else already, or in use by something that is not the run's
+_CONFLICT = 409  # being removed concurrently, or in use by an object of another run
 
 
 def cleanup(client: docker.APIClient, run: RunName) -> tuple[str, ...]:
-    """Remove the containers, networks, volumes and local image tags of the run, of its service and matrix job alone;
-    return what was removed.
+    """Remove the run's containers, networks, volumes and local image tags, for its service and matrix job only.
 
-    Images under other tags, the builder's cache, other volumes and whatever belongs to no run stay. May be called
-    any number of times. Raises EngineError or Unreachable.
+    Returns what was removed. Images with other tags, the build cache, other volumes and objects without a run are kept.
+    Idempotent. Raises EngineError or Unreachable.
     """
     removed = remove_temporary(client, run)
     with translated("cannot list images"):
         images = _of(run, client.images(filters={"label": f"{RUN}={run}"}))
     for tag in (t for image in images for t in image.get("RepoTags") or () if _is_run_s(t, run)):
-        # noprune: the layers under it are the builder's cache.
+        # noprune: keep parent layers, which are the build cache.
         if _remove(f"image {tag}", partial(client.remove_image, tag, noprune=True)):
             removed.append(f"image {tag}")
     return tuple(removed)
 
 
 def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
-    """Remove the run's containers, networks and volumes only; return what was removed."""
+    """Remove only the run's containers, networks and volumes; returns what was removed."""
     mine = {"label": f"{TEMPORARY}={run}"}
     removed = []
     with translated("cannot list containers, networks and volumes"):
@@ -47,7 +46,7 @@ def remove_temporary(client: docker.APIClient, run: RunName) -> list[str]:
         networks = _of(run, client.networks(filters=mine))
         volumes = _of(run, client.volumes(filters=mine)["Volumes"] or ())
     for container in containers:
-        # v: the engine removes the anonymous volumes made for this container, never a named one.
+        # v: also remove the container's anonymous volumes; named ones are kept.
         what = f"container {container['Names'][0].lstrip('/')}"
         if _remove(what, partial(client.remove_container, container["Id"], force=True, v=True)):
             removed.append(what)
@@ -83,8 +82,8 @@ def _remove(what: str, action: Callable[[], object]) -> bool:
 def cleanup_older(
     client: docker.APIClient, seconds: float, now: float, at_work: Callable[[RunName], bool] = lambda _: False
 ) -> tuple[str, ...]:
-    """Clean up every run whose newest object is older than `seconds` and that nobody is `at_work` on; `now` is in
-    seconds since the epoch."""
+    """Clean up every run whose newest object is older than `seconds`, unless it is `at_work`; `now` is in seconds since
+    the epoch."""
     left = {"label": TEMPORARY}
     with translated("cannot list what runs left"):
         containers = client.containers(all=True, filters=left)
@@ -100,7 +99,7 @@ def cleanup_older(
 
 
 def stale_runs(seen: Iterable[tuple[RunName | None, float]], limit: float) -> list[RunName]:
-    """Of (run, time) pairs, the runs with nothing at or after `limit`; what is no run's is ignored."""
+    """The runs without anything at or after `limit`, from pairs of run and time; objects without a run are ignored."""
     newest: dict[RunName, float] = {}
     for run, time in seen:
         if run is not None:
@@ -109,7 +108,7 @@ def stale_runs(seen: Iterable[tuple[RunName | None, float]], limit: float) -> li
 
 
 def _of(run: RunName, found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is this very run's: others of one pipeline have its name, too."""
+    """The objects of exactly this run: other services and matrix jobs of a pipeline share its label."""
     return [each for each in found if run_of(each["Labels"]) == run]
 
 
@@ -119,5 +118,5 @@ def _holds_run_tag(image: dict[str, Any]) -> bool:
 
 
 def _is_run_s(reference: str, run: RunName) -> bool:
-    """Whether build gave the run's image, or a stage of it, this name."""
+    """Whether the reference is the tag of the run's image, or of a stage of it."""
     return tag_of(reference) == run.tag or tag_of(reference).startswith(f"{run.tag}.")

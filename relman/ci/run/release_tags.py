@@ -1,4 +1,4 @@
-"""The tags that a run's release gets, from the templates in relman.yml."""
+"""The tags of a run's release, from the templates in relman.yml."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ _WHERE_FROM: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Tags:
-    """What a run is released as: `release` never moves, `channels` follow it."""
+    """The tags of a release: `release` never moves, `channels` do."""
 
     release: str
     channels: tuple[str, ...] = ()
 
 
 def tags_for(rules: ReleaseRules, run: RunName, commit: Commit, version: str) -> Tags:
-    """Fill in the templates; what no tag can hold (`/` in a job's name) becomes `-`. {commit} is its first 12 digits,
-    with `-dirty` where the checkout had changes. Raises UsageError where a value is missing, the result is no tag, or
-    the release would have a channel's tag."""
+    """Fill in the templates. Characters that a tag cannot contain (`/` in a job's name) become `-`.
+
+    {commit} is its first 12 digits, with `-dirty` if the checkout had uncommitted changes. Raises UsageError if a value
+    is missing, the result is not a tag, or the release would equal a channel.
+    """
     dirty = "-dirty" if commit.dirty and commit.revision else ""
     known = {"build": run.build, "job": run.job, "commit": commit.revision[:12] + dirty, "version": version}
     release = _fill("release.tag", rules.tag, known)

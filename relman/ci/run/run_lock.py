@@ -1,4 +1,4 @@
-"""One process at a time for a run: two of the same name would take each other's containers for leftovers."""
+"""A lock for a run, because two processes with the same run name would remove each other's containers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from relman.model.run import RunName
 
 @contextmanager
 def alone(run: RunName, directory: Path) -> Iterator[None]:
-    """Hold the run for this process, on this machine; the lock file in `directory` is let go also by a death.
+    """Hold the run's lock on this machine; the kernel releases the lock file in `directory` if the process dies.
 
-    Raises Locked where another process is at work on a run of this name, StorageFailed where the file cannot be
-    written.
+    Raises Locked if another process holds it, StorageFailed if the file cannot be written.
     """
     with _opened(run, directory) as handle:
         if not _taken(handle):
@@ -30,7 +29,7 @@ def alone(run: RunName, directory: Path) -> Iterator[None]:
 
 
 def at_work(run: RunName, directory: Path) -> bool:
-    """Whether a process holds the run. Raises StorageFailed."""
+    """Whether a process holds the run's lock. Raises StorageFailed."""
     with _opened(run, directory) as handle:
         return not _taken(handle)
 

@@ -1,4 +1,4 @@
-"""What a run is called and which commit it builds."""
+"""The name of a run, and the commit that it builds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from relman.model.run import Commit, RunName
 
 
 def run_name(env: Mapping[str, str], flag: str | None, service: str) -> RunName:
-    """The name of the service's run: `flag` (JOB/BUILD) if given, else RELMAN_RUN, else from the variables of the CI
-    system, which also say the matrix job, unless RELMAN_MATRIX does.
+    """The name of the service's run: `flag` (JOB/BUILD), else RELMAN_RUN, else from the CI system's variables.
 
-    Raises UsageError.
+    The matrix job is RELMAN_MATRIX, else from the CI system's variables. Raises UsageError if there is no name.
     """
     system = system_of(env)
     matrix = env.get("RELMAN_MATRIX", env.get(system.matrix, ""))
@@ -32,10 +31,13 @@ def run_name(env: Mapping[str, str], flag: str | None, service: str) -> RunName:
 
 
 def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
-    """The commit checked out at `root`; its revision is empty where git or a checkout is missing. `dirty` looks at
-    `root` and below, untracked files included; the URL is without its password. CI systems check out commits, not
-    branches: there the branch is what their variables in `env` say of this very commit. Where git is `distrustful`, the
-    CI's own variable names the commit; nobody knows whether there are changes, which counts as if there were some."""
+    """The commit checked out at `root`; empty without git or a checkout.
+
+    `dirty` covers `root` and below, including untracked files; the URL is without its password. CI systems check out
+    commits, not branches: there the branch is what their variables in `env` name for this commit. If git refuses to
+    read the checkout (`distrustful`), the commit is taken from the CI's variables, and counts as dirty because its
+    state is unknown.
+    """
     revision = _git(root, "rev-parse", "HEAD")
     if not revision and distrustful(root):
         facts = system_of(env).facts(env)
@@ -51,8 +53,8 @@ def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
 
 
 def distrustful(root: Path) -> str:
-    """Why git will not read the checkout, which belongs to another user ("dubious ownership"), and the remedy; empty
-    where it does."""
+    """Why git refuses to read the checkout, owned by another user ("dubious ownership"), and the remedy; "" if it does
+    not."""
     top = next((each for each in (root.resolve(), *root.resolve().parents) if (each / ".git").exists()), None)
     if top is None or _git(root, "rev-parse", "--git-dir") or top.stat().st_uid == os.geteuid():
         return ""
@@ -68,17 +70,17 @@ def _branch_in_ci(revision: str, env: Mapping[str, str]) -> str:
 
 
 def commit_seconds(root: Path, commit: Commit) -> int:
-    """When the commit was made, in seconds since the epoch; 0 where the checkout at `root` does not have it."""
+    """The time of the commit, in seconds since the epoch; 0 if the checkout at `root` lacks it."""
     return int(_git(root, "show", "--no-patch", "--format=%ct", f"{commit.revision}^{{commit}}") or 0)
 
 
 def version_of(root: Path) -> str:
-    """The version that git knows for the commit at `root`: its tag, or the nearest with what came after; else empty."""
+    """The version from git describe: the commit's tag, or the nearest one with a suffix; "" if there is none."""
     return _git(root, "describe", "--tags", "--dirty")
 
 
 def describe(commit: Commit) -> str:
-    """One line for people: the commit, or what keeps the image from being known by one."""
+    """One line about the commit, or why there is none."""
     if not commit.revision:
         return "no git checkout: the image will name no commit"
     dirty = ", with uncommitted changes" if commit.dirty else ""
@@ -86,7 +88,7 @@ def describe(commit: Commit) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL without user and password; another form than a URL (`git@host:path`) as it is."""
+    """The URL without user and password; other forms (`git@host:path`) are unchanged."""
     parts = urlsplit(url)
     if not parts.scheme or "@" not in parts.netloc:
         return url

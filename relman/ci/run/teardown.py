@@ -1,4 +1,4 @@
-"""How a run ends: what failing tests say, and that it is cleaned up after, also when it is stopped."""
+"""The end of a run: the error of failed tests, and the cleanup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Remove = Callable[["docker.APIClient", RunName], object]
 
 
 def check_passed(report: TestReport) -> None:
-    """Raise TestsFailed, with all that they found, unless the report says that the tests passed."""
+    """Raise TestsFailed, with the summary, unless the tests passed."""
     if report.passed:
         return
     if not report.commands:
@@ -35,13 +35,16 @@ def check_passed(report: TestReport) -> None:
 
 @contextmanager
 def cleaned_up(client: docker.APIClient, run: RunName, progress: Progress, remove: Remove = cleanup) -> Iterator[None]:
-    """Clean the run up after the body, however that ends, KeyboardInterrupt included; with `remove_temporary` its
-    image tag stays. When the body failed, that is raised, and a failure to clean up is only said."""
+    """Clean up the run after the body, however it ends, also by KeyboardInterrupt.
+
+    With `remove_temporary` the image tag is kept. If the body raised, a failure to clean up is only reported to
+    `progress`.
+    """
     try:
         yield
         remove(client, run)
     except BaseException:
-        # Also where cleaning up was itself interrupted.
+        # Also if the cleanup itself was interrupted.
         try:
             remove(client, run)
         except RelmanError as error:

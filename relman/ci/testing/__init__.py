@@ -1,1 +1,1 @@
-"""The stage that tests an image, with services linked to it."""
+"""The test stage: commands in the image under test, with linked services."""

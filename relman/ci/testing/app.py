@@ -1,4 +1,4 @@
-"""The image under test, started as it is deployed, for the tests that run beside it, or for the smoke test alone."""
+"""Start the image under test as it is deployed, for tests beside it or for the smoke test."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ SMOKE = "smoke"
 
 @dataclass(frozen=True)
 class App:
-    """The started image as a linked service, and how its smoke test ended; None where relman.yml asks for none."""
+    """The started image as a linked service, and the result of its smoke test; None if relman.yml requests none."""
 
     linked: Linked
     smoke: CommandResult | None
 
 
 def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str, Linked]) -> App:
-    """Start the image with the command, literal variables and health of its deploy section, and the variables of the
-    tests; return it once it is healthy, and for a smoke test once it was for its window.
+    """Start the image with the command, literal variables and health check of its deploy section, and the tests'
+    variables.
 
-    Raises TestsFailed with its last lines where it is not, unless a smoke test says so; CannotAsk where nobody can
-    tell; ConfigError where only an inventory would fill in what it needs; EngineError or Unreachable.
+    Returns when it is healthy or, for a smoke test, has been for its window. Raises TestsFailed with its last lines if
+    it is not, unless that is the smoke test's result; CannotAsk if its health cannot be checked; ConfigError if only an
+    inventory could fill in a value; EngineError or Unreachable.
     """
     settings, health = as_tested(service.deploy, service.test.env)
     ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
@@ -69,7 +70,7 @@ def _healthy(
     *,
     has_healthcheck: bool,
 ) -> tuple[Linked, str]:
-    """The app with its address once it is healthy; of a smoke test that fails, why."""
+    """The app with its address when it is healthy; for a failed smoke test, the reason."""
     window = (health or Health()).window if service.test.smoke else 0.0
     probed = health is None or health.probe != Probe.NONE
     try:
@@ -108,7 +109,7 @@ def _start(
 
 
 def _wait(health: Health | None) -> Wait:
-    """How it is known that it is healthy: as after a deployment, or by what the image shows where nothing says."""
+    """The wait condition: the deploy section's health check, or the image's own if there is none."""
     if health is None or health.probe in (Probe.IMAGE, Probe.NONE):
         return Wait(timeout=health.timeout if health else Wait.timeout)
     if health.probe == Probe.TCP:

@@ -1,5 +1,5 @@
-"""Questions to a service asked inside of its container, where this machine does not reach the run's network: that of an
-engine in a container (docker:dind), of one that only lends its socket, or of one far away."""
+"""Check a service from inside its container, if this machine cannot reach the run's network: the engine runs in a
+container (docker:dind), is remote, or only its socket is shared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import docker
 
 _NO_SHELL, _NO_PROGRAM = (126, 127), 3
-# Whether a socket listens on the port, on any address but loopback: with nothing but a shell (proc(5), /proc/net/tcp).
+# Whether a socket listens on the port, on an address other than loopback; needs only a shell (proc(5), /proc/net/tcp).
 _TCP = """
 wanted=$(printf :%04X "$2")
 for table in /proc/net/tcp /proc/net/tcp6; do
@@ -34,7 +34,7 @@ _PYTHON = (
     "c = http.client.HTTPConnection(address, int(port), timeout=2); "
     "c.request('GET', path, headers=dict(each.split(': ', 1) for each in given)); print(c.getresponse().status)"
 )
-# Whether a path answers well (relman.local.http_check): busybox's wget follows redirects, and so is not asked.
+# Whether a path responds with a passing status (relman.local.http_check). busybox's wget is not used: it follows redirects.
 _HTTP = f"""
 address=$1 port=$2 path=$3
 shift 3
@@ -63,8 +63,7 @@ fi
 
 
 def reaches(client: docker.APIClient, network: str) -> bool:
-    """Whether the bridge of the engine's network is one of this machine's: Docker names it by the network's id. Raises
-    EngineError."""
+    """Whether the network's bridge is on this machine: Docker names it after the network's id. Raises EngineError."""
     with translated(f"cannot inspect network {network}"):
         known = str(client.inspect_network(network)["Id"])
     try:
@@ -75,7 +74,7 @@ def reaches(client: docker.APIClient, network: str) -> bool:
 
 
 class InsideProbe:
-    """Asks for a TCP port, or for the HTTP of a `wait`, inside the container, one question at a time."""
+    """Checks a TCP port, or the HTTP of a `wait`, inside the container, one check at a time."""
 
     def __init__(self, client: docker.APIClient, container: str, port: int, wait: Wait | None = None) -> None:
         self._client = client
@@ -84,7 +83,7 @@ class InsideProbe:
         self._running = ""
 
     def __call__(self, now: State) -> bool:
-        """Whether the service answers. Raises CannotAsk where its image has nothing to ask with."""
+        """Whether the service responds. Raises CannotAsk if its image has no program for the check."""
         try:
             with translated("cannot ask inside the service"):
                 return self._look(now.address)

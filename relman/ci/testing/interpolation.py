@@ -1,4 +1,4 @@
-"""The environment of tests and services: its references (relman.config.schema.test_references) filled in."""
+"""Fill in references in the environment of tests and services (relman.config.schema.test_references)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relman.model.service import TestStage
 
 
 class Known(Protocol):
-    """What is known of a linked service; the address is empty until it has one."""
+    """What is known about a linked service; the address is empty until it is started."""
 
     @property
     def address(self) -> str:
@@ -27,26 +27,26 @@ class Known(Protocol):
 
     @property
     def env(self) -> Mapping[str, str]:
-        """Its variables."""
+        """Its environment variables."""
 
 
 @dataclass(frozen=True)
 class Values:
-    """Where references get their values: the run, the CI's own variables, and the services known so far."""
+    """The sources of values: the run, the CI's environment, and the services known so far."""
 
     run: RunName
     environ: Mapping[str, str]
 
     def fill(self, env: Mapping[str, str], services: Mapping[str, Known]) -> dict[str, str]:
-        """The variables with every reference replaced. Raises ValueError where one has no value."""
+        """The variables with every reference replaced. Raises ValueError if one has no value."""
         return {key: test_references.fill(text, lambda name: self.of(name, services)) for key, text in env.items()}
 
     def of(self, name: Name, services: Mapping[str, Known]) -> str | None:
-        """The value of one reference, None where there is none."""
+        """The value of one reference, or None."""
         if name.kind == "run":
             return str(self.run)
         if name.kind == "secret":
-            return self.environ.get(name.item) or None  # CI systems give an empty text for a secret that is not there
+            return self.environ.get(name.item) or None  # CI systems set a missing secret to an empty text
         service = services[name.alias]
         if name.kind == "host":
             return service.address
@@ -54,7 +54,7 @@ class Values:
 
 
 def port_of(ports: Iterable[LinkPort], number: str) -> str | None:
-    """The port of this number if it is open; without a number the lowest TCP port, else the lowest."""
+    """The port with this number if it is open; without a number, the lowest TCP port, else the lowest."""
     if number:
         return number if any(number == str(n) for n, _ in ports) else None
     lowest = sorted(ports, key=lambda port: (port[1] != "tcp", port[0]))[:1]
@@ -62,16 +62,16 @@ def port_of(ports: Iterable[LinkPort], number: str) -> str | None:
 
 
 def secrets_of(stage: TestStage, environ: Mapping[str, str]) -> list[str]:
-    """The values of all secrets that the stage refers to, so far as they have one."""
+    """The values of all secrets that the stage refers to."""
     texts = [text for _, env in _environments(stage) for text in env.values()]
     used = {name.item for text in texts for name in test_references.names(text) if name.kind == "secret"}
     return [environ[name] for name in sorted(used) if environ.get(name)]
 
 
 def require_values(stage: TestStage, values: Values, services: Mapping[str, Known]) -> None:
-    """Raise UsageError, with every reference that will have no value, before anything is started.
+    """Raise UsageError, listing every reference without a value, before anything is started.
 
-    Of the services, ports and variables are known by then. Their addresses always come.
+    Ports and variables of services are known by then; addresses are assigned later.
     """
     there = {alias: _Expected(known.ports, known.env) for alias, known in services.items()}
     faults = list(_faults(stage, lambda env: values.fill(env, there)))

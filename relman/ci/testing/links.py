@@ -1,4 +1,5 @@
-"""The classic link variables, as Docker's `--link` sets them on the default bridge (moby, daemon/links)."""
+"""The legacy link variables that Docker's `--link` sets
+(https://docs.docker.com/engine/network/links/#environment-variables; implementation: moby, daemon/links)."""
 
 from __future__ import annotations
 
@@ -14,11 +15,11 @@ _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 def link_variables(
     alias: str, consumer_name: str, address: str, ports: Iterable[LinkPort], service_env: Mapping[str, str]
 ) -> dict[str, str]:
-    """What a container named `consumer_name` sees of the service linked to it under `alias`.
+    """The variables by which a container named `consumer_name` sees the service linked under `alias`.
 
-    `ports` are (number, "tcp" or "udp") pairs. As with Docker, HOME and PATH of the service are not passed on.
-    Unlike Docker, ALIAS_PORT is the lowest TCP port, even where a lower UDP port is open, and a variable whose name no
-    shell can read, such as `discovery.type`, is not passed on.
+    `ports` are (number, "tcp" or "udp") pairs. As in Docker, the service's HOME and PATH are omitted. Unlike Docker,
+    ALIAS_PORT is the lowest TCP port even if a lower UDP port is open, and names that no shell can read, such as
+    `discovery.type`, are omitted.
     """
     prefix = alias.upper().replace("-", "_")
     ordered = sorted(set(ports), key=lambda p: (p[0], p[1] != "tcp", p[1]))
@@ -47,7 +48,7 @@ def _port(prefix: str, address: str, port: LinkPort) -> dict[str, str]:
 
 
 def _ranges(prefix: str, address: str, ports: list[LinkPort]) -> dict[str, str]:
-    """The variables for three or more ports in a row, with Docker's own notion of a row."""
+    """The variables for three or more consecutive ports, as Docker computes ranges."""
     variables: dict[str, str] = {}
     start = 0
     while start < len(ports):

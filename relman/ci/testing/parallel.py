@@ -1,4 +1,4 @@
-"""Work done side by side, in an order where one needs another, and given up together."""
+"""Run tasks in parallel, respecting dependencies, and cancel them together."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import TypeVar
 V = TypeVar("V")
 Task = Callable[[threading.Event], V]
 
-# What is in the middle of a call to the engine gets this long to end; the process then ends without it.
+# Seconds that threads get to finish a call to the engine; then the process ends without them.
 _PATIENCE = 5.0
 
 
 def side_by_side(tasks: Mapping[str, Task[V]], after: Mapping[str, Collection[str]] | None = None) -> dict[str, V]:
-    """Do every task in a thread of its own, once those that it comes `after` are done; return what they return.
+    """Run every task in its own thread, after those in `after`, which must be acyclic; returns their results.
 
-    Each gets an event that is set once the whole is given up: at the first error, which is raised when the others
-    have ended, and at a KeyboardInterrupt. `after` has no circle.
+    Each task gets an event that is set when all are cancelled: at the first error, which is raised when the others have
+    ended, and at a KeyboardInterrupt.
     """
     order = TopologicalSorter({name: (after or {}).get(name, ()) for name in tasks})
     order.prepare()
@@ -44,7 +44,8 @@ def side_by_side(tasks: Mapping[str, Task[V]], after: Mapping[str, Collection[st
 
 
 def _next(ended: queue.SimpleQueue[tuple[str, Future[V]]]) -> tuple[str, Future[V]]:
-    """The next that ended. A signal that another thread receives does not end a wait: so it is a short one."""
+    """Wait for the next task to end, in short waits, because a signal received by another thread does not interrupt a
+    long one."""
     while True:
         with suppress(queue.Empty):
             return ended.get(timeout=_PATIENCE / 10)
@@ -54,7 +55,7 @@ def _do(name: str, task: Task[V], stop: threading.Event, ended: queue.SimpleQueu
     future: Future[V] = Future()
     try:
         future.set_result(task(stop))
-    except BaseException as error:  # raised again by the one who waits
+    except BaseException as error:  # raised again in the waiting thread
         future.set_exception(error)
     ended.put((name, future))
 

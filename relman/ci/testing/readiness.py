@@ -1,4 +1,4 @@
-"""When a linked service counts as ready."""
+"""Wait until a linked service is ready."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def probe_of(
     has_healthcheck: bool,
     reached: bool,
 ) -> tuple[str, Probe]:
-    """What is waited for, in words, and the question whether it is so: the check given, else the image's HEALTHCHECK,
-    else the lowest TCP port of the (ordered) ports, else no more than that it runs. Where this machine has not
-    `reached` its network, TCP and HTTP are asked inside of it."""
+    """The description and the check of readiness: the given one, else the image's HEALTHCHECK, else the lowest TCP port
+    of `ports` (ordered), else only that it runs. If this machine has not `reached` the network, TCP and HTTP are
+    checked from inside."""
     if wait.http_port is not None:
         port, what = wait.http_port, f"HTTP on port {wait.http_port}{wait.http_path}"
         if not reached:
@@ -66,9 +66,11 @@ def wait_ready(
     has_healthcheck: bool,
     window: float = 0.0,
 ) -> State:
-    """Return the state of the service once it has been ready for `window` seconds. Raises TestsFailed with its last 20
-    log lines when it dies or is not ready within its time and the window, Cancelled once `stop` is set. TCP and HTTP
-    are asked of the container's own address in the run's network, from here or inside."""
+    """Return the state of the service when it has been ready for `window` seconds.
+
+    Raises TestsFailed with its last 20 log lines if it exits or is not ready within its timeout plus the window,
+    Cancelled when `stop` is set.
+    """
     what, ready = probe_of(
         bench.client, container, service.wait, ports, has_healthcheck=has_healthcheck, reached=bench.reached
     )
@@ -89,7 +91,7 @@ def wait_ready(
 
 
 def accepts_tcp(address: str, port: int) -> bool:
-    """Whether a connection to the port is accepted."""
+    """Whether the port accepts a connection."""
     try:
         socket.create_connection((address, port), timeout=_PROBE_TIMEOUT).close()
     except OSError:
@@ -98,7 +100,7 @@ def accepts_tcp(address: str, port: int) -> bool:
 
 
 def answers_http(address: str, port: int, wait: Wait) -> bool:
-    """Whether GET answers with a good status (relman.local.http_check)."""
+    """Whether GET responds with a passing status (relman.local.http_check)."""
     connection = http.client.HTTPConnection(address, port, timeout=_PROBE_TIMEOUT)
     try:
         return status_of(connection, wait.http_path, headers_of(wait.http_host, wait.http_headers)) in GOOD
@@ -107,7 +109,7 @@ def answers_http(address: str, port: int, wait: Wait) -> bool:
 
 
 class _CommandProbe:
-    """Runs a command inside the container again and again, one at a time, never waiting for one that hangs."""
+    """Runs a command in the container repeatedly, one at a time, without blocking on one that hangs."""
 
     def __init__(self, client: docker.APIClient, container: str, argv: list[str]) -> None:
         self._client = client
@@ -120,7 +122,7 @@ class _CommandProbe:
             with translated(f"cannot run {self._argv[0]} in the service"):
                 return self._look()
         except EngineError as error:
-            if error.status == http.HTTPStatus.CONFLICT:  # the container ended meanwhile
+            if error.status == http.HTTPStatus.CONFLICT:  # the container has ended
                 return False
             raise
 

@@ -1,4 +1,4 @@
-"""What the containers of one run have in common, and the services that are linked to them."""
+"""What the containers of one run share, and the services linked to them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Linked:
-    """A service with its image at hand, and once it is ready with container and address. `image` is what it runs:
-    `repository@sha256:…`, or the image id where it came from no registry."""
+    """A service whose image is present and, when it is ready, its container and address. `image` is
+    `repository@sha256:…`, or the image id if it is in no registry."""
 
     alias: str
     image: str
@@ -31,14 +31,14 @@ class Linked:
     address: str = ""
 
     def variables(self, consumer_name: str) -> dict[str, str]:
-        """The link variables for a container of this name."""
+        """The link variables for a container with this name."""
         return link_variables(self.alias, consumer_name, self.address, self.ports, self.env)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run's containers are made with: the engine, the run's network and whether this machine has `reached` it,
-    values for references, who is told, and the clock."""
+    """The context of a run's containers: the engine, the run's network, whether this machine has `reached` it, values
+    for references, the mask, progress and the stopwatch."""
 
     client: docker.APIClient
     run: RunName
@@ -56,13 +56,13 @@ class Bench:
         env: Mapping[str, str],
         usual: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        """All variables of a container that is linked to these services: theirs, then its `usual` ones as they are,
-        then its own, filled in."""
+        """All variables of a container linked to these services: link variables, then `usual` ones as they are, then
+        its own, filled in."""
         links = {k: v for each in linked.values() for k, v in each.variables(consumer_name).items()}
         return links | dict(usual or {}) | self.values.fill(env, linked)
 
     def fallen(self, linked: Mapping[str, Linked]) -> str:
-        """Which services run no more, in words; their last lines are shown. Empty where all run."""
+        """The services that no longer run, as text; their last lines go to `progress`. "" if all run."""
         words = []
         for alias, each in linked.items():
             now = state(self.client, each.container, self.network)

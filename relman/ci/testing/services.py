@@ -1,4 +1,4 @@
-"""The services that tests are linked to: started in the run's network, side by side, and waited for."""
+"""Start the linked services in the run's network, in parallel, and wait until they are ready."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from relman.model.container import Image
 from relman.model.image import ImageRef, ManifestDigest, Platform
 from relman.model.service import LinkedService, TestStage
 
-# The manifest digest of a release for a platform, once its evidence was checked; raises where it has none.
+# Returns the manifest digest of a release for a platform, whose evidence was verified; raises if there is none.
 Released = Callable[[ImageRef, Platform], ManifestDigest]
 
 
 def start_services(
     bench: Bench, stage: TestStage, credentials: CredentialsFor, released: Released
 ) -> dict[str, Linked]:
-    """Start the stage's services and return them, by alias, once all are ready, each within its own time.
+    """Start the stage's services and return them, by alias, when all are ready, each within its own timeout.
 
-    Before the first starts, all images are there and every reference in an environment has a value. Those that depend
-    on nothing start side by side. Raises TestsFailed where one dies or is not ready in time, UsageError where a value
-    is missing, what resolving and pulling raise, and what `released` raises.
+    All images are pulled and all references checked before the first one starts; independent services start in
+    parallel. Raises TestsFailed if one exits or is not ready in time, UsageError if a value is missing, what resolving
+    and pulling raise, and what `released` raises.
     """
     platform = images.platform_of(bench.client) if any(s.release for s in stage.services) else None
     fetching: dict[str, Task[tuple[Linked, Image]]] = {
@@ -55,7 +55,7 @@ def _fetch(
     released: Released,
     stop: threading.Event,
 ) -> tuple[Linked, Image]:
-    """The service's image, on the engine; of a release exactly what its evidence is about."""
+    """The service's image, on the engine; for a release, exactly the one that its evidence names."""
     wanted = service.image
     if service.release and platform:
         wanted = service.release.repository.at(released(service.release, platform))
@@ -65,14 +65,14 @@ def _fetch(
 
 
 def _mounted(service: LinkedService, volumes: Mapping[str, str]) -> LinkedService:
-    """The service with its volumes as the engine knows them."""
+    """The service with its volumes by their names on the engine."""
     return replace(service, volumes=tuple(replace(m, source=volumes.get(m.source, m.source)) for m in service.volumes))
 
 
 def _start(
     bench: Bench, service: LinkedService, found: Linked, image: Image, ready: dict[str, Linked], stop: threading.Event
 ) -> Linked:
-    """Start one service, wait until it is ready, and put it among the `ready` ones for those that depend on it."""
+    """Start one service, wait until it is ready, and add it to `ready` for its dependants."""
     bench.progress(f"starting service {service.alias}: {found.image}")
     container = create_linked(bench, service, image, {alias: ready[alias] for alias in service.depends_on})
     with translated(f"cannot start service {service.alias}"):
@@ -91,8 +91,10 @@ def create_linked(
     linked: Mapping[str, Linked],
     usual: Mapping[str, str] | None = None,
 ) -> str:
-    """Create the container that has the service's alias for a host name, linked itself to those before it and with the
-    `usual` variables under its own; returns its id. Raises EngineError."""
+    """Create the container with the service's alias as its host name, linked to earlier services; returns its id.
+
+    `usual` variables have lower precedence than its own. Raises EngineError.
+    """
     name = object_name(bench.run, "link", service.alias)
     return create(
         bench.client,

@@ -1,4 +1,4 @@
-"""A shell in the exact image, with everything linked as for the tests, on the terminal of the one who asks."""
+"""Open an interactive shell in the exact image, with services linked as for the tests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CHUNK = 65536
 
 
 def require_terminal() -> None:
-    """Raise UsageError where nobody can type."""
+    """Raise UsageError unless standard input and output are a terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "a shell needs a terminal", hint="Without one, name the commands in relman.yml and run `relman test`."
@@ -37,9 +37,9 @@ def require_terminal() -> None:
 
 
 def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], stage: TestStage) -> int:
-    """Open a shell in the image, with the ENTRYPOINT and environment of the tests; return its exit code.
+    """Open a shell in the image, with the tests' ENTRYPOINT and environment; return its exit code.
 
-    Output is not searched for secrets: who asks for a shell may ask for them. Raises TestsFailed where the image has no
+    Secrets in its output are not masked, because its user may read them anyway. Raises TestsFailed if the image has no
     shell, EngineError or Unreachable.
     """
     client, name = bench.client, object_name(bench.run, "shell")
@@ -67,7 +67,7 @@ def _start(client: docker.APIClient, container: str) -> None:
 
 
 def _relay(stream: Any) -> None:
-    """Pass on what is typed and what is printed, until the other side ends."""
+    """Forward input and output until the other side ends."""
     sources = [sys.stdin.fileno(), stream]
     while True:
         ready, _, _ = select.select(sources, [], [])
@@ -88,7 +88,7 @@ def _write(handle: int, data: bytes) -> None:
 
 @contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Every key goes to the shell, Ctrl-C too; the terminal is as before afterwards."""
+    """Pass every key to the shell, including Ctrl-C; the terminal is restored afterwards."""
     before = termios.tcgetattr(sys.stdin)
     tty.setraw(sys.stdin)
     try:
@@ -99,7 +99,7 @@ def _raw_terminal() -> Iterator[None]:
 
 @contextmanager
 def _resized(client: docker.APIClient, container: str) -> Iterator[None]:
-    """The shell's terminal is as large as ours, also when that changes."""
+    """Keep the shell's terminal at the size of this one."""
 
     def resize(*_: object) -> None:
         size = shutil.get_terminal_size()

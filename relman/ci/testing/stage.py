@@ -1,4 +1,4 @@
-"""The test stage: the commands, run in the exact image that build made, with its services linked."""
+"""The test stage: run the commands in the exact image that was built, with its services linked."""
 
 from __future__ import annotations
 
@@ -49,13 +49,12 @@ def run_tests(
     keep: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> TestReport:
-    """Run the service's test commands in `image` and report what they found, passed or not.
+    """Run the service's test commands in `image` and return the report, passed or not.
 
-    `environ` are the CI's own variables, of which only the secrets referred to are read; `released` checks the releases
-    that services run. A network of the run's own and what an earlier attempt of the same run left are removed before
-    and, unless `keep`, after. Commands after the first that fails are not run. Raises TestsFailed where the tests could
-    not be run, or nothing would show that they were: a service that was never ready, another image than the one asked
-    for, an ENTRYPOINT that might swallow the commands.
+    `environ` is the CI's environment, of which only referenced secrets are read; `released` verifies releases that
+    services run. Leftovers of an earlier attempt are removed before and, unless `keep`, everything of this run after.
+    No command runs after the first that fails. Raises TestsFailed if the tests could not be run, or would prove
+    nothing: a service was never ready, the image is another one, or the ENTRYPOINT may ignore the commands.
     """
     config, tested = images.config_digest(client, image), images.inspect(client, image.value)
     where = places(client, service, run, tested, credentials, progress)
@@ -91,7 +90,7 @@ def run_tests(
 def _run(
     bench: Bench, service: Service, tested: Image, where: tuple[Place, ...], linked: Mapping[str, Linked]
 ) -> tuple[Outcome, ...]:
-    """The smoke test and the commands; none of them after the first that fails."""
+    """Run the smoke test and the commands, up to the first that fails."""
     smoke: tuple[Outcome, ...] = ()
     if service.test.starts_app:
         app = start_app(bench, service, tested, linked)
@@ -115,7 +114,7 @@ def linked_bench(
     watch: Watch,
     keep: bool = False,
 ) -> Iterator[tuple[Bench, dict[str, Linked]]]:
-    """The run's network with the service's linked services in it, ready; gone after the body, unless `keep`.
+    """The run's network with the service's linked services, ready; removed after the body, unless `keep`.
 
     Raises what `start_services` raises, and then keeps nothing.
     """
@@ -136,7 +135,7 @@ def linked_bench(
 
 
 def one_at_a_time(progress: Progress) -> Progress:
-    """The same progress, for several threads."""
+    """The same progress, safe for several threads."""
     lock = threading.Lock()
 
     def say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""One test command: run in the exact image, again where it is known as flaky, and its result files read."""
+"""Run test commands in their images, retrying flaky ones, and read their result files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from relman.model.test_cases import Findings, TestCase
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended, and what its result files say: None where it writes none, or none that can be believed."""
+    """The result of a command, and the findings in its result files: None if it writes none, or none that can be
+    trusted."""
 
     result: CommandResult
     findings: Findings | None = None
@@ -32,8 +33,10 @@ class Outcome:
 def run_commands(
     bench: Bench, stage: TestStage, places: Sequence[Place], linked: Mapping[str, Linked]
 ) -> tuple[Outcome, ...]:
-    """Run the stage's commands in order, each in its place; those after the first that fails are not run. Raises
-    TestsFailed where one cannot be started, EngineError or Unreachable."""
+    """Run the stage's commands in order, each in its image, up to the first that fails.
+
+    Raises TestsFailed if one cannot be started, EngineError or Unreachable.
+    """
     outcomes: list[Outcome] = []
     for number, (command, place) in enumerate(zip(stage.commands, places, strict=True), start=1):
         bench.progress(f"test {number} of {len(stage.commands)}: {command.title}")
@@ -46,7 +49,7 @@ def run_commands(
 def _run(
     bench: Bench, stage: TestStage, command: TestCommand, place: Place, linked: Mapping[str, Linked], number: int
 ) -> Outcome:
-    """All attempts at one command; what failed before an attempt that passed is flaky."""
+    """All attempts at one command; failures before a passing attempt are flaky."""
     earlier: list[str] = []
     for attempt in range(1, command.retries + 2):
         name = object_name(bench.run, "test", *map(str, (number, attempt)[: attempt if attempt < 2 else 2]))
@@ -100,8 +103,8 @@ def _attempt(
 
 
 def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) -> str:
-    """What a command's results say beside its exit code, in words; for a command that ended with 0 it is why it
-    failed nevertheless, and empty where it passed."""
+    """What a command's results say in contrast to its exit code; for exit code 0 the reason why it failed, "" if it
+    passed."""
     totals = found.totals
     if totals.failed:
         despite = ", although it ended with 0" if code == 0 else ""
@@ -112,7 +115,7 @@ def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) ->
 
 
 def hidden(found: Findings, bench: Bench) -> Findings:
-    """The findings without secrets."""
+    """The findings with secrets masked."""
 
     def clean(case: TestCase) -> TestCase:
         return TestCase(bench.mask(case.name), case.seconds, bench.mask(case.message))
@@ -143,6 +146,6 @@ def _check_argv(found: tuple[str, ...], wanted: tuple[str, ...]) -> None:
 
 
 def check_image(found: ImageId, wanted: ImageId) -> None:
-    """Raise TestsFailed where a container is of another image than the one asked for."""
+    """Raise TestsFailed if a container has another image than requested."""
     if found != wanted:
         raise TestsFailed(f"the engine made the test container from image {found}, not from {wanted}")
