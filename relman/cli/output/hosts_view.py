@@ -19,5 +19,5 @@ def show_readiness(output: Output, found: Mapping[str, Sequence[Lack]]) -> None:
             hosts.setdefault(lack, []).append(host)
     for lack, names in hosts.items():
         output.line(f"{', '.join(names)}: {lack.kind}: {lack.what}")
-        if lack.fix:
-            output.line(f"    {lack.fix}")
+        if lack.mend:
+            output.line(f"    {lack.mend}")

@@ -25,7 +25,7 @@ class Lack:
 
     kind: str
     what: str
-    fix: str
+    mend: str
 
 
 @dataclass(frozen=True)
