@@ -97,7 +97,7 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
     hint = (
         f"its services are {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
     )
-    raise UsageError(f"which service of {chosen.name}? say --service", hint=hint)
+    raise UsageError(f"{chosen.name} has {'several services' if known else 'no services'}: give --service", hint=hint)
 
 
 def service_here(chosen: Environment) -> str | None:

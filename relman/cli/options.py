@@ -65,7 +65,7 @@ wait_option = click.option(
     type=click.FloatRange(min=0),
     default=0.0,
     metavar="SECONDS",
-    help="How long to wait while somebody else is at work on the hosts.",
+    help="How long to wait while another deployment is working on the hosts.",
 )
 platform_option = click.option("--platform", metavar="OS/ARCH", help="Which image of an index.")
 skip_option = click.option(

@@ -64,7 +64,7 @@ def _stream(source: Place, target: Place, digest: Digest, size: int, progress: B
         written += len(chunk)
         progress(written)
     if f"sha256:{hashed.hexdigest()}" != str(digest):
-        raise RegistryError(f"the registry gave other bytes for the blob {digest}", host=source.registry.host)
+        raise RegistryError(f"the registry returned other bytes for the blob {digest}", host=source.registry.host)
     uploads.finish(repository, url, chunk, digest)
     progress(size)
 

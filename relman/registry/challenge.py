@@ -157,7 +157,7 @@ class Authorizer:
             answer = {}
         token = answer.get("token") or answer.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-            raise RegistryError("the registry's token service gave no token", host=self._host)
+            raise RegistryError("the registry's token service returned no token", host=self._host)
         return token
 
 

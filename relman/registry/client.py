@@ -96,7 +96,7 @@ class Registry:
         manifest = Manifest(answer.body, answer.headers.get("Content-Type", "").split(";")[0].strip())
         self._check_digest(answer, manifest.digest, _name(repository, reference))
         if isinstance(reference, ManifestDigest) and manifest.digest != reference:
-            raise RegistryError(f"asked for {reference}, the registry gave {manifest.digest}", host=self.host)
+            raise RegistryError(f"asked for {reference}, the registry returned {manifest.digest}", host=self.host)
         return manifest
 
     def put_manifest(
@@ -119,7 +119,7 @@ class Registry:
         answer = self._send("GET", self._path(repository, "blobs", str(digest)), repository, limit=limit)
         self._expect(answer, 200, f"reading the blob {digest} of {repository.name}")
         if Digest.of(answer.body) != Digest(digest.value):
-            raise RegistryError(f"the registry gave other bytes for the blob {digest}", host=self.host)
+            raise RegistryError(f"the registry returned other bytes for the blob {digest}", host=self.host)
         return answer.body
 
     def has(self, repository: Repository, digest: Digest) -> bool:

@@ -51,7 +51,9 @@ class TagPages:
 
     def endless(self) -> RegistryError:
         """The error for a list whose next page is on another host."""
-        return RegistryError(f"{self._what} leads nowhere after {self._pages} pages", host=self._host)
+        return RegistryError(
+            f"{self._what} does not continue on the registry after {self._pages} pages", host=self._host
+        )
 
     def _read(self, answer: Answer) -> list[str]:
         try:

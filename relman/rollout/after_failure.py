@@ -56,7 +56,8 @@ def go_back(work: Work, hosts: Iterable[str]) -> None:
         work.outcomes[host] = outcome or work.outcomes.get(host) or _untouched(work, host)
     for host, error in gone_back.errors.items():
         changed = work.changed.pop(host, None)
-        doing = f"{work.plan.release} served there, and the rollback failed" if changed else "it could not be put back"
+        served = f"{work.plan.release} served there, and the rollback failed"
+        doing = served if changed else "it could not be rolled back"
         work.outcomes[host] = failed(host, error, doing)
 
 

@@ -123,7 +123,7 @@ def _bad(happened: Happened) -> RelmanError | None:
 
 
 def _undone(plan: Plan, hosts: list[str]) -> str:
-    could_not = "could not be put back" if plan.kind in _ON_WAVES else "failed"
+    could_not = "could not be rolled back" if plan.kind in _ON_WAVES else "failed"
     return f"{hosts_in_words(hosts)} {could_not}"
 
 

@@ -53,7 +53,7 @@ def await_healthy(
         answer = _probe(session, container, judged)
         now = time.monotonic()
         if answer.barred:
-            raise _failed(session, container, "cannot be asked for its health", answer.detail)
+            raise _failed(session, container, "cannot be checked for its health", answer.detail)
         if not answer.ok and first_seen is not None:
             why = f"was healthy for {now - first_seen:.0f} s, and then was not"
             raise _failed(session, container, why, answer.detail)

@@ -39,6 +39,8 @@ from relman.rollout.steps import Change
 from relman.rollout.tasks import await_leftovers
 from relman.rollout.undo import find, undo
 
+_EARLIER = "an earlier deployment was interrupted there"
+
 
 def recover(
     fleet: Fleet,
@@ -175,7 +177,7 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
     """Start the new container if necessary. Raises StepFailed unless it has the right image and is healthy."""
     new = find(session, intent.new_name)
     if new is None:
-        back = f"relman recover {asked.place} --undo puts the old one back"
+        back = f"relman recover {asked.place} --undo restores the old one"
         raise StepFailed(f"its new container {intent.new_name} is gone; {back}")
     settings, other = intent.entry.settings, ""
     if not new.running:
@@ -183,7 +185,7 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
         other = stranger(session, settings)
         session.engine.start(new.id)
     if other and not intent.rollback:
-        raise StepFailed(f"its health cannot be asked: {other}", host=session.host.name)
+        raise StepFailed(f"its health cannot be checked: {other}", host=session.host.name)
     unasked = (other or why_mute(session, settings)) if intent.rollback else ""
     healthy = await_healthy(session, new.id, settings, cancel, unasked=bool(unasked))
     steps.read_back(session, _step(session, intent, None), healthy.container)
@@ -221,7 +223,7 @@ def _finish(
         step = replace(step, old=None)  # the old container was pruned already
     steps.commit(session, step, change.container)
     record_and_prune(session, plan, step, change, seen, proven=proven)
-    detail = f"{entry.release}: its health was not asked: {change.unasked}" if change.unasked else entry.release
+    detail = f"{entry.release}: its health was not checked: {change.unasked}" if change.unasked else entry.release
     return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)
 
 
@@ -248,7 +250,7 @@ def _start_old(fleet: Fleet, gaps: Mapping[str, Interruption], watcher: Watcher)
 
     healed = fleet.each(one, olds)
     for host in healed.answers:
-        watcher.say(f"{host} served nothing since an earlier deployment died there: the previous container was started")
+        watcher.say(f"{host} served nothing after {_EARLIER}: the previous container was started")
     for host, error in healed.errors.items():
-        watcher.say(f"{host} serves nothing since an earlier deployment died there, and cannot: {error.what}")
+        watcher.say(f"{host} serves nothing after {_EARLIER}, and its previous container does not start: {error.what}")
     return tuple(healed.answers)

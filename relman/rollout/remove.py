@@ -67,7 +67,7 @@ def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> 
             return take_away(session, asked, seen[session.host.name], watcher)
 
         done = fleet.each(one, [h for h, o in seen.items() if _removal(o).anything])
-        outcomes = {h: Outcome(h, Result.UNCHANGED, "nothing of it was there") for h in seen} | dict(done.answers)
+        outcomes = {h: Outcome(h, Result.UNCHANGED, "it was not there") for h in seen} | dict(done.answers)
         outcomes |= {h: failed(h, e) for h, e in done.errors.items()}
         happened = Happened(bare_plan(asked, Kind.REMOVE, "", tuple(seen)), tuple(outcomes.values()))
         journal = Journal(fleet, asked, watcher, seen)

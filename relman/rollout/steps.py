@@ -198,7 +198,7 @@ def _swap(session: Session, step: Step, new: str, *, bars: bool) -> str:
     if other and session.engine.inspect(new).running:  # started before the connection was lost
         other = ""
     if other and bars:
-        raise StepFailed(f"its health cannot be asked: {other}", host=session.host.name)
+        raise StepFailed(f"its health cannot be checked: {other}", host=session.host.name)
     ports.start(session, new)
     return other
 

@@ -155,7 +155,7 @@ def clear(fleet: Fleet, seen: Sequence[Observed], place: str) -> None:
 def _still_running(host: str, container: Container, place: str) -> Interrupted:
     task, release = container.labels.get(TASK, ""), container.labels.get(RELEASE, "")
     return Interrupted(
-        f"the task {task} of {release} still runs there, and the deployment that began it is gone",
+        f"the task {task} of {release} still runs there, and its deployment was interrupted",
         host=host,
         hint=f"relman recover {place} waits for its end; docker logs {container.name}, there, shows it",
     )
@@ -192,5 +192,5 @@ def _outlive(session: Session, container: Container, watcher: Watcher) -> None:
     while (state := session.engine.inspect(container.id)).running and time.monotonic() < deadline:
         time.sleep(_PAUSE)
     end = "was stopped" if state.running else f"ended with exit code {state.exit_code}"
-    watcher.say(f"{host}: the task {name} of the deployment that died {end}")
+    watcher.say(f"{host}: the task {name} of the interrupted deployment {end}")
     _remove(session, container.id)

@@ -84,4 +84,5 @@ def test_an_sshd_that_always_hangs_up_is_said_to(tmp_path: Path) -> None:
         with socket.create_connection(address), fleet(tmp_path, closed, count=2) as made:
             errors = made.unreachable
     assert {type(error) for error in errors.values()} == {Unreachable}
-    assert all("hangs up before it greets" in error.what and "MaxStartups" in error.hint for error in errors.values())
+    text = "closes the connection before its SSH identification"
+    assert all(text in error.what and "MaxStartups" in error.hint for error in errors.values())

@@ -211,7 +211,7 @@ def test_keys_that_cannot_sign(server: Sshd, keys: Path, tmp_path: Path) -> None
         add(path, keys / "locked", "word")
         assert goes_in(server, f"IdentityAgent {path}\nIdentityFile {keys}/locked\nIdentitiesOnly yes")
         subprocess.run(["ssh-add", "-q", "-D"], check=True, env={"SSH_AUTH_SOCK": path}, capture_output=True)
-    assert "cannot be asked" in refused(server, f"IdentityAgent {tmp_path}/gone\nIdentityFile {keys}/one").what
+    assert "cannot be used" in refused(server, f"IdentityAgent {tmp_path}/gone\nIdentityFile {keys}/one").what
     server.allow(keys / "one")
     opened(server, f"IdentityAgent {tmp_path}/gone\nIdentityFile {keys}/locked\nIdentityFile {keys}/one").close()
 
@@ -276,12 +276,12 @@ def test_signatures_of_authorities(keys: Path, tmp_path: Path) -> None:
                 HostCertificate(blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]).check("web1")
         with pytest.raises(BadCertificate):
             HostCertificate(blob[:-5])
-    with pytest.raises(BadCertificate, match="ssh-rsa, which does not count"):
+    with pytest.raises(BadCertificate, match="ssh-rsa, which is not accepted"):
         HostCertificate(certificate("rsa", "-t", "ssh-rsa")).check("web1")
 
 
 def test_what_a_server_does_not_do(keys: Path, tmp_path: Path) -> None:
-    """Algorithms that are refused are named with what the server offers; so are a server that takes no keys, one that
+    """Algorithms that are refused are named with what the server offers; so are a server that accepts no keys, one that
     wants more, and one without SFTP."""
     key = f"IdentityFile {keys}/one"
     for line, kind, name in (
@@ -298,10 +298,10 @@ def test_what_a_server_does_not_do(keys: Path, tmp_path: Path) -> None:
             assert isinstance(said, Unreachable)
             assert f"offers no {kind} algorithm that relman takes: {name}" in said.what
     with sshd(tmp_path / "sshd", "PubkeyAuthentication no", "PasswordAuthentication yes") as server:
-        assert f"takes no keys for {USER}, only password" in refused(server, key).what
+        assert f"accepts no keys for {USER}, only password" in refused(server, key).what
     with sshd(tmp_path / "sshd", "AuthenticationMethods publickey,password", "PasswordAuthentication yes") as server:
         server.allow(keys / "one")
-        assert f"took the key of {USER} and requires password, too" in refused(server, key).what
+        assert f"accepted the key of {USER} and requires password, too" in refused(server, key).what
     with sshd(tmp_path / "sshd", "AuthenticationMethods publickey,publickey") as server:
         server.allow(keys / "one", keys / "two")
         assert goes_in(server, f"IdentityFile {keys}/one\nIdentityFile {keys}/two")

@@ -38,20 +38,20 @@ def test_what_keeps_health_from_being_asked(stage: Stage) -> None:
         (stage.home / "relman.yml").write_text(f"service: demo\nregistry: r:1\ndeploy: {json.dumps(DEPLOY)}\n")
         (stage.home / "Dockerfile").write_text("FROM x\n")
         said = stage.relman("check", "-e", "production", "--hosts", code=4).out
-        assert "h1, h2: health: the health of demo cannot be asked: its sshd forwards no connection" in said
+        assert "h1, h2: health: the health of demo cannot be checked: its sshd forwards no connection" in said
         (stage.home / "relman.yml").unlink()
         assert stage.versions() == ["2"] * 3
         assert stage.relman_killed("set_restart", 3, "rollback", "-e", "production", "--yes") < 0
         assert stage.versions() == ["1", "2", "2"]
         said = stage.relman("recover", "-e", "production", "--finish").out
-        assert "1: its health was not asked: its sshd forwards no connection" in said
+        assert "1: its health was not checked: its sshd forwards no connection" in said
         said = stage.rollback().text
-        assert said.count("health is not asked on h2: its sshd forwards no connection") == 1
-        assert said.count("its health was not asked") == 1
+        assert said.count("health is not checked on h2: its sshd forwards no connection") == 1
+        assert said.count("its health was not checked") == 1
         assert stage.versions() == ["1"] * 3
         ended = stage.relman("status", "-e", "production", code=11)
-        assert "runs, health not asked" in ended.out
-        assert "the health of demo on h1 and h2 cannot be asked" in ended.err
+        assert "runs, health not checked" in ended.out
+        assert "the health of demo on h1 and h2 cannot be checked" in ended.err
         stage.deploy("inside")
         assert {row["health"] for row in stage.status()} == {"healthy"}
     assert stage.versions() == ["inside"] * 3
@@ -89,7 +89,7 @@ def test_whose_address_is_asked(stage: Stage) -> None:
     stage.release("there", deploy={"networks": ["host"], "ports": [], "health": {"tcp": {"port": 9090}, **SOON}})
     with h1.occupied(9090):
         said = stage.deploy("there", code=5).text
-    assert "its health cannot be asked: something else answers on port 9090 of the host" in said
+    assert "its health cannot be checked: something else answers on port 9090 of the host" in said
     assert stage.versions()[0] == "here"
     stage.relman("remove", "-e", "production", "--yes")
     with h1.occupied(9090):

@@ -87,7 +87,7 @@ def test_an_interrupted_deployment_is_recovered_from_whatever_serves(stage: Stag
 
 
 def test_hosts_that_do_not_answer_are_unknown_and_may_be_forgiven(stage: Stage) -> None:
-    """A host that is off, and one without its engine: 11, unless so many are put up with; what is graver never is."""
+    """A host that is off, and one without its engine: 11, unless so many are tolerated; what is graver never is."""
     stage.deploy("1")
     h2, h3 = stage.lab.hosts[1:]
     h3.kill()

@@ -157,7 +157,7 @@ def test_logs_are_followed_over_a_deployment_and_to_a_hosts_end(stage: Stage) ->
     stage.deploy("counts-b")
     until(lambda: len(_counted(running.seen, "h1", "b")) > 50, "the next release is followed")
     stage.lab.hosts[0].kill()
-    running.says("h1: the SSH connection broke; its lines end here", 30)
+    running.says("h1: the SSH connection broke; no more lines follow", 30)
     before = len(_counted(running.seen, "h3", "b"))
     until(lambda: len(_counted(running.seen, "h3", "b")) > before + 50, "h3 is followed on")
     running.send(signal.SIGINT)

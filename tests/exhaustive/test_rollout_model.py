@@ -47,7 +47,7 @@ def test_whatever_fails_no_more_are_dark_than_allowed_and_no_failed_wave_starts_
     count: int, settings: DeploySettings, sick: set[int]
 ) -> None:
     """Each host is in one wave; hosts that serve nothing are never more than a wave; after a wave with more failures
-    than are put up with nothing begins; and the way it ended is what the hosts are."""
+    than are tolerated nothing begins; and the way it ended is what the hosts are."""
     world = serving(count, settings, "1")
     for number in sick:
         if number <= count:

@@ -81,5 +81,5 @@ def test_where_nothing_was_to_be_done_no_table_says_so(kind: Kind, text: str) ->
 )
 def test_the_last_sentence_is_about_what_was_done(kind: Kind, result: Result, last: str) -> None:
     """A removal does not end with what serves, nor counts hosts on which there was nothing."""
-    outcomes = (Outcome("h1", result, ""), Outcome("h2", Result.UNCHANGED, "nothing of it was there"))
+    outcomes = (Outcome("h1", result, ""), Outcome("h2", Result.UNCHANGED, "it was not there"))
     assert said(Report(plan(kind=kind), outcomes)).splitlines()[-1] == last

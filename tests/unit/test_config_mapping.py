@@ -108,7 +108,7 @@ def test_unknown_names_stand_at_their_place() -> None:
     ("text", "problem"),
     [
         ("a: {image: x, depends_on: [b]}", "a.depends_on[0]: there is no service b; known: a"),
-        ("a: {image: x, depends_on: [a]}", "a.depends_on: services wait for each other in a circle: a -> a"),
+        ("a: {image: x, depends_on: [a]}", "a.depends_on: services depend on each other in a cycle: a -> a"),
         ("a: {image: x, release: y@1}", "a: give one of image, release, not 2 of them"),
         ("a: {env: {}}", "a: say what it runs: one of image, release"),
         (
@@ -126,17 +126,17 @@ def test_mistakes_in_services(text: str, problem: str) -> None:
     assert [p.partition(": ")[2] for p in said(f"test: {{services: {{{text}}}}}")] == [f"test.services.{problem}"]
 
 
-def test_a_circle_of_services() -> None:
-    """Services that wait for each other are found before anything starts, with the circle spelt out."""
+def test_a_cycle_of_services() -> None:
+    """Services that wait for each other are found before anything starts, with the cycle spelt out."""
     [problem] = said(
         "test:\n  services:\n    a: {image: x, depends_on: [b]}\n    b: {image: x, depends_on: [c]}\n"
         "    c: {image: x, depends_on: [a]}\n"
     )
     place, _, message = problem.partition(": test.services.")
-    circle = message.partition("circle: ")[2].split(" -> ")
-    assert place == f"relman.yml:{'__abc'.index(circle[0]) + 3}:31"
-    assert circle[0] == circle[-1]
-    assert set(pairwise(circle)) == {("a", "b"), ("b", "c"), ("c", "a")}
+    cycle = message.partition("cycle: ")[2].split(" -> ")
+    assert place == f"relman.yml:{'__abc'.index(cycle[0]) + 3}:31"
+    assert cycle[0] == cycle[-1]
+    assert set(pairwise(cycle)) == {("a", "b"), ("b", "c"), ("c", "a")}
 
 
 def test_services_in_full() -> None:

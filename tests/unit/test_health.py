@@ -86,7 +86,7 @@ def test_a_deployment_is_refused_where_health_cannot_be_asked_and_a_rollback_say
     new, old = deployed("118", settings=CHECKED), deployed("117", settings=CHECKED)
     fleet = [seen(f"h{i}", old, new) for i in range(3)]
     whys = {"h0": "why", "h2": "why"}
-    with pytest.raises(PreflightFailed, match="cannot be asked") as caught:
+    with pytest.raises(PreflightFailed, match="cannot be checked") as caught:
         check_health(deploy(fleet, "119"), whys)
     assert caught.value.details == ("h0: why", "h2: why")
     plan = check_health(plan_rollback(ASKED, fleet), whys)

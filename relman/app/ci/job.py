@@ -92,7 +92,8 @@ class Job:
         try:
             tell_system(system_of(environ), environ, kind, document, outputs)
         except OSError as error:
-            self.context.events.warn(f"the CI system could not be told: {error.filename}: {error.strerror}")
+            what = "the outputs for the CI system could not be written"
+            self.context.events.warn(f"{what}: {error.filename}: {error.strerror}")
 
 
 def open_job(context: Context, file: str, run_flag: str | None) -> Job:

@@ -145,9 +145,9 @@ def _release(
         context.events.warn(f"{release}: {skip}")
     job.say(f"released {repository}:{release.tag}, {describe_commit(report.commit)}")
     job.say(f"  digest {release.manifest}")
-    job.say(f"  channels that follow it: {', '.join(release.channels) or 'none'}")
+    job.say(f"  channels: {', '.join(release.channels) or 'none'}")
     if stay := [channel for channel in tags.channels if channel not in release.channels]:
-        job.say(f"  channels that stay where they are, because it is no new release: {', '.join(stay)}")
+        job.say(f"  channels not moved, because this is not a new release: {', '.join(stay)}")
     job.context.outputs.update(release=release.tag, digest=str(release.manifest))
     job.json(
         "promote",

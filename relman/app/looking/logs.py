@@ -75,7 +75,7 @@ class Logs:
                 continue
             host, error = said
             self.unread[host] = error
-            self.context.events.warn(f"{host}: {error.what}; its lines end here")
+            self.context.events.warn(f"{host}: {error.what}; no more lines follow")
             left -= 1
 
     def require_all(self) -> None:

@@ -86,7 +86,7 @@ def _resumed(playbook: Playbook, kept: PlaybookRuns, given: Mapping[str, str]) -
     if run.digest != playbook.digest:
         raise UsageError(
             f"{playbook.file} has changed since run {run.id} of it began",
-            hint="Run it from the start, or put back what it was.",
+            hint="Run it from the start, or restore the file.",
         )
     changed = [name for name, value in given.items() if run.variables.get(name) != value]
     if changed:

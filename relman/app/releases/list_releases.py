@@ -79,8 +79,8 @@ def release_query(
         name = service or (written.name if written else service_of(chosen, None))
         return ReleaseQuery(name, repository_of(chosen, name), rules, chosen)
     if written is None:
-        hint = f"Say -e ENV for a service of an environment, or -f for another file than {FILE_NAME}."
-        raise UsageError(f"whose releases? there is no {FILE_NAME} here", hint=hint)
+        hint = "Give -e ENV for a service of an environment, or -f for another file."
+        raise UsageError(f"there is no {FILE_NAME} here, and no environment was given", hint=hint)
     if service not in (None, written.name):
         raise UsageError(f"{file or FILE_NAME} describes {written.name}, not {service}")
     return ReleaseQuery(written.name, written.repository, rules)

@@ -118,7 +118,7 @@ class InsideProbe:
 
     def _without(self, what: str) -> CannotAsk:
         return CannotAsk(
-            f"cannot ask whether port {self._port} answers: this machine does not reach its engine's containers, and "
-            f"the image has no {what} to ask with",
+            f"cannot check whether port {self._port} answers: this machine does not reach its engine's containers, and "
+            f"the image has no {what} for it",
             hint="Give the image a HEALTHCHECK or the service a `wait.command`, or run the job beside the engine.",
         )

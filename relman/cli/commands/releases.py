@@ -75,7 +75,7 @@ def _warnings(found: Found) -> Iterator[str]:
     yield from (f"{tag} may not be deployed: {refusal}" for tag, refusal in found.selection.refused.items())
     yield from (f"{image.tag}: {skip}" for image in found.selection.rows for skip in image.listed.release.skipped)
     for host, release in found.unlisted.items():
-        yield f"{host} runs {release}, and no tag {release} in the registry is that image"
+        yield f"{host} runs {release}, and that image has no tag {release} in the registry"
 
 
 def _cells(image: ListedImage, query: ReleaseQuery, now: datetime) -> list[str]:

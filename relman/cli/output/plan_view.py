@@ -54,7 +54,7 @@ def _beside(plan: Plan) -> Iterator[str]:
     yield from _settings(plan)
     yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
     for run in plan.tasks:
-        safe = "" if run.task.rollback_safe else "; not marked rollback_safe: nothing rolls back past it by itself"
+        safe = "" if run.task.rollback_safe else "; not marked rollback_safe: no automatic rollback goes past it"
         yield f"task {run.task.name} {run.task.when}, on {run.host}: {shlex.join(run.task.command)}{safe}"
     yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
     yield from also_on(plan.service, plan.copies)
@@ -224,7 +224,7 @@ def _success(report: Report) -> str:
 def _detail(outcome: Outcome, step: Step | None) -> str:
     if outcome.result is not Result.CHANGED or outcome.boot is None or step is None:
         return outcome.detail
-    unasked = "runs, its health was not asked" if outcome.unasked else ""
+    unasked = "runs, its health was not checked" if outcome.unasked else ""
     if outcome.gap is not None:
         health = unasked or (f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified")
         return f"{outcome.detail}: down for {outcome.gap:.2f} s, {health}"

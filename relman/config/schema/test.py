@@ -172,7 +172,7 @@ class Test(Section):
             TopologicalSorter({alias: service.depends_on for alias, service in self.services.items()}).prepare()
         except CycleError as error:
             cycle = error.args[1][::-1]
-            message = f"services wait for each other in a circle: {' -> '.join(cycle)}"
+            message = f"services depend on each other in a cycle: {' -> '.join(cycle)}"
             yield ("services", cycle[0], "depends_on"), message
 
     def _references(self) -> Iterator[tuple[KeyPath, str]]:

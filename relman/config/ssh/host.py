@@ -85,7 +85,7 @@ class SshConfig:
             raise found.refused(found.proxy, f"{text!r} is not a jump host: write [user@]host[:port]")
         name = hop["host"].strip("[]")
         if name in seen:
-            raise found.refused(found.proxy, f"ProxyJump goes round in a circle: {' -> '.join((*seen, name))}")
+            raise found.refused(found.proxy, f"ProxyJump is circular: {' -> '.join((*seen, name))}")
         return self._route(name, int(hop["port"]) if hop["port"] else None, hop["user"], None, seen)
 
     def _default_keys(self) -> list[str]:

@@ -91,7 +91,7 @@ def _parts(rule: Rule, facts: Facts, now: datetime) -> Sequence[Verdict]:
 def _composed(gate: str, parts: tuple[Verdict, ...]) -> Verdict:
     """Compose the parts of all-of or any-of. Without parts, neither passes."""
     if not parts:
-        return Verdict(gate, False, "the rule is empty, and an empty rule lets nothing pass", "Name rules in it.")
+        return Verdict(gate, False, "the rule is empty, so nothing passes", "Name rules in it.")
     good = sum(part.open for part in parts)
     passed = good == len(parts) if gate == "all-of" else good > 0
     wanted = "all" if gate == "all-of" else "one"

@@ -28,7 +28,7 @@ def attested(rule: Attested, facts: Facts, _: datetime) -> Verdict:
             gate, f"there is a {kind} statement" + (f", signed by {good[0].signer}" if good[0].signer else "")
         )
     if found:
-        by = ", ".join(sorted({c.signer or "nobody" for c in found}))
+        by = ", ".join(sorted({c.signer or "no trusted key" for c in found}))
         return stops(
             gate, f"the {kind} statement is signed by {by}, and {signers} is required", f"Let {signers} sign it."
         )
@@ -43,7 +43,7 @@ def released(facts: Facts) -> Verdict:
         return passes(gate, f"{subject} was released at {rfc3339(newest.time)}{_skipped(newest)}")
     here = _about(facts)
     if any(s.binds(subject.tag) for s in here):
-        return stops(gate, f"the policy did not let {subject} pass when it was promoted", "Promote it again.")
+        return stops(gate, f"the policy refused {subject} when it was promoted", "Promote it again.")
     others = ", ".join(sorted({s.tag for s in here}))
     if not here and (other := _elsewhere(facts)):
         return stops(

@@ -81,7 +81,7 @@ class Agent:
         data = b""
         while len(data) < size:
             if not (part := self._sock.recv(size - len(data))):
-                raise AgentError("it hung up")
+                raise AgentError("it closed the connection")
             data += part
         return data
 

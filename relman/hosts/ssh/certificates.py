@@ -34,7 +34,7 @@ class HostCertificate:
         except (ValueError, UnsupportedAlgorithm) as error:
             raise BadCertificate(f"it cannot be read ({error})") from error
         if not isinstance(certificate, SSHCertificate) or not authority:
-            raise BadCertificate("it is none")
+            raise BadCertificate("it is not a certificate")
         self._certificate = certificate
         self._algorithm = signed_by(blob)
         written = authority.public_bytes(forms.Encoding.OpenSSH, forms.PublicFormat.OpenSSH)
@@ -44,7 +44,7 @@ class HostCertificate:
         """Verify its signature, type, principals and validity for the host `name`, now. Raises BadCertificate."""
         certificate = self._certificate
         if self._algorithm not in _ALGORITHMS:
-            raise BadCertificate(f"its signature is one of {self._algorithm}, which does not count")
+            raise BadCertificate(f"its signature is one of {self._algorithm}, which is not accepted")
         try:
             certificate.verify_cert_signature()
         except (InvalidSignature, UnsupportedAlgorithm, ValueError) as error:

@@ -147,8 +147,8 @@ def _address(hop: Hop) -> Hashable:
 
 def _crowded(hop: Hop) -> Unreachable:
     return Unreachable(
-        f"{hop.address}:{hop.port} hangs up before it greets",
-        hint="too many may be signing in there at once: see MaxStartups in its sshd_config, and its log",
+        f"{hop.address}:{hop.port} closes the connection before its SSH identification",
+        hint="too many logins may be in progress there: see MaxStartups in its sshd_config, and its log",
     )
 
 

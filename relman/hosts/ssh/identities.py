@@ -70,7 +70,7 @@ class Identities:
             agent = self._open.enter_context(Agent(path))
             keys = agent.keys()
         except AgentError as error:
-            self.faults.append(Fault(f"the SSH agent at {path} cannot be asked: {error}", "check it: ssh-add -l"))
+            self.faults.append(Fault(f"the SSH agent at {path} cannot be used: {error}", "check it: ssh-add -l"))
             return
         for key in keys:
             label = f"{key.comment or fingerprint(key.blob)} of the agent"

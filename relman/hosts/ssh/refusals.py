@@ -78,7 +78,7 @@ def _of_the_host(error: BadKey, hop: Hop, file: str, via: Hop | None) -> HostKey
         )
     if isinstance(error, UntrustedCertificate):
         hint = "its authority is in known_hosts: let it sign a certificate for this host and time"
-        return HostKeyRejected(f"the host certificate of {error.name} does not hold: {error.reason}", hint=hint)
+        return HostKeyRejected(f"the host certificate of {error.name} is invalid: {error.reason}", hint=hint)
     compare = f"{key} is not known ({error.fingerprint})"
     if hop.host_key_alias:
         return HostKeyRejected(compare, hint=f"compare it on the host itself, then add it to {file} as {error.name}")

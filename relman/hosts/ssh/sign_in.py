@@ -83,25 +83,25 @@ class SignIn:
         if not transport.farewell:
             return None
         return AccessDenied(
-            f"{self._hop.address} hung up at key {len(tried)} for {self._hop.user}: {transport.farewell}",
+            f"{self._hop.address} closed the connection at key {len(tried)} for {self._hop.user}: {transport.farewell}",
             hint="name the key for it in ssh_config: IdentityFile, and IdentitiesOnly yes",
         )
 
     def _no_keys(self, methods: Sequence[str]) -> AccessDenied:
         return AccessDenied(
-            f"{self._hop.address} takes no keys for {self._hop.user}, only {', '.join(methods)}",
+            f"{self._hop.address} accepts no keys for {self._hop.user}, only {', '.join(methods)}",
             hint="relman signs in with keys: PubkeyAuthentication and AuthenticationMethods in its sshd_config",
         )
 
     def _more(self, methods: Sequence[str]) -> AccessDenied:
         return AccessDenied(
-            f"{self._hop.address} took the key of {self._hop.user} and requires {', '.join(methods)}, too",
+            f"{self._hop.address} accepted the key of {self._hop.user} and requires {', '.join(methods)}, too",
             hint="relman signs in with keys alone: AuthenticationMethods in its sshd_config",
         )
 
     def _late(self, error: SignInLate) -> RelmanError:
         return Unreachable(
-            f"{self._hop.address} did not answer the sign-in of {self._hop.user} within {error.seconds:g} s",
+            f"{self._hop.address} did not answer the login of {self._hop.user} within {error.seconds:g} s",
             hint="what it asks is slow there: PAM, LDAP, or the DNS (UseDNS in its sshd_config)",
         )
 

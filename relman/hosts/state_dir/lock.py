@@ -167,7 +167,7 @@ def take_over(
         elif again.token == before:
             advance(connection, environment, service, lock, look=False)
         else:
-            raise Locked("is locked by someone who came first", host=connection.host.name)
+            raise Locked("another command took the lock first", host=connection.host.name)
 
 
 def break_lock(

@@ -177,7 +177,7 @@ def lock_note(seen: Observed, machine: str) -> tuple[str, ...]:
     if seen.lock is None or is_dead(seen.lock, machine):
         return ()
     if seen.lock.lock is None:
-        return ("is being locked right now",)
+        return ("another command is taking the lock",)
     lock, age = seen.lock.lock, seen.lock.age
     since = f" since {lock.since}" if lock.since else ""
     return (f"{_DOING[lock.phase]} by {lock.owner}{since}: {lock.message} (last seen {age:.0f} s ago)",)
@@ -186,6 +186,6 @@ def lock_note(seen: Observed, machine: str) -> tuple[str, ...]:
 _DOING: Mapping[Phase, str] = {
     Phase.HELD: "locked",
     Phase.CHANGING: "being deployed",
-    Phase.RETURNING: "being put back",
+    Phase.RETURNING: "being rolled back",
     Phase.REMOVING: "being removed",
 }

@@ -103,7 +103,7 @@ def _health(session: Session, need: Need) -> Iterator[Lack]:
     settings = need.settings.get(session.host.name)
     if settings and (why := why_mute(session, settings)):
         fix = "correct that, or build it with health: {image: true} or health: {command: [...]}"
-        yield Lack("health", f"the health of {need.service} cannot be asked: {why}", fix)
+        yield Lack("health", f"the health of {need.service} cannot be checked: {why}", fix)
 
 
 def _ports(session: Session, environment: Environment, need: Need) -> Iterator[Lack]:

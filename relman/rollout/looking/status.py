@@ -148,7 +148,7 @@ def _health(state: State, entry: Deployed | None, container: Container | None, a
     if answer is None:
         return "runs, not checked"
     if answer.barred:
-        return "runs, health not asked"
+        return "runs, health not checked"
     said = answer.detail if answer.ok else f"unhealthy: {answer.detail}"
     return said if entry is None or entry.verified else f"{said}, unverified"
 

@@ -98,7 +98,7 @@ def _sentence(state: State, rows: Sequence[HostStatus], of_it: Sequence[HostStat
         State.DRIFTED: f"what runs on {hosts} is not what was deployed",
         State.DOUBLED: f"more than one container of {service} runs on {hosts}",
         State.PAUSED: f"{service} is paused on {hosts}",
-        State.UNASKED: f"the health of {service} on {hosts} cannot be asked",
+        State.UNASKED: f"the health of {service} on {hosts} cannot be checked",
     }.get(state, f"{service} is not healthy on {hosts}")
 
 

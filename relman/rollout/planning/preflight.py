@@ -50,7 +50,7 @@ def check_health(plan: Plan, mute: Mapping[str, str]) -> Plan:
         return _unasked(plan, mute)
     health = next(s.entry.settings.health for s in plan.steps if s.host in mute)
     raise PreflightFailed(
-        f"the health of {plan.service} {plan.release} cannot be asked",
+        f"the health of {plan.service} {plan.release} cannot be checked",
         details=[f"{host}: {why}" for host, why in mute.items()],
         hint="nothing was changed; correct that, or check it in the container: build it with `health: "
         "{image: true}` and a HEALTHCHECK (or deploy.healthcheck), or with `health: "
@@ -73,7 +73,7 @@ def _unasked(plan: Plan, mute: Mapping[str, str]) -> Plan:
 
     waves = tuple(replace(wave, steps=tuple(map(one, wave.steps))) for wave in plan.waves)
     whys = "; ".join(f"on {hosts_in_words(_same(mute, why))}: {why}" for why in dict.fromkeys(mute.values()))
-    said = f"health is not asked {whys}. There it has to run without a restart, and its HEALTHCHECK, if any, to hold"
+    said = f"health is not checked {whys}. There it must run without a restart, and its HEALTHCHECK, if any, must pass"
     return replace(plan, waves=waves, warnings=(*plan.warnings, said))
 
 

@@ -156,7 +156,7 @@ def _acquire(session: Session, asked: Asked, lock: Lock, adopt: bool) -> Lease:
 def held(host: str, found: FoundLock) -> Locked:
     """The error for a lock that is held."""
     if found.lock is None:
-        return Locked("is being locked right now by someone else", host=host, hint="try again in a minute")
+        return Locked("another command is taking the lock", host=host, hint="try again in a minute")
     lock = found.lock
     return Locked(
         f"is locked by {lock.owner}: {lock.message} (last seen {found.age:.0f} s ago)",
@@ -202,7 +202,7 @@ def _break(session: Session, asked: Asked, reason: str, watcher: Watcher) -> Fou
         if left <= 0 or dead(found):
             lock_file.break_lock(*where, found, _mark(asked, found, reason), now=now, dead=dead)
             return found
-        watcher.host(session.host.name, "waiting until its holder has to look")
+        watcher.host(session.host.name, "waiting until its holder has to check the lock")
         time.sleep(min(left, _SEEN_AFTER))
     return None
 
