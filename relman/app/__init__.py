@@ -1,1 +1,1 @@
-"""The use cases that every front of relman shares: requests and events in, reports and documents out."""
+"""The use cases behind every front end: they take requests and events, and return reports and documents."""

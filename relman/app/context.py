@@ -1,4 +1,4 @@
-"""What a use case gets besides its request: the variables that were set, and somebody who is told what goes on."""
+"""What a use case gets besides its request: the environment variables, and a receiver of events."""
 
 from __future__ import annotations
 
@@ -8,38 +8,41 @@ from typing import Any, Protocol
 
 
 class Events(Protocol):
-    """Is told, from any thread, what a use case does. Nothing that it does ends the use case."""
+    """Receives, from any thread, what a use case does. Its implementation must not raise."""
 
     def phase(self, text: str) -> None:
-        """A stage that may be long begins."""
+        """A stage that may take long begins."""
 
     def heading(self, text: str) -> None:
-        """Something begins."""
+        """A section begins."""
 
     def note(self, text: str) -> None:
-        """What is going on."""
+        """Progress."""
 
     def line(self, text: str) -> None:
         """A line of the result."""
 
     def warn(self, text: str) -> None:
-        """Something to know of that does not stop the use case."""
+        """A warning, which does not stop the use case."""
 
     def warn_once(self, text: str) -> None:
-        """The same, where it would be said again and again."""
+        """A warning that is shown only once."""
 
     def json(self, kind: str, data: Mapping[str, Any]) -> None:
         """A document of the result."""
 
 
 AskSecret = Callable[[str, bool], str]
-"""Asks a person for a secret, by a question; whether to have it repeated."""
+"""Asks a person a question whose answer is secret; the second argument is whether to have it repeated."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """`environ` are the variables that were set, `outputs` what is told to whoever goes on from here (the release that
-    was made), `vault_ids` files with passwords of Ansible Vault; without `ask_secret` nobody can be asked."""
+    """The context of a use case.
+
+    `environ` are the environment variables; `outputs` is filled with values for a caller that continues (the release
+    that was made); `vault_ids` are files with Ansible Vault passwords; without `ask_secret` no person can be asked.
+    """
 
     events: Events
     environ: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Which environment, hosts and service a command is about."""
+"""Select the environment, hosts and service of a command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relman.model.text import some
 
 @dataclass(frozen=True)
 class Selected:
-    """The part of an environment that a command is about, and why each of the other hosts is left out."""
+    """The selected part of an environment, and the reason for each excluded host."""
 
     environment: Environment
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -25,8 +25,8 @@ class Selected:
 
 @dataclass(frozen=True)
 class Request:
-    """Where something is to be done, and by what limits: the environment of an inventory, its service (None: its only
-    one), the hosts (patterns and groups) and why others are left out. `wait_lock` are seconds."""
+    """The target and limits of a command: an environment of an inventory, its service (None: its only one), the hosts
+    (patterns and groups), and why others are excluded. `wait_lock` is in seconds."""
 
     environment: str
     inventories: Sequence[str] = ()
@@ -38,7 +38,7 @@ class Request:
     max_unavailable: str | None = None
 
     def selected(self, context: Context) -> Selected:
-        """The environment from the inventory, less what a person leaves out. Raises ConfigError and UsageError."""
+        """The environment without excluded hosts. Raises ConfigError and UsageError."""
         selected = select(
             environment(context, self.environment, self.inventories), self.only, self.exclude, self.reason
         )
@@ -49,7 +49,7 @@ class Request:
 
 
 def open_environment(context: Context, request: Request) -> Environment:
-    """The part of the environment that is only looked at. Raises ConfigError and UsageError."""
+    """The environment from the inventory, or the part of it to look at."""
     whole = environment(context, request.environment, request.inventories)
     return select(whole, request.only, request.exclude, _LOOKING).environment
 
@@ -58,8 +58,11 @@ _LOOKING = "it is not looked at"
 
 
 def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], reason: str | None) -> Selected:
-    """The environment with nothing but some hosts, or less some for a reason; each is named by itself, by a pattern or
-    by a group, several with commas between them. Raises UsageError."""
+    """The environment with only some hosts, or without some. Each is given by name, pattern or group, separated by
+    commas.
+
+    Raises UsageError.
+    """
     names = [h.name for h in chosen.hosts]
     kept, dropped = _named(chosen, only), _named(chosen, excluded)
     if only and excluded:
@@ -74,7 +77,7 @@ def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], re
 
 
 def _named(chosen: Environment, given: Sequence[str]) -> set[str]:
-    """The hosts that are meant. Raises UsageError where one of the words means none."""
+    """The hosts that are meant. Raises UsageError for a word that matches none."""
     names = [h.name for h in chosen.hosts]
     found: set[str] = set()
     for word in filter(None, (w.strip() for words in given for w in words.split(","))):
@@ -88,7 +91,7 @@ def _named(chosen: Environment, given: Sequence[str]) -> set[str]:
 
 
 def service_of(chosen: Environment, wanted: str | None) -> str:
-    """The service that is meant: the one asked for, or the environment's only one. Raises UsageError."""
+    """The given service, or the environment's only one. Raises UsageError."""
     known = sorted(chosen.services)
     if wanted:
         return wanted
@@ -101,7 +104,7 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
 
 
 def service_here(chosen: Environment) -> str | None:
-    """The service of the checkout that a person stands in, if its relman.yml is good and the environment knows it."""
+    """The service of the current directory's relman.yml, if it is valid and the environment has it."""
     from relman.config.service import FILE_NAME, load_service
 
     try:
@@ -112,7 +115,7 @@ def service_here(chosen: Environment) -> str | None:
 
 
 def repository_of(chosen: Environment, service: str) -> Repository:
-    """Where the service's images are, by the inventory. Raises UsageError."""
+    """The repository of the service's images, by the inventory. Raises UsageError."""
     if service not in chosen.services:
         known = ", ".join(sorted(chosen.services)) or "none"
         raise UsageError(
@@ -123,7 +126,7 @@ def repository_of(chosen: Environment, service: str) -> Repository:
 
 
 def unknown_service(chosen: Environment, service: str, remembered: Iterable[str] = ()) -> UsageError:
-    """The error for a service of which neither the inventory nor any host knows anything; `remembered` are those that
-    the hosts know."""
+    """The error for a service that neither the inventory nor any host knows; `remembered` are those that the hosts
+    know."""
     known = ", ".join(sorted({*chosen.services, *remembered})) or "none"
     return UsageError(f"no host of {chosen.name} knows the service {service!r}", hint=f"known there: {known}")

@@ -1,4 +1,4 @@
-"""The one place where adapters are built from options, the environment's variables and files."""
+"""The only place where adapters are built from options, environment variables and files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ INVENTORIES = "inventories"
 
 
 def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
-    """The environment `name` of the inventories given, of RELMAN_INVENTORY, or of ./inventories."""
+    """The environment `name` of the given inventories, RELMAN_INVENTORY, or ./inventories."""
     given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
     if context.run_inventory and not given:
         raise UsageError("--run-inventory needs -i or RELMAN_INVENTORY", hint="name the inventory to run")
@@ -57,26 +57,26 @@ def _inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:
 
 
 def ssh_files(context: Context) -> dict[str, Any]:
-    """The arguments of Inventory.environment that the variables RELMAN_SSH_CONFIG and RELMAN_KNOWN_HOSTS say."""
+    """The arguments of Inventory.environment from RELMAN_SSH_CONFIG and RELMAN_KNOWN_HOSTS."""
     known = [p for p in context.environ.get("RELMAN_KNOWN_HOSTS", "").split(":") if p]
     return {"ssh_config": context.environ.get("RELMAN_SSH_CONFIG") or None, "known_hosts": known}
 
 
 def docker_config(environ: Mapping[str, str]) -> Path:
-    """Docker's configuration directory, where `docker login` keeps credentials."""
+    """Docker's configuration directory, where `docker login` stores credentials."""
     return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def credentials_of(context: Context, registry: str) -> Credentials | None:
-    """The credentials for a registry, from the environment's variables or docker's configuration."""
+    """The credentials for a registry, from environment variables or docker's configuration, or None."""
     return credentials_for(registry, context.environ, docker_config(context.environ), context.events.warn)
 
 
 def written_service(context: Context, file: str) -> Service:
-    """The service that a checkout's file describes, for a command that uses the registry and the index named there.
+    """The service of a checkout's file, for a command that uses the registry and index named there.
 
-    A branch may name any: a password in the environment's variables must say what it is for. Raises UsageError and
-    ConfigError.
+    A branch may name any registry, so a password in an environment variable must say which one it is for. Raises
+    UsageError and ConfigError.
     """
     from relman.config.service import load_service
 
@@ -93,7 +93,7 @@ def written_service(context: Context, file: str) -> Service:
 
 
 def login_of(context: Context, repository: Repository) -> Login | None:
-    """What hosts are given to pull from `repository`, and nothing that was meant for another registry."""
+    """The login that hosts need to pull from `repository`; never one for another registry."""
     credentials = credentials_of(context, repository.registry)
     return Login(repository.registry, credentials.auth_config()) if credentials else None
 
@@ -101,7 +101,8 @@ def login_of(context: Context, repository: Repository) -> Login | None:
 def registry_of(
     context: Context, repository: Repository, environment: Environment | None = None, *, writes: bool = False
 ) -> Registry:
-    """A client of the registry that holds `repository`, to write to it too or not; `environment` may say more of it."""
+    """A client of the registry of `repository`, with push access if `writes`; `environment` may add its CA and TLS
+    settings."""
     host = repository.registry
     ca = ca_for(host, environment.registry_ca if environment else None, env=context.environ)
     network = network_of(context, environment)
@@ -109,8 +110,7 @@ def registry_of(
 
 
 def network_of(context: Context, environment: Environment | None = None) -> Network:
-    """How registries are reached, as the environment's variables and the inventory's `environment` say; never as a
-    checkout's files do."""
+    """How registries are reached, by environment variables and the inventory, never by a checkout's files."""
     insecure = {*insecure_by(context.environ), *(environment.insecure_registries if environment else ())}
     return Network(proxies_of(context.environ), frozenset(insecure), context.events.warn_once)
 
@@ -128,14 +128,14 @@ def index_of(context: Context, url: str) -> Index:
 
 
 def data_dir(environ: Mapping[str, str]) -> Path:
-    """Where relman keeps its own files on this machine: RELMAN_DATA_DIR, or else the user's data directory."""
+    """The directory of relman's own files on this machine: RELMAN_DATA_DIR, or else the user's data directory."""
     from platformdirs import user_data_dir
 
     return Path(environ.get("RELMAN_DATA_DIR") or user_data_dir("relman"))
 
 
 def ledger(context: Context) -> Ledger:
-    """This machine's ledger; what cannot be recorded becomes a warning."""
+    """The local ledger; what cannot be recorded becomes a warning."""
     from relman.ledger.ledger import Ledger
 
     return Ledger(_ledger_file(context), context.events.warn)
@@ -149,7 +149,7 @@ def playbook_runs(context: Context) -> PlaybookRuns:
 
 
 def record_deployment(context: Context, **told: Any) -> None:
-    """Note a deployment in this machine's history, as relman.ledger.pending says."""
+    """Record a deployment in the local history (relman.ledger.pending)."""
     pending.record_deployment(_ledger_file(context), context.events.warn, **told)
 
 

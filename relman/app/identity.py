@@ -1,4 +1,4 @@
-"""Who is at work, as records, journals and the history name them."""
+"""The name of the caller in records, journals and the history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relman.config.ci_systems import system_of
 
 
 def who(environ: Mapping[str, str]) -> str:
-    """Who is at work: `ACTOR via SYSTEM` in a CI job that says who asked for it, else USER@MACHINE."""
+    """The caller: `ACTOR via SYSTEM` in a CI job that names its actor, else USER@MACHINE."""
     system = system_of(environ)
     if actor := system.facts(environ).actor:
         return f"{actor} via {system.title or 'CI'}"
@@ -19,9 +19,9 @@ def who(environ: Mapping[str, str]) -> str:
 
 
 def account() -> str:
-    """The account that this process runs in, as USER@MACHINE."""
+    """The account of this process, as USER@MACHINE."""
     try:
         user = getpass.getuser()
-    except (KeyError, OSError):  # a number without an entry in passwd, as CI containers have it
+    except (KeyError, OSError):  # a uid without an entry in passwd, as in CI containers
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"

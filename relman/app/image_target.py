@@ -1,4 +1,4 @@
-"""Which image a command is about, and whose evidence counts for it."""
+"""Select the image of a command, and the keys whose statements count."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from relman.model.trust import Grant, Trust, TrustedKey
 
 @dataclass(frozen=True)
 class Target:
-    """A repository, what is demanded of its images, and the seal that lets statements count. `of` is who demands it."""
+    """A repository, the requirements on its images, and the seal that decides which statements count. `of` names who
+    requires it."""
 
     repository: Repository
     demands: Demands
@@ -34,7 +35,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Asked:
-    """What says which image is meant: an environment or a relman.yml, and whose keys count."""
+    """The options that select an image: an environment or a relman.yml, and the trusted keys."""
 
     environment: str | None
     inventories: Sequence[str]
@@ -46,12 +47,12 @@ class Asked:
 
 
 def platform_of(text: str | None) -> Platform | None:
-    """The platform in words such as linux/arm64/v8. Raises UsageError."""
+    """Parse a platform such as linux/arm64/v8. Raises UsageError."""
     return None if text is None else Platform.parse(text)
 
 
 def target_of(context: Context, asked: Asked, reference: str | None) -> Target:
-    """Where to look, by a whole reference, an environment or relman.yml, and whom to trust. Raises UsageError."""
+    """The target of a full reference, an environment or a relman.yml. Raises UsageError."""
     found = _place(context, asked, reference)
     demands = found.demands
     if asked.trust:
@@ -68,7 +69,7 @@ def target_of(context: Context, asked: Asked, reference: str | None) -> Target:
 
 
 def reference_of(repository: Repository, text: str) -> str | ManifestDigest:
-    """The tag or digest that `text` names in `repository`, with or without it in front. Raises UsageError."""
+    """The tag or digest in `text`, which may begin with the repository. Raises UsageError for another one."""
     named = ImageRef.parse(text if "/" in text else f"{repository}{'@' if ':' in text else ':'}{text}")
     if named.repository != repository:
         raise UsageError(f"{named} is not in {repository}", hint="Name an image of that repository.")
@@ -88,7 +89,7 @@ def _place(context: Context, asked: Asked, reference: str | None) -> Target:
 
 
 def _only(files: Sequence[str]) -> Trust:
-    """Trust in these public keys alone, for whatever they signed."""
+    """Trust in exactly these public keys, for everything they signed."""
     everything = (Grant(tuple(SHORT.values()), ("*",)),)
     loaded = {f: PublicKey.load(read(Path(f)), f) for f in files}
     keys = {Path(f).name: TrustedKey(Path(f).name, key.pem, everything) for f, key in loaded.items()}

@@ -1,4 +1,4 @@
-"""How an image is judged, and by whose word."""
+"""How an image is judged: policy, skipped gates, and records of other environments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relman.model.policy import Demands, Policy, Skip
 
 
 def skips_of(context: Context, gates: Sequence[str], reason: str | None) -> tuple[Skip, ...]:
-    """The gates that a person leaves out, for a reason. Raises UsageError without one."""
+    """The gates that a person skips, with the reason. Raises UsageError if there is none."""
     if gates and not reason:
         raise UsageError("--unsafe-skip-gate needs --reason", hint="Say why: the history shows it.")
     return tuple(Skip(gate, reason or "", who(context.environ), timestamp()) for gate in gates)
@@ -25,12 +25,12 @@ def skips_of(context: Context, gates: Sequence[str], reason: str | None) -> tupl
 def check_of(
     demands: Demands, seal: Seal, *, skips: tuple[Skip, ...] = (), served: Mapping[str, Served] | None = None
 ) -> Check:
-    """How images are judged now."""
+    """The check of images, as of now."""
     return Check(seal, demands.policy, datetime.now(UTC), skips, served or {})
 
 
 def served_in(context: Context, policy: Policy, inventories: Sequence[str], service: str) -> dict[str, Served]:
-    """What the hosts of those environments remember in which the policy wants an image proven."""
+    """The records of the hosts in those environments in which the policy requires a proof."""
     return {name: _served(context, name, inventories, service) for name in policy.environments()}
 
 
@@ -51,6 +51,6 @@ def _served(context: Context, name: str, inventories: Sequence[str], service: st
 
 
 def say_trust(events: Events, demands: Demands, of: str) -> None:
-    """Say it plainly where anybody who can push can make evidence."""
+    """Note it if signatures are not checked."""
     if demands.trust is None:
         events.note(f"signatures are not checked: {of} has no trust.yml, so anyone who can push could forge evidence")

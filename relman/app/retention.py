@@ -1,4 +1,4 @@
-"""What relman keeps of earlier runs under the data directory, and for how long."""
+"""How long relman keeps files of earlier runs below the data directory."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _UNFINISHED_DAYS = 1.0
 
 
 def outlived(times: Mapping[str, float], now: float, *, most: int, days: float) -> list[str]:
-    """Which of these, each with its time in seconds since the epoch, are neither among the newest `most` nor younger
+    """The names, each with its time in seconds since the epoch, that are neither among the newest `most` nor younger
     than `days`. Pure."""
     newest_first = sorted(times, key=lambda name: times[name], reverse=True)
     return [name for name in newest_first[most:] if times[name] < now - days * DAY]
 
 
 def sweep_libraries(directory: Path, now: float | None = None) -> None:
-    """Remove the files of libraries released long ago from `directory`, where each has a directory of its own, and what
-    a process that died left unfinished there. What cannot be removed stays."""
+    """Remove old library files from `directory`, which has a subdirectory for each, and leftovers of dead processes.
+    Files that cannot be removed stay."""
     now = time.time() if now is None else now
     with contextlib.suppress(OSError):
         times = {path.name: path.stat().st_mtime for path in directory.iterdir() if path.is_dir()}

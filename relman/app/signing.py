@@ -1,4 +1,4 @@
-"""Whose evidence counts, and the key that signs it: from files, the environment's variables and a terminal."""
+"""Which statements count, and the signing key: from files, environment variables and the terminal."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ PASSPHRASE = "RELMAN_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 
 
 def reading_seal(demands: Demands) -> Seal:
-    """The seal that lets count what these demands let count; it signs nothing."""
+    """The seal that decides which statements count for these demands; it cannot sign."""
     from relman.config.trust import load_trust
 
     return Signed(load_trust(demands.trust)) if demands.trust else UNSIGNED
 
 
 def writing_seal(context: Context, demands: Demands) -> Seal:
-    """As `reading_seal`, and it signs with the key of the variables. Raises UsageError where there is none
-    and the demands name keys; without either, statements are not signed."""
+    """Like `reading_seal`, and signs with the key in the environment variables.
+
+    Raises UsageError if there is no key and the demands name a trust file; without either, statements are not signed.
+    """
     from relman.config.trust import load_trust
 
     key = signing_key(context)
@@ -39,7 +41,7 @@ def writing_seal(context: Context, demands: Demands) -> Seal:
 
 
 def signing_key(context: Context) -> SigningKey | None:
-    """The key in RELMAN_SIGNING_KEY, or in the file that RELMAN_SIGNING_KEY_FILE names. Raises UsageError,
+    """The key in RELMAN_SIGNING_KEY, or in the file RELMAN_SIGNING_KEY_FILE, or None. Raises UsageError,
     AccessDenied."""
     pem, file = context.environ.get(KEY, ""), context.environ.get(KEY_FILE, "")
     if pem and file:
@@ -63,7 +65,7 @@ def read(file: Path) -> bytes:
 
 
 def passphrase(context: Context, of: str, *, confirm: bool = False) -> str | None:
-    """The passphrase of a key: RELMAN_KEY_PASSPHRASE, else asked for where somebody can answer, else None."""
+    """The passphrase of a key: RELMAN_KEY_PASSPHRASE, else a person's answer, else None."""
     given = context.environ.get(PASSPHRASE)
     if given or context.ask_secret is None:
         return given or None

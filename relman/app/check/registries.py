@@ -1,4 +1,4 @@
-"""relman check: which registries speak plain HTTP, and may not?"""
+"""Part of `relman check`: find registries that speak plain HTTP without being allowed to."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _SECONDS = 2.0
 
 
 def warn_of_plain(context: Context, service: Service | None, environments: Sequence[Environment]) -> None:
-    """Warn of every registry that speaks plain HTTP and is not allowed to by name. What does not answer in time is
-    left to the commands that need it."""
+    """Warn of every registry that speaks plain HTTP and is not allowed by name. One that does not answer in time is
+    skipped."""
     asked = dict.fromkeys(_registries(context, service, environments))
     faults: list[RelmanError] = []
-    # As daemons: a resolver may take longer, and nobody waits for it.
+    # Daemons, because a resolver may take longer than the time limit.
     threads = [threading.Thread(target=_ask, args=(*each, faults), daemon=True) for each in asked]
     end = time.monotonic() + _SECONDS
     for thread in threads:

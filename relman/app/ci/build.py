@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str) -> ImageId:
-    """Build, say what was built, and return the image."""
+    """Build, report what was built, and return the image."""
     job.phase("build")
     if why := distrustful(job.root):
         job.context.events.warn(why)
@@ -53,10 +53,10 @@ def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str
 
 
 def with_args(service: Service, given: Mapping[str, str]) -> Service:
-    """The service with build arguments of this run, which win over those in relman.yml."""
+    """The service with build arguments of this run, which override those in relman.yml."""
     return replace(service, build=replace(service.build, args={**service.build.args, **given}))
 
 
 def version_for(job: Job, given: str | None) -> str:
-    """The version to put into the image: the one given, else what git says; empty where it knows none."""
+    """The version for the image: the given one, else git's; "" if there is none."""
     return version_of(job.root) if given is None else given

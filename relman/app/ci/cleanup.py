@@ -1,4 +1,4 @@
-"""Remove what a run left on the engine."""
+"""Remove the objects of a run from the engine."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def clean(context: Context, client: docker.APIClient, run: RunName) -> None:
-    """Clean up after one run, and say what went."""
+    """Clean up after one run, and report what was removed."""
     context.events.phase(f"clean up after run {run}")
     tell_removed(context, engine.cleanup(client, run), run=str(run))
 
 
 def tell_removed(context: Context, removed: tuple[str, ...], **data: str) -> None:
-    """Say what went."""
+    """Report what was removed."""
     for what in removed or ("nothing",):
         context.events.note(f"removed {what}")
     context.events.json("cleanup", {**data, "removed": removed})

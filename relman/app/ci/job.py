@@ -1,4 +1,4 @@
-"""What build, test, promote, cleanup and ci share: the run, its service, the engine, and how it is told."""
+"""What build, test, promote, cleanup and ci share: the run, its service, the engine, and reporting."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a service, whose relman.yml is `file`."""
+    """One run of a service; `file` is its relman.yml."""
 
     context: Context
     service: Service
@@ -52,39 +52,42 @@ class Job:
 
     @property
     def local_tag(self) -> str:
-        """The name of the run's image: build gives it on the engine, promote in the registry."""
+        """The run's tag: build puts it on the engine, promote in the registry."""
         return self.service.repository.tag(self.run.tag)
 
     def credentials(self, registry: str) -> Credentials | None:
-        """The credentials for any registry."""
+        """The credentials for any registry, or None."""
         return credentials_of(self.context, registry)
 
     def released(self, reference: ImageRef, platform: Platform) -> ManifestDigest:
-        """What a release of another team's is, once there is evidence that it passed, by a key that the service's own
-        trust.yml trusts, if it names one. Raises what find_release does."""
+        """The manifest digest of another team's release, verified with the keys in the service's own trust.yml, if it
+        names one.
+
+        Raises what find_release raises.
+        """
         registry = registry_of(self.context, reference.repository)
         check = Check(reading_seal(self.service.release.demands))
         return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
 
     def alone(self) -> AbstractContextManager[None]:
-        """Keep other processes on this machine off the run. Raises Locked."""
+        """Hold the run's lock on this machine. Raises Locked."""
         return alone(self.run, locks(self.context))
 
     @cached_property
     def registry(self) -> Registry:
-        """The one client of the service's registry."""
+        """A client of the service's registry, with push access."""
         return registry_of(self.context, self.service.repository, writes=True)
 
     def say(self, text: str) -> None:
-        """A line of what is going on."""
+        """Report progress."""
         self.context.events.note(text)
 
     def phase(self, name: str) -> None:
-        """A stage of the run begins."""
+        """Report that a stage begins."""
         self.context.events.phase(f"{name} {self.service.name}, run {self.run}")
 
     def json(self, kind: str, **data: Any) -> None:
-        """The document of a stage that ended; what of it the CI system wants is written where it wants it."""
+        """Emit the document of a finished stage, and write the CI system's outputs and summary."""
         document = {"run": str(self.run), "service": self.service.name, **data}
         self.context.events.json(kind, document)
         environ = self.context.environ
@@ -97,13 +100,14 @@ class Job:
 
 
 def open_job(context: Context, file: str, run_flag: str | None) -> Job:
-    """The run that the flag or the CI system's variables name, of the service in `file`."""
+    """The run named by the flag or the CI system's variables, of the service in `file`. Raises UsageError and
+    ConfigError."""
     service = written_service(context, file)
     return Job(context, service, run_name(context.environ, run_flag, service.name), file)
 
 
 def locks(context: Context) -> Path:
-    """Where runs are locked."""
+    """The directory of run locks."""
     return data_dir(context.environ) / "runs"
 
 
@@ -115,7 +119,7 @@ def local_engine(watch: Watch | None = None) -> Iterator[docker.APIClient]:
 
 
 def image_of(client: docker.APIClient, job: Job) -> Image:
-    """The image that build made in this run, by its local tag. Raises UsageError where there is none."""
+    """The image that this run has built, by its local tag. Raises UsageError if there is none."""
     hint = "Run `relman build` first, on this machine and with the same --run."
     try:
         image = images.inspect(client, job.local_tag)
@@ -127,7 +131,7 @@ def image_of(client: docker.APIClient, job: Job) -> Image:
 
 
 def tags_of(job: Job, commit: Commit, version: str) -> Tags:
-    """What the run is released as. Raises UsageError where that cannot be."""
+    """The tags of the run's release. Raises UsageError if they are invalid."""
     tags = tags_for(job.service.release, job.run, commit, version)
     check_names(tags.release, tags.channels)
     return tags

@@ -1,4 +1,4 @@
-"""What a stage that ended adds to a job's summary. Pure."""
+"""The section of a finished stage in a CI job's summary. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MOST = 20
 
 
 def summary_of(kind: str, data: Mapping[str, Any]) -> str:
-    """Markdown about a stage's document (`test`, `promote`); empty for any other kind."""
+    """Markdown for a stage's document (`test`, `promote`); "" for any other kind."""
     makers = {"test": _tested, "promote": _promoted}
     return "\n".join(makers[kind](data)) + "\n\n" if kind in makers else ""
 
@@ -45,6 +45,6 @@ def _promoted(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """Text in a cell: nothing in it is markup."""
+    """Text for a table cell, with markup escaped."""
     escaped = str(value).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.replace("`", "'").split())

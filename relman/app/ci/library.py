@@ -1,4 +1,4 @@
-"""The release of a shared library: its files on a package index, then a git tag; the image gets no tag anywhere."""
+"""Release a shared library: upload its files to a package index, then push a git tag. The image gets no tag."""
 
 from __future__ import annotations
 
@@ -31,15 +31,14 @@ if TYPE_CHECKING:
 
 
 def promote_library(job: Job, library: Library, report: TestReport | None) -> None:
-    """relman promote for a library: with the image of the run on the engine, or with the files that an earlier attempt
-    made of it."""
+    """Promote a library: with the run's image on the engine, or with the files that an earlier attempt made from it."""
     require_tools()
     with job.alone():
         _release(job, library, report or _report_of(job), None)
 
 
 def library_stage(job: Job, library: Library, client: docker.APIClient, image: ImageId, report: TestReport) -> None:
-    """Release the library that `image` holds and `report` tested."""
+    """Release the library in `image`, which `report` tested."""
     _release(job, library, report, (client, image))
 
 
@@ -92,7 +91,7 @@ def _make(
 
 
 def _record(job: Job, library: Library, package: Package, report: TestReport, tag: str) -> None:
-    """Say what was released and note it in the history."""
+    """Report the release, and record it in the history."""
     manifest = f"sha256:{package.files[-1].sha256}"
     ledger(job.context).record_release(
         service=job.service.name,

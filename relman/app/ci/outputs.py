@@ -1,4 +1,4 @@
-"""Outputs and summaries of a stage, in the files that a CI system names for them."""
+"""Write a stage's outputs and summary to the files that a CI system provides."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ OUTPUT = "RELMAN_OUTPUT"
 def tell_system(
     system: System, environ: Mapping[str, str], kind: str, data: Mapping[str, Any], outputs: Mapping[str, str]
 ) -> None:
-    """Write a stage's summary and outputs where the system wants them; `RELMAN_OUTPUT` names a further file for
-    outputs, which is written anew. Raises OSError."""
+    """Write a stage's summary and outputs to the CI system's files, and the outputs to the file RELMAN_OUTPUT, which is
+    overwritten. Raises OSError."""
     if (file := environ.get(system.summary)) and (text := summary_of(kind, data)):
         _append(file, clean(text))
     if not outputs:

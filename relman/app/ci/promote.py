@@ -1,4 +1,4 @@
-"""Make the image that passed a release."""
+"""Release the image that passed its tests."""
 
 from __future__ import annotations
 
@@ -45,9 +45,10 @@ def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = 
 
 
 def promote_stage(job: Job, client: docker.APIClient, image: Image, report: TestReport | None, check: Check) -> Release:
-    """Push an image that the engine holds, and release it; without a report the one kept for it counts.
+    """Push an image from the engine and release it; without a report, the stored one counts.
 
-    What forbids it is found before anything is pushed, unless statements in the registry decide."""
+    Refusals are raised before anything is pushed, unless they depend on statements in the registry.
+    """
     job.phase("promote")
     config = images.config_digest(client, image.id)
     report = report or kept.load(config, kept.directory(job.context.environ))
@@ -58,7 +59,7 @@ def promote_stage(job: Job, client: docker.APIClient, image: Image, report: Test
 
 
 def require_free(job: Job, tags: Tags) -> None:
-    """Raise PolicyRefused where the release exists: a build makes a new image, and a release never moves."""
+    """Raise PolicyRefused if the release exists: a build makes a new image, and a release never moves."""
     repository = job.service.repository
     if job.registry.find(repository, tags.release) is not None:
         raise PolicyRefused(
@@ -77,7 +78,7 @@ def release_there(
     run: RunName | None,
     check: Check,
 ) -> None:
-    """Release an image that the registry holds."""
+    """Release an image that is in the registry."""
     report = report or kept.load(found.config, kept.directory(context.environ))
     job = Job(context, service, run or report.run)
     job.phase("promote")
@@ -87,12 +88,12 @@ def release_there(
 def in_registry(
     registry: Registry, service: Service, reference: str | ManifestDigest, report: TestReport | None
 ) -> ImageDescription:
-    """The image that the registry holds under a tag or digest, for the platform that was tested."""
+    """The image in the registry under a tag or digest, for the platform that was tested."""
     return describe(registry, service.repository, reference, report.platform if report else None)
 
 
 def of_run_in_registry(job: Job, report: TestReport | None, absent: RelmanError) -> ImageDescription:
-    """The image that an earlier promotion pushed under the run's own tag; `absent` says why it is not the engine's."""
+    """The image that an earlier promotion pushed under the run's tag; `absent` is why the engine does not have it."""
     try:
         found = in_registry(job.registry, job.service, job.run.tag, report)
     except UnknownTag as error:
@@ -120,7 +121,7 @@ def _release(
     tags: Tags,
     check: Check,
 ) -> Release:
-    """Release what the registry holds under a digest, say so and note it in the history."""
+    """Release the image with a digest in the registry, report it, and record it in the history."""
     context, repository = job.context, job.service.repository
     release = make_release(
         registry,

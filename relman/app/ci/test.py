@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def test_stage(
     job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None, *, keep: bool
 ) -> TestReport:
-    """Test, keep what was found, passed or not, and return it. Raises TestsFailed."""
+    """Run the tests, store the report whether they passed or not, and return it. Raises TestsFailed."""
     job.phase("test")
     environ = job.context.environ
     with foreign_named(client, images.inspect(client, image.value).platform, job.say):
@@ -52,7 +52,7 @@ def test_stage(
 
 
 def shell_stage(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) -> None:
-    """A shell in the image, on this process's terminal, with everything linked as for the tests."""
+    """Open a shell in the image on this process's terminal, with services linked as for the tests."""
     job.phase("shell for")
     with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
         job.say("the tests' environment is set; leave with `exit`")
@@ -60,7 +60,7 @@ def shell_stage(job: Job, client: docker.APIClient, image: ImageId, *, keep: boo
 
 
 def _surroundings(job: Job) -> dict[str, Any]:
-    """What linked services are made with."""
+    """The arguments for linked services."""
     return {
         "environ": job.context.environ,
         "credentials": job.credentials,
@@ -71,7 +71,7 @@ def _surroundings(job: Job) -> dict[str, Any]:
 
 
 def say_what_is_left(job: Job, client: docker.APIClient) -> None:
-    """Say what was kept of the run on the engine, and what removes it."""
+    """Report what was kept on the engine, and the command that removes it."""
     names = temporary_containers(client, job.run)
     for name in names:
         job.say(f"kept {name}")
@@ -122,6 +122,6 @@ def _keep(job: Job, image: ImageId, report: TestReport, results: str | None) -> 
 
 
 def built_commit(job: Job, image: Image) -> Commit:
-    """The commit that the image names; its branch, where that commit is still checked out."""
+    """The commit in the image's labels, with the branch if that commit is still checked out."""
     commit, here = commit_in(image.labels), commit_of(job.root, job.context.environ)
     return replace(commit, branch=here.branch) if commit.revision == here.revision else commit

@@ -1,1 +1,1 @@
-"""What changes hosts: deploy, rollback, recover, remove, and the locks that they hold."""
+"""Use cases that change hosts: deploy, rollback, recover, remove, and breaking locks."""

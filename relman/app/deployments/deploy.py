@@ -1,10 +1,10 @@
 """Deploy a release: exactly the image that was tested, to every host of an environment.
 
-1. The hosts that are meant, and the service (relman.app.deployments.rollouts, relman.app.environments).
-2. The release under the tag, once every gate lets it pass (relman.app.deployments.select_release).
-3. Its frozen deploy section with each host's variables.
-4. The plan, made of what is seen on the hosts, and judged before anything changes (relman.rollout.planning).
-5. The change, under the hosts' locks: images, tasks, wave after wave, records (relman.rollout.operation).
+1. Select the hosts and the service (relman.app.deployments.rollouts, relman.app.environments).
+2. Find the release under the tag, and verify it (relman.app.deployments.select_release).
+3. Resolve its frozen deploy section with each host's variables (relman.config.deploy).
+4. Make the plan from what is observed on the hosts, and check it before anything changes (relman.rollout.planning).
+5. Change the hosts under their locks: images, tasks, waves, records (relman.rollout.operation).
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ from relman.rollout.planning.planner import Asked, entry_of, plan_deploy
 def open_deployment(context: Context, request: Request, tag: str, skip_gates: Sequence[str] = ()) -> Iterator[Rollout]:
     """A deployment of the release under `tag` (a release or a channel), with the hosts connected.
 
-    Raises what forbids it: PolicyRefused and its like of the image, ConfigError of its settings, Failure of a host.
+    Raises what prevents it: PolicyRefused and its subclasses for the image, ConfigError for its settings, Failure for a
+    host.
     """
+    # Step 1.
     selected = request.selected(context)
     chosen = selected.environment
     name = service_of(chosen, request.service or (service_here(chosen) if len(chosen.services) > 1 else None))
@@ -51,7 +53,7 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
     registry = registry_of(context, repository, chosen)
     asked = new_asked(context, request, name, selected)
     with Fleet(chosen, name) as fleet:
-        # While the connections come up.
+        # Step 2, while the hosts are being connected.
         served = served_in(context, chosen.demands.policy, request.inventories, name)
         skips = skips_of(context, skip_gates, request.reason)
         check = check_of(chosen.demands, reading_seal(chosen.demands), skips=skips, served=served)
@@ -61,9 +63,11 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
             context.events.warn(f"{release}: {skip}")
         if skip_gates:
             asked = replace(asked, reason="; ".join(release.skipped))
+        # Step 3.
         _require_service(release, name)
         settings = _settings_of(release, chosen.hosts)
         require_all(fleet)
+        # Steps 4 and 5, when the caller carries it out.
         operation = Operation(
             asked=asked,
             plan=partial(_plan, asked, release, settings, chosen.local_commands),
@@ -77,13 +81,13 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
 
 
 def _require_service(release: Release, service: str) -> None:
-    """Raise UsageError when the image says that it is another service's."""
+    """Raise UsageError if the image belongs to another service."""
     if release.service and release.service != service:
         raise UsageError(f"{release} is an image of {release.service}, not of {service}")
 
 
 def _settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySettings]:
-    """The release's frozen deploy section with each host's variables. Raises ConfigError with every host's problems."""
+    """The release's deploy section resolved for each host. Raises ConfigError with the problems of all hosts."""
     settings: dict[str, DeploySettings] = {}
     problems: list[Problem] = []
     for host in hosts:

@@ -1,4 +1,4 @@
-"""Who is at work on the hosts, and how to end that."""
+"""Show who is working on the hosts, and break locks."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from relman.rollout.state.locks import break_locks
 
 @dataclass(frozen=True)
 class Locks:
-    """The locks of a service, on hosts that are connected."""
+    """The locks of a service, on connected hosts."""
 
     context: Context
     fleet: Fleet
     asked: Asked
 
     def read(self) -> Mapping[str, FoundLock]:
-        """The locks that are there."""
+        """The existing locks, by host."""
         asked = self.asked
 
         def one(session: Session) -> FoundLock | None:
@@ -40,7 +40,7 @@ class Locks:
         return {host: lock for host, lock in found.items() if lock}
 
     def break_all(self, watcher: Watcher) -> Mapping[str, FoundLock]:
-        """Take the locks away from whoever has them, and note it in the history; gives those that were broken."""
+        """Break all locks, record it in the history, and return the broken ones."""
         asked, started = self.asked, timestamp()
         broken = break_locks(self.fleet, asked, asked.reason, watcher)
         record_deployment(

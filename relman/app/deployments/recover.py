@@ -1,4 +1,4 @@
-"""Finish or undo what was interrupted."""
+"""Finish or undo an interrupted deployment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relman.rollout.progress import Report
 
 @dataclass(frozen=True)
 class Recovery:
-    """A recovery whose hosts are connected: nothing changes until it is carried out."""
+    """A recovery whose hosts are connected; nothing changes until it is carried out."""
 
     context: Context
     fleet: Fleet
@@ -26,8 +26,11 @@ class Recovery:
     wait_lock: float
 
     def carry_out(self, watcher: Watcher, *, finish: bool | None = None) -> Report:
-        """Serve first where nothing serves; then finish what was interrupted or undo it, by what the hosts show or as
-        `finish` says. Raises RelmanError where nothing was changed; else the report says all."""
+        """First restore service on hosts that serve nothing; then finish or undo, by what the hosts show or as `finish`
+        says.
+
+        Raises RelmanError if nothing was changed; otherwise the report contains the error.
+        """
         started = timestamp()
         report = shielded(
             lambda cancel: recovery.recover(self.fleet, self.asked, watcher, cancel, finish, self.wait_lock)
@@ -38,7 +41,7 @@ class Recovery:
 
 @contextmanager
 def open_recovery(context: Context, request: Request) -> Iterator[Recovery]:
-    """A recovery, with the hosts connected. Raises what forbids it."""
+    """A recovery, with the hosts connected. Raises what prevents it."""
     selected, asked = chosen_of(context, request)
     with Fleet(selected.environment, asked.service) as fleet:
         require_all(fleet)

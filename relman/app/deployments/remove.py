@@ -1,4 +1,4 @@
-"""Take a service away from its hosts; its volumes stay."""
+"""Remove a service from its hosts; its volumes stay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from relman.rollout.state.locks import Patience
 
 @dataclass(frozen=True)
 class Removing:
-    """A removal whose hosts are connected: nothing changes until it is carried out."""
+    """A removal whose hosts are connected; nothing changes until it is carried out."""
 
     context: Context
     fleet: Fleet
@@ -29,12 +29,14 @@ class Removing:
     wait_lock: float
 
     def preview(self) -> Sequence[Removal]:
-        """What every host would lose now, and what stays there."""
+        """What would be removed from every host now, and what stays."""
         return removal.preview(self.fleet, self.asked)
 
     def carry_out(self, watcher: Watcher) -> Report:
-        """Remove it, and note that in the history. Raises RelmanError where nothing was changed; else the report says
-        all."""
+        """Remove the service, and record it in the history.
+
+        Raises RelmanError if nothing was changed; otherwise the report contains the error.
+        """
         started = timestamp()
 
         def work(cancel: threading.Event) -> Report:
@@ -47,7 +49,7 @@ class Removing:
 
 @contextmanager
 def open_removal(context: Context, request: Request) -> Iterator[Removing]:
-    """A removal, with the hosts connected. Raises what forbids it."""
+    """A removal, with the hosts connected. Raises what prevents it."""
     selected, asked = chosen_of(context, request)
     with Fleet(selected.environment, asked.service) as fleet:
         fleet.require_all()

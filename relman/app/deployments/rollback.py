@@ -1,4 +1,4 @@
-"""Roll back to the release before, proven good; no registry, no checkout."""
+"""Roll back to the previous proven release, without registry and checkout."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from relman.rollout.planning.planner import Asked, plan_rollback
 def open_rollback(
     context: Context, request: Request, release: str | None = None, *, may_cross: bool = True
 ) -> Iterator[Rollout]:
-    """A rollback to `release`, or to each host's own one before, with the hosts connected; without `may_cross` never
-    back over a task that is not marked rollback_safe. Raises what forbids it."""
+    """A rollback to `release`, or to each host's own previous one, with the hosts connected.
+
+    Without `may_cross` it is refused if it goes back past a task that is not marked rollback_safe. Raises what prevents
+    it.
+    """
     selected, asked = chosen_of(context, request)
     chosen = selected.environment
     source = chosen.services.get(asked.service)

@@ -1,5 +1,5 @@
-"""What deployments, rollbacks, recoveries and removals share: who asks for what on which hosts, the work shielded from
-Ctrl-C, and the line in this machine's history."""
+"""What deployments, rollbacks, recoveries and removals share: the selected hosts and service, shielding from Ctrl-C,
+and the line in the local history."""
 
 from __future__ import annotations
 
@@ -29,30 +29,31 @@ from relman.rollout.progress import Report
 
 
 def chosen_of(context: Context, request: Request) -> tuple[Selected, Asked]:
-    """The hosts that are meant, and the deployment to be of the service that is meant."""
+    """The selected hosts, and a new deployment of the selected service."""
     selected = request.selected(context)
     return selected, new_asked(context, request, service_of(selected.environment, request.service), selected)
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """A deployment or a rollback whose hosts are connected: nothing changes until it is carried out."""
+    """A deployment or rollback whose hosts are connected; nothing changes until it is carried out."""
 
     context: Context
     fleet: Fleet
     operation: Operation
 
     def preview(self) -> Plan:
-        """What it would do now. Raises what forbids it."""
+        """What it would do now. Raises what prevents it."""
         return preview(self.fleet, self.operation)
 
     def carry_out(
         self, watcher: Watcher, agreed: Plan | None = None, planned: Callable[[Plan], None] = lambda _: None
     ) -> Report:
-        """Do it, and note it in the history. With `agreed`, only if that is still what it would do; `planned` is told
-        the plan before anything changes. Raises RelmanError where nothing was changed; else the report says all.
+        """Carry it out, and record it in the history.
 
-        Where an earlier deployment was interrupted, what serves nothing is started before that is said.
+        With `agreed`, only if the plan is still that one; `planned` is called with the plan before anything changes. If
+        an earlier deployment was interrupted, hosts that serve nothing get their old container back before Interrupted
+        is raised. Raises RelmanError if nothing was changed; otherwise the report contains the error.
         """
         started = timestamp()
         report = shielded(lambda cancel: self._run(cancel, watcher, agreed, planned))
@@ -71,7 +72,7 @@ class Rollout:
 
 
 def new_asked(context: Context, request: Request, service: str, selected: Selected) -> Asked:
-    """A new deployment by this person, now. Its id sorts by time."""
+    """A new deployment by this person, now. Ids sort by time."""
     environment = selected.environment
     return Asked(
         id=time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3),
@@ -87,7 +88,7 @@ def new_asked(context: Context, request: Request, service: str, selected: Select
 
 
 def require_all(fleet: Fleet) -> None:
-    """Raise unless every host is connected, and say how a person goes on without one."""
+    """Raise unless every host is connected; the hint says how to continue without one."""
     try:
         fleet.require_all()
     except Failure as error:
@@ -98,8 +99,8 @@ def require_all(fleet: Fleet) -> None:
 
 
 def require_known(fleet: Fleet, asked: Asked) -> None:
-    """Raise UsageError, with the names that are known, unless the inventory or a host knows the service: whoever goes
-    on takes locks, and so makes a directory for it."""
+    """Raise UsageError, with the known names, unless the inventory or a host knows the service, because taking locks
+    creates a directory for it."""
     if asked.service in fleet.environment.services:
         return
     if not any(o.record.entries or o.lock or o.containers or o.tasks for o in look(fleet, asked)):
@@ -110,7 +111,8 @@ def require_known(fleet: Fleet, asked: Asked) -> None:
 
 
 def shielded(work: Callable[[threading.Event], Report]) -> Report:
-    """Run `work` where no signal interrupts it; the first Ctrl-C (or its like) sets the event that work looks at."""
+    """Run `work` in a thread that no signal interrupts; the first Ctrl-C, SIGTERM or the like sets the event that it
+    gets."""
     cancel = threading.Event()
     with ThreadPoolExecutor(1, thread_name_prefix="operation") as pool:
         future = pool.submit(work, cancel)
@@ -122,7 +124,7 @@ def shielded(work: Callable[[threading.Event], Report]) -> Report:
 
 
 def record(context: Context, report: Report, started: str, reason: str = "") -> None:
-    """Note a report in this machine's history, unless nothing came of it; `started` is RFC 3339."""
+    """Record a report in the local history, unless nothing changed; `started` is RFC 3339."""
     if report.error is None and all(o.result is Result.UNCHANGED for o in report.outcomes):
         return
     plan = report.plan

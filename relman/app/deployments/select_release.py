@@ -1,4 +1,4 @@
-"""The release that a deployment is of."""
+"""Select the release of a deployment."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from relman.rollout.fleet import Fleet
 def release_for(
     fleet: Fleet, registry: Registry, repository: Repository, tag: str, check: Check, events: Events
 ) -> Release:
-    """The release under `tag` for these hosts; only an index of several platforms makes it ask them for theirs.
+    """The release under `tag` for these hosts, which are asked for their platform only if an index has several.
 
-    Raises PreflightFailed, by name, for hosts that it has no tested image for, and what `find_release` raises.
+    Raises PreflightFailed, naming hosts without a tested image, and what `find_release` raises.
     """
     try:
         return _called(registry, repository, tag, check, events)
@@ -35,8 +35,11 @@ def release_for(
 
 
 def one_platform(hosts: Mapping[str, Platform], lacking: Mapping[Platform, str], name: str) -> Platform:
-    """The platform of all these hosts. Raises PreflightFailed, with every host at fault, where the image `name` has no
-    tested image for a host (`lacking` says why), or where the hosts' platforms differ. Pure."""
+    """The platform of all these hosts. Pure.
+
+    Raises PreflightFailed, naming the hosts, if the image `name` has no tested image for one (`lacking` says why), or
+    if their platforms differ.
+    """
     faults = [f"{host}: the host is {p}: {lacking[p]}" for host, p in hosts.items() if p in lacking]
     if faults:
         hint = "nothing was changed; build and test it for that platform, or leave the host out"
@@ -53,8 +56,7 @@ def one_platform(hosts: Mapping[str, Platform], lacking: Mapping[Platform, str],
 def _called(
     registry: Registry, repository: Repository, tag: str, check: Check, events: Events, platform: Platform | None = None
 ) -> Release:
-    """The release under `tag`, if every gate lets it pass; a channel, which moves on, is the release that it stands for
-    now, by that one's own name."""
+    """The release under `tag`, if every gate passes. A channel is resolved to the release that it names now."""
     examined = examine(registry, repository, tag, platform, check=check)
     examined.decision.require()
     bound = binding(examined.facts)
@@ -65,7 +67,7 @@ def _called(
 
 
 def _lacks(registry: Registry, repository: Repository, tag: str, check: Check, platform: Platform) -> str:
-    """Why an index that was released has no tested image for a platform; "" where that is not what is wrong with it."""
+    """Why an index that was released has no tested image for a platform; "" if something else is wrong."""
     try:
         examined = examine(registry, repository, tag, platform, check=check)
     except UnknownTag as error:

@@ -1,1 +1,1 @@
-"""What runs where and what was done there, as the hosts tell it."""
+"""Use cases that read hosts: what runs where, and what was done there."""

@@ -41,7 +41,7 @@ class RanThen:
 
 
 def time_of(text: str) -> str:
-    """The time that a person means, in UTC where they name no offset, as RFC 3339 in UTC. Raises UsageError."""
+    """Parse a time, in UTC if it has no offset, to RFC 3339 in UTC. Raises UsageError."""
     try:
         then = datetime.fromisoformat(text)
     except ValueError:
@@ -56,7 +56,7 @@ def time_of(text: str) -> str:
 
 
 def ran_then(context: Context, answers: Answers, service: str | None, time: str) -> list[RanThen]:
-    """What every host that answered ran at `time` (of `time_of`), by the journals."""
+    """What every host that answered ran at `time` (from `time_of`), by the journals."""
     rows = [_row(host, name, ran) for host, name, ran in _ran(answers, service, time)]
     return list(_with_tests(context, answers, rows))
 
@@ -86,7 +86,7 @@ def _row(host: str, service: str, ran: Ran) -> RanThen:
 
 
 def _with_tests(context: Context, answers: Answers, rows: Sequence[RanThen]) -> Iterator[RanThen]:
-    """The rows, with what the evidence in the registry says of each image; each image is asked for once."""
+    """The rows with the evidence for each image, which is requested once."""
     images = dict.fromkeys((row.service, row.digest, row.release) for row in rows if row.digest)
     said: Mapping[tuple[str, str, str], str] = {image: _tests(context, answers, *image) for image in images}
     for row in rows:

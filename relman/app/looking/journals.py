@@ -1,4 +1,4 @@
-"""What the journals of an environment's hosts tell, beside what this machine's history knows."""
+"""Combine the journals of an environment's hosts with the local history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HERE = "this machine's history"
 
 @dataclass(frozen=True)
 class Answers:
-    """The journals of the hosts that answered, what they tell together, and why the others could not be asked."""
+    """The journals of the hosts that answered, the deployments in them, and why the others could not be asked."""
 
     chosen: Environment
     journals: Mapping[str, Journals]
@@ -34,11 +34,11 @@ class Answers:
         return {*self.chosen.services, *(name for journals in self.journals.values() for name in journals)}
 
     def entries(self) -> list[Entry]:
-        """A line of history for each deployment, the newest first."""
+        """An entry for each deployment, newest first."""
         return [_entry(told, self.chosen.name) for told in self.told]
 
     def remarks(self) -> Iterator[str]:
-        """What is odd about the journals."""
+        """Contradictions and unreadable lines in the journals."""
         for told in self.told:
             yield from told.contradictions
         for host, journals in self.journals.items():
@@ -59,7 +59,7 @@ class Answers:
 
 
 def ask(context: Context, request: Request) -> Answers:
-    """Ask all hosts of an environment, or of a part of it, at once."""
+    """Read the journals of all hosts of an environment, or of a part of it, in parallel."""
     chosen = open_environment(context, request)
     with Fleet(chosen, request.service or "") as fleet:
         found = read_journals(fleet, chosen, request.service)
@@ -69,7 +69,7 @@ def ask(context: Context, request: Request) -> Answers:
 
 
 def say_remarks(events: Events, answers: Answers, more: Sequence[str] = ()) -> None:
-    """Warn of what is odd."""
+    """Warn of the remarks."""
     for remark in (*answers.remarks(), *more):
         events.warn(remark)
 
@@ -110,13 +110,13 @@ def _outcomes(told: Told) -> Iterator[HostOutcome]:
 
 
 def _others(told: Told, names: Callable[[Line], Sequence[str]]) -> Sequence[str]:
-    """The hosts that others name, and that say nothing themselves."""
+    """The hosts that other hosts name, and that have no line themselves."""
     return [h for h in dict.fromkeys(n for line in told.hosts.values() for n in names(line)) if h not in told.hosts]
 
 
 def with_local(context: Context, answers: Answers, service: str | None, limit: int) -> tuple[list[Entry], list[str]]:
-    """The entries, with what no host knows (tests, releases, locks that were broken), newest first; and where this
-    machine knows otherwise than the hosts."""
+    """The entries, with those that no host has (tests, releases, broken locks), newest first; and the contradictions
+    between this machine and the hosts."""
     hosts = answers.entries()
     try:
         here = list(_local(context, answers, service, limit))
@@ -136,7 +136,7 @@ def _local(context: Context, answers: Answers, service: str | None, limit: int) 
 
 
 def contradictions(here: Entry, told: Entry) -> Iterator[str]:
-    """What this machine knows otherwise than the hosts tell it. Pure."""
+    """Where the local history differs from the hosts' journals. Pure."""
     for name in ("what", "by", "service"):
         ours, theirs = getattr(here, name), getattr(told, name)
         if ours != theirs:
@@ -144,7 +144,7 @@ def contradictions(here: Entry, told: Entry) -> Iterator[str]:
 
 
 def local_deployment(context: Context, id: str) -> tuple[Entry | None, list[str]]:
-    """What this machine knows of a deployment, and why it cannot say, if so."""
+    """The local history's entry of a deployment, and why it cannot be read, if so."""
     try:
         return ledger(context).deployment(id), []
     except StorageFailed as error:
@@ -152,7 +152,7 @@ def local_deployment(context: Context, id: str) -> tuple[Entry | None, list[str]
 
 
 def joined(told: Entry | None, here: Entry | None) -> Entry | None:
-    """One entry of both: each host's own word first, then what this machine knows of the others. Pure."""
+    """One entry from both: each host's own line first, then the local history's for other hosts. Pure."""
     if told is None or here is None:
         return told or here
     known = {h.host for h in told.hosts}

@@ -1,4 +1,4 @@
-"""What runs where, from the hosts themselves, and what is wrong with it."""
+"""What runs where, by the hosts themselves, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from relman.rollout.state.lease import this_machine
 
 @dataclass(frozen=True)
 class Status:
-    """A row for each service on each host, and all that is wrong, the gravest first."""
+    """A row for each service on each host, and all findings, the gravest first."""
 
     rows: Sequence[HostStatus]
     findings: Sequence[Finding]
 
     def verdict(self, max_unhealthy: str | None = None) -> Finding | None:
-        """The gravest of what is wrong; `max_unhealthy` (N or N%) hosts that are unknown or unhealthy are forgiven."""
+        """The gravest finding; up to `max_unhealthy` (N or N%) unknown or unhealthy hosts are tolerated."""
         return verdict(self.findings, forgiven=max_unhealthy is not None and within(self.rows, max_unhealthy))
 
 
 def status(context: Context, request: Request) -> Status:
-    """Ask all hosts at once. Raises ConfigError and UsageError; a host that does not answer has a row that says so."""
+    """Observe all hosts in parallel. A host that does not answer gets a row that says so. Raises ConfigError and
+    UsageError."""
     chosen = open_environment(context, request)
     rows = _look(chosen, request.service)
     return Status(rows, findings(rows, _place(chosen, rows, request.inventories)))
@@ -64,10 +65,10 @@ def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
 
 
 def _anything(row: HostStatus) -> bool:
-    """Whether anything of the service is known to be there, or cannot be known."""
+    """Whether something of the service is there, or may be."""
     return bool(row.serving or row.recorded_manifest or row.notes or row.unreachable)
 
 
 def _known(session: Session, chosen: Environment) -> Sequence[str]:
-    """The services that the inventory names, and those that the host remembers."""
+    """The services in the inventory and those with a record on the host."""
     return sorted({*chosen.services, *record.services(session.connection, chosen.name)})

@@ -1,4 +1,4 @@
-"""What runs on every host of an environment, against what was tested and released."""
+"""Compare what runs on every host of an environment with what was tested and released."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from relman.rollout.looking.observe import observe
 
 @dataclass(frozen=True)
 class Checked:
-    """One host: the release it is to run, and whether it runs exactly the image that was tested. `kind` is good,
-    drift (another image runs), refused (its evidence does not count), nothing (the service is not there) or unknown."""
+    """One host: the release in its record, and whether it runs exactly the tested image.
+
+    `kind` is good, drift (another image runs), refused (the evidence does not count), nothing (the service is not
+    there) or unknown.
+    """
 
     host: str
     release: str
@@ -43,7 +46,7 @@ class Verification:
     rows: Sequence[Checked]
 
     def verdict(self) -> RelmanError | None:
-        """The gravest of what was found, None where every host runs what was tested."""
+        """The error for the gravest result; None if every host runs what was tested. Pure."""
         service = self.service
         hosts = {kind: [r.host for r in self.rows if r.kind == kind] for kind in _GRAVEST_FIRST}
         if hosts["refused"]:
@@ -61,7 +64,7 @@ _GRAVEST_FIRST = ("refused", "drift", "nothing", "unknown")
 
 
 def verify_running(context: Context, target: Target, service: str | None) -> Verification:
-    """Check every host of the target's environment. Raises UsageError where the target has none."""
+    """Check every host; pass the result to `verdict`."""
     chosen = target.environment
     if chosen is None:
         raise UsageError("nothing to verify: say TAG or DIGEST, or -e ENV for what runs there")
@@ -90,7 +93,7 @@ def _check(context: Context, target: Target, chosen: Environment, service: str) 
 
 
 def _evidence(registry: Registry, target: Target, entry: Deployed) -> Examined | RelmanError:
-    # What was demanded when it was deployed, such as the age of its tests, is no question now.
+    # Only relman's own rules and signatures: policy rules, such as the age of tests, applied when it was deployed.
     check = check_of(Demands(target.demands.trust), target.seal)
     try:
         return examine(registry, target.repository, entry.manifest, called=entry.release, check=check)
@@ -99,7 +102,7 @@ def _evidence(registry: Registry, target: Target, entry: Deployed) -> Examined |
 
 
 def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
-    """What a host runs against its record and the evidence of that. Pure."""
+    """Compare what a host runs with its record and the evidence. Pure."""
     entry, container = seen.record.serving, seen.serving
     if entry is None or evidence is None:
         if container is None:
@@ -122,7 +125,7 @@ def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
 
 
 def _right(seen: Observed, evidence: Examined) -> Sequence[ImageId]:
-    """What this engine calls the image that was tested."""
+    """The ids by which this engine knows the tested image."""
     subject = evidence.facts.subject
     if seen.facts.containerd_store:
         return [ImageId(digest.value) for digest in subject.images]

@@ -1,1 +1,1 @@
-"""Playbooks: what one shows, does, and remembers of itself."""
+"""Run playbooks, and keep journals of their runs."""

@@ -1,4 +1,4 @@
-"""The stages that look: a program, or a URL."""
+"""The checks of a playbook: a program, or a URL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ Progress = Callable[[str], None]
 
 
 def check_command(command: Command, env: Mapping[str, str], timeout: float | None, progress: Progress) -> None:
-    """Run a program, show what it prints, and raise CheckFailed unless it ends with 0 within `timeout` seconds."""
+    """Run a program in its own process group, and pass on its output.
+
+    Raises CheckFailed unless it exits with 0 within `timeout` seconds. The group is killed in any case.
+    """
     output = Lines(progress)
     try:
         code = process_group.run(command.argv, process_group.text(output.feed), env=env, timeout=timeout)
@@ -36,6 +39,9 @@ def _shown(command: Command) -> str:
 
 
 def check_http(asked: Http, env: Mapping[str, str], timeout: float | None, progress: Progress) -> None:
-    """Ask as relman.local.http_check.wait_for does, 30 s where `timeout` is None."""
+    """Request the URL until it responds as expected, for `timeout` seconds (None: 30).
+
+    Raises what relman.local.http_check.wait_for raises.
+    """
     seconds, proxy_of = timeout or HTTP_SECONDS, proxies_of(env).of
     wait_for(asked.url, seconds, status=asked.status, ca=asked.ca, proxy_of=proxy_of, progress=progress)

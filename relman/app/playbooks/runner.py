@@ -1,4 +1,4 @@
-"""Do the stages of a playbook, one after the other, and note each before and after."""
+"""Run the stages of a playbook in order, noting each one before and after."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ DONE, _INTERNAL = 0, 1
 
 
 class Front(Protocol):
-    """What the runner leaves to whoever runs it. Exit codes are those of relman's commands."""
+    """What the runner leaves to its front end. Exit codes are those of relman's commands."""
 
     def verb(self, argv: Sequence[str], timeout: float | None, outputs: dict[str, str]) -> int:
-        """Run a command of relman's, `timeout` seconds at most; what it tells goes into `outputs`. Its exit code."""
+        """Run a relman command for at most `timeout` seconds; its outputs are added to `outputs`. Returns its exit
+        code."""
 
     def failed(self, error: RelmanError) -> int:
-        """Show why a stage failed. The exit code of that."""
+        """Show the error of a failed stage, and return its exit code."""
 
     def confirm(self, question: str) -> bool:
-        """Ask a person. Raises UsageError where nobody can answer."""
+        """Ask a person. Raises UsageError if none can answer."""
 
 
 @dataclass
 class Runner:
-    """One run of a playbook: `run` is where it is now, `save` keeps it."""
+    """One run of a playbook: `journal` is its current state, which `save` stores."""
 
     context: Context
     front: Front
@@ -43,7 +44,7 @@ class Runner:
     yes: bool
 
     def go(self) -> int:
-        """Do what is not done yet; return DONE, or the exit code of the stage that failed."""
+        """Run the stages that are not done; return DONE, or the exit code of the stage that failed."""
         for number, stage in enumerate(self.playbook.stages):
             if self.run.stages[number].state == "done":
                 continue
@@ -58,7 +59,7 @@ class Runner:
         variables = {**self.run.variables, **self.run.outputs}
         what = in_words(stage, variables)
         title = f"stage {number + 1} of {count}: {what}"
-        # Commands of relman's have phases of their own.
+        # relman's commands report their own phases.
         (events.heading if isinstance(stage.action, Verb) else events.phase)(title)
         self._note(
             number, what=what, state="running", by=who(self.context.environ), started=now(), exit=None, finished=""

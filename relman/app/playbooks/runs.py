@@ -1,5 +1,5 @@
-"""What a run of a playbook has done so far: a file of its own under the data directory, written before and after every
-stage, and held by the process at work on it."""
+"""The journal of a playbook run: a file below the data directory, written before and after every stage, and locked by
+the process that runs it."""
 
 from __future__ import annotations
 
@@ -164,5 +164,5 @@ def new_run(file: str, digest: str, variables: Mapping[str, str], stages: list[s
 
 
 def now() -> str:
-    """Now, as RFC 3339 in UTC with milliseconds."""
+    """The current time, RFC 3339 in UTC with milliseconds."""
     return rfc3339(datetime.now(UTC), "milliseconds")

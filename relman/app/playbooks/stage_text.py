@@ -1,4 +1,4 @@
-"""A stage in words, and with its variables filled in. Pure."""
+"""Describe a stage, and expand its variables. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from relman.model.playbook import OUTPUTS, Action, Command, Confirm, Http, Stage
 
 
 def filled(action: Action, variables: Mapping[str, str]) -> Action:
-    """The action with its variables' values; an option of relman's whose value is empty is left out. Raises ValueError
-    where a variable has none."""
+    """The action with its variables expanded; relman options with an empty value are dropped. Raises ValueError for a
+    variable without a value."""
     match action:
         case Verb(argv):
             return Verb(_without_empty([deploy_variables.fill(word, variables) for word in argv]))
@@ -30,7 +30,7 @@ def _without_empty(argv: list[str]) -> tuple[str, ...]:
 
 
 def in_words(stage: Stage, variables: Mapping[str, str]) -> str:
-    """What a stage does, in one line; what only an earlier stage makes known stands as `${name}`."""
+    """One line about a stage; variables that an earlier stage will set are shown as `${name}`."""
     shown = {name: f"${{{name}}}" for name in OUTPUTS} | dict(variables)
     match filled(stage.action, shown):
         case Verb(argv):

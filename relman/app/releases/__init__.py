@@ -1,1 +1,1 @@
-"""The releases in a registry: listed, and copied to another."""
+"""Use cases on the releases in a registry: list them, and copy one to another registry."""

@@ -1,4 +1,4 @@
-"""relman promote TAG --to REGISTRY/REPO: the same release in another repository."""
+"""Copy a release to another repository: relman promote TAG --to REGISTRY/REPO."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _QUARTER = 0.25
 
 @dataclass(frozen=True)
 class Move:
-    """What is copied where; `channels` follow the release there."""
+    """What is copied where; `channels` are moved to the release in the target."""
 
     source: Repository
     tag: str
@@ -38,9 +38,9 @@ class Move:
 
 
 def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
-    """Copy a release with all that is known of it, and make it a release there; gives one a tested platform.
+    """Copy a release with its evidence, and release it in the target; returns one release for each tested platform.
 
-    What forbids it is found before anything is written: it must be a release where it is, and its tag must be free.
+    Everything is checked before anything is written: it is a release in the source, and the tag is free in the target.
     """
     check_names(move.tag, move.channels)
     if move.source == move.target:
@@ -71,7 +71,7 @@ def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
 
 
 def _tested(source: Place, tag: str, image: Manifest, check: Check) -> list[Platform | None]:
-    """The platforms for which it is a release: None for an image that is not in an index. Raises PolicyRefused."""
+    """The platforms for which it is a release; [None] for an image outside an index. Raises PolicyRefused."""
     wanted: list[Platform | None] = list(platforms(image)) if image.is_index else [None]
     refusals: list[PolicyRefused] = []
     good: list[Platform | None] = []
@@ -87,7 +87,7 @@ def _tested(source: Place, tag: str, image: Manifest, check: Check) -> list[Plat
 
 
 class Bytes:
-    """Tells how many bytes of each blob are done, in quarters."""
+    """Reports the progress of each blob, in quarters."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -95,7 +95,7 @@ class Bytes:
         self._lock = threading.Lock()
 
     def __call__(self, digest: Digest, done: int, total: int) -> None:
-        """`done` of `total` bytes are there."""
+        """`done` of `total` bytes are copied."""
         quarter = int(done / total / _QUARTER) if total else 4
         with self._lock:
             if self._told.get(digest, 0) >= quarter:

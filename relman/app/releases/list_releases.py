@@ -1,4 +1,4 @@
-"""What can be deployed, with its evidence, and where it runs."""
+"""List what can be deployed, with its evidence, and where it runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class ReleaseQuery:
 
 @dataclass(frozen=True)
 class Running:
-    """What the hosts run: host to manifest digest and host to release; those that could not be asked, and why."""
+    """What the hosts run: manifest digest and release by host; and the hosts that could not be asked, with the
+    reason."""
 
     manifests: Mapping[str, str] = field(default_factory=dict)
     releases: Mapping[str, str] = field(default_factory=dict)
@@ -87,11 +88,11 @@ def release_query(
 
 
 def list_releases(context: Context, query: ReleaseQuery, limit: int, *, by_date: bool = False) -> Found:
-    """The first `limit` images by tag, or by date, those that run, and where."""
+    """The first `limit` images by tag or by date, those that run, and where they run."""
     running = _running(query)
     registry = registry_of(context, query.repository, query.environment)
     demands = query.environment.demands if query.environment else query.rules.demands
-    # Whether the policy lets it in now depends on more than the registry: relman gate says so of one.
+    # The policy is not evaluated, because it may depend on hosts and time; `relman gate` does that for one release.
     check = check_of(Demands(demands.trust), reading_seal(demands))
     listing = Listing(registry, query.repository, check=check)
     wish = Wish(limit, by_date, running.manifests, running.releases)
@@ -99,7 +100,7 @@ def list_releases(context: Context, query: ReleaseQuery, limit: int, *, by_date:
 
 
 def _running(query: ReleaseQuery) -> Running:
-    """Ask every host of the environment, if one was named."""
+    """Ask every host of the environment, if one was given."""
     if query.environment is None:
         return Running()
     from relman.rollout.fleet import Fleet, Session

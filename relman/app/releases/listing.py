@@ -1,4 +1,4 @@
-"""Releases as one looks them up: a line an image, its own tag first, and which hosts run it. Pure."""
+"""Rows of a list of releases: one for each image, its release tag first, with the hosts that run it. Pure."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def rows(listed: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[
 
 
 def in_order(tags: Sequence[str], rules: ReleaseRules, created: Mapping[str, str] | None = None) -> list[str]:
-    """The highest tag first, with numbers by their value and channels last; with `created` (RFC 3339 of every tag that
-    is an image) the newest first."""
+    """The tags in natural order, highest first and channels last; with `created` (RFC 3339 of every tag that is an
+    image), newest first."""
     known = [tag for tag in tags if created is None or tag in created]
     by_tag = sorted(known, key=lambda tag: (not is_channel(tag, rules, None), natural(tag)), reverse=True)
     return by_tag if created is None else sorted(by_tag, key=lambda tag: created[tag], reverse=True)
 
 
 def is_channel(tag: str, rules: ReleaseRules, evidence: TestResult | None) -> bool:
-    """Whether `tag` is a channel by the rules: one is named so, and the release rule does not make this tag."""
+    """Whether `tag` is a channel by the rules, and not a tag that the release template makes."""
     if tag in rules.channels:
         return True
     known = _known(evidence)
@@ -67,13 +67,13 @@ def _row(same: Sequence[ListedRelease], rules: ReleaseRules, running: Mapping[st
 
 
 def _known(evidence: TestResult | None) -> dict[str, str]:
-    """What the tested run was called: the fields of a template that are known of it."""
+    """The known fields of a tag template, from the tested run's name."""
     build = evidence.run.rpartition("/")[2] if evidence else ""
     return {"build": build} if build else {}
 
 
 def _made(template: str, tag: str, known: Mapping[str, str]) -> bool:
-    """Whether the template can have made the tag; a field that is not known may be anything."""
+    """Whether the template can have made the tag; unknown fields match anything."""
     parts = _FIELD.split(template)
     pattern = "".join(
         re.escape(known[part]) if number % 2 and part in known else ".+" if number % 2 else re.escape(part)

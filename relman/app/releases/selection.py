@@ -1,4 +1,4 @@
-"""Which releases a list shows, so that it reads no more of the registry than it shows."""
+"""Select the releases that a list shows, reading no more of the registry than necessary."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from relman.model.service import ReleaseRules
 
 @dataclass(frozen=True)
 class Wish:
-    """The first `limit` images by tag, the highest first, or `by_date` the newest first, and those that run:
-    `manifests` maps each host to what it runs, `releases` to its release."""
+    """The number of images, their order (by tag, or `by_date`), and what runs: `manifests` and `releases` by host."""
 
     limit: int
     by_date: bool
@@ -23,8 +22,8 @@ class Wish:
 
 @dataclass(frozen=True)
 class Selection:
-    """What is shown, and how many images there are in all, as far as that is known (Listing.count). `refused` says of
-    another tag of a row why it may not be deployed."""
+    """The rows, the total number of images as far as known (Listing.count), and the refusals of other tags in the
+    rows."""
 
     rows: Sequence[ListedImage]
     total: int
@@ -32,8 +31,8 @@ class Selection:
 
 
 def select(listing: Listing, rules: ReleaseRules, wish: Wish) -> Selection:
-    """Read so many tags in their order that there are enough images; the other tags of these come along, where the
-    evidence or the rules name them or they are read anyway."""
+    """Read tags in order until there are enough images, and their other tags as far as the evidence or the rules name
+    them."""
     order = in_order(listing.tags, rules, listing.created(listing.tags) if wish.by_date else None)
     chosen = _Chosen(listing, rules, wish, order)
     while (missing := wish.limit - len(chosen.rows)) > 0 and (further := chosen.unread[:missing]):
@@ -58,11 +57,11 @@ class _Chosen:
         self.rows: list[ListedImage] = []
 
     def read(self, tags: Sequence[str]) -> None:
-        """These tags, and the others of their images."""
+        """Read these tags, and other tags of their images."""
         entries = self._listing.read(tags)
         named = {name for entry in entries for name in entry.named} | {*self._rules.channels}
         if self._wish.by_date:
-            named |= {*self.unread}  # what each tag stands for is known anyway
+            named |= {*self.unread}  # all tags are resolved already
         others = [tag for tag in self.unread if tag in named and tag not in tags]
         aliases = self._listing.aliases(others)
         self.entries += [*entries, *self._listing.read(aliases)]

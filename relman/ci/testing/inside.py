@@ -34,7 +34,7 @@ _PYTHON = (
     "c = http.client.HTTPConnection(address, int(port), timeout=2); "
     "c.request('GET', path, headers=dict(each.split(': ', 1) for each in given)); print(c.getresponse().status)"
 )
-# Whether a path responds with a passing status (relman.local.http_check). busybox's wget is not used: it follows redirects.
+# Whether a path responds with a passing status (relman.local.http_check). busybox's wget would follow redirects.
 _HTTP = f"""
 address=$1 port=$2 path=$3
 shift 3
