@@ -1,1 +1,1 @@
-"""The command line: one verb a file; parse, call, render."""
+"""The command line: parse, call a use case, print."""

@@ -1,4 +1,4 @@
-"""A rollout in front of a person: the plan on the screen, the question, progress and recap."""
+"""Carry out a rollout on a terminal: show the plan, ask, show progress, and print the report."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relman.rollout.progress import Report
 
 
 def carry_out(context: Context, rollout: Rollout, *, plan_only: bool, yes: bool) -> None:
-    """Show the plan; unless only that was wanted, ask, do it, recap it, and raise how it ended."""
+    """Show the plan; unless `plan_only`, ask, carry it out, print the report, and raise its error."""
     output = context.output
     agreed: Plan | None = None
     if plan_only or not yes:
@@ -34,7 +34,7 @@ def carry_out(context: Context, rollout: Rollout, *, plan_only: bool, yes: bool)
 
 
 def end(context: Context, report: Report) -> None:
-    """Recap a report, and raise how it ended."""
+    """Print a report, and raise its error."""
     plan_view.recap(context.output, report)
     if report.error:
         raise report.error

@@ -1,4 +1,4 @@
-"""What is kept of a fault of relman's own, for whoever mends it: a file on this machine, for its user alone."""
+"""Keep a report of a bug in relman: a file on this machine that only its user can read."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _MOST = 20
 
 
 def keep(error: BaseException, environ: Mapping[str, str]) -> Path | None:
-    """Write down a fault of relman's own, and say where; None for any other error, or where nothing can be written.
-    The command line is not kept: it may hold values of build arguments."""
+    """Write a report of an InternalError and return the file; None for any other error, or if it cannot be written.
+
+    The command line is not included, because it may contain values of build arguments.
+    """
     if not isinstance(error, InternalError):
         return None
     from relman.app.factories import data_dir

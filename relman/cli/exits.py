@@ -9,11 +9,11 @@ from relman.model import errors
 
 
 class Exit(IntEnum):
-    """What a caller may rely on; the number is part of relman's interface."""
+    """The exit codes, which are part of relman's interface."""
 
     DONE = 0  # or there was nothing to do
     INTERNAL = 1
-    USAGE = 2  # of the command line, or a file says something wrong
+    USAGE = 2  # the command line or a file is wrong
     REFUSED = 3  # by policy
     NOTHING_CHANGED = 4
     ROLLED_BACK = 5
@@ -49,5 +49,5 @@ EXITS: Mapping[type[BaseException], Exit] = {
 
 
 def exit_of(kind: type[BaseException]) -> Exit:
-    """The code of the nearest class that has one; INTERNAL for a class that relman does not know."""
+    """The code of the nearest base class that has one; INTERNAL for an unknown class."""
     return next((EXITS[base] for base in kind.__mro__ if base in EXITS), Exit.INTERNAL)

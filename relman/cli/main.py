@@ -1,4 +1,4 @@
-"""The command group: every verb is imported only when it is asked for."""
+"""The command group. Commands are imported only when they are run."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from relman.cli.verb import Flags, shared_options
 from relman.hosts.ssh.proxy_command import end_all
 from relman.model.errors import Cancelled, InternalError, RelmanError, UsageError
 
-_GARBAGE = 100_000  # new objects: a command lives for seconds, most of whose objects are modules and stay
-# Verb: where it is, and its line in the listing.
+_GARBAGE = 100_000  # new objects between collections: a command is short, and most of its objects are modules
+# Command: its module and function, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
     "init": ("relman.cli.commands.init:init", "Write a first relman.yml from the Dockerfile and tests here."),
     "check": ("relman.cli.commands.check:check", "Check relman.yml and the inventory without touching anything."),
@@ -51,7 +51,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "status": ("relman.cli.commands.status:status", "Show what runs where, and what to type where something is wrong."),
     "logs": ("relman.cli.commands.logs:logs", "Show the logs of what serves on every host, merged by time."),
     "recover": ("relman.cli.commands.recover:recover", "Finish or undo an interrupted deployment."),
-    "remove": ("relman.cli.commands.remove:remove", "Take a service off its hosts. Its volumes stay, always."),
+    "remove": ("relman.cli.commands.remove:remove", "Remove a service from its hosts; its volumes always stay."),
     "lock": ("relman.cli.commands.lock:lock", "Show who is working on the hosts, or break their locks."),
     "releases": ("relman.cli.commands.releases:releases", "List what can be deployed, with its evidence."),
     "history": ("relman.cli.commands.history:history", "List what was done, newest first, with who and why."),
@@ -59,7 +59,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "inventory": ("relman.cli.commands.inventory:inventory", "Show what relman understands of the inventory."),
     "schema": ("relman.cli.commands.schema:schema", "Print the JSON Schema of relman.yml or of a playbook."),
 }
-# The listing's sections, in the order in which a person comes to them.
+# The sections of the listing, in order.
 SECTIONS: Mapping[str, Sequence[str]] = {
     "To begin": ("init", "check", "inventory", "schema"),
     "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
@@ -73,14 +73,14 @@ _COMPLETE = "_RELMAN_COMPLETE"
 
 
 class Verbs(click.Group):
-    """The verbs of VERBS; listing them imports none."""
+    """The commands of VERBS; listing them imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """The verbs in the order in which they are used."""
+        """The commands in the order of VERBS."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import one verb."""
+        """Import one command."""
         if cmd_name not in VERBS:
             return None
         module, _, name = VERBS[cmd_name][0].partition(":")
@@ -90,7 +90,7 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The verb that `args` begins with. Raises UsageError."""
+        """The command that `args` begins with. Raises UsageError."""
         if args[0] not in VERBS and not ctx.resilient_parsing:
             near = difflib.get_close_matches(args[0], VERBS, 1)
             hint = f"Did you mean `relman {near[0]}`?" if near else "`relman --help` lists the commands."
@@ -98,7 +98,7 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Options or verbs that begin so; from the table, so that no verb is imported for it."""
+        """Matching options or commands; from the table, so that no command is imported."""
         verbs = [CompletionItem(name, help=line) for name, (_, line) in VERBS.items() if name.startswith(incomplete)]
         return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
@@ -132,25 +132,27 @@ def main() -> NoReturn:
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(code)  # a thread that still waits for a dead host is not waited for
+    os._exit(code)  # without waiting for threads that wait for a dead host
 
 
 def run(
     argv: Sequence[str], environ: Mapping[str, str], signals: Signals, outputs: dict[str, str] | None = None
 ) -> int:
-    """Run one command and return its exit code: the one place where an exception becomes one. What the command has to
-    tell is in `outputs` afterwards."""
+    """Run one command and return its exit code: the only place where exceptions become exit codes.
+
+    The command's outputs are added to `outputs`.
+    """
     flags = Flags(environ, signals, outputs={} if outputs is None else outputs)
     try:
         return _invoke(list(argv), flags)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, BrokenPipeError) and not flags.started:
-            point_at_nothing(sys.stdout)  # the reader of a help text had read enough
+            point_at_nothing(sys.stdout)  # the reader of the help text has closed the pipe
             return Exit.DONE
-        # What comes now would only interrupt the explanation.
+        # A signal from now on would only interrupt the error message.
         signals.disarm()
         if not flags.started and _asks_for_json(argv):
-            flags.values["json"] = True  # a line that cannot be read may never have come to it
+            flags.values["json"] = True  # parsing may have failed before --json was read
         shown = _explained(error)
         if file := keep(shown, environ):
             shown.hint = f"This is a bug in relman. Its report is in {file}; --debug shows it here."
@@ -181,7 +183,7 @@ def _asks_for_json(argv: Sequence[str]) -> bool:
 
 
 def _explained(error: BaseException) -> RelmanError:
-    """Foreign errors in relman's words; what is none of those that come from outside is a bug."""
+    """Translate foreign errors; those that no input can cause are bugs."""
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         path = context.command_path if context else "relman"

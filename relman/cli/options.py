@@ -1,4 +1,4 @@
-"""Options that several verbs share, each written once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmati
 
 
 def gathered(kind: type[Any], name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Hand a command those of its options that are fields of the dataclass `kind` as one argument `name`."""
+    """Pass those options of a command that are fields of the dataclass `kind` as one argument `name`."""
     fields = {field.name for field in dataclasses.fields(kind)}
 
     def gather(function: Callable[..., None]) -> Callable[..., None]:
@@ -95,7 +95,7 @@ def gathered(kind: type[Any], name: str) -> Callable[[Callable[..., None]], Call
 
 
 def build_options(function: Decorated) -> Decorated:
-    """What goes into an image beside relman.yml."""
+    """The options of a build."""
     arguments = click.option(
         "--build-arg",
         "build_args",
@@ -108,22 +108,22 @@ def build_options(function: Decorated) -> Decorated:
 
 
 def results_option(help: str) -> Callable[[Decorated], Decorated]:
-    """A file with what the tests found; what it is for differs from verb to verb."""
+    """The option for a file of test results; its help differs between commands."""
     return click.option("--results", metavar="FILE", help=help)
 
 
 def inventory_option(function: Decorated) -> Decorated:
-    """Where the inventory is, and the passwords of what is in Ansible Vault."""
+    """The options for inventory files and Ansible Vault passwords."""
     return _path_option(_vault_option(function))
 
 
 def environment_options(function: Decorated) -> Decorated:
-    """Which environment, from which inventory, which service."""
+    """The options for environment, inventory and service."""
     return environment_option(inventory_option(_run_option(service_option(function))))
 
 
 def hosts_options(*names: str) -> Callable[[Decorated], Decorated]:
-    """A part of the environment; `names` are others for --only."""
+    """The options for a part of the environment; `names` are aliases of --only."""
     help = "Only these: hosts, patterns or groups, with commas."
     only = click.option("--only", *names, "only", multiple=True, metavar="HOST", help=help)
     exclude = click.option("--exclude", multiple=True, metavar="HOST", help="Leave these out; as --only.")
@@ -131,7 +131,7 @@ def hosts_options(*names: str) -> Callable[[Decorated], Decorated]:
 
 
 def exclude_options(function: Decorated) -> Decorated:
-    """Hosts that a person leaves out, and why; and how long to wait for somebody else to end."""
+    """The options to exclude hosts, with a reason, and to wait for locks."""
     reason = click.option(
         "--reason", metavar="TEXT", help="Why; status shows it on the hosts left out, and the history."
     )
@@ -139,7 +139,7 @@ def exclude_options(function: Decorated) -> Decorated:
 
 
 def max_unhealthy_option(function: Decorated) -> Decorated:
-    """How many hosts may be unknown or unhealthy."""
+    """The option for the number of tolerated unknown or unhealthy hosts."""
     option = click.option(
         "--max-unhealthy",
         metavar="N|N%",
@@ -150,7 +150,7 @@ def max_unhealthy_option(function: Decorated) -> Decorated:
 
 
 def rollout_options(function: Decorated) -> Decorated:
-    """How to change hosts."""
+    """The options of a rollout."""
     most = click.option(
         "--max-unavailable", metavar="N|N%", callback=_count_or_share, help="Hosts at once after the first; 100%: all."
     )
@@ -159,7 +159,7 @@ def rollout_options(function: Decorated) -> Decorated:
 
 
 def name_and_value(_ctx: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """The callback of an option that is NAME=VALUE and may be repeated."""
+    """The callback of a repeatable option NAME=VALUE."""
     for each in given:
         if not re.match(r"[A-Za-z_][A-Za-z0-9_]*=", each):
             raise click.BadParameter(f"{each.partition('=')[0]!r} is not NAME=VALUE")
@@ -167,7 +167,7 @@ def name_and_value(_ctx: click.Context, _option: click.Parameter, given: tuple[s
 
 
 def target_options(function: Decorated) -> Decorated:
-    """Where the image is, and whose word counts."""
+    """The options for the image, and for the keys to trust."""
     file = click.option(
         "-f", "--file", default="relman.yml", show_default=True, metavar="PATH", help="Without -e, says where and what."
     )

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, a closed terminal and the deadline all end a command in the same way, once."""
+"""Ctrl-C, SIGTERM, a closed terminal and the deadline all end a command in the same way."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _REASONS: Mapping[int, str] = {
 
 
 class Stop(KeyboardInterrupt):
-    """The command is to end: raised in the main thread, wherever that is.
+    """The command has to end; raised in the main thread.
 
-    A KeyboardInterrupt, so that no `except Exception` on the way swallows it, and code that heals on Ctrl-C heals on
-    all of them. `reason` is a sentence for people.
+    It is a KeyboardInterrupt, so that no `except Exception` catches it, and code that handles Ctrl-C handles all of
+    these. `reason` is a sentence for people.
     """
 
     def __init__(self, reason: str) -> None:
@@ -27,15 +27,15 @@ class Stop(KeyboardInterrupt):
 
 
 class Signals:
-    """Turns the first of these signals into one Stop; later ones are ignored, so that what is being put in order
-    after the first is not disturbed."""
+    """Turns the first of these signals into one Stop, and ignores later ones, so that the reaction to the first is not
+    disturbed."""
 
     def __init__(self) -> None:
         self.reason = ""
         self._over = False
 
     def install(self) -> None:
-        """Take the signals over for the rest of the process. SIGHUP stays ignored where it was (nohup)."""
+        """Handle the signals from now on. SIGHUP stays ignored if it was (nohup)."""
         for number in _REASONS:
             if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
                 continue
@@ -46,8 +46,8 @@ class Signals:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def rearm(self, deadline: float | None) -> None:
-        """Another command begins in this process; `deadline` as above. Raises Stop where a signal came since the last
-        one began to end."""
+        """Another command begins in this process; `deadline` as above. Raises Stop if a signal arrived after the
+        previous one had ended."""
         self._over = False
         if self.reason:
             raise Stop(self.reason)
@@ -55,13 +55,13 @@ class Signals:
             self.deadline(max(deadline, 0.001))
 
     def ignore(self) -> None:
-        """The process is ending, with an exit code that nothing may change any more: the interpreter gives handlers up
-        on its way out, but leaves what is ignored."""
+        """Ignore the signals, because the exit code is final: the interpreter resets handlers at exit, but keeps
+        ignored signals ignored."""
         for number in _REASONS:
             signal.signal(number, signal.SIG_IGN)
 
     def disarm(self) -> None:
-        """The command is over: whatever comes now is too late."""
+        """The command is over; later signals have no effect on it."""
         self._over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
 

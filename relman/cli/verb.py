@@ -1,4 +1,4 @@
-"""What every verb has in common: its context, and the options that may stand before or after its name."""
+"""What every command has in common: its context, and the options that may stand before or after its name."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _LONGEST = 31 * 86400.0
 
 @dataclass(frozen=True, kw_only=True)
 class Context(app.Context):
-    """What a verb gets besides its own options: `output`, which is also told the use case's events, and `deadline`, by
-    time.monotonic(), None without --timeout."""
+    """The context of a command: that of a use case, plus `output`, which also receives its events, and `deadline`, by
+    time.monotonic() (None without --timeout)."""
 
     output: Output
     debug: bool = False
@@ -30,13 +30,13 @@ class Context(app.Context):
 
     @property
     def seconds_left(self) -> float | None:
-        """The time until the deadline."""
+        """The seconds until the deadline, or None."""
         return None if self.deadline is None else self.deadline - time.monotonic()
 
 
 @dataclass
 class Flags:
-    """The options that all verbs share, as far as they have been read."""
+    """The options that all commands share, as far as they have been parsed."""
 
     environ: Mapping[str, str]
     signals: Signals
@@ -46,16 +46,16 @@ class Flags:
 
     @cached_property
     def output(self) -> Output:
-        """The one Output of the command; --json must have been read."""
+        """The command's Output; requires that --json has been parsed."""
         return standard_output(bool(self.values.get("json")), self.environ)
 
     @property
     def debug(self) -> bool:
-        """Whether errors come with their traceback."""
+        """Whether errors are shown with their traceback."""
         return bool(self.values.get("debug"))
 
     def context(self) -> Context:
-        """The verb's context; the time given with --timeout begins."""
+        """The command's context; the time of --timeout begins now."""
         self.started = True
         seconds = self.values.get("timeout")
         if seconds is not None:
@@ -81,20 +81,20 @@ def _ask_secret(question: str, confirm: bool) -> str:
 
 
 class Verb(click.Command):
-    """A command that takes the shared options and calls its function with a Context first."""
+    """A command with the shared options, whose function gets a Context as its first argument."""
 
     def __init__(self, name: str, **attributes: Any) -> None:
         super().__init__(name, **attributes)
         self.params.extend(shared_options())
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb."""
+        """Run the command."""
         ctx.obj = ctx.ensure_object(Flags).context()
         return super().invoke(ctx)
 
 
 def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function `(context: Context, **options)` the verb `name`; its docstring is the help."""
+    """Make a function `(context: Context, **options)` the command `name`; its docstring is the help."""
 
     def make(function: Callable[..., None]) -> click.Command:
         return click.command(name, cls=Verb)(click.pass_obj(function))
@@ -103,7 +103,7 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
 
 
 def shared_options() -> Sequence[click.Option]:
-    """--json, --debug and --timeout: equal before and after the verb."""
+    """--json, --debug and --timeout, valid before and after the command."""
     return (
         click.Option(["--json"], is_flag=True, help="Print JSON documents.", **_KEPT),
         click.Option(["--debug"], is_flag=True, help="Show the traceback of an error.", **_KEPT),

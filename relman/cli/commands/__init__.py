@@ -1,1 +1,1 @@
-"""The verbs, one a file: parse, call, print."""
+"""The commands, one in each file."""

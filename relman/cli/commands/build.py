@@ -1,4 +1,4 @@
-"""relman build: make the image of a run, from the commit that is checked out."""
+"""relman build: build the image of a run from the checkout."""
 
 from __future__ import annotations
 

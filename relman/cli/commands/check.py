@@ -1,4 +1,4 @@
-"""relman check: is everything written down correctly?"""
+"""relman check: validate relman.yml and the inventory."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from relman.model.errors import UsageError
 def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str], hosts: bool) -> None:
     """Check relman.yml and the inventory without touching anything.
 
-    Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. Where there are both,
-    each host of each environment of the service must have every variable that the deploy section needs. A registry that
+    Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. If both exist, each
+    host of each environment of the service must have every variable that the deploy section needs. A registry that
     answers within 2 seconds is asked whether it speaks TLS.
 
     With --hosts each host of the environment is asked whether it can be deployed to: connection, host key, engine,
-    state directory, registry, free ports. What is missing is shown with the command that mends it; exit code 4.
+    state directory, registry, free ports. What is missing is shown with the command that corrects it; exit code 4.
     """
     if hosts and not environment:
         raise UsageError("--hosts needs -e ENV", hint="name the environment whose hosts are to be asked")

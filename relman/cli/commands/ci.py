@@ -1,4 +1,4 @@
-"""relman ci: all stages of a run, one after the other, cleaned up after in any case."""
+"""relman ci: run all stages in order, and clean up in any case."""
 
 from __future__ import annotations
 

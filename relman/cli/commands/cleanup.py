@@ -1,4 +1,4 @@
-"""relman cleanup: remove what a run left on the engine."""
+"""relman cleanup: remove the objects of a run from the engine."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def cleanup(context: Context, file: str, run_flag: str | None, older_than: float
 
     A run leaves containers, networks, volumes and its image's tag.
 
-    What other services and matrix jobs of the same run have there stays. With --older-than also what a killed machine
-    left, of any service; runs that a process on this machine is at work on are passed over.
+    Objects of other services and matrix jobs of the same run stay. With --older-than, leftovers of killed runs of any
+    service are removed, too; runs in progress on this machine are skipped.
     """
     if older_than is not None and run_flag:
         raise click.UsageError("--run and --older-than exclude each other.")

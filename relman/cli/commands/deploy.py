@@ -1,4 +1,4 @@
-"""relman deploy TAG -e ENV: make the release under TAG serve on every host of the environment."""
+"""relman deploy TAG -e ENV: deploy a release to every host of an environment."""
 
 from __future__ import annotations
 

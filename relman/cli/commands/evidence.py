@@ -1,4 +1,4 @@
-"""relman evidence TAG: what is known of an image, and by whose word."""
+"""relman evidence TAG: show the statements about an image, and who signed them."""
 
 from __future__ import annotations
 

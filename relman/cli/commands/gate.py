@@ -1,4 +1,4 @@
-"""relman gate TAG -e ENV: would it be let in, and why."""
+"""relman gate TAG -e ENV: explain whether a release may be deployed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""relman history: who did what, when, why, and what came of it: from this machine, or on an environment's hosts."""
+"""relman history: what was done, by whom, when, why, and with what outcome, from this machine or an environment's
+hosts."""
 
 from __future__ import annotations
 
@@ -40,9 +41,9 @@ def history(
 ) -> None:
     """List what was done, newest first, with who and why.
 
-    With -e ENV the hosts of that environment are asked, which remember every deployment, from whichever machine;
-    what only this machine knows is added: tests, releases, locks that were broken. Without -e it is what was done from
-    this machine: playbooks, too.
+    With -e ENV the hosts of that environment are asked; they remember every deployment, from whichever machine. What
+    only this machine knows is added: tests, releases, broken locks. Without -e it is what was done from this machine,
+    including playbooks.
 
     With --at TIME (2026-01-31T12:00:00Z, "2026-01-31 12:00" or 2026-01-31): what every host ran then.
     """
@@ -119,7 +120,7 @@ def _then_cells(row: RanThen) -> tuple[str, ...]:
 
 
 def _counted(entry: Entry) -> str:
-    """What it came to on how many hosts."""
+    """The outcomes, each with its number of hosts."""
     return ", ".join(f"{count} {outcome}" for outcome, count in Counter(h.outcome for h in entry.hosts).items())
 
 

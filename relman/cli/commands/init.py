@@ -1,4 +1,4 @@
-"""relman init: a first relman.yml, from what the repository shows of itself."""
+"""relman init: write a first relman.yml from the content of the repository."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def init(context: Context, only_print: bool, registry: str | None) -> None:
 
     An existing one is never overwritten.
 
-    It is a beginning: read it, and say what no file shows, such as the services that the tests need.
+    It is a beginning: read it, and add what no file shows, such as the services that the tests need.
     """
     text = first_file(look(Path()), registry or context.environ.get("RELMAN_REGISTRY") or _NOBODY)
     parse_service(text.encode(), FILE_NAME)

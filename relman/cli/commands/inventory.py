@@ -1,4 +1,4 @@
-"""relman inventory: what was understood of the inventory."""
+"""relman inventory: show how the inventory was understood."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _show_environment(output: Output, data: Mapping[str, Any]) -> None:
 
 
 def _elsewhere(host: Mapping[str, Any]) -> str:
-    """The host's paths and its docker command, where they are not the usual ones."""
+    """The host's paths and its docker command, where they differ from the defaults."""
     usual = {
         "state_dir": DEFAULT_STATE_DIR,
         "docker_socket": Host.docker_socket,

@@ -1,4 +1,4 @@
-"""relman key: the keys that sign evidence, and whom trust.yml trusts."""
+"""relman key: manage the keys that sign evidence, and trust.yml."""
 
 from __future__ import annotations
 

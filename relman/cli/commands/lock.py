@@ -1,4 +1,4 @@
-"""relman lock status|break -e ENV: who is at work on the hosts, and how to end that."""
+"""relman lock status|break -e ENV: show who is working on the hosts, or break their locks."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def lock(
 ) -> None:
     """Show who is working on the hosts, or break their locks.
 
-    `status` shows them, `break` takes the locks away from whoever that is.
+    `status` shows the locks, `break` takes them away from their holders.
 
-    A lock runs out by itself a minute after its holder's last sign of life. Break one whose holder still lives but
-    is stuck: end it first if you can, because what it is doing on a host at that moment it goes on doing.
+    A lock expires a minute after its holder's last sign of life. Break it if its holder is alive but stuck. End the
+    holder first if you can: otherwise it finishes what it is doing on a host at that moment.
     """
     if what == "break" and not request.reason:
         raise UsageError("lock break needs --reason", hint="say why: its holder sees it")

@@ -24,7 +24,7 @@ from relman.cli.verb import Context, verb
 def logs(context: Context, request: Request, tail: int, follow: bool) -> None:
     """Show the logs of what serves on every host, merged by time.
 
-    Where nothing serves, of what served last.
+    If nothing serves on a host, the logs of what served last.
     """
     with open_logs(context, request, tail) as found:
         for line in found.latest():

@@ -1,4 +1,4 @@
-"""relman playbook: release procedures that are written down."""
+"""relman playbook: run written release procedures."""
 
 from __future__ import annotations
 

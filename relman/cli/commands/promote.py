@@ -1,4 +1,4 @@
-"""relman promote: make the image that passed a release."""
+"""relman promote: release the image that passed its tests."""
 
 from __future__ import annotations
 

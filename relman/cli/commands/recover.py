@@ -1,4 +1,4 @@
-"""relman recover -e ENV: finish or undo what was interrupted."""
+"""relman recover -e ENV: finish or undo an interrupted deployment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def recover(
 ) -> None:
     """Finish or undo an interrupted deployment.
 
-    Hosts that serve nothing are served first; then it is finished, or what ran before is put back.
+    Hosts that serve nothing come first; then the deployment is finished, or what ran before is restored.
     """
     screen = Screen(context.output)
     with open_recovery(context, request) as recovery:

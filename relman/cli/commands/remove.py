@@ -1,4 +1,4 @@
-"""relman remove -e ENV: take a service away from its hosts; its volumes stay."""
+"""relman remove -e ENV: remove a service from its hosts; its volumes stay."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def remove(
     plan_only: bool,
     yes: bool,
 ) -> None:
-    """Take a service off its hosts. Its volumes stay, always.
+    """Remove a service from its hosts; its volumes always stay.
 
-    Containers, kept images and records go.
+    Containers, kept images and records are removed.
     """
     output = context.output
     with open_removal(context, request) as removal:

@@ -1,4 +1,4 @@
-"""relman rollback -e ENV: back to the release before, proven good; no registry, no checkout."""
+"""relman rollback -e ENV: return to the previous proven release, without registry and checkout."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def rollback(
 
     It gets its own settings.
 
-    Every host remembers its own. Where they do not agree, nothing changes, each host's release is shown, and --to says
-    which one is meant.
+    Every host remembers its own releases. If the hosts do not agree, nothing changes, each host's release is shown, and
+    --to selects one.
 
-    Where that goes back over a task (deploy.tasks) that is not marked rollback_safe, the question says so, and --yes
-    alone does not answer it.
+    If that goes back past a task (deploy.tasks) that is not marked rollback_safe, the question says so, and --yes alone
+    does not answer it.
     """
     may_cross = force or plan_only or not yes
     with open_rollback(context, request, release, may_cross=may_cross) as rollback:

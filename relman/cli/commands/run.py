@@ -1,4 +1,4 @@
-"""relman playbook run PLAYBOOK, or relman run PLAYBOOK: do the stages of a release procedure, in order."""
+"""relman playbook run PLAYBOOK, or relman run PLAYBOOK: run the stages of a release procedure in order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: boo
 
     PLAYBOOK is a file such as playbooks/release.yml.
 
-    What was done is kept. After a failure --resume goes on with the stage that failed.
+    Progress is recorded. After a failure --resume continues with the stage that failed.
     """
     found = open_run(context, playbook, given, resume=resume)
     _show(context.output, found)
@@ -50,7 +50,7 @@ def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: boo
 
 @dataclass(frozen=True)
 class _Front:
-    """Stages run as commands of their own would, in this process: the same code, the same exit codes."""
+    """Runs stages like commands of their own, in this process: with the same code and the same exit codes."""
 
     context: Context
 

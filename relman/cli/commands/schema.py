@@ -1,4 +1,4 @@
-"""relman schema: what may be written in relman.yml or a playbook, for editors."""
+"""relman schema: the JSON Schema of relman.yml or of a playbook, for editors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""relman show ID: one deployment, or one run, in full."""
+"""relman show ID: one deployment, one run or one playbook run in full."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ from relman.model.test_cases import SLOWEST
 def show(context: Context, id: str, environment: str | None, inventories: Sequence[str], service: str | None) -> None:
     """Show one deployment, one playbook run or one CI run.
 
-    A deployment by its ID, with what it came to on each host; a run JOB/BUILD, with its test results.
+    A deployment by its ID, with its outcome on each host; a run by JOB/BUILD, with its test results.
 
-    The ID may also be that of a run of a playbook: what came of its stages.
-    `relman history` lists the ids. With -e ENV the hosts are asked, too; without, only what was done from this machine
-    is known.
+    The ID may also be that of a run of a playbook: the outcome of its stages. `relman history` lists the ids. With -e
+    ENV the hosts are asked, too; without, only what was done from this machine is known.
     """
     if environment is not None:
         _show_told(context, id, Request(environment, inventories, service))
@@ -138,7 +137,7 @@ def _deployment_facts(entry: Entry) -> Sequence[tuple[str, str]]:
 
 
 def _facts(output: Output, title: str, facts: Sequence[tuple[str, str]]) -> None:
-    """A title, and a line for each fact that there is."""
+    """A title, and a line for each fact that is not empty."""
     output.line(title.rstrip())
     for name, value in facts:
         if value:

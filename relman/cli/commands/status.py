@@ -1,4 +1,4 @@
-"""relman status -e ENV: what runs where, from the hosts themselves."""
+"""relman status -e ENV: what runs where, by the hosts themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""relman test: run the tests in the exact image that build made, linked to their services."""
+"""relman test: run the tests in the exact image that was built, with services linked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""relman verify: by the registry and public keys alone, or what runs against what was tested."""
+"""relman verify: check a release, or what runs, against its evidence."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def verify(
 
 
 def _running(context: Context, target: Target, service: str | None) -> None:
-    """What every host runs, against its evidence."""
+    """Check what every host runs against its evidence."""
     from relman.app.looking.verify_running import verify_running
 
     output, found = context.output, verify_running(context, target, service)

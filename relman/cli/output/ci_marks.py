@@ -1,4 +1,4 @@
-"""Errors as marks in the log of a CI system."""
+"""Error annotations in the log of a CI system."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from relman.config.ci_systems.system import System
 from relman.model.errors import ConfigError, RelmanError
 from relman.model.text import clean
 
-_MOST = 10  # a system shows no more of one step
+_MOST = 10  # GitHub's limit of error annotations for one step
 
 
 def marks_of(system: System, error: RelmanError, environ: Mapping[str, str]) -> Iterator[str]:
-    """The marks for an error, at its place in a file where it has one; none where the system has no such thing."""
+    """The annotations for an error, with its position in a file if it has one; none if the system has no
+    annotations."""
     if isinstance(error, ConfigError):
         made = [
             system.annotate(clean(p.message), _from(environ.get(system.workspace, ""), p.file), p.line, p.column)
@@ -26,6 +27,6 @@ def marks_of(system: System, error: RelmanError, environ: Mapping[str, str]) -> 
 
 
 def _from(workspace: str, file: str) -> str:
-    """The path as the system knows it: relative to its workspace."""
+    """The path relative to the system's workspace."""
     path = Path(file).resolve()
     return os.path.relpath(path, workspace) if workspace and path.is_relative_to(workspace) else file

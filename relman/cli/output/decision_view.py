@@ -1,4 +1,4 @@
-"""Decisions about an image as people read them."""
+"""Show decisions about an image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relman.evidence.gates.verdict import Verdict
 
 
 def show_decision(output: Output, decision: Decision) -> None:
-    """Every gate: whether it passes, why, and what would make it pass."""
+    """Show every gate: whether it passes, why, and what would make it pass."""
     rows = [row for verdict in decision.verdicts for row in _rows(verdict, "")]
     output.table(("GATE", "", "WHY", "TO PASS"), rows)
     for refused in decision.facts.refused:

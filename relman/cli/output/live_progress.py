@@ -1,4 +1,4 @@
-"""Progress of each host on a terminal, redrawn in place."""
+"""Show the progress of each host on a terminal, redrawn in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REDRAWS = 8  # a second
 
 
 class Live:
-    """A row a host: what it is doing and for how long. Use as a context; `above` prints over the rows."""
+    """One row for each host: its phase and duration. A context; writing to `above` prints above the rows."""
 
     def __init__(self, hosts: Sequence[str], stream: TextIO, *, colour: bool) -> None:
         self._console = Console(file=stream, no_color=not colour, highlight=False)
@@ -44,7 +44,7 @@ class Live:
         self._live.stop()
 
     def update(self, host: str, phase: str) -> None:
-        """`host` has begun `phase`."""
+        """`host` has entered `phase`."""
         self._rows[host] = _Row(phase)
 
     def finish(self, host: str, outcome: str, *, ok: bool) -> None:

@@ -1,4 +1,4 @@
-"""Plans and reports as people and programs read them."""
+"""Show plans and reports, and convert them to JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relman.rollout.progress import Report
 
 
 def in_words(plan: Plan) -> str:
-    """What a plan does, in one line."""
+    """The plan in one line."""
     over = f", back over {', '.join(plan.crosses)}" if plan.crosses else ""
     hosts = _counted(len(plan.steps))
     return f"{plan.kind} {plan.service} {plan.release} on {hosts} of {plan.environment}{over}"
@@ -28,7 +28,7 @@ def _counted(hosts: int) -> str:
 
 
 def show_plan(output: Output, plan: Plan) -> None:
-    """The plan: who changes when, from what to what, in which order and why, and what else is done."""
+    """Show the plan: hosts by wave, the change, the order and its reason, and everything else that will be done."""
     output.json("plan", plan_data(plan))
     if not plan.steps:
         output.line(f"nothing to do: {plan.service} {plan.release} runs on {', '.join(plan.unchanged)}")
@@ -50,7 +50,7 @@ def _cells(number: int, step: Step) -> tuple[str, ...]:
 
 
 def _beside(plan: Plan) -> Iterator[str]:
-    """What the table does not say."""
+    """The lines below the table."""
     yield from _settings(plan)
     yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
     for run in plan.tasks:
@@ -67,7 +67,7 @@ def _beside(plan: Plan) -> Iterator[str]:
 
 
 def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
-    """What other environments run of a service, each with its host."""
+    """What other environments run of a service, with the hosts."""
     hosts: dict[str, list[str]] = {}
     for host, copy in copies:
         hosts.setdefault(f"{service} {copy.release} of {copy.environment}", []).append(host)
@@ -75,7 +75,7 @@ def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
 
 
 def _settings(plan: Plan) -> Iterator[str]:
-    """The settings that change, once for all hosts on which the same ones do."""
+    """The settings that change, once for all hosts with the same changes."""
     hosts: dict[tuple[Changed, ...], list[str]] = {}
     for step in plan.steps:
         hosts.setdefault(step.changes, []).append(step.host)
@@ -94,7 +94,7 @@ def _changed(change: Changed) -> str:
 
 
 def _gate(wave: Wave) -> str:
-    """What has to be before the next wave."""
+    """The conditions for the next wave."""
     parts = [
         *(["the canary"] if wave.canary else []),
         *([f"watched for {wave.bake:g} s"] if wave.bake else []),
@@ -126,7 +126,7 @@ def _order(step: Step) -> str:
 
 
 def plan_data(plan: Plan) -> dict[str, Any]:
-    """The plan for programs; no variable's value is in it."""
+    """The plan as plain data, for JSON; without the values of variables."""
     return {
         "id": plan.id,
         "action": str(plan.kind),
@@ -177,7 +177,7 @@ def _step_data(step: Step) -> dict[str, Any]:
 
 
 def recap(output: Output, report: Report) -> None:
-    """One line a host, and one about them all unless it failed."""
+    """Show one line for each host, and a last one unless it failed."""
     output.json("report", report_data(report))
     changed = [o for o in report.outcomes if o.result is not Result.UNCHANGED]
     if not changed and not report.error:
@@ -193,7 +193,7 @@ def recap(output: Output, report: Report) -> None:
 
 
 def report_data(report: Report) -> dict[str, Any]:
-    """The report for programs."""
+    """The report as plain data, for JSON."""
     return {
         "plan": report.plan.id,
         "release": report.plan.release,

@@ -1,4 +1,4 @@
-"""All that relman prints: plain text for people, JSON documents for programs, errors on stderr."""
+"""Print text for people, JSON documents for programs, and errors on stderr."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from relman.model.errors import ConfigError, RelmanError, UsageError
 from relman.model.text import clean
 
 JSON_VERSION = 1
-_WIDTH = 80  # where nobody says how wide the terminal is
+_WIDTH = 80  # if the width of the terminal is unknown
 
 _BOLD, _RED, _YELLOW = "1", "31", "33"
 
 
 class HostProgress(Protocol):
-    """What happens on each host, told from any thread."""
+    """Receives the progress of each host, from any thread."""
 
     def update(self, host: str, phase: str) -> None:
-        """`host` has begun `phase`."""
+        """`host` has entered `phase`."""
 
     def finish(self, host: str, outcome: str, *, ok: bool) -> None:
         """`host` is done."""
 
 
 class Output:
-    """Where everything goes. Under --json stdout holds JSON documents only, one a line, and running commentary moves
-    to stderr. A reader that went away ends the printing, never the command."""
+    """Prints everything. With --json, stdout contains only JSON documents, one on a line, and commentary goes to
+    stderr. A closed pipe ends the printing, never the command."""
 
     def __init__(
         self, *, json: bool, environ: Mapping[str, str], stdout: TextIO, stderr: TextIO, stdin: TextIO | None
@@ -64,17 +64,17 @@ class Output:
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
 
     def line(self, text: str = "") -> None:
-        """A line of the result, for people: nothing under --json."""
+        """A line of the result, for people; nothing with --json."""
         if not self.wants_json:
             self._write(self._out, clean(text))
 
     def heading(self, text: str) -> None:
-        """The beginning of something."""
+        """The heading of a section."""
         self.end_phase()
         self._write(self._commentary, self._paint(self._commentary, _BOLD, f"== {clean(text)}"))
 
     def phase(self, text: str) -> None:
-        """The beginning of a phase that may be long: a group of its own where the CI system's log has such."""
+        """The heading of a phase that may be long; a collapsible section if the CI system's log has them."""
         self.end_phase()
         self._groups += 1
         if opened := self._system.begin(self._groups, clean(text), int(time.time())):
@@ -84,29 +84,29 @@ class Output:
             self.heading(text)
 
     def end_phase(self) -> None:
-        """What is said from now on is in no group."""
+        """End the current section."""
         if self._group:
             self._write(self._commentary, self._system.end(self._groups, self._group, int(time.time())))
             self._group = ""
 
     def note(self, text: str) -> None:
-        """What is going on: output of a build, a phase reached."""
+        """Progress: output of a build, a phase that was reached."""
         self._write(self._commentary, clean(text))
 
     def warn(self, text: str) -> None:
-        """Something to know of that did not stop the command."""
+        """A warning, which did not stop the command."""
         self._write(self._err, f"{self._paint(self._err, _YELLOW, 'warning:')} {clean(text)}")
 
     def warn_once(self, text: str) -> None:
-        """A warning that the command may meet again."""
+        """A warning that is shown only once."""
         with self._lock:
             if text not in self._warned:
                 self._warned.add(text)
                 self.warn(text)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], shared: Collection[str] = ()) -> None:
-        """Rows under a heading, for people: nothing under --json. A column of `shared` that says the same in every row
-        is said once."""
+        """Rows under a heading, for people; nothing with --json. A column in `shared` with equal values is shown as one
+        line."""
         if self.wants_json:
             return
         made = table(columns, rows, self._width, shared)
@@ -115,7 +115,7 @@ class Output:
 
     @property
     def _width(self) -> int:
-        """The columns of the terminal, as whoever started relman says or as it is."""
+        """The width of the terminal in columns: COLUMNS, else its own."""
         if (said := self._environ.get("COLUMNS", "")).isdecimal() and int(said):
             return int(said)
         with contextlib.suppress(OSError, ValueError):
@@ -123,12 +123,12 @@ class Output:
         return _WIDTH
 
     def json(self, kind: str, data: Mapping[str, Any]) -> None:
-        """A JSON document under --json, else nothing. Its `version` is raised when a key changes its meaning."""
+        """A JSON document with --json, else nothing. `version` is raised when a key changes its meaning."""
         if self.wants_json:
             self._write(self._out, json.dumps({"version": JSON_VERSION, "kind": kind} | dict(data), default=str))
 
     def error(self, error: RelmanError, *, debug: bool = False) -> None:
-        """An error as text on stderr, and under --json as a document, too."""
+        """An error as text on stderr, and with --json as a document, too."""
         self.end_phase()
         self._write(self._err, "\n".join(self._error_lines(error)))
         if debug:
@@ -139,11 +139,11 @@ class Output:
 
     @property
     def can_ask(self) -> bool:
-        """Whether there is somebody at a terminal to answer."""
+        """Whether a person at a terminal can answer."""
         return not self.wants_json and bool(self._in and self._in.isatty() and self._err.isatty())
 
     def confirm(self, question: str) -> bool:
-        """Ask; only y and yes agree. Raises UsageError where nobody can answer."""
+        """Ask; only y and yes confirm. Raises UsageError if there is no terminal."""
         if not (self.can_ask and self._in):
             raise UsageError("this needs a confirmation, and there is no terminal", hint="Pass --yes to confirm it.")
         self._err.write(f"{clean(question)} [y/N] ")
@@ -152,7 +152,7 @@ class Output:
 
     @contextmanager
     def progress(self, hosts: Sequence[str]) -> Iterator[HostProgress]:
-        """Show what happens on each host: live on a terminal, else a line for each phase."""
+        """Show the progress of each host: live on a terminal, else a line for each phase."""
         if not self._live:
             yield _Lines(self)
             return
@@ -191,7 +191,7 @@ class Output:
                 self._failed(stream, error)
 
     def _failed(self, stream: TextIO, error: OSError) -> None:
-        """Whoever read this is gone, or the disk is full: no reason to leave hosts half changed."""
+        """The reader is gone, or the disk is full. That must not stop a command half way."""
         if stream is self._err:
             return
         self.closed = True
@@ -214,7 +214,7 @@ def _error_data(error: RelmanError) -> dict[str, Any]:
 
 
 class _Lines:
-    """Progress where nothing can be redrawn."""
+    """Progress without redrawing."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -227,13 +227,13 @@ class _Lines:
 
 
 def point_at_nothing(stream: TextIO) -> None:
-    """Send `stream` nowhere: what is still in the stream's buffer must not raise again when the interpreter ends."""
+    """Redirect `stream` to /dev/null, so that its buffer does not raise again when the interpreter exits."""
     with contextlib.suppress(OSError, ValueError), Path(os.devnull).open("w") as nothing:
         os.dup2(nothing.fileno(), stream.fileno())
 
 
 def standard_output(json: bool, environ: Mapping[str, str]) -> Output:
-    """The Output of this process; what is written to a closed standard stream is forgotten."""
+    """The Output of this process; output to a closed standard stream is discarded."""
     return Output(
         json=json,
         environ=environ,

@@ -1,4 +1,4 @@
-"""What a fleet does, on the terminal while it does it."""
+"""Show what a fleet does while it does it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from relman.cli.output.printer import HostProgress, Output
 from relman.cli.output.text import size
 
 _PULL_STEP = 0.25
-_PULL_SMALL = 1e6  # bytes: what comes before the large layers are known
+_PULL_SMALL = 1e6  # bytes: a smaller total is preliminary, before the large layers are known
 _LAST_PHASE = "done"
 
 
 class Screen:
-    """Tells the terminal what the fleet does; a pull is told in quarters."""
+    """Prints what the fleet does; the progress of a pull in quarters."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -24,16 +24,16 @@ class Screen:
 
     @contextmanager
     def showing(self, hosts: Sequence[str]) -> Iterator[None]:
-        """Show progress while the block runs."""
+        """Show progress during the block."""
         with self._output.progress(hosts) as self._progress:
             yield
         self._progress = None
 
     def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
-        """`host` is now in `phase`."""
+        """`host` has entered `phase`."""
         if total:
             share = int(done / total / _PULL_STEP) * _PULL_STEP
-            # It shrinks when the engine finds out about one more layer.
+            # The share decreases when the engine discovers another layer.
             if total < _PULL_SMALL or not self._share.get(host, 0) < share < 1:
                 return
             self._share[host] = share
@@ -46,5 +46,5 @@ class Screen:
                 self._progress.update(host, phase)
 
     def say(self, text: str) -> None:
-        """Something about the whole fleet."""
+        """A message about the whole fleet."""
         self._output.note(text)

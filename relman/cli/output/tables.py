@@ -1,4 +1,4 @@
-"""Tables that fit a terminal: no word is broken, and what all rows share is said once. Pure."""
+"""Lay out tables for a terminal: words are not broken, and values that all rows share are shown once. Pure."""
 
 from __future__ import annotations
 
@@ -9,23 +9,26 @@ from dataclasses import dataclass
 from relman.model.text import one_line
 
 _GAP = "  "
-_MOST_LINES = 5  # of one cell: beyond, a row is easier to read as a list
-_SHORT = 16  # a cell that is no wider stays on one line
+_MOST_LINES = 5  # lines of one cell; with more, rows are shown as lists
+_SHORT = 16  # characters; a cell that is not wider is not wrapped
 _HANGING = " " * 5
 
 
 @dataclass(frozen=True)
 class Table:
-    """The lines of a table's heading, none where each row is a list, and all below."""
+    """The lines of a table's heading (none if rows are lists), and its body."""
 
     head: Sequence[str]
     body: Sequence[str]
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, shared: Collection[str] = ()) -> Table:
-    """Left-aligned columns within `width`: too wide cells go on below, between words, and where that would be no table
-    any more each row is a list under its first cell. A column of `shared` that says the same in every row, but for rows
-    in which all of them are empty, is said below the rows, and not at all where it is empty."""
+    """Left-aligned columns within `width`.
+
+    Wide cells are wrapped between words; if that is not readable, each row becomes a list under its first cell. A
+    column in `shared` whose values are equal, except in rows where all shared columns are empty, is shown below the
+    rows, or not at all if empty.
+    """
     columns, cells, common = _without_common(columns, [[one_line(cell) for cell in row] for row in rows], shared)
     lines = [part for line in common for part in _wrapped(line, width, _HANGING)]
     widths = _widths([columns, *cells], width)
@@ -37,7 +40,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, sha
 def _without_common(
     columns: Sequence[str], rows: list[list[str]], shared: Collection[str]
 ) -> tuple[list[str], list[list[str]], list[str]]:
-    """Columns and rows without what all of several rows share, and the lines that say that."""
+    """Columns and rows without shared values, and the lines that show these."""
     may = [i for i, column in enumerate(columns) if column in shared]
     telling = [row for row in rows if any(row[i] for i in may)] or rows
     common = [i for i in may if len(telling) > 1 and len({row[i] for row in telling}) == 1]
@@ -48,8 +51,8 @@ def _without_common(
 
 
 def _widths(cells: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The width of every column: but for the first one the widest give way until all fit, none below its longest word
-    or what is short anyway."""
+    """The width of every column: the widest, except the first, are reduced until all fit, but not below their longest
+    word or _SHORT."""
     columns = list(zip(*cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
     least = [widths[0], *(_least(column) for column in columns[1:])]
@@ -79,7 +82,7 @@ def _row(cells: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
 
 
 def _listed(columns: Sequence[str], cells: Sequence[str], width: int) -> Iterator[str]:
-    """A row as a list: its first cell with those that have no heading, and below it what the others say."""
+    """A row as a list: its first cell and those without a heading, then the others."""
     pairs = [*zip(columns, cells, strict=True)]
     title = [cells[0], *(cell for column, cell in pairs[1:] if not column)]
     if any(title):

@@ -1,4 +1,4 @@
-"""Times, spans and sizes as people read them."""
+"""Format times, durations and sizes for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _UNITS = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def moment(then: str) -> str:
-    """The RFC 3339 time `then` in UTC to the second, without its marks: `2026-01-31 12:00:00`; else `then` itself."""
+    """The RFC 3339 time `then` in UTC to the second, as `2026-01-31 12:00:00`; `then` itself if it is not a time."""
     try:
         return from_rfc3339(then).strftime("%Y-%m-%d %H:%M:%S")
     except ValueError:
@@ -20,7 +20,7 @@ def moment(then: str) -> str:
 
 
 def by_whom(by: str, how: str) -> str:
-    """Who put there what serves, and in which way unless by a deployment: `ann@laptop (rolled back)`."""
+    """Who started what serves, and the verb unless it was a deployment: `ann@laptop (rolled back)`."""
     return f"{by} ({how})" if how not in ("", "deployed") else by
 
 
@@ -41,7 +41,7 @@ def size(count: int) -> str:
 
 
 def age(then: str, now: datetime) -> str:
-    """How long ago the RFC 3339 time `then` was: `3 min ago`; `then` itself when it is no such time."""
+    """How long ago the RFC 3339 time `then` was: `3 min ago`; `then` itself if it is not a time."""
     try:
         seconds = (now - from_rfc3339(then)).total_seconds()
     except (ValueError, TypeError):
@@ -52,6 +52,6 @@ def age(then: str, now: datetime) -> str:
 def without_empty(
     columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Collection[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows without those optional columns in which nothing stands."""
+    """Columns and rows without those optional columns that are empty."""
     kept = [i for i, column in enumerate(columns) if column not in optional or any(row[i] for row in rows)]
     return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
