@@ -1,4 +1,4 @@
-"""The keys that sign evidence: made, rotated and revoked, in files of their own and in trust.yml."""
+"""Make, rotate and revoke the keys that sign evidence, in key files and in trust.yml."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from relman.model.trust import Grant, Revocation, Trust, TrustedKey
 
 @dataclass(frozen=True)
 class NewKey:
-    """A key to be made: its `name` in the trust.yml `trust`, the file `out` for the private half (the public one is
-    beside it, in FILE.pub), and its algorithm."""
+    """A key to make: its `name` in the file `trust` (a trust.yml), its algorithm, and `out`, the file for the private
+    half. The public half is written to FILE.pub beside it."""
 
     name: str
     out: str
@@ -32,8 +32,11 @@ class NewKey:
 
 
 def make_key(context: Context, key: NewKey, repositories: Sequence[str], types: Sequence[str]) -> PublicKey:
-    """Make a key; with `repositories` trust it with statements of these types (none: those of a promotion) about them.
-    Raises UsageError."""
+    """Make a key. With `repositories`, add it to trust.yml for statements about them of these types (none: those that
+    promote makes).
+
+    Raises UsageError.
+    """
     if types and not repositories:
         raise UsageError("--type needs --repository: what may it sign about?")
     for given in types:
@@ -52,7 +55,7 @@ def make_key(context: Context, key: NewKey, repositories: Sequence[str], types: 
 
 
 def rotate_key(context: Context, old: str, key: NewKey, overlap: timedelta) -> PublicKey:
-    """Make a key that may sign what `old` may, and end `old` after `overlap`. Raises UsageError, ConfigError."""
+    """Make a key that may sign what `old` may, and let `old` expire after `overlap`. Raises UsageError, ConfigError."""
     file, now = Path(key.trust), _now()
     known = load_trust(file)
     before = named(known, old)
@@ -70,26 +73,27 @@ def rotate_key(context: Context, old: str, key: NewKey, overlap: timedelta) -> P
 
 
 def revoke_key(file: str, name: str, reason: str, accepted: Sequence[str]) -> frozenset[ManifestDigest]:
-    """Trust a key no more, but for the `accepted` digests, which are given. Raises UsageError, ConfigError."""
+    """Revoke a key, except for its statements about the `accepted` digests, which are returned. Raises UsageError,
+    ConfigError."""
     digests = frozenset(ManifestDigest(d) for d in accepted)
     trust_file.revoke_key(Path(file), name, Revocation(_now(), reason, digests))
     return digests
 
 
 def trusted_keys(file: str, name: str | None = None) -> list[TrustedKey]:
-    """The keys of a trust.yml, or the one of that name. Raises UsageError, ConfigError."""
+    """The keys in a trust.yml, or only the one with this name. Raises UsageError, ConfigError."""
     known = load_trust(file)
     return [named(known, name)] if name else list(known.keys.values())
 
 
 def public_key(context: Context, file: Path) -> PublicKey:
-    """The public half of the key in a file, whichever half that is. Raises UsageError, AccessDenied."""
+    """The public half of the key in a file, which may contain either half. Raises UsageError, AccessDenied."""
     content = read(file)
     return load_key(context, file).public if b"PRIVATE KEY" in content else PublicKey.load(content, str(file))
 
 
 def public_half(key: TrustedKey) -> PublicKey:
-    """The key that a trust.yml holds."""
+    """The public key in an entry of trust.yml."""
     return PublicKey.load(key.public, f"the key {key.name}")
 
 
@@ -104,7 +108,7 @@ def _require_new(known: Trust, name: str) -> None:
 
 
 def _make(context: Context, out: Path, algorithm: str) -> PublicKey:
-    """A new key in a file of its own, readable by its owner alone."""
+    """A new key in its own file, readable only by its owner."""
     public = out.with_name(out.name + ".pub")
     for file in (out, public):
         if file.exists():

@@ -1,1 +1,1 @@
-"""Whether all is well before anything is done: files, registries, hosts."""
+"""Use cases that check files, registries and hosts before a command changes anything."""

@@ -1,4 +1,4 @@
-"""Whether the tests that relman.yml names can run, as far as its Dockerfile shows it."""
+"""Part of `relman check`: whether a service's test commands can run in its image, judged by the Dockerfile alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from relman.model.service import Service
 
 
 def missing_stages(service: Service, file: str) -> list[Problem]:
-    """Stages in which tests are to run, and that the Dockerfile does not have; `file` is the service's relman.yml."""
+    """A problem for each `stage` of a test command that the Dockerfile does not define; `file` is the service's
+    relman.yml."""
     known = stage_names(text_of(service))
     return [
         Problem(file, 0, 0, f"test.commands[{number}].stage", f"{dockerfile_of(service)} has no stage {command.stage}")
@@ -23,7 +24,7 @@ def missing_stages(service: Service, file: str) -> list[Problem]:
 
 
 def doubt(service: Service) -> str:
-    """Why the test commands might not run, as far as the checkout shows it; empty where nothing speaks for it."""
+    """Why the test commands may not run, judged by the files of the checkout; "" if there is no sign of it."""
     text = text_of(service)
     inside = [command for command in service.test.commands if not command.beside]
     if inside and lacks_shell(text, service.build.args, service.build.target):

@@ -1,4 +1,4 @@
-"""Whether relman.yml and the inventory are good, by themselves and together. No host is asked."""
+"""Part of `relman check`: whether relman.yml and the inventory are valid, alone and together. No host is connected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from relman.model.service import Service
 
 @dataclass(frozen=True)
 class GoodFiles:
-    """What was found good: the service in `file`, None where there is no such file, and environments."""
+    """Valid files: the service in `file`, None if that file does not exist, and environments."""
 
     file: str
     service: Service | None
@@ -28,7 +28,7 @@ class GoodFiles:
 
     @property
     def doubts(self) -> Iterator[str]:
-        """What is no fault, and may not be what was meant."""
+        """Warnings: settings that are valid, but probably a mistake."""
         service = self.service
         if service and (why := doubt(service)):
             yield f"{self.file}: {why}"
@@ -37,8 +37,10 @@ class GoodFiles:
 
 
 def check_files(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> GoodFiles:
-    """Check `file` (None: relman.yml, if it is there) and the environments of the inventory, if there is one, or one of
-    them. Raises ConfigError with every problem, and UsageError."""
+    """Check `file` (None: relman.yml, if it exists), and one or all environments of the inventory, if there is one.
+
+    Raises ConfigError with all problems, and UsageError.
+    """
     named = file or FILE_NAME
     asked = bool(environment or inventories or Path(INVENTORIES).is_dir())
     wanted = asked or bool(context.environ.get("RELMAN_INVENTORY"))
@@ -77,7 +79,7 @@ def _environments(
 
 
 def _trust_problems(environments: Sequence[Environment], service: Service | None) -> list[Problem]:
-    """Those of every trust.yml that is named; one that is not there is a UsageError."""
+    """The problems of every trust.yml that is named. Raises UsageError for one that does not exist."""
     demands: list[Demands] = [*(each.demands for each in environments), *([service.release.demands] if service else [])]
     problems: list[Problem] = []
     for file in dict.fromkeys(d.trust for d in demands if d.trust):

@@ -1,4 +1,5 @@
-"""What each host of an environment lacks before it can be deployed to; nothing is changed there."""
+"""Part of `relman check --hosts`: what each host of an environment lacks before it can be deployed to. Nothing is
+changed there."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class Readiness:
 
 
 def check_hosts(context: Context, chosen: Environment, service: Service | None) -> Readiness:
-    """Ask every host; what `service` needs of them is asked, too."""
+    """Check every host in parallel; with `service`, also what its deploy section needs."""
     needs = [_need(context, chosen, name, service) for name in sorted(chosen.services)]
     with Fleet(chosen, "") as fleet:
         return Readiness(chosen.name, examine(fleet, needs))

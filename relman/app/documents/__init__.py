@@ -1,1 +1,1 @@
-"""The documents that relman hands to programs: one function a kind, its keys as docs/reference/json.md has them."""
+"""Build the JSON documents for programs: one function for each kind, with the keys of docs/reference/json.md."""

@@ -1,4 +1,4 @@
-"""What was found good, and what hosts lack."""
+"""Documents `check` and `hosts`: valid files, and what hosts lack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relman.app.check.hosts import Readiness
 
 
 def check_document(found: GoodFiles) -> dict[str, Any]:
-    """The service, if there is one, and the environments that are good."""
+    """The service, if there is one, and the valid environments."""
     service = found.service
     data = {"file": found.file, "service": service.name, "repository": str(service.repository)} if service else {}
     return {**data, "environments": [each.name for each in found.environments]}

@@ -1,4 +1,4 @@
-"""What gates say of an image, and the statements about it."""
+"""Documents `gate` and `evidence`: the decision on an image, and the statements about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from relman.model.clock import rfc3339
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:
-    """Every gate with why, and how to pass it."""
+    """The decision, with the reason for each gate and how to pass it."""
     subject = decision.facts.subject
     return {
         "repository": str(subject.repository),
@@ -27,7 +27,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
 
 
 def evidence_document(examined: Examined) -> dict[str, Any]:
-    """The decision, and the statements that count, whole."""
+    """The decision, and the full content of each statement that counts."""
     statements = [_statement(counted) for counted in examined.facts.counted]
     return {**decision_document(examined.decision), "statements": statements}
 

@@ -1,4 +1,4 @@
-"""What was done: entries of the history, one deployment, one run, and what ran then."""
+"""Documents of the history: entries, one deployment, one CI run, and what ran at a time."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from relman.ledger.entries import Entry
 
 
 def entry_document(entry: Entry) -> dict[str, Any]:
-    """An entry; hosts only where they are known."""
+    """One entry, without the key `hosts` if they are not known."""
     data = asdict(entry)
     return data if entry.hosts else {key: value for key, value in data.items() if key != "hosts"}
 
 
 def history_document(entries: Sequence[Entry]) -> dict[str, Any]:
-    """The history that this machine knows."""
+    """The local history."""
     return {"entries": [entry_document(e) for e in entries]}
 
 
 def host_history_document(history: HostHistory) -> dict[str, Any]:
-    """The history that an environment's hosts tell, with what is odd about it, and whom nobody could ask."""
+    """The history in the hosts' journals, with contradictions, and the hosts that could not be asked."""
     return {
         "environment": history.environment,
         **history_document(history.entries),
@@ -34,7 +34,7 @@ def host_history_document(history: HostHistory) -> dict[str, Any]:
 
 
 def then_document(environment: str, time: str, rows: Sequence[RanThen]) -> dict[str, Any]:
-    """What every host ran at `time`."""
+    """What every host ran at `time`, which is RFC 3339 in UTC."""
     return {"environment": environment, "at": time, "hosts": [asdict(row) for row in rows]}
 
 

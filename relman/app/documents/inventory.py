@@ -1,4 +1,4 @@
-"""What was understood of an inventory: the names of variables, never their values."""
+"""Documents of an inventory. They contain the names of variables, never their values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relman.model.host import Environment, Hop
 
 
 def inventory_document(inventory: Inventory) -> dict[str, Any]:
-    """Files, groups and hosts."""
+    """The files, groups and hosts of an inventory."""
     tree = inventory.tree
     return {
         "files": list(inventory.files),
@@ -26,7 +26,7 @@ def inventory_document(inventory: Inventory) -> dict[str, Any]:
 
 
 def environment_document(environment: Environment) -> dict[str, Any]:
-    """One environment, and how each of its hosts is reached."""
+    """One environment, with the address and login of each host."""
     return {
         "name": environment.name,
         "services": {name: str(repository) for name, repository in environment.services.items()},

@@ -1,4 +1,4 @@
-"""Keys that sign evidence, and whom a trust.yml trusts."""
+"""Documents of signing keys, and of the keys in a trust.yml."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def key_document(key: PublicKey) -> dict[str, Any]:
 
 
 def trust_document(file: str, keys: Sequence[TrustedKey]) -> dict[str, Any]:
-    """What keys of a trust.yml may sign, and when."""
+    """The keys in a trust.yml: what each may sign, and when."""
     return {"file": file, "keys": [_trusted(key) for key in keys]}
 
 
 def revoked_document(file: str, name: str, accepted: Collection[ManifestDigest]) -> dict[str, Any]:
-    """A key that is trusted no more, but for the `accepted` images."""
+    """A revoked key, with the `accepted` images whose statements still count."""
     return {"file": file, "key": name, "accepted": sorted(map(str, accepted))}
 
 

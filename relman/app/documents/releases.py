@@ -1,4 +1,4 @@
-"""The releases of a service, and where they run."""
+"""The document `releases`: the releases of a service, and where they run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from relman.evidence.test_result import SMOKE_ONLY
 
 
 def releases_document(found: Found) -> dict[str, Any]:
-    """A row for each image, in the order shown; `unlisted` are hosts whose image no row shows."""
+    """A row for each image, in the order shown; `unlisted` are hosts that run an image without a row."""
     query = found.query
     return {
         "service": query.service,

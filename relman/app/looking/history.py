@@ -1,4 +1,4 @@
-"""What was done, newest first: from this machine, or on an environment's hosts."""
+"""The history, newest first: from this machine, or from the hosts of an environment."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from relman.ledger.entries import Entry
 
 @dataclass(frozen=True)
 class HostHistory:
-    """The history of an environment: what its hosts tell, with what only this machine knows; `remarks` say where the
-    two differ."""
+    """The history of an environment: the hosts' journals, with entries that only this machine has; `remarks` are
+    contradictions between the two."""
 
     answers: Answers
     entries: Sequence[Entry]
@@ -29,13 +29,13 @@ class HostHistory:
 
 
 def history_of_hosts(context: Context, request: Request, limit: int) -> HostHistory:
-    """The newest `limit` entries. Hosts that could not be asked are in its `answers`."""
+    """The newest `limit` entries. `answers` of the result has the hosts that could not be asked."""
     answers = ask(context, request)
     return HostHistory(answers, *with_local(context, answers, request.service, limit))
 
 
 def history_from_here(context: Context, service: str | None, limit: int) -> list[Entry]:
-    """The newest `limit` entries of what was done from this machine; playbooks, too, unless a service is named."""
+    """The newest `limit` entries of this machine's history; with the runs of playbooks, unless a service is given."""
     entries = ledger(context).history(limit, None, service)
     if service is None:
         entries = sorted([*entries, *_playbooks(context)], key=lambda e: e.at, reverse=True)[:limit]
@@ -43,7 +43,7 @@ def history_from_here(context: Context, service: str | None, limit: int) -> list
 
 
 def _playbooks(context: Context) -> Iterator[Entry]:
-    """The runs of playbooks, from their own files."""
+    """An entry for each run of a playbook, from its journal file."""
     runs = playbook_runs(context)
     for j in runs.all():
         yield Entry("ran", j.at, j.by, "", _outcome(j, runs), id=j.id, release=j.file)

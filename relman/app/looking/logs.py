@@ -1,4 +1,4 @@
-"""A service's logs of all hosts, merged by time, and followed."""
+"""The logs of a service on all hosts, merged by time, and followed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from relman.rollout.looking.observe import observe
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of a host's log; `at` is the engine's time, RFC 3339 with up to nine decimals."""
+    """A line of a host's log; `at` is the Docker Engine's timestamp: RFC 3339 with up to nine decimals."""
 
     host: str
     at: str
@@ -29,7 +29,7 @@ class LogLine:
 
 @dataclass
 class Logs:
-    """The logs of a service on hosts that are connected; `unread` says of which hosts they are missing, and why."""
+    """The logs of a service on connected hosts; `unread` has the error for each host whose logs cannot be read."""
 
     context: Context
     fleet: Fleet
@@ -39,8 +39,11 @@ class Logs:
     _begun: dict[str, tuple[Container | None, list[str] | None]] = field(default_factory=dict)
 
     def latest(self) -> Iterator[LogLine]:
-        """The last `tail` lines of every host, merged by time; then the events are told whose lines these are not.
-        Raises UsageError for a service that nobody knows."""
+        """The last `tail` lines of every host, merged by time; then warn of hosts whose lines are not those of a
+        serving container.
+
+        Raises UsageError if no host knows the service.
+        """
         found = self.fleet.each(self._speaking)
         speaking = {host: container for host, container in found.answers.items() if container}
         lines = self.fleet.each(
@@ -62,8 +65,8 @@ class Logs:
         }
 
     def follow(self) -> Iterator[LogLine]:
-        """Lines as they come after the latest ones, across deployments, until no host is left; each host that is lost
-        is told to the events at once."""
+        """New lines after those of `latest`, also from containers of later deployments, until no host is left. Warns of
+        each lost host at once."""
         found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]] = queue.SimpleQueue()
         for host in self._begun:
             threading.Thread(target=self._read, args=(self.fleet.sessions[host], found), daemon=True).start()
@@ -79,18 +82,18 @@ class Logs:
             left -= 1
 
     def require_all(self) -> None:
-        """Raise Unknown unless the lines of every host were read."""
+        """Raise Unknown unless the logs of every host were read."""
         if self.unread:
             raise Unknown(f"no logs from {', '.join(_in_order(self.fleet.environment, self.unread))}")
 
     def _speaking(self, session: Session) -> Container | None:
-        """The container that serves; where none does, the one that should, or else the newest."""
+        """The serving container; else the one that should serve, or the newest."""
         seen = observe(session, self.fleet.environment.name, self.service)
         should = seen.container_of(seen.record.current) if seen.record.current else None
         return seen.serving or should or next(iter(seen.containers), None)
 
     def _remark(self, speaking: Mapping[str, Container | None]) -> None:
-        """Say of which hosts these are not the lines of what serves."""
+        """Warn of hosts whose lines are not those of a serving container."""
         environment, warn = self.fleet.environment, self.context.events.warn
         for host in _in_order(environment, speaking):
             container = speaking[host]
@@ -116,7 +119,7 @@ class Logs:
 
 @contextmanager
 def open_logs(context: Context, request: Request, tail: int) -> Iterator[Logs]:
-    """The logs of a service, with the hosts connected; `tail` are lines of each host."""
+    """The logs of a service, with the hosts connected; `tail` is the number of lines for each host."""
     chosen = open_environment(context, request)
     name = service_of(chosen, request.service)
     with Fleet(chosen, name) as fleet:

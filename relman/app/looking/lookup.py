@@ -1,4 +1,4 @@
-"""One deployment, one run of a playbook or one CI run, by its id."""
+"""Find one deployment, playbook run or CI run by its id."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from relman.model.run import RunName, TestReport
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """What this machine knows of a CI run: its test results, and what was done in it."""
+    """What this machine knows of a CI run: its test results, and its entries in the history."""
 
     name: RunName
     reports: Sequence[TestReport]
@@ -27,7 +27,8 @@ class RecordedRun:
 
 @dataclass(frozen=True)
 class ToldDeployment:
-    """A deployment as its hosts and this machine tell it, None where no answer has it; `remarks` say what is odd."""
+    """A deployment by its hosts' journals and the local history; `entry` is None if neither has it, `remarks` are
+    contradictions."""
 
     id: str
     entry: Entry | None
@@ -35,7 +36,7 @@ class ToldDeployment:
     answers: Answers
 
     def require(self) -> None:
-        """Raise Unknown unless every host was asked, and UsageError unless somebody knows it."""
+        """Raise Unknown unless every host was asked, and UsageError if no host has the deployment."""
         self.answers.require_all()
         if self.entry is None:
             environment = self.answers.chosen.name
@@ -46,8 +47,8 @@ class ToldDeployment:
 
 
 def look_up(context: Context, id: str) -> Entry | PlaybookRun | RecordedRun:
-    """What this machine knows under an id: a deployment, a run of a playbook, or JOB/BUILD. Raises UsageError where it
-    knows nothing."""
+    """What this machine knows under an id: a deployment, a playbook run, or JOB/BUILD. Raises UsageError if it knows
+    nothing."""
     if "/" in id:
         return _run(context, RunName.parse(id))
     found = ledger(context).deployment(id) or playbook_runs(context).get(id)
@@ -60,7 +61,7 @@ def look_up(context: Context, id: str) -> Entry | PlaybookRun | RecordedRun:
 
 
 def look_up_on_hosts(context: Context, id: str, request: Request) -> ToldDeployment:
-    """A deployment as the hosts tell it, beside what is known here."""
+    """A deployment by its hosts' journals, combined with the local history."""
     answers = ask(context, request)
     told = next((e for e in answers.entries() if e.id == id), None)
     here, remarks = local_deployment(context, id)

@@ -1,4 +1,4 @@
-"""One run of a playbook, new or resumed: what it will do, and doing it."""
+"""A playbook run, new or resumed: preview its stages, and carry it out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from relman.model.playbook import Confirm, Playbook
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run of a playbook: nothing is done until it is carried out."""
+    """A playbook run; nothing is done until it is carried out."""
 
     context: Context
     playbook: Playbook
@@ -28,11 +28,11 @@ class OpenRun:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Its variables, and what its stages have set."""
+        """Its variables, including those that its stages have set."""
         return {**self.run.variables, **self.run.outputs}
 
     def stages(self) -> list[tuple[str, str, str, str]]:
-        """Of each stage its number from 1, what it does, its timeout and its state, in words."""
+        """For each stage its number from 1, a description, its timeout and its state, as text."""
         stages = zip(self.playbook.stages, self.run.stages, strict=True)
         return [
             (str(n), in_words(stage, self.variables), f"{stage.timeout:g} s" if stage.timeout else "", done.state)
@@ -40,13 +40,13 @@ class OpenRun:
         ]
 
     def document(self) -> dict[str, Any]:
-        """The run with its stages, for programs."""
+        """The run with its stages, as plain data for JSON."""
         names = ("number", "what", "timeout", "state")
         stages = [dict(zip(names, row, strict=True)) for row in self.stages()]
         return {"id": self.run.id, "file": self.playbook.file, "variables": self.variables, "stages": stages}
 
     def require_no_question(self) -> None:
-        """Raise UsageError where a person will be asked, for whoever cannot ask one."""
+        """Raise UsageError if an open stage asks a person; for callers without a terminal."""
         for number, (stage, done) in enumerate(zip(self.playbook.stages, self.run.stages, strict=True), 1):
             if isinstance(stage.action, Confirm) and done.state != "done":
                 raise UsageError(
@@ -55,18 +55,21 @@ class OpenRun:
                 )
 
     def carry_out(self, front: Front, *, yes: bool) -> int:
-        """Do the stages that are not done yet; 0, or the exit code of the one that failed. With `yes` no question is
-        asked. Raises Locked, StorageFailed."""
+        """Run the stages that are not done; return 0, or the exit code of the stage that failed. With `yes`, every
+        question is confirmed.
+
+        Raises Locked, StorageFailed.
+        """
         self.kept.sweep()
         with self.kept.held(self.run):
-            # What another process did until it let go counts.
+            # Another process may have run stages before it released the lock.
             latest = self.kept.get(self.run.id) or self.run
             return Runner(self.context, front, self.playbook, latest, self.kept.save, yes).go()
 
 
 def open_run(context: Context, file: str, given: Mapping[str, str], *, resume: bool = False) -> OpenRun:
-    """A new run of the playbook `file` with the variables `given`, or its last one, to be continued. Raises
-    ConfigError and UsageError."""
+    """A new run of the playbook `file` with the variables `given`; with `resume`, its last run. Raises ConfigError and
+    UsageError."""
     playbook, kept = load_playbook(file), playbook_runs(context)
     run = _resumed(playbook, kept, given) if resume else _new(playbook, given)
     return OpenRun(context, playbook, run, kept)

@@ -27,8 +27,8 @@ _DAYS = 90.0
 
 @dataclass(frozen=True)
 class StageRecord:
-    """One stage: `state` is waiting, running, done or failed; `exit` is its exit code, once it has one. Times are
-    RFC 3339 in UTC, and empty until they come."""
+    """One stage: `state` is waiting, running, done or failed; `exit` is its exit code, None until it ends. Times are
+    RFC 3339 in UTC, "" until they are known."""
 
     what: str
     state: str = "waiting"
@@ -40,8 +40,8 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class PlaybookRun:
-    """One run of a playbook. `file` is absolute, `digest` that of its content; `outputs` are the variables that its
-    stages have set."""
+    """One run of a playbook. `file` is absolute, `digest` that of its content; `outputs` are the variables set by its
+    stages."""
 
     id: str
     file: str
@@ -53,21 +53,21 @@ class PlaybookRun:
 
     @property
     def next(self) -> int | None:
-        """The first stage, from 0, that is not done; None when all are."""
+        """The index of the first stage that is not done; None if all are."""
         return next((i for i, stage in enumerate(self.stages) if stage.state != "done"), None)
 
     @property
     def at(self) -> str:
-        """When something was last noted."""
+        """The time of the last change."""
         return max(self.started, *(time for stage in self.stages for time in (stage.started, stage.finished)))
 
     @property
     def by(self) -> str:
-        """Who did the last stage that was begun."""
+        """Who ran the last stage that was started."""
         return next((stage.by for stage in reversed(self.stages) if stage.by), "")
 
     def with_stage(self, number: int, **changes: Any) -> PlaybookRun:
-        """The run with a stage changed."""
+        """The run with changes to one stage."""
         changed = replace(self.stages[number], **changes)
         return replace(self, stages=(*self.stages[:number], changed, *self.stages[number + 1 :]))
 
@@ -85,13 +85,13 @@ class PlaybookRun:
 
 
 class PlaybookRuns:
-    """All runs of playbooks on this machine, a file each in `directory`."""
+    """All playbook runs on this machine, one file each in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def save(self, run: PlaybookRun) -> None:
-        """Write it, whole or not at all. Raises StorageFailed."""
+        """Write a run atomically. Raises StorageFailed."""
         file = self._directory / f"{run.id}.json"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class PlaybookRuns:
             raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
 
     def get(self, id: str) -> PlaybookRun | None:
-        """The run of this id; None if there is none that can be read."""
+        """The run with this id; None if it does not exist or cannot be read."""
         if not id.isalnum():
             return None
         with contextlib.suppress(OSError, KeyError, TypeError, ValueError):
@@ -110,7 +110,7 @@ class PlaybookRuns:
         return None
 
     def all(self) -> list[PlaybookRun]:
-        """Every run that can be read."""
+        """All readable runs."""
         return [j for path in self._directory.glob("*.json") if (j := self.get(path.stem))]
 
     def newest(self, file: str) -> PlaybookRun | None:
@@ -118,7 +118,7 @@ class PlaybookRuns:
         return max((j for j in self.all() if j.file == file), key=lambda j: (j.started, j.id), default=None)
 
     def is_held(self, id: str) -> bool:
-        """Whether a process is at work on the run."""
+        """Whether a process is working on the run."""
         with contextlib.suppress(FileNotFoundError):
             handle = os.open(self._directory / f"{id}.lock", os.O_RDWR | os.O_CLOEXEC)
             try:
@@ -130,7 +130,7 @@ class PlaybookRuns:
         return False
 
     def sweep(self, now: float | None = None) -> None:
-        """Remove runs of long ago: never the newest of a playbook, which can be resumed, nor one at work."""
+        """Remove old runs, except the newest of each playbook, which can be resumed, and those in progress."""
         found = {j.id: j for j in self.all()}
         resumable = {j.file: j.id for j in sorted(found.values(), key=lambda j: (j.started, j.id))}
         times = {id: from_rfc3339(j.at).timestamp() for id, j in found.items()}
@@ -142,7 +142,7 @@ class PlaybookRuns:
 
     @contextmanager
     def held(self, run: PlaybookRun) -> Iterator[None]:
-        """Hold the run for this process; let go also by a death. Raises Locked, StorageFailed."""
+        """Lock the run for this process; the kernel releases the lock if it dies. Raises Locked, StorageFailed."""
         file = self._directory / f"{run.id}.lock"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -159,7 +159,7 @@ class PlaybookRuns:
 
 
 def new_run(file: str, digest: str, variables: Mapping[str, str], stages: list[str]) -> PlaybookRun:
-    """A run that has done nothing yet."""
+    """A run without any stage done."""
     return PlaybookRun(secrets.token_hex(4), file, digest, dict(variables), tuple(map(StageRecord, stages)), now())
 
 

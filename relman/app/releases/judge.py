@@ -1,4 +1,4 @@
-"""What is known of an image, and whether it may be deployed, rule by rule."""
+"""Decide whether an image may be deployed, gate by gate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from relman.model.errors import PolicyRefused
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gates of an environment say of an image."""
+    """The decision on an image for an environment."""
 
     environment: str
     decision: Decision
 
     def require(self) -> None:
-        """Raise PolicyRefused, by the gates that are shut, unless the image may be deployed there."""
+        """Raise PolicyRefused, naming the closed gates, unless the image may be deployed there."""
         if not self.decision.passed:
             shut = ", ".join(v.gate for v in self.decision.verdicts if not v.open)
             raise PolicyRefused(f"{self.decision.facts.subject} may not be deployed to {self.environment}: {shut}")
@@ -34,9 +34,10 @@ class Judged:
 def judge(
     context: Context, request: Request, reference: str, platform: str | None = None, skip_gates: Sequence[str] = ()
 ) -> Judged:
-    """Decide as a deployment does whether an image (a tag or digest) may be deployed; nothing is changed.
+    """Decide as a deployment does whether an image (a tag or digest) may be deployed. Nothing is changed.
 
-    Raises what forbids the question, and what `examine` raises; a gate that is shut is in the result."""
+    Raises what prevents a decision, and what `examine` raises; closed gates are in the result.
+    """
     chosen = load_environment(context, request.environment, request.inventories)
     name = service_of(chosen, request.service)
     repository = repository_of(chosen, name)
@@ -50,7 +51,7 @@ def judge(
 
 
 def examine_target(context: Context, target: Target, reference: str, platform: str | None = None) -> Examined:
-    """All that is known of an image of the target, judged by what the target demands."""
+    """All evidence about an image of the target, judged by the target's demands."""
     registry = registry_of(context, target.repository, target.environment)
     check = check_of(target.demands, target.seal)
     named = reference_of(target.repository, reference)

@@ -39,7 +39,7 @@ _trust_option = click.option(
 )
 _out_option = click.option("--out", required=True, metavar="FILE", help="For the private key; FILE.pub is beside it.")
 _algorithm_option = click.option(
-    "--algorithm", type=click.Choice(ALGORITHMS), default=ALGORITHMS[0], show_default=True, help="Its kind."
+    "--algorithm", type=click.Choice(ALGORITHMS), default=ALGORITHMS[0], show_default=True, help="Its algorithm."
 )
 
 
@@ -48,8 +48,16 @@ _algorithm_option = click.option(
 @_out_option
 @_algorithm_option
 @_trust_option
-@click.option("--repository", "repositories", multiple=True, metavar="PATTERN", help="What it may sign about.")
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="What it may sign; by default what promote does.")
+@click.option(
+    "--repository", "repositories", multiple=True, metavar="PATTERN", help="Images that it may sign statements about."
+)
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="TYPE",
+    help="Statements that it may sign; by default those that promote makes.",
+)
 def new(
     context: Context,
     name: str,
@@ -59,7 +67,7 @@ def new(
     repositories: Sequence[str],
     types: Sequence[str],
 ) -> None:
-    """Make a key, and with --repository trust it: add it to trust.yml."""
+    """Make a key; with --repository, also add it to trust.yml."""
     key = NewKey(name, out, algorithm, trust)
     _show_made(context, key, make_key(context, key, repositories, types))
 
@@ -93,12 +101,12 @@ def show(context: Context, what: str | None, trust: str) -> None:
     default=0,
     show_default=True,
     metavar="HOURS",
-    help="OLD stays valid so long.",
+    help="How long OLD stays valid.",
 )
 def rotate(context: Context, old: str, name: str, out: str, algorithm: str, trust: str, overlap: float) -> None:
-    """Make a new key that may sign what OLD may, and end OLD; what OLD signed before stays good.
+    """Make a new key that may sign what OLD may, and let OLD expire; statements that OLD signed before stay valid.
 
-    If OLD may be in wrong hands, revoke it: its holder can still date a statement back.
+    If OLD may be in the wrong hands, revoke it instead: its holder can still backdate a statement.
     """
     key = NewKey(name, out, algorithm, trust)
     _show_made(context, key, rotate_key(context, old, key, timedelta(hours=overlap)))
@@ -108,11 +116,15 @@ def rotate(context: Context, old: str, name: str, out: str, algorithm: str, trus
 @click.argument("name")
 @_trust_option
 @click.option("--reason", required=True, metavar="TEXT", help="Why; stays in trust.yml.")
-@click.option("--accept", "accepted", multiple=True, metavar="DIGEST", help="An image for which its word still counts.")
+@click.option(
+    "--accept", "accepted", multiple=True, metavar="DIGEST", help="An image about which its statements still count."
+)
 def revoke(context: Context, name: str, trust: str, reason: str, accepted: Sequence[str]) -> None:
-    """Trust a key no more, whatever time its statements claim; but for images that are known to be good.
+    """Revoke a key: none of its statements count, whatever time they claim, except about images that are known to be
+    good.
 
-    Name those with --accept: the digests that run now (relman releases -e ENV), or that you may have to go back to.
+    Name these with --accept: the digests that run now (relman releases -e ENV), and those that you may have to roll
+    back to.
     """
     digests = revoke_key(trust, name, reason, accepted)
     context.output.json("revoked", revoked_document(trust, name, digests))

@@ -1,4 +1,4 @@
-"""Statements about an image as people read them."""
+"""Show statements about an image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relman.model.predicates import RELEASE, TEST_RESULT, short
 
 
 def show_statements(output: Output, facts: Facts) -> None:
-    """Every statement that counts, oldest first, what each says, and why others do not count."""
+    """Show every statement that counts, oldest first, and why others do not count."""
     output.line(f"{facts.subject}: manifest {facts.subject.manifest}")
     now = datetime.now(UTC)
     found = sorted(facts.counted, key=lambda c: (c.statement.time or now, c.statement.predicate_type == RELEASE))
