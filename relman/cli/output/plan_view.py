@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
-from typing import Any
 
+from relman.app.documents.plan import plan_document, report_document
 from relman.cli.output.printer import Output
 from relman.model.container import Copy
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
@@ -29,7 +28,7 @@ def _counted(hosts: int) -> str:
 
 def show_plan(output: Output, plan: Plan) -> None:
     """Show the plan: hosts by wave, the change, the order and its reason, and everything else that will be done."""
-    output.json("plan", plan_data(plan))
+    output.json("plan", plan_document(plan))
     if not plan.steps:
         output.line(f"nothing to do: {plan.service} {plan.release} runs on {', '.join(plan.unchanged)}")
         return
@@ -125,60 +124,9 @@ def _order(step: Step) -> str:
     return f"{'stop-first' if step.stop_first else 'start-first'}: {step.why}"
 
 
-def plan_data(plan: Plan) -> dict[str, Any]:
-    """The plan as plain data, for JSON; without the values of variables."""
-    return {
-        "id": plan.id,
-        "action": str(plan.kind),
-        "service": plan.service,
-        "environment": plan.environment,
-        "release": plan.release,
-        "strategy": str(plan.strategy),
-        "waves": [_wave_data(wave) for wave in plan.waves],
-        "tasks": [
-            {"host": r.host, "name": r.task.name, "when": str(r.task.when), "rollback_safe": r.task.rollback_safe}
-            for r in plan.tasks
-        ],
-        "hooks": [{"when": str(h.when), "command": list(h.command)} for h in plan.hooks],
-        "unchanged": list(plan.unchanged),
-        "left_out": [asdict(absence) for absence in plan.left_out],
-        "crosses": list(plan.crosses),
-        "copies": [{"host": host, **asdict(copy)} for host, copy in plan.copies],
-        "warnings": list(plan.warnings),
-        "on_failure": str(plan.on_failure),
-        "max_failures": plan.max_failures,
-    }
-
-
-def _wave_data(wave: Wave) -> dict[str, Any]:
-    return {
-        "canary": wave.canary,
-        "bake": wave.bake,
-        "checks": [in_words_of(check) for check in wave.checks],
-        "pause": wave.pause,
-        "steps": [_step_data(step) for step in wave.steps],
-    }
-
-
-def _step_data(step: Step) -> dict[str, Any]:
-    return {
-        "host": step.host,
-        "action": str(step.action),
-        "from": step.old_release,
-        "from_digest": str(step.before.manifest) if step.before else "",
-        "to": step.entry.release,
-        "digest": str(step.entry.manifest),
-        "order": "stop-first" if step.stop_first else "start-first",
-        "why": step.why,
-        "settings": [asdict(change) for change in step.changes],
-        "rollback_to": step.restores.release if step.restores else "",
-        "rollback_digest": str(step.restores.manifest) if step.restores else "",
-    }
-
-
 def recap(output: Output, report: Report) -> None:
     """Show one line for each host, and a last one unless it failed."""
-    output.json("report", report_data(report))
+    output.json("report", report_document(report))
     changed = [o for o in report.outcomes if o.result is not Result.UNCHANGED]
     if not changed and not report.error:
         if report.plan.kind is Kind.RECOVER:
@@ -190,25 +138,6 @@ def recap(output: Output, report: Report) -> None:
     output.table(("HOST", "RESULT", "DETAIL"), rows, ("DETAIL",))
     if report.error is None:
         output.line(_success(report))
-
-
-def report_data(report: Report) -> dict[str, Any]:
-    """The report as plain data, for JSON."""
-    return {
-        "plan": report.plan.id,
-        "release": report.plan.release,
-        "hosts": [
-            {
-                "host": o.host,
-                "result": str(o.result),
-                "detail": o.detail,
-                "gap": o.gap,
-                "boot": o.boot,
-                "unasked": o.unasked,
-            }
-            for o in report.outcomes
-        ],
-    }
 
 
 def _success(report: Report) -> str:
