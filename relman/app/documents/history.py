@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from relman.app.looking.history import HostHistory
-from relman.app.looking.history_at import RanThen
-from relman.app.looking.lookup import RecordedRun
-from relman.ledger.entries import Entry
+if TYPE_CHECKING:
+    from relman.app.looking.history import HostHistory
+    from relman.app.looking.history_at import RanThen
+    from relman.app.looking.lookup import RecordedRun
+    from relman.ledger.entries import Entry
 
 
 def entry_document(entry: Entry) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import click
 
 from relman.app.deployments.locks import Locks, open_locks
+from relman.app.documents.hosts import locks_document
 from relman.app.environments import Request
 from relman.cli.options import environment_options, gathered, yes_option
 from relman.cli.output.progress import Screen
@@ -15,7 +15,6 @@ from relman.cli.output.text import span
 from relman.cli.verb import Context, verb
 from relman.model.errors import UsageError
 from relman.model.record import FoundLock, Phase
-from relman.rollout.state.lease import is_dead, this_machine
 
 
 @verb("lock")
@@ -47,29 +46,15 @@ def lock(
 
 
 def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
-    rows = {host: _data(lock) for host, lock in found.items()}
-    context.output.json("locks", {"hosts": [{"host": host} | row for host, row in rows.items()]})
-    if not rows:
+    document = locks_document(found)
+    context.output.json("locks", document)
+    if not found:
         context.output.line("no host is locked")
         return
-    cells = [(h, r["owner"], r["state"], f"{span(r['age'])} ago", r["message"]) for h, r in rows.items()]
+    cells = [(r["host"], r["owner"], r["state"], f"{span(r['age'])} ago", r["message"]) for r in document["hosts"]]
     context.output.table(
         ("HOST", "OWNER", "STATE", "LAST SEEN", "DOING"), cells, ("OWNER", "STATE", "LAST SEEN", "DOING")
     )
-
-
-def _data(found: FoundLock) -> dict[str, Any]:
-    held = found.lock
-    middle = held is not None and held.phase is not Phase.HELD
-    state = ("interrupted" if middle else "dead") if is_dead(found, this_machine()) else "at work"
-    return {
-        "owner": held.owner if held else "",
-        "deployment": held.deployment if held else "",
-        "message": held.message if held else "",
-        "phase": str(held.phase) if held else "",
-        "state": state,
-        "age": round(found.age, 1),
-    }
 
 
 def _break(context: Context, locks: Locks, yes: bool) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import click
 
 from relman.app.deployments.remove import open_removal
+from relman.app.documents.hosts import removal_document
 from relman.app.environments import Request
 from relman.cli.carry_out import end
 from relman.cli.options import environment_options, exclude_options, gathered, yes_option
@@ -51,7 +51,7 @@ def remove(
 
 
 def _show(output: Output, rows: Sequence[Removal], service: str, environment: str) -> None:
-    output.json("removal", {"service": service, "environment": environment, "hosts": [asdict(r) for r in rows]})
+    output.json("removal", removal_document(service, environment, rows))
     if not any(r.anything for r in rows):
         output.line(f"nothing to do: {service} is not on {', '.join(r.host for r in rows)}")
         return

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
+from relman.app.documents.hosts import status_document
 from relman.app.environments import Request
 from relman.app.looking.status import status as look
 from relman.cli.options import environment_options, gathered, hosts_options, max_unhealthy_option
@@ -36,7 +36,7 @@ def status(
     """
     found = look(context, request)
     rows, output = found.rows, context.output
-    output.json("status", {"environment": request.environment, "hosts": [asdict(r) for r in rows]})
+    output.json("status", status_document(request.environment, rows))
     output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
     for name in dict.fromkeys(row.service for row in rows):
         for line in also_on(name, ((r.host, copy) for r in rows if r.service == name for copy in r.copies)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import click
 
 from relman.app.documents.evidence import decision_document
@@ -48,13 +46,11 @@ def verify(
 
 def _running(context: Context, target: Target, service: str | None) -> None:
     """Check what every host runs against its evidence."""
+    from relman.app.documents.hosts import verification_document
     from relman.app.looking.verify_running import verify_running
 
     output, found = context.output, verify_running(context, target, service)
-    output.json(
-        "verify",
-        {"environment": found.environment, "service": found.service, "hosts": [asdict(r) for r in found.rows]},
-    )
+    output.json("verify", verification_document(found))
     output.table(
         ("HOST", "RELEASE", "DIGEST", "", "WHY"),
         [(r.host, r.release, r.manifest.removeprefix("sha256:")[:12], r.kind, r.why) for r in found.rows],

@@ -1,0 +1,49 @@
+"""What hosts show: what runs there, who is at work, what a removal takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from relman.model.record import FoundLock, Phase
+from relman.rollout.state.lease import is_dead, this_machine
+
+if TYPE_CHECKING:
+    from relman.app.looking.verify_running import Verification
+    from relman.rollout.looking.status import HostStatus
+    from relman.rollout.remove import Removal
+
+
+def status_document(environment: str, rows: Sequence[HostStatus]) -> dict[str, Any]:
+    """A row for each host and service."""
+    return {"environment": environment, "hosts": [asdict(row) for row in rows]}
+
+
+def verification_document(found: Verification) -> dict[str, Any]:
+    """What every host runs, against its evidence."""
+    return {"environment": found.environment, "service": found.service, "hosts": [asdict(row) for row in found.rows]}
+
+
+def removal_document(service: str, environment: str, rows: Sequence[Removal]) -> dict[str, Any]:
+    """What every host loses."""
+    return {"service": service, "environment": environment, "hosts": [asdict(row) for row in rows]}
+
+
+def locks_document(found: Mapping[str, FoundLock]) -> dict[str, Any]:
+    """A row for each host that is locked."""
+    return {"hosts": [{"host": host, **_lock(lock)} for host, lock in found.items()]}
+
+
+def _lock(found: FoundLock) -> dict[str, Any]:
+    held = found.lock
+    middle = held is not None and held.phase is not Phase.HELD
+    state = ("interrupted" if middle else "dead") if is_dead(found, this_machine()) else "at work"
+    return {
+        "owner": held.owner if held else "",
+        "deployment": held.deployment if held else "",
+        "message": held.message if held else "",
+        "phase": str(held.phase) if held else "",
+        "state": state,
+        "age": round(found.age, 1),
+    }
