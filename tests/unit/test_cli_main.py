@@ -68,11 +68,26 @@ def test_help_imports_nothing_heavy(line: list[str]) -> None:
     assert set(HEAVY) & {name.partition(".")[0] for name in loaded} == set()
 
 
-def test_a_rollback_loads_nothing_of_ci() -> None:
-    """What an engineer needs at night does not wait for the modules of builds and tests."""
-    loaded = _loaded("rollback", "-e", "production", "-i", "/nowhere")
-    assert "relman.app.deployments.rollback" in loaded
+@pytest.mark.parametrize(
+    ("verb", "module"),
+    [
+        (["rollback", "--yes"], "relman.app.deployments.rollback"),
+        (["deploy", "1", "--yes"], "relman.app.deployments.deploy"),
+        (["status"], "relman.app.looking.status"),
+    ],
+)
+def test_what_is_typed_at_night_loads_nothing_of_ci(verb: list[str], module: str, tmp_path: Path) -> None:
+    """Rollback, deploy and status, as far as a host that does not answer: neither the modules of builds and tests, nor
+    the libraries of relman.yml, of the CI machine's engine and of the ledger's database."""
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text(
+        "[production]\nh1 ansible_host=127.0.0.1 ansible_port=1 ansible_user=nobody\n"
+        '[production:vars]\nrelman_services={"shop": "127.0.0.1:1/shop"}\n'
+    )
+    loaded = _loaded(*verb, "-e", "production", "-i", str(inventory))
+    assert {module, "relman.rollout.fleet", "paramiko"} <= set(loaded)
     assert [name for name in loaded if name.startswith("relman.ci.")] == []
+    assert {"docker", "pydantic", "sqlalchemy", "alembic"} & set(loaded) == set()
 
 
 ALONE = """
