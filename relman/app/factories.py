@@ -14,7 +14,7 @@ from relman.model.image import Repository
 from relman.model.service import Service
 from relman.registry.auth import Credentials, Login, ca_for, credentials_for
 from relman.registry.client import Registry
-from relman.registry.network import Network, insecure_by
+from relman.registry.network import RegistryAccess, insecure_by
 from relman.registry.proxies import proxies_of
 
 if TYPE_CHECKING:
@@ -109,10 +109,10 @@ def registry_of(
     return Registry(host, credentials=credentials_of(context, host), ca=ca, network=network, writes=writes)
 
 
-def network_of(context: Context, environment: Environment | None = None) -> Network:
+def network_of(context: Context, environment: Environment | None = None) -> RegistryAccess:
     """How registries are reached, by environment variables and the inventory, never by a checkout's files."""
     insecure = {*insecure_by(context.environ), *(environment.insecure_registries if environment else ())}
-    return Network(proxies_of(context.environ), frozenset(insecure), context.events.warn_once)
+    return RegistryAccess(proxies_of(context.environ), frozenset(insecure), context.events.warn_once)
 
 
 def index_of(context: Context, url: str) -> Index:

@@ -34,7 +34,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImageRequest:
     """The options that select an image: an environment or a relman.yml, and the trusted keys."""
 
     environment: str | None
@@ -51,7 +51,7 @@ def platform_of(text: str | None) -> Platform | None:
     return None if text is None else Platform.parse(text)
 
 
-def target_of(context: Context, asked: Asked, reference: str | None) -> Target:
+def target_of(context: Context, asked: ImageRequest, reference: str | None) -> Target:
     """The target of a full reference, an environment or a relman.yml. Raises UsageError."""
     found = _place(context, asked, reference)
     demands = found.demands
@@ -76,7 +76,7 @@ def reference_of(repository: Repository, text: str) -> str | ManifestDigest:
     return named.reference
 
 
-def _place(context: Context, asked: Asked, reference: str | None) -> Target:
+def _place(context: Context, asked: ImageRequest, reference: str | None) -> Target:
     whole = ImageRef.parse(reference).repository if reference and "/" in reference else None
     if asked.environment:
         chosen = load_environment(context, asked.environment, asked.inventories)

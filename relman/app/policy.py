@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from relman.app.context import Context, Events
 from relman.app.factories import environment as load_environment
 from relman.app.identity import who
-from relman.evidence.assessment import Check, Served
+from relman.evidence.assessment import Criteria, ServedIn
 from relman.evidence.envelopes import Seal
 from relman.model.clock import timestamp
 from relman.model.errors import RelmanError, UsageError
@@ -23,18 +23,18 @@ def skips_of(context: Context, gates: Sequence[str], reason: str | None) -> tupl
 
 
 def check_of(
-    demands: Demands, seal: Seal, *, skips: tuple[Skip, ...] = (), served: Mapping[str, Served] | None = None
-) -> Check:
+    demands: Demands, seal: Seal, *, skips: tuple[Skip, ...] = (), served: Mapping[str, ServedIn] | None = None
+) -> Criteria:
     """The check of images, as of now."""
-    return Check(seal, demands.policy, datetime.now(UTC), skips, served or {})
+    return Criteria(seal, demands.policy, datetime.now(UTC), skips, served or {})
 
 
-def served_in(context: Context, policy: Policy, inventories: Sequence[str], service: str) -> dict[str, Served]:
+def served_in(context: Context, policy: Policy, inventories: Sequence[str], service: str) -> dict[str, ServedIn]:
     """The records of the hosts in those environments in which the policy requires a proof."""
     return {name: _served(context, name, inventories, service) for name in policy.environments()}
 
 
-def _served(context: Context, name: str, inventories: Sequence[str], service: str) -> Served:
+def _served(context: Context, name: str, inventories: Sequence[str], service: str) -> ServedIn:
     from relman.hosts.state_dir import record
     from relman.rollout.fleet import Fleet
 
@@ -43,11 +43,11 @@ def _served(context: Context, name: str, inventories: Sequence[str], service: st
         with Fleet(chosen, service) as fleet:
             fleet.require_all()
             found = fleet.each(lambda session: record.read(session.connection, chosen.name, service))
-            return Served(found.all(f"reading the records of {name}"))
+            return ServedIn(found.all(f"reading the records of {name}"))
     except UsageError:
         raise
     except RelmanError as error:
-        return Served(why=str(error))
+        return ServedIn(why=str(error))
 
 
 def say_trust(events: Events, demands: Demands, of: str) -> None:

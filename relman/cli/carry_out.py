@@ -5,12 +5,12 @@ from __future__ import annotations
 from relman.app.deployments.rollouts import Rollout
 from relman.cli.output import plan_view
 from relman.cli.output.progress import Screen
-from relman.cli.verb import Context
+from relman.cli.verb import CommandContext
 from relman.model.plan import Plan
 from relman.rollout.progress import Report
 
 
-def carry_out(context: Context, rollout: Rollout, *, plan_only: bool, yes: bool) -> None:
+def carry_out(context: CommandContext, rollout: Rollout, *, plan_only: bool, yes: bool) -> None:
     """Show the plan; unless `plan_only`, ask, carry it out, print the report, and raise its error."""
     output = context.output
     agreed: Plan | None = None
@@ -33,7 +33,7 @@ def carry_out(context: Context, rollout: Rollout, *, plan_only: bool, yes: bool)
     end(context, report)
 
 
-def end(context: Context, report: Report) -> None:
+def end(context: CommandContext, report: Report) -> None:
     """Print a report, and raise its error."""
     plan_view.recap(context.output, report)
     if report.error:

@@ -19,7 +19,7 @@ _LONGEST = 31 * 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context(app.Context):
+class CommandContext(app.Context):
     """The context of a command: that of a use case, plus `output`, which also receives its events, and `deadline`, by
     time.monotonic() (None without --timeout)."""
 
@@ -54,14 +54,14 @@ class Flags:
         """Whether errors are shown with their traceback."""
         return bool(self.values.get("debug"))
 
-    def context(self) -> Context:
+    def context(self) -> CommandContext:
         """The command's context; the time of --timeout begins now."""
         self.started = True
         seconds = self.values.get("timeout")
         if seconds is not None:
             self.signals.deadline(seconds)
         deadline = None if seconds is None else time.monotonic() + seconds
-        return Context(
+        return CommandContext(
             events=self.output,
             environ=self.environ,
             outputs=self.outputs,
@@ -80,7 +80,7 @@ def _ask_secret(question: str, confirm: bool) -> str:
     return ask(question, hide_input=True, confirmation_prompt=confirm, err=True)
 
 
-class Verb(click.Command):
+class VerbCommand(click.Command):
     """A command with the shared options, whose function gets a Context as its first argument."""
 
     def __init__(self, name: str, **attributes: Any) -> None:
@@ -97,7 +97,7 @@ def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
     """Make a function `(context: Context, **options)` the command `name`; its docstring is the help."""
 
     def make(function: Callable[..., None]) -> click.Command:
-        return click.command(name, cls=Verb)(click.pass_obj(function))
+        return click.command(name, cls=VerbCommand)(click.pass_obj(function))
 
     return make
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from relman.evidence.envelopes import UNSIGNED, Opened, Seal
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.test_result import Statement, TestResult, read_statement, read_test_result
 from relman.model.errors import PolicyRefused
 from relman.model.image import ConfigDigest, Digest, ManifestDigest, Repository
@@ -49,7 +49,7 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedIn:
     """The service's record on each host of an environment; `why` is the reason if the hosts could not be asked."""
 
     records: Mapping[str, HostRecord] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Facts:
     subject: Subject
     counted: tuple[Counted, ...] = ()
     refused: tuple[str, ...] = ()
-    served: Mapping[str, Served] = field(default_factory=dict)
+    served: Mapping[str, ServedIn] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
     uncounted: frozenset[str] = frozenset()
 
@@ -94,7 +94,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Check:
+class Criteria:
     """How images are judged: which signatures count, the policy, the time of the judgement, the gates that a person
     skips, and the hosts' records by environment."""
 
@@ -102,10 +102,10 @@ class Check:
     policy: Policy = NO_POLICY
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     skips: tuple[Skip, ...] = ()
-    served: Mapping[str, Served] = field(default_factory=dict)
+    served: Mapping[str, ServedIn] = field(default_factory=dict)
 
 
-def gather(opened: Iterable[Opened], subject: Subject, check: Check, missing: Iterable[str] = ()) -> Facts:
+def gather(opened: Iterable[Opened], subject: Subject, check: Criteria, missing: Iterable[str] = ()) -> Facts:
     """Verify the statements found beside the image and sort them into those that count and those that do not."""
     counted: dict[bytes, Counted] = {}
     refused: dict[bytes, str] = {}
@@ -118,7 +118,7 @@ def gather(opened: Iterable[Opened], subject: Subject, check: Check, missing: It
     return Facts(subject, tuple(counted.values()), tuple(refused.values()), check.served, tuple(missing), uncounted)
 
 
-def count(opened: Opened, subject: Subject, check: Check) -> Counted:
+def count(opened: Opened, subject: Subject, check: Criteria) -> Counted:
     """Verify one statement (steps 4 to 6 of relman/evidence/release.py).
 
     Raises PolicyRefused, naming the rule, for a statement that does not count.
@@ -130,7 +130,9 @@ def count(opened: Opened, subject: Subject, check: Check) -> Counted:
     statement = read_statement(opened.payload)
     if not statement.subjects & set(subject.images):
         others = ", ".join(sorted(s.short for s in statement.subjects)[:3])
-        raise Rule.SUBJECT.refuses(f"the statement is about {others or 'no image'}, not about {subject.manifest.short}")
+        raise RuleName.SUBJECT.refuses(
+            f"the statement is about {others or 'no image'}, not about {subject.manifest.short}"
+        )
     # Step 6: the key may sign this type for this repository, is not revoked, and was valid at that time.
     admission = check.seal.admit(opened, statement, subject.images, subject.repository, check.now)
     if admission.refusal:

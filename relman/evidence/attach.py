@@ -12,7 +12,7 @@ from relman.evidence import compatibility, store
 from relman.evidence.envelopes import Envelope
 from relman.evidence.store import THREADS, Stored, run_parallel
 from relman.model.image import Digest, Repository
-from relman.registry.blobs import Place
+from relman.registry.blobs import RepositoryClient
 from relman.registry.client import Registry
 from relman.registry.manifest import Manifest
 
@@ -28,13 +28,13 @@ class Addition:
     for cosign's manifest; `stored` is what was there when the registry was read.
     """
 
-    place: Place
+    place: RepositoryClient
     stored: Stored
     fresh: Mapping[Envelope, Manifest]
     signed: Sequence[Envelope]
 
     @classmethod
-    def to(cls, place: Place, subject: Manifest, stored: Stored, envelopes: Sequence[Envelope]) -> Addition:
+    def to(cls, place: RepositoryClient, subject: Manifest, stored: Stored, envelopes: Sequence[Envelope]) -> Addition:
         """Build the addition, omitting envelopes that are stored already."""
         made = {e: store.evidence_manifest(subject, e, compatibility.notes_of(e)) for e in envelopes}
         known = {m.digest for m in stored.own}
@@ -107,13 +107,13 @@ def attach(registry: Registry, repository: Repository, subject: Manifest, envelo
     """Store envelopes beside `subject`, in this order, omitting those that are stored already. Raises what Registry
     raises."""
     stored = store.look(registry, repository, subject.digest)
-    addition = Addition.to(Place(registry, repository), subject, stored, envelopes)
+    addition = Addition.to(RepositoryClient(registry, repository), subject, stored, envelopes)
     left, _ = write(addition.place, [addition], lambda: None)
     run_parallel(left)
 
 
 def write(
-    place: Place, additions: Sequence[Addition], last: Callable[[], _Result]
+    place: RepositoryClient, additions: Sequence[Addition], last: Callable[[], _Result]
 ) -> tuple[list[Callable[[], None]], _Result]:
     """Store every addition's manifests and cosign manifests; run `last` after all blobs and cosign manifests are
     written.

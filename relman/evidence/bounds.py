@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.model.errors import PolicyRefused
 from relman.model.image import ManifestDigest, Repository
 
@@ -16,7 +16,7 @@ MAX_MANIFEST = 1 << 18
 _HINT = "Find out who put them there. Delete what nobody needs, or build the image again and release that."
 
 
-class Bounds:
+class Budget:
     """Counts what is read of one image's evidence. Safe to share between threads."""
 
     def __init__(self, repository: Repository, subject: ManifestDigest) -> None:
@@ -38,6 +38,6 @@ class Bounds:
 
     def _refusal(self, found: str, most: str) -> PolicyRefused:
         return PolicyRefused(
-            f"{self._image} is refused: it has {found}, and at most {most} are read (rule {Rule.BOUNDED})",
+            f"{self._image} is refused: it has {found}, and at most {most} are read (rule {RuleName.BOUNDED})",
             hint=_HINT,
         )

@@ -6,15 +6,17 @@ from collections.abc import Iterator
 
 from relman.evidence import store
 from relman.evidence.compatibility import keep_attestations, keep_index
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.store import descriptors
 from relman.model.image import ManifestDigest
-from relman.registry.blobs import Place
+from relman.registry.blobs import RepositoryClient
 from relman.registry.copy import CopyProgress, copy_blobs, copy_manifest
 from relman.registry.manifest import Manifest, digest_in
 
 
-def copy_with_evidence(source: Place, target: Place, image: Manifest, progress: CopyProgress = lambda *_: None) -> int:
+def copy_with_evidence(
+    source: RepositoryClient, target: RepositoryClient, image: Manifest, progress: CopyProgress = lambda *_: None
+) -> int:
     """Copy an image or index, and the evidence of it and of each of its images. Returns how many objects were missing.
 
     Digests do not change. Statements keep their own tags; referrers and cosign's manifest are merged with the target's.
@@ -31,10 +33,12 @@ def _subjects(image: Manifest) -> Iterator[ManifestDigest]:
         yield ManifestDigest(digest_in(child).value)
 
 
-def _copy_evidence(source: Place, target: Place, subject: ManifestDigest, progress: CopyProgress) -> int:
+def _copy_evidence(
+    source: RepositoryClient, target: RepositoryClient, subject: ManifestDigest, progress: CopyProgress
+) -> int:
     found = store.look(source.registry, source.repository, subject)
     if found.missing:
-        raise Rule.WHOLE.refuses(
+        raise RuleName.WHOLE.refuses(
             f"evidence about {source.repository.at(subject)} was deleted: {found.missing[0][:100]}"
         )
     if not (found.own or found.others or found.attestations):

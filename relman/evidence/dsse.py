@@ -22,7 +22,7 @@ MAX_SIGNATURES = 16
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedEnvelope:
     """A DSSE envelope as read, unverified until `signed_by` returns True.
 
     `payload` is the statement; `signed` the bytes that the signatures cover (DSSE's pre-authentication encoding, PAE);
@@ -59,7 +59,7 @@ def bundled(envelope: bytes, key: PublicKey) -> bytes:
     return _json({"mediaType": BUNDLE, "verificationMaterial": material, "dsseEnvelope": json.loads(envelope)})
 
 
-def read(media_type: str, content: bytes) -> Signed | None:
+def read(media_type: str, content: bytes) -> SignedEnvelope | None:
     """Return the signed envelope in these bytes; None if they are of another media type or malformed."""
     try:
         document = load_object(content, limit=MAX_ENVELOPE)
@@ -72,7 +72,7 @@ def read(media_type: str, content: bytes) -> Signed | None:
         return None
 
 
-def _read(document: dict[str, Any]) -> Signed | None:
+def _read(document: dict[str, Any]) -> SignedEnvelope | None:
     from securesystemslib.dsse import Envelope
 
     if document["payloadType"] != IN_TOTO:
@@ -82,7 +82,7 @@ def _read(document: dict[str, Any]) -> Signed | None:
     if len(signatures) > MAX_SIGNATURES:
         return None
     envelope = Envelope(_decoded(document["payload"]), IN_TOTO, {})
-    return Signed(envelope.payload, envelope.pae(), tuple(signatures), _json(document), names_key)
+    return SignedEnvelope(envelope.payload, envelope.pae(), tuple(signatures), _json(document), names_key)
 
 
 def _decoded(text: str) -> bytes:

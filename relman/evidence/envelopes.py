@@ -11,7 +11,7 @@ from typing import Protocol
 from relman.evidence import dsse, trust
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.keys import PublicKey, SigningKey
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.test_result import Statement
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest, Repository
@@ -26,7 +26,7 @@ class Envelope:
     content: bytes
 
     @cached_property
-    def signed(self) -> dsse.Signed | None:
+    def signed(self) -> dsse.SignedEnvelope | None:
         """The DSSE envelope in it, unverified; None if it is of another kind."""
         return dsse.read(self.media_type, self.content)
 
@@ -115,12 +115,12 @@ class Signed:
         if self._trust is None:
             return UNSIGNED.unwrap(envelope)
         if envelope.media_type == IN_TOTO:
-            return Opened(envelope.content, refusal=f"it is not signed (rule {Rule.SIGNED})")
+            return Opened(envelope.content, refusal=f"it is not signed (rule {RuleName.SIGNED})")
         signed = envelope.signed
         if signed is None:
             return None
         keys = tuple(key for key, public in self._keys if signed.signed_by(public))
-        return Opened(signed.payload, keys, "" if keys else f"no trusted key signed it (rule {Rule.SIGNED})")
+        return Opened(signed.payload, keys, "" if keys else f"no trusted key signed it (rule {RuleName.SIGNED})")
 
     def admit(
         self,

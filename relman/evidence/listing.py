@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.gates.statements import names
 from relman.evidence.release import RUN_TAGS, Examined, examined, is_text, release_of
 from relman.evidence.store import EVIDENCE_TAGS, Stored, look
@@ -51,10 +51,10 @@ class Listing:
         repository: Repository,
         *,
         platform: Platform | None = None,
-        check: Check | None = None,
+        check: Criteria | None = None,
     ) -> None:
         self._registry, self._repository = registry, repository
-        self._platform, self._check = platform, check or Check()
+        self._platform, self._check = platform, check or Criteria()
         self._all = registry.tags(repository)
         self.tags = tuple(t for t in self._all if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)))
         self._manifests: dict[str, Manifest | None] = {}

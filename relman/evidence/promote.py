@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from relman.evidence import store
-from relman.evidence.assessment import Check, Counted, Subject, count, gather
+from relman.evidence.assessment import Counted, Criteria, Subject, count, gather
 from relman.evidence.attach import Addition, write
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, IN_TOTO
@@ -18,7 +18,7 @@ from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.statements import first_released
 from relman.evidence.gates.test_results import TESTS_PASSED
 from relman.evidence.release import RUN_TAGS, release_of, subject_of
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.store import EVIDENCE_TAGS, Stored, run_parallel
 from relman.evidence.verification_summary import release_statement, same
 from relman.model.clock import rfc3339
@@ -26,7 +26,7 @@ from relman.model.errors import PolicyRefused, UsageError
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip
 from relman.model.run import Release, TestReport
-from relman.registry.blobs import Place
+from relman.registry.blobs import RepositoryClient
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe_resolved
 from relman.registry.manifest import Manifest
@@ -42,7 +42,7 @@ def promote(
     release_tag: str,
     channels: Sequence[str] = (),
     platform: Platform | None = None,
-    check: Check | None = None,
+    check: Criteria | None = None,
 ) -> Release:
     """Release the image `source`, which the registry has, as `release_tag`, and move `channels` to it.
 
@@ -59,7 +59,7 @@ def promote(
     An image with one channel takes at most 30 requests. Raises PolicyRefused if tests or gates fail, TagMoved if the
     release tag names another digest, UnknownTag, UsageError, and what Registry raises.
     """
-    check = check or Check()
+    check = check or Criteria()
     # Step 1, concurrently with step 2: the names, and what was tested.
     check_names(release_tag, channels)
     found = source if isinstance(source, ImageDescription) else None
@@ -86,7 +86,7 @@ def promote(
     # Step 3: the gates.
     decision, envelopes, since = _prove(report, release, image, stored, channels, check)
     subjects = {m.digest: m for m in (resolved, image.manifest)}
-    place = Place(registry, repository)
+    place = RepositoryClient(registry, repository)
     additions = [Addition.to(place, subjects[s.subject], s, envelopes) for s in stored]
     # Step 4: the statements; then the tag is read again, because another promotion may have taken it meanwhile.
     left, there = write(place, additions, partial(stands, registry, repository, resolved, release_tag))
@@ -98,7 +98,7 @@ def promote(
     return replace(release, skipped=tuple(map(str, decision.skipped)), channels=tuple(channels))
 
 
-def _stays(place: Place, channel: str, subject: Subject, since: datetime | None, check: Check) -> bool:
+def _stays(place: RepositoryClient, channel: str, subject: Subject, since: datetime | None, check: Criteria) -> bool:
     """Whether a channel names another image whose release was made after `since`, when this one was first released."""
     now = place.registry.find(place.repository, channel)
     if now is None or now.digest == subject.resolved:
@@ -109,7 +109,7 @@ def _stays(place: Place, channel: str, subject: Subject, since: datetime | None,
     return since is None or made is None or made >= since
 
 
-def _tag(place: Place, resolved: Manifest, release_tag: str | None, channels: Sequence[str]) -> None:
+def _tag(place: RepositoryClient, resolved: Manifest, release_tag: str | None, channels: Sequence[str]) -> None:
     """Put the release tag, unless it is None, and then the channels."""
     if release_tag:
         put_free(place.registry, place.repository, resolved, release_tag)
@@ -123,10 +123,10 @@ def _reference(source: str | ManifestDigest | ImageDescription) -> str | Manifes
 def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: Sequence[Skip] = ()) -> None:
     """Raise PolicyRefused unless the tests passed, in the image with this `config`, which errors call `name`."""
     if not report.passed and TESTS_PASSED not in {s.gate for s in skips}:
-        raise Rule.PASSED.refuses(f"the tests of {report.run} failed")
+        raise RuleName.PASSED.refuses(f"the tests of {report.run} failed")
     if config != report.config:
         raise PolicyRefused(
-            f"{name} is {config}, what {report.run} tested is {report.config} (rule {Rule.CONFIG})",
+            f"{name} is {config}, what {report.run} tested is {report.config} (rule {RuleName.CONFIG})",
             hint="Push the tested image and promote that.",
         )
 
@@ -146,7 +146,7 @@ def _prove(
     image: ImageDescription,
     stored: Sequence[Stored],
     channels: Sequence[str],
-    check: Check,
+    check: Criteria,
 ) -> tuple[Decision, tuple[Envelope, ...], datetime | None]:
     """Judge the image with the statements that are going to be beside it.
 
@@ -173,7 +173,7 @@ def _prove(
 
 
 def _stated(
-    payload: bytes, there: Iterable[tuple[Envelope, Opened]], subject: Subject, check: Check
+    payload: bytes, there: Iterable[tuple[Envelope, Opened]], subject: Subject, check: Criteria
 ) -> tuple[Envelope, Counted]:
     """Return the stored envelope that contains this statement and counts, else a new one.
 

@@ -22,7 +22,7 @@ from functools import partial
 from typing import Any
 
 from relman.evidence import store
-from relman.evidence.assessment import Check, Facts, Subject, gather
+from relman.evidence.assessment import Criteria, Facts, Subject, gather
 from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.statements import binding
 from relman.evidence.store import Stored
@@ -55,7 +55,7 @@ def find_release(
     reference: str | ManifestDigest,
     platform: Platform | None = None,
     *,
-    check: Check | None = None,
+    check: Criteria | None = None,
 ) -> Release:
     """Return the release under a tag or digest, for `platform` (None: the only one), if every gate passes.
 
@@ -74,12 +74,12 @@ def examine(
     reference: str | ManifestDigest,
     platform: Platform | None = None,
     *,
-    check: Check | None = None,
+    check: Criteria | None = None,
     called: str = "",
 ) -> Examined:
     """Like `find_release`, but return the decision instead of raising it. `called` is the release tag of an image that
     is named by digest."""
-    check = check or Check()
+    check = check or Criteria()
     if not isinstance(reference, ManifestDigest):
         check_tag(reference)
     # Steps 1 and 2.
@@ -116,7 +116,7 @@ def subject_of(release: Release, image: ImageDescription) -> Subject:
 
 
 def examined(
-    release: Release, image: ImageDescription, check: Check, look: Callable[[ManifestDigest], Stored]
+    release: Release, image: ImageDescription, check: Criteria, look: Callable[[ManifestDigest], Stored]
 ) -> Examined:
     """Judge a release whose image is `image`; `look` reads what is stored beside a digest (steps 3 to 10)."""
     subject = subject_of(release, image)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from relman.model.errors import PolicyRefused
 
 
-class Rule(StrEnum):
+class RuleName(StrEnum):
     """The rules; every refusal names the one that it follows."""
 
     READABLE = "statement-readable"

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from relman.evidence import dsse
-from relman.evidence.bounds import MAX_MANIFEST, Bounds
+from relman.evidence.bounds import MAX_MANIFEST, Budget
 from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
 from relman.evidence.envelopes import UNSIGNED, Envelope, Opened, Seal
 from relman.model.errors import RegistryError, UnknownTag
@@ -76,7 +76,7 @@ def look(
     `eager` requests the tags and the referrers API concurrently, which is faster where there is no index. Raises
     PolicyRefused before fetching more than bounds.py allows, and what Registry raises.
     """
-    bounds = Bounds(repository, subject)
+    bounds = Budget(repository, subject)
     view, att = index_tag(subject), attestation_tag(subject)
     asked = partial(registry.referrers, repository, subject)
     given = tags
@@ -195,7 +195,7 @@ def _tags(registry: Registry, repository: Repository, prefix: str) -> list[str]:
         return []
 
 
-def _with_envelopes(registry: Registry, repository: Repository, stored: Stored, bounds: Bounds) -> Stored:
+def _with_envelopes(registry: Registry, repository: Repository, stored: Stored, bounds: Budget) -> Stored:
     known: dict[Digest, Envelope] = {}
     layers = [layer for m in (*stored.own, *stored.others) for layer in _readable(m)]
     _afford(bounds, layers, 0)
@@ -208,7 +208,7 @@ def _with_envelopes(registry: Registry, repository: Repository, stored: Stored, 
     return replace(stored, envelopes=(*known.values(), *further))
 
 
-def _afford(bounds: Bounds, layers: Sequence[dict[str, Any]], others: int) -> None:
+def _afford(bounds: Budget, layers: Sequence[dict[str, Any]], others: int) -> None:
     bounds.count(len(layers) + others)
     bounds.spend(sum(layer["size"] for layer in layers))
 

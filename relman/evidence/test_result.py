@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.untrusted import at, count, digests, mapping, moment, names
 from relman.evidence.untrusted import notes as notes_of
 from relman.model.errors import UsageError
@@ -107,12 +107,12 @@ def read_statement(payload: bytes) -> Statement:
     try:
         document = load_object(payload, limit=MAX_STATEMENT)
     except ValueError as error:
-        raise Rule.READABLE.refuses(f"the statement cannot be read: {error}") from error
+        raise RuleName.READABLE.refuses(f"the statement cannot be read: {error}") from error
     predicate_type, predicate = document.get("predicateType"), document.get("predicate")
     if document.get("_type") not in STATEMENT_TYPES or not isinstance(predicate_type, str):
-        raise Rule.READABLE.refuses("the statement is not an in-toto Statement v1")
+        raise RuleName.READABLE.refuses("the statement is not an in-toto Statement v1")
     if not isinstance(predicate, dict):
-        raise Rule.READABLE.refuses("the statement has no predicate")
+        raise RuleName.READABLE.refuses("the statement has no predicate")
     return Statement(predicate_type, _subjects(document.get("subject")), predicate)
 
 
@@ -120,14 +120,14 @@ def read_test_result(statement: Statement) -> TestResult:
     """Read a test-result statement. Raises PolicyRefused (rule statement-readable) for any other, and for one that
     names no image configuration."""
     if statement.predicate_type != TEST_RESULT:
-        raise Rule.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, not a test result")
+        raise RuleName.READABLE.refuses(f"the statement is a {statement.predicate_type[:100]}, not a test result")
     described = _descriptors(statement.predicate)
     tested, source = _tested(statement.predicate), described.get(SOURCE, {})
     notes, origin = notes_of(tested), notes_of(source)
     try:
         config = ConfigDigest(f"sha256:{digests(tested).get('sha256')}")
     except UsageError as error:
-        raise Rule.READABLE.refuses("the statement does not say which image configuration was tested") from error
+        raise RuleName.READABLE.refuses("the statement does not say which image configuration was tested") from error
     passed, failed = names(statement.predicate, "passedTests"), names(statement.predicate, "failedTests")
     # Totals of result files, where there are any, count instead of commands.
     totals = mapping(notes.get("tests"))
@@ -175,21 +175,21 @@ def _judged_by(notes: Mapping[str, Any], totals: Mapping[str, Any]) -> str:
 
 def _subjects(subjects: object) -> frozenset[ManifestDigest]:
     if not isinstance(subjects, list) or not subjects or not all(isinstance(s, dict) for s in subjects):
-        raise Rule.READABLE.refuses("the statement has no subject")
+        raise RuleName.READABLE.refuses("the statement has no subject")
     found = [value for s in subjects if (value := digests(s).get("sha256")) is not None]
     try:
         return frozenset(ManifestDigest(f"sha256:{value}") for value in found)
     except UsageError as error:
-        raise Rule.READABLE.refuses("a subject of the statement has no sha256 digest") from error
+        raise RuleName.READABLE.refuses("a subject of the statement has no sha256 digest") from error
 
 
 def _descriptors(predicate: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     configuration = predicate.get("configuration")
     if not isinstance(configuration, list) or not all(isinstance(d, dict) for d in configuration):
-        raise Rule.READABLE.refuses("the statement's configuration is not a list of descriptors")
+        raise RuleName.READABLE.refuses("the statement's configuration is not a list of descriptors")
     called = [str(d.get("name")) for d in configuration]
     if called.count(IMAGE_CONFIG) > 1:
-        raise Rule.READABLE.refuses("the statement names several image configurations")
+        raise RuleName.READABLE.refuses("the statement names several image configurations")
     return dict(zip(called, configuration, strict=True))
 
 

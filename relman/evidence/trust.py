@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.test_result import Statement
 from relman.model.image import ManifestDigest, Repository
 from relman.model.trust import Grant, TrustedKey
@@ -25,24 +25,24 @@ def refusal(
     A statement without a time is taken as made now.
     """
     if key.revoked and not key.revoked.accepted & set(images):
-        return f"the key {key.name} is revoked since {key.revoked.at:%Y-%m-%d} (rule {Rule.REVOKED})"
+        return f"the key {key.name} is revoked since {key.revoked.at:%Y-%m-%d} (rule {RuleName.REVOKED})"
     if not any(_grants(grant, statement.predicate_type, repository) for grant in key.grants):
         return (
             f"the key {key.name} may not sign a {statement.predicate_type[:100]} about {repository} "
-            f"(rule {Rule.GRANTED})"
+            f"(rule {RuleName.GRANTED})"
         )
     claimed = statement.time
     if claimed and claimed > now + SKEW:
-        return f"it claims to be of {claimed:%Y-%m-%dT%H:%M:%SZ}, which is in the future (rule {Rule.NOT_FUTURE})"
+        return f"it claims to be of {claimed:%Y-%m-%dT%H:%M:%SZ}, which is in the future (rule {RuleName.NOT_FUTURE})"
     return window_refusal(key, claimed or now)
 
 
 def window_refusal(key: TrustedKey, moment: datetime) -> str:
     """Why the key was not valid at this time; "" if it was."""
     if key.start and moment < key.start - SKEW:
-        return f"the key {key.name} is not valid before {key.start:%Y-%m-%dT%H:%M:%SZ} (rule {Rule.IN_TIME})"
+        return f"the key {key.name} is not valid before {key.start:%Y-%m-%dT%H:%M:%SZ} (rule {RuleName.IN_TIME})"
     if key.end and moment >= key.end:
-        return f"the key {key.name} is not valid since {key.end:%Y-%m-%dT%H:%M:%SZ} (rule {Rule.IN_TIME})"
+        return f"the key {key.name} is not valid since {key.end:%Y-%m-%dT%H:%M:%SZ} (rule {RuleName.IN_TIME})"
     return ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.model.clock import from_rfc3339
 
 
@@ -45,7 +45,7 @@ def names(predicate: Mapping[str, Any], key: str) -> tuple[str, ...]:
     value."""
     found = predicate.get(key, [])
     if not isinstance(found, list) or not all(isinstance(n, str) for n in found):
-        raise Rule.READABLE.refuses(f"the statement's {key} is not a list of names")
+        raise RuleName.READABLE.refuses(f"the statement's {key} is not a list of names")
     return tuple(found)
 
 
@@ -54,5 +54,5 @@ def count(totals: Mapping[str, Any], key: str, default: int) -> int:
     value."""
     found = totals.get(key, default)
     if not isinstance(found, int) or isinstance(found, bool) or found < 0:
-        raise Rule.READABLE.refuses(f"the statement's total {key} is not a count")
+        raise RuleName.READABLE.refuses(f"the statement's total {key} is not a count")
     return found

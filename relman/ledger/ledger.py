@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from relman.ledger.database import open_database, read_only, translated
 from relman.ledger.entries import Entry, HostOutcome, utc
 from relman.ledger.pending import Pending
-from relman.ledger.tables import Base, Deployment, DeploymentHost, Release, Run
+from relman.ledger.tables import Base, Deployment, DeploymentHost, ReleaseRecord, Run
 from relman.model.errors import RelmanError, StorageFailed
 from relman.model.journal import Failed
 from relman.model.reading import Misread, parse, read
@@ -57,7 +57,7 @@ class Ledger:
     ) -> None:
         """Record a release; `reason` is why gates were skipped for it, "" if none was."""
         self._record(
-            lambda: Release(
+            lambda: ReleaseRecord(
                 service=service,
                 repository=repository,
                 tag=tag,
@@ -80,7 +80,7 @@ class Ledger:
             entries = [_of_deployment(d) for d in session.scalars(rows)]
             if environment is None:
                 runs = _newest(select(Run), Run.finished, limit, Run.service, service)
-                releases = _newest(select(Release), Release.at, limit, Release.service, service)
+                releases = _newest(select(ReleaseRecord), ReleaseRecord.at, limit, ReleaseRecord.service, service)
                 # The sort is stable: of entries with equal times, the later step (a deployment) comes first.
                 entries += [_of_release(r) for r in session.scalars(releases)]
                 entries += [_of_run(r) for r in session.scalars(runs)]
@@ -98,7 +98,7 @@ class Ledger:
             if session is None:
                 return []
             runs = session.scalars(select(Run).where(Run.run == run))
-            releases = session.scalars(select(Release).where(Release.run == run))
+            releases = session.scalars(select(ReleaseRecord).where(ReleaseRecord.run == run))
             entries = [*map(_of_run, runs), *map(_of_release, releases)]
         return sorted(entries, key=lambda e: e.at)
 
@@ -136,7 +136,7 @@ class Ledger:
             self._warn(f"not recorded in the history: {error}")
 
 
-_Rows = TypeVar("_Rows", Run, Release, Deployment)
+_Rows = TypeVar("_Rows", Run, ReleaseRecord, Deployment)
 
 
 def _newest(rows: Select[_Rows], time: Attribute, limit: int, name: Attribute, service: str | None) -> Select[_Rows]:
@@ -161,7 +161,7 @@ def _of_run(row: Run) -> Entry:
     return Entry("tested", row.finished, row.by, row.service, row.outcome, release=row.run, digest=row.config)
 
 
-def _of_release(row: Release) -> Entry:
+def _of_release(row: ReleaseRecord) -> Entry:
     return Entry(
         "promoted", row.at, row.by, row.service, "released", release=row.tag, digest=row.manifest, reason=row.reason
     )

@@ -27,7 +27,7 @@ class Run(Base):
     finished: Mapped[str] = mapped_column(index=True)
 
 
-class Release(Base):
+class ReleaseRecord(Base):
     """One release."""
 
     __tablename__ = "releases"

@@ -12,7 +12,7 @@ DEFAULT_STATE_DIR = "/var/lib/relman"
 
 
 @dataclass(frozen=True)
-class Proxy:
+class ProxyCommand:
     """A command whose standard input and output are the connection to an endpoint (ssh_config(5), ProxyCommand), with
     its tokens expanded; `origin` is where it is configured."""
 
@@ -39,7 +39,7 @@ class Hop:
     identities_only: bool = False
     certificate_files: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
-    proxy: Proxy | None = None
+    proxy: ProxyCommand | None = None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ class Failed:
 
 
 @dataclass(frozen=True)
-class Line:
+class JournalLine:
     """One operation on a service on one host.
 
     `id` is the deployment's. `by` is the name that the caller gave; `at` and `ended` are when it began and ended, RFC
@@ -108,19 +108,19 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Lines:
+class JournalLines:
     """The content of a journal, oldest first: the last line of each id, and why other lines were skipped."""
 
-    lines: tuple[Line, ...] = ()
+    lines: tuple[JournalLine, ...] = ()
     passed_over: tuple[str, ...] = ()
 
 
-def lines_in(data: bytes, *, whole: bool = True) -> Lines:
+def lines_in(data: bytes, *, whole: bool = True) -> JournalLines:
     """Parse a journal. Pure.
 
     Lines of another version or form are skipped. Unless `whole`, the first line may be truncated, and is ignored.
     """
-    found: dict[str, Line] = {}
+    found: dict[str, JournalLine] = {}
     passed_over: list[str] = []
     for number, text in enumerate(data.split(b"\n")):
         if not text.strip() or (number == 0 and not whole):
@@ -132,10 +132,10 @@ def lines_in(data: bytes, *, whole: bool = True) -> Lines:
         else:
             found.pop(line.id, None)
             found[line.id] = line
-    return Lines(tuple(found.values()), tuple(passed_over))
+    return JournalLines(tuple(found.values()), tuple(passed_over))
 
 
-def _read(text: bytes) -> Line:
+def _read(text: bytes) -> JournalLine:
     """Parse one line. Raises Misread."""
     if len(text) > LARGEST_LINE:
         raise Misread("", f"a line is longer than {LARGEST_LINE} bytes")
@@ -147,7 +147,7 @@ def _read(text: bytes) -> Line:
         raise Misread("version", "expected a whole number, 1 or more")
     if version > VERSION:
         raise Newer("version", f"{version} was written by a newer relman")
-    line = read(Line, data)
+    line = read(JournalLine, data)
     for key in ("at", "ended"):
         _require_time(key, getattr(line, key))
     if line.serves and line.serves.at:

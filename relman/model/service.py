@@ -41,7 +41,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Wait:
+class WaitFor:
     """When a linked service is ready.
 
     At most one of `tcp`, `http_port` and `command` is given; without any, the image's HEALTHCHECK decides, or else its
@@ -72,7 +72,7 @@ class LinkedService:
     env: Mapping[str, str] = field(default_factory=dict)
     command: tuple[str, ...] | None = None
     ports: tuple[int, ...] = ()
-    wait: Wait = field(default_factory=Wait)
+    wait: WaitFor = field(default_factory=WaitFor)
     release: ImageRef | None = None
     depends_on: tuple[str, ...] = ()
     volumes: tuple[Mount, ...] = ()

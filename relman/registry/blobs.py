@@ -24,14 +24,20 @@ BlobProgress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Place:
+class RepositoryClient:
     """A repository and a client of its registry."""
 
     registry: Registry
     repository: Repository
 
 
-def copy_blob(source: Place, target: Place, digest: Digest, size: int, progress: BlobProgress = lambda _: None) -> bool:
+def copy_blob(
+    source: RepositoryClient,
+    target: RepositoryClient,
+    digest: Digest,
+    size: int,
+    progress: BlobProgress = lambda _: None,
+) -> bool:
     """Copy one blob unless the target has it; returns whether it was missing.
 
     `progress` is called with the number of bytes written so far. The bytes are checked against the digest before the
@@ -50,7 +56,14 @@ def copy_blob(source: Place, target: Place, digest: Digest, size: int, progress:
     return True
 
 
-def _stream(source: Place, target: Place, digest: Digest, size: int, progress: BlobProgress, begun: list[str]) -> None:
+def _stream(
+    source: RepositoryClient,
+    target: RepositoryClient,
+    digest: Digest,
+    size: int,
+    progress: BlobProgress,
+    begun: list[str],
+) -> None:
     """Run one upload, the one in `begun` or a new one."""
     uploads, repository = target.registry.uploads, target.repository
     url = begun.pop() if begun else uploads.begin(repository)
@@ -69,7 +82,7 @@ def _stream(source: Place, target: Place, digest: Digest, size: int, progress: B
     progress(size)
 
 
-def _chunks(source: Place, digest: Digest, size: int) -> Iterator[bytes]:
+def _chunks(source: RepositoryClient, digest: Digest, size: int) -> Iterator[bytes]:
     """The blob in chunks of CHUNK bytes; an interrupted read is resumed at its offset."""
     held, read, tries = bytearray(), 0, 0
     while read < size:

@@ -16,8 +16,8 @@ from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.auth import Credentials
 from relman.registry.challenge import Scope
 from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
-from relman.registry.messages import Answer, Request
-from relman.registry.network import DIRECT, Network
+from relman.registry.messages import Answer, HttpRequest
+from relman.registry.network import DIRECT, RegistryAccess
 from relman.registry.responses import expect
 from relman.registry.tag_list import MAX_TAGS, TagPages
 from relman.registry.transport import Transport
@@ -43,7 +43,7 @@ class Registry:
         credentials: Credentials | None = None,
         ca: str | None = None,
         timeout: float = 30.0,
-        network: Network = DIRECT,
+        network: RegistryAccess = DIRECT,
         writes: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -190,7 +190,7 @@ class Registry:
         once: bool = False,
     ) -> Answer:
         scope = Scope(repository.name, write=self._writes or method == "PUT")
-        return self._http.send(Request(method, url, scope, headers or {}, body, limit, once))
+        return self._http.send(HttpRequest(method, url, scope, headers or {}, body, limit, once))
 
     def _path(self, repository: Repository, kind: str, name: str) -> str:
         if repository.registry != self.host:

@@ -28,7 +28,7 @@ class PlainAnswer(OSError):
     """A server responded to a TLS handshake in plain HTTP."""
 
 
-class Connection(HTTPConnection):
+class PlainConnection(HTTPConnection):
     """A connection without TLS."""
 
     def connect(self) -> None:
@@ -93,7 +93,7 @@ class SecureConnection(HTTPSConnection):
 class Pool(HTTPConnectionPool):
     """A pool of connections without TLS."""
 
-    ConnectionCls = Connection
+    ConnectionCls = PlainConnection
 
 
 class SecurePool(HTTPSConnectionPool):

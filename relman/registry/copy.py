@@ -8,7 +8,7 @@ from typing import Any
 
 from relman.model.errors import RegistryError
 from relman.model.image import Digest, ManifestDigest
-from relman.registry.blobs import Place, copy_blob
+from relman.registry.blobs import RepositoryClient, copy_blob
 from relman.registry.manifest import Manifest, digest_in, size_in
 
 THREADS = 3
@@ -21,8 +21,8 @@ CopyProgress = Callable[[Digest, int, int], None]
 
 
 def copy_manifest(
-    source: Place,
-    target: Place,
+    source: RepositoryClient,
+    target: RepositoryClient,
     manifest: Manifest,
     progress: CopyProgress = lambda *_: None,
     *,
@@ -53,7 +53,10 @@ def copy_manifest(
 
 
 def copy_blobs(
-    source: Place, target: Place, descriptors: list[dict[str, Any]], progress: CopyProgress = lambda *_: None
+    source: RepositoryClient,
+    target: RepositoryClient,
+    descriptors: list[dict[str, Any]],
+    progress: CopyProgress = lambda *_: None,
 ) -> int:
     """Copy the blobs of these descriptors, THREADS at a time; returns how many were missing."""
 

@@ -15,8 +15,8 @@ from relman.model.errors import RegistryError, RelmanError
 from relman.model.image import HUB_NAMES
 from relman.registry.challenge import Scope
 from relman.registry.foreign import FailedRequest, PassingError, WithoutTls, proxy_refusal, translated
-from relman.registry.messages import Answer, Request
-from relman.registry.network import Network, is_loopback
+from relman.registry.messages import Answer, HttpRequest
+from relman.registry.network import RegistryAccess, is_loopback
 from relman.registry.pace import Pace
 from relman.registry.session import open_session
 
@@ -35,7 +35,7 @@ class Exchange:
     turns out not to speak TLS and `network` allows it.
     """
 
-    def __init__(self, host: str, *, ca: str | None, timeout: float, network: Network) -> None:
+    def __init__(self, host: str, *, ca: str | None, timeout: float, network: RegistryAccess) -> None:
         self.host = host
         self.timeout = timeout
         self._place = HUB_API if host in HUB_NAMES else host
@@ -75,7 +75,7 @@ class Exchange:
         Raises Unreachable and the like if it cannot be asked.
         """
         try:
-            self._followed(Request("GET", "/v2/", Scope("")), None)[0].close()
+            self._followed(HttpRequest("GET", "/v2/", Scope("")), None)[0].close()
         except PassingError as passing:
             raise passing.error from passing.__cause__
         except WithoutTls as found:
@@ -84,7 +84,7 @@ class Exchange:
             return None if self._network.may_be_plain(self._place, self._place) else found.error
         return None
 
-    def begun(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
+    def begun(self, request: HttpRequest, authorization: str | None) -> tuple[requests.Response, Pace]:
         """Send a request and return the head of the response, over plain HTTP if the registry speaks nothing else and
         may."""
         try:
@@ -99,7 +99,7 @@ class Exchange:
             )
         return self._followed(request, authorization)
 
-    def completed(self, request: Request, response: requests.Response, pace: Pace) -> Answer:
+    def completed(self, request: HttpRequest, response: requests.Response, pace: Pace) -> Answer:
         """Read the response to its end."""
         with self.edge(request), pace.running(), response:
             return Answer(response.status_code, response.headers, self._read(request, response))
@@ -108,7 +108,7 @@ class Exchange:
         """Whether `place` (host[:port]) may be spoken to without TLS on this registry's behalf."""
         return self._scheme == "http" and self._network.may_be_plain(place, self._place)
 
-    def _followed(self, request: Request, authorization: str | None) -> tuple[requests.Response, Pace]:
+    def _followed(self, request: HttpRequest, authorization: str | None) -> tuple[requests.Response, Pace]:
         """Send a request, following redirects; credentials are not sent to another host."""
         pace = Pace(self.timeout)
         for _ in range(REDIRECTS):
@@ -123,7 +123,7 @@ class Exchange:
             authorization = authorization if self.is_own(request.url) else None
         raise RegistryError(f"the registry redirects {request.asked} in a loop", host=self.host)
 
-    def _require_usable(self, request: Request) -> None:
+    def _require_usable(self, request: HttpRequest) -> None:
         """Raise RegistryError for an address without TLS, unless it is allowed one."""
         address = urlsplit(self.absolute(request.url))
         if address.scheme == "https" or (address.scheme == "http" and self.may_be_plain(address.netloc)):
@@ -133,7 +133,7 @@ class Exchange:
             f"the registry redirects {request.asked} to {place}, an address without TLS", host=self.host
         )
 
-    def _request(self, request: Request, authorization: str | None) -> requests.Response:
+    def _request(self, request: HttpRequest, authorization: str | None) -> requests.Response:
         headers = dict(request.headers) | ({"Authorization": authorization} if authorization else {})
         url = self.absolute(request.url)
         response = self._session.request(
@@ -151,7 +151,7 @@ class Exchange:
             raise proxy_refusal(proxy, response.status_code, self.host)
         return response
 
-    def _read(self, request: Request, response: requests.Response) -> bytes:
+    def _read(self, request: HttpRequest, response: requests.Response) -> bytes:
         body = bytearray()
         while chunk := response.raw.read1(1 << 16, decode_content=False):
             body += chunk
@@ -162,7 +162,7 @@ class Exchange:
         return bytes(body)
 
     @contextmanager
-    def edge(self, request: Request) -> Iterator[None]:
+    def edge(self, request: HttpRequest) -> Iterator[None]:
         """Translate every exception of the libraries below to an error of relman's."""
         try:
             yield

@@ -14,7 +14,7 @@ _DATE_LENGTH = 40
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     """One request. `url` is a path or an absolute URL; `limit` bounds the response's body in bytes; with `once` it is
     not retried here, because only the caller can repeat it."""
 

@@ -15,7 +15,7 @@ INSECURE = "RELMAN_INSECURE_REGISTRIES"
 
 
 @dataclass(frozen=True)
-class Network:
+class RegistryAccess:
     """Proxies and registries without TLS.
 
     `insecure` are the registries (host[:port]) that may be spoken to in plain HTTP; those on loopback always may.
@@ -34,7 +34,7 @@ class Network:
         return place.lower() in self.insecure or (is_loopback(place) and is_loopback(registry))
 
 
-DIRECT = Network()
+DIRECT = RegistryAccess()
 """No proxies; plain HTTP only on loopback."""
 
 

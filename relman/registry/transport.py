@@ -15,8 +15,8 @@ from relman.registry.auth import Credentials
 from relman.registry.challenge import Authorizer, Scope
 from relman.registry.exchange import Exchange
 from relman.registry.foreign import PassingError
-from relman.registry.messages import Answer, Request, seconds_of
-from relman.registry.network import Network
+from relman.registry.messages import Answer, HttpRequest, seconds_of
+from relman.registry.network import RegistryAccess
 from relman.registry.pace import Pace
 from relman.registry.reasons import LIMIT
 from relman.registry.responses import expect
@@ -41,7 +41,7 @@ class Transport:
         credentials: Credentials | None,
         ca: str | None,
         timeout: float,
-        network: Network,
+        network: RegistryAccess,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.host = host
@@ -56,7 +56,7 @@ class Transport:
         """Close the pooled connections."""
         self._wire.close()
 
-    def send(self, request: Request) -> Answer:
+    def send(self, request: HttpRequest) -> Answer:
         """Send, answering a challenge, and retrying while the registry is busy; other statuses than 401, 403 and the
         busy ones are returned. Raises Unreachable, AccessDenied or RegistryError."""
         if request.once:
@@ -75,7 +75,7 @@ class Transport:
         raise AssertionError("the last pause is None")
 
     @contextmanager
-    def opened(self, request: Request) -> Iterator[tuple[int, Iterator[bytes]]]:
+    def opened(self, request: HttpRequest) -> Iterator[tuple[int, Iterator[bytes]]]:
         """Send, and give the status and the body in pieces. An interrupted body raises Unreachable."""
         response, pace = self.patiently(lambda: self._opening(request))
         try:
@@ -87,7 +87,7 @@ class Transport:
         """Wait."""
         self._sleep(seconds)
 
-    def _attempt(self, request: Request) -> Answer:
+    def _attempt(self, request: HttpRequest) -> Answer:
         if not self.is_own(request.url):
             return self._busy_is_passing(self._exchange(request, None))
         answer = self._exchange(request, self._authorizer.header(request.scope))
@@ -113,10 +113,12 @@ class Transport:
     def _ask_token(self, url: str, form: bytes | None, authorization: str | None) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} if form is not None else {}
         method = "GET" if form is None else "POST"
-        answer = self._busy_is_passing(self._exchange(Request(method, url, Scope(""), headers, form), authorization))
+        answer = self._busy_is_passing(
+            self._exchange(HttpRequest(method, url, Scope(""), headers, form), authorization)
+        )
         return answer.status, answer.body
 
-    def _opening(self, request: Request) -> tuple[requests.Response, Pace]:
+    def _opening(self, request: HttpRequest) -> tuple[requests.Response, Pace]:
         response, pace = self._wire.begun(request, self._authorizer.header(request.scope))
         if response.status_code == 401:
             response.close()
@@ -132,21 +134,21 @@ class Transport:
             expect(answer, 200, request.asked, self.host)
         return response, pace
 
-    def _parts(self, request: Request, response: requests.Response, pace: Pace) -> Iterator[bytes]:
+    def _parts(self, request: HttpRequest, response: requests.Response, pace: Pace) -> Iterator[bytes]:
         while part := self._part(request, response, pace):
             pace.moved(len(part))
             yield part
 
-    def _part(self, request: Request, response: requests.Response, pace: Pace) -> bytes:
+    def _part(self, request: HttpRequest, response: requests.Response, pace: Pace) -> bytes:
         try:
             with self._wire.edge(request), pace.running():
                 return response.raw.read1(1 << 16, decode_content=False) or b""
         except PassingError as passing:
             raise passing.error from passing.__cause__
 
-    def _exchange(self, request: Request, authorization: str | None) -> Answer:
+    def _exchange(self, request: HttpRequest, authorization: str | None) -> Answer:
         return self._completed(request, *self._wire.begun(request, authorization))
 
-    def _completed(self, request: Request, response: requests.Response, pace: Pace) -> Answer:
+    def _completed(self, request: HttpRequest, response: requests.Response, pace: Pace) -> Answer:
         answer = self._wire.completed(request, response, pace)
         return replace(answer, reasons=self._authorizer.reasons(answer.body)) if answer.status >= 400 else answer

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from relman.model.errors import AccessDenied, RegistryError
 from relman.model.image import Digest, Repository
 from relman.registry.challenge import Scope
-from relman.registry.messages import Answer, Request
+from relman.registry.messages import Answer, HttpRequest
 from relman.registry.responses import expect
 from relman.registry.transport import Transport
 
@@ -76,7 +76,7 @@ class Uploads:
         """The bytes of a blob from `start` on, unchecked. Raises Unreachable if the connection breaks."""
         path = f"/v2/{repository.name}/blobs/{quote(str(digest), safe=':')}"
         headers = {"Range": f"bytes={start}-"} if start else {}
-        with self._http.opened(Request("GET", path, Scope(repository.name), headers)) as (status, parts):
+        with self._http.opened(HttpRequest("GET", path, Scope(repository.name), headers)) as (status, parts):
             if status == 206 and start:
                 yield from parts
             elif status == 200:
@@ -100,7 +100,7 @@ class Uploads:
         source: str = "",
     ) -> Answer:
         scope = Scope(repository.name, write=True, source=source)
-        return self._http.send(Request(method, url, scope, headers or {}, body, once=True))
+        return self._http.send(HttpRequest(method, url, scope, headers or {}, body, once=True))
 
     def _next(self, answer: Answer) -> str:
         return self._http.absolute(answer.headers.get("Location", ""))

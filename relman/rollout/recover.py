@@ -26,7 +26,7 @@ from relman.rollout.health import await_healthy
 from relman.rollout.looking.askable import stranger, why_mute
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
-from relman.rollout.planning.recovery_decision import Recovery, decide, everywhere, interruptions
+from relman.rollout.planning.recovery_decision import RecoveryDecision, decide, everywhere, interruptions
 from relman.rollout.planning.rollback_target import unsafe_tasks
 from relman.rollout.ports import held_port
 from relman.rollout.progress import Report, report_of
@@ -91,7 +91,7 @@ class _Resolution:
     watcher: Watcher
     cancel: threading.Event
 
-    def carry_out(self, recovery: Recovery) -> dict[str, Outcome]:
+    def carry_out(self, recovery: RecoveryDecision) -> dict[str, Outcome]:
         """Carry it out; returns one outcome for each host."""
         outcomes = {host: Outcome(host, Result.UNCHANGED, "was not touched") for host in self.seen}
         self._each({i.host: i for i in recovery.interruptions if i.phase is Phase.REMOVING}, self._remove, outcomes)
@@ -108,7 +108,9 @@ class _Resolution:
             self._each(finished, lambda s, i: self._finish(s, i, recovery), outcomes)
         return outcomes
 
-    def _undo_all(self, undone: Mapping[str, Interruption], recovery: Recovery, outcomes: dict[str, Outcome]) -> None:
+    def _undo_all(
+        self, undone: Mapping[str, Interruption], recovery: RecoveryDecision, outcomes: dict[str, Outcome]
+    ) -> None:
         """Undo it on these hosts, first on those that serve nothing."""
         self._require_decision(undone, recovery)
         self.watcher.say(f"undoing it: {recovery.why}")
@@ -134,7 +136,7 @@ class _Resolution:
         self.watcher.host(session.host.name, "rolling back")
         return undo(session, found.intent, self.seen[session.host.name].record.serving)
 
-    def _checked(self, begun: Mapping[str, Interruption], recovery: Recovery) -> Recovery:
+    def _checked(self, begun: Mapping[str, Interruption], recovery: RecoveryDecision) -> RecoveryDecision:
         """The same decision, unless the new release is unhealthy on one of these hosts."""
 
         def one(session: Session) -> None:
@@ -149,7 +151,7 @@ class _Resolution:
             self.watcher.say(f"{host}: {error.what}")
         return replace(recovery, finish=False, why=f"the new release is not healthy on {', '.join(failed)}")
 
-    def _finish(self, session: Session, found: Interruption, recovery: Recovery) -> Outcome:
+    def _finish(self, session: Session, found: Interruption, recovery: RecoveryDecision) -> Outcome:
         assert found.intent  # noqa: S101
         host, entry = session.host.name, found.intent.entry
         self.watcher.host(host, "finishing")
@@ -158,7 +160,7 @@ class _Resolution:
         proven = everywhere(entry, self.seen.values()) if recovery.finish else bool(own and own.proven)
         return _finish(session, self.asked, found.intent, self.seen[host], self.cancel, proven=proven)
 
-    def _require_decision(self, begun: Mapping[str, Interruption], recovery: Recovery) -> None:
+    def _require_decision(self, begun: Mapping[str, Interruption], recovery: RecoveryDecision) -> None:
         """Raise Interrupted if only a person can decide to undo; hosts that serve nothing get their old container
         back."""
         ran = {h: [i.intent.entry] for h, i in begun.items() if i.intent and not i.intent.rollback}

@@ -16,7 +16,7 @@ from functools import partial
 from http import HTTPStatus
 
 from relman.hosts.ssh.connection import ChannelRefused
-from relman.hosts.ssh.port_forward import Forward, ForwardRefused, Place, forwarded
+from relman.hosts.ssh.port_forward import Forward, ForwardRefused, LoopbackPort, forwarded
 from relman.model.errors import EngineError, PreflightFailed, PullFailed, RelmanError
 from relman.model.image import Repository
 from relman.model.settings import Binding
@@ -30,7 +30,7 @@ _NOTHING = "nothing was changed"
 _OTHERS = "where that is another relman's deployment, run it again when it is done"
 
 
-def place_of(repository: Repository) -> Place | None:
+def place_of(repository: Repository) -> LoopbackPort | None:
     """The loopback address of its registry, or None if it is not on loopback; only addresses that sshd can bind
     exactly."""
     name, _, port = repository.registry.rpartition(":")
@@ -38,7 +38,7 @@ def place_of(repository: Repository) -> Place | None:
     with contextlib.suppress(ValueError):
         address = str(ipaddress.ip_address("127.0.0.1" if name == "localhost" else name))
         if address in ("127.0.0.1", "::1"):
-            return Place(name, address, int(port))
+            return LoopbackPort(name, address, int(port))
     return None
 
 
@@ -70,7 +70,7 @@ class _Offer:
     session: Session
     source: Repository
     auth: Mapping[str, str] | None
-    place: Place
+    place: LoopbackPort
 
     def pulled(self, pull: Callable[[], None]) -> None:
         failed: PullFailed | None = None
@@ -151,7 +151,7 @@ class _Offer:
         return f"a process outside Docker: sudo ss -ltnp 'sport = :{self.place.port}' names it"
 
 
-def _settings(place: Place, forbidden: bool) -> str:
+def _settings(place: LoopbackPort, forbidden: bool) -> str:
     if forbidden:
         return "set AllowTcpForwarding to yes or remote in its sshd_config"
     low = "only root may listen on a port below 1024; else " if place.port < _PRIVILEGED else ""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import requests
 
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
 from relman.evidence.promote import promote
@@ -127,7 +127,7 @@ def _promote(registry: Registry, repository: Repository, source: str, tag: str, 
         report=report(manifest),  # type: ignore[arg-type]
         release_tag=tag,
         channels=["stable"],
-        check=Check(seal, now=datetime.now(UTC)),
+        check=Criteria(seal, now=datetime.now(UTC)),
     )
 
 
@@ -139,7 +139,7 @@ def _count_requests(real: RealRegistry, seal: Signed) -> None:
         _promote(registry, repository, "run-1", "118", manifest, seal)
     print(f"requests of a first promotion: {len(seen)} (at most 30)")
     with _connected(real) as registry, _counting() as seen:
-        find_release(registry, repository, "118", check=Check(seal, now=datetime.now(UTC)))
+        find_release(registry, repository, "118", check=Criteria(seal, now=datetime.now(UTC)))
     with _connected(real) as registry, _counting() as bare:
         describe(registry, repository, "118")
     print(f"requests of a deployment for evidence: {len(seen) - len(bare)} (at most 6)")

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from relman.evidence import store
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.bounds import MAX_BYTES, MAX_MANIFEST, MAX_STATEMENTS
@@ -24,7 +24,7 @@ from relman.evidence.release import find_release
 from relman.model.errors import PolicyRefused, RegistryError
 from relman.model.image import Digest, Repository
 from relman.model.policy import Skip
-from relman.registry.blobs import Place as Copied
+from relman.registry.blobs import RepositoryClient as Copied
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from tests.contract.content import Store, digest_of
@@ -210,7 +210,7 @@ def failed(registry: Registry, repository: Repository, image: Manifest, *, relea
     envelope = Envelope(IN_TOTO, statement_for(tested, image.digest, name=str(repository)))
     if released:
         skip = Skip("tests-passed", "a fire", "ada", "2026-06-01T00:00:00Z")
-        check = Check(skips=(skip,))
+        check = Criteria(skips=(skip,))
         promote(registry, repository, source="118", report=tested, release_tag="118", check=check)
     else:
         attach(registry, repository, image, [envelope])
@@ -257,7 +257,7 @@ def test_a_failure_that_was_deleted_is_missed_where_anything_names_it(
         "evidence-is-whole",
     )
     skip = Skip("evidence-is-whole", "deleted on purpose", "ada", "2026-06-02T00:00:00Z")
-    again(check=Check(skips=(skip,), now=datetime.now(UTC) + timedelta(seconds=2)))
+    again(check=Criteria(skips=(skip,), now=datetime.now(UTC) + timedelta(seconds=2)))
     assert "deleted on purpose" in find_release(registry, repository, "118").skipped[0]
 
 

@@ -15,7 +15,7 @@ from relman.ci.engine.containers import create_network
 from relman.ci.testing.inside import reaches
 from relman.model.errors import TestsFailed
 from relman.model.run import RunName
-from relman.model.service import TestStage, Wait
+from relman.model.service import TestStage, WaitFor
 from tests.contract.shop import DATABASE, Shop
 from tests.lab.lab import Lab
 
@@ -39,18 +39,18 @@ def test_waits_are_asked_inside(far: Shop) -> None:
     create_network(far.client, far.run)
     assert not reaches(far.client, far.client.networks(filters={"label": f"relman.run={far.run}"})[0]["Name"])
     late = "busybox sleep 1; echo 1 >/ready; exec busybox httpd -f -p 8080 -h /"
-    for wait in (Wait(tcp=8080), Wait(http_port=8080, http_path="/ready")):
+    for wait in (WaitFor(tcp=8080), WaitFor(http_port=8080, http_path="/ready")):
         service = far.linked(command=("/bin/sh", "-c", late), wait=wait)
         assert far.test(far.build(), "busybox wget -q -O - http://db:8080/ready", services=(service,)).passed
     for command, wait in (
-        ("exec busybox httpd -f -p 127.0.0.1:8080 -h /", Wait(tcp=8080, timeout=1)),
-        ("exec busybox httpd -f -p 8080 -h /", Wait(http_port=8080, http_path="/nothing", timeout=1)),
+        ("exec busybox httpd -f -p 127.0.0.1:8080 -h /", WaitFor(tcp=8080, timeout=1)),
+        ("exec busybox httpd -f -p 8080 -h /", WaitFor(http_port=8080, http_path="/nothing", timeout=1)),
     ):
         service = far.linked(command=("/bin/sh", "-c", command), wait=wait)
         with pytest.raises(TestsFailed, match="asked inside"):
             far.test(far.build(), "true", services=(service,))
     bare = DATABASE.replace("COPY busybox /bin/sh\n", "")
-    service = far.linked(bare, command=("/bin/busybox", "httpd", "-f", "-p", "8080"), wait=Wait(tcp=8080, timeout=5))
+    service = far.linked(bare, command=("/bin/busybox", "httpd", "-f", "-p", "8080"), wait=WaitFor(tcp=8080, timeout=5))
     with pytest.raises(TestsFailed, match="the image has no shell"):
         far.run_stage(far.build(), TestStage((service,)))
 

@@ -8,7 +8,7 @@ from relman.ci.run.teardown import check_passed
 from relman.model.errors import TestsFailed
 from relman.model.image import ImageId
 from relman.model.run import TestReport
-from relman.model.service import TestCommand, TestStage, Wait
+from relman.model.service import TestCommand, TestStage, WaitFor
 from relman.model.test_cases import TestTotals
 from tests.contract.shop import BUSYBOX, DATABASE, Shop
 
@@ -135,7 +135,7 @@ def test_flaky_commands(shop: Shop, image: ImageId) -> None:
         f'echo "{BAD}" >out.xml; exit 1; fi; [ ! -e out.xml ] && echo "{GOOD}" >out.xml'
     )
     counter = "n=0; while true; do n=$((n+1)); echo $n | busybox nc -l -p 5432 >/dev/null; done"
-    service = shop.linked(DATABASE, command=("/bin/sh", "-c", counter), wait=Wait(command=("busybox", "true")))
+    service = shop.linked(DATABASE, command=("/bin/sh", "-c", counter), wait=WaitFor(command=("busybox", "true")))
     command = TestCommand(("sh", "-c", counted), "e2e", junit=("out.xml",), retries=2)
     report = shop.run_stage(image, TestStage((service,), commands=(command,)))
     assert report.passed

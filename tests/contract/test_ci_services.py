@@ -11,7 +11,7 @@ from relman.ci.run.cleanup import cleanup
 from relman.model.errors import EngineError, NoEvidence, TestsFailed, UsageError
 from relman.model.image import ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import RunName
-from relman.model.service import LinkedService, TestCommand, TestStage, Wait
+from relman.model.service import LinkedService, TestCommand, TestStage, WaitFor
 from relman.model.settings import Mount
 from tests.contract.shop import BUSYBOX, DATABASE, ENV_SH, Shop, left
 from tests.lab.lab import Lab
@@ -98,7 +98,7 @@ def test_a_release_without_evidence(shop: Shop) -> None:
     image = shop.build()
     shop.output.clear()
     with pytest.raises(NoEvidence):
-        shop.test(image, "echo never", services=(service, shop.linked(wait=Wait(tcp=5432))))
+        shop.test(image, "echo never", services=(service, shop.linked(wait=WaitFor(tcp=5432))))
     assert not any(line.startswith("starting") for line in shop.output)
     assert left(shop.client, shop.run) == [shop.local_tag]
 

@@ -10,7 +10,7 @@ from relman.ci.testing.links import link_variables
 from relman.model.errors import AccessDenied, NotFound, TestsFailed, Unreachable
 from relman.model.image import Repository
 from relman.model.run import RunName
-from relman.model.service import LinkedService, TestCommand, TestStage, Wait
+from relman.model.service import LinkedService, TestCommand, TestStage, WaitFor
 from relman.registry.auth import Credentials
 from tests.contract.shop import BUSYBOX, DATABASE, Shop, away, left
 
@@ -104,7 +104,7 @@ def test_a_service_that_dies(shop: Shop) -> None:
 def test_a_service_that_is_never_ready(shop: Shop) -> None:
     """A service that listens nowhere is given up after its time, with what it said."""
     service = shop.linked(
-        command=("/bin/sh", "-c", "echo still loading; busybox sleep 600"), wait=Wait(tcp=5432, timeout=1)
+        command=("/bin/sh", "-c", "echo still loading; busybox sleep 600"), wait=WaitFor(tcp=5432, timeout=1)
     )
     with pytest.raises(TestsFailed) as failure:
         shop.test(shop.build(), "true", services=(service,))
@@ -115,14 +115,14 @@ def test_a_service_that_is_never_ready(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("dockerfile", "wait"),
     [
-        (DATABASE + 'HEALTHCHECK --interval=1s CMD ["/bin/sh", "-c", "[ -e /ready ]"]\n', Wait()),
-        (DATABASE, Wait(command=("/bin/sh", "-c", "[ -e /ready ]"))),
-        (DATABASE, Wait(http_port=80, http_path="/ready")),
-        (DATABASE, Wait(tcp=80)),
+        (DATABASE + 'HEALTHCHECK --interval=1s CMD ["/bin/sh", "-c", "[ -e /ready ]"]\n', WaitFor()),
+        (DATABASE, WaitFor(command=("/bin/sh", "-c", "[ -e /ready ]"))),
+        (DATABASE, WaitFor(http_port=80, http_path="/ready")),
+        (DATABASE, WaitFor(tcp=80)),
     ],
     ids=["healthcheck", "command", "http", "tcp"],
 )
-def test_every_way_to_be_ready(shop: Shop, dockerfile: str, wait: Wait) -> None:
+def test_every_way_to_be_ready(shop: Shop, dockerfile: str, wait: WaitFor) -> None:
     """The tests start only after the check holds: the service gets ready well after it has started."""
     late = "busybox sleep 1; echo 1 >/ready; exec busybox httpd -f -p 80 -h /"
     service = shop.linked(dockerfile, command=("/bin/sh", "-c", late), wait=wait)
@@ -133,7 +133,7 @@ def test_every_way_to_be_ready(shop: Shop, dockerfile: str, wait: Wait) -> None:
 
 def test_a_readiness_command_that_hangs(shop: Shop) -> None:
     """A check that never ends does not outlast the service's time."""
-    service = shop.linked(wait=Wait(command=("/bin/busybox", "sleep", "600"), timeout=1))
+    service = shop.linked(wait=WaitFor(command=("/bin/busybox", "sleep", "600"), timeout=1))
     with pytest.raises(TestsFailed, match="not ready within 1 s"):
         shop.test(shop.build(), "true", services=(service,))
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import pytest
 
 from relman.evidence import store
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.compatibility import keep_attestations
 from relman.evidence.copy import copy_with_evidence
 from relman.evidence.dsse import DSSE
@@ -27,7 +27,7 @@ from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Trust, TrustedKey
 from relman.registry import blobs
 from relman.registry.auth import Credentials
-from relman.registry.blobs import Place, copy_blob
+from relman.registry.blobs import RepositoryClient, copy_blob
 from relman.registry.copy import copy_manifest
 from relman.registry.manifest import OCI_MANIFEST, Manifest
 from tests.contract.content import Reply
@@ -41,7 +41,7 @@ from tests.unit.reports import report
 
 KEY = SigningKey.generate("ed25519")
 CI = TrustedKey("ci", KEY.public.pem, (Grant((TEST_RESULT, RELEASE), ("*",)),))
-CHECK = Check(Signed(Trust({"ci": CI}), KEY), now=datetime(2026, 2, 1, tzinfo=UTC))
+CHECK = Criteria(Signed(Trust({"ci": CI}), KEY), now=datetime(2026, 2, 1, tzinfo=UTC))
 CHUNK = 50_000
 
 
@@ -50,8 +50,8 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blobs, "CHUNK", CHUNK)
 
 
-def _place(where: Where, stack: ExitStack) -> Place:
-    return Place(stack.enter_context(where.connect()), where.repository())
+def _place(where: Where, stack: ExitStack) -> RepositoryClient:
+    return RepositoryClient(stack.enter_context(where.connect()), where.repository())
 
 
 WAYS = ["real to simulated", "simulated to real", "real to itself", "simulated to itself", "bearer to itself"]
@@ -60,7 +60,7 @@ WAYS = ["real to simulated", "simulated to real", "real to itself", "simulated t
 @pytest.fixture(params=WAYS)
 def way(
     request: pytest.FixtureRequest, real_registry: RealRegistry, bearer_registry: Where
-) -> Iterator[tuple[Place, Place]]:
+) -> Iterator[tuple[RepositoryClient, RepositoryClient]]:
     """From where to where."""
     kind = str(request.param)
     with ExitStack() as stack:
@@ -72,14 +72,14 @@ def way(
 
 
 @pytest.fixture
-def there(simulator: Simulator) -> Iterator[tuple[Simulator, Place, Place]]:
+def there(simulator: Simulator) -> Iterator[tuple[Simulator, RepositoryClient, RepositoryClient]]:
     """A simulator to copy from, which may misbehave, and another simulator to copy to."""
     with ExitStack() as stack:
         other = stack.enter_context(Simulator().running())
         yield simulator, _place(place_of(simulator), stack), _place(place_of(other), stack)
 
 
-def push_layers(place: Place, tag: str, *sizes: int) -> Manifest:
+def push_layers(place: RepositoryClient, tag: str, *sizes: int) -> Manifest:
     """An image of layers of these sizes."""
     small = push_image(place.registry, place.repository, tag)
     contents = [random.Random(size).randbytes(size) for size in sizes]  # noqa: S311 - any bytes will do
@@ -97,7 +97,7 @@ def push_layers(place: Place, tag: str, *sizes: int) -> Manifest:
     return made
 
 
-def released(place: Place, manifest: Manifest) -> None:
+def released(place: RepositoryClient, manifest: Manifest) -> None:
     """Release 118 of what is under run-shop-1."""
     promote(
         place.registry,
@@ -109,7 +109,7 @@ def released(place: Place, manifest: Manifest) -> None:
     )
 
 
-def test_a_release_is_the_same_elsewhere(way: tuple[Place, Place]) -> None:
+def test_a_release_is_the_same_elsewhere(way: tuple[RepositoryClient, RepositoryClient]) -> None:
     """Copied and released there it has the same digest, its statements under the same tags, both views, and every
     blob; copying it again finds nothing missing."""
     source, target = way
@@ -132,7 +132,9 @@ def test_a_release_is_the_same_elsewhere(way: tuple[Place, Place]) -> None:
     assert copy_with_evidence(source, target, manifest) == 0
 
 
-def test_an_index_is_copied_with_its_children_and_their_evidence(way: tuple[Place, Place]) -> None:
+def test_an_index_is_copied_with_its_children_and_their_evidence(
+    way: tuple[RepositoryClient, RepositoryClient],
+) -> None:
     """Every child comes along; each tested platform is a release there, the untested one is not."""
     source, target = way
     children = {
@@ -159,7 +161,7 @@ def test_an_index_is_copied_with_its_children_and_their_evidence(way: tuple[Plac
     assert target.registry.has(target.repository, children[ARM64].digest)
 
 
-def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[Place, Place]) -> None:
+def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[RepositoryClient, RepositoryClient]) -> None:
     """A copied image without evidence is refused there; a copied release statement binds its own repository alone. Both
     are told the command that makes it a release there, the second where it is one; after that command it is."""
     source, target = way
@@ -182,7 +184,7 @@ def test_what_is_not_a_release_is_not_one_elsewhere(way: tuple[Place, Place]) ->
     assert find_release(target.registry, target.repository, "118", check=CHECK).manifest == manifest.digest
 
 
-def test_third_parties_attestations_come_along(way: tuple[Place, Place]) -> None:
+def test_third_parties_attestations_come_along(way: tuple[RepositoryClient, RepositoryClient]) -> None:
     """What cosign wrote into its manifest, with annotations, is in the one at the target, beside what is there."""
     source, target = way
     manifest = push_image(source.registry, source.repository)
@@ -199,7 +201,7 @@ def test_third_parties_attestations_come_along(way: tuple[Place, Place]) -> None
     assert view.list_of("layers") == [theirs[1], theirs[0]]
 
 
-def test_a_copy_that_dies_anywhere_is_completed(there: tuple[Simulator, Place, Place]) -> None:
+def test_a_copy_that_dies_anywhere_is_completed(there: tuple[Simulator, RepositoryClient, RepositoryClient]) -> None:
     """Cut off after the first, second, … request to the source, then started again: it is whole, and what was there is
     not read again."""
     simulator, source, target = there
@@ -230,7 +232,9 @@ def _digests(manifest: Manifest) -> list[Digest]:
     return [Digest(d["digest"]) for d in manifest.list_of("layers")]
 
 
-def test_a_source_that_breaks_in_mid_blob_is_read_on_from_there(there: tuple[Simulator, Place, Place]) -> None:
+def test_a_source_that_breaks_in_mid_blob_is_read_on_from_there(
+    there: tuple[Simulator, RepositoryClient, RepositoryClient],
+) -> None:
     """The rest alone is asked for, and what arrives is the blob."""
     simulator, source, target = there
     manifest = push_layers(source, "1", CHUNK * 4)
@@ -248,7 +252,9 @@ def _cut(sent: int) -> Callable[[Reply], None]:
     return lambda reply: setattr(reply, "sent", sent)
 
 
-def test_a_source_that_breaks_again_and_again_is_given_up(there: tuple[Simulator, Place, Place]) -> None:
+def test_a_source_that_breaks_again_and_again_is_given_up(
+    there: tuple[Simulator, RepositoryClient, RepositoryClient],
+) -> None:
     """No progress in several tries is an end, and leaves no blob."""
     simulator, source, target = there
     manifest = push_layers(source, "1", CHUNK * 2)
@@ -261,7 +267,9 @@ def test_a_source_that_breaks_again_and_again_is_given_up(there: tuple[Simulator
 
 @pytest.mark.parametrize("size", [CHUNK, CHUNK * 2 + 5])
 @pytest.mark.parametrize("lie", ["other bytes", "more", "fewer"])
-def test_a_source_that_lies_about_a_blob_is_found(there: tuple[Simulator, Place, Place], size: int, lie: str) -> None:
+def test_a_source_that_lies_about_a_blob_is_found(
+    there: tuple[Simulator, RepositoryClient, RepositoryClient], size: int, lie: str
+) -> None:
     """Other, more or fewer bytes than the digest and size promise never become a blob at the target."""
     simulator, source, target = there
     manifest = push_layers(source, "1", size)
@@ -274,7 +282,7 @@ def test_a_source_that_lies_about_a_blob_is_found(there: tuple[Simulator, Place,
     assert not target.registry.has(target.repository, digest)
 
 
-def test_a_target_that_breaks_gets_the_blob_anew(there: tuple[Simulator, Place, Place]) -> None:
+def test_a_target_that_breaks_gets_the_blob_anew(there: tuple[Simulator, RepositoryClient, RepositoryClient]) -> None:
     """A broken upload is begun again from its beginning, and a busy registry is waited for."""
     simulator, target, source = there
     manifest = push_layers(source, "1", CHUNK * 3)
@@ -287,18 +295,18 @@ def test_a_target_that_breaks_gets_the_blob_anew(there: tuple[Simulator, Place, 
 def test_blobs_are_mounted_where_they_can_be(simulator: Simulator, simulated: Where) -> None:
     """Within a registry no blob is read or written again; where the registry does not mount, it is streamed."""
     with simulated.connect() as registry:
-        source, targets = Place(registry, simulated.repository()), [simulated.repository() for _ in range(2)]
+        source, targets = RepositoryClient(registry, simulated.repository()), [simulated.repository() for _ in range(2)]
         manifest = push_layers(source, "1", 10, CHUNK * 2)
         for mounts, target in zip((True, False), targets, strict=True):
             simulator.content.mounts = mounts
             simulator.queries.clear()
-            copy_manifest(source, Place(registry, target), manifest)
+            copy_manifest(source, RepositoryClient(registry, target), manifest)
             moved = [q for q in simulator.queries if "/blobs/" in q.path and q.method in ("GET", "PUT", "PATCH")]
             assert (moved == []) is mounts
             assert registry.resolve(target, manifest.digest) == manifest
 
 
-def _pieces(source: Place, target: Place, manifest: Manifest) -> list[int]:
+def _pieces(source: RepositoryClient, target: RepositoryClient, manifest: Manifest) -> list[int]:
     """Copy the image, and give how many bytes of its only layer were said to be done, one after the other."""
     (digest,) = _digests(manifest)
     told: list[tuple[Digest, int, int]] = []

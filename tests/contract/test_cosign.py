@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import ALGORITHMS, SigningKey
 from relman.evidence.promote import promote
@@ -105,7 +105,7 @@ def test_cosign_accepts_what_relman_signed(auditor: Auditor, algorithm: str) -> 
     key it verifies nothing."""
     key, other = SigningKey.generate(algorithm), SigningKey.generate(algorithm)
     manifest = push_image(auditor.registry, auditor.repository)
-    check = Check(Signed(key=key))
+    check = Criteria(Signed(key=key))
     promote(
         auditor.registry,
         auditor.repository,
@@ -128,7 +128,7 @@ def test_cosign_adds_its_own_beside_what_relman_signed(auditor: Auditor) -> None
     """Somebody else's `cosign attest`, and `--replace` of it, go beside what relman wrote (2: into the same view), and
     what either signed stays verifiable, also when relman has added to it again, and is found by relman."""
     key, registry, repository = SigningKey.generate("ed25519"), auditor.registry, auditor.repository
-    check = Check(Signed(key=key))
+    check = Criteria(Signed(key=key))
     manifest = push_image(registry, repository)
     (auditor.home / "scan.json").write_text('{"found": 0}')
     assert auditor.run("cosign", "generate-key-pair").returncode == 0
@@ -155,7 +155,7 @@ def test_cosign_rejects_what_was_tampered_with(auditor: Auditor, part: str) -> N
     """An attestation whose payload or signature was changed verifies no more, by cosign as by relman."""
     key = SigningKey.generate("ed25519")
     manifest = push_image(auditor.registry, auditor.repository)
-    check = Check(Signed(key=key))
+    check = Criteria(Signed(key=key))
     promote(
         auditor.registry,
         auditor.repository,
@@ -168,7 +168,7 @@ def test_cosign_rejects_what_was_tampered_with(auditor: Auditor, part: str) -> N
     done = auditor.verify(key, TEST_RESULT, ":118")
     assert done.returncode != 0
     assert "PASSED" not in done.stdout
-    trusting = Check(Signed(trust_in(key)))
+    trusting = Criteria(Signed(trust_in(key)))
     with pytest.raises(PolicyRefused):
         find_release(auditor.registry, auditor.repository, "118", check=trusting)
 
@@ -220,7 +220,7 @@ def test_what_was_signed_with_a_key_id_counts_and_is_signed_again(auditor: Audit
     """An envelope that names its key, as relman once wrote them, counts for relman; promoted again cosign accepts both
     statements too, whatever its version."""
     key, registry, repository = SigningKey.generate(algorithm), auditor.registry, auditor.repository
-    check, old = Check(Signed(trust_in(key), key)), Check(Naming(trust_in(key), key))
+    check, old = Criteria(Signed(trust_in(key), key)), Criteria(Naming(trust_in(key), key))
     manifest = push_image(registry, repository)
     promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118", check=old)
     assert b'"keyid":"%s"' % key.public.id.encode() in look(registry, repository, manifest.digest).envelopes[0].content
@@ -259,7 +259,7 @@ def test_oras_lists_the_referrers(auditor: Auditor) -> None:
         source="run-shop-1",
         report=report(children[AMD64]),
         release_tag="118",
-        check=Check(Signed(key=key)),
+        check=Criteria(Signed(key=key)),
     )
     for reference in (":118", f"@{index.digest}", f"@{children[AMD64].digest}"):
         done = auditor.run("oras", "discover", "--format", "json", f"{auditor.repository}{reference}")
@@ -277,7 +277,7 @@ def test_evidence_survives_garbage_collection(auditor: Auditor) -> None:
     key = SigningKey.generate("ed25519")
     registry, repository = auditor.registry, auditor.repository
     manifest, untagged = (push_image(registry, repository, "run-shop-1", labels={"n": n}) for n in ("2", "1"))
-    check = Check(Signed(key=key))
+    check = Criteria(Signed(key=key))
     promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118", check=check)
     registry.put_manifest(repository, "run-shop-1", manifest)
     auditor.real.stop()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
@@ -55,7 +55,7 @@ def test_promoting_again_changes_nothing(registry: Registry, repository: Reposit
     """The second promotion of the same report leaves the same tags and the same two statements."""
     manifest = push_image(registry, repository)
     for day in (1, 2):
-        check = Check(now=datetime(2026, 2, day, tzinfo=UTC))
+        check = Criteria(now=datetime(2026, 2, day, tzinfo=UTC))
         promote(registry, repository, source=manifest.digest, report=report(manifest), release_tag="118", check=check)
     assert len(find(registry, repository, manifest.digest)) == 2
     assert len(registry.resolve(repository, index_tag(manifest.digest)).list_of("manifests")) == 2
@@ -94,7 +94,7 @@ def test_a_release_that_is_made_again_moves_no_channel_back(registry: Registry, 
     }
 
     def release(tag: str, day: int, *channels: str) -> Release:
-        at = Check(now=datetime(2026, 1, day, tzinfo=UTC))
+        at = Criteria(now=datetime(2026, 1, day, tzinfo=UTC))
         source, tested = images[tag].digest, report(images[tag])
         return promote(registry, repository, source=source, report=tested, release_tag=tag, channels=channels, check=at)
 

@@ -20,7 +20,7 @@ import pytest
 import requests
 import urllib3
 
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.copy import copy_with_evidence
 from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
@@ -28,7 +28,7 @@ from relman.evidence.promote import promote
 from relman.evidence.release import examine
 from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable
 from relman.model.image import Repository
-from relman.registry.blobs import Place as Copied
+from relman.registry.blobs import RepositoryClient as Copied
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.registry.manifest import Manifest
@@ -40,7 +40,7 @@ from tests.contract.registry_fixture import Place
 from tests.contract.simulator import Simulator
 from tests.unit.reports import report
 
-CHECK = Check(Signed(key=SigningKey.generate("ed25519")))
+CHECK = Criteria(Signed(key=SigningKey.generate("ed25519")))
 ARGUMENTS: tuple[tuple[Any, ...], ...] = (
     ("made by a test",),
     (None, "made by a test"),

@@ -22,7 +22,7 @@ import pytest
 
 from relman.docker.engine import Engine
 from relman.hosts.ssh.connection import Connection, connect
-from relman.hosts.ssh.port_forward import ForwardRefused, Place, forwarded
+from relman.hosts.ssh.port_forward import ForwardRefused, LoopbackPort, forwarded
 from relman.model.errors import PullFailed, Unreachable
 from relman.model.host import Host, SshOptions
 from relman.model.image import Repository
@@ -73,12 +73,12 @@ class _Digests(socketserver.BaseRequestHandler):
 
 
 @pytest.fixture
-def place() -> Iterator[Place]:
+def place() -> Iterator[LoopbackPort]:
     """What is offered."""
     server = socketserver.ThreadingTCPServer((HERE, 0), _Digests)
     server.daemon_threads = True
     with serving(server):
-        yield Place(HERE, "127.0.0.1", server.server_address[1])
+        yield LoopbackPort(HERE, "127.0.0.1", server.server_address[1])
 
 
 class _Asked(http.server.BaseHTTPRequestHandler):
@@ -101,12 +101,12 @@ class _Asked(http.server.BaseHTTPRequestHandler):
 
     @classmethod
     @contextmanager
-    def listening(cls) -> Iterator[tuple[list[str], Place]]:
+    def listening(cls) -> Iterator[tuple[list[str], LoopbackPort]]:
         """Let it run, and see what it was asked."""
         cls.asked.clear()
         server = http.server.ThreadingHTTPServer((HERE, 0), cls)
         with serving(server):
-            yield cls.asked, Place(HERE, "127.0.0.1", server.server_address[1])
+            yield cls.asked, LoopbackPort(HERE, "127.0.0.1", server.server_address[1])
 
 
 for _method in ("HEAD", "PUT", "POST", "DELETE"):
@@ -125,17 +125,17 @@ def connected(tmp_path: Path, *lines: str) -> Iterator[tuple[Sshd, Connection]]:
             connection.close()
 
 
-def exchange(place: Place) -> bytes:
+def exchange(place: LoopbackPort) -> bytes:
     """What comes back for the load, sent and received at once."""
     with socket.create_connection((place.address, place.port), 30) as sock, sending(sock):
         return received(sock, len(EXPECTED))
 
 
 @dataclass(frozen=True)
-class _Elsewhere(Place):
+class _Elsewhere(LoopbackPort):
     """Leads to another port: an sshd that takes all addresses leaves none for what is offered."""
 
-    target: Place
+    target: LoopbackPort
 
     def connected(self) -> socket.socket:
         """A connection to the target."""
@@ -157,7 +157,7 @@ def refused(address: str, port: int) -> bool:
         return True
 
 
-def test_carries_both_ways_and_is_gone_afterwards(tmp_path: Path, place: Place) -> None:
+def test_carries_both_ways_and_is_gone_afterwards(tmp_path: Path, place: LoopbackPort) -> None:
     """Several connections at once carry what they are given in full, both ways at the same time. Nothing listens after
     the block, connections that were open are closed, no thread is left, and it can be offered again."""
     with connected(tmp_path) as (_, connection):
@@ -173,7 +173,7 @@ def test_carries_both_ways_and_is_gone_afterwards(tmp_path: Path, place: Place) 
             until(lambda: not [t for t in threading.enumerate() if t.name == "forward"], "the threads to end")
 
 
-def test_gatewayports_lets_nobody_in_from_outside(tmp_path: Path, place: Place) -> None:
+def test_gatewayports_lets_nobody_in_from_outside(tmp_path: Path, place: LoopbackPort) -> None:
     """Where sshd listens on all addresses although it was asked for loopback, others get nothing."""
     run("ip", "address", "add", f"{OUTSIDE}/32", "dev", "lo")
     try:
@@ -187,7 +187,7 @@ def test_gatewayports_lets_nobody_in_from_outside(tmp_path: Path, place: Place) 
 
 
 @pytest.mark.parametrize("line", ["AllowTcpForwarding no", "AllowTcpForwarding local", "PermitListen none"])
-def test_sshd_may_refuse(tmp_path: Path, place: Place, line: str) -> None:
+def test_sshd_may_refuse(tmp_path: Path, place: LoopbackPort, line: str) -> None:
     """It is said, and the connection goes on."""
     with connected(tmp_path, line) as (_, connection):
         with pytest.raises(ForwardRefused), forwarded(connection, place):
@@ -195,7 +195,7 @@ def test_sshd_may_refuse(tmp_path: Path, place: Place, line: str) -> None:
         assert connection.sftp().normalize("/") == "/"
 
 
-def test_a_port_that_is_taken_is_refused(tmp_path: Path, place: Place) -> None:
+def test_a_port_that_is_taken_is_refused(tmp_path: Path, place: LoopbackPort) -> None:
     """What listens there is left alone."""
     with (
         connected(tmp_path) as (_, connection),
@@ -206,9 +206,9 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path, place: Place) -> None:
         pass
 
 
-def test_nobody_at_this_end(tmp_path: Path, place: Place) -> None:
+def test_nobody_at_this_end(tmp_path: Path, place: LoopbackPort) -> None:
     """A connection that cannot be carried further is closed, and why is kept."""
-    nobody = Place("127.0.0.3", "127.0.0.1", place.port)
+    nobody = LoopbackPort("127.0.0.3", "127.0.0.1", place.port)
     with connected(tmp_path) as (_, connection), forwarded(connection, nobody) as forward:
         assert refused(nobody.address, nobody.port)
         assert forward.refused == f"127.0.0.3:{place.port} on this machine: Connection refused"
@@ -228,7 +228,7 @@ def test_nobody_writes(tmp_path: Path) -> None:
         assert asked == ["GET", "HEAD", "GET"]
 
 
-def test_a_lost_connection(tmp_path: Path, place: Place) -> None:
+def test_a_lost_connection(tmp_path: Path, place: LoopbackPort) -> None:
     """Whoever is connected is let go, the block ends in peace, and the next one says that the host is gone."""
     with connected(tmp_path) as (server, connection):
         with forwarded(connection, place), socket.create_connection((place.address, place.port), 5) as sock:
@@ -240,7 +240,9 @@ def test_a_lost_connection(tmp_path: Path, place: Place) -> None:
             pass
 
 
-def test_anothers_offer_is_used_and_may_end(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anothers_offer_is_used_and_may_end(
+    tmp_path: Path, place: LoopbackPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where another relman offers its registry on the host, the pull goes there; where that ends in the middle, our own
     is offered in its place."""
     monkeypatch.setattr("relman.rollout.registry_offer.place_of", lambda _: place)

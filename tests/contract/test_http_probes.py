@@ -19,7 +19,7 @@ from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.readiness import answers_http
 from relman.model.errors import CannotAsk, CheckFailed, UsageError
 from relman.model.playbook import Http
-from relman.model.service import Wait
+from relman.model.service import WaitFor
 from relman.model.strategy import Check
 from relman.rollout import local_commands
 from tests.lab import packages
@@ -94,7 +94,7 @@ class _Here:
         return {"Running": False, "ExitCode": self._code}
 
 
-def inside(path: Path, port: int, wait: Wait) -> bool:
+def inside(path: Path, port: int, wait: WaitFor) -> bool:
     """What is said when it is asked inside a container that has the programs in `path`."""
     client: Any = _Here(path)
     now: Any = SimpleNamespace(address="127.0.0.1")
@@ -111,9 +111,9 @@ def test_a_redirect_is_an_answer_and_the_host_that_is_given_is_asked_for(tool: s
         found = subprocess.run([where, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True)
         real = found.stdout.strip() if tool == "python3" else where
         (tmp_path / tool).symlink_to(real)
-    wait = Wait(http_port=site.port, http_path="/x", http_host="shop.example.com", http_headers={"X-Word": "a b"})
+    wait = WaitFor(http_port=site.port, http_path="/x", http_host="shop.example.com", http_headers={"X-Word": "a b"})
 
-    def asked(each: Wait) -> bool:
+    def asked(each: WaitFor) -> bool:
         return inside(tmp_path, site.port, each) if tool else answers_http("127.0.0.1", site.port, each)
 
     assert asked(wait)
@@ -125,7 +125,7 @@ def test_a_redirect_is_an_answer_and_the_host_that_is_given_is_asked_for(tool: s
 def test_an_image_with_nothing_to_ask_with(site: Site, tmp_path: Path) -> None:
     """Is said to have nothing."""
     with pytest.raises(CannotAsk, match="curl, python3, wget or nc"):
-        inside(tmp_path, site.port, Wait(http_port=site.port))
+        inside(tmp_path, site.port, WaitFor(http_port=site.port))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from relman.model.image import Repository
 from relman.registry.client import Registry
-from relman.registry.network import Network
+from relman.registry.network import RegistryAccess
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import elsewhere
 from tests.contract.simulator import Simulator
@@ -22,7 +22,7 @@ def host() -> Iterator[str]:
     """A registry in plain HTTP with an image that nobody tested."""
     with Simulator(auth="").running() as simulator:
         host = elsewhere(simulator.host)
-        with Registry(host, network=Network(insecure=frozenset({host}))) as registry:
+        with Registry(host, network=RegistryAccess(insecure=frozenset({host}))) as registry:
             push_image(registry, Repository(host, "shop"), "118")
         yield host
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.dsse import DSSE
 from relman.evidence.envelopes import Signed
 from relman.evidence.keys import SigningKey
@@ -42,14 +42,14 @@ def place(simulated: Place) -> Place:
     return simulated
 
 
-def signing() -> Check:
+def signing() -> Criteria:
     """Signs, and trusts only what it signed."""
     key = SigningKey.generate("ed25519")
     grant = Grant((TEST_RESULT, RELEASE), ("*",))
-    return Check(Signed(Trust({"ci": TrustedKey("ci", key.public.pem, (grant,))}), key))
+    return Criteria(Signed(Trust({"ci": TrustedKey("ci", key.public.pem, (grant,))}), key))
 
 
-def _promote(registry: Registry, repository: Repository, image: Manifest, check: Check) -> object:
+def _promote(registry: Registry, repository: Repository, image: Manifest, check: Criteria) -> object:
     """Release the image as 118, which stable follows."""
     tested = report(image)
     return promote(
@@ -69,7 +69,7 @@ def test_a_promotion_that_dies_anywhere_leaves_no_release_without_evidence(
 ) -> None:
     """Cut off before its first, second, … request: a release tag that is there has its evidence, a channel has its
     release, and doing it again completes it."""
-    check = signing() if signed else Check()
+    check = signing() if signed else Criteria()
     for cut_after in itertools.count():
         repository = place.repository()
         with place.connect() as registry:
@@ -107,7 +107,7 @@ def test_a_channel_that_a_dying_promotion_left_behind(
     old, new, foreign = (push_image(registry, repository, f"run-shop-{n}", labels={"n": n}) for n in "123")
 
     def release(tag: str, image: Manifest, day: int) -> tuple[str, ...]:
-        at = Check(now=datetime(2026, 1, day, tzinfo=UTC))
+        at = Criteria(now=datetime(2026, 1, day, tzinfo=UTC))
         return promote(
             registry,
             repository,
@@ -140,7 +140,7 @@ def test_few_requests(auth: str, native: bool, signed: bool) -> None:
     most 20. One of an index costs at most 10 more: what goes beside it and beside its image is uploaded once. The
     evidence costs a deployment at most 6 more than describing the image does."""
     key = SigningKey.generate("ed25519")
-    check = Check(Signed(key=key)) if signed else Check()
+    check = Criteria(Signed(key=key)) if signed else Criteria()
     with Simulator(auth=auth, native=native).running() as simulator:
         place = place_of(simulator)
         repository, other = place.repository(), place.repository()

@@ -22,7 +22,7 @@ from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreac
 from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
-from relman.registry.network import Network
+from relman.registry.network import RegistryAccess
 from relman.registry.proxies import proxies_of
 from tests.contract.content import Reply
 from tests.contract.hostile import Hostile, Peer
@@ -130,7 +130,7 @@ def reach(
     host: str, *, insecure: tuple[str, ...] = (), ca: Path | None = None, timeout: float = 3, **variables: str
 ) -> Registry:
     """A client of the registry `host`, with the environment's `variables`."""
-    network = Network(proxies_of(variables), frozenset(insecure), WARNED.append)
+    network = RegistryAccess(proxies_of(variables), frozenset(insecure), WARNED.append)
     login = Credentials(USERNAME, PASSWORD)
     return Registry(
         host, credentials=login, ca=str(ca) if ca else None, network=network, timeout=timeout, sleep=lambda _: None
@@ -179,7 +179,7 @@ def test_a_proxy_is_gone_through(real_registry: RealRegistry, tmp_path: Path) ->
     host = elsewhere(real_registry.address)
     repository = Repository(host, "team/through-a-proxy")
     with tinyproxy(tmp_path, "BasicAuth me s3cret-word") as (proxy, log):
-        network = Network(proxies_of({"HTTPS_PROXY": f"http://me:s3cret-word@{proxy}"}))
+        network = RegistryAccess(proxies_of({"HTTPS_PROXY": f"http://me:s3cret-word@{proxy}"}))
         login = Credentials(USER, real_registry.password)
         with Registry(host, credentials=login, ca=str(real_registry.ca), network=network) as registry:
             pushed = push_image(registry, repository)
@@ -294,7 +294,7 @@ def test_a_real_registry_without_tls(plain_registry: RealRegistry, tmp_path: Pat
     assert "speaks plain HTTP" in refused(reach(host), Unreachable).what
     with tinyproxy(tmp_path) as (proxy, log):
         for variables in ({}, {"HTTP_PROXY": proxy, "HTTPS_PROXY": proxy}):
-            network = Network(proxies_of(variables), frozenset({host}))
+            network = RegistryAccess(proxies_of(variables), frozenset({host}))
             with Registry(host, credentials=Credentials(USER, plain_registry.password), network=network) as registry:
                 pushed = push_image(registry, repository := Repository(host, "shop"))
                 assert registry.resolve(repository, "run-shop-1") == pushed
@@ -310,7 +310,7 @@ def test_what_is_allowed_without_tls_keeps_it_where_there_is_some(real_registry:
     gets no plain request."""
     host = elsewhere(real_registry.address)
     assert NOT_TRUSTED in refused(reach(host, insecure=(host,)), Unreachable).what
-    with Registry(host, ca=str(real_registry.ca), network=Network(insecure=frozenset({host}))) as registry:
+    with Registry(host, ca=str(real_registry.ca), network=RegistryAccess(insecure=frozenset({host}))) as registry:
         assert registry.plain_fault() is None
         with pytest.raises(AccessDenied):
             registry.find(Repository(host, "shop"), "1")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from relman.config.deploy import resolve
 from relman.evidence import store
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.copy import copy_with_evidence
 from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
 from relman.evidence.envelopes import Envelope, Signed
@@ -26,7 +26,7 @@ from relman.model.container import DEPLOY_SECTION
 from relman.model.errors import ConfigError, PolicyRefused, RegistryError, RelmanError
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Trust, TrustedKey
-from relman.registry.blobs import Place as Copied
+from relman.registry.blobs import RepositoryClient as Copied
 from relman.registry.client import Registry
 from relman.registry.images import read_config
 from relman.registry.manifest import OCI_INDEX, Manifest
@@ -41,7 +41,7 @@ from tests.unit.values import REPOSITORY
 
 KEY = SigningKey.generate("ed25519")
 TRUST = Trust({"ci": TrustedKey("ci", KEY.public.pem, (Grant((TEST_RESULT, RELEASE), ("*",)),))})
-CHECKS = [Check(), Check(Signed(TRUST, KEY))]
+CHECKS = [Criteria(), Criteria(Signed(TRUST, KEY))]
 ODD = ["null", "true", "-1", "0", str(1 << 70), "1.5", '""', json.dumps("x" * 300), '"\\u001b[31m"', '"sha256:"']
 ODD += ["[]", "{}", "[[]]", "[null]", '{"": null}']
 """As text, so that each draw is a value of its own."""
@@ -104,7 +104,7 @@ class Scene:
         self.store.manifests[digest_of(content)] = (kind, content)
         self.store.tags[tag] = digest_of(content)
 
-    def reads(self, tag: str = "118", *, check: Check) -> None:
+    def reads(self, tag: str = "118", *, check: Criteria) -> None:
         """Everything that relman does with a release, each for itself; only its own errors come of it."""
         where, image = self.repository, self.image
         elsewhere = Copied(self.registry, replace(where, name=f"{self.name}-elsewhere"))
@@ -167,7 +167,7 @@ MANIFESTS: dict[str, Callable[[Scene], str]] = {
 @pytest.mark.parametrize("tag_of", MANIFESTS.values(), ids=MANIFESTS)
 @thorough
 @given(data=st.data())
-def test_any_manifest(scene: tuple[Scene, Check], tag_of: Callable[[Scene], str], data: st.DataObject) -> None:
+def test_any_manifest(scene: tuple[Scene, Criteria], tag_of: Callable[[Scene], str], data: st.DataObject) -> None:
     """Any JSON in place of each kind of manifest."""
     it, check = scene
     tag = tag_of(it)
@@ -179,7 +179,7 @@ def test_any_manifest(scene: tuple[Scene, Check], tag_of: Callable[[Scene], str]
 
 @thorough
 @given(data=st.data())
-def test_any_configuration(scene: tuple[Scene, Check], data: st.DataObject) -> None:
+def test_any_configuration(scene: tuple[Scene, Criteria], data: st.DataObject) -> None:
     """Any JSON in place of the image's configuration: what is wrong with it is said with the image's name."""
     it, check = scene
     content = data.draw(changed(it.good.blobs[str(it.image.config)]))
@@ -202,7 +202,7 @@ KINDS = {"bundle": BUNDLE, "DSSE": DSSE, "statement": IN_TOTO, "signed statement
 @pytest.mark.parametrize("kind", KINDS)
 @thorough
 @given(data=st.data())
-def test_any_statement(scene: tuple[Scene, Check], kind: str, data: st.DataObject) -> None:
+def test_any_statement(scene: tuple[Scene, Criteria], kind: str, data: st.DataObject) -> None:
     """Any JSON in place of an envelope, or of what was signed in it by a trusted key, or plainly."""
     it, check = scene
     opened = store.find(it.registry, it.repository, it.image.digest)
@@ -238,7 +238,7 @@ ANSWERS = {
 @pytest.mark.parametrize(("pattern", "body"), ANSWERS.values(), ids=ANSWERS)
 @thorough
 @given(data=st.data())
-def test_any_other_answer(scene: tuple[Scene, Check], pattern: str, body: bytes, data: st.DataObject) -> None:
+def test_any_other_answer(scene: tuple[Scene, Criteria], pattern: str, body: bytes, data: st.DataObject) -> None:
     """Any JSON as the list of tags, the list of referrers, the token and the reasons of an error."""
     it, check = scene
     content = data.draw(changed(body))
@@ -271,7 +271,7 @@ TEXTS |= st.sampled_from(
     status=st.sampled_from([200, 202, 206, 301, 307, 401, 403, 404, 416, 429]),
     request=st.sampled_from(["GET", "HEAD", "PUT", "POST"]),
 )
-def test_any_header(scene: tuple[Scene, Check], header: str, text: str, status: int, request: str) -> None:
+def test_any_header(scene: tuple[Scene, Criteria], header: str, text: str, status: int, request: str) -> None:
     """Any text as each header that relman reads, with any status."""
     it, check = scene
     it.simulator.misbehave(f"^{request} ", *[lambda _: Reply(status, b"{}", {header: text})] * 4)

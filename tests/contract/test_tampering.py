@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from relman.evidence import dsse, store
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, IN_TOTO
@@ -37,12 +37,12 @@ Change = Callable[[dict[str, Any]], Envelope | None]
 KEY, THIEF = SigningKey.generate("ed25519"), SigningKey.generate("ecdsa-p256")
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 CI = TrustedKey("ci", KEY.public.pem, (Grant((TEST_RESULT, RELEASE), ("*/team/*",)),))
-GOOD = Check(Signed(Trust({"ci": CI}), KEY), now=NOW)
+GOOD = Criteria(Signed(Trust({"ci": CI}), KEY), now=NOW)
 
 
-def trusting(key: TrustedKey, *, now: datetime = NOW) -> Check:
+def trusting(key: TrustedKey, *, now: datetime = NOW) -> Criteria:
     """How somebody checks who trusts this key alone."""
-    return Check(Signed(Trust({key.name: key})), now=now)
+    return Criteria(Signed(Trust({key.name: key})), now=now)
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Scene:
     repository: Repository
     manifest: Manifest
 
-    def refused(self, tag: str = "118", check: Check | None = None) -> str:
+    def refused(self, tag: str = "118", check: Criteria | None = None) -> str:
         """Why the release is refused; nothing in the registry changes by asking."""
         before = self.registry.tags(self.repository)
         with pytest.raises(PolicyRefused) as caught:
@@ -266,7 +266,7 @@ def test_an_index_is_refused_for_the_platform_that_was_not_tested(registry: Regi
 def test_a_promoter_whose_key_is_not_trusted_writes_nothing(registry: Registry, repository: Repository) -> None:
     """Who signs with a key that the service's own trust.yml does not let sign is refused before anything is written."""
     manifest = push_image(registry, repository)
-    stranger = Check(Signed(Trust({"ci": CI}), THIEF), now=NOW)
+    stranger = Criteria(Signed(Trust({"ci": CI}), THIEF), now=NOW)
     with pytest.raises(PolicyRefused, match="signature-is-trusted"):
         promote(registry, repository, source="run-shop-1", report=report(manifest), release_tag="118", check=stranger)
     assert registry.tags(repository) == ["run-shop-1"]

@@ -24,7 +24,7 @@ from relman.docker.engine import Engine
 from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.ssh import tcp
 from relman.hosts.ssh.connection import Connection, connect
-from relman.hosts.ssh.port_forward import Place, forwarded
+from relman.hosts.ssh.port_forward import LoopbackPort, forwarded
 from relman.hosts.ssh.sftp import Sftp
 from relman.hosts.state_dir import files, lock, record
 from relman.model.container import Container, RunSpec
@@ -129,7 +129,7 @@ CONNECTION: dict[str, Callable[[Connection], Any]] = {
     "lock.read": lambda c: lock.read(c, "production", "shop", now=0.0),
     "lock.advance": lambda c: lock.advance(c, "production", "shop", LOCK, look=False),
     "lock.sweep": lambda c: lock.sweep(c, "production", "shop", now=0.0, dead=lambda _: True),
-    "forwarded": lambda c: forwarded(c, Place("localhost", "127.0.0.1", 5000)).__enter__(),
+    "forwarded": lambda c: forwarded(c, LoopbackPort("localhost", "127.0.0.1", 5000)).__enter__(),
     "probe_http": lambda c: probe_http(c, "172.17.0.2", Health(), 80, 1.0),
     "probe_tcp": lambda c: probe_tcp(c, "172.17.0.2", 80, 1.0),
 }

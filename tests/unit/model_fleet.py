@@ -13,7 +13,7 @@ from relman.hosts.state_dir.journal import NAME as JOURNAL
 from relman.model.container import DEPLOYMENT, RELEASE
 from relman.model.errors import Unreachable
 from relman.model.host import Environment
-from relman.model.journal import Line, lines_in
+from relman.model.journal import JournalLine, lines_in
 from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
@@ -167,7 +167,7 @@ class World:
         """What every deployment does first when it meets an interrupted one."""
         return recover.heal_gaps(ModelFleet(self.hosts), self.asked(), self.watcher)
 
-    def journals(self) -> list[list[Line]]:
+    def journals(self) -> list[list[JournalLine]]:
         """What every host's journal tells, oldest first."""
         found = [[d for p, (d, _) in h.files.items() if p.endswith(JOURNAL)] for h in self.hosts]
         return [list(lines_in(b"".join(each)).lines) for each in found]

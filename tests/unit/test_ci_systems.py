@@ -15,7 +15,7 @@ from relman.ci.run.run_name import run_name
 from relman.config.ci_systems import NONE, SYSTEMS, system_of
 from relman.config.ci_systems.github import GITHUB
 from relman.config.ci_systems.gitlab import GITLAB
-from relman.config.ci_systems.system import Facts
+from relman.config.ci_systems.system import JobFacts
 from relman.model.run import RunName
 from tests.unit.cli import relman
 
@@ -46,16 +46,16 @@ TESTED = {
 @pytest.mark.parametrize(
     ("env", "system", "facts"),
     [
-        (IN_GITHUB, "github", Facts("a" * 40, "fix", "ada", "https://github.example/team/shop/actions/runs/99")),
+        (IN_GITHUB, "github", JobFacts("a" * 40, "fix", "ada", "https://github.example/team/shop/actions/runs/99")),
         (
             {**IN_GITHUB, "RELMAN_BRANCH": "b", "RELMAN_ACTOR": "c", "RELMAN_RUN_URL": "d"},
             "github",
-            Facts("a" * 40, *"bcd"),
+            JobFacts("a" * 40, *"bcd"),
         ),
-        (IN_JENKINS, "jenkins", Facts(branch="main")),
+        (IN_JENKINS, "jenkins", JobFacts(branch="main")),
     ],
 )
-def test_what_a_job_s_variables_say(env: dict[str, str], system: str, facts: Facts) -> None:
+def test_what_a_job_s_variables_say(env: dict[str, str], system: str, facts: JobFacts) -> None:
     """Commit, branch, actor and the address of the log; what is given by RELMAN_ variables wins; half an address is
     none."""
     assert system_of(env) is SYSTEMS[system]
@@ -65,7 +65,7 @@ def test_what_a_job_s_variables_say(env: dict[str, str], system: str, facts: Fac
 def test_outside_of_any_system_relman_s_own_variables_count() -> None:
     """RELMAN_RUN names the run, also against a system's own name, and a flag wins over both."""
     assert system_of({}) is NONE
-    assert NONE.facts({"RELMAN_ACTOR": "ada"}) == Facts(actor="ada")
+    assert NONE.facts({"RELMAN_ACTOR": "ada"}) == JobFacts(actor="ada")
     assert run_name({**IN_JENKINS, "RELMAN_RUN": "a/1"}, None, "") == RunName("a", "1")
     assert run_name({"RELMAN_RUN": "a/1"}, "b/2", "") == RunName("b", "2")
 

@@ -9,7 +9,7 @@ import pytest
 from relman.config.deploy import freeze, resolve, thaw
 from relman.config.service import check_service, load_service, parse_service
 from relman.model.errors import ConfigError, UsageError
-from relman.model.service import Service, Wait
+from relman.model.service import Service, WaitFor
 from relman.model.settings import Mount, OnFailure, Order, Port, Probe, Resources
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -89,10 +89,10 @@ test:
 """).test
     assert [c.argv for c in stage.commands] == [("/bin/sh", "-c", "make test && true"), ("pytest", "-q")]
     db, web, mq, other = stage.services
-    assert (db.env, db.ports, db.wait) == ({"discovery.type": "1"}, (5432,), Wait(tcp=5432, timeout=5.0))
+    assert (db.env, db.ports, db.wait) == ({"discovery.type": "1"}, (5432,), WaitFor(tcp=5432, timeout=5.0))
     assert web.command == ("/bin/sh", "-c", "run $X")
     assert (web.wait.http_port, web.wait.http_path) == (80, "/up")
-    assert (mq.wait.command, other.wait) == (("check",), Wait())
+    assert (mq.wait.command, other.wait) == (("check",), WaitFor())
 
 
 def test_all_mistakes_at_once() -> None:

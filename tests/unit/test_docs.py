@@ -18,7 +18,7 @@ from relman.config.deploy import resolve
 from relman.config.inventory.load import load_inventory
 from relman.config.service import parse_service
 from relman.model.errors import Symptoms
-from relman.model.journal import Failed, Line
+from relman.model.journal import Failed, JournalLine
 from relman.model.record import Deployed, HostRecord, Intent, Lock
 from tests.unit.documents import ROOT, anchors, blocks, exit_table, prose, under
 
@@ -103,7 +103,7 @@ def test_every_dependency_is_explained_and_no_other() -> None:
 def test_the_fields_of_a_host_s_files_are_explained() -> None:
     """Each field of lock, record and journal is named where ARCHITECTURE.md describes the files."""
     text = under((ROOT / "ARCHITECTURE.md").read_text(), "Files on a host")
-    kinds = (Lock, Intent, HostRecord, Deployed, Line, Failed, Symptoms)
+    kinds = (Lock, Intent, HostRecord, Deployed, JournalLine, Failed, Symptoms)
     named = {field.name for kind in kinds for field in fields(kind)}
     assert [name for name in sorted(named) if f"`{name}`" not in text] == []
 

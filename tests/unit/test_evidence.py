@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.evidence.assessment import Check, Subject, gather
+from relman.evidence.assessment import Criteria, Subject, gather
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
 from relman.evidence.envelopes import UNSIGNED, Envelope
@@ -34,8 +34,8 @@ FAILED = statement_for(report(IMAGE, exit_code=1), IMAGE.digest, name="registry.
 def require_passed(payloads: Iterable[bytes], manifest: ManifestDigest, config: ConfigDigest) -> TestResult:
     """The test result by which an image with these unsigned statements beside it may go on."""
     opened = [o for p in payloads if (o := UNSIGNED.unwrap(Envelope(IN_TOTO, p)))]
-    facts = gather(opened, Subject(REPOSITORY, manifest, manifest, config, "118"), Check())
-    judge(facts, Check(), deploying=False).require()
+    facts = gather(opened, Subject(REPOSITORY, manifest, manifest, config, "118"), Criteria())
+    judge(facts, Criteria(), deploying=False).require()
     assert facts.result
     return facts.result
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.evidence.assessment import Check, Counted, Facts, Served, Subject
+from relman.evidence.assessment import Counted, Criteria, Facts, ServedIn, Subject
 from relman.evidence.attest import statement_for
 from relman.evidence.gates import test_results as gates_of_tests
 from relman.evidence.gates.judge import GATES, evaluate, judge
@@ -68,9 +68,9 @@ def test_a_decision_is_that_of_its_rules_and_a_skip_opens_only_what_it_names(rul
     named = any(leaf.gate == "branch" for leaf in evaluate(rule, GOOD, NOW).leaves)
     if skip and not named:
         with pytest.raises(UsageError, match="no gate 'branch'"):
-            judge(GOOD, Check(policy=Policy(rule), now=NOW, skips=skips), deploying=False)
+            judge(GOOD, Criteria(policy=Policy(rule), now=NOW, skips=skips), deploying=False)
         return
-    decision = judge(GOOD, Check(policy=Policy(rule), now=NOW, skips=skips), deploying=False)
+    decision = judge(GOOD, Criteria(policy=Policy(rule), now=NOW, skips=skips), deploying=False)
     opened = evaluate(_with_open_branches(rule), GOOD, NOW).passed if skip else holds(rule)
     assert decision.passed == opened
     assert bool(decision.skipped) <= (skip and not holds(rule))
@@ -99,7 +99,7 @@ ALL: list[Rule] = [
     rules.ProvenIn("staging"),
 ]
 PROVEN = HostRecord("shop", "staging", (replace(deployed("1"), manifest=IMAGE.digest),), "1")
-SERVED = {"staging": Served({"h1": PROVEN})}
+SERVED = {"staging": ServedIn({"h1": PROVEN})}
 
 
 @given(st.sampled_from(ALL))
@@ -177,7 +177,7 @@ def test_the_newest_result_counts() -> None:
             for hour, code in enumerate(codes)
         ]
         for order in (results, results[::-1]):
-            assert judge(Facts(SUBJECT, tuple(order)), Check(now=NOW), deploying=False).passed is passed
+            assert judge(Facts(SUBJECT, tuple(order)), Criteria(now=NOW), deploying=False).passed is passed
 
 
 # The promotion order
@@ -218,11 +218,11 @@ def test_the_promotion_order_wants_every_host() -> None:
     long, brief = record(("a", "10", True), current="a"), record(("a", "19", True), current="a")
     rule = rules.ProvenIn("staging", 86400 * 2)
     for served, passed in (
-        (Served({"h1": long, "h2": long}), True),
-        (Served({"h1": long, "h2": brief}), False),
-        (Served({"h1": long, "h2": record(current="")}), False),
-        (Served({"h1": long}, why="h2 does not answer"), False),
-        (Served(), False),
+        (ServedIn({"h1": long, "h2": long}), True),
+        (ServedIn({"h1": long, "h2": brief}), False),
+        (ServedIn({"h1": long, "h2": record(current="")}), False),
+        (ServedIn({"h1": long}, why="h2 does not answer"), False),
+        (ServedIn(), False),
     ):
         facts = Facts(subject, served={"staging": served})
         assert evaluate(rule, facts, LATER).passed is passed
@@ -233,7 +233,7 @@ def test_the_promotion_order_wants_every_host() -> None:
 
 def released(subject: Subject, *, at: datetime = NOW, channels: tuple[str, ...] = ()) -> Counted:
     """A release statement of the subject."""
-    decision = judge(GOOD, Check(now=NOW), deploying=False)
+    decision = judge(GOOD, Criteria(now=NOW), deploying=False)
     made = release_statement(
         subject, Policy(), decision.verdicts, channels=channels, inputs=decision.facts.counted, now=at
     )
@@ -252,7 +252,7 @@ def released(subject: Subject, *, at: datetime = NOW, channels: tuple[str, ...] 
 def test_a_release_is_what_its_statement_binds(bound: Subject, asked: Subject) -> None:
     """Asked for by its tag, a channel that followed it, or its digest, it is the release."""
     facts = Facts(asked, (TESTED, released(bound, channels=("stable",))))
-    assert judge(facts, Check(now=NOW), deploying=True).passed
+    assert judge(facts, Criteria(now=NOW), deploying=True).passed
 
 
 @pytest.mark.parametrize(
@@ -269,13 +269,13 @@ def test_what_no_statement_binds_is_no_release(bound: Subject | None) -> None:
     """A tested image under a tag, in a repository, that no statement binds it to is refused by the rule's name."""
     facts = Facts(SUBJECT, (TESTED, *([released(bound)] if bound else [])))
     with pytest.raises(PolicyRefused, match="release-statement"):
-        judge(facts, Check(now=NOW), deploying=True).require()
+        judge(facts, Criteria(now=NOW), deploying=True).require()
 
 
 def test_a_release_of_another_repository_is_told_how_it_becomes_one_here() -> None:
     """The command is whole, with the name that the tag has there; it opens nothing by itself."""
     elsewhere = replace(SUBJECT, repository=replace(REPOSITORY, name="other"), tag="117")
-    decision = judge(Facts(SUBJECT, (TESTED, released(elsewhere))), Check(now=NOW), deploying=True)
+    decision = judge(Facts(SUBJECT, (TESTED, released(elsewhere))), Criteria(now=NOW), deploying=True)
     verdict = decision.verdicts[1]
     assert (decision.passed, verdict.passed) == (False, False)
     assert f"is the release {elsewhere.repository}:117" in verdict.why
@@ -289,7 +289,7 @@ def test_no_command_is_made_of_what_is_no_name(uri: str, tag: str) -> None:
     """A statement may say anything: what is no repository and no tag, or is this one, is not offered."""
     made = released(replace(SUBJECT, tag="117"))
     statement = replace(made.statement, predicate={**made.statement.predicate, "resourceUri": f"oci://{uri}:{tag}"})
-    verdict = judge(Facts(SUBJECT, (TESTED, replace(made, statement=statement))), Check(now=NOW), deploying=True)
+    verdict = judge(Facts(SUBJECT, (TESTED, replace(made, statement=statement))), Criteria(now=NOW), deploying=True)
     assert "--to" not in verdict.verdicts[1].fix
 
 
@@ -297,7 +297,7 @@ def test_a_release_statement_says_what_was_judged() -> None:
     """It is a SLSA verification summary: subject, resource, policy, inputs and result; a skip makes the result FAILED
     and is told; and it is the same whenever it was made."""
     skip = Skip("branch", "a fire", "me", "2026-01-01T00:00:00Z")
-    check = Check(policy=Policy(BRANCH[False], "[1]", "relman.yml"), now=NOW, skips=(skip,))
+    check = Criteria(policy=Policy(BRANCH[False], "[1]", "relman.yml"), now=NOW, skips=(skip,))
     decision = judge(GOOD, check, deploying=False)
     assert decision.passed
     made = [
@@ -311,13 +311,13 @@ def test_a_release_statement_says_what_was_judged() -> None:
     assert same(*made)
     assert not same(made[0], statement_for(report(IMAGE), IMAGE.digest, name="shop"))
     facts = Facts(SUBJECT, (TESTED, Counted(read_statement(made[0]))))
-    assert judge(facts, Check(now=NOW), deploying=True).passed
+    assert judge(facts, Criteria(now=NOW), deploying=True).passed
 
 
 def test_nothing_at_all_is_no_evidence() -> None:
     """An image that nobody ever tested is NoEvidence, and every shut gate is named."""
     with pytest.raises(NoEvidence, match="tests-passed, release-statement"):
-        judge(Facts(SUBJECT), Check(now=NOW), deploying=True).require()
+        judge(Facts(SUBJECT), Criteria(now=NOW), deploying=True).require()
 
 
 def test_single_tests_count_where_they_are_known() -> None:

@@ -16,7 +16,7 @@ from relman.model.journal import (
     LONGEST,
     LONGEST_REASON,
     Failed,
-    Line,
+    JournalLine,
     Resolved,
     Served,
     bounded,
@@ -27,12 +27,12 @@ from relman.model.journal import (
 from relman.model.plan import Kind, Result
 
 AT = "2026-01-01T00:00:00Z"
-LINE = Line("d1", Kind.DEPLOY, "ann@laptop", AT, AT, Result.CHANGED, release="2", reason="INC-9")
+LINE = JournalLine("d1", Kind.DEPLOY, "ann@laptop", AT, AT, Result.CHANGED, release="2", reason="INC-9")
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 times = st.datetimes().map(lambda t: f"{t.year:04}-{t.month:02}-{t.day:02}T{t.hour:02}:{t.minute:02}:{t.second:02}Z")
 lines = st.builds(
-    Line,
+    JournalLine,
     id=texts.filter(bool),
     kind=st.sampled_from(Kind),
     by=texts.filter(bool),
@@ -69,7 +69,7 @@ values = st.recursive(
 
 
 @given(lines)
-def test_a_line_is_read_back_as_it_was_written(line: Line) -> None:
+def test_a_line_is_read_back_as_it_was_written(line: JournalLine) -> None:
     """Whatever its texts are, also when the line before it was cut off."""
     assert lines_in(line.encode()).lines == (line,)
     cut_off = lines_in(b'{"version": 1, "id"' + line.encode())

@@ -11,7 +11,7 @@ import pytest
 from relman.hosts.state_dir import journal
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed, RelmanError, Symptoms, Unreachable
-from relman.model.journal import DONE, Line, Lines, Served
+from relman.model.journal import DONE, JournalLine, JournalLines, Served
 from relman.model.plan import Kind, Result
 from relman.model.settings import DeploySettings, Health, Port, Probe
 from relman.rollout import remove
@@ -37,7 +37,7 @@ def serving(count: int, *tags: str) -> World:
     return world
 
 
-def last(world: World) -> list[Line]:
+def last(world: World) -> list[JournalLine]:
     """The last line of every host's journal."""
     return [lines[-1] for lines in world.journals()]
 
@@ -189,7 +189,7 @@ def test_a_journal_is_rotated_once_it_is_full(monkeypatch: pytest.MonkeyPatch) -
 def test_hosts_that_tell_it_otherwise_are_named() -> None:
     """A line counts for its own host: what most hosts say is shown, and who says something else is said."""
     forged = replace(LINE, by="eve@x", release="9", result=Result.RETURNED)
-    told = merged({h: {"shop": Lines((line,))} for h, line in {"h1": forged, "h2": LINE, "h3": LINE}.items()})
+    told = merged({h: {"shop": JournalLines((line,))} for h, line in {"h1": forged, "h2": LINE, "h3": LINE}.items()})
     assert [(t.line.by, t.line.release, t.hosts["h1"].result) for t in told] == [("ann@laptop", "2", Result.RETURNED)]
     said = " ".join(told[0].contradictions)
     assert "h1 differs on d1: by 'eve@x', not 'ann@laptop'" in said
@@ -201,9 +201,9 @@ def _at(minute: int) -> str:
     return f"2026-01-01T00:{minute:02}:00Z"
 
 
-def _line(minute: int, result: Result, release: str, kind: Kind = Kind.DEPLOY) -> Line:
+def _line(minute: int, result: Result, release: str, kind: Kind = Kind.DEPLOY) -> JournalLine:
     served = Served(release, release, "", "", "ann", AT) if release else None
-    return Line(f"d{minute}", kind, f"by{minute}", _at(minute - 1), _at(minute), result, serves=served)
+    return JournalLine(f"d{minute}", kind, f"by{minute}", _at(minute - 1), _at(minute), result, serves=served)
 
 
 HISTORY = [

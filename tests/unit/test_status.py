@@ -26,8 +26,8 @@ from relman.model.image import Platform
 from relman.model.plan import Observed
 from relman.model.record import Deployed, FoundLock, HostRecord, Intent, Lock, Phase
 from relman.model.settings import Binding
-from relman.rollout.looking.advice import Place
-from relman.rollout.looking.condition import State
+from relman.rollout.looking.advice import CommandScope
+from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import HostStatus, summarise
 from relman.rollout.looking.verdict import findings, verdict
 from tests.unit.values import deployed
@@ -58,7 +58,7 @@ def status(found: FoundLock | None, *containers: Container, well: bool = True, e
 
 def judged(rows: Sequence[HostStatus]) -> type[Conclusion] | None:
     """What decides the exit code of `relman status`."""
-    place = Place("production", frozenset({"shop"}), frozenset(r.host for r in rows))
+    place = CommandScope("production", frozenset({"shop"}), frozenset(r.host for r in rows))
     found = verdict(findings(rows, place))
     return found.kind if found else None
 
@@ -123,25 +123,25 @@ TWIN = replace(CURRENT, id="f", name="twin", labels={DEPLOYMENT: "d0"})
 @pytest.mark.parametrize(
     ("containers", "well", "state", "why"),
     [
-        ([CURRENT], True, State.WELL, ""),
-        ([CURRENT], False, State.UNHEALTHY, "no answer"),
-        ([replace(CURRENT, status="paused")], True, State.PAUSED, "is paused"),
-        ([replace(CURRENT, status="exited", exit_code=137)], True, State.STOPPED, "stopped by hand"),
-        ([replace(CURRENT, status="exited", restart_policy="no", exit_code=4)], True, State.ENDED, "exit code 4"),
-        ([replace(CURRENT, status="exited", error="port is taken")], True, State.STOPPED, "could not be started"),
-        ([replace(CURRENT, status="created")], True, State.STOPPED, "never started"),
-        ([replace(CURRENT, status="restarting", exit_code=5)], True, State.CRASHING, "exit code 5"),
-        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], False, State.CRASHING, "again"),
-        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], True, State.UNHEALTHY, "crashed"),
-        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:50:00Z")], True, State.WELL, ""),
-        ([], True, State.GONE, "the container of 1 was removed"),
-        ([CURRENT, TWIN], True, State.DOUBLED, "twin runs beside"),
-        ([CURRENT, replace(TWIN, status="paused")], True, State.DOUBLED, "twin"),
-        ([replace(CURRENT, image_id=NEW.image_id)], True, State.DRIFTED, "the record says 1"),
+        ([CURRENT], True, Condition.WELL, ""),
+        ([CURRENT], False, Condition.UNHEALTHY, "no answer"),
+        ([replace(CURRENT, status="paused")], True, Condition.PAUSED, "is paused"),
+        ([replace(CURRENT, status="exited", exit_code=137)], True, Condition.STOPPED, "stopped by hand"),
+        ([replace(CURRENT, status="exited", restart_policy="no", exit_code=4)], True, Condition.ENDED, "exit code 4"),
+        ([replace(CURRENT, status="exited", error="port is taken")], True, Condition.STOPPED, "could not be started"),
+        ([replace(CURRENT, status="created")], True, Condition.STOPPED, "never started"),
+        ([replace(CURRENT, status="restarting", exit_code=5)], True, Condition.CRASHING, "exit code 5"),
+        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], False, Condition.CRASHING, "again"),
+        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], True, Condition.UNHEALTHY, "crashed"),
+        ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:50:00Z")], True, Condition.WELL, ""),
+        ([], True, Condition.GONE, "the container of 1 was removed"),
+        ([CURRENT, TWIN], True, Condition.DOUBLED, "twin runs beside"),
+        ([CURRENT, replace(TWIN, status="paused")], True, Condition.DOUBLED, "twin"),
+        ([replace(CURRENT, image_id=NEW.image_id)], True, Condition.DRIFTED, "the record says 1"),
     ],
 )
 def test_what_is_wrong_with_a_host_is_told_by_what_is_there(
-    containers: list[Container], well: bool, state: State, why: str
+    containers: list[Container], well: bool, state: Condition, why: str
 ) -> None:
     """Stopped by hand, ended by itself, crashing, removed, paused, doubled, hung and well are told apart."""
     row = status(None, *containers, well=well)

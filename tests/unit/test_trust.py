@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.evidence import dsse
-from relman.evidence.assessment import Check, Subject, gather
+from relman.evidence.assessment import Criteria, Subject, gather
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, DSSE, IN_TOTO
 from relman.evidence.envelopes import UNSIGNED, Envelope, Signed
@@ -39,7 +39,7 @@ SEALED = Signed(key=ED25519).wrap(PAYLOAD)
 def accepted(envelope: Envelope, *keys: TrustedKey, now: datetime = NOW) -> bool:
     """Whether an envelope makes the image a tested one for somebody who trusts these keys."""
     seal = Signed(Trust({key.name: key for key in keys}, "trust.yml"))
-    check = Check(seal, now=now)
+    check = Criteria(seal, now=now)
     opened = seal.unwrap(envelope)
     facts = gather([opened] if opened else [], SUBJECT, check)
     return judge(facts, check, deploying=False).passed
@@ -48,7 +48,7 @@ def accepted(envelope: Envelope, *keys: TrustedKey, now: datetime = NOW) -> bool
 def refused(envelope: Envelope, *keys: TrustedKey, now: datetime = NOW) -> str:
     """Why not."""
     seal = Signed(Trust({key.name: key for key in keys}, "trust.yml"))
-    check = Check(seal, now=now)
+    check = Criteria(seal, now=now)
     opened = seal.unwrap(envelope)
     facts = gather([opened] if opened else [], SUBJECT, check)
     with pytest.raises(PolicyRefused) as caught:
@@ -196,7 +196,7 @@ def test_without_trust_signatures_are_not_asked_for() -> None:
     for found in (SEALED, Envelope(IN_TOTO, PAYLOAD), Envelope(DSSE, dsse.sign(PAYLOAD, ECDSA))):
         opened = UNSIGNED.unwrap(found)
         assert opened
-        assert judge(gather([opened], SUBJECT, Check(now=NOW)), Check(now=NOW), deploying=False).passed
+        assert judge(gather([opened], SUBJECT, Criteria(now=NOW)), Criteria(now=NOW), deploying=False).passed
 
 
 def test_a_seal_without_a_key_signs_nothing() -> None:
@@ -267,7 +267,7 @@ def test_another_image_stays_another_image() -> None:
 
 def test_an_empty_trust_trusts_nobody() -> None:
     """A trust.yml without keys refuses everything."""
-    check = Check(Signed(Trust({}, "trust.yml")), now=NOW)
+    check = Criteria(Signed(Trust({}, "trust.yml")), now=NOW)
     opened = check.seal.unwrap(SEALED)
     assert opened
     decision = judge(gather([opened], SUBJECT, check), check, deploying=False)

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from relman.cli.exits import exit_of
 from relman.cli.main import relman
-from relman.rollout.looking.advice import Place
-from relman.rollout.looking.condition import DARK, State
+from relman.rollout.looking.advice import CommandScope
+from relman.rollout.looking.condition import DARK, Condition
 from relman.rollout.looking.status import HostStatus
 from relman.rollout.looking.verdict import findings, verdict, within
 
 HOSTS = ("h1", "h2", "h3")
-PLACE = Place("production", frozenset({"shop"}), frozenset(HOSTS))
+PLACE = CommandScope("production", frozenset({"shop"}), frozenset(HOSTS))
 WELL = HostStatus(
     "h1",
     "shop",
@@ -33,7 +33,7 @@ WELL = HostStatus(
     container="shop-production-d2",
     proven=True,
 )
-NOTHING = HostStatus("h1", "shop", state=State.ABSENT)
+NOTHING = HostStatus("h1", "shop", state=Condition.ABSENT)
 
 
 def fleet(*rows: HostStatus) -> list[HostStatus]:
@@ -41,19 +41,19 @@ def fleet(*rows: HostStatus) -> list[HostStatus]:
     return [replace(row, host=host) for host, row in zip(HOSTS, rows, strict=True)]
 
 
-def bad(state: State, **known: object) -> HostStatus:
+def bad(state: Condition, **known: object) -> HostStatus:
     """A host of release 2 in this state."""
     return replace(WELL, state=state, why="why", **known)  # type: ignore[arg-type]
 
 
-def said(rows: list[HostStatus], place: Place = PLACE) -> tuple[int, str]:
+def said(rows: list[HostStatus], place: CommandScope = PLACE) -> tuple[int, str]:
     """The exit code, and the way out that is shown with it."""
     found = verdict(findings(rows, place))
     return (int(exit_of(found.kind)), found.way_out) if found else (0, "")
 
 
 OLDER = replace(WELL, release="1", recorded_release="1", manifest="sha256:1", deployed_at="2026-01-01T00:00:00Z")
-AWAY = HostStatus("h1", "", unreachable=True, state=State.UNKNOWN, why="no answer", hint="is the host up?")
+AWAY = HostStatus("h1", "", unreachable=True, state=Condition.UNKNOWN, why="no answer", hint="is the host up?")
 P = "-e production"
 UNASKED = "correct that, or build the next release with health: {image: true} or health: {command: [...]}"
 
@@ -62,31 +62,31 @@ UNASKED = "correct that, or build the next release with health: {image: true} or
     ("rows", "code", "way_out"),
     [
         ([WELL, WELL, WELL], 0, ""),
-        ([WELL, bad(State.UNDER_WAY, under_way=True), OLDER], 0, ""),
+        ([WELL, bad(Condition.UNDER_WAY, under_way=True), OLDER], 0, ""),
         ([NOTHING, NOTHING, NOTHING], 10, f"relman deploy TAG {P} (relman releases {P} lists them)"),
         ([WELL, WELL, NOTHING], 10, f"relman deploy 2 {P} --only h3"),
-        ([WELL, bad(State.GONE), WELL], 10, f"relman deploy 2 {P} --only h2"),
-        ([bad(State.GONE), bad(State.GONE), bad(State.GONE)], 10, f"relman deploy 2 {P}"),
-        ([WELL, bad(State.STOPPED), WELL], 10, "on h2: docker start shop-production-d2"),
+        ([WELL, bad(Condition.GONE), WELL], 10, f"relman deploy 2 {P} --only h2"),
+        ([bad(Condition.GONE), bad(Condition.GONE), bad(Condition.GONE)], 10, f"relman deploy 2 {P}"),
+        ([WELL, bad(Condition.STOPPED), WELL], 10, "on h2: docker start shop-production-d2"),
         (
-            [WELL, bad(State.STOPPED, port_holder="thief"), bad(State.STOPPED)],
+            [WELL, bad(Condition.STOPPED, port_holder="thief"), bad(Condition.STOPPED)],
             10,
             "on h3: docker start shop-production-d2; on h2: docker stop thief && docker start shop-production-d2",
         ),
-        ([WELL, bad(State.ENDED), WELL], 10, "on h2: docker start shop-production-d2"),
-        ([bad(State.CRASHING), bad(State.CRASHING), bad(State.CRASHING)], 10, f"relman rollback {P}"),
-        ([WELL, bad(State.STOPPED, interrupted=True), WELL], 10, f"relman recover {P}"),
-        ([WELL, bad(State.DRIFTED, interrupted=True), WELL], 7, f"relman recover {P}"),
+        ([WELL, bad(Condition.ENDED), WELL], 10, "on h2: docker start shop-production-d2"),
+        ([bad(Condition.CRASHING), bad(Condition.CRASHING), bad(Condition.CRASHING)], 10, f"relman rollback {P}"),
+        ([WELL, bad(Condition.STOPPED, interrupted=True), WELL], 10, f"relman recover {P}"),
+        ([WELL, bad(Condition.DRIFTED, interrupted=True), WELL], 7, f"relman recover {P}"),
         ([WELL, OLDER, AWAY], 6, f"relman deploy 2 {P} --exclude h3 --reason 'no answer'"),
         ([replace(WELL, proven=False), OLDER, OLDER], 6, f"relman rollback {P}"),
-        ([WELL, bad(State.DRIFTED, release="by-hand"), AWAY], 8, f"relman deploy 2 {P} --only h2"),
-        ([WELL, bad(State.DOUBLED), bad(State.UNHEALTHY)], 8, f"relman deploy 2 {P} --only h2"),
-        ([bad(State.UNHEALTHY), AWAY, WELL], 11, "is the host up?"),
-        ([WELL, bad(State.UNASKED), WELL], 11, UNASKED),
-        ([bad(State.UNASKED), bad(State.PAUSED), WELL], 11, UNASKED),
-        ([WELL, bad(State.UNHEALTHY), WELL], 12, "on h2: docker restart shop-production-d2"),
-        ([bad(State.UNHEALTHY), bad(State.UNHEALTHY), bad(State.UNHEALTHY)], 12, f"relman rollback {P}"),
-        ([bad(State.PAUSED), bad(State.PAUSED), WELL], 12, "on h1, h2: docker unpause shop-production-d2"),
+        ([WELL, bad(Condition.DRIFTED, release="by-hand"), AWAY], 8, f"relman deploy 2 {P} --only h2"),
+        ([WELL, bad(Condition.DOUBLED), bad(Condition.UNHEALTHY)], 8, f"relman deploy 2 {P} --only h2"),
+        ([bad(Condition.UNHEALTHY), AWAY, WELL], 11, "is the host up?"),
+        ([WELL, bad(Condition.UNASKED), WELL], 11, UNASKED),
+        ([bad(Condition.UNASKED), bad(Condition.PAUSED), WELL], 11, UNASKED),
+        ([WELL, bad(Condition.UNHEALTHY), WELL], 12, "on h2: docker restart shop-production-d2"),
+        ([bad(Condition.UNHEALTHY), bad(Condition.UNHEALTHY), bad(Condition.UNHEALTHY)], 12, f"relman rollback {P}"),
+        ([bad(Condition.PAUSED), bad(Condition.PAUSED), WELL], 12, "on h1, h2: docker unpause shop-production-d2"),
     ],
 )
 def test_the_first_that_applies_decides_and_the_advice_follows_the_state(
@@ -99,7 +99,7 @@ def test_the_first_that_applies_decides_and_the_advice_follows_the_state(
 
 def test_a_sick_release_without_a_way_back_asks_for_a_better_one() -> None:
     """Where nothing proven good came before, no rollback is spoken of."""
-    sick = replace(bad(State.UNHEALTHY), rollback="")
+    sick = replace(bad(Condition.UNHEALTHY), rollback="")
     _, way_out = said(fleet(sick, sick, sick))
     assert "rollback" not in way_out
     assert way_out.endswith(f"relman deploy TAG {P}")
@@ -107,9 +107,9 @@ def test_a_sick_release_without_a_way_back_asks_for_a_better_one() -> None:
 
 def test_what_a_command_needs_is_in_it() -> None:
     """The service where there are several, the inventory that was given, and the gates that a person left out."""
-    place = Place("production", frozenset({"shop", "till"}), frozenset(HOSTS), inventories=("my inventory",))
+    place = CommandScope("production", frozenset({"shop", "till"}), frozenset(HOSTS), inventories=("my inventory",))
     skip = "tests-passed skipped by ada@box at 2026-01-01T00:00:00Z: the shop is down"
-    gone = bad(State.GONE, skipped=(skip,))
+    gone = bad(Condition.GONE, skipped=(skip,))
     _, way_out = said(fleet(WELL, gone, WELL), place)
     assert way_out == (
         "relman deploy 2 -e production -i 'my inventory' --service shop --only h2 "
@@ -122,24 +122,24 @@ def test_each_service_is_judged_by_itself() -> None:
     place = replace(PLACE, services=frozenset({"shop", "till"}))
     rows = [*fleet(WELL, WELL, WELL), *(replace(r, service="till", recorded_release="9") for r in fleet(*[WELL] * 3))]
     assert findings(rows, place) == []
-    found = findings([*rows[:5], replace(rows[5], state=State.PAUSED, why="p")], place)
+    found = findings([*rows[:5], replace(rows[5], state=Condition.PAUSED, why="p")], place)
     assert [f.what for f in found] == ["till: till is paused on h3: p"]
 
 
 rows_of_any_kind = st.lists(
     st.builds(
         lambda state, interrupted, release, proven, rollback: replace(
-            WELL if state is not State.ABSENT else NOTHING,
+            WELL if state is not Condition.ABSENT else NOTHING,
             state=state,
             why=str(state),
-            interrupted=interrupted and state is not State.UNKNOWN,
-            recorded_release="" if state in (State.ABSENT, State.UNKNOWN) else release,
-            unreachable=state is State.UNKNOWN,
+            interrupted=interrupted and state is not Condition.UNKNOWN,
+            recorded_release="" if state in (Condition.ABSENT, Condition.UNKNOWN) else release,
+            unreachable=state is Condition.UNKNOWN,
             hint="is the host up?",
             proven=proven,
             rollback=rollback,
         ),
-        st.sampled_from(State),
+        st.sampled_from(Condition),
         st.booleans(),
         st.sampled_from(["1", "2"]),
         st.booleans(),
@@ -175,7 +175,7 @@ def test_the_gravest_decides(rows: list[HostStatus]) -> None:
     code, _ = said(fleet(*rows))
     assert (code == 10) is any(r.state in DARK for r in rows)
     if code == 0:
-        assert {r.state for r in rows} <= {State.WELL, State.UNDER_WAY}
+        assert {r.state for r in rows} <= {Condition.WELL, Condition.UNDER_WAY}
         assert not any(r.interrupted for r in rows)
 
 
@@ -185,11 +185,11 @@ def test_the_gravest_decides(rows: list[HostStatus]) -> None:
 )
 def test_as_many_hosts_may_be_unwell_as_a_person_says(most: str, count: int, forgiven: bool) -> None:
     """A count or a share of the hosts; what is forgiven is still found, and nothing graver is."""
-    rows = fleet(*[bad(State.UNHEALTHY)] * count, *[WELL] * (3 - count))
+    rows = fleet(*[bad(Condition.UNHEALTHY)] * count, *[WELL] * (3 - count))
     assert within(rows, most) is forgiven
     found = findings(rows, PLACE)
     assert (verdict(found, forgiven=within(rows, most)) is None) is forgiven
-    dark = fleet(bad(State.STOPPED), *rows[1:])
+    dark = fleet(bad(Condition.STOPPED), *rows[1:])
     graver = verdict(findings(dark, PLACE), forgiven=True)
     assert graver
     assert exit_of(graver.kind) == 10

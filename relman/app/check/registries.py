@@ -12,7 +12,7 @@ from relman.model.errors import RelmanError
 from relman.model.host import Environment
 from relman.model.service import Service
 from relman.registry.client import Registry
-from relman.registry.network import Network
+from relman.registry.network import RegistryAccess
 
 _SECONDS = 2.0
 
@@ -35,7 +35,7 @@ def warn_of_plain(context: Context, service: Service | None, environments: Seque
 
 def _registries(
     context: Context, service: Service | None, environments: Sequence[Environment]
-) -> Iterator[tuple[str, Network]]:
+) -> Iterator[tuple[str, RegistryAccess]]:
     if service:
         yield service.repository.registry, network_of(context)
     for environment in environments:
@@ -43,7 +43,7 @@ def _registries(
         yield from ((repository.registry, network) for repository in environment.services.values())
 
 
-def _ask(host: str, network: Network, faults: list[RelmanError]) -> None:
+def _ask(host: str, network: RegistryAccess, faults: list[RelmanError]) -> None:
     try:
         with Registry(host, network=network, timeout=_SECONDS) as registry:
             fault = registry.plain_fault()

@@ -20,7 +20,7 @@ from relman.ci.run.release_tags import Tags, tags_for
 from relman.ci.run.run_lock import alone
 from relman.ci.run.run_name import run_name
 from relman.config.ci_systems import system_of
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
 from relman.model.container import Image
@@ -66,7 +66,7 @@ class Job:
         Raises what find_release raises.
         """
         registry = registry_of(self.context, reference.repository)
-        check = Check(reading_seal(self.service.release.demands))
+        check = Criteria(reading_seal(self.service.release.demands))
         return find_release(registry, reference.repository, reference.reference, platform, check=check).manifest
 
     def alone(self) -> AbstractContextManager[None]:

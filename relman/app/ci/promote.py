@@ -19,7 +19,7 @@ from relman.ci.engine.push import push
 from relman.ci.results import report_store as kept
 from relman.ci.run.release_tags import Tags
 from relman.ci.run.run_name import describe as describe_commit
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
 from relman.model.clock import timestamp
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import docker
 
 
-def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = ()) -> Check:
+def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = ()) -> Criteria:
     """How an image is judged before it becomes a release of the service, and the seal that signs its statements."""
     demands = service.release.demands
     seal = writing_seal(context, demands)
@@ -44,7 +44,9 @@ def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = 
     return check_of(demands, seal, skips=skips, served=served)
 
 
-def promote_stage(job: Job, client: docker.APIClient, image: Image, report: TestReport | None, check: Check) -> Release:
+def promote_stage(
+    job: Job, client: docker.APIClient, image: Image, report: TestReport | None, check: Criteria
+) -> Release:
     """Push an image from the engine and release it; without a report, the stored one counts.
 
     Refusals are raised before anything is pushed, unless they depend on statements in the registry.
@@ -76,7 +78,7 @@ def release_there(
     found: ImageDescription,
     report: TestReport | None,
     run: RunName | None,
-    check: Check,
+    check: Criteria,
 ) -> None:
     """Release an image that is in the registry."""
     report = report or kept.load(found.config, kept.directory(context.environ))
@@ -119,7 +121,7 @@ def _release(
     source: ManifestDigest | ImageDescription,
     report: TestReport,
     tags: Tags,
-    check: Check,
+    check: Criteria,
 ) -> Release:
     """Release the image with a digest in the registry, report it, and record it in the history."""
     context, repository = job.context, job.service.repository

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from relman.app.context import Events
 from relman.app.deployments.rollouts import require_all
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.gates.statements import binding
 from relman.evidence.release import examine, find_release
 from relman.model.errors import PreflightFailed, UnknownTag
@@ -18,7 +18,7 @@ from relman.rollout.fleet import Fleet
 
 
 def release_for(
-    fleet: Fleet, registry: Registry, repository: Repository, tag: str, check: Check, events: Events
+    fleet: Fleet, registry: Registry, repository: Repository, tag: str, check: Criteria, events: Events
 ) -> Release:
     """The release under `tag` for these hosts, which are asked for their platform only if an index has several.
 
@@ -54,7 +54,12 @@ def one_platform(hosts: Mapping[str, Platform], lacking: Mapping[Platform, str],
 
 
 def _called(
-    registry: Registry, repository: Repository, tag: str, check: Check, events: Events, platform: Platform | None = None
+    registry: Registry,
+    repository: Repository,
+    tag: str,
+    check: Criteria,
+    events: Events,
+    platform: Platform | None = None,
 ) -> Release:
     """The release under `tag`, if every gate passes. A channel is resolved to the release that it names now."""
     examined = examine(registry, repository, tag, platform, check=check)
@@ -66,7 +71,7 @@ def _called(
     return find_release(registry, repository, bound.tag, platform, check=check)
 
 
-def _lacks(registry: Registry, repository: Repository, tag: str, check: Check, platform: Platform) -> str:
+def _lacks(registry: Registry, repository: Repository, tag: str, check: Criteria, platform: Platform) -> str:
     """Why an index that was released has no tested image for a platform; "" if something else is wrong."""
     try:
         examined = examine(registry, repository, tag, platform, check=check)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from relman.app.releases.list_releases import Found
+from relman.app.releases.list_releases import FoundReleases
 from relman.app.releases.listing import ListedImage
 from relman.evidence.test_result import SMOKE_ONLY
 
 
-def releases_document(found: Found) -> dict[str, Any]:
+def releases_document(found: FoundReleases) -> dict[str, Any]:
     """A row for each image, in the order shown; `unlisted` are hosts that run an image without a row."""
     query = found.query
     return {

@@ -18,7 +18,7 @@ from relman.model.image import ManifestDigest
 from relman.model.journal import DONE, Served
 from relman.model.policy import Demands
 from relman.registry.client import Registry
-from relman.rollout.looking.history import Ran, ran_at
+from relman.rollout.looking.history import RanAt, ran_at
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,14 @@ def ran_then(context: Context, answers: Answers, service: str | None, time: str)
     return list(_with_tests(context, answers, rows))
 
 
-def _ran(answers: Answers, service: str | None, time: str) -> Iterator[tuple[str, str, Ran]]:
+def _ran(answers: Answers, service: str | None, time: str) -> Iterator[tuple[str, str, RanAt]]:
     for host, journals in answers.journals.items():
         for name, lines in journals.items():
             if lines.lines or name == service or name in answers.chosen.services:
                 yield host, name, ran_at(lines.lines, time)
 
 
-def _row(host: str, service: str, ran: Ran) -> RanThen:
+def _row(host: str, service: str, ran: RanAt) -> RanThen:
     served, line = ran.serves or Served("", "", "", "", "", ""), ran.line
     return RanThen(
         host=host,

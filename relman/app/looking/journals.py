@@ -11,7 +11,7 @@ from relman.app.factories import ledger
 from relman.ledger.entries import Entry, HostOutcome
 from relman.model.errors import RelmanError, StorageFailed, Unknown
 from relman.model.host import Environment
-from relman.model.journal import DONE, Line
+from relman.model.journal import DONE, JournalLine
 from relman.model.text import some
 from relman.rollout.fleet import Fleet
 from relman.rollout.looking.history import Journals, Told, merged, read_journals
@@ -109,7 +109,7 @@ def _outcomes(told: Told) -> Iterator[HostOutcome]:
         yield HostOutcome(host, "left out")
 
 
-def _others(told: Told, names: Callable[[Line], Sequence[str]]) -> Sequence[str]:
+def _others(told: Told, names: Callable[[JournalLine], Sequence[str]]) -> Sequence[str]:
     """The hosts that other hosts name, and that have no line themselves."""
     return [h for h in dict.fromkeys(n for line in told.hosts.values() for n in names(line)) if h not in told.hosts]
 

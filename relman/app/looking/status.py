@@ -10,7 +10,7 @@ from relman.app.environments import Request, open_environment, unknown_service
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.looking.advice import Place
+from relman.rollout.looking.advice import CommandScope
 from relman.rollout.looking.status import HostStatus, look_at, unseen, with_absences
 from relman.rollout.looking.verdict import Finding, findings, verdict, within
 from relman.rollout.state.lease import this_machine
@@ -36,10 +36,10 @@ def status(context: Context, request: Request) -> Status:
     return Status(rows, findings(rows, _place(chosen, rows, request.inventories)))
 
 
-def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> Place:
+def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> CommandScope:
     silent = tuple(dict.fromkeys(r.host for r in rows if r.unreachable))
     hosts = frozenset(h.name for h in chosen.hosts)
-    return Place(chosen.name, frozenset(chosen.services), hosts, silent, tuple(inventories))
+    return CommandScope(chosen.name, frozenset(chosen.services), hosts, silent, tuple(inventories))
 
 
 def _look(chosen: Environment, service: str | None) -> list[HostStatus]:

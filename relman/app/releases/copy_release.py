@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from relman.app.context import Context, Events
 from relman.app.factories import ledger, registry_of
 from relman.app.identity import who
-from relman.evidence.assessment import Check
+from relman.evidence.assessment import Criteria
 from relman.evidence.copy import copy_with_evidence
 from relman.evidence.promote import check_names, promote
 from relman.evidence.release import find_release
@@ -18,7 +18,7 @@ from relman.model.clock import timestamp
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
 from relman.model.image import Digest, ImageRef, Platform, Repository
 from relman.model.run import Release
-from relman.registry.blobs import Place
+from relman.registry.blobs import RepositoryClient
 from relman.registry.images import platforms
 from relman.registry.manifest import Manifest
 from relman.registry.retag import stands
@@ -37,7 +37,7 @@ class Move:
     service: str = ""
 
 
-def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
+def to_elsewhere(context: Context, move: Move, check: Criteria) -> list[Release]:
     """Copy a release with its evidence, and release it in the target; returns one release for each tested platform.
 
     Everything is checked before anything is written: it is a release in the source, and the tag is free in the target.
@@ -46,7 +46,9 @@ def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
     if move.source == move.target:
         raise UsageError(f"{move.target} already has it", hint="Name another repository with --to.")
     with ExitStack() as stack:
-        source, target = (Place(stack.enter_context(registry_of(context, r)), r) for r in (move.source, move.target))
+        source, target = (
+            RepositoryClient(stack.enter_context(registry_of(context, r)), r) for r in (move.source, move.target)
+        )
         image = source.registry.resolve(source.repository, move.tag)
         tested = _tested(source, move.tag, image, check)
         stands(target.registry, target.repository, image, move.tag)
@@ -70,7 +72,7 @@ def to_elsewhere(context: Context, move: Move, check: Check) -> list[Release]:
     return made
 
 
-def _tested(source: Place, tag: str, image: Manifest, check: Check) -> list[Platform | None]:
+def _tested(source: RepositoryClient, tag: str, image: Manifest, check: Criteria) -> list[Platform | None]:
     """The platforms for which it is a release; [None] for an image outside an index. Raises PolicyRefused."""
     wanted: list[Platform | None] = list(platforms(image)) if image.is_index else [None]
     refusals: list[PolicyRefused] = []

@@ -43,7 +43,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundReleases:
     """What a query found: the images that are shown, and what the hosts run."""
 
     query: ReleaseQuery
@@ -87,7 +87,7 @@ def release_query(
     return ReleaseQuery(written.name, written.repository, rules)
 
 
-def list_releases(context: Context, query: ReleaseQuery, limit: int, *, by_date: bool = False) -> Found:
+def list_releases(context: Context, query: ReleaseQuery, limit: int, *, by_date: bool = False) -> FoundReleases:
     """The first `limit` images by tag or by date, those that run, and where they run."""
     running = _running(query)
     registry = registry_of(context, query.repository, query.environment)
@@ -96,7 +96,7 @@ def list_releases(context: Context, query: ReleaseQuery, limit: int, *, by_date:
     check = check_of(Demands(demands.trust), reading_seal(demands))
     listing = Listing(registry, query.repository, check=check)
     wish = Wish(limit, by_date, running.manifests, running.releases)
-    return Found(query, select(listing, query.rules, wish), running)
+    return FoundReleases(query, select(listing, query.rules, wish), running)
 
 
 def _running(query: ReleaseQuery) -> Running:

@@ -24,7 +24,7 @@ BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontaine
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseImage:
     """A base image: its name in the Dockerfile, the image on the engine, and the digest of its manifest, "" if it is in
     no registry."""
 
@@ -50,7 +50,7 @@ def text_of(service: Service) -> str:
 
 def find_base(
     client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
-) -> Base | None:
+) -> BaseImage | None:
     """Pull the base image as its registry has it now, and tag it on the engine with the Dockerfile's name for it.
 
     If the registry does not deliver it, the engine's image is used, and `progress` is told. None if the Dockerfile
@@ -67,12 +67,12 @@ def find_base(
     if not digest_of(name) and name not in image.repo_tags and digest_of(reference):
         with translated(f"cannot tag {name}"):
             client.tag(image.id.value, repository_of(name), tag_of(name) or "latest")
-    return Base(name, image, digest_of(reference))
+    return BaseImage(name, image, digest_of(reference))
 
 
 def _as_it_is_here(
     client: docker.APIClient, name: str, error: Failure, progress: Progress, platform: Platform | None
-) -> Base:
+) -> BaseImage:
     try:
         image = images.inspect(client, name)
         require_platform(name, image, platform)
@@ -80,10 +80,10 @@ def _as_it_is_here(
         raise error from None
     progress(f"{error.what}; using the base image as it is on this engine")
     known = {digest_of(d) for d in image.repo_digests if repository_of(d) == repository_of(name)}
-    return Base(name, image, known.pop() if len(known) == 1 else "")
+    return BaseImage(name, image, known.pop() if len(known) == 1 else "")
 
 
-def require_base(client: docker.APIClient, built: ImageId, base: Base | None) -> None:
+def require_base(client: docker.APIClient, built: ImageId, base: BaseImage | None) -> None:
     """Raise BuildFailed unless the image has exactly its base's layers at the bottom: a tag may move during the
     build."""
     if base is None:
@@ -96,7 +96,7 @@ def require_base(client: docker.APIClient, built: ImageId, base: Base | None) ->
         )
 
 
-def forgotten(base: Base | None, ours: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+def forgotten(base: BaseImage | None, ours: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
     """Empty values for labels that would be inherited from the base and be wrong for this image."""
     inherited = base.image.labels if base else {}
     return {name: "" for name in names if name in inherited and name not in ours}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Place:
+class TestImage:
     """The image in which a command runs. `reference` names it in records, "" for the image under test."""
 
     image: Image
@@ -39,10 +39,10 @@ def places(
     tested: Image,
     credentials: CredentialsFor,
     progress: Progress,
-) -> tuple[Place, ...]:
+) -> tuple[TestImage, ...]:
     """The image of each test command, present on the engine. Raises UsageError if the run has not built such a stage,
     and what resolving and pulling raise."""
-    found: dict[tuple[str, str], Place] = {("", ""): Place(tested)}
+    found: dict[tuple[str, str], TestImage] = {("", ""): TestImage(tested)}
     for command in service.test.commands:
         where = (command.image, command.stage)
         if where not in found:
@@ -57,9 +57,9 @@ def _place(
     command: TestCommand,
     credentials: CredentialsFor,
     progress: Progress,
-) -> Place:
+) -> TestImage:
     if command.image:
-        return Place(*obtain(client, command.image, credentials, progress))
+        return TestImage(*obtain(client, command.image, credentials, progress))
     tag = stage_tag(service, run, command.stage)
     try:
         image = images.inspect(client, tag)
@@ -68,11 +68,11 @@ def _place(
     if image is None or run_of(image.labels) != run:
         hint = "Run `relman build` first, on this machine and with the same --run."
         raise UsageError(f"the engine has no stage {command.stage} of run {run}: {tag}", hint=hint)
-    return Place(image, str(images.config_digest(client, image.id)))
+    return TestImage(image, str(images.config_digest(client, image.id)))
 
 
 def require_all_started(
-    client: docker.APIClient, run: RunName, stage: TestStage, where: tuple[Place, ...]
+    client: docker.APIClient, run: RunName, stage: TestStage, where: tuple[TestImage, ...]
 ) -> TestStage:
     """The stage, in which each command is either known to be started by its image's ENTRYPOINT, or must prove it with
     result files. Raises TestsFailed if one does neither, EngineError or Unreachable."""

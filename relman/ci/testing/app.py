@@ -18,7 +18,7 @@ from relman.config.deploy import as_tested
 from relman.model.container import Image
 from relman.model.errors import CannotAsk, EngineError, TestsFailed
 from relman.model.run import CommandResult
-from relman.model.service import APP, LinkedService, Service, Wait
+from relman.model.service import APP, LinkedService, Service, WaitFor
 from relman.model.settings import Health, Probe
 
 SMOKE = "smoke"
@@ -108,15 +108,15 @@ def _start(
     return container
 
 
-def _wait(health: Health | None) -> Wait:
+def _wait(health: Health | None) -> WaitFor:
     """The wait condition: the deploy section's health check, or the image's own if there is none."""
     if health is None or health.probe in (Probe.IMAGE, Probe.NONE):
-        return Wait(timeout=health.timeout if health else Wait.timeout)
+        return WaitFor(timeout=health.timeout if health else WaitFor.timeout)
     if health.probe == Probe.TCP:
-        return Wait(tcp=health.port, timeout=health.timeout)
+        return WaitFor(tcp=health.port, timeout=health.timeout)
     if health.probe == Probe.COMMAND:
-        return Wait(command=health.command, timeout=health.timeout)
-    return Wait(
+        return WaitFor(command=health.command, timeout=health.timeout)
+    return WaitFor(
         http_port=health.port,
         http_path=health.path,
         timeout=health.timeout,

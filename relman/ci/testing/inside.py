@@ -11,7 +11,7 @@ from relman.ci.engine.api import translated
 from relman.ci.engine.containers import State
 from relman.local.http_check import GOOD, headers_of
 from relman.model.errors import CannotAsk, EngineError
-from relman.model.service import Wait
+from relman.model.service import WaitFor
 
 if TYPE_CHECKING:
     import docker
@@ -76,7 +76,7 @@ def reaches(client: docker.APIClient, network: str) -> bool:
 class InsideProbe:
     """Checks a TCP port, or the HTTP of a `wait`, inside the container, one check at a time."""
 
-    def __init__(self, client: docker.APIClient, container: str, port: int, wait: Wait | None = None) -> None:
+    def __init__(self, client: docker.APIClient, container: str, port: int, wait: WaitFor | None = None) -> None:
         self._client = client
         self._container = container
         self._port, self._wait = port, wait

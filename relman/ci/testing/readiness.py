@@ -16,7 +16,7 @@ from relman.ci.testing.links import LinkPort
 from relman.ci.testing.run_context import Bench
 from relman.local.http_check import GOOD, headers_of, status_of
 from relman.model.errors import Cancelled, EngineError, TestsFailed
-from relman.model.service import LinkedService, Wait
+from relman.model.service import LinkedService, WaitFor
 
 if TYPE_CHECKING:
     import docker
@@ -30,7 +30,7 @@ Probe = Callable[[State], bool]
 def probe_of(
     client: docker.APIClient,
     container: str,
-    wait: Wait,
+    wait: WaitFor,
     ports: Sequence[LinkPort],
     *,
     has_healthcheck: bool,
@@ -99,7 +99,7 @@ def accepts_tcp(address: str, port: int) -> bool:
     return True
 
 
-def answers_http(address: str, port: int, wait: Wait) -> bool:
+def answers_http(address: str, port: int, wait: WaitFor) -> bool:
     """Whether GET responds with a passing status (relman.local.http_check)."""
     connection = http.client.HTTPConnection(address, port, timeout=_PROBE_TIMEOUT)
     try:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from relman.ci.build.test_images import Place, places, require_all_started
+from relman.ci.build.test_images import TestImage, places, require_all_started
 from relman.ci.engine import images
 from relman.ci.engine.api import CredentialsFor, Progress
 from relman.ci.engine.containers import create_network
@@ -21,7 +21,7 @@ from relman.ci.testing.inside import reaches
 from relman.ci.testing.interpolation import Values, secrets_of
 from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import Released, start_services
-from relman.ci.testing.test_commands import Outcome, run_commands
+from relman.ci.testing.test_commands import CommandOutcome, run_commands
 from relman.model.clock import rfc3339
 from relman.model.container import Image
 from relman.model.image import ImageId
@@ -88,13 +88,13 @@ def run_tests(
 
 
 def _run(
-    bench: Bench, service: Service, tested: Image, where: tuple[Place, ...], linked: Mapping[str, Linked]
-) -> tuple[Outcome, ...]:
+    bench: Bench, service: Service, tested: Image, where: tuple[TestImage, ...], linked: Mapping[str, Linked]
+) -> tuple[CommandOutcome, ...]:
     """Run the smoke test and the commands, up to the first that fails."""
-    smoke: tuple[Outcome, ...] = ()
+    smoke: tuple[CommandOutcome, ...] = ()
     if service.test.starts_app:
         app = start_app(bench, service, tested, linked)
-        smoke = (Outcome(app.smoke),) if app.smoke else ()
+        smoke = (CommandOutcome(app.smoke),) if app.smoke else ()
         linked = {**linked, app.linked.alias: app.linked}
     if smoke and not smoke[0].result.good:
         return smoke

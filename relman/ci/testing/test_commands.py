@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from relman.ci.build.test_images import Place
+from relman.ci.build.test_images import TestImage
 from relman.ci.engine.containers import create, object_name, run_to_end, state
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.results.junit_files import read_results
@@ -22,7 +22,7 @@ from relman.model.test_cases import Findings, TestCase
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CommandOutcome:
     """The result of a command, and the findings in its result files: None if it writes none, or none that can be
     trusted."""
 
@@ -31,13 +31,13 @@ class Outcome:
 
 
 def run_commands(
-    bench: Bench, stage: TestStage, places: Sequence[Place], linked: Mapping[str, Linked]
-) -> tuple[Outcome, ...]:
+    bench: Bench, stage: TestStage, places: Sequence[TestImage], linked: Mapping[str, Linked]
+) -> tuple[CommandOutcome, ...]:
     """Run the stage's commands in order, each in its image, up to the first that fails.
 
     Raises TestsFailed if one cannot be started, EngineError or Unreachable.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[CommandOutcome] = []
     for number, (command, place) in enumerate(zip(stage.commands, places, strict=True), start=1):
         bench.progress(f"test {number} of {len(stage.commands)}: {command.title}")
         outcomes.append(_run(bench, stage, command, place, linked, number))
@@ -47,8 +47,8 @@ def run_commands(
 
 
 def _run(
-    bench: Bench, stage: TestStage, command: TestCommand, place: Place, linked: Mapping[str, Linked], number: int
-) -> Outcome:
+    bench: Bench, stage: TestStage, command: TestCommand, place: TestImage, linked: Mapping[str, Linked], number: int
+) -> CommandOutcome:
     """All attempts at one command; failures before a passing attempt are flaky."""
     earlier: list[str] = []
     for attempt in range(1, command.retries + 2):
@@ -74,10 +74,10 @@ def _attempt(
     bench: Bench,
     stage: TestStage,
     command: TestCommand,
-    place: Place,
+    place: TestImage,
     linked: Mapping[str, Linked],
     name: str,
-) -> Outcome:
+) -> CommandOutcome:
     env = bench.env(name, linked, stage.env)
     entrypoint, image = stage.own_entrypoint, place.image
     container = create(
@@ -92,14 +92,14 @@ def _attempt(
     code = _run_to_end(bench, container, command, command.timeout or stage.timeout)
     result = CommandResult(made.argv, code, round(time.monotonic() - begin, 3), command.name, image=place.reference)
     if not command.junit:
-        return Outcome(result)
+        return CommandOutcome(result)
     try:
         found = read_results(bench.client, container, state(bench.client, container, bench.network), command.junit)
     except BadResults as error:
-        return Outcome(replace(result, problem=bench.mask(str(error))))
+        return CommandOutcome(replace(result, problem=bench.mask(str(error))))
     problem = contradiction(code, found, allow_no_tests=command.allow_no_tests)
     nothing = not problem and found.totals.ran == 0
-    return Outcome(replace(result, problem=problem, ran_nothing=nothing), hidden(found, bench))
+    return CommandOutcome(replace(result, problem=problem, ran_nothing=nothing), hidden(found, bench))
 
 
 def contradiction(code: int | None, found: Findings, *, allow_no_tests: bool) -> str:

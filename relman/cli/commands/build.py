@@ -10,7 +10,7 @@ from relman.app.ci.build import build_stage, version_for, with_args
 from relman.app.ci.job import local_engine, open_job
 from relman.ci.run.run_name import commit_of
 from relman.cli.options import build_options, file_option, run_option
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 if TYPE_CHECKING:
     pass
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @run_option
 @build_options
 def build(
-    context: Context, file: str, run_flag: str | None, build_args: Mapping[str, str], version: str | None
+    context: CommandContext, file: str, run_flag: str | None, build_args: Mapping[str, str], version: str | None
 ) -> None:
     """Build the image of a run.
 

@@ -14,7 +14,7 @@ from relman.app.documents.check import check_document, hosts_document
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.output.hosts_view import show_readiness
 from relman.cli.output.printer import Output
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.config.service import FILE_NAME
 from relman.model.errors import UsageError
 
@@ -24,7 +24,9 @@ from relman.model.errors import UsageError
 @any_environment_option
 @inventory_option
 @click.option("--hosts", is_flag=True, help="Ask the hosts of -e ENV, too, what they lack; nothing is changed there.")
-def check(context: Context, file: str | None, environment: str | None, inventories: Sequence[str], hosts: bool) -> None:
+def check(
+    context: CommandContext, file: str | None, environment: str | None, inventories: Sequence[str], hosts: bool
+) -> None:
     """Check relman.yml and the inventory without touching anything.
 
     Every problem is shown at once, as FILE:LINE:COLUMN, with the key and what was expected there. If both exist, each

@@ -22,8 +22,8 @@ from relman.ci.library.files import require_tools
 from relman.ci.run.run_name import commit_of
 from relman.ci.run.teardown import cleaned_up
 from relman.cli.options import build_options, file_option, results_option, run_option
-from relman.cli.verb import Context, verb
-from relman.evidence.assessment import Check
+from relman.cli.verb import CommandContext, verb
+from relman.evidence.assessment import Criteria
 from relman.model.image import ImageId
 from relman.model.run import RunName, TestReport
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @results_option("Also write the test results to this file.")
 @click.option("--timings", is_flag=True, help="Show at the end where the time went.")
 def ci(
-    context: Context,
+    context: CommandContext,
     file: str,
     run_flag: str | None,
     build_args: Mapping[str, str],
@@ -74,7 +74,7 @@ def ci(
         _tell_timings(job, time.monotonic() - begin)
 
 
-def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport, check: Check) -> None:
+def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport, check: Criteria) -> None:
     if library := job.service.release.library:
         library_stage(job, library, client, image, report)
     else:

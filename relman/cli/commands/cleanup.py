@@ -15,7 +15,7 @@ from relman.ci.run import cleanup as engine
 from relman.ci.run.run_lock import at_work
 from relman.ci.run.run_name import run_name
 from relman.cli.options import file_option, run_option
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.config.schema import values
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def _duration(_ctx: click.Context, _option: click.Parameter, value: str | None) 
 @file_option
 @run_option
 @click.option("--older-than", metavar="TIME", callback=_duration, help="All runs that are older, such as 2h.")
-def cleanup(context: Context, file: str, run_flag: str | None, older_than: float | None) -> None:
+def cleanup(context: CommandContext, file: str, run_flag: str | None, older_than: float | None) -> None:
     """Remove what a run left on the engine, and nothing else.
 
     A run leaves containers, networks, volumes and its image's tag.

@@ -10,7 +10,7 @@ from relman.app.deployments.deploy import open_deployment
 from relman.app.environments import Request
 from relman.cli.carry_out import carry_out
 from relman.cli.options import environment_options, gathered, rollout_options, skip_option
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("deploy")
@@ -20,7 +20,7 @@ from relman.cli.verb import Context, verb
 @skip_option
 @gathered(Request, "request")
 def deploy(
-    context: Context,
+    context: CommandContext,
     tag: str,
     request: Request,
     plan_only: bool,

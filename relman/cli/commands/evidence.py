@@ -5,22 +5,22 @@ from __future__ import annotations
 import click
 
 from relman.app.documents.evidence import evidence_document
-from relman.app.image_target import Asked, target_of
+from relman.app.image_target import ImageRequest, target_of
 from relman.app.releases.judge import examine_target
 from relman.cli.options import gathered, platform_option, target_options
 from relman.cli.output.evidence_view import show_statements
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("evidence")
 @click.argument("reference", metavar="TAG|DIGEST")
 @target_options
 @platform_option
-@gathered(Asked, "asked")
+@gathered(ImageRequest, "asked")
 def evidence(
-    context: Context,
+    context: CommandContext,
     reference: str,
-    asked: Asked,
+    asked: ImageRequest,
     platform: str | None,
 ) -> None:
     """Show every statement about an image, and whether it counts.

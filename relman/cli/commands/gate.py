@@ -11,7 +11,7 @@ from relman.app.environments import Request
 from relman.app.releases.judge import judge
 from relman.cli.options import environment_options, gathered, platform_option, reason_option, skip_option
 from relman.cli.output.decision_view import show_decision
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("gate")
@@ -22,7 +22,7 @@ from relman.cli.verb import Context, verb
 @reason_option
 @gathered(Request, "request")
 def gate(
-    context: Context,
+    context: CommandContext,
     tag: str,
     request: Request,
     platform: str | None,

@@ -17,7 +17,7 @@ from relman.app.looking.history_at import RanThen, ran_then, time_of
 from relman.app.looking.journals import ask, say_remarks
 from relman.cli.options import any_environment_option, hosts_options, inventory_option, limit_option, service_option
 from relman.cli.output.text import by_whom, moment
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.ledger.entries import Entry
 from relman.model.errors import UsageError
 
@@ -30,7 +30,7 @@ from relman.model.errors import UsageError
 @limit_option
 @click.option("--at", metavar="TIME", help="What ran where then; TIME is in UTC unless it names an offset.")
 def history(
-    context: Context,
+    context: CommandContext,
     environment: str | None,
     inventories: Sequence[str],
     service: str | None,
@@ -64,7 +64,7 @@ def history(
 _SHARED = ("SERVICE", "ENVIRONMENT", "HOSTS", "BY")
 
 
-def _from_here(context: Context, service: str | None, limit: int) -> None:
+def _from_here(context: CommandContext, service: str | None, limit: int) -> None:
     output, entries = context.output, history_from_here(context, service, limit)
     output.json("history", history_document(entries))
     if not entries:
@@ -77,7 +77,7 @@ def _from_here(context: Context, service: str | None, limit: int) -> None:
         output.line("relman show ID shows one deployment or playbook, relman show JOB/BUILD one run")
 
 
-def _of_hosts(context: Context, request: Request, limit: int) -> None:
+def _of_hosts(context: CommandContext, request: Request, limit: int) -> None:
     output, found = context.output, history_of_hosts(context, request, limit)
     output.json("history", host_history_document(found))
     if found.entries:
@@ -94,7 +94,7 @@ def _of_hosts(context: Context, request: Request, limit: int) -> None:
     found.answers.require_all()
 
 
-def _then(context: Context, request: Request, time: str) -> None:
+def _then(context: CommandContext, request: Request, time: str) -> None:
     """What every host ran at `time`. Raises Unknown if one could not be asked."""
     output, answers = context.output, ask(context, request)
     rows = ran_then(context, answers, request.service, time)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from relman.ci.scaffold import first_file, look
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.config.service import FILE_NAME, parse_service
 from relman.model.errors import UsageError
 
@@ -17,7 +17,7 @@ _NOBODY = "registry.example.com"
 @verb("init")
 @click.option("--print", "only_print", is_flag=True, help="Print the file and write nothing.")
 @click.option("--registry", metavar="HOST[:PORT]", help="The private registry; by default RELMAN_REGISTRY.")
-def init(context: Context, only_print: bool, registry: str | None) -> None:
+def init(context: CommandContext, only_print: bool, registry: str | None) -> None:
     """Write a first relman.yml from the Dockerfile and tests here.
 
     An existing one is never overwritten.

@@ -10,7 +10,7 @@ from relman.app.factories import inventory_of, ssh_files
 from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import without_empty
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.text import some
 
@@ -18,7 +18,7 @@ from relman.model.text import some
 @verb("inventory")
 @any_environment_option
 @inventory_option
-def inventory(context: Context, environment: str | None, inventories: Sequence[str]) -> None:
+def inventory(context: CommandContext, environment: str | None, inventories: Sequence[str]) -> None:
     """Show what relman understands of the inventory.
 
     Its environments and hosts, or how one environment is reached.

@@ -20,7 +20,7 @@ from relman.app.keys import (
     trusted_keys,
 )
 from relman.app.signing import KEY, KEY_FILE, PASSPHRASE
-from relman.cli.verb import Context, shared_options, verb
+from relman.cli.verb import CommandContext, shared_options, verb
 from relman.evidence.keys import ALGORITHMS, PublicKey
 from relman.model.clock import rfc3339
 from relman.model.trust import TrustedKey
@@ -59,7 +59,7 @@ _algorithm_option = click.option(
     help="Statements that it may sign; by default those that promote makes.",
 )
 def new(
-    context: Context,
+    context: CommandContext,
     name: str,
     out: str,
     algorithm: str,
@@ -75,7 +75,7 @@ def new(
 @verb("show")
 @click.argument("what", metavar="[FILE|NAME]", required=False)
 @_trust_option
-def show(context: Context, what: str | None, trust: str) -> None:
+def show(context: CommandContext, what: str | None, trust: str) -> None:
     """Show the public half of a key FILE, or whom trust.yml trusts with what."""
     output = context.output
     if what and Path(what).is_file():
@@ -103,7 +103,7 @@ def show(context: Context, what: str | None, trust: str) -> None:
     metavar="HOURS",
     help="How long OLD stays valid.",
 )
-def rotate(context: Context, old: str, name: str, out: str, algorithm: str, trust: str, overlap: float) -> None:
+def rotate(context: CommandContext, old: str, name: str, out: str, algorithm: str, trust: str, overlap: float) -> None:
     """Make a new key that may sign what OLD may, and let OLD expire; statements that OLD signed before stay valid.
 
     If OLD may be in the wrong hands, revoke it instead: its holder can still backdate a statement.
@@ -119,7 +119,7 @@ def rotate(context: Context, old: str, name: str, out: str, algorithm: str, trus
 @click.option(
     "--accept", "accepted", multiple=True, metavar="DIGEST", help="An image about which its statements still count."
 )
-def revoke(context: Context, name: str, trust: str, reason: str, accepted: Sequence[str]) -> None:
+def revoke(context: CommandContext, name: str, trust: str, reason: str, accepted: Sequence[str]) -> None:
     """Revoke a key: none of its statements count, whatever time they claim, except about images that are known to be
     good.
 
@@ -136,7 +136,7 @@ for _command in (new, show, rotate, revoke):
     key.add_command(_command)
 
 
-def _show_made(context: Context, key: NewKey, made: PublicKey) -> None:
+def _show_made(context: CommandContext, key: NewKey, made: PublicKey) -> None:
     output = context.output
     output.json("key", {"name": key.name, **key_document(made)})
     output.line(made.pem.decode().rstrip())

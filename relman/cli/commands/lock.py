@@ -12,7 +12,7 @@ from relman.app.environments import Request
 from relman.cli.options import environment_options, gathered, yes_option
 from relman.cli.output.progress import Screen
 from relman.cli.output.text import span
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.model.errors import UsageError
 from relman.model.record import FoundLock, Phase
 
@@ -24,7 +24,7 @@ from relman.model.record import FoundLock, Phase
 @yes_option
 @gathered(Request, "request")
 def lock(
-    context: Context,
+    context: CommandContext,
     what: str,
     request: Request,
     yes: bool,
@@ -45,7 +45,7 @@ def lock(
             _break(context, locks, yes)
 
 
-def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
+def _show(context: CommandContext, found: Mapping[str, FoundLock]) -> None:
     document = locks_document(found)
     context.output.json("locks", document)
     if not found:
@@ -57,7 +57,7 @@ def _show(context: Context, found: Mapping[str, FoundLock]) -> None:
     )
 
 
-def _break(context: Context, locks: Locks, yes: bool) -> None:
+def _break(context: CommandContext, locks: Locks, yes: bool) -> None:
     asked, output = locks.asked, context.output
     if not (yes or output.confirm(f"break the locks of {asked.service} in {asked.environment}?")):
         output.note("nothing was changed")

@@ -10,7 +10,7 @@ from relman.app.environments import Request
 from relman.app.looking.logs import LogLine, open_logs
 from relman.cli.options import environment_options, gathered, hosts_options
 from relman.cli.output.printer import Output
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("logs")
@@ -21,7 +21,7 @@ from relman.cli.verb import Context, verb
 )
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines, across deployments too.")
 @gathered(Request, "request")
-def logs(context: Context, request: Request, tail: int, follow: bool) -> None:
+def logs(context: CommandContext, request: Request, tail: int, follow: bool) -> None:
     """Show the logs of what serves on every host, merged by time.
 
     If nothing serves on a host, the logs of what served last.

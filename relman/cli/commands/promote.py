@@ -19,7 +19,7 @@ from relman.app.releases.copy_release import Move, to_elsewhere
 from relman.ci.results import report_store as kept
 from relman.ci.run.run_name import run_name
 from relman.cli.options import file_option, reason_option, results_option, run_option, skip_option
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.model.errors import Unreachable, UsageError
 from relman.model.image import Repository
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @skip_option
 @reason_option
 def promote(
-    context: Context,
+    context: CommandContext,
     tag: str | None,
     to: str | None,
     channels: Sequence[str],

@@ -9,7 +9,7 @@ from relman.app.environments import Request
 from relman.cli.carry_out import end
 from relman.cli.options import environment_options, exclude_options, gathered
 from relman.cli.output.progress import Screen
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("recover")
@@ -18,7 +18,7 @@ from relman.cli.verb import Context, verb
 @click.option("--finish/--undo", default=None, help="Decide yourself; by default what the hosts show decides.")
 @gathered(Request, "request")
 def recover(
-    context: Context,
+    context: CommandContext,
     request: Request,
     finish: bool | None,
 ) -> None:

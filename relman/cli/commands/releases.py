@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 import click
 
 from relman.app.documents.releases import releases_document
-from relman.app.releases.list_releases import Found, ReleaseQuery, list_releases, release_query
+from relman.app.releases.list_releases import FoundReleases, ReleaseQuery, list_releases, release_query
 from relman.app.releases.listing import ListedImage
 from relman.cli.options import any_environment_option, inventory_option, limit_option, service_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, without_empty
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.model.text import some
 
 _REFUSALS = 3
@@ -27,7 +27,7 @@ _REFUSALS = 3
 @limit_option
 @click.option("--by-date", is_flag=True, help="The image built last comes first; this reads every tag.")
 def releases(
-    context: Context,
+    context: CommandContext,
     environment: str | None,
     inventories: Sequence[str],
     service: str | None,
@@ -51,7 +51,7 @@ def releases(
     found.require_all()
 
 
-def _show(output: Output, found: Found) -> None:
+def _show(output: Output, found: FoundReleases) -> None:
     query, shown, total = found.query, found.selection.rows, found.selection.total
     if not shown:
         output.line(f"{query.repository} has no release yet")
@@ -66,7 +66,7 @@ def _show(output: Output, found: Found) -> None:
         output.warn(warning)
 
 
-def _warnings(found: Found) -> Iterator[str]:
+def _warnings(found: FoundReleases) -> Iterator[str]:
     """What may not be deployed, and what runs beside the list."""
     refused = [image for image in found.selection.rows if image.listed.evidence is None]
     yield from (f"{image.tag} may not be deployed: {image.listed.refusal}" for image in refused[:_REFUSALS])

@@ -13,7 +13,7 @@ from relman.cli.carry_out import end
 from relman.cli.options import environment_options, exclude_options, gathered, yes_option
 from relman.cli.output.printer import Output
 from relman.cli.output.progress import Screen
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.model.text import some
 from relman.rollout.remove import Removal
 
@@ -25,7 +25,7 @@ from relman.rollout.remove import Removal
 @yes_option
 @gathered(Request, "request")
 def remove(
-    context: Context,
+    context: CommandContext,
     request: Request,
     plan_only: bool,
     yes: bool,

@@ -8,7 +8,7 @@ from relman.app.deployments.rollback import open_rollback
 from relman.app.environments import Request
 from relman.cli.carry_out import carry_out
 from relman.cli.options import environment_options, gathered, rollout_options
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("rollback")
@@ -18,7 +18,7 @@ from relman.cli.verb import Context, verb
 @click.option("--force", is_flag=True, help="With --yes: roll back past tasks that are not marked rollback_safe, too.")
 @gathered(Request, "request")
 def rollback(
-    context: Context,
+    context: CommandContext,
     request: Request,
     plan_only: bool,
     yes: bool,

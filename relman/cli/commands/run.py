@@ -11,7 +11,7 @@ from relman.app.playbooks.open_run import OpenRun, open_run
 from relman.cli.exits import Exit, exit_of
 from relman.cli.options import name_and_value
 from relman.cli.output.printer import Output
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.model.errors import RelmanError
 
 _NO_TIME = 0.001  # s
@@ -31,7 +31,9 @@ _NO_TIME = 0.001  # s
     callback=name_and_value,
     help="A variable of the playbook; may be repeated.",
 )
-def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: bool, given: Mapping[str, str]) -> None:
+def run(
+    context: CommandContext, playbook: str, plan_only: bool, resume: bool, yes: bool, given: Mapping[str, str]
+) -> None:
     """Run the stages of a playbook; its whole plan is shown first.
 
     PLAYBOOK is a file such as playbooks/release.yml.
@@ -52,7 +54,7 @@ def run(context: Context, playbook: str, plan_only: bool, resume: bool, yes: boo
 class _Front:
     """Runs stages like commands of their own, in this process: with the same code and the same exit codes."""
 
-    context: Context
+    context: CommandContext
 
     def verb(self, argv: Sequence[str], timeout: float | None, outputs: dict[str, str]) -> int:
         from relman.cli.main import run as run_command

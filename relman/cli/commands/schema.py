@@ -6,13 +6,13 @@ import json
 
 import click
 
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.config.schema.json_schema import KINDS, json_schema
 
 
 @verb("schema")
 @click.argument("kind", type=click.Choice(list(KINDS)), default="relman")
-def schema(context: Context, kind: str) -> None:
+def schema(context: CommandContext, kind: str) -> None:
     """Print the JSON Schema of relman.yml or of a playbook.
 
     Of a playbook with `playbook`. Editors complete keys with it.

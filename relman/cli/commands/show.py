@@ -14,7 +14,7 @@ from relman.ci.results.test_summary import summary
 from relman.cli.options import any_environment_option, inventory_option, service_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import moment
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.ledger.entries import Entry
 from relman.model.errors import Symptoms
 from relman.model.run import TestReport
@@ -26,7 +26,9 @@ from relman.model.test_cases import SLOWEST
 @any_environment_option
 @inventory_option
 @service_option
-def show(context: Context, id: str, environment: str | None, inventories: Sequence[str], service: str | None) -> None:
+def show(
+    context: CommandContext, id: str, environment: str | None, inventories: Sequence[str], service: str | None
+) -> None:
     """Show one deployment, one playbook run or one CI run.
 
     A deployment by its ID, with its outcome on each host; a run by JOB/BUILD, with its test results.
@@ -47,7 +49,7 @@ def show(context: Context, id: str, environment: str | None, inventories: Sequen
             _show_run(context.output, found)
 
 
-def _show_told(context: Context, id: str, request: Request) -> None:
+def _show_told(context: CommandContext, id: str, request: Request) -> None:
     """A deployment as the hosts tell it, beside what is known here."""
     told = look_up_on_hosts(context, id, request)
     if told.entry:

@@ -11,7 +11,7 @@ from relman.cli.options import environment_options, gathered, hosts_options, max
 from relman.cli.output.plan_view import also_on
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, by_whom
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 from relman.rollout.looking.status import HostStatus
 from relman.rollout.looking.verdict import Finding
 
@@ -22,7 +22,7 @@ from relman.rollout.looking.verdict import Finding
 @max_unhealthy_option
 @gathered(Request, "request")
 def status(
-    context: Context,
+    context: CommandContext,
     request: Request,
     max_unhealthy: str | None,
 ) -> None:

@@ -11,7 +11,7 @@ from relman.app.ci.test import built_commit, say_what_is_left, shell_stage, test
 from relman.ci.engine.push import push
 from relman.ci.testing.shell import require_terminal
 from relman.cli.options import file_option, results_option, run_option
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 if TYPE_CHECKING:
     pass
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--keep", is_flag=True, help="Leave containers, network and volumes up, to look at them.")
 @click.option("--shell", is_flag=True, help="No tests: a shell in the exact image, with everything linked.")
 def test(
-    context: Context, file: str, run_flag: str | None, results: str | None, pushed: bool, keep: bool, shell: bool
+    context: CommandContext, file: str, run_flag: str | None, results: str | None, pushed: bool, keep: bool, shell: bool
 ) -> None:
     """Run the tests in the exact image that build made.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from relman.app.documents.evidence import decision_document
-from relman.app.image_target import Asked, Target, target_of
+from relman.app.image_target import ImageRequest, Target, target_of
 from relman.app.policy import say_trust
 from relman.app.releases.judge import examine_target
 from relman.cli.options import gathered, platform_option, target_options
 from relman.cli.output.decision_view import show_decision
-from relman.cli.verb import Context, verb
+from relman.cli.verb import CommandContext, verb
 
 
 @verb("verify")
@@ -18,11 +18,11 @@ from relman.cli.verb import Context, verb
 @target_options
 @click.option("--policy", metavar="FILE", help="Judge by the rules in this file instead.")
 @platform_option
-@gathered(Asked, "asked")
+@gathered(ImageRequest, "asked")
 def verify(
-    context: Context,
+    context: CommandContext,
     reference: str | None,
-    asked: Asked,
+    asked: ImageRequest,
     platform: str | None,
 ) -> None:
     """Check a release, or what runs, against its evidence.
@@ -44,7 +44,7 @@ def verify(
     context.output.line(f"{examined.decision.facts.subject} is valid: {examined.release.manifest}")
 
 
-def _running(context: Context, target: Target, service: str | None) -> None:
+def _running(context: CommandContext, target: Target, service: str | None) -> None:
     """Check what every host runs against its evidence."""
     from relman.app.documents.hosts import verification_document
     from relman.app.looking.verify_running import verify_running

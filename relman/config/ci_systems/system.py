@@ -56,15 +56,15 @@ class System:
         """Whether these are the variables of one of its jobs."""
         return all(env.get(name) for name in (*self.job, self.build))
 
-    def facts(self, env: Mapping[str, str]) -> Facts:
+    def facts(self, env: Mapping[str, str]) -> JobFacts:
         """Read the job's variables; RELMAN_BRANCH, RELMAN_ACTOR and RELMAN_RUN_URL take precedence."""
         branch = env.get("RELMAN_BRANCH") or _first(env, self.branch).removeprefix("origin/")
         actor = env.get("RELMAN_ACTOR") or _first(env, self.actor)
-        return Facts(_first(env, self.commit), branch, actor, env.get("RELMAN_RUN_URL") or _filled(self.url, env))
+        return JobFacts(_first(env, self.commit), branch, actor, env.get("RELMAN_RUN_URL") or _filled(self.url, env))
 
 
 @dataclass(frozen=True)
-class Facts:
+class JobFacts:
     """A job's commit, branch, triggering person, and log URL; "" where unknown."""
 
     commit: str = ""

@@ -41,7 +41,7 @@ READABLE = (Form.YAML, Form.INI)
 
 
 @dataclass(frozen=True)
-class Source:
+class InventoryFile:
     """One inventory file, read. `found` is whether it was found in a directory instead of being named."""
 
     path: Path
@@ -50,7 +50,7 @@ class Source:
     found: bool = False
 
 
-def sources(path: Path, left_out: list[str]) -> Iterator[Source]:
+def sources(path: Path, left_out: list[str]) -> Iterator[InventoryFile]:
     """Yield the inventory files of a path: the file, or the files of a directory tree in Ansible's order.
 
     Other files of a directory are appended to `left_out`. Raises UsageError for a file that cannot be read.
@@ -74,13 +74,13 @@ def _found(folder: Path, left_out: list[str]) -> Iterator[Path]:
             yield path
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path) -> InventoryFile:
     try:
         data = path.read_bytes()
         runs = os.access(path, os.X_OK) or data.startswith(b"#!")
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions") from error
-    return Source(path, data, _form(path, data, runs))
+    return InventoryFile(path, data, _form(path, data, runs))
 
 
 def _form(path: Path, data: bytes, runs: bool) -> Form:

@@ -11,7 +11,7 @@ from relman.config import yaml
 from relman.config.document import Document
 from relman.config.inventory import ini
 from relman.config.inventory.environments import Inventory
-from relman.config.inventory.files import YAML_SUFFIXES, Form, Source, sources, variable_files
+from relman.config.inventory.files import YAML_SUFFIXES, Form, InventoryFile, sources, variable_files
 from relman.config.inventory.host import misspelt
 from relman.config.inventory.programs import ask
 from relman.config.inventory.tree import Tree, Variables
@@ -83,7 +83,7 @@ class _Loading:
                 self.files.append(source.path)
                 self.tree.add(document)
 
-    def _document(self, source: Source) -> Document:
+    def _document(self, source: InventoryFile) -> Document:
         if source.form is Form.YAML:
             return yaml.parse(source.data, str(source.path), lenient=True)
         if source.form is Form.INI:

@@ -13,7 +13,7 @@ from typing import Any
 
 from relman.config import yaml
 from relman.config.document import Document
-from relman.config.inventory.files import Form, Source
+from relman.config.inventory.files import Form, InventoryFile
 from relman.local import process_group
 from relman.model.errors import UsageError
 
@@ -22,7 +22,7 @@ _LARGEST = 16 << 20
 _OWN = "RELMAN_"
 
 
-def ask(source: Source, environ: Mapping[str, str]) -> Document:
+def ask(source: InventoryFile, environ: Mapping[str, str]) -> Document:
     """Run the script (`--list`), or ansible-inventory for all other forms, and parse the JSON that it prints.
 
     It runs without relman's variables, with an empty ANSIBLE_CONFIG, in a temporary directory. Raises UsageError if it

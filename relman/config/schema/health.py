@@ -31,7 +31,7 @@ def _once(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-class Http(Section):
+class HttpHealth(Section):
     """relman requests this path and expects a status from 200 to 399."""
 
     port: PortNumber
@@ -55,7 +55,7 @@ class Tcp(Section):
 class Health(Section):
     """How relman checks that a container is healthy."""
 
-    http: Http | None = None
+    http: HttpHealth | None = None
     tcp: Tcp | None = None
     command: Argv | None = None
     image: Annotated[bool, parsed(values.true)] = False

@@ -109,7 +109,7 @@ class Rollback(Section):
         return model.Verb(("rollback", *self.options))
 
 
-class Deploy(Gated, Rollback):
+class DeployAction(Gated, Rollback):
     """Deploy a release: `relman deploy`."""
 
     release: Word
@@ -127,7 +127,7 @@ class Http(Section):
     ca: Word | None = None
 
 
-class Check(Section):
+class CheckAction(Section):
     """Check whether the service works."""
 
     command: Argv | None = None
@@ -152,9 +152,9 @@ class Stage(Section):
     timeout: PositiveDuration | None = None
     ci: Ci | None = None
     promote: Promote | None = None
-    deploy: Deploy | None = None
+    deploy: DeployAction | None = None
     rollback: Rollback | None = None
-    check: Check | None = None
+    check: CheckAction | None = None
     wait: PositiveDuration | None = None
     confirm: Text | None = None
 

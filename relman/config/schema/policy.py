@@ -47,7 +47,7 @@ class ProvenIn(Section):
     at_least: Duration = model.ProvenIn.seconds
 
 
-class Statement(Section):
+class Attested(Section):
     """A statement that must exist."""
 
     type: Type
@@ -66,7 +66,7 @@ class Rule(Section):
     branch: Words | None = None
     clean_checkout: Yes = False
     proven_in: ProvenIn | None = None
-    statement: Statement | None = None
+    statement: Attested | None = None
     all: list[Rule] | None = None
     any: list[Rule] | None = None
 

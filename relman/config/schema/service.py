@@ -68,7 +68,7 @@ class Library(Section):
         return model.Library(self.index, self.build, self.dist, self.git_tag, self.remote)
 
 
-class Release(Section):
+class ReleaseRules(Section):
     """The tags of a release and the requirements on its evidence, or where a shared library is published."""
 
     tag: Template = model.ReleaseRules.tag
@@ -113,7 +113,7 @@ class RelmanFile(Section):
     repository: Annotated[str, parsed(values_names.repository)] | None = None
     build: Build = Build()
     test: Test = Test()
-    release: Release = Release()
+    release: ReleaseRules = ReleaseRules()
     deploy: Deploy = Deploy()
 
     def value(self, deploy: dict[str, object], root: str, policy: Policy) -> model.Service:

@@ -37,27 +37,27 @@ class HttpWait(Section):
     """Ready when this path responds with a status from 200 to 399."""
 
     port: PortNumber
-    path: Annotated[str, parsed(values_names.path)] = model.Wait.http_path
+    path: Annotated[str, parsed(values_names.path)] = model.WaitFor.http_path
 
 
-class Wait(Section):
+class WaitFor(Section):
     """When a linked service is ready."""
 
     healthcheck: Annotated[bool, parsed(values.true)] = False
     tcp: PortNumber | None = None
     http: HttpWait | None = None
     command: Argv | None = None
-    timeout: PositiveDuration = model.Wait.timeout
+    timeout: PositiveDuration = model.WaitFor.timeout
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         exactly_one(self, ("healthcheck", "tcp", "http", "command"), "what to wait for", required=False)
         return self
 
-    def value(self) -> model.Wait:
+    def value(self) -> model.WaitFor:
         """The model's wait."""
-        port, path = (self.http.port, self.http.path) if self.http else (None, model.Wait.http_path)
-        return model.Wait(self.tcp, port, path, self.command, self.timeout)
+        port, path = (self.http.port, self.http.path) if self.http else (None, model.WaitFor.http_path)
+        return model.WaitFor(self.tcp, port, path, self.command, self.timeout)
 
 
 class LinkedService(Section):
@@ -71,7 +71,7 @@ class LinkedService(Section):
     ports: list[PortNumber] = []
     volumes: Annotated[list[Annotated[Mount, parsed(values_stages.test_mount)]], without_clash(mounts_clash)] = []
     tmpfs: list[Annotated[tuple[str, str], parsed(values_stages.tmpfs)]] = []
-    wait: Wait = Wait()
+    wait: WaitFor = WaitFor()
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -101,7 +101,7 @@ def _below(root: str, mount: Mount) -> Mount:
     return Mount(str((Path(root) / mount.source).resolve()), mount.target, mount.read_only)
 
 
-class Command(Section):
+class TestCommand(Section):
     """A test command, alone or with options."""
 
     run: Argv
@@ -148,7 +148,7 @@ class Test(Section):
 
     services: dict[Annotated[str, AfterValidator(values_names.alias)], LinkedService] = {}
     env: Env = {}
-    commands: list[Command] = []
+    commands: list[TestCommand] = []
     entrypoint: Annotated[
         tuple[str, ...] | str | None, parsed(values_stages.entrypoint, Literal["image"] | list[Scalar])
     ] = None

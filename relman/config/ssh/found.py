@@ -11,7 +11,7 @@ from pathlib import Path
 
 from relman.config.ssh.file import Line
 from relman.model.errors import ConfigError
-from relman.model.host import Proxy
+from relman.model.host import ProxyCommand
 
 _AGENT = "SSH_AUTH_SOCK"
 _TYPED = re.compile(r"(?!-)[A-Za-z0-9_.:%+@-]+")
@@ -121,7 +121,7 @@ class Found:
         return [hop.strip() for hop in text.split(",")]
 
     @property
-    def proxy_command(self) -> Proxy | None:
+    def proxy_command(self) -> ProxyCommand | None:
         """The command of ProxyCommand. Raises ConfigError for a token value that a shell could interpret.
 
         Token values may come from inventories, and the command is run by a shell.
@@ -133,7 +133,7 @@ class Found:
         for name, value in tokens.items():
             if f"%{name}" in line.written.replace("%%", "") and not _TYPED.fullmatch(value):
                 raise self.refused(line, f"%{name} is {value!r}, which is not passed to a shell")
-        return Proxy(self._expanded(line, line.written, tokens), f"{line.file}:{line.number}")
+        return ProxyCommand(self._expanded(line, line.written, tokens), f"{line.file}:{line.number}")
 
     def _tokens(self, which: str = "dhiklLnpru") -> dict[str, str]:
         """The values of these tokens (ssh_config(5), TOKENS)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from relman.evidence.assessment import Check, Facts
+from relman.evidence.assessment import Criteria, Facts
 from relman.evidence.gates import proven_in, source, statements, test_results
 from relman.evidence.gates.verdict import Verdict
 from relman.model import policy as rules
@@ -58,7 +58,7 @@ class Decision:
         )
 
 
-def judge(facts: Facts, check: Check, *, deploying: bool) -> Decision:
+def judge(facts: Facts, check: Criteria, *, deploying: bool) -> Decision:
     """Judge by the rules that relman always requires, then by the policy. Raises UsageError for a skip that names no
     gate."""
     whole = statements.whole(facts, deploying=deploying)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from relman.evidence.assessment import Facts, Served
+from relman.evidence.assessment import Facts, ServedIn
 from relman.evidence.gates.test_results import span
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.untrusted import moment
@@ -16,7 +16,7 @@ from relman.model.image import ManifestDigest
 from relman.model.policy import ProvenIn
 from relman.model.record import HostRecord
 
-_NOT_ASKED = Served(why="its hosts were not asked")
+_NOT_ASKED = ServedIn(why="its hosts were not asked")
 
 
 def proven_in(rule: ProvenIn, facts: Facts, now: datetime) -> Verdict:

@@ -8,7 +8,7 @@ from datetime import datetime
 from relman.evidence.assessment import Facts
 from relman.evidence.gates.test_results import copying
 from relman.evidence.gates.verdict import Verdict, passes, stops
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.verification_summary import ReleaseStatement, read_release
 from relman.model.clock import rfc3339
 from relman.model.errors import UsageError
@@ -38,7 +38,7 @@ def attested(rule: Attested, facts: Facts, _: datetime) -> Verdict:
 
 def released(facts: Facts) -> Verdict:
     """Pass if a statement binds repository, tag and digest, as a promotion makes it. Required of every deployment."""
-    subject, gate = facts.subject, str(Rule.RELEASED)
+    subject, gate = facts.subject, str(RuleName.RELEASED)
     if newest := binding(facts):
         return passes(gate, f"{subject} was released at {rfc3339(newest.time)}{_skipped(newest)}")
     here = _about(facts)
@@ -85,10 +85,10 @@ def whole(facts: Facts, *, deploying: bool) -> Verdict | None:
         return None
     gone = ", ".join(m[:100] for m in missing[:3]) + (", …" if len(missing) > 3 else "")
     return stops(
-        str(Rule.WHOLE),
+        str(RuleName.WHOLE),
         f"evidence about it was deleted: {gone}",
         f"Find out who deleted it and what it said. Then release a new build, or promote this one with "
-        f"--unsafe-skip-gate {Rule.WHOLE} and a reason.",
+        f"--unsafe-skip-gate {RuleName.WHOLE} and a reason.",
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from relman.evidence.assessment import Facts, Subject
 from relman.evidence.gates.verdict import Verdict, passes, stops
-from relman.evidence.rules import Rule
+from relman.evidence.rules import RuleName
 from relman.evidence.test_result import SMOKE_ONLY, TestResult, some
 from relman.evidence.trust import SKEW
 from relman.model.policy import MaximumAge, MinimumTests, NoFailures, NoFlaky
@@ -20,7 +20,7 @@ def tests_passed(facts: Facts) -> Verdict:
     if not facts.results:
         return stops(
             TESTS_PASSED,
-            f"nothing in the registry shows that {facts.subject.manifest} passed its tests (rule {Rule.PRESENT})",
+            f"nothing in the registry shows that {facts.subject.manifest} passed its tests (rule {RuleName.PRESENT})",
             f"{_TEST_IT} If it is a release under another name, in its checkout: {copying(facts.subject)}",
             absent=True,
         )
@@ -29,11 +29,11 @@ def tests_passed(facts: Facts) -> Verdict:
         tested = facts.results[0][0].config
         return stops(
             TESTS_PASSED,
-            f"what was tested is {tested.short}, the image is {facts.subject.config.short} (rule {Rule.CONFIG})",
+            f"what was tested is {tested.short}, the image is {facts.subject.config.short} (rule {RuleName.CONFIG})",
             "Promote the image that was tested.",
         )
     if fault := result.fault:
-        return stops(TESTS_PASSED, f"{fault} (rule {Rule.PASSED})", _TEST_IT)
+        return stops(TESTS_PASSED, f"{fault} (rule {RuleName.PASSED})", _TEST_IT)
     return passes(TESTS_PASSED, f"{_tests(result.tests)} passed{_how(result)}{_where(result)}")
 
 
@@ -82,7 +82,7 @@ def maximum_age(rule: MaximumAge, facts: Facts, now: datetime) -> Verdict:
     if result.ended is None:
         return stops(gate, "the test result does not say when the tests ended", _TEST_IT)
     if result.ended > now + SKEW:
-        why = f"the tests claim to have ended at {result.finished}, which is in the future (rule {Rule.NOT_FUTURE})"
+        why = f"the tests claim to have ended at {result.finished}, which is in the future (rule {RuleName.NOT_FUTURE})"
         return stops(gate, why, "Set the clocks of those who test and of those who check.")
     age = max(now - result.ended, timedelta())
     said = f"the tests ended {span(age)} ago, at most {span(timedelta(seconds=rule.seconds))} are allowed"

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from relman.hosts.ssh.agent import Agent, AgentError
-from relman.hosts.ssh.key_files import Fault, KeyFile, read_certificate, read_key
+from relman.hosts.ssh.key_files import KeyFault, KeyFile, read_certificate, read_key
 from relman.hosts.ssh.public_keys import fingerprint, is_certificate, kind_of, plain
 from relman.model.host import Hop
 
@@ -47,7 +47,7 @@ class Identities:
 
     hop: Hop
     found: list[Identity] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[KeyFault] = field(default_factory=list)
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Identities:
@@ -70,7 +70,7 @@ class Identities:
             agent = self._open.enter_context(Agent(path))
             keys = agent.keys()
         except AgentError as error:
-            self.faults.append(Fault(f"the SSH agent at {path} cannot be used: {error}", "check it: ssh-add -l"))
+            self.faults.append(KeyFault(f"the SSH agent at {path} cannot be used: {error}", "check it: ssh-add -l"))
             return
         for key in keys:
             label = f"{key.comment or fingerprint(key.blob)} of the agent"
@@ -81,11 +81,11 @@ class Identities:
         for path in self.hop.certificate_files:
             certificate = read_certificate(path)
             if certificate is None or not is_certificate(certificate):
-                self.faults.append(Fault(f"{path} is not a certificate", f"check it: ssh-keygen -L -f {path}"))
+                self.faults.append(KeyFault(f"{path} is not a certificate", f"check it: ssh-keygen -L -f {path}"))
             elif signer := _signer(certificate, held, files):
                 yield replace(signer, label=path, blob=certificate)
             else:
-                self.faults.append(Fault(f"nothing has the key of the certificate {path}", "name it: IdentityFile"))
+                self.faults.append(KeyFault(f"nothing has the key of the certificate {path}", "name it: IdentityFile"))
 
     def _keys(self, held: Sequence[Identity], files: Sequence[KeyFile]) -> Iterator[Identity]:
         named = [each for file in files for each in self._of_file(file, held)]

@@ -22,7 +22,7 @@ _MAGIC = b"openssh-key-v1\0"
 
 
 @dataclass(frozen=True)
-class Fault:
+class KeyFault:
     """Why a file cannot sign, and what to do."""
 
     what: str
@@ -37,7 +37,7 @@ class KeyFile:
     path: str
     public: bytes | None = None
     key: _Key | None = None
-    fault: Fault | None = None
+    fault: KeyFault | None = None
 
     def sign(self, data: bytes, algorithm: str) -> bytes:
         """The signature in wire encoding (RFC 4253, section 6.6; RFC 5656, section 3.1.2; RFC 8332, section 3)."""
@@ -64,15 +64,15 @@ def read_key(path: str) -> KeyFile:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        fault = Fault(f"there is no key file {path}", "check the inventory and ssh_config")
+        fault = KeyFault(f"there is no key file {path}", "check the inventory and ssh_config")
         return KeyFile(path, public, fault=fault)
     except OSError as error:
-        fault = Fault(f"the key file {path} cannot be read: {error.strerror}", f"check it: ls -l {path}")
+        fault = KeyFault(f"the key file {path} cannot be read: {error.strerror}", f"check it: ls -l {path}")
         return KeyFile(path, public, fault=fault)
     try:
         key = _loaded(data)
     except TypeError:  # raised by cryptography for an encrypted key
-        fault = Fault(f"the key {path} needs a passphrase", f"add it to the SSH agent: ssh-add {path}")
+        fault = KeyFault(f"the key {path} needs a passphrase", f"add it to the SSH agent: ssh-add {path}")
         return KeyFile(path, _public_within(data) or public, fault=fault)
     except (ValueError, UnsupportedAlgorithm):
         public = _public_within(data) or read_public(data.decode(errors="replace")) or public
@@ -123,11 +123,11 @@ def _public_within(data: bytes) -> bytes | None:
     return message.get_string()
 
 
-def _junk(path: str, data: bytes) -> Fault:
+def _junk(path: str, data: bytes) -> KeyFault:
     if data.startswith(b"PuTTY-"):
-        return Fault(f"{path} is a key of PuTTY", f"convert it: puttygen {path} -O private-openssh -o NEW_FILE")
+        return KeyFault(f"{path} is a key of PuTTY", f"convert it: puttygen {path} -O private-openssh -o NEW_FILE")
     if read_public(data.decode(errors="replace")):
-        return Fault(f"no agent holds the key of {path}", "add it to the SSH agent: ssh-add KEY_FILE")
+        return KeyFault(f"no agent holds the key of {path}", "add it to the SSH agent: ssh-add KEY_FILE")
     if kind_of(_public_within(data) or b"").startswith("sk-"):
-        return Fault(f"the key {path} cannot be used from its file", f"add it to the SSH agent: ssh-add {path}")
-    return Fault(f"{path} is not a private key", f"check it: ssh-keygen -y -f {path}")
+        return KeyFault(f"the key {path} cannot be used from its file", f"add it to the SSH agent: ssh-add {path}")
+    return KeyFault(f"{path} is not a private key", f"check it: ssh-keygen -y -f {path}")

@@ -9,9 +9,9 @@ from typing import Any
 import paramiko
 
 from relman.hosts.ssh.certificates import BadCertificate, HostCertificate
-from relman.hosts.ssh.known_hosts_file import Entry, read_entries
+from relman.hosts.ssh.known_hosts_file import KnownHost, read_entries
 from relman.hosts.ssh.public_keys import CERTIFICATE, fingerprint, is_certificate, kind_of, plain
-from relman.hosts.ssh.transport import Transport
+from relman.hosts.ssh.transport import ClientTransport
 from relman.model.host import Hop
 
 _SSH = 22
@@ -120,7 +120,7 @@ class KnownHosts:
         """Make `client` accept only the hop's keys. Returns the `transport_factory` to connect it with."""
 
         def transport(*arguments: Any, **options: Any) -> paramiko.Transport:
-            made = Transport(*arguments, **options)
+            made = ClientTransport(*arguments, **options)
             made.host_key_algorithms = self.preferred(hop, made.get_security_options().key_types)
             return made
 
@@ -130,7 +130,7 @@ class KnownHosts:
     def _is_authority(self, key: bytes, names: Sequence[str]) -> bool:
         return any(entry.key == key and entry.holds_for(name) for entry in self._authorities for name in names)
 
-    def _of(self, name: str) -> list[Entry]:
+    def _of(self, name: str) -> list[KnownHost]:
         return [entry for entry in self._entries if entry.holds_for(name)]
 
 

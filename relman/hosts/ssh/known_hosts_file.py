@@ -20,7 +20,7 @@ _LENGTH = 4  # bytes of a string's length (RFC 4251, section 5)
 
 
 @dataclass(frozen=True)
-class Entry:
+class KnownHost:
     """One line: the host names as written, the key's type and its wire encoding."""
 
     names: str
@@ -50,7 +50,7 @@ class Entry:
         return listed(name, self.names.lower().split(","))
 
 
-def read_entries(path: Path) -> Iterator[Entry]:
+def read_entries(path: Path) -> Iterator[KnownHost]:
     """The entries of a file; malformed lines are skipped. Raises UsageError if the file cannot be read."""
     try:
         text = path.read_text(errors="replace")
@@ -62,7 +62,7 @@ def read_entries(path: Path) -> Iterator[Entry]:
             yield entry
 
 
-def _entry(words: list[str]) -> Entry | None:
+def _entry(words: list[str]) -> KnownHost | None:
     if not words or words[0].startswith("#"):
         return None
     marker = words.pop(0) if words[0].startswith("@") else ""
@@ -73,7 +73,7 @@ def _entry(words: list[str]) -> Entry | None:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return Entry(names, kind, key, marker) if _whole(key, kind) else None
+    return KnownHost(names, kind, key, marker) if _whole(key, kind) else None
 
 
 def _whole(key: bytes, kind: str) -> bool:

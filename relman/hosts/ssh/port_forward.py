@@ -27,7 +27,7 @@ class ForwardRefused(Failure):
 
 
 @dataclass(frozen=True)
-class Place:
+class LoopbackPort:
     """A loopback port, the same on both machines. `name` is how this machine reaches it, `address` what the host binds:
     127.0.0.1 or ::1."""
 
@@ -57,7 +57,7 @@ class Forward:
     """Forwards connections from a host's port. `came` counts them; `refused` is why the last one could not be
     forwarded."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LoopbackPort) -> None:
         self.place = place
         self._mutex = threading.Lock()
         self._ends: dict[paramiko.Channel, socket.socket | None] = {}
@@ -130,7 +130,7 @@ def _is_loopback(origin: str) -> bool:
 
 
 @contextlib.contextmanager
-def forwarded(connection: Connection, place: Place) -> Iterator[Forward]:
+def forwarded(connection: Connection, place: LoopbackPort) -> Iterator[Forward]:
     """Forward `place` of the host to `place` of this machine during the block, for reading only.
 
     One at a time on a connection. Raises ForwardRefused, or Unreachable.

@@ -12,7 +12,7 @@ import weakref
 from typing import IO
 
 from relman.local import process_group
-from relman.model.host import Proxy
+from relman.model.host import ProxyCommand
 
 _PATIENCE = 0.5  # seconds to wait for a failed command's exit and its last output
 _PAUSE = 0.02
@@ -28,7 +28,7 @@ class ProxySocket(socket.socket):
     Raises OSError if there is no shell.
     """
 
-    def __init__(self, proxy: Proxy) -> None:
+    def __init__(self, proxy: ProxyCommand) -> None:
         ours, theirs = socket.socketpair()
         super().__init__(fileno=ours.detach())
         self._last = b""

@@ -10,8 +10,8 @@ import paramiko
 
 from relman.hosts.ssh.agent import AgentError
 from relman.hosts.ssh.identities import Identities, Identity
-from relman.hosts.ssh.key_files import Fault
-from relman.hosts.ssh.transport import SignInLate, Transport
+from relman.hosts.ssh.key_files import KeyFault
+from relman.hosts.ssh.transport import ClientTransport, SignInLate
 from relman.model.errors import AccessDenied, RelmanError, Unreachable
 from relman.model.host import Hop
 
@@ -25,7 +25,7 @@ class SignIn:
     def __init__(self, hop: Hop) -> None:
         self._hop = hop
 
-    def authenticate(self, transport: Transport) -> list[Any]:
+    def authenticate(self, transport: ClientTransport) -> list[Any]:
         """Log in. Raises AccessDenied or Unreachable, and paramiko's exceptions if the connection breaks."""
         with Identities(self._hop) as identities:
             if not identities.found:
@@ -37,7 +37,9 @@ class SignIn:
                     return []
             raise self._refused(tried, identities.faults)
 
-    def _taken(self, transport: Transport, identity: Any, tried: Sequence[Identity], faults: list[Fault]) -> bool:
+    def _taken(
+        self, transport: ClientTransport, identity: Any, tried: Sequence[Identity], faults: list[KeyFault]
+    ) -> bool:
         """Whether the server accepts this identity. Raises what ends the login."""
         user = self._hop.user
         try:
@@ -45,7 +47,7 @@ class SignIn:
                 return False
             left = transport.auth_publickey(user, identity)
         except AgentError as error:
-            faults.append(Fault(f"{identity.label}: {error}", "is the agent locked, or does it wait for a touch?"))
+            faults.append(KeyFault(f"{identity.label}: {error}", "is the agent locked, or does it wait for a touch?"))
             return False
         except SignInLate as error:
             raise self._late(error) from error
@@ -59,7 +61,7 @@ class SignIn:
             raise self._more(left)
         return not left
 
-    def _nothing(self, faults: Sequence[Fault]) -> AccessDenied:
+    def _nothing(self, faults: Sequence[KeyFault]) -> AccessDenied:
         if faults:
             what = "; ".join(fault.what for fault in faults)
             return AccessDenied(f"there is no key to sign in with: {what}", hint=faults[0].hint)
@@ -70,7 +72,7 @@ class SignIn:
             hint="ssh-add KEY_FILE, or name the file: ansible_ssh_private_key_file, or IdentityFile in ssh_config",
         )
 
-    def _refused(self, tried: Sequence[Identity], faults: Sequence[Fault]) -> AccessDenied:
+    def _refused(self, tried: Sequence[Identity], faults: Sequence[KeyFault]) -> AccessDenied:
         hop = self._hop
         also = "".join(f"; {fault.what}" for fault in faults)
         keys = ", ".join(identity.label for identity in tried)
@@ -79,7 +81,7 @@ class SignIn:
         )
         return AccessDenied(f"{hop.address} refused {keys} for {hop.user}{also}", hint=hint)
 
-    def _hung_up(self, transport: Transport, tried: Sequence[Identity]) -> AccessDenied | None:
+    def _hung_up(self, transport: ClientTransport, tried: Sequence[Identity]) -> AccessDenied | None:
         if not transport.farewell:
             return None
         return AccessDenied(

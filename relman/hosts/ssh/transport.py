@@ -52,7 +52,7 @@ class HandshakeLate(TimeoutError):
         self.spoke = spoke
 
 
-class Transport(ServiceRequestingTransport):
+class ClientTransport(ServiceRequestingTransport):
     """A client's transport; `host_key_algorithms` are the accepted ones, in order of preference."""
 
     # Among OpenSSH's preferred ciphers. GCM needs no separate MAC, which doubles paramiko's throughput.

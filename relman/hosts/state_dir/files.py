@@ -8,7 +8,7 @@ from typing import Any
 
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import location
-from relman.hosts.state_dir.location import Place
+from relman.hosts.state_dir.location import StateDirectory
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed
 from relman.model.reading import Misread, Newer
@@ -30,7 +30,7 @@ def write_beside(
 
 def _put(
     connection: Connection, environment: str, service: str, name: str, data: bytes, *, append: bool = False
-) -> tuple[Place, int]:
+) -> tuple[StateDirectory, int]:
     """Write a file in the service's directory, which is created if necessary; returns the file's size as well."""
     place = location.place(connection, environment, service)
     for again in (False, True):  # a concurrent command may have removed the empty directory
@@ -41,7 +41,7 @@ def _put(
     raise PreflightFailed(f"{place.path} was removed by someone", host=connection.host.name)
 
 
-def _write(connection: Connection, place: Place, name: str, data: bytes, *, append: bool = False) -> int:
+def _write(connection: Connection, place: StateDirectory, name: str, data: bytes, *, append: bool = False) -> int:
     sftp, path = connection.sftp(), place.of(name)
     with explained(connection, path):
         try:

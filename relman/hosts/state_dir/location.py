@@ -29,7 +29,7 @@ _MYSELF = "/proc/self/."
 
 
 @dataclass(frozen=True)
-class Place:
+class StateDirectory:
     """A trusted directory of relman's on a host. `team` is whether its group shares it; `missing` are those levels that
     do not exist yet, outermost first; `closed` is whether the user may not create anything in the existing ones."""
 
@@ -53,14 +53,14 @@ class _Known:
     """The checked places of one connection."""
 
     mutex: threading.Lock = field(default_factory=threading.Lock)
-    places: dict[tuple[str, ...], Place] = field(default_factory=dict)
+    places: dict[tuple[str, ...], StateDirectory] = field(default_factory=dict)
 
 
 _KNOWN: weakref.WeakKeyDictionary[Connection, _Known] = weakref.WeakKeyDictionary()
 _MUTEX = threading.Lock()
 
 
-def place(connection: Connection, environment: str, *service: str, fresh: bool = False) -> Place:
+def place(connection: Connection, environment: str, *service: str, fresh: bool = False) -> StateDirectory:
     """The directory of a service in an environment or, without a service, of the environment.
 
     It is checked in one round trip, once per connection: later content of a trusted directory was put there by trusted
@@ -89,7 +89,7 @@ def require_room(connection: Connection, environment: str, service: str) -> None
         raise refused(connection, next(iter(found.missing), found.path))
 
 
-def make(connection: Connection, environment: str, service: str) -> Place:
+def make(connection: Connection, environment: str, service: str) -> StateDirectory:
     """The directory of a service, created if necessary with mode 0700, or 2770 if a team shares it.
 
     Raises what `place` raises, and PreflightFailed if it cannot be created.
@@ -115,7 +115,7 @@ def make(connection: Connection, environment: str, service: str) -> Place:
     return place(connection, environment, service, fresh=True)
 
 
-def _look(connection: Connection, names: Sequence[str]) -> Place:
+def _look(connection: Connection, names: Sequence[str]) -> StateDirectory:
     top = posixpath.normpath(f"/{connection.host.state_dir.lstrip('/')}")
     path = posixpath.join(top, *names)
     files = [posixpath.join(path, name) for name in _FILES] if len(names) > 1 else []
@@ -132,7 +132,7 @@ def _look(connection: Connection, names: Sequence[str]) -> Place:
     except Untrusted as error:
         raise _refusal(connection, top, error) from error
     closed = bool(there) and not judge.may_add_to(there[-1], team)
-    return Place(path, team is not None, tuple(levels[len(there) :]), closed)
+    return StateDirectory(path, team is not None, tuple(levels[len(there) :]), closed)
 
 
 def _levels(path: str) -> list[str]:

@@ -9,14 +9,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relman.rollout.looking.condition import State
+from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import HostStatus
 
 Rows = Sequence[HostStatus]
 
 
 @dataclass(frozen=True)
-class Place:
+class CommandScope:
     """How a command names its target: the environment, its hosts, those of them that do not answer, its services, and
     the inventories that were given."""
 
@@ -49,12 +49,12 @@ class Place:
         return " ".join([self.of(service), *(f"--only {shlex.quote(host)}" for host in hosts)])
 
 
-def recover(service: str, place: Place) -> str:
+def recover(service: str, place: CommandScope) -> str:
     """The command that finishes or undoes an interrupted deployment."""
     return f"relman recover {place.all_of(service)}"
 
 
-def one_release(rows: Rows, place: Place) -> str:
+def one_release(rows: Rows, place: CommandScope) -> str:
     """The command that makes the fleet run one release: the newest if it was proven good, else the previous one."""
     newest = max(rows, key=lambda r: r.deployed_at)
     if not newest.proven and newest.rollback:
@@ -62,21 +62,21 @@ def one_release(rows: Rows, place: Place) -> str:
     return _deploy(newest, place.all_of(newest.service))
 
 
-def way_out(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
+def way_out(state: Condition, rows: Rows, of_it: Rows, place: CommandScope) -> str:
     """The command that makes these `rows`, of one service and in one state, serve well again; `of_it` are all rows of
     the service that answered."""
-    if state is State.PAUSED:
+    if state is Condition.PAUSED:
         return _there(rows, "docker unpause {0}")
-    if state is State.STOPPED:
+    if state is Condition.STOPPED:
         return _start(rows)
-    if state is State.UNASKED:
+    if state is Condition.UNASKED:
         return "correct that, or build the next release with health: {image: true} or health: {command: [...]}"
-    if state in (State.ABSENT, State.GONE, State.DRIFTED, State.DOUBLED):
+    if state in (Condition.ABSENT, Condition.GONE, Condition.DRIFTED, Condition.DOUBLED):
         return _put_there(rows, of_it, place)
     return _sick(state, rows, of_it, place)
 
 
-def _put_there(rows: Rows, of_it: Rows, place: Place) -> str:
+def _put_there(rows: Rows, of_it: Rows, place: CommandScope) -> str:
     """Deploy what these hosts should run by their records, else what the others run."""
     service = rows[0].service
     recorded = [r for r in rows if r.recorded_release] or [r for r in of_it if r.recorded_release]
@@ -108,12 +108,12 @@ def _start(rows: Rows) -> str:
     return "; ".join(filter(None, [*free, *taken]))
 
 
-def _sick(state: State, rows: Rows, of_it: Rows, place: Place) -> str:
+def _sick(state: Condition, rows: Rows, of_it: Rows, place: CommandScope) -> str:
     """Restart a release that works on other hosts; roll back one that works on none."""
     service = rows[0].service
-    well = {r.manifest for r in of_it if r.state is State.WELL}
+    well = {r.manifest for r in of_it if r.state is Condition.WELL}
     if all(r.manifest in well for r in rows):
-        return _there(rows, "docker start {0}" if state is State.ENDED else "docker restart {0}")
+        return _there(rows, "docker start {0}" if state is Condition.ENDED else "docker restart {0}")
     if any(r.rollback for r in rows):
         return f"relman rollback {place.all_of(service)}"
     return (

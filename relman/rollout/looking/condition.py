@@ -17,7 +17,7 @@ _LATELY = 60.0  # seconds: the engine's longest delay before it restarts a conta
 _COMES_BACK = ("always", "unless-stopped")
 
 
-class State(StrEnum):
+class Condition(StrEnum):
     """The state of a service on a host, the gravest first."""
 
     UNKNOWN = "unknown"  # the host could not be observed
@@ -35,24 +35,24 @@ class State(StrEnum):
     WELL = "well"
 
 
-DARK = (State.ABSENT, State.GONE, State.STOPPED, State.ENDED, State.CRASHING)
+DARK = (Condition.ABSENT, Condition.GONE, Condition.STOPPED, Condition.ENDED, Condition.CRASHING)
 
 
-def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple[State, str]:
+def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple[Condition, str]:
     """The state and its reason, for people. `answer` is the result of the health check, if one was run; `machine` is
     relman.rollout.state.lease.this_machine."""
     if under_way(seen, machine):
-        return State.UNDER_WAY, ""
+        return Condition.UNDER_WAY, ""
     container, entry = in_place(seen), seen.record.serving
     if container is None:
         return _dark(seen, entry)
     well = answer is None or answer.ok or answer.barred
     if container.status == "restarting" or (_restarted_lately(seen, container) and not well):
-        return State.CRASHING, f"{container.name} crashes again and again ({_crashes(container)})"
+        return Condition.CRASHING, f"{container.name} crashes again and again ({_crashes(container)})"
     if differs := drift(entry, container):
-        return State.DRIFTED, differs
+        return Condition.DRIFTED, differs
     if seen.extra:
-        return State.DOUBLED, f"{', '.join(c.name for c in seen.extra)} runs beside {container.name}"
+        return Condition.DOUBLED, f"{', '.join(c.name for c in seen.extra)} runs beside {container.name}"
     return _running(seen, container, answer)
 
 
@@ -68,32 +68,32 @@ def last_one(seen: Observed) -> Container | None:
     return in_place(seen) or found or (seen.container_of(entry.id) if entry else None)
 
 
-def _dark(seen: Observed, entry: Deployed | None) -> tuple[State, str]:
+def _dark(seen: Observed, entry: Deployed | None) -> tuple[Condition, str]:
     if entry is None:
-        return State.ABSENT, "nothing was deployed there"
+        return Condition.ABSENT, "nothing was deployed there"
     last = last_one(seen)
     if last is None:
-        return State.GONE, f"the container of {entry.release} was removed"
+        return Condition.GONE, f"the container of {entry.release} was removed"
     if last.error:
-        return State.STOPPED, f"{last.name} could not be started: {last.error}"
+        return Condition.STOPPED, f"{last.name} could not be started: {last.error}"
     if last.status == "created":
-        return State.STOPPED, f"{last.name} was never started"
+        return Condition.STOPPED, f"{last.name} was never started"
     if last.restart_policy in _COMES_BACK:
-        return State.STOPPED, f"{last.name} was stopped by hand"
+        return Condition.STOPPED, f"{last.name} was stopped by hand"
     memory = ", it used more memory than it may" if last.oom_killed else ""
-    return State.ENDED, f"{last.name} ended with exit code {last.exit_code}{memory}"
+    return Condition.ENDED, f"{last.name} ended with exit code {last.exit_code}{memory}"
 
 
-def _running(seen: Observed, container: Container, answer: ProbeResult | None) -> tuple[State, str]:
+def _running(seen: Observed, container: Container, answer: ProbeResult | None) -> tuple[Condition, str]:
     if container.paused:
-        return State.PAUSED, f"{container.name} is paused"
+        return Condition.PAUSED, f"{container.name} is paused"
     if answer and not answer.ok and not answer.barred:
-        return State.UNHEALTHY, answer.detail
+        return Condition.UNHEALTHY, answer.detail
     if _restarted_lately(seen, container):
-        return State.UNHEALTHY, f"{container.name} crashed less than a minute ago ({_crashes(container)})"
+        return Condition.UNHEALTHY, f"{container.name} crashed less than a minute ago ({_crashes(container)})"
     if answer and answer.barred:
-        return State.UNASKED, answer.detail
-    return State.WELL, ""
+        return Condition.UNASKED, answer.detail
+    return Condition.WELL, ""
 
 
 def _restarted_lately(seen: Observed, container: Container) -> bool:

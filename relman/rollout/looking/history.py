@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from relman.hosts.state_dir import journal, record
 from relman.model.errors import RelmanError
 from relman.model.host import Environment
-from relman.model.journal import DONE, Line, Lines, Served
+from relman.model.journal import DONE, JournalLine, JournalLines, Served
 from relman.model.plan import Kind, Result
 from relman.model.record import Deployed
 from relman.rollout.fleet import Fleet, Gathered, Session
 
-Journals = Mapping[str, Lines]  # of one host, by service
+Journals = Mapping[str, JournalLines]  # of one host, by service
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Told:
     `contradictions` are the differences."""
 
     service: str
-    line: Line
-    hosts: Mapping[str, Line]
+    line: JournalLine
+    hosts: Mapping[str, JournalLine]
     contradictions: tuple[str, ...] = ()
 
 
@@ -39,7 +39,7 @@ def read_journals(fleet: Fleet, chosen: Environment, service: str | None) -> Gat
     return Gathered(found.answers, {**fleet.unreachable, **found.errors})
 
 
-def last_told(session: Session, environment: str, service: str) -> Sequence[Line]:
+def last_told(session: Session, environment: str, service: str) -> Sequence[JournalLine]:
     """The newest lines of one host's journal; empty if it cannot be read."""
     try:
         return journal.read_last(session.connection, environment, service).lines
@@ -47,7 +47,7 @@ def last_told(session: Session, environment: str, service: str) -> Sequence[Line
         return ()
 
 
-def put_there(entry: Deployed, lines: Sequence[Line]) -> tuple[str, str]:
+def put_there(entry: Deployed, lines: Sequence[JournalLine]) -> tuple[str, str]:
     """Who deployed the release that serves, and how (deployed, rolled back, recovered). Pure."""
     for line in reversed(lines):
         if line.result is Result.CHANGED and line.serves and line.serves.id == entry.id:
@@ -57,7 +57,7 @@ def put_there(entry: Deployed, lines: Sequence[Line]) -> tuple[str, str]:
 
 def merged(by_host: Mapping[str, Journals]) -> list[Told]:
     """Every deployment in any journal, newest first. Pure."""
-    found: dict[tuple[str, str], dict[str, Line]] = {}
+    found: dict[tuple[str, str], dict[str, JournalLine]] = {}
     for host, journals in by_host.items():
         for service, lines in journals.items():
             for line in lines.lines:
@@ -66,30 +66,30 @@ def merged(by_host: Mapping[str, Journals]) -> list[Told]:
     return sorted(told, key=lambda t: (t.line.ended, t.line.id), reverse=True)
 
 
-def _told(service: str, hosts: Mapping[str, Line]) -> Told:
+def _told(service: str, hosts: Mapping[str, JournalLine]) -> Told:
     usual = Counter(map(_facts, hosts.values())).most_common(1)[0][0]
     telling = [line for line in hosts.values() if _facts(line) == usual]
     last = max(telling, key=lambda line: (line.ended, len(line.unknown)))
     return Told(service, last, hosts, tuple(_contradictions(last, hosts)))
 
 
-def _contradictions(usual: Line, hosts: Mapping[str, Line]) -> Iterator[str]:
+def _contradictions(usual: JournalLine, hosts: Mapping[str, JournalLine]) -> Iterator[str]:
     for host, line in hosts.items():
         for name, fact in _FACTS.items():
             if fact(line) != fact(usual):
                 yield f"{host} differs on {usual.id}: {name} {fact(line)!r}, not {fact(usual)!r}"
 
 
-def _facts(line: Line) -> tuple[str, ...]:
+def _facts(line: JournalLine) -> tuple[str, ...]:
     return tuple(fact(line) for fact in _FACTS.values())
 
 
-def _release(line: Line) -> str:
+def _release(line: JournalLine) -> str:
     """A removal and a recovery may concern a different release on each host."""
     return line.release if line.kind in (Kind.DEPLOY, Kind.ROLLBACK) else ""
 
 
-_FACTS: Mapping[str, Callable[[Line], str]] = {
+_FACTS: Mapping[str, Callable[[JournalLine], str]] = {
     "kind": lambda line: str(line.kind),
     "by": lambda line: line.by,
     "release": _release,
@@ -99,20 +99,20 @@ _FACTS: Mapping[str, Callable[[Line], str]] = {
 
 
 @dataclass(frozen=True)
-class Ran:
+class RanAt:
     """What one host ran at a time: `serves`, since when, and the `line` that started it. `serves` is None if nothing
     ran or it is not known: `why` says which. `under_way` is a deployment that was in progress."""
 
     serves: Served | None = None
     since: str = ""
-    line: Line | None = None
+    line: JournalLine | None = None
     why: str = ""
     under_way: str = ""
 
 
-def ran_at(lines: Sequence[Line], time: str) -> Ran:
+def ran_at(lines: Sequence[JournalLine], time: str) -> RanAt:
     """What a host ran at `time` (RFC 3339 in UTC, in the form of lines), by its journal. Pure."""
-    ran = Ran(why="its journal does not go back that far")
+    ran = RanAt(why="its journal does not go back that far")
     for line in sorted(lines, key=lambda each: each.ended):
         if line.ended <= time:
             ran = _after(ran, line)
@@ -120,14 +120,14 @@ def ran_at(lines: Sequence[Line], time: str) -> Ran:
     return replace(ran, under_way=going)
 
 
-def _after(ran: Ran, line: Line) -> Ran:
+def _after(ran: RanAt, line: JournalLine) -> RanAt:
     if not line.sure:
-        return Ran(line=line, why=f"not known after {line.id}: {line.result}")
+        return RanAt(line=line, why=f"not known after {line.id}: {line.result}")
     if line.serves is None:
         nothing = "nothing ran" if line.result is Result.NOT_SERVING else "it was not there"
-        return Ran(since=line.ended, line=line, why=nothing)
+        return RanAt(since=line.ended, line=line, why=nothing)
     if ran.serves and ran.serves.id == line.serves.id:
         return ran
     if line.result is Result.CHANGED:
-        return Ran(line.serves, line.ended, line)
-    return Ran(line.serves, line.serves.at)  # deployed before the journal's first line
+        return RanAt(line.serves, line.ended, line)
+    return RanAt(line.serves, line.serves.at)  # deployed before the journal's first line

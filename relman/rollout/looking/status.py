@@ -15,7 +15,7 @@ from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
 from relman.rollout.looking.condition import (
     DARK,
-    State,
+    Condition,
     condition,
     drift,
     in_place,
@@ -63,7 +63,7 @@ class HostStatus:
     recorded_release: str = ""
     recorded_manifest: str = ""
     under_way: bool = False
-    state: State = State.WELL
+    state: Condition = Condition.WELL
     why: str = ""
     container: str = ""
     port_holder: str = ""
@@ -92,7 +92,7 @@ def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
     """The row of a host that could not be observed. Pure."""
     word = "no answer" if isinstance(error, Unreachable) else "unknown"
     return HostStatus(
-        host, service, health=word, unreachable=True, state=State.UNKNOWN, why=error.what, hint=error.hint
+        host, service, health=word, unreachable=True, state=Condition.UNKNOWN, why=error.what, hint=error.hint
     )
 
 
@@ -109,10 +109,10 @@ def summarise(seen: Observed, service: str, answer: ProbeResult | None, machine:
         since=container.started_at if container else "",
         health=_health(state, entry, container, answer),
         notes=(*_skipped(entry), *lock_note(seen, machine)),
-        drift=bool(drift(entry, container)) and state is not State.UNDER_WAY,
+        drift=bool(drift(entry, container)) and state is not Condition.UNDER_WAY,
         interrupted=interrupted(seen, machine) is not None,
         left_out=seen.record.left_out,
-        under_way=state is State.UNDER_WAY,
+        under_way=state is Condition.UNDER_WAY,
         state=state,
         why=why,
         container=last.name if last else "",
@@ -140,8 +140,8 @@ def _skipped(entry: Deployed | None) -> tuple[str, ...]:
     return tuple(f"{entry.release}: {skip}" for skip in entry.skipped) if entry else ()
 
 
-def _health(state: State, entry: Deployed | None, container: Container | None, answer: ProbeResult | None) -> str:
-    if state is State.PAUSED or (container and container.paused):
+def _health(state: Condition, entry: Deployed | None, container: Container | None, answer: ProbeResult | None) -> str:
+    if state is Condition.PAUSED or (container and container.paused):
         return "paused"
     if state in DARK or container is None:
         return state if state in DARK else "not serving"

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from relman.model.errors import Conclusion, Drift, Interrupted, MixedFleet, NotServing, Unhealthy, Unknown
 from relman.rollout.ending import hosts_in_words
-from relman.rollout.looking.advice import Place, one_release, recover, way_out
-from relman.rollout.looking.condition import DARK, State
+from relman.rollout.looking.advice import CommandScope, one_release, recover, way_out
+from relman.rollout.looking.condition import DARK, Condition
 from relman.rollout.looking.status import HostStatus
 
 GRAVEST = (NotServing, Interrupted, MixedFleet, Drift, Unknown, Unhealthy)
 
-_KINDS: Mapping[State, type[Conclusion]] = {
+_KINDS: Mapping[Condition, type[Conclusion]] = {
     **dict.fromkeys(DARK, NotServing),
-    State.DRIFTED: Drift,
-    State.DOUBLED: Drift,
-    State.UNKNOWN: Unknown,
-    State.PAUSED: Unhealthy,
-    State.UNHEALTHY: Unhealthy,
-    State.UNASKED: Unknown,
+    Condition.DRIFTED: Drift,
+    Condition.DOUBLED: Drift,
+    Condition.UNKNOWN: Unknown,
+    Condition.PAUSED: Unhealthy,
+    Condition.UNHEALTHY: Unhealthy,
+    Condition.UNASKED: Unknown,
 }
 
 
@@ -39,11 +39,11 @@ class Finding:
         return self.kind(self.what, details=self.details, hint=self.way_out)
 
 
-def findings(rows: Sequence[HostStatus], place: Place) -> list[Finding]:
+def findings(rows: Sequence[HostStatus], place: CommandScope) -> list[Finding]:
     """All findings, in the order of GRAVEST."""
-    found = list(_unknown([r for r in rows if r.state is State.UNKNOWN]))
-    for service in dict.fromkeys(r.service for r in rows if r.state is not State.UNKNOWN):
-        found += _of([r for r in rows if r.service == service and r.state is not State.UNKNOWN], service, place)
+    found = list(_unknown([r for r in rows if r.state is Condition.UNKNOWN]))
+    for service in dict.fromkeys(r.service for r in rows if r.state is not Condition.UNKNOWN):
+        found += _of([r for r in rows if r.service == service and r.state is not Condition.UNKNOWN], service, place)
     return sorted(found, key=lambda f: GRAVEST.index(f.kind))
 
 
@@ -70,13 +70,13 @@ def _unknown(rows: Sequence[HostStatus]) -> Iterator[Finding]:
         yield _finding(Unknown, f"what runs on {_hosts(same)} is not known", same, hint or which)
 
 
-def _of(rows: Sequence[HostStatus], service: str, place: Place) -> Iterator[Finding]:
+def _of(rows: Sequence[HostStatus], service: str, place: CommandScope) -> Iterator[Finding]:
     """The findings for one service. While a host is interrupted, the only advice is to recover."""
     name = f"{service}: " if place.several else ""
     stuck = [r for r in rows if r.interrupted]
     if stuck:
         yield _finding(Interrupted, f"{name}a change of {_hosts(stuck)} was interrupted", [], recover(service, place))
-    for state in State:
+    for state in Condition:
         there = [r for r in rows if r.state is state]
         if state in _KINDS and there and (state in DARK or not stuck):
             text = f"{name}{_sentence(state, there, rows, service, place)}"
@@ -86,23 +86,25 @@ def _of(rows: Sequence[HostStatus], service: str, place: Place) -> Iterator[Find
         yield from _mixed(rows, name, place)
 
 
-def _sentence(state: State, rows: Sequence[HostStatus], of_it: Sequence[HostStatus], service: str, place: Place) -> str:
+def _sentence(
+    state: Condition, rows: Sequence[HostStatus], of_it: Sequence[HostStatus], service: str, place: CommandScope
+) -> str:
     hosts, one = _hosts(rows), len(rows) == 1
-    if state is State.ABSENT:
+    if state is Condition.ABSENT:
         if len(rows) == len(of_it):
             return f"{service} is not deployed in {place.environment}"
         return f"{hosts} {'serves' if one else 'serve'} nothing: new in the inventory, or reinstalled"
     if state in DARK:
         return f"{hosts} {'serves' if one else 'serve'} nothing"
     return {
-        State.DRIFTED: f"what runs on {hosts} is not what was deployed",
-        State.DOUBLED: f"more than one container of {service} runs on {hosts}",
-        State.PAUSED: f"{service} is paused on {hosts}",
-        State.UNASKED: f"the health of {service} on {hosts} cannot be checked",
+        Condition.DRIFTED: f"what runs on {hosts} is not what was deployed",
+        Condition.DOUBLED: f"more than one container of {service} runs on {hosts}",
+        Condition.PAUSED: f"{service} is paused on {hosts}",
+        Condition.UNASKED: f"the health of {service} on {hosts} cannot be checked",
     }.get(state, f"{service} is not healthy on {hosts}")
 
 
-def _mixed(rows: Sequence[HostStatus], name: str, place: Place) -> Iterator[Finding]:
+def _mixed(rows: Sequence[HostStatus], name: str, place: CommandScope) -> Iterator[Finding]:
     releases: dict[str, list[HostStatus]] = {}
     for row in rows:
         if row.recorded_release:
@@ -116,7 +118,7 @@ def _mixed(rows: Sequence[HostStatus], name: str, place: Place) -> Iterator[Find
 
 def _finding(kind: type[Conclusion], text: str, rows: Sequence[HostStatus], out: str) -> Finding:
     """A finding; a reason that all hosts share is stated once."""
-    whys = dict.fromkeys(r.why for r in rows if r.why and r.state is not State.ABSENT)
+    whys = dict.fromkeys(r.why for r in rows if r.why and r.state is not Condition.ABSENT)
     if len(whys) == 1:
         return Finding(kind, f"{text}: {next(iter(whys))}", (), out)
     return Finding(kind, text, tuple(f"{r.host}: {r.why}" for r in rows if r.why in whys), out)

@@ -12,7 +12,7 @@ AS_ASKED = "as you asked"
 
 
 @dataclass(frozen=True)
-class Recovery:
+class RecoveryDecision:
     """What was interrupted, whether to finish it (else undo it), and why.
 
     Hosts in `recorded` are finished in any case, because their records say that the change is done. `asked` is whether
@@ -47,7 +47,7 @@ def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
     )
 
 
-def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: bool | None) -> Recovery:
+def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: bool | None) -> RecoveryDecision:
     """Finish what every host has finished except for its record, by its own container or record; undo everything else.
     Pure.
 
@@ -55,19 +55,21 @@ def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: boo
     with the change in its record is not undone. A person's decision (`finish`) takes precedence.
     """
     if finish is not None:
-        return Recovery(tuple(found), finish, AS_ASKED, asked=True)
+        return RecoveryDecision(tuple(found), finish, AS_ASKED, asked=True)
     begun = {i.host: i.intent for i in found if i.intent}
     recorded = frozenset(i.host for i in found if i.intent and _recorded(i, i.intent, fleet))
     if returning := [i.host for i in found if i.intent and i.phase is Phase.RETURNING]:
-        return Recovery(tuple(found), False, f"{_going_back(returning)} already rolling back", recorded)
+        return RecoveryDecision(tuple(found), False, f"{_going_back(returning)} already rolling back", recorded)
     if len({(e.release, e.manifest) for e in (intent.entry for intent in begun.values())}) > 1:
         each = ", ".join(f"{host}: {intent.entry.release}" for host, intent in begun.items())
-        return Recovery(tuple(found), False, f"the hosts were interrupted in different deployments ({each})", recorded)
+        return RecoveryDecision(
+            tuple(found), False, f"the hosts were interrupted in different deployments ({each})", recorded
+        )
     shows = recorded | {i.host for i in found if i.intent and i.leftover in (Leftover.NEW, Leftover.BOTH)}
     behind = [o.host for o in fleet if o.host not in shows and (o.host in begun or not _serves(o, begun))]
     if behind:
-        return Recovery(tuple(found), False, f"the new release does not run on {', '.join(behind)}", recorded)
-    return Recovery(tuple(found), bool(begun), "the new release runs on every host", recorded)
+        return RecoveryDecision(tuple(found), False, f"the new release does not run on {', '.join(behind)}", recorded)
+    return RecoveryDecision(tuple(found), bool(begun), "the new release runs on every host", recorded)
 
 
 def _recorded(found: Interruption, intent: Intent, fleet: Sequence[Observed]) -> bool:

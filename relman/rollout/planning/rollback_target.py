@@ -15,7 +15,7 @@ from relman.model.settings_diff import same_run
 
 
 @dataclass(frozen=True)
-class Target:
+class RollbackTarget:
     """The release that all hosts return to, and each host's own entry of it."""
 
     release: str
@@ -51,7 +51,7 @@ def _release(entry: Deployed | None) -> _Release | None:
     return (entry.release, entry.manifest) if entry else None
 
 
-def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[str] = ()) -> Target:
+def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[str] = ()) -> RollbackTarget:
     """The single release that some host proposes by its record, and that every other host proposes or serves.
 
     `place` and `left_out` (hosts excluded already) are for hints. Raises PreflightFailed, listing every host's
@@ -64,7 +64,7 @@ def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[st
     if len(found) == 1:
         release, manifest = found[0]
         entries = {c.host: _own(c, choices, found[0]) for c in choices}
-        return Target(release, manifest, {h: e for h, e in entries.items() if e})
+        return RollbackTarget(release, manifest, {h: e for h, e in entries.items() if e})
     # Hosts that were added after the release have nothing to propose, and must not use the others' entries.
     alone = [r for r in proposed if all(c.takes(r) or c.proposal is None for c in choices)]
     if len(alone) == 1:
@@ -73,7 +73,7 @@ def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[st
     raise _disagreement(choices, _Typing(place, left_out))
 
 
-def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: Collection[str] = ()) -> Target:
+def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: Collection[str] = ()) -> RollbackTarget:
     """The release that a person named, as each host's own record has it, proven good or not.
 
     Raises PreflightFailed, naming the hosts, if one has no entry of it, or has another image under this tag.
@@ -96,7 +96,7 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
             details=[f"{h}: {e.manifest}, deployed at {e.at} by {e.by}" for h, e in entries.items()],
             hint="find out which one is right, and leave the other hosts out: --exclude HOST --reason WHY",
         )
-    return Target(release, manifests.pop(), entries)
+    return RollbackTarget(release, manifests.pop(), entries)
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:

@@ -12,7 +12,7 @@ from relman.model.errors import RelmanError, Unreachable
 from relman.model.journal import (
     LONGEST_REASON,
     Failed,
-    Line,
+    JournalLine,
     Resolved,
     Served,
     bounded,
@@ -48,7 +48,7 @@ class Journal:
     secrets: Collection[str] = ()
     _ended: str = ""
     _locked: bool = True
-    _written: dict[str, Line] = field(default_factory=dict)
+    _written: dict[str, JournalLine] = field(default_factory=dict)
     _silent: dict[str, RelmanError] = field(default_factory=dict)
 
     def beside(self, happened: Happened) -> Mapping[str, Callable[[], str]]:
@@ -77,18 +77,18 @@ class Journal:
             return self.close(happened)
         return silenced(happened, silent)
 
-    def _lines(self, happened: Happened) -> dict[str, Line]:
+    def _lines(self, happened: Happened) -> dict[str, JournalLine]:
         self._ended = self._ended or timestamp()
         return lines_of(happened, self.asked, self.seen, self._ended, self.found, self.secrets)
 
-    def _each(self, due: Mapping[str, Line], session: Session) -> None:
+    def _each(self, due: Mapping[str, JournalLine], session: Session) -> None:
         self._write(session, due[session.host.name])
 
-    def _early(self, session: Session, line: Line) -> str:
+    def _early(self, session: Session, line: JournalLine) -> str:
         self._write(session, line)
         return ""
 
-    def _write(self, session: Session, line: Line) -> None:
+    def _write(self, session: Session, line: JournalLine) -> None:
         host, asked = session.host.name, self.asked
         self._written[host] = line
         try:
@@ -106,7 +106,7 @@ def lines_of(
     ended: str,
     found: Mapping[str, Lock],
     secrets: Collection[str],
-) -> dict[str, Line]:
+) -> dict[str, JournalLine]:
     """The line of every host; none if nothing was begun on any. Pure."""
     if not happened.tasks and all(o.result in _UNTOUCHED for o in happened.outcomes):
         return {}
@@ -133,11 +133,11 @@ class _Telling:
     entries: Mapping[str, Deployed]
     mask: Mask
 
-    def line(self, outcome: Outcome, seen: Observed, found: Lock | None) -> Line:
+    def line(self, outcome: Outcome, seen: Observed, found: Lock | None) -> JournalLine:
         asked, plan, before = self.asked, self.happened.plan, seen.record.serving
         entry = self.entries.get(outcome.host)
         meant = entry or (before if not plan.release or (before and before.release == plan.release) else None)
-        return Line(
+        return JournalLine(
             id=asked.id,
             kind=plan.kind,
             by=short(asked.by, NOTHING),
