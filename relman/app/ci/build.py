@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from relman.app.ci.job import Job
+from relman.app.ci.job import Job, local_engine
 from relman.ci.build.stage import build as build_image
 from relman.ci.engine import images
-from relman.ci.run.run_name import distrustful, version_of
+from relman.ci.run.run_name import commit_of, distrustful, version_of
 from relman.config.deploy import freeze
 from relman.model.clock import timestamp
 from relman.model.image import ImageId
@@ -60,3 +60,9 @@ def with_args(service: Service, given: Mapping[str, str]) -> Service:
 def version_for(job: Job, given: str | None) -> str:
     """The version for the image: the given one, else git's; "" if there is none."""
     return version_of(job.root) if given is None else given
+
+
+def build_run(job: Job, version: str | None) -> None:
+    """Build the commit that is checked out, alone on this run. `version` is the image's (None: what git says)."""
+    with job.alone(), local_engine() as client:
+        build_stage(job, client, commit_of(job.root, job.context.environ), version_for(job, version))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relman.app.ci.job import Job
+from relman.app.ci.job import Job, image_of, local_engine
 from relman.app.factories import ledger
 from relman.app.identity import who
 from relman.ci.build.stage import commit_in
 from relman.ci.engine import images
 from relman.ci.engine.platforms import foreign_named
+from relman.ci.engine.push import push
 from relman.ci.results import report_store as kept
 from relman.ci.results.test_summary import summary
 from relman.ci.run.cleanup import temporary_containers
@@ -57,6 +60,33 @@ def shell_stage(job: Job, client: docker.APIClient, image: ImageId, *, keep: boo
     with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
         job.say("the tests' environment is set; leave with `exit`")
         run_shell(bench, image, linked, job.service.test)
+
+
+def test_run(job: Job, results: str | None, *, pushed: bool, keep: bool) -> None:
+    """Test the image that build made in this run; when its tests pass and it is to be `pushed`, push it under the run's
+    own tag. With `keep` all that the tests needed stays up. Raises TestsFailed, UsageError."""
+    with _image_on_engine(job, keep=keep) as (client, image):
+        test_stage(job, client, image.id, built_commit(job, image), results, keep=keep)
+        if pushed:
+            digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
+            job.json("push", tag=job.local_tag, manifest=str(digest))
+
+
+def shell_in_run(job: Job, *, keep: bool) -> None:
+    """A shell in the image that build made in this run."""
+    with _image_on_engine(job, keep=keep) as (client, image):
+        shell_stage(job, client, image.id, keep=keep)
+
+
+@contextmanager
+def _image_on_engine(job: Job, *, keep: bool) -> Iterator[tuple[docker.APIClient, Image]]:
+    with job.alone(), local_engine() as client:
+        image = image_of(client, job)
+        try:
+            yield client, image
+        finally:
+            if keep:
+                say_what_is_left(job, client)
 
 
 def _surroundings(job: Job) -> dict[str, Any]:

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from relman.app.ci.job import image_of, local_engine, open_job
-from relman.app.ci.test import built_commit, say_what_is_left, shell_stage, test_stage
-from relman.ci.engine.push import push
+from relman.app.ci.job import open_job
+from relman.app.ci.test import shell_in_run, test_run
 from relman.ci.testing.shell import require_terminal
 from relman.cli.options import file_option, results_option, run_option
 from relman.cli.verb import CommandContext, verb
-
-if TYPE_CHECKING:
-    pass
 
 
 @verb("test")
@@ -39,16 +33,7 @@ def test(
     if shell:
         require_terminal()
     job = open_job(context, file, run_flag)
-    with job.alone(), local_engine() as client:
-        image = image_of(client, job)
-        try:
-            if shell:
-                shell_stage(job, client, image.id, keep=keep)
-                return
-            test_stage(job, client, image.id, built_commit(job, image), results, keep=keep)
-            if pushed:
-                digest = push(client, job.service.repository, image.id, job.run, job.credentials, job.say)
-                job.json("push", tag=job.local_tag, manifest=str(digest))
-        finally:
-            if keep:
-                say_what_is_left(job, client)
+    if shell:
+        shell_in_run(job, keep=keep)
+    else:
+        test_run(job, results, pushed=pushed, keep=keep)
