@@ -10,9 +10,9 @@ from pathlib import Path
 from relman.app.context import Context
 from relman.app.factories import environment
 from relman.model.errors import ConfigError, UsageError
+from relman.model.formats.text import some
 from relman.model.host import Environment
 from relman.model.image import Repository
-from relman.model.text import some
 
 
 @dataclass(frozen=True)

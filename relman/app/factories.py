@@ -14,8 +14,8 @@ from relman.model.image import Repository
 from relman.model.service import Service
 from relman.registry.auth import Credentials, Login, ca_for, credentials_for
 from relman.registry.client import Registry
-from relman.registry.network import RegistryAccess, insecure_by
-from relman.registry.proxies import proxies_of
+from relman.registry.http.network import RegistryAccess, insecure_by
+from relman.registry.http.proxies import proxies_of
 
 if TYPE_CHECKING:
     from relman.app.playbooks.runs import PlaybookRuns

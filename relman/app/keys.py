@@ -13,8 +13,8 @@ from relman.app.signing import PASSPHRASE, load_key, passphrase, read
 from relman.config import trust as trust_file
 from relman.config.trust import load_trust, named
 from relman.evidence.keys import PublicKey, SigningKey
-from relman.model.clock import rfc3339
 from relman.model.errors import UsageError
+from relman.model.formats.clock import rfc3339
 from relman.model.image import ManifestDigest
 from relman.model.predicates import RELEASE, SHORT, TEST_RESULT, short
 from relman.model.trust import Grant, Revocation, Trust, TrustedKey

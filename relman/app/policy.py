@@ -10,8 +10,8 @@ from relman.app.factories import environment as load_environment
 from relman.app.identity import who
 from relman.evidence.assessment import Criteria, ServedIn
 from relman.evidence.envelopes import Seal
-from relman.model.clock import timestamp
 from relman.model.errors import RelmanError, UsageError
+from relman.model.formats.clock import timestamp
 from relman.model.policy import Demands, Policy, Skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from relman.config.deploy_variables import fill, names
-from relman.config.document import KeyPath, dotted
+from relman.config.yaml_document import KeyPath, dotted
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings, Health, Port

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from relman.config import deploy_variables, yaml
-from relman.config.document import Document, KeyPath
 from relman.config.suggestions import did_you_mean
+from relman.config.yaml_document import Document, KeyPath
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.playbook import OUTPUTS, Command, Playbook
 

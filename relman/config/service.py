@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from relman.config import yaml
-from relman.config.document import Document
 from relman.config.policy import read_policy
+from relman.config.yaml_document import Document
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.policy import NO_POLICY
 from relman.model.service import Service

@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 
 from relman.config import yaml
-from relman.config.document import Document, KeyPath
-from relman.model.clock import rfc3339
+from relman.config.yaml_document import Document, KeyPath
 from relman.model.errors import ConfigError, UsageError
+from relman.model.formats.clock import rfc3339
 from relman.model.predicates import short
 from relman.model.trust import Revocation, Trust, TrustedKey
 

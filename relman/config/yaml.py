@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from relman.config.document import Document, KeyPath, Source, Tagged
+from relman.config.yaml_document import Document, KeyPath, Source, Tagged
 from relman.model.errors import ConfigError, Problem, UsageError
 
 _MAX_BYTES = 1 << 20

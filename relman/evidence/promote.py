@@ -21,8 +21,8 @@ from relman.evidence.release import RUN_TAGS, release_of, subject_of
 from relman.evidence.rules import RuleName
 from relman.evidence.store import EVIDENCE_TAGS, Stored, run_parallel
 from relman.evidence.verification_summary import release_statement, same
-from relman.model.clock import rfc3339
 from relman.model.errors import PolicyRefused, UsageError
+from relman.model.formats.clock import rfc3339
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip
 from relman.model.run import Release, TestReport

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from relman.evidence.rules import RuleName
-from relman.model.clock import from_rfc3339
+from relman.model.formats.clock import from_rfc3339
 
 
 def moment(text: object) -> datetime | None:

@@ -18,8 +18,8 @@ from relman.evidence.assessment import Counted, Subject
 from relman.evidence.gates.verdict import Verdict
 from relman.evidence.test_result import STATEMENT_TYPE, Statement, read_statement
 from relman.evidence.untrusted import digests, mapping, moment, notes
-from relman.model.clock import rfc3339
 from relman.model.errors import PolicyRefused
+from relman.model.formats.clock import rfc3339
 from relman.model.image import Digest, ManifestDigest
 from relman.model.policy import Policy, Skip
 from relman.model.predicates import RELEASE

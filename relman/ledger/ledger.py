@@ -16,8 +16,8 @@ from relman.ledger.entries import Entry, HostOutcome, utc
 from relman.ledger.pending import Pending
 from relman.ledger.tables import Base, Deployment, DeploymentHost, ReleaseRecord, Run
 from relman.model.errors import RelmanError, StorageFailed
+from relman.model.formats.untrusted_json import Misread, parse, read
 from relman.model.journal import Failed
-from relman.model.reading import Misread, parse, read
 
 BUSY = 5.0
 

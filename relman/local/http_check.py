@@ -19,7 +19,7 @@ _PAUSE, _LONGEST = 0.5, 10.0  # seconds: between two questions, and for one answ
 
 
 class Proxy(Protocol):
-    """An HTTP proxy (relman.registry.proxies)."""
+    """An HTTP proxy (relman.registry.http.proxies)."""
 
     @property
     def place(self) -> str:

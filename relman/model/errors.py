@@ -15,9 +15,9 @@
         RolledBack · MixedFleet · NotServing · Unknown · Unhealthy
         Drift · Locked · Interrupted · Cancelled
 
-A cause says nothing about what was changed: `relman/rollout/ending.py` turns causes and what became of each host into a
-conclusion, and `relman/cli/exits.py` classes into exit codes. A Failure that ends a command without a conclusion was
-raised before anything was changed.
+A cause says nothing about what was changed: `relman/rollout/conclusion.py` turns causes and what became of each host
+into a conclusion, and `relman/cli/exits.py` classes into exit codes. A Failure that ends a command without a conclusion
+was raised before anything was changed.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 
 from relman.model.errors import Symptoms
-from relman.model.mask import Mask
+from relman.model.formats.mask import Mask
+from relman.model.formats.untrusted_json import Misread, Newer, parse, read
 from relman.model.plan import Kind, Result
-from relman.model.reading import Misread, Newer, parse, read
 
 VERSION = 1
 LOG_LINES = 10

@@ -10,10 +10,10 @@ from typing import Any
 
 from relman.model.container import Image
 from relman.model.errors import UsageError
+from relman.model.formats.untrusted_json import Misread, read
+from relman.model.formats.versions import plain, unversioned, version_of
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
-from relman.model.reading import Misread, read
 from relman.model.settings import DeploySettings
-from relman.model.versions import plain, unversioned, version_of
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")

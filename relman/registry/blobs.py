@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from relman.model.errors import RegistryError, Unreachable
 from relman.model.image import Digest, Repository
 from relman.registry.client import Registry
-from relman.registry.transport import PAUSES
+from relman.registry.http.transport import PAUSES
 
 CHUNK = 8 << 20
 """Bytes of one chunk. Some registries require at least 5 MiB for every chunk but the last."""

@@ -14,13 +14,13 @@ from urllib.parse import quote, urlencode
 from relman.model.errors import RegistryError, RelmanError, UnknownTag, UsageError
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry.auth import Credentials
-from relman.registry.challenge import Scope
+from relman.registry.http.challenge import Scope
+from relman.registry.http.messages import Answer, HttpRequest
+from relman.registry.http.network import DIRECT, RegistryAccess
+from relman.registry.http.transport import Transport
 from relman.registry.manifest import MANIFEST_TYPES, MAX_MANIFEST, OCI_INDEX, Manifest
-from relman.registry.messages import Answer, HttpRequest
-from relman.registry.network import DIRECT, RegistryAccess
 from relman.registry.responses import expect
 from relman.registry.tag_list import MAX_TAGS, TagPages
-from relman.registry.transport import Transport
 from relman.registry.uploads import Uploads
 
 MAX_BLOB = 8 << 20

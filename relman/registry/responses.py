@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relman.model.errors import RegistryError
-from relman.registry.messages import Answer
+from relman.registry.http.messages import Answer
 
 _TOO_LARGE = 413
 

@@ -10,7 +10,7 @@ import time
 
 from relman.model.errors import RegistryError, Unreachable
 from relman.model.image import Repository
-from relman.registry.messages import Answer
+from relman.registry.http.messages import Answer
 from relman.registry.strictjson import load_object
 
 MAX_TAGS = 32 << 20

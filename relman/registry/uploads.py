@@ -12,10 +12,10 @@ from urllib.parse import quote, urlencode
 
 from relman.model.errors import AccessDenied, RegistryError
 from relman.model.image import Digest, Repository
-from relman.registry.challenge import Scope
-from relman.registry.messages import Answer, HttpRequest
+from relman.registry.http.challenge import Scope
+from relman.registry.http.messages import Answer, HttpRequest
+from relman.registry.http.transport import Transport
 from relman.registry.responses import expect
-from relman.registry.transport import Transport
 
 _OCTETS = {"Content-Type": "application/octet-stream"}
 

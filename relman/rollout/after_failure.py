@@ -8,7 +8,7 @@ from relman.model.errors import Stale, Unreachable
 from relman.model.plan import Outcome, Result
 from relman.model.settings import OnFailure
 from relman.rollout import undo
-from relman.rollout.ending import failed
+from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Session
 from relman.rollout.progress import Work
 

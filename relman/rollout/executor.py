@@ -9,7 +9,7 @@ from relman.model.plan import Outcome, Result
 from relman.model.strategy import When
 from relman.rollout import local_commands, tasks
 from relman.rollout.after_failure import settle
-from relman.rollout.ending import NO_HOST, Happened, conclude, failed
+from relman.rollout.conclusion import NO_HOST, Happened, conclude, failed
 from relman.rollout.fleet import Session
 from relman.rollout.progress import Work
 from relman.rollout.prune import note_left_out, record_and_prune

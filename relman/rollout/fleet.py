@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from relman.docker.engine import Engine
 from relman.hosts.ssh.connection import Connection, connect
-from relman.hosts.ssh.gateways import Gateways
+from relman.hosts.ssh.jump_hosts import Gateways
 from relman.hosts.state_dir.location import place
 from relman.hosts.state_dir.record import Draft
 from relman.model.container import EngineFacts
@@ -25,9 +25,9 @@ from relman.model.errors import (
     RelmanError,
     Unreachable,
 )
+from relman.model.formats.text import some
 from relman.model.host import Environment, Host
 from relman.model.image import Repository
-from relman.model.text import some
 from relman.rollout.state.lease import Lease, uptime
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
+from relman.hosts.health_probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
 from relman.model.errors import Cancelled, EngineError, RelmanError, StepFailed, Symptoms
 from relman.model.settings import DeploySettings, Probe

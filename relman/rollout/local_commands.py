@@ -12,7 +12,7 @@ from relman.local.http_check import wait_for
 from relman.model.errors import CheckFailed, HookFailed
 from relman.model.plan import Plan
 from relman.model.strategy import Check, Hook, When
-from relman.registry.proxies import proxies_of
+from relman.registry.http.proxies import proxies_of
 from relman.rollout.fleet import Watcher
 
 _LAST_LINES = 10

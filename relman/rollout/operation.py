@@ -32,7 +32,7 @@ from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
 from relman.registry.auth import Login
 from relman.rollout import tasks
-from relman.rollout.ending import Happened
+from relman.rollout.conclusion import Happened
 from relman.rollout.executor import carry_out
 from relman.rollout.fleet import SILENT, Fleet, Session, Watcher
 from relman.rollout.image_pull import Fetching, Wanted

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.journal import Failed
 from relman.model.plan import Observed, Outcome, Plan
-from relman.rollout.ending import Happened, conclude
+from relman.rollout.conclusion import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.state.journal import Journal
 from relman.rollout.steps import Change

@@ -20,7 +20,8 @@ from relman.model.errors import EngineError, Interrupted, StepFailed
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
 from relman.model.record import Deployed, Intent, Phase
 from relman.rollout import steps
-from relman.rollout.ending import Happened, failed
+from relman.rollout.busy_ports import held_port
+from relman.rollout.conclusion import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.looking.askable import stranger, why_mute
@@ -28,7 +29,6 @@ from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
 from relman.rollout.planning.recovery_decision import RecoveryDecision, decide, everywhere, interruptions
 from relman.rollout.planning.rollback_target import unsafe_tasks
-from relman.rollout.ports import held_port
 from relman.rollout.progress import Report, report_of
 from relman.rollout.prune import record_and_prune
 from relman.rollout.remove import take_away

@@ -9,7 +9,7 @@ from functools import partial
 from relman.hosts.state_dir import record
 from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Phase
-from relman.rollout.ending import Happened, failed
+from relman.rollout.conclusion import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan

@@ -21,7 +21,7 @@ from relman.model.container import CONFIG, DEPLOYMENT, ENVIRONMENT, MANIFEST, RE
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
 from relman.model.plan import Action, Kind, Observed, Plan, Step
 from relman.model.record import Deployed, Intent, Phase
-from relman.rollout import ports
+from relman.rollout import busy_ports as ports
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.looking.askable import stranger

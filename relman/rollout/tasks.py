@@ -10,12 +10,12 @@ from itertools import groupby
 
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
 from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, Symptoms, TaskFailed, Unreachable
+from relman.model.formats.untrusted_json import LONGEST_WAIT
 from relman.model.plan import Observed, Plan
-from relman.model.reading import LONGEST_WAIT
 from relman.model.record import Deployed
 from relman.model.settings import Health
 from relman.model.strategy import Task, When
-from relman.rollout.ending import failed
+from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.progress import Work
 

@@ -13,9 +13,9 @@ from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, Unreachable
 from relman.model.plan import Outcome, Result
 from relman.model.record import Deployed, Intent, Phase
+from relman.rollout.busy_ports import held_port
 from relman.rollout.fleet import Session
 from relman.rollout.health import await_healthy, symptoms
-from relman.rollout.ports import held_port
 
 _RETURN_WAIT = 5.0
 _START_WAIT = 3.0

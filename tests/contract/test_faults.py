@@ -16,8 +16,8 @@ from relman.model.errors import AccessDenied, RegistryError, UnknownTag, Unreach
 from relman.model.image import Digest, Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
+from relman.registry.http.transport import MAX_WAIT, PAUSES
 from relman.registry.images import describe
-from relman.registry.transport import MAX_WAIT, PAUSES
 from tests.contract.content import Reply
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import Place, free_port, place_of

@@ -30,10 +30,10 @@ from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreac
 from relman.model.image import Repository
 from relman.registry.blobs import RepositoryClient as Copied
 from relman.registry.client import Registry
+from relman.registry.http.transport import PAUSES
 from relman.registry.images import describe
 from relman.registry.manifest import Manifest
 from relman.registry.retag import retag
-from relman.registry.transport import PAUSES
 from tests.contract.images import push_image
 from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place

@@ -14,8 +14,8 @@ from relman.model.errors import RegistryError, RelmanError, Unreachable
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.registry import tag_list
 from relman.registry.client import Registry
+from relman.registry.http.pace import SLOWEST
 from relman.registry.manifest import MAX_MANIFEST, OCI_INDEX
-from relman.registry.pace import SLOWEST
 from relman.registry.strictjson import load_object
 from tests.contract.hostile import TICK, Hostile, Manners, Peer
 from tests.lab.pki import make_ca

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relman.hosts.ssh.known_hosts_file import read_entries
+from relman.hosts.ssh.keys.known_hosts_file import read_entries
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHqHlukHSZ3bmun3ifsg4XDpP8ZfieNqLO4JFqPX4i3c"
 NAMES = ("web1", "web2", "10.77.22.1", "[web1]:2222", "[10.77.22.1]:2222", "fe80::1")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from relman.registry.proxies import Proxies, proxies_of
+from relman.registry.http.proxies import Proxies, proxies_of
 from tests.contract.hostile import Hostile, Peer
 
 CASES = [

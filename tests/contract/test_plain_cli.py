@@ -10,7 +10,7 @@ import pytest
 
 from relman.model.image import Repository
 from relman.registry.client import Registry
-from relman.registry.network import RegistryAccess
+from relman.registry.http.network import RegistryAccess
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import elsewhere
 from tests.contract.simulator import Simulator

@@ -24,9 +24,9 @@ from relman.model.image import Repository
 from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Trust, TrustedKey
 from relman.registry.client import Registry
+from relman.registry.http.transport import PAUSES
 from relman.registry.images import describe
 from relman.registry.manifest import OCI_INDEX, Manifest
-from relman.registry.transport import PAUSES
 from tests.contract.content import Reply
 from tests.contract.images import AMD64, push_image, push_index
 from tests.contract.registry_fixture import Place, place_of

@@ -22,8 +22,8 @@ from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreac
 from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
-from relman.registry.network import RegistryAccess
-from relman.registry.proxies import proxies_of
+from relman.registry.http.network import RegistryAccess
+from relman.registry.http.proxies import proxies_of
 from tests.contract.content import Reply
 from tests.contract.hostile import Hostile, Peer
 from tests.contract.images import push_image

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from relman.config.ssh.host import SshConfig
-from relman.hosts.ssh.certificates import BadCertificate, HostCertificate
 from relman.hosts.ssh.connection import Connection, connect
+from relman.hosts.ssh.keys.certificates import BadCertificate, HostCertificate
 from relman.model.errors import AccessDenied, HostKeyRejected, RelmanError, Unreachable
 from relman.model.host import Host, SshOptions
 from tests.contract.sshd import Sshd, add, agent, keygen, make_key, public, sshd

@@ -21,7 +21,7 @@ import urllib3.exceptions
 from paramiko.buffered_pipe import PipeTimeout
 
 from relman.docker.engine import Engine
-from relman.hosts.probe import ProbeResult, probe_http, probe_tcp
+from relman.hosts.health_probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.ssh import tcp
 from relman.hosts.ssh.connection import Connection, connect
 from relman.hosts.ssh.port_forward import LoopbackPort, forwarded

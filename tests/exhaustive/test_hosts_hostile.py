@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from relman.docker import engine_json, streams
 from relman.docker.engine import Engine
-from relman.hosts.probe import probe_http
+from relman.hosts.health_probe import probe_http
 from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.model.settings import Health
 from relman.rollout.looking import log_tail

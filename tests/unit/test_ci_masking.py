@@ -14,7 +14,7 @@ from relman.ci.testing.interpolation import Values, port_of, require_values, sec
 from relman.ci.testing.parallel import Task, side_by_side
 from relman.ci.testing.run_context import Linked
 from relman.model.errors import Cancelled, TestsFailed, UsageError
-from relman.model.mask import HIDDEN, Mask
+from relman.model.formats.mask import HIDDEN, Mask
 from relman.model.run import RunName
 from relman.model.service import LinkedService, TestStage
 

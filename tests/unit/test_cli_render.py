@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, size, span
 from relman.model.errors import PreflightFailed, UsageError
-from relman.model.text import clean, one_line
+from relman.model.formats.text import clean, one_line
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

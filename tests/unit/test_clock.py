@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from relman.model.clock import from_rfc3339, rfc3339, timestamp
+from relman.model.formats.clock import from_rfc3339, rfc3339, timestamp
 
 
 def test_what_is_written_sorts_as_text_and_is_read_again() -> None:

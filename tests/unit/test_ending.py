@@ -22,7 +22,7 @@ from relman.model.errors import (
     Unreachable,
 )
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
-from relman.rollout.ending import NO_HOST, Happened, conclude, failed, silenced
+from relman.rollout.conclusion import NO_HOST, Happened, conclude, failed, silenced
 from tests.unit.values import deployed
 
 ENTRY = deployed("d1", release="2")

@@ -18,11 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paramiko.common import AUTH_SUCCESSFUL
 
-from relman.hosts.ssh.known_hosts import ChangedKey, KnownHosts, RevokedKey, UnknownKey
+from relman.hosts.ssh.keys.known_hosts import ChangedKey, KnownHosts, RevokedKey, UnknownKey
 from relman.hosts.ssh.refusals import explained
 from relman.model.errors import HostKeyRejected
+from relman.model.formats.patterns import listed
 from relman.model.host import Hop
-from relman.model.patterns import listed
 
 
 def ed25519(number: int) -> bytes:

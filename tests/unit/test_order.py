@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.app.releases.listing import in_order
+from relman.model.formats.tag_order import natural
 from relman.model.service import ReleaseRules
-from relman.model.tag_order import natural
 
 TAGS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,12}", fullmatch=True)
 NUMBERS = st.integers(0, 10**30)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from relman.hosts.state_dir import lock, record
 from relman.model.errors import PreflightFailed
-from relman.model.reading import Misread, parse, read
+from relman.model.formats.untrusted_json import Misread, parse, read
+from relman.model.formats.versions import plain
 from relman.model.record import Deployed, FoundLock, HostRecord, Lock
 from relman.model.settings import DeploySettings
-from relman.model.versions import plain
 from tests.unit.model_host import ModelConnection, ModelHost
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from relman.model.errors import AccessDenied, RelmanError, UsageError
 from relman.registry.auth import Credentials, ca_for, credentials_for
-from relman.registry.challenge import Authorizer, Scope
+from relman.registry.http.challenge import Authorizer, Scope
 from tests.unit.test_registry_manifest import json_values
 
 HOST = "registry.example:5000"

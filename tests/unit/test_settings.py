@@ -20,10 +20,10 @@ from relman.docker.creation import creation
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings, Logging, Tmpfs, Ulimit
 from relman.model.errors import ConfigError
-from relman.model.reading import read
+from relman.model.formats.untrusted_json import read
+from relman.model.formats.versions import plain, version_of
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
-from relman.model.versions import plain, version_of
 from tests.unit.documents import ROOT, sections
 
 NAMES = [f.name for f in dataclasses.fields(ContainerSettings)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from relman.cli.output.plan_view import also_on
-from relman.hosts.probe import ProbeResult
+from relman.hosts.health_probe import ProbeResult
 from relman.model.container import (
     DEPLOYMENT,
     ENVIRONMENT,

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 
 from relman.model import container_settings, record, settings, strategy
-from relman.model.reading import Misread, Newer, parse, read
+from relman.model.formats.untrusted_json import Misread, Newer, parse, read
+from relman.model.formats.versions import VERSION, VERSION_1_KEYS, VERSION_2_KEYS, plain, version_of
 from relman.model.record import HostRecord, Lock, Phase
 from relman.model.settings import DeploySettings, Healthcheck
-from relman.model.versions import VERSION, VERSION_1_KEYS, VERSION_2_KEYS, plain, version_of
 from tests.unit.values import records
 from tests.unit.values import settings as any_settings
 

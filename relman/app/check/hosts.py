@@ -10,9 +10,9 @@ from relman.app.context import Context
 from relman.app.factories import login_of
 from relman.config.deploy import resolve
 from relman.model.errors import PreflightFailed
+from relman.model.formats.text import some
 from relman.model.host import Environment
 from relman.model.service import Service
-from relman.model.text import some
 from relman.rollout.fleet import Fleet
 from relman.rollout.looking.readiness import Lack, Need, examine
 

@@ -12,7 +12,7 @@ from relman.model.errors import RelmanError
 from relman.model.host import Environment
 from relman.model.service import Service
 from relman.registry.client import Registry
-from relman.registry.network import RegistryAccess
+from relman.registry.http.network import RegistryAccess
 
 _SECONDS = 2.0
 

@@ -11,7 +11,7 @@ from relman.ci.build.stage import build as build_image
 from relman.ci.engine import images
 from relman.ci.run.run_name import commit_of, distrustful, version_of
 from relman.config.deploy import freeze
-from relman.model.clock import timestamp
+from relman.model.formats.clock import timestamp
 from relman.model.image import ImageId
 from relman.model.run import Commit
 from relman.model.service import Service

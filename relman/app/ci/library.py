@@ -20,8 +20,8 @@ from relman.ci.results import report_store as kept
 from relman.ci.run.run_name import commit_seconds
 from relman.ci.run.run_name import describe as describe_commit
 from relman.evidence.promote import require_tested
-from relman.model.clock import timestamp
 from relman.model.errors import UsageError
+from relman.model.formats.clock import timestamp
 from relman.model.image import ImageId
 from relman.model.run import TestReport
 from relman.model.service import Library

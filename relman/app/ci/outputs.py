@@ -8,7 +8,7 @@ from typing import Any
 
 from relman.app.ci.job_summary import summary_of
 from relman.config.ci_systems.system import System, as_variable
-from relman.model.text import clean
+from relman.model.formats.text import clean
 
 OUTPUT = "RELMAN_OUTPUT"
 

@@ -22,9 +22,9 @@ from relman.ci.run.run_name import describe as describe_commit
 from relman.evidence.assessment import Criteria
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
-from relman.model.clock import timestamp
 from relman.model.container import Image
 from relman.model.errors import PolicyRefused, RelmanError, UnknownTag, UsageError
+from relman.model.formats.clock import timestamp
 from relman.model.image import ManifestDigest
 from relman.model.policy import Skip
 from relman.model.run import Release, RunName, TestReport

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from relman.app.context import Context
 from relman.app.deployments.rollouts import chosen_of, record, require_all, require_known, shielded
 from relman.app.environments import Request
-from relman.model.clock import timestamp
+from relman.model.formats.clock import timestamp
 from relman.rollout import recover as recovery
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.planning.planner import Asked

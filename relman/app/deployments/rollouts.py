@@ -16,12 +16,12 @@ from relman.app.factories import record_deployment
 from relman.app.identity import who
 from relman.hosts.state_dir.record import services
 from relman.ledger.entries import HostOutcome
-from relman.model.clock import timestamp
 from relman.model.errors import Failure, Interrupted
+from relman.model.formats.clock import timestamp
 from relman.model.journal import DONE
 from relman.model.plan import Plan, Result
 from relman.rollout import recover
-from relman.rollout.ending import in_a_word
+from relman.rollout.conclusion import in_a_word
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.operation import Operation, look, preview, run
 from relman.rollout.planning.planner import Asked

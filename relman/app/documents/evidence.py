@@ -8,7 +8,7 @@ from typing import Any
 from relman.evidence.assessment import Counted
 from relman.evidence.gates.judge import Decision
 from relman.evidence.release import Examined
-from relman.model.clock import rfc3339
+from relman.model.formats.clock import rfc3339
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from relman.app.keys import public_half
 from relman.evidence.keys import PublicKey
-from relman.model.clock import rfc3339
+from relman.model.formats.clock import rfc3339
 from relman.model.image import ManifestDigest
 from relman.model.trust import TrustedKey
 

@@ -12,8 +12,8 @@ from relman.app.factories import registry_of
 from relman.app.looking.journals import Answers
 from relman.app.policy import check_of
 from relman.app.signing import reading_seal
-from relman.model.clock import rfc3339
 from relman.model.errors import RelmanError, UsageError
+from relman.model.formats.clock import rfc3339
 from relman.model.image import ManifestDigest
 from relman.model.journal import DONE, Served
 from relman.model.policy import Demands

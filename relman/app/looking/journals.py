@@ -10,9 +10,9 @@ from relman.app.environments import Request, open_environment
 from relman.app.factories import ledger
 from relman.ledger.entries import Entry, HostOutcome
 from relman.model.errors import RelmanError, StorageFailed, Unknown
+from relman.model.formats.text import some
 from relman.model.host import Environment
 from relman.model.journal import DONE, JournalLine
-from relman.model.text import some
 from relman.rollout.fleet import Fleet
 from relman.rollout.looking.history import Journals, Told, merged, read_journals
 

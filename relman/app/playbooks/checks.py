@@ -10,7 +10,7 @@ from relman.local import process_group
 from relman.local.http_check import wait_for
 from relman.model.errors import CheckFailed, UsageError
 from relman.model.playbook import Command, Http
-from relman.registry.proxies import proxies_of
+from relman.registry.http.proxies import proxies_of
 
 HTTP_SECONDS = 30.0
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from relman.app.retention import outlived
-from relman.model.clock import from_rfc3339, rfc3339
 from relman.model.errors import Locked, StorageFailed
+from relman.model.formats.clock import from_rfc3339, rfc3339
 
 VERSION = 1
 _MOST = 100

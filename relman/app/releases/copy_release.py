@@ -14,8 +14,8 @@ from relman.evidence.assessment import Criteria
 from relman.evidence.copy import copy_with_evidence
 from relman.evidence.promote import check_names, promote
 from relman.evidence.release import find_release
-from relman.model.clock import timestamp
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
+from relman.model.formats.clock import timestamp
 from relman.model.image import Digest, ImageRef, Platform, Repository
 from relman.model.run import Release
 from relman.registry.blobs import RepositoryClient

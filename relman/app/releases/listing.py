@@ -9,8 +9,8 @@ from itertools import groupby
 
 from relman.evidence.listing import ListedRelease
 from relman.evidence.test_result import TestResult
+from relman.model.formats.tag_order import natural
 from relman.model.service import ReleaseRules
-from relman.model.tag_order import natural
 
 _FIELD = re.compile(r"\{([a-z]+)\}")
 

@@ -25,7 +25,7 @@ from relman.ci.engine.stopwatch import Watch
 from relman.config.schema.values_names import RELMAN_S
 from relman.local import process_group
 from relman.model.errors import BuildFailed, UsageError
-from relman.model.mask import Mask
+from relman.model.formats.mask import Mask
 from relman.model.service import BuildSecret
 
 _PLUGINS = ("/usr/local/lib", "/usr/local/libexec", "/usr/lib", "/usr/libexec")

@@ -16,8 +16,8 @@ from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.owner import labels
 from relman.docker.creation import health_config
 from relman.model.errors import RelmanError
+from relman.model.formats.mask import Mask
 from relman.model.image import ImageId
-from relman.model.mask import Mask
 from relman.model.run import RunName
 from relman.model.settings import Healthcheck, Mount
 

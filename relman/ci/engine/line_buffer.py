@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from relman.model.mask import NOTHING, Mask
+from relman.model.formats.mask import NOTHING, Mask
 
 LONGEST = 8192
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relman.ci.entrypoint.words import SEPARATORS, words
+from relman.ci.entrypoint.shell_words import SEPARATORS, words
 
 _DEEPEST = 40
 _FUNCTION = re.compile(r"[A-Za-z_][\w.:-]*")

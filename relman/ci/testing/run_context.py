@@ -11,7 +11,7 @@ from relman.ci.engine.containers import last_lines, state
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.testing.interpolation import Values
 from relman.ci.testing.links import LinkPort, link_variables
-from relman.model.mask import Mask
+from relman.model.formats.mask import Mask
 from relman.model.run import RunName
 
 if TYPE_CHECKING:

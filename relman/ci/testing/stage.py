@@ -22,10 +22,10 @@ from relman.ci.testing.interpolation import Values, secrets_of
 from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import Released, start_services
 from relman.ci.testing.test_commands import CommandOutcome, run_commands
-from relman.model.clock import rfc3339
 from relman.model.container import Image
+from relman.model.formats.clock import rfc3339
+from relman.model.formats.mask import Mask
 from relman.model.image import ImageId
-from relman.model.mask import Mask
 from relman.model.run import Commit, RunName, TestReport
 from relman.model.service import Service
 from relman.model.test_cases import Findings

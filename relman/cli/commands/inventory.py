@@ -11,8 +11,8 @@ from relman.cli.options import any_environment_option, inventory_option
 from relman.cli.output.printer import Output
 from relman.cli.output.text import without_empty
 from relman.cli.verb import CommandContext, verb
+from relman.model.formats.text import some
 from relman.model.host import DEFAULT_STATE_DIR, Host
-from relman.model.text import some
 
 
 @verb("inventory")

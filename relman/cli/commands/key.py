@@ -22,7 +22,7 @@ from relman.app.keys import (
 from relman.app.signing import KEY, KEY_FILE, PASSPHRASE
 from relman.cli.verb import CommandContext, shared_options, verb
 from relman.evidence.keys import ALGORITHMS, PublicKey
-from relman.model.clock import rfc3339
+from relman.model.formats.clock import rfc3339
 from relman.model.trust import TrustedKey
 
 

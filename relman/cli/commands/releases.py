@@ -14,7 +14,7 @@ from relman.cli.options import any_environment_option, inventory_option, limit_o
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, without_empty
 from relman.cli.verb import CommandContext, verb
-from relman.model.text import some
+from relman.model.formats.text import some
 
 _REFUSALS = 3
 

@@ -14,7 +14,7 @@ from relman.cli.options import environment_options, exclude_options, gathered, y
 from relman.cli.output.printer import Output
 from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
-from relman.model.text import some
+from relman.model.formats.text import some
 from relman.rollout.remove import Removal
 
 

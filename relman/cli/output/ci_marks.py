@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relman.config.ci_systems.system import System
 from relman.model.errors import ConfigError, RelmanError
-from relman.model.text import clean
+from relman.model.formats.text import clean
 
 _MOST = 10  # GitHub's limit of error annotations for one step
 

@@ -10,7 +10,7 @@ from relman.cli.output.text import age
 from relman.evidence.assessment import Counted, Facts
 from relman.evidence.test_result import TestResult, read_test_result
 from relman.evidence.verification_summary import ReleaseStatement, read_release
-from relman.model.clock import rfc3339
+from relman.model.formats.clock import rfc3339
 from relman.model.predicates import RELEASE, TEST_RESULT, short
 
 

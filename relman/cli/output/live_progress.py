@@ -14,7 +14,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from relman.model.text import one_line
+from relman.model.formats.text import one_line
 
 _REDRAWS = 8  # a second
 

@@ -22,7 +22,7 @@ from relman.cli.output.ci_marks import marks_of
 from relman.cli.output.tables import table
 from relman.config.ci_systems import system_of
 from relman.model.errors import ConfigError, RelmanError, UsageError
-from relman.model.text import clean
+from relman.model.formats.text import clean
 
 JSON_VERSION = 1
 _WIDTH = 80  # if the width of the terminal is unknown

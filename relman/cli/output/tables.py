@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from relman.model.text import one_line
+from relman.model.formats.text import one_line
 
 _GAP = "  "
 _MOST_LINES = 5  # lines of one cell; with more, rows are shown as lists

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from relman.model.clock import from_rfc3339
+from relman.model.formats.clock import from_rfc3339
 
 _UNITS = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from relman.config.document import KeyPath, Tagged
 from relman.config.inventory.tree import Variable, is_used
 from relman.config.inventory.vault import TAG, Vault
 from relman.config.policy import read_policy
@@ -15,6 +14,7 @@ from relman.config.schema import values, values_container, values_names
 from relman.config.schema.values import Faults
 from relman.config.ssh.host import SshConfig
 from relman.config.suggestions import kind_of, nearest, shown
+from relman.config.yaml_document import KeyPath, Tagged
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository

@@ -14,8 +14,8 @@ import shlex
 import warnings
 from typing import Any
 
-from relman.config.document import Document, KeyPath, Source
 from relman.config.inventory.tree import UNGROUPED
+from relman.config.yaml_document import Document, KeyPath, Source
 from relman.model.errors import Problem
 
 _SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from relman.config import yaml
-from relman.config.document import Document
 from relman.config.inventory import ini
 from relman.config.inventory.environments import Inventory
 from relman.config.inventory.files import YAML_SUFFIXES, Form, InventoryFile, sources, variable_files
@@ -16,6 +15,7 @@ from relman.config.inventory.host import misspelt
 from relman.config.inventory.programs import ask
 from relman.config.inventory.tree import Tree, Variables
 from relman.config.inventory.vault import HEADER, Vault
+from relman.config.yaml_document import Document
 from relman.model.errors import ConfigError, UsageError
 
 # A file in a directory with another suffix may not be meant as an inventory.

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from relman.config import yaml
-from relman.config.document import Document
 from relman.config.inventory.files import Form, InventoryFile
+from relman.config.yaml_document import Document
 from relman.local import process_group
 from relman.model.errors import UsageError
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from relman.config.document import Document, KeyPath
 from relman.config.suggestions import kind_of, nearest
+from relman.config.yaml_document import Document, KeyPath
 from relman.model.errors import Problem
 
 ALL = "all"

@@ -8,11 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetJsonSchemaHandler, PlainValidator, ValidationInfo
 
 from relman.config.deploy_variables import is_open
-from relman.config.document import KeyPath
 from relman.config.schema import values, values_container, values_names
 from relman.config.suggestions import shown
+from relman.config.yaml_document import KeyPath
 
-MOST = 1_000_000_000  # the largest count: relman.model.reading, which reads counts back, has a limit too
+MOST = 1_000_000_000  # the largest count: relman.model.formats.untrusted_json, which reads counts back, has a limit too
 
 OPEN = "open"
 

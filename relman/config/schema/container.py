@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict
 
-from relman.config.document import KeyPath
 from relman.config.schema import values, values_container, values_names, values_settings
 from relman.config.schema.base import OneOrMore, Section, filled, parsed
 from relman.config.schema.lists import Named, named, several, without_clash
+from relman.config.yaml_document import KeyPath
 from relman.model import container_settings as model
 from relman.model.settings import Mount
 

@@ -9,13 +9,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from relman.config.document import KeyPath
 from relman.config.schema import values
 from relman.config.schema.base import MOST, choice, parsed
 from relman.config.schema.container import ContainerKeys
 from relman.config.schema.rollout import Hook, Strategy, Task, without_twins
 from relman.config.schema.run import Run
 from relman.config.schema.values import Faults
+from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model import strategy as model_strategy
 from relman.model.settings import DeploySettings, OnFailure, Order, Port

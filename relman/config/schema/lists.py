@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 
 from pydantic import AfterValidator, PlainValidator, ValidationInfo
 
-from relman.config.document import KeyPath
 from relman.config.schema import values
 from relman.config.schema.base import OneOrMore, Scalar, unless_open
 from relman.config.schema.values import Faults
 from relman.config.suggestions import kind_of, shown
+from relman.config.yaml_document import KeyPath
 
 T = TypeVar("T")
 Named = dict[str, Scalar] | list[str]

@@ -8,7 +8,6 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from relman.config.document import KeyPath
 from relman.config.schema import values, values_stages
 from relman.config.schema.base import (
     Argv,
@@ -23,6 +22,7 @@ from relman.config.schema.base import (
     parsed,
 )
 from relman.config.schema.values import Faults
+from relman.config.yaml_document import KeyPath
 from relman.model import playbook as model
 
 ACTIONS = ("ci", "promote", "deploy", "rollback", "check", "wait", "confirm")

@@ -8,7 +8,6 @@ from typing import Annotated, Self
 
 from pydantic import model_validator
 
-from relman.config.document import KeyPath
 from relman.config.schema import values, values_names
 from relman.config.schema.base import (
     Argv,
@@ -22,6 +21,7 @@ from relman.config.schema.base import (
     parsed,
 )
 from relman.config.schema.values import Faults
+from relman.config.yaml_document import KeyPath
 from relman.model import strategy as model
 from relman.model.strategy import StrategyKind, When
 

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from relman.config.document import KeyPath
 from relman.config.schema import values, values_container, values_names
 from relman.config.schema.base import MOST, Argv, EnvName, Section, choice, filled, parsed
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import without_clash
+from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model.settings import DeploySettings, Mount, Port
 

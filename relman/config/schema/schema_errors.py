@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from relman.config.document import KeyPath
 from relman.config.schema.base import keys, section_of
 from relman.config.schema.values import Faults
 from relman.config.suggestions import kind_of, nearest, shown
+from relman.config.yaml_document import KeyPath
 
 _EXPECTED = {
     "bool_type": "true or false",

@@ -9,13 +9,13 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config.document import KeyPath
 from relman.config.schema import values_names, values_stages
 from relman.config.schema.base import Argv, Section, ShellName, Text, Word, exactly_one, parsed
 from relman.config.schema.deploy import Deploy
 from relman.config.schema.policy import Rule
 from relman.config.schema.test import Test
 from relman.config.schema.values import Faults
+from relman.config.yaml_document import KeyPath
 from relman.model import service as model
 from relman.model.image import Platform, Repository
 from relman.model.policy import Demands, Policy

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config.document import KeyPath
 from relman.config.schema import test_references, values, values_names, values_stages
 from relman.config.schema.base import (
     Argv,
@@ -29,6 +28,7 @@ from relman.config.schema.base import (
 from relman.config.schema.lists import without_clash
 from relman.config.schema.run import mounts_clash
 from relman.config.schema.values import Faults
+from relman.config.yaml_document import KeyPath
 from relman.model import service as model
 from relman.model.settings import Mount
 

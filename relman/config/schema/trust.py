@@ -9,12 +9,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config.document import KeyPath
 from relman.config.schema import values, values_names
 from relman.config.schema.base import Section, Text, Word, parsed
 from relman.config.schema.policy import Type, Words
 from relman.config.schema.values import Faults
 from relman.config.suggestions import shown
+from relman.config.yaml_document import KeyPath
 from relman.model import trust as model
 from relman.model.errors import UsageError
 from relman.model.image import ManifestDigest

@@ -9,10 +9,10 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 
-from relman.config.document import KeyPath, Tagged
 from relman.config.suggestions import kind_of, shown
+from relman.config.yaml_document import KeyPath, Tagged
 from relman.model.errors import UsageError
-from relman.model.reading import LONGEST_WAIT
+from relman.model.formats.untrusted_json import LONGEST_WAIT
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "": 1}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d|)")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from relman.config.ssh.file import Line
 from relman.config.ssh.found import Found
-from relman.model.patterns import listed
+from relman.model.formats.patterns import listed
 
 _KEPT = {
     "hostname", "port", "user", "userknownhostsfile", "globalknownhostsfile", "hostkeyalias", "connecttimeout",

@@ -10,8 +10,8 @@ from relman.evidence.gates.test_results import copying
 from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.rules import RuleName
 from relman.evidence.verification_summary import ReleaseStatement, read_release
-from relman.model.clock import rfc3339
 from relman.model.errors import UsageError
+from relman.model.formats.clock import rfc3339
 from relman.model.image import ImageRef, check_tag
 from relman.model.policy import Attested
 from relman.model.predicates import RELEASE, short

@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 import fabric
 import paramiko
 
-from relman.hosts.ssh import sign_in
 from relman.hosts.ssh.first_hop import first_way
 from relman.hosts.ssh.foreign_errors import late, said
-from relman.hosts.ssh.gateways import Gateways, NotGreeted
-from relman.hosts.ssh.known_hosts import KnownHosts
+from relman.hosts.ssh.jump_hosts import Gateways, NotGreeted
+from relman.hosts.ssh.keys import sign_in
+from relman.hosts.ssh.keys.known_hosts import KnownHosts
+from relman.hosts.ssh.keys.sign_in import SignIn
 from relman.hosts.ssh.links import Gateway, Link
+from relman.hosts.ssh.reconnect import Renewable
 from relman.hosts.ssh.refusals import explained
 from relman.hosts.ssh.remote_listener import listen, unlisten
-from relman.hosts.ssh.renewal import Renewable
 from relman.hosts.ssh.sftp import Sftp
-from relman.hosts.ssh.sign_in import SignIn
 from relman.hosts.ssh.streamlocal import ask_for, open_streamlocal
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Hop, Host, SshOptions

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 from relman.hosts.ssh import tcp
-from relman.hosts.ssh.known_hosts import BadKey
+from relman.hosts.ssh.keys.known_hosts import BadKey
 from relman.hosts.ssh.proxy_command import ProxySocket
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.host import Hop

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import paramiko
 
 from relman.hosts.ssh.foreign_errors import late, said
-from relman.hosts.ssh.known_hosts import BadKey, ChangedKey, KnownHosts, RevokedKey, UntrustedCertificate
+from relman.hosts.ssh.keys.known_hosts import BadKey, ChangedKey, KnownHosts, RevokedKey, UntrustedCertificate
 from relman.hosts.ssh.transport import HandshakeLate, NothingInCommon
 from relman.model.errors import HostKeyRejected, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop

@@ -11,7 +11,7 @@ from relman.hosts.state_dir import location
 from relman.hosts.state_dir.location import StateDirectory
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed
-from relman.model.reading import Misread, Newer
+from relman.model.formats.untrusted_json import Misread, Newer
 
 _LARGEST = 4 << 20
 

@@ -18,7 +18,7 @@ from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import files, location
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import Locked, PreflightFailed
-from relman.model.reading import Misread, Newer, parse
+from relman.model.formats.untrusted_json import Misread, Newer, parse
 from relman.model.record import FoundLock, Lock, Phase
 
 NAME = location.LOCK

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from relman.hosts.probe import probe_tcp
+from relman.hosts.health_probe import probe_tcp
 from relman.model.container import Container, Network
 from relman.model.plan import Action, Step
 from relman.model.settings import Binding, DeploySettings
+from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Session
-from relman.rollout.ports import accepts
 
 PROBE_TIMEOUT = 5.0
 _LOOPBACK = "127.0.0.1"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from relman.docker.engine_json import clock
-from relman.hosts.probe import ProbeResult
+from relman.hosts.health_probe import ProbeResult
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed
 from relman.model.record import Deployed, Intent, Lock, Phase

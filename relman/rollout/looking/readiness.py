@@ -12,9 +12,9 @@ from relman.model.errors import AccessDenied, EngineError, HostKeyRejected, Relm
 from relman.model.host import Environment
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
+from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.askable import why_mute
-from relman.rollout.ports import accepts
 from relman.rollout.registry_offer import has_answered, place_of, require_offer
 
 

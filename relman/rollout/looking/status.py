@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from relman.hosts.probe import ProbeResult
+from relman.hosts.health_probe import ProbeResult
 from relman.model.container import Container, Copy
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.plan import Observed

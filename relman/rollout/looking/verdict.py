@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relman.model.errors import Conclusion, Drift, Interrupted, MixedFleet, NotServing, Unhealthy, Unknown
-from relman.rollout.ending import hosts_in_words
+from relman.rollout.conclusion import hosts_in_words
 from relman.rollout.looking.advice import CommandScope, one_release, recover, way_out
 from relman.rollout.looking.condition import DARK, Condition
 from relman.rollout.looking.status import HostStatus

@@ -11,7 +11,7 @@ from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
 from relman.model.settings import Binding, Health, Order, Probe
-from relman.rollout.ending import hosts_in_words
+from relman.rollout.conclusion import hosts_in_words
 from relman.rollout.planning.replacement_order import must_stop_first
 from relman.rollout.planning.rollback_target import before
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from relman.hosts.state_dir import journal
-from relman.model.clock import timestamp
 from relman.model.errors import RelmanError, Unreachable
+from relman.model.formats.clock import timestamp
+from relman.model.formats.mask import NOTHING, Mask
 from relman.model.journal import (
     LONGEST_REASON,
     Failed,
@@ -21,10 +22,9 @@ from relman.model.journal import (
     short,
     some_hosts,
 )
-from relman.model.mask import NOTHING, Mask
 from relman.model.plan import Kind, Observed, Outcome, Result
 from relman.model.record import Deployed, Lock
-from relman.rollout.ending import NO_HOST, Happened, conclude, in_a_word, silenced
+from relman.rollout.conclusion import NO_HOST, Happened, conclude, in_a_word, silenced
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.planner import Asked
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
-from relman.registry.challenge import Scope
+from relman.registry.http.challenge import Scope
 
 _WAIT_DIGITS = 6
 _DATE_LENGTH = 40

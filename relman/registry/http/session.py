@@ -11,9 +11,9 @@ import requests
 
 import relman
 from relman.local.tls import TrustingAdapter, context_for
-from relman.registry.connection import POOLS
 from relman.registry.docker_config import Credentials
-from relman.registry.proxies import Proxies
+from relman.registry.http.connection import POOLS
+from relman.registry.http.proxies import Proxies
 
 CONNECTIONS = 16
 """The number of connections kept open."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from relman.hosts.probe import probe_tcp
+from relman.hosts.health_probe import probe_tcp
 from relman.model.container import Container
 from relman.model.errors import EngineError, RelmanError
 from relman.model.settings import Binding

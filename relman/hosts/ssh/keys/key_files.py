@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from paramiko import Message
 
-from relman.hosts.ssh.public_keys import CERTIFICATE, kind_of, read_public
+from relman.hosts.ssh.keys.public_keys import CERTIFICATE, kind_of, read_public
 
 _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 _HASHES = {256: hashes.SHA256(), 384: hashes.SHA384(), 521: hashes.SHA512()}

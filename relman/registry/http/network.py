@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from relman.model.errors import UsageError
 from relman.model.image import Repository
-from relman.registry.proxies import NO_PROXIES, Proxies
+from relman.registry.http.proxies import NO_PROXIES, Proxies
 
 INSECURE = "RELMAN_INSECURE_REGISTRIES"
 

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization as forms
 from cryptography.hazmat.primitives.serialization.ssh import SSHCertificate, SSHCertificateType
 
-from relman.hosts.ssh.public_keys import kind_of, signed_by
+from relman.hosts.ssh.keys.public_keys import kind_of, signed_by
 
 # The default CASignatureAlgorithms (ssh_config(5)), except those of security keys.
 _ALGORITHMS = ("ssh-ed25519", "rsa-sha2-512", "rsa-sha2-256", *(f"ecdsa-sha2-nistp{size}" for size in (256, 384, 521)))

@@ -13,12 +13,12 @@ import requests
 
 from relman.model.errors import RegistryError, RelmanError
 from relman.model.image import HUB_NAMES
-from relman.registry.challenge import Scope
-from relman.registry.foreign import FailedRequest, PassingError, WithoutTls, proxy_refusal, translated
-from relman.registry.messages import Answer, HttpRequest
-from relman.registry.network import RegistryAccess, is_loopback
-from relman.registry.pace import Pace
-from relman.registry.session import open_session
+from relman.registry.http.challenge import Scope
+from relman.registry.http.foreign_errors import FailedRequest, PassingError, WithoutTls, proxy_refusal, translated
+from relman.registry.http.messages import Answer, HttpRequest
+from relman.registry.http.network import RegistryAccess, is_loopback
+from relman.registry.http.pace import Pace
+from relman.registry.http.session import open_session
 
 CONNECT_SECONDS = 5.0
 HUB_API = "registry-1.docker.io"

@@ -12,9 +12,9 @@ import requests
 import urllib3
 
 from relman.model.errors import AccessDenied, RegistryError, RelmanError, Unreachable
-from relman.registry.connection import PlainAnswer, ProxyFailed
-from relman.registry.network import INSECURE
-from relman.registry.proxies import Proxy
+from relman.registry.http.connection import PlainAnswer, ProxyFailed
+from relman.registry.http.network import INSECURE
+from relman.registry.http.proxies import Proxy
 
 _NO_ADDRESS = (
     requests.exceptions.InvalidURL,

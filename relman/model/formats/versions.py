@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from relman.model.formats.untrusted_json import Misread, Newer
 from relman.model.image import Digest, Repository
-from relman.model.reading import Misread, Newer
 
 VERSION = 2
 """The newest version that this relman reads, and writes if necessary."""
@@ -63,7 +63,7 @@ VERSION_2_KEYS = _keys(
 
 
 def plain(value: Any) -> Any:
-    """The JSON form of a value, read back by `relman.model.reading.read`."""
+    """The JSON form of a value, read back by `relman.model.formats.untrusted_json.read`."""
     if isinstance(value, Digest | Repository):
         return str(value)
     if dataclasses.is_dataclass(value):

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
-from relman.hosts.ssh.agent import Agent, AgentError
-from relman.hosts.ssh.key_files import KeyFault, KeyFile, read_certificate, read_key
-from relman.hosts.ssh.public_keys import fingerprint, is_certificate, kind_of, plain
+from relman.hosts.ssh.keys.agent import Agent, AgentError
+from relman.hosts.ssh.keys.key_files import KeyFault, KeyFile, read_certificate, read_key
+from relman.hosts.ssh.keys.public_keys import fingerprint, is_certificate, kind_of, plain
 from relman.model.host import Hop
 
 Signer = Callable[[bytes, str], bytes]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relman.model.errors import UsageError
-from relman.model.patterns import listed
+from relman.model.formats.patterns import listed
 
 _REVOKED = "@revoked"
 _AUTHORITY = "@cert-authority"

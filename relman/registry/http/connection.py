@@ -10,7 +10,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from relman.registry.pace import PacedSocket
+from relman.registry.http.pace import PacedSocket
 
 _PLAIN = (b"HTTP/", b"<")
 """The beginnings of the responses of web servers without TLS to a handshake."""

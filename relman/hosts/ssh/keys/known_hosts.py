@@ -8,9 +8,9 @@ from typing import Any
 
 import paramiko
 
-from relman.hosts.ssh.certificates import BadCertificate, HostCertificate
-from relman.hosts.ssh.known_hosts_file import KnownHost, read_entries
-from relman.hosts.ssh.public_keys import CERTIFICATE, fingerprint, is_certificate, kind_of, plain
+from relman.hosts.ssh.keys.certificates import BadCertificate, HostCertificate
+from relman.hosts.ssh.keys.known_hosts_file import KnownHost, read_entries
+from relman.hosts.ssh.keys.public_keys import CERTIFICATE, fingerprint, is_certificate, kind_of, plain
 from relman.hosts.ssh.transport import ClientTransport
 from relman.model.host import Hop
 

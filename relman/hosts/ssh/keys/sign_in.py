@@ -8,9 +8,9 @@ from typing import Any
 
 import paramiko
 
-from relman.hosts.ssh.agent import AgentError
-from relman.hosts.ssh.identities import Identities, Identity
-from relman.hosts.ssh.key_files import KeyFault
+from relman.hosts.ssh.keys.agent import AgentError
+from relman.hosts.ssh.keys.identities import Identities, Identity
+from relman.hosts.ssh.keys.key_files import KeyFault
 from relman.hosts.ssh.transport import ClientTransport, SignInLate
 from relman.model.errors import AccessDenied, RelmanError, Unreachable
 from relman.model.host import Hop

@@ -12,12 +12,12 @@ import requests
 
 from relman.model.errors import RegistryError
 from relman.registry.auth import Credentials
-from relman.registry.challenge import Authorizer, Scope
-from relman.registry.exchange import Exchange
-from relman.registry.foreign import PassingError
-from relman.registry.messages import Answer, HttpRequest, seconds_of
-from relman.registry.network import RegistryAccess
-from relman.registry.pace import Pace
+from relman.registry.http.challenge import Authorizer, Scope
+from relman.registry.http.exchange import Exchange
+from relman.registry.http.foreign_errors import PassingError
+from relman.registry.http.messages import Answer, HttpRequest, seconds_of
+from relman.registry.http.network import RegistryAccess
+from relman.registry.http.pace import Pace
 from relman.registry.reasons import LIMIT
 from relman.registry.responses import expect
 

@@ -1,0 +1,1 @@
+"""The keys of both ends: offered at login, and host keys verified."""

@@ -1,0 +1,1 @@
+"""How values are written: times, JSON from hosts, HTTP requests, patterns, text on a terminal."""
