@@ -246,7 +246,7 @@ def test_certificates_of_hosts(keys: Path, tmp_path: Path) -> None:
         bad = refused(server, f"{key}\nHostKeyAlias db-1", known=authority)
         assert isinstance(bad, HostKeyRejected)
         assert not ssh_goes_in(server)
-        assert "the host certificate of db-1 does not hold: it is for 127.0.0.1, fleet-1, db*" in bad.what
+        assert "the host certificate of db-1 is invalid: it is for 127.0.0.1, fleet-1, db*" in bad.what
     for options, why in (
         (("-h", "-V", "20200101:20200102"), "it expired at 2020-01-0"),
         (("-h", "-V", "20990101:21000101"), "it is not valid before 20"),
