@@ -1,1 +1,1 @@
-"""The machine that relman runs on: its processes, files and directories, and what is asked from it."""
+"""What relman uses of its own machine: processes, and requests sent from it."""

@@ -1,4 +1,7 @@
-"""HTTP checks: one question and one rule, whoever asks, from wherever: GET (RFC 9110), and 200 to 399 is good."""
+"""HTTP health checks: GET (RFC 9110, section 9.3.1), passed by a status from 200 to 399.
+
+All checks share these rules, wherever they are sent from. https://www.rfc-editor.org/rfc/rfc9110#section-9.3.1
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from urllib.parse import SplitResult, urlsplit
 from relman.model.errors import Cancelled, CheckFailed, UsageError
 
 GOOD = range(200, 400)
-"""The statuses that are good. No redirect is followed: it is an answer."""
+"""The statuses that pass. Redirects pass, and are not followed."""
 
 _OWN = {"User-Agent": "relman", "Connection": "close"}
-_PAUSE, _LONGEST = 0.5, 10.0  # seconds: between two questions, and for one answer
+_PAUSE, _LONGEST = 0.5, 10.0  # seconds: between two requests, and for one response
 
 
 class Proxy(Protocol):
@@ -27,12 +30,12 @@ class Proxy(Protocol):
 
     @property
     def authorization(self) -> str:
-        """The value of Proxy-Authorization, or empty."""
+        """The value of Proxy-Authorization, or ""."""
 
 
 def headers_of(host: str = "", headers: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The headers of a check: relman's own, replaced or joined by `headers` and `host`. Without `host` the client sends
-    the address that it asks."""
+    """The headers of a check: relman's own, overridden or extended by `headers` and `host`. Without `host` the client
+    sends the address that it connects to."""
     wanted = {**(headers or {}), **({"Host": host} if host else {})}
     names = {name.lower() for name in wanted}
     return {**{name: value for name, value in _OWN.items() if name.lower() not in names}, **wanted}
@@ -57,11 +60,11 @@ def wait_for(
     progress: Callable[[str], object] = lambda _: None,
     cancel: threading.Event | None = None,
 ) -> None:
-    """Ask a URL from this machine until it answers with `status` (0: any that is good), for `seconds`.
+    """Request a URL from this machine until it responds with `status` (0: any in GOOD), for at most `seconds`.
 
-    `ca` is a file of CA certificates to trust instead of the system's. `proxy_of` says which proxy a URL is asked
-    through. `progress` is told each new answer. Raises CheckFailed with the last answer, UsageError for what is no URL,
-    Cancelled once `cancel` is set.
+    `ca` is a file of CA certificates to trust instead of the system's. `proxy_of` returns the proxy for a URL.
+    `progress` is called with each new response. Raises CheckFailed with the last response, UsageError for an invalid
+    URL, Cancelled when `cancel` is set.
     """
     parts = _parts(url)
     proxy = proxy_of(url)
@@ -94,7 +97,7 @@ def _parts(url: str) -> SplitResult:
 
 
 def _ask(parts: SplitResult, timeout: float, ca: str, proxy: Proxy | None) -> int | str:
-    """The status, or what went wrong in words."""
+    """The status, or a text for the error."""
     login = {"Proxy-Authorization": proxy.authorization} if proxy and proxy.authorization else {}
     place, headers = proxy.place if proxy else parts.netloc, headers_of()
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -1,5 +1,8 @@
-"""Commands on this machine, each in a session and process group of its own: Ctrl-C at the terminal reaches them only
-through relman, and whatever they started in that group ends with them (setsid(2), kill(2))."""
+"""Run commands on this machine, each in its own session and process group (setsid(2), kill(2)).
+
+So Ctrl-C at the terminal reaches relman alone, and relman can end a command with all processes that it started in the
+group.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,20 @@ GRACE = 5.0
 """Seconds that a group has between SIGTERM and SIGKILL."""
 
 _TICK = 0.02
-_LINGER = 1.0  # seconds: for a killed process to be gone, and for output that somebody outside the group holds open
+_LINGER = 1.0  # seconds: for a killed process to exit, and for output that a process outside the group keeps open
 _PIECE, _KEPT = 1 << 16, 1 << 20
 
 Sink = Callable[[bytes], None]
 
 
 def start(argv: Sequence[str], **options: Any) -> subprocess.Popen[bytes]:
-    """Start a command in a group of its own, with the `options` of subprocess.Popen. Raises OSError."""
+    """Start a command in its own group, with the `options` of subprocess.Popen. Raises OSError."""
     return subprocess.Popen(argv, start_new_session=True, **options)  # noqa: S603  # each caller says why it may run
 
 
 def ended(process: subprocess.Popen[bytes]) -> os.waitid_result | None:
-    """How the command ended, if it did. It stays a zombie, so that its number and its group's are nobody else's yet."""
+    """How the command ended; None if it still runs. It stays a zombie, so that its process and group ids are not
+    reused."""
     try:
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -43,8 +47,8 @@ def ended(process: subprocess.Popen[bytes]) -> os.waitid_result | None:
 
 
 def end(process: subprocess.Popen[bytes], grace: float, pause: Callable[[float], object] = time.sleep) -> None:
-    """End a command and its group: SIGTERM, then, `grace` seconds later or when waiting for that (by `pause`) is
-    interrupted, SIGKILL to whatever is left. Without grace SIGKILL at once."""
+    """End a command and its group: SIGTERM, then SIGKILL after `grace` seconds, or when `pause`, which waits, raises.
+    With `grace` 0, SIGKILL at once."""
     try:
         give_up = time.monotonic() + grace
         if grace and _signal(process, signal.SIGTERM):
@@ -66,14 +70,14 @@ def run(
     timeout: float | None = None,
     cancel: threading.Event | None = None,
 ) -> int | None:
-    """Run a command without input, hand on what it writes, and return its exit code (negative: the signal that ended
-    it), or None where it did not end within `timeout` seconds.
+    """Run a command without input, pass on its output, and return its exit code (negative: the signal that ended it),
+    or None if it did not end within `timeout` seconds.
 
-    `errors` gets its standard error, which otherwise goes to `output`. Both are called in this thread; to bound what
-    they keep is theirs, and what they raise ends the command. Nothing of its group outlives this call: a timeout or
-    an exception ends it with GRACE, and what the command leaves behind when it ends by itself is killed. A process
-    that left the group is out of reach, and its output is not waited for. Raises OSError where the command cannot be
-    started, Cancelled once `cancel` is set.
+    `errors` receives standard error; without it, `output` does. Both are called in this thread, must limit what they
+    keep, and end the command if they raise. No process of its group outlives this call: a timeout or an exception ends
+    the group with GRACE, and processes that the command leaves behind are killed. A process that left the group is not
+    ended, and its output is not waited for. Raises OSError if the command cannot be started, Cancelled when `cancel` is
+    set.
     """
     stderr = subprocess.STDOUT if errors is None else subprocess.PIPE
     process = start(argv, env=dict(env), cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
@@ -89,24 +93,24 @@ def run(
 
 
 def text(sink: Callable[[str], None]) -> Sink:
-    """A sink for bytes that hands them to `sink` as text: UTF-8, with every end of line as a newline."""
+    """A sink for bytes that passes them to `sink` as text: UTF-8, with every line ending as a newline."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
     return lambda piece: sink(decoder.decode(piece))
 
 
 class Tail:
-    """A sink that keeps the last MiB of what it gets."""
+    """A sink that keeps the last MiB."""
 
     def __init__(self) -> None:
         self._kept = b""
 
     def __call__(self, piece: bytes) -> None:
-        """Take the next piece."""
+        """Add the next piece."""
         self._kept = (self._kept + piece)[-_KEPT:]
 
     @property
     def lines(self) -> list[str]:
-        """What was kept, as text."""
+        """The kept output, as text."""
         return self._kept.decode(errors="replace").splitlines()
 
 
@@ -125,7 +129,7 @@ def _wait(
 
 
 class _Pipes:
-    """What a command writes, as it comes."""
+    """The pipes of a command, and the sink of each."""
 
     def __init__(self, sinks: Mapping[IO[bytes] | None, Sink | None]) -> None:
         self._open = selectors.DefaultSelector()
@@ -142,7 +146,7 @@ class _Pipes:
         self._open.close()
 
     def hand_on(self, wait: float) -> None:
-        """Hand on what is there, or comes within `wait` seconds."""
+        """Pass on the output that is there, or comes within `wait` seconds."""
         for key, _ in self._open.select(wait):
             piece = os.read(key.fd, _PIECE)
             if piece:
@@ -151,7 +155,7 @@ class _Pipes:
                 self._close(key.fileobj)
 
     def drain(self, longest: float) -> None:
-        """Hand on the rest, for `longest` seconds."""
+        """Pass on the rest, for at most `longest` seconds."""
         give_up = time.monotonic() + longest
         while self._open.get_map() and time.monotonic() < give_up:
             self.hand_on(_TICK)
@@ -162,7 +166,7 @@ class _Pipes:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether anything of the group is there and may be signalled."""
+    """Signal the group; whether it has a process that may be signalled."""
     try:
         os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):
@@ -171,6 +175,6 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
 
 
 def _is_there(process: subprocess.Popen[bytes]) -> bool:
-    """Whether anything of the group is left: a group's number stays its own as long as it has members (setsid(2))."""
+    """Whether the group has a process. Its id is not reused before the last one ends (setsid(2))."""
     process.poll()
     return _signal(process, 0)

@@ -1,4 +1,4 @@
-"""The certificate authorities that a connection trusts: those in one file, or the system's."""
+"""The CA certificates that a connection trusts: those in one file, or the system's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BUNDLES = (
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 )
-"""Where distributions keep the system's CA certificates in one file: Debian, Red Hat (new and old), SUSE, Alpine."""
+"""Files with the system's CA certificates: of Debian, Red Hat (new and old), SUSE, Alpine."""
 
 
 def context_for(ca: str | None) -> ssl.SSLContext:
@@ -61,12 +61,12 @@ def _of_file(ca: str) -> ssl.SSLContext:
 
 @cache
 def _of_system() -> ssl.SSLContext:
-    """The system's CAs: where OpenSSL was built or configured to look (SSL_CERT_FILE, SSL_CERT_DIR). A Python that was
-    built for another system may find nothing there; then the first of BUNDLES is used."""
+    """The system's CAs: from the paths that OpenSSL was built or configured with (SSL_CERT_FILE, SSL_CERT_DIR). A
+    Python that was built for another system may find nothing there; then the first existing file of BUNDLES is used."""
     context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
     paths = ssl.get_default_verify_paths()
-    told = paths.openssl_cafile_env in os.environ or paths.openssl_capath_env in os.environ
-    if told or paths.cafile or _has_certificates(paths.capath):
+    configured = paths.openssl_cafile_env in os.environ or paths.openssl_capath_env in os.environ
+    if configured or paths.cafile or _has_certificates(paths.capath):
         context.set_default_verify_paths()
     elif found := next(filter(os.path.isfile, BUNDLES), None):
         context.load_verify_locations(cafile=found)

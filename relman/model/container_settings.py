@@ -1,4 +1,5 @@
-"""Settings of one container, by the names of the Compose Specification."""
+"""Settings of one container, named as in the Compose Specification
+(https://github.com/compose-spec/compose-spec/blob/main/05-services.md)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ UNLIMITED = -1
 
 @dataclass(frozen=True, order=True)
 class Tmpfs:
-    """A file system in memory at `target`; `options` are tmpfs(5)'s, with commas between."""
+    """A tmpfs at `target`; `options` are those of tmpfs(5), separated by commas."""
 
     target: str
     options: str = ""
@@ -19,7 +20,7 @@ class Tmpfs:
 
 @dataclass(frozen=True, order=True)
 class Ulimit:
-    """A limit of setrlimit(2); `name` is without RLIMIT_, in lower case."""
+    """A limit of setrlimit(2); `name` is in lower case, without RLIMIT_."""
 
     name: str
     soft: int
@@ -28,7 +29,7 @@ class Ulimit:
 
 @dataclass(frozen=True)
 class Logging:
-    """Where the engine sends the container's output. `driver` None is the daemon's default."""
+    """The logging driver and its options. `driver` None is the daemon's default."""
 
     driver: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +37,7 @@ class Logging:
 
 @dataclass(frozen=True)
 class ContainerSettings:
-    """Settings of one container beside its command, variables, ports, volumes and networks.
+    """Settings of one container, besides its command, variables, ports, volumes and networks.
 
     None, or empty, is the image's or the engine's default; an `entrypoint` () is none. `shm_size` is in bytes.
     `extra_hosts` are NAME:ADDRESS. Capabilities are in upper case without CAP_.

@@ -1,6 +1,6 @@
-"""Image references as Docker reads them, `[REGISTRY/]NAME[:TAG][@DIGEST]` (https://github.com/distribution/reference).
+"""Parse image references as Docker does: `[REGISTRY/]NAME[:TAG][@DIGEST]` (https://github.com/distribution/reference).
 
-`Repository` and `ImageRef` (relman.model.image) are whole references, whose registry is always named.
+`Repository` and `ImageRef` (relman.model.image) are full references, which always name the registry.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from relman.model.image import HUB
 
 
 def names_registry(first: str) -> bool:
-    """Whether what stands before the first `/` is a registry's host[:port], and no part of a name on Docker Hub."""
+    """Whether the part before the first `/` is a registry's host[:port], rather than part of a name on Docker Hub."""
     return first == "localhost" or bool(set(first) & set(".:"))
 
 
 def registry_of(reference: str) -> str:
-    """The registry's host[:port]; Docker Hub's where none is named."""
+    """The registry's host[:port]; Docker Hub's if none is named."""
     first, slash, _ = reference.partition("/")
     return first if slash and names_registry(first) else HUB
 
@@ -26,11 +26,11 @@ def repository_of(reference: str) -> str:
 
 
 def tag_of(reference: str) -> str:
-    """The tag; empty where there is none."""
+    """The tag; "" if there is none."""
     _, colon, tag = reference.partition("@")[0].rpartition(":")
     return tag if colon and "/" not in tag else ""
 
 
 def digest_of(reference: str) -> str:
-    """The digest, `sha256:…`; empty where there is none."""
+    """The digest, `sha256:…`; "" if there is none."""
     return reference.partition("@")[2]

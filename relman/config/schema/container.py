@@ -1,4 +1,5 @@
-"""The schema of the keys of one container that the Compose Specification has by the same names."""
+"""The schema of the keys of one container, named as in the Compose Specification
+(https://github.com/compose-spec/compose-spec/blob/main/05-services.md)."""
 
 # ruff: noqa: RUF012 (pydantic copies defaults)
 
@@ -94,14 +95,14 @@ class ContainerKeys(Section):
     """Where the engine puts the container's output."""
 
     def container_faults(self, volumes: Iterable[Mount | str]) -> Iterator[tuple[KeyPath, str]]:
-        """What cannot be combined with these volumes, each with the path of the key to change."""
+        """Settings that conflict with these volumes, each with the path of the key to change."""
         mounted = {m.target for m in volumes if isinstance(m, Mount)}
         for at, each in enumerate(self.tmpfs):
             if isinstance(each, model.Tmpfs) and each.target in mounted:
                 yield ("tmpfs", at), f"a volume is mounted at {each.target}"
 
     def container(self) -> model.ContainerSettings:
-        """The model's settings, when every variable is filled in."""
+        """The model's settings, when all variables are expanded."""
         given = {name: getattr(self, name) for name in ContainerKeys.model_fields}
         given["ulimits"] = [model.Ulimit(name, *limits) for name, limits in self.ulimits.items()]
         given["logging"] = self.logging.value() if self.logging else None

@@ -24,7 +24,7 @@ class _Faults:
         self.found: list[tuple[KeyPath, str]] = []
 
     def of(self, at: KeyPath, read: Callable[[], T]) -> list[T]:
-        """What `read` returns, alone; nothing where it raises ValueError."""
+        """The result of `read`, in a list; an empty list if it raises ValueError."""
         try:
             return [read()]
         except Faults as error:
@@ -34,7 +34,7 @@ class _Faults:
         return []
 
     def done(self) -> None:
-        """Raise Faults if there is any."""
+        """Raise Faults if there are any."""
         if self.found:
             raise Faults(self.found)
 

@@ -29,7 +29,7 @@ def size(value: object) -> int:
 
 
 def memory(value: object) -> int:
-    """A size of at least 6 MiB, as engines want it."""
+    """A size of at least 6 MiB, the minimum of Docker."""
     if (number := size(value)) < 6 << 20:
         raise ValueError(f"expected at least 6m, found {shown(value)}")
     return number

@@ -64,7 +64,7 @@ def network(value: object) -> str:
 
 
 def log_driver(value: object) -> str:
-    """The name of a logging driver, which may be a plugin's, as an image has it."""
+    """The name of a logging driver; a plugin's has the form of an image reference."""
     return matching(_IMAGE, text(value), "a logging driver, such as json-file, local or journald")
 
 

@@ -1,4 +1,5 @@
-"""Read the keys of one container by the rules of the Compose Specification."""
+"""Parsers of the keys of one container, by the rules of the Compose Specification
+(https://github.com/compose-spec/compose-spec/blob/main/05-services.md)."""
 
 from __future__ import annotations
 
@@ -31,14 +32,14 @@ _CAPABILITIES = frozenset(_ROOT_S_POWERS.split())
 
 
 def label(name: str) -> str:
-    """A label's name."""
+    """The name of a label."""
     if name.startswith(_OWN_LABELS):
         raise ValueError(f"{name}: labels that begin with {_OWN_LABELS} are relman's own")
     return word(name)
 
 
 def words(value: object) -> tuple[str, ...]:
-    """Words in a list, none too; or in one text, quoted as a shell wants them."""
+    """A list of words, which may be empty; or one text, quoted as in a shell."""
     try:
         return tuple(text(part) for part in value) if isinstance(value, list) else tuple(shlex.split(word(value)))
     except ValueError as error:
@@ -69,7 +70,7 @@ def host_name(value: object) -> str:
 
 
 def tmpfs(value: object) -> Tmpfs:
-    """`PATH` or `PATH:OPTIONS`, as `docker run --tmpfs` takes it."""
+    """`PATH` or `PATH:OPTIONS`, as in `docker run --tmpfs`."""
     place, _, options = word(value).partition(":")
     if (target := directory(place)) == "/":
         raise ValueError(f"expected a path in the container that is not /, found {shown(place)}")
@@ -84,7 +85,7 @@ def ulimit_name(name: str) -> str:
 
 
 def ulimit(value: object) -> tuple[int, int]:
-    """Soft and hard limit: one number for both, or {soft: NUMBER, hard: NUMBER}; -1 is none."""
+    """Soft and hard limit: one number for both, or {soft: NUMBER, hard: NUMBER}; -1 is unlimited."""
     if isinstance(value, dict) and value.keys() == {"soft", "hard"}:
         soft, hard = _limit(value["soft"]), _limit(value["hard"])
     else:
@@ -119,7 +120,7 @@ def extra_host(value: object) -> str:
 
 
 def extra_hosts(value: object) -> object:
-    """A mapping of names to an address, or a list of them, as the list of NAME:ADDRESS that it stands for."""
+    """A mapping of names to addresses, or a list of them, as a list of NAME:ADDRESS."""
     if not isinstance(value, dict):
         return value
     pairs = [(name, each) for name, its in value.items() for each in (its if isinstance(its, list) else [its])]
@@ -139,5 +140,5 @@ def address(value: object) -> str:
 
 
 def domain(value: object) -> str:
-    """A domain that is searched; `.` for none."""
+    """A search domain; `.` for none."""
     return matching(_DOMAIN, text(value), "a domain such as example.com")

@@ -1,5 +1,4 @@
-"""Times as relman writes and reads them: RFC 3339 (section 5.6, https://www.rfc-editor.org/rfc/rfc3339#section-5.6), in
-UTC."""
+"""Write and read times: RFC 3339 (section 5.6, https://www.rfc-editor.org/rfc/rfc3339#section-5.6), in UTC."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ def timestamp() -> str:
 
 
 def rfc3339(moment: datetime, precision: Literal["seconds", "milliseconds"] = "seconds") -> str:
-    """A time in one form, so that text sorts by time. Raises OverflowError where UTC has no such year."""
+    """A time in one form, so that text sorts by time. Raises OverflowError if its year in UTC is out of range."""
     return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def from_rfc3339(text: str) -> datetime:
-    """The time, in UTC; decimals after the sixth are dropped. Raises ValueError for anything else, also for a time
-    without its offset."""
+    """The time, in UTC; decimals after the sixth are dropped. Raises ValueError for other forms, such as a time without
+    an offset."""
     try:
         found = datetime.fromisoformat(text)
         if found.tzinfo:
