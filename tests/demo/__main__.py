@@ -23,9 +23,9 @@ from tests.lab.layout import LabError, Layout
 
 
 def three_hosts_and_a_registry(demo: Demo) -> None:
-    """Three real hosts are started on this machine (namespaces, each with its own address, sshd and Docker Engine), a
-    private registry with TLS and a password, and a machine for CI jobs. The two base images of the sample
-    applications are made from Debian packages: about a minute, once on a machine."""
+    """This machine starts three hosts (namespaces, each with its own address, sshd and Docker Engine), a private
+    registry with TLS and a password, and a machine for CI jobs. The two base images of the sample applications are
+    built from Debian packages: that takes about a minute, once on a machine."""
     demo.lab.up(3)
     bases.ensure_all(demo.lab.dir / "ci/docker.sock")
     print()
@@ -35,32 +35,32 @@ def three_hosts_and_a_registry(demo: Demo) -> None:
 
 
 def a_database_is_released(demo: Demo) -> None:
-    """The database's schema is a repository of its own. In its CI job, one command builds the image, runs its tests
-    inside it, releases exactly that image, and cleans up. `stable` is a channel: a tag that follows the releases."""
+    """The database's schema has its own repository. In its CI job, one command builds the image, tests it, releases
+    exactly that image, and cleans up. `stable` is a channel: a tag that moves to each new release."""
     build = demo.next_build("database-schema")
     demo.ci.types(f"relman ci --run database-schema/{build}", at=demo.schema, says=f"database-schema:{build}")
 
 
 def the_shop_is_tested_with_it(demo: Demo) -> None:
-    """The shop is a web application. Its relman.yml says that its tests need a database and a cache: relman starts the
-    stable PostgreSQL image and Redis, waits until both are ready, links them, and runs the tests in the very image
-    that was built."""
+    """The shop is a web application. By its relman.yml, its tests need a database and a cache: relman starts the stable
+    PostgreSQL image and Redis, waits until both are ready, links them, and runs the tests in exactly the image that was
+    built."""
     demo.ci.types("cat relman.yml")
     demo.build(0)
 
 
 def the_release_is_deployed(demo: Demo) -> None:
-    """The engineer on call has no checkout and no Docker, only an inventory and a key. The plan comes first; then
-    every host is checked and gets the image before the first one changes. One host is changed, watched, and read
-    back; then the others."""
+    """The engineer on call has no checkout and no Docker, only an inventory and a key. relman shows the plan; then it
+    checks every host and pulls the image there before it changes the first. It deploys to one host, watches it, and
+    verifies it; then to the others."""
     demo.engineer.types(f"relman deploy {demo.first} -e production --plan", says="3 hosts of production")
     demo.deploy(0)
     demo.serves(0)
 
 
 def two_more_releases(demo: Demo) -> None:
-    """Two commits later there are two more releases. Both take port 8080, so the old container stops first; the new
-    one is there already, so that the gap is short, and relman says how short."""
+    """Two commits later there are two more releases. Both need port 8080, so the old container stops first. The new one
+    is already created, so the downtime is short, and relman reports it."""
     for number in (1, 2):
         commit(demo.shop, f"Improvement {number}")
         demo.build(number)
@@ -69,8 +69,8 @@ def two_more_releases(demo: Demo) -> None:
 
 
 def a_broken_release_goes_back(demo: Demo) -> None:
-    """A release that passes its tests and then refuses to start. The first host shows it, goes back by itself, and
-    the other two are never touched. The container's last words are shown: nobody has to log in to find out."""
+    """This release passes its tests and then refuses to start. The first host fails and is rolled back automatically;
+    the other two are not changed. relman shows the container's last log lines, so there is no need to log in."""
     commit(demo.shop, "Break it, in a way that no test sees")
     demo.build(3, "--build-arg BREAK=start")
     demo.deploy(3, code=5, says="broken on purpose")
@@ -79,8 +79,8 @@ def a_broken_release_goes_back(demo: Demo) -> None:
 
 def a_canary_goes_back(demo: Demo) -> None:
     """The next release is worse: it starts and is healthy, but every visitor gets an error. The shop's relman.yml now
-    makes the first host a canary: once healthy it is watched for a while, then asked for what a visitor would ask for.
-    The answer is no: the canary goes back by itself, with exit code 5, and no other host was touched."""
+    makes the first host a canary: once it is healthy, relman watches it for a while, then requests the page that
+    visitors see. That fails, so the canary is rolled back, with exit code 5, and no other host is changed."""
     demo.canary()
     commit(demo.shop, "Let a canary be asked before all others change, and break the list of products")
     demo.build(4, "--build-arg BREAK=products")
@@ -92,9 +92,9 @@ REASON = "INC-9: the basket is empty"
 
 
 def back_without_an_argument(demo: Demo) -> None:
-    """Something else is wrong with what runs now. A rollback needs no argument, no checkout, no registry and no
-    ledger: the hosts remember what was proven good. A second rollback goes further back, never forward again; a
-    reason is for the others. To show it, everything that relman keeps on the engineer's machine is deleted."""
+    """Something else is wrong with the running release. A rollback needs no argument, checkout, registry or ledger: the
+    hosts record which releases were proven good. A second rollback goes further back, never forward; --reason is
+    recorded for colleagues. To show it, we delete all of relman's files on the engineer's machine."""
     shutil.rmtree(demo.home / "engineer/data", ignore_errors=True)
     for number, reason in ((1, ""), (0, f' --reason "{REASON}"')):
         demo.engineer.types(f"relman rollback -e production --yes{reason}")
@@ -102,8 +102,8 @@ def back_without_an_argument(demo: Demo) -> None:
 
 
 def a_prune_and_a_restart(demo: Demo) -> None:
-    """Every host runs the nightly `docker system prune -f`, which takes what no container runs and no local tag holds;
-    and then all engines restart. The same digest serves, and the way back is still ready."""
+    """Every host runs the nightly `docker system prune -f`, which removes images that have no container and no local
+    tag; then all engines restart. The same digest serves, and a rollback is still possible."""
     before = _digests(demo)
     for host in demo.lab.hosts:
         print(f"\n{host.name}# docker system prune -f")
@@ -116,14 +116,14 @@ def a_prune_and_a_restart(demo: Demo) -> None:
 
 
 def _digests(demo: Demo) -> set[str]:
-    """The digests that run, by what the hosts' engines say."""
+    """The digests that run, by the hosts' engines."""
     said = demo.engineer.asks("relman --json status -e production")
     return {host["manifest"] for host in json.loads(said.splitlines()[0])["hosts"]}
 
 
 def untested_is_refused(demo: Demo) -> None:
-    """Somebody in a hurry builds an image and pushes it past the tests. There is no evidence that it passed, so it is
-    not deployed, to no host, by nobody."""
+    """An engineer in a hurry builds an image and pushes it without tests. There is no evidence that it passed, so
+    relman deploys it to no host."""
     image = f"{demo.lab.registry.address}/shop"
     build = demo.first + 5
     run = RunName("shop", str(build), "shop").tag
@@ -136,9 +136,8 @@ def untested_is_refused(demo: Demo) -> None:
 
 
 def a_tag_that_somebody_moved(demo: Demo) -> None:
-    """Somebody with the registry's password re-points a release tag at another image, one that passed its tests, too.
-    A release statement beside the image binds repository, tag and digest, so that anybody finds it out, and nothing is
-    deployed."""
+    """An attacker with the registry's password moves a release tag to another image, which also passed its tests. A
+    release statement beside the image binds repository, tag and digest, so relman detects it and deploys nothing."""
     tag = str(demo.first + 1)
     with demo.moved(tag, to=str(demo.first + 2)):
         for line in (f"relman verify {tag} -e production", f"relman deploy {tag} -e production --yes"):
@@ -148,9 +147,9 @@ def a_tag_that_somebody_moved(demo: Demo) -> None:
 
 
 def a_library_by_a_playbook(demo: Demo) -> None:
-    """A shared library takes the other path: its files are built inside the tested image and put on a private package
-    index, then the commit gets an annotated tag, which is pushed. This time the procedure is written down: a playbook
-    is a list of stages, shown whole before the first begins; `--resume` would go on after a failure."""
+    """A shared library is released differently: its files are built inside the tested image and uploaded to a private
+    package index, then an annotated git tag is pushed. This time the procedure is a playbook: a list of stages, all
+    shown before the first begins; after a failure, `--resume` continues."""
     author = demo.library()
     author.types("cat playbooks/library.yml")
     author.types("relman playbook run playbooks/library.yml", says="done")
@@ -158,17 +157,17 @@ def a_library_by_a_playbook(demo: Demo) -> None:
 
 
 def what_there_is_to_know(demo: Demo) -> None:
-    """What runs where, asked of the hosts; what can be deployed, asked of the registry; and, from the CI machine, what
-    was done there."""
+    """The hosts show what runs where; the registry shows what can be deployed; the CI machine shows what was done
+    there."""
     demo.engineer.types("relman status -e production")
     demo.engineer.types("relman releases -e production")
     demo.ci.types("relman history -n 10", says=f"promoted {demo.first + 4}")
 
 
 def who_rolled_back_and_why(demo: Demo) -> None:
-    """In the morning a colleague opens another laptop, which has never seen any of this: another user, an empty data
-    directory. Why does an old release run? Every host keeps a journal of what was done to it, by whom, when and why,
-    and tells it to anybody who may look at the host."""
+    """In the morning a colleague opens another laptop, which has none of this: another user, an empty data directory.
+    Why does an old release run? Every host keeps a journal of its changes: by whom, when and why. Anyone who can sign
+    in to the host can read it."""
     dave = demo.colleague
     dave.types("relman status -e production", says="carol@")
     dave.types("relman history -e production", says=REASON)
@@ -179,14 +178,14 @@ def who_rolled_back_and_why(demo: Demo) -> None:
         for wanted in ("rolled back", "failed, rolled back")
     )
     dave.types(f"relman show {rollback['id']} -e production", says=REASON)
-    say("And the release that would not start? Its last words are still there:")
+    say("And the release that did not start? Its last log lines are still there:")
     dave.types(f"relman show {failure['id']} -e production", says="broken on purpose")
-    say(f"What ran before the rollback, at {failure['at']}, who had deployed it, and what its tests had said:")
+    say(f"What ran before the rollback, at {failure['at']}, who deployed it, and the results of its tests:")
     dave.types(f"relman history -e production --at {failure['at']}", says=f"passed in shop/{demo.first + 2}")
 
 
 def the_end(demo: Demo) -> None:
-    """The lab stays up, to be played with. In a shell:"""
+    """The lab keeps running, so that you can try more. In a shell:"""
     variables, build = demo.home / "env.sh", demo.first + 6
     programs = f"{Path(sys.executable).parent}:$PATH"
     exported = {**demo.lab.env, "RELMAN_DATA_DIR": str(demo.home / "ci-data"), "PATH": programs}

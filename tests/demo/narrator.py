@@ -1,4 +1,4 @@
-"""What the demo is told with: words, commands as they would be typed, and a look at whether it is all true."""
+"""How the demo is told: text, commands as a user types them, and a check that everything told is true."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAMS = {"relman": [sys.executable, "-m", "relman"], "docker": ["/usr/bin/doc
 
 
 class Untrue(Exception):
-    """Something is not as it was narrated."""
+    """The result is not as narrated."""
 
 
 def say(text: str) -> None:
@@ -32,7 +32,7 @@ def title(number: int, text: str) -> None:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody at a machine: their variables, where they are, and what gets a command onto their machine."""
+    """A user at a machine: environment variables, directory, and the prefix that runs a command on that machine."""
 
     env: Mapping[str, str]
     home: Path

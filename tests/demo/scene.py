@@ -1,4 +1,4 @@
-"""Where the demo plays: the lab, the checkouts of two applications, a CI job and an engineer on call."""
+"""The demo's scene: the lab, checkouts of two applications, a CI job and an engineer on call."""
 
 from __future__ import annotations
 
