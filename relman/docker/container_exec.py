@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relman.docker import engine_json, streams
+from relman.docker import answers, streams
 from relman.docker.client import Client
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import PATIENCE, Connection
@@ -48,8 +48,8 @@ class Inside:
             return Ran(None)
         body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
         answer = self._client.ask(what, "POST", "/containers/{}/exec", container.id, body=body)
-        with engine_json.of(self._host, what):
-            begun = engine_json.made(answer)
+        with answers.of(self._host, what):
+            begun = answers.made(answer)
         output = self._output(what, begun, seconds)
         return Ran(self._end(what, begun, until), output)
 
@@ -87,6 +87,6 @@ class Inside:
                 return None
             time.sleep(_PAUSE)
 
-    def _state(self, what: str, begun: str) -> engine_json.Exec:
-        with engine_json.of(self._host, what):
-            return engine_json.execution(self._client.ask(what, "GET", "/exec/{}/json", begun))
+    def _state(self, what: str, begun: str) -> answers.Exec:
+        with answers.of(self._host, what):
+            return answers.execution(self._client.ask(what, "GET", "/exec/{}/json", begun))

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from relman.docker import creation, engine_json, streams
+from relman.docker import answers, creation, facts, images, streams
 from relman.docker.client import Client, Stream
 from relman.docker.container_exec import Inside
+from relman.docker.pull_events import Layers
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import Connection
 from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec
@@ -43,15 +44,15 @@ class Engine:
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
-        with engine_json.of(self._host, "GET /info"):
-            return engine_json.facts(self._client.ask("GET /info", "GET", "/info"))
+        with answers.of(self._host, "GET /info"):
+            return facts.facts(self._client.ask("GET /info", "GET", "/info"))
 
     def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
         """The containers with all these labels, newest first; and all containers of the host, in short."""
         what = "GET /containers"
         answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
-        with engine_json.of(self._host, what):
-            rows = engine_json.listed_containers(answer)
+        with answers.of(self._host, what):
+            rows = answers.listed_containers(answer)
         own = [row.id for row in rows if labels.items() <= row.labels.items()]
         found = self._connection.together(*(partial(self._find, container) for container in own))
         return [c for c in found if c], rows
@@ -64,8 +65,8 @@ class Engine:
     def inspect(self, container: str) -> Container:
         """One container by id or name."""
         what = f"container {container}"
-        with engine_json.of(self._host, what):
-            return engine_json.container(self._client.ask(what, "GET", "/containers/{}/json", container))
+        with answers.of(self._host, what):
+            return answers.container(self._client.ask(what, "GET", "/containers/{}/json", container))
 
     def pull(
         self,
@@ -90,11 +91,11 @@ class Engine:
             raise PullFailed(_pull_text(reference, error.what), host=self._host, hint=_PULL_HINT) from error
 
     def _follow_pull(self, reference: str, stream: Stream, progress: Callable[[int, int], None]) -> None:
-        layers = engine_json.Layers()
+        layers = Layers()
         for event in streams.events(stream.parts):
             if "error" in event:
                 raise PullFailed(_pull_text(reference, str(event["error"])), host=self._host, hint=_PULL_HINT)
-            with engine_json.of(self._host, f"pull {reference}"):
+            with answers.of(self._host, f"pull {reference}"):
                 if layers.note(event):
                     stream.renew()
             progress(layers.done, layers.total)
@@ -114,8 +115,8 @@ class Engine:
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
         what, params = f"images {' '.join(names)}", {"filters": json.dumps({"reference": list(names)})}
-        with engine_json.of(self._host, what):
-            return engine_json.listed_images(self._client.ask(what, "GET", "/images/json", params=params))
+        with answers.of(self._host, what):
+            return images.listed_images(self._client.ask(what, "GET", "/images/json", params=params))
 
     def remove_image(self, reference: str) -> None:
         """Take one name off an image; the engine deletes an image that has none left."""
@@ -126,11 +127,11 @@ class Engine:
         one, and so is believed to have it."""
         what = f"network {name}"
         try:
-            with engine_json.of(self._host, what):
-                return engine_json.network(self._client.ask(what, "GET", "/networks/{}", name))
+            with answers.of(self._host, what):
+                return answers.network(self._client.ask(what, "GET", "/networks/{}", name))
         except NotFound:
-            with engine_json.of(self._host, "GET /info"):
-                worker = engine_json.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
+            with answers.of(self._host, "GET /info"):
+                worker = facts.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
             return Network("overlay") if worker else None
 
     def create(self, spec: RunSpec) -> str:
@@ -147,8 +148,8 @@ class Engine:
     def _create(self, what: str, name: str, body: Any) -> str:
         def ask() -> str:
             answer = self._client.ask(what, "POST", "/containers/create", params={"name": name}, body=body)
-            with engine_json.of(self._host, what):
-                return engine_json.made(answer)
+            with answers.of(self._host, what):
+                return answers.made(answer)
 
         try:
             return ask()
@@ -200,8 +201,8 @@ class Engine:
                 return
             if error.status not in _UNKNOWN_REQUEST:
                 raise
-            with engine_json.of(self._host, "GET /version"):
-                name = engine_json.engine_name(self._client.ask("GET /version", "GET", "/version"))
+            with answers.of(self._host, "GET /version"):
+                name = facts.engine_name(self._client.ask("GET /version", "GET", "/version"))
             text = f"{name} cannot change the restart policy of a container, as a deployment has to"
             raise PreflightFailed(text, host=self._host, hint=_UPDATING) from error
 
@@ -245,8 +246,8 @@ class Engine:
             yield streams.log_lines(stream.parts)
 
     def _since(self, container: str, stamp: str) -> dict[str, Any]:
-        with engine_json.of(self._host, f"log of {_named(container)}"):
-            return {"since": int(engine_json.clock(stamp))} if stamp else {}
+        with answers.of(self._host, f"log of {_named(container)}"):
+            return {"since": int(answers.clock(stamp))} if stamp else {}
 
 
 def _named(container: str) -> str:

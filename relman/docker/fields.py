@@ -8,6 +8,7 @@ from typing import Any
 
 from relman.model.errors import EngineError
 from relman.model.image import ImageId
+from relman.model.image_config import exposed_ports
 
 _ID = re.compile(r"[0-9a-f]{12,128}")
 _IMAGE = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
@@ -128,6 +129,13 @@ class Fields:
         if not _PORT.fullmatch(found) or int(found) not in _PORTS:
             raise self._is(name, "not a port")
         return int(found)
+
+    def ports(self, name: str) -> tuple[tuple[int, str], ...]:
+        """An object whose keys are ports that are exposed, lowest first."""
+        try:
+            return exposed_ports(self.fields(name))
+        except ValueError as error:
+            raise self._is(name, "not a set of ports") from error
 
     def _at(self, name: str) -> str:
         return f"{self._path}.{name}" if self._path else name

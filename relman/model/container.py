@@ -80,7 +80,8 @@ class Container:
 
     `status` is the engine's (created, running, restarting, exited, dead, paused); `health` is starting, healthy,
     unhealthy, or "" without a HEALTHCHECK. `addresses` maps network to IP address, `host_ports` are the host ports that
-    it binds, `execs` the ids of exec processes in it. Times are RFC 3339.
+    it binds, `execs` the ids of exec processes in it, whose own process starts in `directory` as `argv`. Times are
+    RFC 3339.
     """
 
     id: str
@@ -99,6 +100,9 @@ class Container:
     restart_policy: str = "no"
     health_log: tuple[str, ...] = ()
     execs: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    directory: str = "/"
+    argv: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from relman.model.errors import RegistryError, UnknownTag, UsageError
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
+from relman.model.image_config import declares_healthcheck, exposed_ports
 from relman.registry.client import MAX_BLOB, Registry
 from relman.registry.manifest import Manifest, digest_in
 from relman.registry.strictjson import load_object
@@ -107,7 +108,7 @@ def read_config(resolved: Manifest, manifest: Manifest, content: bytes, name: st
     try:
         document = load_object(content, limit=MAX_BLOB)
         run = _mapping(document, "config")
-        test = _typed(_mapping(run, "Healthcheck"), "Test", list) or ["NONE"]
+        test = _typed(_mapping(run, "Healthcheck"), "Test", list) or ()
         labels = _mapping(run, "Labels")
         return ImageDescription(
             resolved=resolved,
@@ -116,8 +117,8 @@ def read_config(resolved: Manifest, manifest: Manifest, content: bytes, name: st
             platform=_platform(document),
             labels={label: _typed(labels, label, str) or "" for label in labels},
             volumes=tuple(sorted(_mapping(run, "Volumes"))),
-            exposed_ports=_ports(_mapping(run, "ExposedPorts")),
-            has_healthcheck=test[0] not in ("NONE", ""),
+            exposed_ports=exposed_ports(_mapping(run, "ExposedPorts")),
+            has_healthcheck=declares_healthcheck(test),
             entrypoint=tuple(map(str, _typed(run, "Entrypoint", list) or ())),
             created=_short(document, "created"),
         )
@@ -156,15 +157,3 @@ def _fits(candidate: Platform, wanted: Platform) -> bool:
         wanted.architecture,
         wanted.variant or default,
     )
-
-
-def _ports(exposed: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
-    pairs = (text.partition("/") for text in exposed)
-    return tuple(sorted((_port(port), protocol or "tcp") for port, _, protocol in pairs if port.isdecimal()))
-
-
-def _port(text: str) -> int:
-    number = int(text[:6])
-    if not 0 < number < 1 << 16:
-        raise ValueError(f"{text[:20]!r} in it is not a port")
-    return number

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from docker import APIClient
 
-from relman.ci.engine.containers import epoch, object_name
+from relman.ci.engine.containers import object_name
 from relman.ci.engine.owner import TEMPORARY
 from relman.ci.run.cleanup import cleanup, cleanup_older
 from relman.ci.run.run_lock import alone, at_work
+from relman.docker.answers import clock
 from relman.model.errors import Locked
 from relman.model.image import ImageId
 from relman.model.run import RunName
@@ -83,7 +84,7 @@ def test_what_a_killed_machine_left(shop: Shop) -> None:
     shop.client.create_volume("data")
     anonymous = {v["Name"] for v in shop.client.volumes()["Volumes"] if len(v["Name"]) == 64}
     assert anonymous
-    now = epoch(shop.client.info()["SystemTime"])
+    now = clock(shop.client.info()["SystemTime"])
     assert cleanup_older(shop.client, 3600, now) == ()
     cleanup_older(shop.client, 3600, now + 7200, lambda run: run == shop.run)
     assert len(temporary(shop.client, shop.run)) == 4

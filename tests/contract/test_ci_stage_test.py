@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from relman.ci.engine import images
 from relman.ci.engine.containers import object_name
 from relman.ci.testing.links import link_variables
 from relman.model.errors import AccessDenied, NotFound, TestsFailed, Unreachable
 from relman.model.image import Repository
+from relman.model.image_config import exposed_ports, variables
 from relman.model.run import RunName
 from relman.model.service import LinkedService, TestCommand, TestStage, WaitFor
 from relman.registry.auth import Credentials
@@ -184,7 +184,7 @@ def test_link_variables_are_docker_s_own(shop: Shop) -> None:
         "my-db",
         "consumer",
         answer["NetworkSettings"]["IPAddress"],
-        [images.port_of(p) for p in answer["Config"]["ExposedPorts"]],
-        images.env_of(answer["Config"]["Env"]),
+        list(exposed_ports(answer["Config"]["ExposedPorts"])),
+        variables(answer["Config"]["Env"]),
     )
     assert ours == {name: value for name, value in printed.items() if name.startswith("MY_DB_")}

@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from relman.docker import engine_json, streams
+from relman.docker import answers, facts, images, streams
 from relman.docker.engine import Engine
+from relman.docker.pull_events import Layers
 from relman.hosts.health_probe import probe_http
 from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.model.settings import Health
 from relman.rollout.looking import log_tail
 from tests.exhaustive.test_hosts_edges import ENGINE
-from tests.unit.fake_ssh import EVENTS, ID, IMAGES, INFO, INSPECTED, ROW, Fault, connection
+from tests.unit.fake_ssh import EVENTS, ID, IMAGE_INSPECTED, IMAGES, INFO, INSPECTED, ROW, Fault, connection
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 _PLAIN = _OK + b"Content-Type: application/json\r\n\r\n"
@@ -163,13 +164,14 @@ json_values = st.recursive(
     max_leaves=8,
 )
 READERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
-    "info": (INFO, engine_json.facts),
-    "swarm": (INFO, engine_json.is_swarm_worker),
-    "containers": ([ROW, ROW], engine_json.listed_containers),
-    "container": (INSPECTED, engine_json.container),
-    "images": (IMAGES, engine_json.listed_images),
-    "created": ({"Id": ID}, engine_json.made),
-    "pull": (EVENTS, lambda events: [engine_json.Layers().note(event) for event in events] if events else None),
+    "info": (INFO, facts.facts),
+    "swarm": (INFO, facts.is_swarm_worker),
+    "containers": ([ROW, ROW], answers.listed_containers),
+    "container": (INSPECTED, answers.container),
+    "images": (IMAGES, images.listed_images),
+    "image": (IMAGE_INSPECTED, images.image),
+    "created": ({"Id": ID}, answers.made),
+    "pull": (EVENTS, lambda events: [Layers().note(event) for event in events] if events else None),
 }
 
 

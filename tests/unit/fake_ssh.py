@@ -51,7 +51,9 @@ INSPECTED: Mapping[str, Any] = {
         "StartedAt": "2026-01-01T00:00:00Z",
         "Health": {"Status": "healthy", "Log": [{"Output": "ok\n"}]},
     },
-    "Config": {"Labels": {"relman.service": "shop"}},
+    "Path": "/run",
+    "Args": ["--fast"],
+    "Config": {"Labels": {"relman.service": "shop"}, "Env": ["A=b"], "WorkingDir": "/app"},
     "HostConfig": {
         "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
         "RestartPolicy": {"Name": "always"},
@@ -59,6 +61,23 @@ INSPECTED: Mapping[str, Any] = {
     "NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}},
 }
 IMAGES = [{"Id": IMAGE, "RepoTags": ["a:1"], "RepoDigests": ["a@" + IMAGE]}]
+IMAGE_INSPECTED: Mapping[str, Any] = {
+    "Id": IMAGE,
+    "RepoTags": ["a:1"],
+    "RepoDigests": ["a@" + IMAGE],
+    "Os": "linux",
+    "Architecture": "arm64",
+    "Variant": "v8",
+    "Config": {
+        "Labels": {"relman.service": "shop"},
+        "Volumes": {"/data": {}},
+        "ExposedPorts": {"80/tcp": {}},
+        "Env": ["PATH=/bin"],
+        "Healthcheck": {"Test": ["CMD", "true"]},
+        "Entrypoint": ["/run"],
+        "WorkingDir": "/app",
+    },
+}
 EVENTS: list[Mapping[str, Any]] = [
     {"id": "a", "status": "Downloading", "progressDetail": {"current": 1, "total": 3}},
     {"id": "a", "status": "Pull complete", "progressDetail": {}},

@@ -12,14 +12,15 @@ from relman.ci.build.stage import image_labels
 from relman.ci.dockerfile import base_of, registries_named
 from relman.ci.engine.api import line_of
 from relman.ci.engine.containers import object_name
-from relman.ci.engine.images import env_of, image_of, port_of
 from relman.ci.engine.line_buffer import LONGEST, Lines
 from relman.ci.engine.owner import TEMPORARY, built_by, labels, run_of
 from relman.ci.run.cleanup import stale_runs
 from relman.ci.run.teardown import check_passed
+from relman.docker.images import image
 from relman.model.errors import TestsFailed
 from relman.model.image import ConfigDigest, Platform
 from relman.model.reference import registry_of, repository_of, tag_of
+from relman.model.image_config import exposed_ports, variables
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 
 
@@ -86,7 +87,7 @@ def test_the_registries_of_a_dockerfile() -> None:
 def test_an_image_as_the_engine_describes_it() -> None:
     """Ports, variables, volumes and HEALTHCHECK are read, also where the engine says null."""
     answer = {"Id": "sha256:" + "a" * 64, "Os": "linux", "Architecture": "arm64", "Variant": "v8", "Config": None}
-    bare = image_of(answer)
+    bare = image(answer)
     assert (bare.exposed_ports, bare.env, bare.volumes, bare.has_healthcheck) == ((), {}, (), False)
     config = {
         "ExposedPorts": {"8080/tcp": {}, "53/udp": {}},
@@ -94,23 +95,24 @@ def test_an_image_as_the_engine_describes_it() -> None:
         "Volumes": {"/data": {}},
         "Healthcheck": {"Test": ["CMD", "true"]},
     }
-    full = image_of(answer | {"Config": config})
+    full = image(answer | {"Config": config})
     assert full.exposed_ports == ((53, "udp"), (8080, "tcp"))
     assert full.env == {"A": "b=c", "EMPTY": ""}
     assert full.volumes == ("/data",)
     assert full.has_healthcheck
-    assert not image_of(answer | {"Config": {"Healthcheck": {"Test": ["NONE"]}}}).has_healthcheck
+    for test in (["NONE"], [""], []):
+        assert not image(answer | {"Config": {"Healthcheck": {"Test": test}}}).has_healthcheck
 
 
 @given(st.dictionaries(st.from_regex(r"[A-Z_]{1,5}", fullmatch=True), st.text(max_size=9), max_size=4))
 def test_variables_come_back(env: dict[str, str]) -> None:
     """The engine's NAME=value list gives back every variable, whatever its value."""
-    assert env_of([f"{name}={value}" for name, value in env.items()]) == env
+    assert variables([f"{name}={value}" for name, value in env.items()]) == env
 
 
 def test_ports_without_a_protocol_are_tcp() -> None:
     """`80` is `80/tcp`."""
-    assert port_of("80") == port_of("80/tcp") == (80, "tcp")
+    assert exposed_ports(["80"]) == exposed_ports(["80/tcp"]) == ((80, "tcp"),)
 
 
 def test_labels_leave_out_what_is_not_known() -> None:

@@ -131,7 +131,7 @@ def test_a_manifest_has_one_meaning(manifest: Manifest) -> None:
 
 def test_a_healthcheck_switched_off_is_none() -> None:
     """HEALTHCHECK NONE in an image means that there is none."""
-    for test, expected in ((["NONE"], False), ([], False), (["CMD", "true"], True)):
+    for test, expected in ((["NONE"], False), ([""], False), ([], False), (["CMD", "true"], True)):
         content = json.dumps({"config": {"Healthcheck": {"Test": test}}}).encode()
         assert read_config(IMAGE, IMAGE, content).has_healthcheck is expected
 

@@ -11,9 +11,10 @@ import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from relman.ci.engine.stopwatch import Watch
+from relman.docker import answers
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 from relman.registry.auth import Credentials
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import docker
     import requests
 
+T = TypeVar("T")
 Progress = Callable[[str], None]
 CredentialsFor = Callable[[str], Credentials | None]
 Event = Mapping[str, Any]
@@ -101,6 +103,14 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except Exception as error:
         raise EngineError(f"{what}: the engine gave an invalid answer ({type(error).__name__})") from error
+
+
+def answered(what: str, ask: Callable[[], Any], read: Callable[[Any], T]) -> T:
+    """What `read` makes of the answer to what is asked. Raises NotFound, EngineError or Unreachable."""
+    with translated(what):
+        answer = ask()
+    with answers.of(None, what):
+        return read(answer)
 
 
 def _said(error: BaseException) -> str:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import translated
+from relman.ci.engine.api import answered, translated
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.owner import labels
+from relman.docker import answers
 from relman.docker.creation import health_config
 from relman.model.errors import RelmanError
 from relman.model.formats.mask import Mask
@@ -44,7 +43,7 @@ class State:
     health: str
     address: str
     image: ImageId
-    env: tuple[str, ...]
+    env: Mapping[str, str]
     started: float
     directory: str
     argv: tuple[str, ...]
@@ -128,26 +127,22 @@ def create(
 
 def state(client: docker.APIClient, container: str, network: str) -> State:
     """Inspect a container. Raises NotFound or EngineError."""
-    with translated(f"cannot inspect container {container[:12]}"):
-        answer: Mapping[str, Any] = client.inspect_container(container)
-    now = answer["State"]
+    what = f"cannot inspect container {container[:12]}"
+    found = answered(what, lambda: client.inspect_container(container), answers.container)
+    with answers.of(None, what):
+        started = answers.clock(found.started_at)
     return State(
-        running=now["Running"],
-        exit_code=now["ExitCode"],
-        oom_killed=now.get("OOMKilled", False),
-        health=(now.get("Health") or {}).get("Status", ""),
-        address=((answer["NetworkSettings"].get("Networks") or {}).get(network) or {}).get("IPAddress", ""),
-        image=ImageId(answer["Image"]),
-        env=tuple(answer["Config"].get("Env") or ()),
-        started=epoch(now["StartedAt"]),
-        directory=answer["Config"].get("WorkingDir") or "/",
-        argv=(answer["Path"], *(answer.get("Args") or ())),
+        running=found.alive,
+        exit_code=found.exit_code,
+        oom_killed=found.oom_killed,
+        health=found.health,
+        address=found.addresses.get(network, ""),
+        image=found.image_id,
+        env=found.env,
+        started=started,
+        directory=found.directory,
+        argv=found.argv,
     )
-
-
-def epoch(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time with up to nine decimals."""
-    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text)).timestamp()
 
 
 def last_lines(client: docker.APIClient, container: str, mask: Mask, count: int = 20) -> list[str]:

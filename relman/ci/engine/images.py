@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from relman.ci.engine.api import translated
+from relman.ci.engine.api import answered, translated
+from relman.docker.facts import facts
+from relman.docker.images import image, layers
 from relman.model.container import Image
 from relman.model.errors import EngineError
 from relman.model.image import ConfigDigest, ImageId, Platform
@@ -18,58 +19,22 @@ if TYPE_CHECKING:
 
 def inspect(client: docker.APIClient, reference: str) -> Image:
     """The image that the engine holds under `reference` (a name, an id or `name@sha256:…`). Raises NotFound."""
-    with translated(f"cannot inspect image {reference}"):
-        return image_of(client.inspect_image(reference))
+    return answered(f"cannot inspect image {reference}", lambda: client.inspect_image(reference), image)
 
 
-def image_of(answer: Mapping[str, Any]) -> Image:
-    """Read the answer of `GET /images/{name}/json`."""
-    config = answer.get("Config") or {}
-    health = (config.get("Healthcheck") or {}).get("Test") or ["NONE"]
-    return Image(
-        id=ImageId(answer["Id"]),
-        repo_tags=tuple(answer.get("RepoTags") or ()),
-        repo_digests=tuple(answer.get("RepoDigests") or ()),
-        platform=Platform(answer["Os"], answer["Architecture"], answer.get("Variant") or ""),
-        labels=dict(config.get("Labels") or {}),
-        volumes=tuple(sorted(config.get("Volumes") or ())),
-        exposed_ports=tuple(sorted(port_of(p) for p in config.get("ExposedPorts") or ())),
-        env=env_of(config.get("Env") or ()),
-        has_healthcheck=health[0] != "NONE",
-        entrypoint=tuple(config.get("Entrypoint") or ()),
-        directory=config.get("WorkingDir") or "/",
-    )
-
-
-def port_of(text: str) -> tuple[int, str]:
-    """Read `5432/tcp`."""
-    number, _, protocol = text.partition("/")
-    return int(number), protocol or "tcp"
-
-
-def layers_of(client: docker.APIClient, image: ImageId) -> list[str]:
+def layers_of(client: docker.APIClient, image: ImageId) -> tuple[str, ...]:
     """The digests of the image's unpacked layers, lowest first. Raises NotFound."""
-    with translated(f"cannot inspect image {image.short}"):
-        return list((client.inspect_image(image.value).get("RootFS") or {}).get("Layers") or ())
-
-
-def env_of(items: Iterable[str]) -> dict[str, str]:
-    """Read the engine's `NAME=value` list; a name without a value sets nothing."""
-    return {name: value for name, found, value in (item.partition("=") for item in items) if found}
+    return answered(f"cannot inspect image {image.short}", lambda: client.inspect_image(image.value), layers)
 
 
 def platform_of(client: docker.APIClient) -> Platform:
     """The platform of the engine itself. Raises EngineError."""
-    with translated("cannot ask the engine for its platform"):
-        said = client.version()
-    return Platform(str(said["Os"]), str(said["Arch"]))
+    return answered("cannot ask the engine for its platform", client.info, facts).platform
 
 
 def ids_are_manifests(client: docker.APIClient) -> bool:
     """Whether the engine has the containerd store, where an image's id is its manifest's digest. Raises EngineError."""
-    with translated("cannot ask the engine for its image store"):
-        store = client.info().get("DriverStatus") or []
-    return any(name == "driver-type" for name, *_ in store)
+    return answered("cannot ask the engine for its image store", client.info, facts).containerd_store
 
 
 def config_digest(client: docker.APIClient, image: ImageId) -> ConfigDigest:

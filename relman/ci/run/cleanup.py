@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from relman.ci.engine.api import translated
-from relman.ci.engine.containers import epoch
 from relman.ci.engine.owner import TEMPORARY, run_of
+from relman.docker.answers import clock
 from relman.model.container import RUN
 from relman.model.errors import EngineError
 from relman.model.reference import tag_of
@@ -91,8 +91,8 @@ def cleanup_older(
         volumes = client.volumes(filters=left)["Volumes"] or ()
         images = client.images(filters={"label": RUN})
     seen = [(run_of(c["Labels"]), float(c["Created"])) for c in containers]
-    seen += [(run_of(n["Labels"]), epoch(n["Created"])) for n in networks]
-    seen += [(run_of(v["Labels"]), epoch(v["CreatedAt"])) for v in volumes]
+    seen += [(run_of(n["Labels"]), clock(n["Created"])) for n in networks]
+    seen += [(run_of(v["Labels"]), clock(v["CreatedAt"])) for v in volumes]
     seen += [(run_of(i["Labels"]), float(i["Created"])) for i in images if _holds_run_tag(i)]
     stale = [run for run in stale_runs(seen, now - seconds) if not at_work(run)]
     return tuple(what for run in stale for what in cleanup(client, run))

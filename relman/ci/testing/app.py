@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from relman.ci.engine import images
 from relman.ci.engine.api import translated
 from relman.ci.engine.containers import state
 from relman.ci.testing.readiness import wait_ready
@@ -90,7 +89,7 @@ def _healthy(
         for line in error.details:
             bench.progress(f"{APP}: {line}")
         return found, error.what
-    return replace(found, address=now.address, env=images.env_of(now.env)), ""
+    return replace(found, address=now.address, env=now.env), ""
 
 
 def _start(

@@ -80,7 +80,7 @@ def _start(
     with bench.watch.waiting():
         now = wait_ready(bench, service, container, found.ports, stop, has_healthcheck=image.has_healthcheck)
     bench.progress(f"service {service.alias} is ready")
-    ready[service.alias] = replace(found, container=container, address=now.address, env=images.env_of(now.env))
+    ready[service.alias] = replace(found, container=container, address=now.address, env=now.env)
     return ready[service.alias]
 
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from enum import StrEnum
 
-from relman.docker.engine_json import clock
+from relman.docker.answers import clock
 from relman.hosts.health_probe import ProbeResult
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed

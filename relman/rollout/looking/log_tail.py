@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
-from relman.docker import engine_json
+from relman.docker import answers
 from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container
 from relman.model.errors import EngineError
 from relman.rollout.fleet import Session
@@ -57,7 +57,7 @@ def _just_before(stamp: str) -> str:
     """One second before a container's start: its first lines can be older than the start that the engine notes."""
     if moment(stamp) == _BEFORE:
         return stamp
-    return datetime.fromtimestamp(engine_json.clock(stamp) - 1, UTC).isoformat()
+    return datetime.fromtimestamp(answers.clock(stamp) - 1, UTC).isoformat()
 
 
 def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterator[str]:
@@ -78,7 +78,7 @@ def after(lines: Iterable[str], stamp: str, shown: Sequence[str] = ()) -> Iterat
 def moment(stamp: str) -> tuple[int, str]:
     """A sort key for the engine's timestamps, which have up to nine decimals; invalid ones come first."""
     try:
-        seconds = int(engine_json.clock(stamp))
+        seconds = int(answers.clock(stamp))
     except EngineError:
         return _BEFORE
     decimals = stamp.partition(".")[2]

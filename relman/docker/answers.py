@@ -1,4 +1,4 @@
-"""Between the Engine API's JSON and the model. Pure."""
+"""What an engine answers about containers, networks and commands, read into the model. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,16 @@ from ipaddress import ip_network
 from typing import Any
 
 from relman.docker.fields import Fields
-from relman.model.container import Container, EngineFacts, Image, Listed, Network
+from relman.model.container import Container, Listed, Network
 from relman.model.errors import EngineError
-from relman.model.image import Platform
+from relman.model.image_config import variables
 from relman.model.settings import Binding
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i386": "386", "i686": "386"}
-_PAIR = 2
 _SHOWN = 100
-_MOST_LAYERS = 1000
 
 
 @contextlib.contextmanager
-def of(host: str, what: str) -> Iterator[None]:
+def of(host: str | None, what: str) -> Iterator[None]:
     """Let an EngineError about an answer that makes no sense name the host, and what was asked for."""
     try:
         yield
@@ -30,34 +27,6 @@ def of(host: str, what: str) -> Iterator[None]:
         if error.host is None:
             error.host, error.what = host, f"{what}: the Docker engine gave an invalid answer: {error.what}"
         raise
-
-
-def facts(info: Any) -> EngineFacts:
-    """From GET /info."""
-    found = Fields.of(info)
-    machine = found.text("Architecture")
-    status = [row for row in found.rows("DriverStatus") if isinstance(row, list)]
-    return EngineFacts(
-        version=found.text("ServerVersion"),
-        platform=Platform(found.text("OSType") or "linux", _ARCHITECTURES.get(machine, machine)),
-        containerd_store=any(len(row) == _PAIR and row[0] == "driver-type" for row in status),
-        clock=clock(found.text("SystemTime")),
-        rootless=any("name=rootless" in option.split(",") for option in found.texts("SecurityOptions")),
-    )
-
-
-def engine_name(version: Any) -> str:
-    """From GET /version: `Podman Engine 4.3.1`."""
-    found = Fields.of(version)
-    named = [(part.text("Name"), part.text("Version")) for part in found.each("Components")]
-    name, number = next((pair for pair in named if all(pair)), ("the engine", found.text("Version")))
-    return f"{name} {number}".strip()
-
-
-def is_swarm_worker(info: Any) -> bool:
-    """From GET /info: whether it is in a swarm without managing it."""
-    swarm = Fields.of(info).fields("Swarm")
-    return swarm.text("LocalNodeState") == "active" and not swarm.flag("ControlAvailable")
 
 
 def clock(text: str) -> float:
@@ -105,6 +74,9 @@ def container(data: Any) -> Container:
         restart_policy=host.fields("RestartPolicy").text("Name") or "no",
         health_log=tuple(entry.text("Output").strip() for entry in health.each("Log")),
         execs=found.ids("ExecIDs"),
+        env=variables(config.texts("Env")),
+        directory=config.text("WorkingDir") or "/",
+        argv=(found.text("Path"), *found.texts("Args")),
     )
 
 
@@ -153,47 +125,6 @@ def _bound(bindings: Fields) -> Iterator[Binding]:
                 yield Binding(key.partition("/")[2] or "tcp", port, place.text("HostIp"))
 
 
-def listed_images(rows: Any) -> list[Image]:
-    """From GET /images/json, which tells names and no configuration."""
-    return [
-        Image(row.image_id("Id"), row.texts("RepoTags"), row.texts("RepoDigests"), Platform("", ""))
-        for row in Fields.all_of(rows)
-    ]
-
-
 def made(answer: Any) -> str:
     """From POST /containers/create: the new container's id."""
     return Fields.of(answer).id("Id")
-
-
-class Layers:
-    """What the events of a pull come to: the bytes that are done and in all, of layers whose size is known."""
-
-    def __init__(self) -> None:
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._furthest: dict[tuple[str, str], int] = {}
-
-    @property
-    def done(self) -> int:
-        """Bytes that are there."""
-        return sum(done for done, _ in self._sizes.values())
-
-    @property
-    def total(self) -> int:
-        """Bytes in all."""
-        return sum(total for _, total in self._sizes.values())
-
-    def note(self, event: Any) -> bool:
-        """Add an event; whether it tells of any progress, which nothing does that was said before."""
-        found = Fields.of(event)
-        layer, status, detail = found.text("id"), found.text("status"), found.fields("progressDetail")
-        current, total = detail.number("current"), detail.number("total")
-        if layer and total and status == "Downloading" and (layer in self._sizes or len(self._sizes) < _MOST_LAYERS):
-            self._sizes[layer] = (current, total)
-        elif layer in self._sizes and status in ("Download complete", "Pull complete"):
-            self._sizes[layer] = (self._sizes[layer][1],) * 2
-        before = self._furthest.get((layer, status), -1)
-        if current <= before or (before < 0 and len(self._furthest) >= _MOST_LAYERS * 10):
-            return False
-        self._furthest[layer, status] = current
-        return True
