@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import math
@@ -13,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from relman.docker import answers, creation, facts, images, streams
+from relman.docker.auth import login
 from relman.docker.client import Client, Stream
 from relman.docker.container_exec import Inside
 from relman.docker.pull_events import Layers
@@ -84,7 +84,7 @@ class Engine:
         bounds = Bounds(_STALLED, stall=_STALLED)
         try:
             with self._client.stream(
-                f"pull {reference}", "POST", "/images/create", params=params, headers=_auth(auth_config), bounds=bounds
+                f"pull {reference}", "POST", "/images/create", params=params, headers=login(auth_config), bounds=bounds
             ) as stream:
                 self._follow_pull(reference, stream, progress)
         except EngineError as error:
@@ -104,7 +104,7 @@ class Engine:
         """Let the engine ask the repository's registry for something, which need not be there. Raises EngineError with
         its words, by whose status it was the registry that said no (below 500), or that it cannot be asked."""
         what = f"registry {repository.registry}"
-        self._client.ask(what, "GET", "/distribution/{}/json", str(repository), headers=_auth(auth_config))
+        self._client.ask(what, "GET", "/distribution/{}/json", str(repository), headers=login(auth_config))
 
     def keep(self, image: ImageId, local_tag: str) -> None:
         """Give the image a local tag, so that no prune takes it."""
@@ -252,11 +252,6 @@ class Engine:
 
 def _named(container: str) -> str:
     return f"container {container[:12]}"
-
-
-def _auth(config: Mapping[str, str] | None) -> dict[str, str]:
-    """Engine API, "authentication": JSON in URL-safe base64."""
-    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(dict(config)).encode()).decode()} if config else {}
 
 
 _PULL_HINT = (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from relman.docker.fields import Fields
 
 _MOST_LAYERS = 1000
+_TOLD = ("Pushed", "Pull complete", "Mounted from", "Retrying")
 
 
 class Layers:
@@ -40,3 +42,9 @@ class Layers:
             return False
         self._furthest[layer, status] = current
         return True
+
+
+def line_of(event: Mapping[str, Any]) -> str:
+    """One line for people of a pull's or push's event: a layer that has arrived, or is tried again; else empty."""
+    status = str(event.get("status", ""))
+    return f"{event['id']}: {status}" if "id" in event and status.startswith(_TOLD) else ""

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from relman.ci.build.stage import image_labels
 from relman.ci.dockerfile import base_of, registries_named
-from relman.ci.engine.api import line_of
 from relman.ci.engine.containers import object_name
 from relman.ci.engine.line_buffer import LONGEST, Lines
 from relman.ci.engine.owner import TEMPORARY, built_by, labels, run_of
 from relman.ci.run.cleanup import stale_runs
 from relman.ci.run.teardown import check_passed
 from relman.docker.images import image
+from relman.docker.pull_events import line_of
 from relman.model.errors import TestsFailed
 from relman.model.image import ConfigDigest, Platform
 from relman.model.reference import registry_of, repository_of, tag_of

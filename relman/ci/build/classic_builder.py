@@ -11,9 +11,11 @@ from typing import IO, TYPE_CHECKING, cast
 
 from relman.ci.build.build_request import BuildOrder
 from relman.ci.build.dockerignore import context_files, read_patterns
-from relman.ci.engine.api import CredentialsFor, Event, Progress, auth_header, events, line_of
+from relman.ci.engine.api import CredentialsFor, Event, Progress, events
 from relman.ci.engine.ensure_image import obtain
 from relman.ci.engine.line_buffer import Lines
+from relman.docker.auth import auth_header
+from relman.docker.pull_events import line_of
 from relman.model.errors import BuildFailed, EngineError, Failure
 from relman.model.service import Service
 

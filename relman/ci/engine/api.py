@@ -6,15 +6,13 @@ up; here closing the iterator closes it, and the engine then stops the work.
 
 from __future__ import annotations
 
-import base64
 import http.client
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from relman.ci.engine.stopwatch import Watch
-from relman.docker import answers
+from relman.docker import answers, streams
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 from relman.registry.auth import Credentials
 
@@ -27,7 +25,7 @@ Progress = Callable[[str], None]
 CredentialsFor = Callable[[str], Credentials | None]
 Event = Mapping[str, Any]
 
-_TOLD = ("Pushed", "Pull complete", "Mounted from", "Retrying")
+_PART = 1 << 16
 
 
 def connect(watch: Watch | None = None) -> docker.APIClient:
@@ -46,7 +44,8 @@ def connect(watch: Watch | None = None) -> docker.APIClient:
             with noted.waiting():
                 answer = super().send(request, **options)
             body: Any = answer.raw
-            body.read, body.stream = _noted(noted, body.read), _noted_parts(noted, body.stream)
+            body.read, body.read1 = _noted(noted, body.read), _noted(noted, body.read1)
+            body.stream = _noted_parts(noted, body.stream)
             return answer
 
     with translated("cannot use the local engine"):
@@ -148,21 +147,7 @@ def events(
         client.post(url, params=params, headers=headers, data=data, stream=True, timeout=(60, None)) as answer,
     ):
         answer.raise_for_status()
-        for line in answer.iter_lines():
-            event = json.loads(line) if line else {}
-            if not isinstance(event, dict):
-                raise EngineError(f"{what}: the engine gave an invalid answer: an event is not an object")
+        for event in streams.events(answer.iter_content(_PART)):
             if "error" in event:
                 raise EngineError(f"{what}: {event['error']}")
             yield event
-
-
-def auth_header(auth: Mapping[str, Any]) -> str:
-    """The value of X-Registry-Auth or X-Registry-Config: JSON in URL-safe base64."""
-    return base64.urlsafe_b64encode(json.dumps(auth).encode()).decode()
-
-
-def line_of(event: Event) -> str:
-    """One line for people of a pull's or push's event: a layer that has arrived, or is tried again; else empty."""
-    status = str(event.get("status", ""))
-    return f"{event['id']}: {status}" if "id" in event and status.startswith(_TOLD) else ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from relman.ci.engine.api import answered, translated
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.owner import labels
-from relman.docker import answers
+from relman.docker import answers, streams
 from relman.docker.creation import health_config
 from relman.model.errors import RelmanError
 from relman.model.formats.mask import Mask
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _KILL_GRACE = 15.0
 _END_GRACE = 30
+_PART = 1 << 16
 # Bounded on the engine's disk; the newest lines are the ones shown.
 _SERVICE_LOG = ("json-file", {"max-size": "10m", "max-file": "1"})
 # A command's output is streamed and never read again.
@@ -164,17 +165,11 @@ def run_to_end(client: docker.APIClient, container: str, timeout: float, output:
             answer.raise_for_status()
             client.start(container)
             with _after(timeout, lambda: client.kill(container)) as expired:
-                for chunk in _payloads(answer.raw.read):
+                for chunk in streams.unframed(iter(lambda: answer.raw.read1(_PART), b"")):
                     output.feed(decode(chunk))
         output.end()
         status = client.wait(container, timeout=_END_GRACE)["StatusCode"]
     return None if expired.is_set() else int(status)
-
-
-def _payloads(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """The payloads of an attached stream: frames of a byte for the stream, three of zero, four of length."""
-    while header := read(8):
-        yield read(int.from_bytes(header[4:], "big"))
 
 
 @contextmanager

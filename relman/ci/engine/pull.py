@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import CredentialsFor, Progress, auth_header, events, line_of, translated
+from relman.ci.engine.api import CredentialsFor, Progress, events, translated
+from relman.docker.auth import login
+from relman.docker.pull_events import line_of
 from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
 from relman.model.image import Platform
 from relman.model.reference import digest_of, registry_of, repository_of, tag_of
@@ -63,7 +65,7 @@ def pull(
     known = credentials(registry_of(reference))
     params = {"fromImage": repository_of(reference), "tag": digest_of(reference)}
     params |= {"platform": str(platform)} if platform else {}
-    headers = {"X-Registry-Auth": auth_header(known.auth_config())} if known else None
+    headers = login(known.auth_config() if known else None)
     progress(f"pulling {reference}")
     try:
         for event in events(client, "/images/create", f"cannot pull {reference}", params=params, headers=headers):

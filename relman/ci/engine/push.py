@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import CredentialsFor, Progress, auth_header, events, line_of, translated
+from relman.ci.engine.api import CredentialsFor, Progress, events, translated
 from relman.ci.engine.images import ids_are_manifests
 from relman.ci.engine.pull import explain
+from relman.docker.auth import auth_header
+from relman.docker.pull_events import line_of
 from relman.model.errors import EngineError, RegistryError
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.run import RunName
