@@ -16,15 +16,18 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from relman.docker.no_engine import no_engine
-from relman.hosts.ssh.bounded import MOST_HEAD, Bounds, ChannelSocket
+from relman.docker.client import Body
+from relman.docker.no_engine import no_engine, socket_hint
+from relman.hosts.ssh.bounded import MOST_HEAD, Bounds, ChannelSocket, Late, TooLarge
 from relman.hosts.ssh.connection import ChannelRefused, Connection
-from relman.hosts.ssh.foreign_errors import said
+from relman.hosts.ssh.foreign_errors import chain, late, said
+from relman.model.errors import EngineError, RelmanError, Unreachable
 
 logging.getLogger("urllib3").addHandler(logging.NullHandler())
 logging.getLogger("urllib3").propagate = False
 
 T = TypeVar("T")
+API_VERSION = "1.41"
 _DIAL_STDIO = ("system", "dial-stdio")
 _PING = b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n"
 _FAILED = 300
@@ -87,13 +90,13 @@ class EngineChannels:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.host, self.version = connection.host.name, API_VERSION
+        self.patience, self.timeout = connection.patience, connection.timeout
         self._pool = _Pool(self._open)
         self._one_by_one = threading.Lock()
         self._spare: ChannelSocket | None = None
 
-    def send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
-    ) -> BaseHTTPResponse:
+    def send(self, method: str, path: str, body: Body, headers: Mapping[str, str], bounds: Bounds) -> BaseHTTPResponse:
         """Send one request; the answer's body is not read yet. Raises AccessDenied, Unreachable, and what urllib3,
         http.client and paramiko raise."""
         return self._in_turn(partial(self._send, method, path, body, headers, bounds))
@@ -102,7 +105,7 @@ class EngineChannels:
         self,
         method: str,
         path: str,
-        body: bytes | None,
+        body: Body,
         headers: Mapping[str, str],
         bounds: Bounds,
         read: Callable[[BaseHTTPResponse], T],
@@ -110,6 +113,31 @@ class EngineChannels:
         """What `read` makes of the answer to one request, whose channel is free again then. Raises what `send` and
         `read` raise."""
         return self._in_turn(lambda: read(self._send(method, path, body, headers, bounds)))
+
+    def lasting(self, work: Callable[[], T]) -> T:
+        """Do what may be done twice; once more where the connection was lost meanwhile and could be opened again."""
+        return self._connection.lasting(work)
+
+    def lost(self, what: str, error: Exception, bounds: Bounds) -> RelmanError | None:
+        """What an error of the connection or its channels means; an engine that was late is not waited for again."""
+        connection, causes = self._connection, list(chain(error))
+        if too_large := next((each for each in causes if isinstance(each, TooLarge)), None):
+            return EngineError(f"{what}: {too_large}", host=self.host)
+        if not connection.alive:
+            return Unreachable(connection.gone, host=self.host)
+        if late(error):
+            waited = next((each.seconds for each in causes if isinstance(each, Late)), bounds.seconds)
+            if waited == bounds.stall:
+                return EngineError(f"{what}: it made no progress for {waited:g} s", host=self.host)
+            gone = connection.give_up(f"{what}: the Docker engine did not answer within {waited:g} s")
+            gone.hint = self.hint
+            return gone
+        return None
+
+    @property
+    def hint(self) -> str:
+        """What to look at where the engine does not answer."""
+        return socket_hint(self._connection)
 
     def _in_turn(self, work: Callable[[], T]) -> T:
         """Do it; one after the other where each request that is under way takes a session of sshd."""
@@ -123,9 +151,7 @@ class EngineChannels:
         with self._one_by_one:
             return work()
 
-    def _send(
-        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], bounds: Bounds
-    ) -> BaseHTTPResponse:
+    def _send(self, method: str, path: str, body: Body, headers: Mapping[str, str], bounds: Bounds) -> BaseHTTPResponse:
         self._pool.asked.bounds = bounds
         return self._pool.urlopen(
             method,

@@ -1,26 +1,25 @@
-"""The Engine API's client over SSH: JSON and streams, and the one edge where what the libraries raise is translated."""
+"""The Engine API's client, whichever way leads to the engine: JSON and streams, and the one edge where what the
+libraries raise is translated."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
-from urllib3 import BaseHTTPResponse
-
-from relman.docker.channels import EngineChannels
-from relman.docker.no_engine import socket_hint
-from relman.hosts.ssh.bounded import Bounds, Late, TooLarge
-from relman.hosts.ssh.connection import Connection
-from relman.hosts.ssh.foreign_errors import chain, late, said
+from relman.docker import answers
+from relman.hosts.ssh.bounded import Bounds
+from relman.hosts.ssh.foreign_errors import chain, said
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
+
 T = TypeVar("T")
-API_VERSION = "1.41"
+Body = bytes | IO[bytes] | None
 _NOT_FOUND = 404
 _NOT_MODIFIED = 304
 _GOOD = 200
@@ -32,22 +31,91 @@ _MOST_VALUES = 1_000_000
 _NONSENSE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError, ArithmeticError)
 
 
-@dataclass(frozen=True)
-class Stream:
-    """The parts of an answer that goes on; `renew` says that it made progress."""
+class Transport(Protocol):
+    """A way to one engine."""
 
-    parts: Iterator[bytes]
-    renew: Callable[[], None]
+    @property
+    def host(self) -> str | None:
+        """Whose engine it is, for errors; None for this machine's own."""
+
+    @property
+    def hint(self) -> str:
+        """What to look at where it does not answer."""
+
+    @property
+    def version(self) -> str:
+        """The version of the API that is spoken."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds within which the engine answers what only asks."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds within which it has done what it is told."""
+
+    def send(self, method: str, url: str, body: Body, headers: Mapping[str, str], bounds: Bounds) -> BaseHTTPResponse:
+        """Send one request; the answer's body is not read yet. Raises whatever the libraries do."""
+
+    def ask(
+        self,
+        method: str,
+        url: str,
+        body: Body,
+        headers: Mapping[str, str],
+        bounds: Bounds,
+        read: Callable[[BaseHTTPResponse], T],
+    ) -> T:
+        """What `read` makes of the answer to one request."""
+
+    def lasting(self, work: Callable[[], T]) -> T:
+        """Do what may be done twice; once more where the way was lost meanwhile and could be opened again."""
+
+    def lost(self, what: str, error: Exception, bounds: Bounds) -> RelmanError | None:
+        """What an error means that is one of the way; None where it may be one of the answer."""
+
+
+class Stream:
+    """An answer that goes on: its parts as they come, or as a file; `renew` says that it made progress."""
+
+    def __init__(self, answer: BaseHTTPResponse) -> None:
+        self._answer = answer
+        self.renew: Callable[[], None] = getattr(answer.connection, "renew", _nothing)
+
+    @property
+    def parts(self) -> Iterator[bytes]:
+        """Its parts, as they come."""
+        return _parts(self._answer)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, as many, or fewer at the end."""
+        return self._answer.read(size, decode_content=False)
 
 
 class Client:
-    """Calls of one host's engine. Whatever is raised leaves it as EngineError, NotFound or Unreachable, which name the
-    host and begin with what was asked for."""
+    """Calls of one engine. Whatever is raised leaves it as EngineError, NotFound or Unreachable, which name the host,
+    if there is one, and begin with what was asked for."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._host = connection.host.name
-        self._channels = EngineChannels(connection)
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.host = transport.host
+
+    def get(
+        self,
+        what: str,
+        path: str,
+        *names: str,
+        read: Callable[[Any], T],
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        """What `read` makes of the answer to what only asks."""
+        with self.reading(what):
+            return read(self.ask(what, "GET", path, *names, params=params, headers=headers))
+
+    def reading(self, what: str) -> contextlib.AbstractContextManager[None]:
+        """Let what an answer says that makes no sense be an error which names the host, and what was asked for."""
+        return answers.of(self.host, what)
 
     def ask(
         self,
@@ -62,19 +130,19 @@ class Client:
         twice: bool = False,
     ) -> Any:
         """The answer to one request, None where it has no body. `names` fill the {} of `path`; what only asks is
-        answered within the connection's patience, else within its timeout or `seconds`. What only asks, or may be done
-        `twice` and come to the same, is sent again where the connection is lost and could be opened again."""
-        normal = self._connection.patience if method == "GET" else self._connection.timeout
+        answered within the transport's patience, else within its timeout or `seconds`. What only asks, or may be done
+        `twice` and come to the same, is sent again where the way is lost and could be opened again."""
+        normal = self._transport.patience if method == "GET" else self._transport.timeout
         bounds = Bounds(seconds or normal)
         sent, kind = _sent(body, headers)
 
         def once() -> Any:
-            with self._edge(what, bounds):
+            with self.edge(what, bounds):
                 read = partial(self._whole, what)
-                return self._channels.ask(method, _url(path, names, params), sent, kind, bounds, read)
+                return self._transport.ask(method, self._url(path, names, params), sent, kind, bounds, read)
 
         if twice or method == "GET":
-            return self._connection.lasting(once)
+            return self._transport.lasting(once)
         return once()
 
     def _whole(self, what: str, answer: BaseHTTPResponse) -> Any:
@@ -94,15 +162,17 @@ class Client:
         *names: str,
         params: Mapping[str, Any],
         body: Any = None,
+        data: IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         bounds: Bounds,
     ) -> Iterator[Stream]:
-        """The parts of an answer as they come; leaving ends it. What is raised within is translated, too."""
-        with self._edge(what, bounds):
-            answer = self._channels.send(method, _url(path, names, params), *_sent(body, headers), bounds)
+        """An answer as it comes; leaving ends it. `data` is sent as it is. What is raised within is translated, too."""
+        with self.edge(what, bounds):
+            sent, kind = _sent(body, headers)
+            answer = self._transport.send(method, self._url(path, names, params), sent or data, kind, bounds)
             with contextlib.closing(answer):
                 self._require_good(what, answer)
-                yield Stream(_parts(answer), getattr(answer.connection, "renew", _nothing))
+                yield Stream(answer)
 
     def _require_good(self, what: str, answer: BaseHTTPResponse) -> None:
         if answer.status < _FAILED or answer.status == _NOT_MODIFIED:
@@ -114,15 +184,15 @@ class Client:
             message = data.decode(errors="replace")
         words = " ".join(str(message).split())[:_LONGEST] or f"it answers {answer.status}"
         kind = NotFound if answer.status == _NOT_FOUND else EngineError
-        raise kind(f"{what}: {words}", host=self._host, status=answer.status)
+        raise kind(f"{what}: {words}", host=self.host, status=answer.status)
 
     @contextlib.contextmanager
-    def _edge(self, what: str, bounds: Bounds) -> Iterator[None]:
+    def edge(self, what: str, bounds: Bounds) -> Iterator[None]:
         """Turn whatever is raised within into the model's errors."""
         try:
             yield
         except RelmanError as error:
-            error.host = error.host or self._host
+            error.host = error.host or self.host
             raise
         except Exception as error:
             raise self._lost(what, error, bounds) from error
@@ -131,35 +201,24 @@ class Client:
         causes = list(chain(error))
         told = next((each for each in causes if isinstance(each, RelmanError)), None)
         if told:
-            told.host = told.host or self._host
+            told.host = told.host or self.host
             return told
-        too_large = next((each for each in causes if isinstance(each, TooLarge)), None)
-        if too_large:
-            return EngineError(f"{what}: {too_large}", host=self._host)
-        if not self._connection.alive:
-            return Unreachable(self._connection.gone, host=self._host)
-        hint = socket_hint(self._connection)
-        if late(error):
-            waited = next((each.seconds for each in causes if isinstance(each, Late)), bounds.seconds)
-            if waited == bounds.stall:
-                return EngineError(f"{what}: it made no progress for {waited:g} s", host=self._host)
-            gone = self._connection.give_up(f"{what}: the Docker engine did not answer within {waited:g} s")
-            gone.hint = hint
-            return gone
+        if lost := self._transport.lost(what, error, bounds):
+            return lost
         if isinstance(error, _NONSENSE):
-            return EngineError(f"{what}: the Docker engine gave an invalid answer: {said(error)}", host=self._host)
-        return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self._host, hint=hint)
+            return EngineError(f"{what}: the Docker engine gave an invalid answer: {said(error)}", host=self.host)
+        way = self._transport
+        return Unreachable(f"{what}: the Docker engine does not answer: {said(error)}", host=self.host, hint=way.hint)
+
+    def _url(self, path: str, names: Sequence[str], params: Mapping[str, Any] | None) -> str:
+        query = f"?{urlencode(params)}" if params else ""
+        return f"/v{self._transport.version}{path.format(*(quote(name, safe='/:') for name in names))}{query}"
 
 
 def _sent(body: Any, headers: Mapping[str, str] | None) -> tuple[bytes | None, Mapping[str, str]]:
     if body is None:
         return None, headers or {}
     return json.dumps(body).encode(), {**(headers or {}), "Content-Type": "application/json"}
-
-
-def _url(path: str, names: Sequence[str], params: Mapping[str, Any] | None) -> str:
-    query = f"?{urlencode(params)}" if params else ""
-    return f"/v{API_VERSION}{path.format(*(quote(name, safe='/:') for name in names))}{query}"
 
 
 def _nothing() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from relman.docker import answers, creation, facts, images, streams
 from relman.docker.auth import login
+from relman.docker.channels import EngineChannels
 from relman.docker.client import Client, Stream
 from relman.docker.container_exec import Inside
 from relman.docker.pull_events import Layers
@@ -39,7 +40,7 @@ class Engine:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._host = connection.host.name
-        self._client = Client(connection)
+        self._client = Client(EngineChannels(connection))
         self.inside = Inside(self._client, connection)
 
     def facts(self) -> EngineFacts:

@@ -9,9 +9,10 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import paramiko
+if TYPE_CHECKING:
+    import paramiko
 
 MOST_BYTES = 8 << 20  # of a response: a list of some thousand containers
 MOST_HEAD = 1 << 20

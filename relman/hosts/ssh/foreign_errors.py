@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
-from paramiko.buffered_pipe import PipeTimeout
-
 _LONGEST = 500
 
 
@@ -22,6 +20,8 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 def late(error: BaseException) -> bool:
     """Whether a timeout is among the causes. (paramiko's PipeTimeout is an OSError and not a TimeoutError.)"""
+    from paramiko.buffered_pipe import PipeTimeout
+
     return any(isinstance(each, TimeoutError | PipeTimeout) for each in chain(error))
 
 
