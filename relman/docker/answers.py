@@ -110,6 +110,11 @@ class Exec:
     code: int
 
 
+def exit_code(answer: Any) -> int:
+    """From POST /containers/ID/wait."""
+    return Fields.of(answer).number("StatusCode")
+
+
 def execution(data: Any) -> Exec:
     """From GET /exec/ID/json."""
     found = Fields.of(data)
@@ -125,6 +130,6 @@ def _bound(bindings: Fields) -> Iterator[Binding]:
                 yield Binding(key.partition("/")[2] or "tcp", port, place.text("HostIp"))
 
 
-def made(answer: Any) -> str:
-    """From POST /containers/create: the new container's id."""
+def id_of(answer: Any) -> str:
+    """The id of what was made or asked for."""
     return Fields.of(answer).id("Id")

@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 from relman.docker import answers
@@ -87,9 +87,10 @@ class Stream:
         """Its parts, as they come."""
         return _parts(self._answer)
 
-    def read(self, size: int) -> bytes:
-        """The next bytes, as many, or fewer at the end."""
-        return self._answer.read(size, decode_content=False)
+    @property
+    def file(self) -> IO[bytes]:
+        """The whole, to be read on."""
+        return cast("IO[bytes]", self._answer)
 
 
 class Client:
@@ -98,7 +99,7 @@ class Client:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self.host = transport.host
+        self.host, self.timeout = transport.host, transport.timeout
 
     def get(
         self,
@@ -160,7 +161,7 @@ class Client:
         method: str,
         path: str,
         *names: str,
-        params: Mapping[str, Any],
+        params: Mapping[str, Any] | None = None,
         body: Any = None,
         data: IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,

@@ -32,13 +32,52 @@ class Ran:
     output: str = ""
 
 
+def create(client: Client, what: str, container: str, argv: Sequence[str]) -> str:
+    """Have `argv` ready to run in a container; returns its id. Raises EngineError, NotFound or Unreachable."""
+    body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
+    answer = client.ask(what, "POST", "/containers/{}/exec", container, body=body)
+    with client.reading(what):
+        return answers.id_of(answer)
+
+
+def start(client: Client, what: str, begun: str) -> None:
+    """Run it, without its output. Raises EngineError, NotFound or Unreachable."""
+    client.ask(what, "POST", "/exec/{}/start", begun, body={"Detach": True, "Tty": False})
+
+
+def look(client: Client, what: str, begun: str) -> answers.Exec:
+    """How it is doing. Raises EngineError, NotFound or Unreachable."""
+    return client.get(what, "/exec/{}/json", begun, read=answers.execution)
+
+
+class Repeated:
+    """A command run in a container again and again, one at a time, never waiting for one that hangs."""
+
+    def __init__(self, client: Client, what: str, container: str) -> None:
+        self._client = client
+        self._what = what
+        self._container = container
+        self._running = ""
+
+    def poll(self, argv: Sequence[str]) -> int | None:
+        """The exit code of the one that was begun, or else of `argv`, begun now; None while it runs. Raises
+        EngineError, NotFound or Unreachable."""
+        if not self._running:
+            self._running = create(self._client, self._what, self._container, argv)
+            start(self._client, self._what, self._running)
+        now = look(self._client, self._what, self._running)
+        if now.running:
+            return None
+        self._running = ""
+        return now.code
+
+
 class Inside:
     """What is run in the containers of one host."""
 
     def __init__(self, client: Client, connection: Connection) -> None:
         self._client = client
         self._connection = connection
-        self._host = connection.host.name
 
     def run(self, container: Container, argv: Sequence[str], seconds: float) -> Ran:
         """Run `argv` in a container as it was just inspected, and wait `seconds` for its end, or for that of the same
@@ -46,26 +85,23 @@ class Inside:
         what, until = f"a command in container {container.name}", time.monotonic() + seconds
         if any(self._still(what, earlier, argv, until) for earlier in container.execs[:_MOST_EARLIER]):
             return Ran(None)
-        body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
-        answer = self._client.ask(what, "POST", "/containers/{}/exec", container.id, body=body)
-        with answers.of(self._host, what):
-            begun = answers.made(answer)
+        begun = create(self._client, what, container.id, argv)
         output = self._output(what, begun, seconds)
         return Ran(self._end(what, begun, until), output)
 
     def _still(self, what: str, earlier: str, argv: Sequence[str], until: float) -> bool:
         with contextlib.suppress(NotFound):
-            return self._state(what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
+            return look(self._client, what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
         return False
 
     def _output(self, what: str, begun: str, seconds: float) -> str:
         """Start it. The end of what it prints until it closes its output, for `seconds` or the first MiB; nothing where
         each stream takes one more session of sshd, which may have no more."""
         detached = not self._connection.streamlocal
-        kept, count, body = b"", 0, {"Detach": detached, "Tty": False}
         if detached:
-            self._client.ask(what, "POST", "/exec/{}/start", begun, body=body)
+            start(self._client, what, begun)
             return ""
+        kept, count, body = b"", 0, {"Detach": False, "Tty": False}
         bounds = Bounds(PATIENCE, stall=seconds)
         with self._client.stream(what, "POST", "/exec/{}/start", begun, params={}, body=body, bounds=bounds) as stream:
             try:
@@ -80,13 +116,9 @@ class Inside:
 
     def _end(self, what: str, begun: str, until: float) -> int | None:
         while True:
-            state = self._state(what, begun)
+            state = look(self._client, what, begun)
             if not state.running:
                 return state.code
             if time.monotonic() >= until:
                 return None
             time.sleep(_PAUSE)
-
-    def _state(self, what: str, begun: str) -> answers.Exec:
-        with answers.of(self._host, what):
-            return answers.execution(self._client.ask(what, "GET", "/exec/{}/json", begun))

@@ -35,6 +35,8 @@ def creation(spec: RunSpec) -> dict[str, Any]:
         },
         **_given(_config(container)),
     }
+    if spec.interactive:
+        body |= {"Tty": True, "OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
     if settings.healthcheck:
         body["Healthcheck"] = health_config(settings.healthcheck)
     if settings.command is not None:

@@ -16,7 +16,7 @@ from relman.docker.auth import login
 from relman.docker.channels import EngineChannels
 from relman.docker.client import Client, Stream
 from relman.docker.container_exec import Inside
-from relman.docker.pull_events import Layers
+from relman.docker.events import Layers
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import Connection
 from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec
@@ -45,15 +45,12 @@ class Engine:
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
-        with answers.of(self._host, "GET /info"):
-            return facts.facts(self._client.ask("GET /info", "GET", "/info"))
+        return self._client.get("GET /info", "/info", read=facts.facts)
 
     def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
         """The containers with all these labels, newest first; and all containers of the host, in short."""
-        what = "GET /containers"
-        answer = self._client.ask(what, "GET", "/containers/json", params={"all": 1})
-        with answers.of(self._host, what):
-            rows = answers.listed_containers(answer)
+        params = {"all": 1}
+        rows = self._client.get("GET /containers", "/containers/json", params=params, read=answers.listed_containers)
         own = [row.id for row in rows if labels.items() <= row.labels.items()]
         found = self._connection.together(*(partial(self._find, container) for container in own))
         return [c for c in found if c], rows
@@ -65,9 +62,7 @@ class Engine:
 
     def inspect(self, container: str) -> Container:
         """One container by id or name."""
-        what = f"container {container}"
-        with answers.of(self._host, what):
-            return answers.container(self._client.ask(what, "GET", "/containers/{}/json", container))
+        return self._client.get(f"container {container}", "/containers/{}/json", container, read=answers.container)
 
     def pull(
         self,
@@ -96,7 +91,7 @@ class Engine:
         for event in streams.events(stream.parts):
             if "error" in event:
                 raise PullFailed(_pull_text(reference, str(event["error"])), host=self._host, hint=_PULL_HINT)
-            with answers.of(self._host, f"pull {reference}"):
+            with self._client.reading(f"pull {reference}"):
                 if layers.note(event):
                     stream.renew()
             progress(layers.done, layers.total)
@@ -116,8 +111,7 @@ class Engine:
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
         what, params = f"images {' '.join(names)}", {"filters": json.dumps({"reference": list(names)})}
-        with answers.of(self._host, what):
-            return images.listed_images(self._client.ask(what, "GET", "/images/json", params=params))
+        return self._client.get(what, "/images/json", params=params, read=images.listed_images)
 
     def remove_image(self, reference: str) -> None:
         """Take one name off an image; the engine deletes an image that has none left."""
@@ -126,13 +120,10 @@ class Engine:
     def network(self, name: str) -> Network | None:
         """A network that a container could join. A worker of a swarm learns of the swarm's networks only when it joins
         one, and so is believed to have it."""
-        what = f"network {name}"
         try:
-            with answers.of(self._host, what):
-                return answers.network(self._client.ask(what, "GET", "/networks/{}", name))
+            return self._client.get(f"network {name}", "/networks/{}", name, read=answers.network)
         except NotFound:
-            with answers.of(self._host, "GET /info"):
-                worker = facts.is_swarm_worker(self._client.ask("GET /info", "GET", "/info"))
+            worker = self._client.get("GET /info", "/info", read=facts.is_swarm_worker)
             return Network("overlay") if worker else None
 
     def create(self, spec: RunSpec) -> str:
@@ -149,8 +140,8 @@ class Engine:
     def _create(self, what: str, name: str, body: Any) -> str:
         def ask() -> str:
             answer = self._client.ask(what, "POST", "/containers/create", params={"name": name}, body=body)
-            with answers.of(self._host, what):
-                return answers.made(answer)
+            with self._client.reading(what):
+                return answers.id_of(answer)
 
         try:
             return ask()
@@ -202,8 +193,7 @@ class Engine:
                 return
             if error.status not in _UNKNOWN_REQUEST:
                 raise
-            with answers.of(self._host, "GET /version"):
-                name = facts.engine_name(self._client.ask("GET /version", "GET", "/version"))
+            name = self._client.get("GET /version", "/version", read=facts.engine_name)
             text = f"{name} cannot change the restart policy of a container, as a deployment has to"
             raise PreflightFailed(text, host=self._host, hint=_UPDATING) from error
 
@@ -247,7 +237,7 @@ class Engine:
             yield streams.log_lines(stream.parts)
 
     def _since(self, container: str, stamp: str) -> dict[str, Any]:
-        with answers.of(self._host, f"log of {_named(container)}"):
+        with self._client.reading(f"log of {_named(container)}"):
             return {"since": int(answers.clock(stamp))} if stamp else {}
 
 

@@ -31,6 +31,17 @@ def image(data: Any) -> Image:
     )
 
 
+def digest_in_registry(data: Any) -> str:
+    """From GET /distribution/NAME/json."""
+    return Fields.of(data).fields("Descriptor").text("digest", needed=True)
+
+
+def platforms_in_registry(data: Any) -> tuple[Platform, ...]:
+    """From GET /distribution/NAME/json."""
+    keys = ("os", "architecture", "variant")
+    return tuple(Platform(*map(each.text, keys)) for each in Fields.of(data).each("Platforms"))
+
+
 def layers(data: Any) -> tuple[str, ...]:
     """From GET /images/NAME/json: the digests of its unpacked layers, lowest first."""
     return Fields.of(data).fields("RootFS").texts("Layers")

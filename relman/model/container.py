@@ -141,10 +141,11 @@ class Image:
 @dataclass(frozen=True)
 class RunSpec:
     """A container to create: `image` is an image id or a reference that the engine has; `aliases` are its names in its
-    networks."""
+    networks; an `interactive` one has a terminal, and ends with whoever sits there."""
 
     name: str
     image: str
     settings: DeploySettings
     labels: Mapping[str, str]
     aliases: tuple[str, ...] = ()
+    interactive: bool = False

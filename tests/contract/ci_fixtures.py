@@ -5,21 +5,19 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import docker
 import pytest
 from docker.errors import APIError
+from docker.utils import kwargs_from_env
 
-from relman.ci.engine import api
+from relman.docker.local import connect
 from relman.model.run import RunName
 from relman.registry.auth import Credentials
 from tests.contract.shop import Shop
 from tests.lab.lab import Lab
-
-if TYPE_CHECKING:
-    import docker
 
 _CLONE_NEWNET = 0x40000000
 
@@ -36,13 +34,18 @@ def _network_of(pid: int) -> Iterator[None]:
             assert libc.setns(home.fileno(), _CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
 
 
+def judge() -> docker.APIClient:
+    """A client of the engine that DOCKER_HOST names, to look with at what relman did."""
+    return docker.APIClient(**kwargs_from_env(), version="auto")
+
+
 @pytest.fixture
 def engine_client(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.APIClient]:
     """A client of the CI machine's engine; no container and no network is left to the next test."""
     monkeypatch.setenv("DOCKER_HOST", lab.env["DOCKER_HOST"])
     lab.registry.start()
     with _network_of(lab.ci.machine.pid or 0):
-        connected = api.connect()
+        connected = judge()
         yield connected
         for container in connected.containers(all=True):
             with suppress(APIError):  # the engine is removing it already, after a build that was ended
@@ -58,7 +61,8 @@ def run(request: pytest.FixtureRequest) -> RunName:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, engine_client: docker.APIClient, run: RunName, lab: Lab) -> Shop:
+def shop(tmp_path: Path, engine_client: docker.APIClient, run: RunName, lab: Lab) -> Iterator[Shop]:
     """The service under test."""
-    address = lab.registry.address
-    return Shop(tmp_path, engine_client, run, address, {address: Credentials("ci", lab.registry.password)})
+    address, logins = lab.registry.address, {lab.registry.address: Credentials("ci", lab.registry.password)}
+    with closing(connect()) as engine:
+        yield Shop(tmp_path, engine, engine_client, run, address, logins)

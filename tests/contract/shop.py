@@ -12,6 +12,7 @@ from relman.ci.build.stage import build
 from relman.ci.engine.push import push
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.testing.stage import run_tests
+from relman.docker.local import LocalClient
 from relman.model.errors import NoEvidence
 from relman.model.image import ImageId, ImageRef, ManifestDigest, Platform, Repository
 from relman.model.run import Commit, RunName, TestReport
@@ -39,12 +40,19 @@ DATABASE = BUSYBOX + "ENV SCHEMA=v7 HOME=/db\nEXPOSE 5432\n" + SERVE
 
 
 class Shop:
-    """A service rooted in `root`; `output` is every line of progress so far."""
+    """A service rooted in `root`; `engine` is relman's client of the engine, `client` the tests' own; `output` is every
+    line of progress so far."""
 
     def __init__(
-        self, root: Path, client: docker.APIClient, run: RunName, registry: str, logins: Mapping[str, Credentials]
+        self,
+        root: Path,
+        engine: LocalClient,
+        client: docker.APIClient,
+        run: RunName,
+        registry: str,
+        logins: Mapping[str, Credentials],
     ) -> None:
-        self.root, self.client, self.run = root, client, run
+        self.root, self.engine, self.client, self.run = root, engine, client, run
         self.registry, self.logins = registry, logins
         self.output: list[str] = []
         self.environ: dict[str, str] = {"DOCKER_BUILDKIT": "0"}
@@ -58,7 +66,7 @@ class Shop:
         (self.root / "Dockerfile").write_text(dockerfile)
         options = {name: changes.pop(name, usual) for name, usual in USUAL.items()}
         return build(
-            self.client,
+            self.engine,
             dataclasses.replace(self.service, **changes),
             run or self.run,
             options.pop("commit"),
@@ -79,7 +87,7 @@ class Shop:
         given: dict[str, Any] = {"environ": {}, "credentials": self.credentials, "released": self.released}
         service = dataclasses.replace(self.service, test=stage)
         given |= {"progress": self.output.append, "watch": Watch(), **options}
-        return run_tests(self.client, service, self.run, image, COMMIT, **given)
+        return run_tests(self.engine, service, self.run, image, COMMIT, **given)
 
     def credentials(self, registry: str) -> Credentials | None:
         """The login for a registry."""
@@ -97,7 +105,7 @@ class Shop:
     def push(self, image: ImageId, run: RunName | None = None, repository: Repository | None = None) -> ManifestDigest:
         """Push the image under the run's tag."""
         target = repository or self.service.repository
-        return push(self.client, target, image, run or self.run, self.credentials, self.output.append)
+        return push(self.engine, target, image, run or self.run, self.credentials, self.output.append)
 
     @property
     def local_tag(self) -> str:

@@ -62,7 +62,7 @@ def test_tests_beside_an_image_without_a_shell(shop: Shop) -> None:
     assert (found.config, found.beside) == (report.config, {"stage": ran_in[0], "image": ran_in[1]})
     assert sorted(left(shop.client, shop.run)) == [shop.local_tag]
     tags = {f"image {shop.local_tag}", f"image {shop.local_tag}.tests"}
-    assert tags <= set(cleanup(shop.client, shop.run))
+    assert tags <= set(cleanup(shop.engine, shop.run))
     assert not shop.client.images(name=f"{shop.local_tag}.tests")
 
 
@@ -109,7 +109,7 @@ def test_what_cannot_be_started(shop: Shop) -> None:
         tried(shop, beside, env={"DATABASE": "${database}"})
     assert "deploy.env.DATABASE" in failure.value.details[0]
     assert "test.env" in failure.value.details[0]
-    cleanup(shop.client, shop.run)
+    cleanup(shop.engine, shop.run)
     image = shop.build()
     with pytest.raises(UsageError, match="no stage tests"):
         shop.run_stage(image, beside)

@@ -77,7 +77,7 @@ def test_the_same_image_and_the_same_proof(either: Shop, lab: Lab) -> None:
         'FROM first\nRUN ["/bin/sh", "-c", "exit 1"]\n'
     )
     image = shop.build(dockerfile, build=Build(args={"WORD": "a $b 'c, d"}, target="first"))
-    found = images.inspect(shop.client, shop.local_tag)
+    found = images.inspect(shop.engine, shop.local_tag)
     assert found.id == image
     assert {k: v for k, v in found.labels.items() if k.startswith(("relman", "org"))} == {
         "org.opencontainers.image.revision": "1" * 40,
@@ -99,8 +99,8 @@ def test_the_same_image_and_the_same_proof(either: Shop, lab: Lab) -> None:
     manifest = shop.client.inspect_distribution(shop.local_tag, auth_config=lab.registry.auth)
     assert manifest["Descriptor"]["mediaType"].endswith(("manifest.v2+json", "manifest.v1+json"))
     shop.client.pull(str(shop.service.repository), tag=digest.value, auth_config=lab.registry.auth)
-    pulled = images.inspect(shop.client, shop.service.repository.at(digest))
-    assert images.config_digest(shop.client, pulled.id) == report.config
+    pulled = images.inspect(shop.engine, shop.service.repository.at(digest))
+    assert images.config_digest(shop.engine, pulled.id) == report.config
 
 
 def test_a_private_base(either: Shop) -> None:
@@ -110,8 +110,8 @@ def test_a_private_base(either: Shop) -> None:
     tag, other = (base_run(n).tag for n in "10")
     base = f"{shop.registry}/team/base:{tag}"
     old = release_base(shop, "1", BUSYBOX + "ENV BASE=old\n")
-    assert images.inspect(shop.client, shop.build(f"FROM {base}\n").value).labels[BASE_DIGEST] == old
-    stale = images.inspect(shop.client, base)
+    assert images.inspect(shop.engine, shop.build(f"FROM {base}\n").value).labels[BASE_DIGEST] == old
+    stale = images.inspect(shop.engine, base)
     new = release_base(shop, "1", BUSYBOX + "ENV BASE=new\n")
     shop.client.tag(stale.id.value, f"{shop.registry}/team/base", tag)
     (shop.root / "Dockerfile").write_text(
@@ -119,7 +119,7 @@ def test_a_private_base(either: Shop) -> None:
     )
     arguments = Build(args={"FROM_TAG": tag})
     image = shop.build((shop.root / "Dockerfile").read_text(), build=arguments, commit=Commit(), version="")
-    found = images.inspect(shop.client, image.value)
+    found = images.inspect(shop.engine, image.value)
     assert found.env["BASE"] == "new"
     assert (found.labels[BASE_NAME], found.labels[BASE_DIGEST]) == (base, new)
     assert not found.labels["org.opencontainers.image.revision"]
@@ -134,7 +134,7 @@ def test_a_base_that_the_registry_does_not_give(either: Shop) -> None:
     digest = release_base(shop, "2", BUSYBOX)
     held = shop.build(f"FROM {base}\n")
     shop.logins = {}
-    found = images.inspect(shop.client, shop.build(f"FROM {base}\nENV A=1\n").value)
+    found = images.inspect(shop.engine, shop.build(f"FROM {base}\nENV A=1\n").value)
     assert found.labels[BASE_DIGEST] == digest
     assert any("using the base image as it is" in line for line in shop.output)
     for image in (found.id, held):
@@ -207,13 +207,13 @@ def test_cache_from_the_registry(either: Shop) -> None:
     first = RunName(shop.run.job, "cached", "shop")
     reference = shop.service.repository.tag(first.tag)
     image = shop.build(dockerfile, run=first, build=Build(cache_from=(reference,)))
-    layers = images.layers_of(shop.client, image)
+    layers = images.layers_of(shop.engine, image)
     shop.push(image, first)
     shop.client.remove_image(image.value, force=True)
     shop.client.prune_builds()
     shop.client.prune_images({"dangling": True})
     again = shop.build(dockerfile, build=Build(cache_from=(f"{shop.registry}/shop:absent", reference)))
-    assert images.layers_of(shop.client, again) == layers
+    assert images.layers_of(shop.engine, again) == layers
 
 
 def test_a_login_is_private_and_gone(buildkit: Shop, lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def _command_lines(pattern: str) -> list[str]:
 JOB = """
 import os, sys
 from functools import partial
-from relman.ci.engine import api
+from relman.docker.local import connect
 from relman.ci.build.stage import build
 from relman.ci.run.teardown import cleaned_up
 from relman.ci.engine.stopwatch import Watch
@@ -276,7 +276,7 @@ service = Service("shop", Repository.parse(repository), root=root)
 run, say = RunName("ended", "1", "shop"), partial(print, flush=True)
 Signals().install()
 try:
-    client = api.connect()
+    client = connect()
     with cleaned_up(client, run, say):
         build(client, service, run, Commit(), version="", created="", deploy_section="{}", environ=os.environ,
               credentials={}.get, progress=say, watch=Watch())
@@ -307,10 +307,10 @@ def test_the_builder_s_cache_stays(buildkit: Shop) -> None:
     """After cleaning up, the next build of the same Dockerfile takes its steps from BuildKit's cache."""
     shop = buildkit
     dockerfile = BUSYBOX + 'RUN ["/bin/sh", "-c", "busybox date +%s%N >/made"]\n'
-    layers = images.layers_of(shop.client, shop.build(dockerfile))
-    cleanup(shop.client, shop.run)
-    assert images.layers_of(shop.client, shop.build(dockerfile)) == layers
-    cleanup(shop.client, shop.run)
+    layers = images.layers_of(shop.engine, shop.build(dockerfile))
+    cleanup(shop.engine, shop.run)
+    assert images.layers_of(shop.engine, shop.build(dockerfile)) == layers
+    cleanup(shop.engine, shop.run)
 
 
 def test_an_image_for_another_platform(either: Shop, lab: Lab) -> None:
@@ -331,7 +331,7 @@ def test_an_image_for_another_platform(either: Shop, lab: Lab) -> None:
     shop.environ = environ
     for wanted in (*children, *children, None):
         image = shop.build(f"FROM {base}:both\n", build=Build(platform=wanted))
-        found = images.inspect(shop.client, image.value)
+        found = images.inspect(shop.engine, image.value)
         assert found.platform.is_for(wanted or AMD64)
         assert found.env["FOR"] == str(wanted or AMD64)
     only = children[AMD64].digest

@@ -69,7 +69,7 @@ def test_twenty_runs_side_by_side(shop: Shop) -> None:
     assert temporary(shop.client, kept) == before
     assert len(before) == 4
     assert len(temporary(shop.client)) == 4
-    cleanup(shop.client, kept)
+    cleanup(shop.engine, kept)
     assert temporary(shop.client) == []
     assert {v["Name"] for v in shop.client.volumes()["Volumes"] or ()} == volumes - {
         object_name(kept, "volume", "data")
@@ -85,10 +85,10 @@ def test_what_a_killed_machine_left(shop: Shop) -> None:
     anonymous = {v["Name"] for v in shop.client.volumes()["Volumes"] if len(v["Name"]) == 64}
     assert anonymous
     now = clock(shop.client.info()["SystemTime"])
-    assert cleanup_older(shop.client, 3600, now) == ()
-    cleanup_older(shop.client, 3600, now + 7200, lambda run: run == shop.run)
+    assert cleanup_older(shop.engine, 3600, now) == ()
+    cleanup_older(shop.engine, 3600, now + 7200, lambda run: run == shop.run)
     assert len(temporary(shop.client, shop.run)) == 4
-    removed = cleanup_older(shop.client, 3600, now + 7200)
+    removed = cleanup_older(shop.engine, 3600, now + 7200)
     assert f"volume {object_name(shop.run, 'volume', 'data')}" in removed
     assert temporary(shop.client) == []
     left = {v["Name"] for v in shop.client.volumes()["Volumes"]}

@@ -53,11 +53,11 @@ class TestPush:
         image, sink = shop.build(), shop.output.append
         for wrong in (None, Credentials("ci", "wrong")):
             with pytest.raises(AccessDenied):
-                push(shop.client, shop.service.repository, image, shop.run, {shop.registry: wrong}.get, sink)
+                push(shop.engine, shop.service.repository, image, shop.run, {shop.registry: wrong}.get, sink)
         with pytest.raises(Unreachable):
-            push(shop.client, Repository(away(shop.registry), "shop"), image, shop.run, shop.credentials, sink)
+            push(shop.engine, Repository(away(shop.registry), "shop"), image, shop.run, shop.credentials, sink)
         with pytest.raises(NotFound):
-            push(shop.client, shop.service.repository, ImageId.of(b"none"), shop.run, shop.credentials, sink)
+            push(shop.engine, shop.service.repository, ImageId.of(b"none"), shop.run, shop.credentials, sink)
 
 
 class TestCleanup:
@@ -65,49 +65,49 @@ class TestCleanup:
 
     def test_only_the_run_s_own(self, shop: Shop) -> None:
         """All of this run goes; another run, a production container of the very image, its tag and volumes stay."""
-        client, run, other = shop.client, shop.run, RunName(shop.run.job, "2", "shop")
+        engine, client, run, other = shop.engine, shop.client, shop.run, RunName(shop.run.job, "2", "shop")
         image, theirs = shop.build(BUSYBOX + "VOLUME /data\n"), shop.build(run=other)
         client.tag(image.value, "shop", "production")
         for each, made in ((run, image), (other, theirs)):
-            network = create_network(client, each)
+            network = create_network(engine, each)
             sleep = ("busybox", "sleep", "600")
-            client.start(create(client, each, object_name(each, "a"), made, network, command=sleep, env={}, alias="a"))
+            client.start(create(engine, each, object_name(each, "a"), made, network, command=sleep, env={}, alias="a"))
         kept = client.create_host_config(binds=["precious:/data"])
         production = client.create_container(image.value, ["busybox", "sleep", "600"], host_config=kept)["Id"]
         client.start(production)
         volumes = {v["Name"] for v in client.volumes()["Volumes"]}
         before = left(client, other)
 
-        removed = cleanup(client, run)
+        removed = cleanup(engine, run)
 
         assert len(removed) == 3
         assert left(client, run) == [production]
         assert client.inspect_container(production)["State"]["Running"]
-        assert images.inspect(client, "shop:production").id == image
+        assert images.inspect(engine, "shop:production").id == image
         assert left(client, other) == before
         assert len(before) == 3
         assert volumes - {v["Name"] for v in client.volumes()["Volumes"]} == {v for v in volumes if len(v) == 64}
-        assert cleanup(client, run) == ()
-        cleanup(client, other)
+        assert cleanup(engine, run) == ()
+        cleanup(engine, other)
         client.remove_network(client.create_network("unused")["Id"])
 
     def test_the_builder_s_cache_stays(self, shop: Shop) -> None:
         """After cleaning up, the next build of the same Dockerfile takes its layers from the cache."""
         dockerfile = BUSYBOX + 'RUN ["/bin/sh", "-c", "echo slow >/slow"]\n'
         shop.build(dockerfile)
-        cleanup(shop.client, shop.run)
+        cleanup(shop.engine, shop.run)
         shop.output.clear()
         shop.build(dockerfile, run=RunName(shop.run.job, "2", "shop"))
         assert any("Using cache" in line for line in shop.output)
-        cleanup(shop.client, RunName(shop.run.job, "2", "shop"))
+        cleanup(shop.engine, RunName(shop.run.job, "2", "shop"))
 
     def test_what_a_killed_machine_left(self, shop: Shop) -> None:
         """Runs older than the limit are cleaned up; younger ones stay."""
         shop.build()
-        create_network(shop.client, shop.run)
+        create_network(shop.engine, shop.run)
         made = _epoch_now(shop.client)
-        assert cleanup_older(shop.client, 3600, made) == ()
-        assert len(cleanup_older(shop.client, 3600, made + 7200)) >= 2
+        assert cleanup_older(shop.engine, 3600, made) == ()
+        assert len(cleanup_older(shop.engine, 3600, made + 7200)) >= 2
         assert left(shop.client, shop.run) == []
 
 
@@ -119,7 +119,7 @@ JOB = """
 import os
 import sys
 from functools import partial
-from relman.ci.engine import api
+from relman.docker.local import connect
 from relman.ci.build.stage import build
 from relman.ci.run.teardown import cleaned_up
 from relman.ci.testing.stage import run_tests
@@ -137,7 +137,7 @@ run, commit, say, none = RunName("stopped", "1", "shop"), Commit(), partial(prin
 watch = Watch()
 Signals().install()
 try:
-    client = api.connect()
+    client = connect()
     with cleaned_up(client, run, say):
         image = build(
             client, service, run, commit, version="", created="", deploy_section="{}", environ=os.environ,

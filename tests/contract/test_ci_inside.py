@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError
 
-from relman.ci.engine import api
 from relman.ci.engine.containers import create_network
 from relman.ci.testing.inside import reaches
+from relman.docker.local import connect
 from relman.model.errors import TestsFailed
 from relman.model.run import RunName
 from relman.model.service import TestStage, WaitFor
+from tests.contract.ci_fixtures import judge
 from tests.contract.shop import DATABASE, Shop
 from tests.lab.lab import Lab
 
@@ -24,20 +25,21 @@ from tests.lab.lab import Lab
 def far(tmp_path: Path, lab: Lab, run: RunName, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """The service under test, on an engine reached by its socket alone: this test stays out of its network."""
     monkeypatch.setenv("DOCKER_HOST", lab.env["DOCKER_HOST"])
-    client = api.connect()
-    yield Shop(tmp_path, client, run, lab.registry.address, {})
+    client, engine = judge(), connect()
+    yield Shop(tmp_path, engine, client, run, lab.registry.address, {})
     for container in client.containers(all=True):
         with suppress(APIError):
             client.remove_container(container["Id"], force=True, v=True)
     client.prune_networks()
     client.close()
+    engine.close()
 
 
 def test_waits_are_asked_inside(far: Shop) -> None:
     """TCP and HTTP hold once the service listens for others, and not for what listens on loopback only or answers with
     an error; where the image has nothing to ask with, that is said with what to do."""
-    create_network(far.client, far.run)
-    assert not reaches(far.client, far.client.networks(filters={"label": f"relman.run={far.run}"})[0]["Name"])
+    create_network(far.engine, far.run)
+    assert not reaches(far.engine, far.client.networks(filters={"label": f"relman.run={far.run}"})[0]["Name"])
     late = "busybox sleep 1; echo 1 >/ready; exec busybox httpd -f -p 8080 -h /"
     for wait in (WaitFor(tcp=8080), WaitFor(http_port=8080, http_path="/ready")):
         service = far.linked(command=("/bin/sh", "-c", late), wait=wait)
@@ -67,4 +69,4 @@ def test_a_smoke_test_that_nothing_can_be_asked_for(far: Shop) -> None:
 
 def test_a_network_that_is_reached(shop: Shop) -> None:
     """On the engine's own machine nothing is asked inside."""
-    assert reaches(shop.client, create_network(shop.client, shop.run))
+    assert reaches(shop.engine, create_network(shop.engine, shop.run))

@@ -187,5 +187,5 @@ def test_what_is_kept(shop: Shop) -> None:
     assert database["State"]["Running"]
     assert database["NetworkSettings"]["Networks"][object_name(shop.run)]["IPAddress"]
     assert datetime.fromisoformat(database["Created"][:19])
-    cleanup(shop.client, shop.run)
+    cleanup(shop.engine, shop.run)
     assert left(shop.client, shop.run) == []

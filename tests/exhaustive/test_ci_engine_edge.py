@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import docker
 import pytest
 import requests
 
-from relman.ci.engine.api import events, translated
+from relman.docker.events import told
+from relman.docker.facts import facts
+from relman.docker.local import LocalClient, LocalSocket
+from relman.hosts.ssh.bounded import Bounds
 from relman.model.errors import Cancelled, EngineError, InternalError, NotFound, RelmanError, Unreachable
 from tests.exhaustive.test_hosts_edges import FOREIGN
 
 
 class _Striking(requests.adapters.BaseAdapter):
-    """Under docker-py: answers with a stream that ends in an error, or raises at once."""
+    """Under docker-py: answers with a body that ends in an error, or raises at once."""
+
+    status, connection = 200, None
 
     def __init__(self, error: Exception, body: list[bytes] | None) -> None:
         super().__init__()
         self._error, self._body = error, body
+        self.headers: dict[str, str] = {}
 
     def send(self, *_: Any, **__: Any) -> requests.Response:
         """The answer."""
@@ -28,19 +35,22 @@ class _Striking(requests.adapters.BaseAdapter):
         answer.status_code, answer.raw = 200, self
         return answer
 
-    def stream(self, *_: Any, **__: Any) -> Any:
-        """The body."""
-        yield from self._body or ()
+    def read1(self, *_: Any, **__: Any) -> bytes:
+        """The next part of the body."""
+        if self._body:
+            return self._body.pop(0)
         raise self._error
+
+    read = read1
 
     def close(self) -> None:
         """Nothing is open."""
 
 
-def _client(error: Exception, body: list[bytes] | None) -> docker.APIClient:
-    client = docker.APIClient(base_url="http://docker:80", version="1.41")
-    client.mount("http://", _Striking(error, body))
-    return client
+def _client(error: Exception, body: list[bytes] | None) -> LocalClient:
+    api = docker.APIClient(base_url="http://docker:80", version="1.41")
+    api.mount("http://", _Striking(error, None if body is None else list(body)))
+    return LocalClient(LocalSocket(api, nullcontext))
 
 
 @pytest.mark.parametrize("body", [None, [], [b'{"status":"a"}\n']], ids=["at once", "first", "in the middle"])
@@ -48,23 +58,23 @@ def test_what_strikes_the_local_engine(body: list[bytes] | None) -> None:
     """At once, before the first event, and after it: calls and streams let nothing foreign out."""
     for error in FOREIGN:
         with pytest.raises(RelmanError, match=r"^push: .+") as caught:
-            list(events(_client(error, body), "/images/x/push", "push", params={}))
+            list(told(_client(error, body), "push", "/images/x/push", params={}))
         assert isinstance(caught.value, EngineError | Unreachable | NotFound)
         assert not isinstance(caught.value, InternalError)
-    with pytest.raises(RelmanError), translated("info"):
-        _client(KeyError("Id"), None).info()
+    with pytest.raises(RelmanError, match=r"^info: .+"):
+        _client(KeyError("Id"), None).get("info", "/info", read=facts)
 
 
 @pytest.mark.parametrize("line", [b"[]\n", b"7\n", b"{\n", b'"x"\n', b"\xff\n", b"[" * 100_000 + b"\n"])
 def test_an_event_that_is_none(line: bytes) -> None:
     """Nonsense in a stream is the engine's error."""
     with pytest.raises(EngineError, match="gave an invalid answer"):
-        list(events(_client(EOFError(), [line]), "/build", "build", params={}))
+        list(told(_client(EOFError(), [line]), "build", "/build", params={}))
 
 
 def test_relmans_own_words_and_a_persons_ctrl_c_pass() -> None:
     """They are what they were."""
     for own in (Cancelled("cancelled"), KeyboardInterrupt()):
-        with pytest.raises(type(own)) as caught, translated("build"):
+        with pytest.raises(type(own)) as caught, _client(EOFError(), []).edge("build", Bounds(1)):
             raise own
         assert caught.value is own

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from relman.docker import answers, facts, images, streams
 from relman.docker.engine import Engine
-from relman.docker.pull_events import Layers
+from relman.docker.events import Layers
 from relman.hosts.health_probe import probe_http
 from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.model.settings import Health
@@ -170,7 +170,7 @@ READERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "container": (INSPECTED, answers.container),
     "images": (IMAGES, images.listed_images),
     "image": (IMAGE_INSPECTED, images.image),
-    "created": ({"Id": ID}, answers.made),
+    "created": ({"Id": ID}, answers.id_of),
     "pull": (EVENTS, lambda events: [Layers().note(event) for event in events] if events else None),
 }
 

@@ -15,12 +15,12 @@ from relman.ci.engine.line_buffer import LONGEST, Lines
 from relman.ci.engine.owner import TEMPORARY, built_by, labels, run_of
 from relman.ci.run.cleanup import stale_runs
 from relman.ci.run.teardown import check_passed
+from relman.docker.events import line_of
 from relman.docker.images import image
-from relman.docker.pull_events import line_of
 from relman.model.errors import TestsFailed
 from relman.model.image import ConfigDigest, Platform
-from relman.model.reference import registry_of, repository_of, tag_of
 from relman.model.image_config import exposed_ports, variables
+from relman.model.reference import registry_of, repository_of, tag_of
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from relman.app.ci.job import Job, local_engine
 from relman.ci.build.stage import build as build_image
 from relman.ci.engine import images
 from relman.ci.run.run_name import commit_of, distrustful, version_of
 from relman.config.deploy import freeze
+from relman.docker.local import LocalClient
 from relman.model.formats.clock import timestamp
 from relman.model.image import ImageId
 from relman.model.run import Commit
 from relman.model.service import Service
 
-if TYPE_CHECKING:
-    import docker
 
-
-def build_stage(job: Job, client: docker.APIClient, commit: Commit, version: str) -> ImageId:
+def build_stage(job: Job, client: LocalClient, commit: Commit, version: str) -> ImageId:
     """Build, report what was built, and return the image."""
     job.phase("build")
     if why := distrustful(job.root):

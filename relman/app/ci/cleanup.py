@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING
 
 from relman.app.ci.job import local_engine, locks
 from relman.app.context import Context
@@ -12,13 +11,11 @@ from relman.app.factories import written_service
 from relman.ci.run import cleanup as engine
 from relman.ci.run.run_lock import at_work
 from relman.ci.run.run_name import run_name
+from relman.docker.local import LocalClient
 from relman.model.run import RunName
 
-if TYPE_CHECKING:
-    import docker
 
-
-def clean(context: Context, client: docker.APIClient, run: RunName) -> None:
+def clean(context: Context, client: LocalClient, run: RunName) -> None:
     """Clean up after one run, and report what was removed."""
     context.events.phase(f"clean up after run {run}")
     tell_removed(context, engine.cleanup(client, run), run=str(run))

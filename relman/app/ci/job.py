@@ -7,19 +7,20 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relman.app.ci.outputs import tell_system
 from relman.app.context import Context
 from relman.app.factories import credentials_of, data_dir, registry_of, written_service
 from relman.app.signing import reading_seal
-from relman.ci.engine import api, images
+from relman.ci.engine import images
 from relman.ci.engine.owner import run_of
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.run.release_tags import Tags, tags_for
 from relman.ci.run.run_lock import alone
 from relman.ci.run.run_name import run_name
 from relman.config.ci_systems import system_of
+from relman.docker.local import LocalClient, connect
 from relman.evidence.assessment import Criteria
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
@@ -30,9 +31,6 @@ from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
-
-if TYPE_CHECKING:
-    import docker
 
 
 @dataclass(frozen=True)
@@ -112,13 +110,13 @@ def locks(context: Context) -> Path:
 
 
 @contextmanager
-def local_engine(watch: Watch | None = None) -> Iterator[docker.APIClient]:
+def local_engine(watch: Watch | None = None) -> Iterator[LocalClient]:
     """The engine that builds and tests. Raises Unreachable."""
-    with closing(api.connect(watch)) as client:
+    with closing(connect((watch or Watch()).waiting)) as client:
         yield client
 
 
-def image_of(client: docker.APIClient, job: Job) -> Image:
+def image_of(client: LocalClient, job: Job) -> Image:
     """The image that this run has built, by its local tag. Raises UsageError if there is none."""
     hint = "Run `relman build` first, on this machine and with the same --run."
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relman.app.ci.job import Job, image_of, local_engine
 from relman.app.factories import data_dir, index_of, ledger
@@ -19,15 +18,13 @@ from relman.ci.library.tag import GitTag, tag_name
 from relman.ci.results import report_store as kept
 from relman.ci.run.run_name import commit_seconds
 from relman.ci.run.run_name import describe as describe_commit
+from relman.docker.local import LocalClient
 from relman.evidence.promote import require_tested
 from relman.model.errors import UsageError
 from relman.model.formats.clock import timestamp
 from relman.model.image import ImageId
 from relman.model.run import TestReport
 from relman.model.service import Library
-
-if TYPE_CHECKING:
-    import docker
 
 
 def promote_library(job: Job, library: Library, report: TestReport | None) -> None:
@@ -37,7 +34,7 @@ def promote_library(job: Job, library: Library, report: TestReport | None) -> No
         _release(job, library, report or _report_of(job), None)
 
 
-def library_stage(job: Job, library: Library, client: docker.APIClient, image: ImageId, report: TestReport) -> None:
+def library_stage(job: Job, library: Library, client: LocalClient, image: ImageId, report: TestReport) -> None:
     """Release the library in `image`, which `report` tested."""
     _release(job, library, report, (client, image))
 
@@ -52,7 +49,7 @@ def _report_of(job: Job) -> TestReport:
     return reports[-1]
 
 
-def _release(job: Job, library: Library, report: TestReport, held: tuple[docker.APIClient, ImageId] | None) -> None:
+def _release(job: Job, library: Library, report: TestReport, held: tuple[LocalClient, ImageId] | None) -> None:
     job.phase("promote")
     require_tested(report, report.config, job.local_tag)
     require_clean(report)
@@ -66,9 +63,7 @@ def _release(job: Job, library: Library, report: TestReport, held: tuple[docker.
     _record(job, library, package, report, name)
 
 
-def _make(
-    job: Job, library: Library, report: TestReport, held: tuple[docker.APIClient, ImageId] | None, into: Path
-) -> None:
+def _make(job: Job, library: Library, report: TestReport, held: tuple[LocalClient, ImageId] | None, into: Path) -> None:
     if held is None:
         with local_engine() as client:
             _make(job, library, report, (client, image_of(client, job).id), into)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from relman.app.ci.build import build_stage, version_for
 from relman.app.ci.cleanup import clean
@@ -16,12 +15,10 @@ from relman.ci.engine.stopwatch import process_age
 from relman.ci.library.files import require_tools
 from relman.ci.run.run_name import commit_of
 from relman.ci.run.teardown import cleaned_up
+from relman.docker.local import LocalClient
 from relman.evidence.assessment import Criteria
 from relman.model.image import ImageId
 from relman.model.run import RunName, TestReport
-
-if TYPE_CHECKING:
-    import docker
 
 
 def run_all(job: Job, version: str | None, results: str | None) -> None:
@@ -46,14 +43,14 @@ def run_all(job: Job, version: str | None, results: str | None) -> None:
             _promote(job, client, image, report, check)
 
 
-def _promote(job: Job, client: docker.APIClient, image: ImageId, report: TestReport, check: Criteria) -> None:
+def _promote(job: Job, client: LocalClient, image: ImageId, report: TestReport, check: Criteria) -> None:
     if library := job.service.release.library:
         library_stage(job, library, client, image, report)
     else:
         promote_stage(job, client, images.inspect(client, image.value), report, check)
 
 
-def _clean(job: Job, client: docker.APIClient, run: RunName) -> None:
+def _clean(job: Job, client: LocalClient, run: RunName) -> None:
     with job.watch.stage("clean up"):
         clean(job.context, client, run)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from relman.app.ci.job import Job, tags_of
 from relman.app.context import Context
@@ -19,6 +18,7 @@ from relman.ci.engine.push import push
 from relman.ci.results import report_store as kept
 from relman.ci.run.release_tags import Tags
 from relman.ci.run.run_name import describe as describe_commit
+from relman.docker.local import LocalClient
 from relman.evidence.assessment import Criteria
 from relman.evidence.promote import promote as make_release
 from relman.evidence.promote import require_tested
@@ -32,9 +32,6 @@ from relman.model.service import Service
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe
 
-if TYPE_CHECKING:
-    import docker
-
 
 def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = ()) -> Criteria:
     """How an image is judged before it becomes a release of the service, and the seal that signs its statements."""
@@ -44,9 +41,7 @@ def release_check(context: Context, service: Service, skips: tuple[Skip, ...] = 
     return check_of(demands, seal, skips=skips, served=served)
 
 
-def promote_stage(
-    job: Job, client: docker.APIClient, image: Image, report: TestReport | None, check: Criteria
-) -> Release:
+def promote_stage(job: Job, client: LocalClient, image: Image, report: TestReport | None, check: Criteria) -> Release:
     """Push an image from the engine and release it; without a report, the stored one counts.
 
     Refusals are raised before anything is pushed, unless they depend on statements in the registry.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relman.app.ci.job import Job, image_of, local_engine
 from relman.app.factories import ledger
@@ -24,18 +24,16 @@ from relman.ci.run.teardown import check_passed
 from relman.ci.testing.shell import run_shell
 from relman.ci.testing.stage import linked_bench, run_tests
 from relman.config.ci_systems import system_of
+from relman.docker.local import LocalClient
 from relman.evidence.attest import judged_by
 from relman.evidence.test_result import EXIT_CODE_ONLY, SMOKE_ONLY
 from relman.model.container import Image
 from relman.model.image import ImageId
 from relman.model.run import Commit, TestReport
 
-if TYPE_CHECKING:
-    import docker
-
 
 def test_stage(
-    job: Job, client: docker.APIClient, image: ImageId, commit: Commit, results: str | None, *, keep: bool
+    job: Job, client: LocalClient, image: ImageId, commit: Commit, results: str | None, *, keep: bool
 ) -> TestReport:
     """Run the tests, store the report whether they passed or not, and return it. Raises TestsFailed."""
     job.phase("test")
@@ -54,7 +52,7 @@ def test_stage(
     return report
 
 
-def shell_stage(job: Job, client: docker.APIClient, image: ImageId, *, keep: bool) -> None:
+def shell_stage(job: Job, client: LocalClient, image: ImageId, *, keep: bool) -> None:
     """Open a shell in the image on this process's terminal, with services linked as for the tests."""
     job.phase("shell for")
     with linked_bench(client, job.service, job.run, keep=keep, **_surroundings(job)) as (bench, linked):
@@ -79,7 +77,7 @@ def shell_in_run(job: Job, *, keep: bool) -> None:
 
 
 @contextmanager
-def _image_on_engine(job: Job, *, keep: bool) -> Iterator[tuple[docker.APIClient, Image]]:
+def _image_on_engine(job: Job, *, keep: bool) -> Iterator[tuple[LocalClient, Image]]:
     with job.alone(), local_engine() as client:
         image = image_of(client, job)
         try:
@@ -100,7 +98,7 @@ def _surroundings(job: Job) -> dict[str, Any]:
     }
 
 
-def say_what_is_left(job: Job, client: docker.APIClient) -> None:
+def say_what_is_left(job: Job, client: LocalClient) -> None:
     """Report what was kept on the engine, and the command that removes it."""
     names = temporary_containers(client, job.run)
     for name in names:

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.ci.dockerfile import SCRATCH, base_of
 from relman.ci.engine import images
-from relman.ci.engine.api import CredentialsFor, Progress, translated
 from relman.ci.engine.ensure_image import obtain, require_platform
+from relman.docker.client import Client
 from relman.model.container import Image
 from relman.model.errors import BuildFailed, Failure, NotFound
 from relman.model.image import ImageId, Platform
 from relman.model.reference import digest_of, repository_of, tag_of
 from relman.model.service import Service
-
-if TYPE_CHECKING:
-    import docker
 
 BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
 
@@ -48,9 +45,7 @@ def text_of(service: Service) -> str:
     return dockerfile_of(service).read_text(encoding="utf-8", errors="replace")
 
 
-def find_base(
-    client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
-) -> BaseImage | None:
+def find_base(client: Client, service: Service, credentials: CredentialsFor, progress: Progress) -> BaseImage | None:
     """Pull the base image as its registry has it now, and tag it on the engine with the Dockerfile's name for it.
 
     If the registry does not deliver it, the engine's image is used, and `progress` is told. None if the Dockerfile
@@ -65,13 +60,12 @@ def find_base(
     except Failure as error:
         return _as_it_is_here(client, name, error, progress, service.build.platform)
     if not digest_of(name) and name not in image.repo_tags and digest_of(reference):
-        with translated(f"cannot tag {name}"):
-            client.tag(image.id.value, repository_of(name), tag_of(name) or "latest")
+        images.tag(client, image.id, repository_of(name), tag_of(name) or "latest")
     return BaseImage(name, image, digest_of(reference))
 
 
 def _as_it_is_here(
-    client: docker.APIClient, name: str, error: Failure, progress: Progress, platform: Platform | None
+    client: Client, name: str, error: Failure, progress: Progress, platform: Platform | None
 ) -> BaseImage:
     try:
         image = images.inspect(client, name)
@@ -83,7 +77,7 @@ def _as_it_is_here(
     return BaseImage(name, image, known.pop() if len(known) == 1 else "")
 
 
-def require_base(client: docker.APIClient, built: ImageId, base: BaseImage | None) -> None:
+def require_base(client: Client, built: ImageId, base: BaseImage | None) -> None:
     """Raise BuildFailed unless the image has exactly its base's layers at the bottom: a tag may move during the
     build."""
     if base is None:

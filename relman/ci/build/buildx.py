@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.ci.build.build_request import BuildOrder
-from relman.ci.engine.api import Progress
+from relman.ci.callbacks import Progress
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.stopwatch import Watch
 from relman.config.schema.values_names import RELMAN_S

@@ -7,20 +7,18 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 from relman.ci.build.build_request import BuildOrder
 from relman.ci.build.dockerignore import context_files, read_patterns
-from relman.ci.engine.api import CredentialsFor, Event, Progress, events
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.ci.engine.ensure_image import obtain
 from relman.ci.engine.line_buffer import Lines
 from relman.docker.auth import auth_header
-from relman.docker.pull_events import line_of
+from relman.docker.client import Client
+from relman.docker.events import Event, line_of, told
 from relman.model.errors import BuildFailed, EngineError, Failure
 from relman.model.service import Service
-
-if TYPE_CHECKING:
-    import docker
 
 # Output that is hidden: bookkeeping of each step, and the steps of relman's own labels.
 _NOISE = re.compile(
@@ -29,7 +27,7 @@ _NOISE = re.compile(
 )
 
 
-def build_classic(client: docker.APIClient, order: BuildOrder, credentials: CredentialsFor, progress: Progress) -> str:
+def build_classic(client: Client, order: BuildOrder, credentials: CredentialsFor, progress: Progress) -> str:
     """Build and tag the image; return its id. Raises BuildFailed with the last lines of output, or Unreachable."""
     service = order.service
     if service.build.secrets:
@@ -54,7 +52,7 @@ def build_classic(client: docker.APIClient, order: BuildOrder, credentials: Cred
         with build_context(Path(service.root) / service.build.context, service.build.dockerfile) as context:
             headers = {"Content-Type": "application/x-tar", "X-Registry-Config": auth_header(order.logins)}
             what = f"cannot build {service.name}"
-            return _follow(events(client, "/build", what, params=params, headers=headers, data=context), output)
+            return _follow(told(client, what, "/build", params=params, headers=headers, data=context), output)
     except EngineError as error:
         raise BuildFailed(error.what, details=output.last) from error
 
@@ -71,9 +69,7 @@ def build_context(root: Path, dockerfile: str) -> IO[bytes]:
         raise BuildFailed(f"cannot read the build context {root}: {error}") from error
 
 
-def _cache(
-    client: docker.APIClient, service: Service, credentials: CredentialsFor, progress: Progress
-) -> dict[str, str]:
+def _cache(client: Client, service: Service, credentials: CredentialsFor, progress: Progress) -> dict[str, str]:
     """Pull the cache images: this builder uses only what is on the engine."""
     found = []
     for reference in service.build.cache_from:

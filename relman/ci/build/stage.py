@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from relman.ci.build.base_image import (
     BASE_DIGEST,
@@ -23,13 +22,14 @@ from relman.ci.build.build_request import BuildOrder
 from relman.ci.build.buildx import build_with_buildkit, find_buildx
 from relman.ci.build.classic_builder import build_classic
 from relman.ci.build.test_images import stage_tag
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.ci.dockerfile import registries_named
 from relman.ci.engine import images
-from relman.ci.engine.api import CredentialsFor, Progress
 from relman.ci.engine.owner import built_by, run_of
 from relman.ci.engine.platforms import foreign_named
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.run.run_name import describe
+from relman.docker.client import Client
 from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
 from relman.model.image import ImageId
@@ -38,9 +38,6 @@ from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.docker_config import login_key
 
-if TYPE_CHECKING:
-    import docker
-
 REVISION, SOURCE, CREATED, VERSION = (
     f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
 )
@@ -48,7 +45,7 @@ _OURS = (REVISION, SOURCE, CREATED, VERSION, DIRTY, MATRIX, BASE_NAME, BASE_DIGE
 
 
 def build(
-    client: docker.APIClient,
+    client: Client,
     service: Service,
     run: RunName,
     commit: Commit,
@@ -90,7 +87,7 @@ def build(
 
 
 def _made(
-    client: docker.APIClient,
+    client: Client,
     order: BuildOrder,
     run: RunName,
     environ: Mapping[str, str],
@@ -112,7 +109,7 @@ def _made(
     return image
 
 
-def _under_tag(client: docker.APIClient, tag: str, run: RunName, said: str) -> ImageId:
+def _under_tag(client: Client, tag: str, run: RunName, said: str) -> ImageId:
     """The image under the run's tag. Raises BuildFailed unless it is the one that the builder reported."""
     found = images.inspect(client, tag)
     if said not in (found.id.value, str(images.config_digest(client, found.id))) or run_of(found.labels) != run:

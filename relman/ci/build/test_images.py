@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.ci.engine import images
-from relman.ci.engine.api import CredentialsFor, Progress
 from relman.ci.engine.ensure_image import obtain
 from relman.ci.engine.owner import run_of
 from relman.ci.entrypoint.image import require_started, with_proof
+from relman.docker.client import Client
 from relman.model.container import Image
 from relman.model.errors import NotFound, UsageError
 from relman.model.run import RunName
 from relman.model.service import Service, TestCommand, TestStage
-
-if TYPE_CHECKING:
-    import docker
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ def stage_tag(service: Service, run: RunName, stage: str) -> str:
 
 
 def places(
-    client: docker.APIClient,
+    client: Client,
     service: Service,
     run: RunName,
     tested: Image,
@@ -51,7 +48,7 @@ def places(
 
 
 def _place(
-    client: docker.APIClient,
+    client: Client,
     service: Service,
     run: RunName,
     command: TestCommand,
@@ -71,9 +68,7 @@ def _place(
     return TestImage(image, str(images.config_digest(client, image.id)))
 
 
-def require_all_started(
-    client: docker.APIClient, run: RunName, stage: TestStage, where: tuple[TestImage, ...]
-) -> TestStage:
+def require_all_started(client: Client, run: RunName, stage: TestStage, where: tuple[TestImage, ...]) -> TestStage:
     """The stage, in which each command is either known to be started by its image's ENTRYPOINT, or must prove it with
     result files. Raises TestsFailed if one does neither, EngineError or Unreachable."""
     commands = list(stage.commands)

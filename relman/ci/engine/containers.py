@@ -7,29 +7,27 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import answered, translated
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.owner import labels
 from relman.docker import answers, streams
-from relman.docker.creation import health_config
+from relman.docker.client import Client
+from relman.docker.creation import creation
+from relman.hosts.ssh.bounded import Bounds
+from relman.model.container import RunSpec
+from relman.model.container_settings import ContainerSettings, Logging, Tmpfs
 from relman.model.errors import RelmanError
 from relman.model.formats.mask import Mask
 from relman.model.image import ImageId
 from relman.model.run import RunName
-from relman.model.settings import Healthcheck, Mount
-
-if TYPE_CHECKING:
-    import docker
+from relman.model.settings import DeploySettings, Healthcheck, Mount
 
 _KILL_GRACE = 15.0
-_END_GRACE = 30
-_PART = 1 << 16
+_END_GRACE = 30.0
 # Bounded on the engine's disk; the newest lines are the ones shown.
-_SERVICE_LOG = ("json-file", {"max-size": "10m", "max-file": "1"})
+_SERVICE_LOG = Logging("json-file", {"max-size": "10m", "max-file": "1"})
 # A command's output is streamed and never read again.
-_COMMAND_LOG: tuple[str, dict[str, str]] = ("none", {})
+_COMMAND_LOG = Logging("none")
 
 
 @dataclass(frozen=True)
@@ -60,24 +58,24 @@ def object_name(run: RunName, *parts: str) -> str:
     return ".".join((f"relman-{run.tag}", *parts))
 
 
-def create_network(client: docker.APIClient, run: RunName) -> str:
+def create_network(client: Client, run: RunName) -> str:
     """Create the run's own network and return its name. Raises EngineError."""
     name = object_name(run)
-    with translated(f"cannot create network {name}"):
-        client.create_network(name, driver="bridge", labels=labels(run), check_duplicate=True)
+    body = {"Name": name, "Driver": "bridge", "Labels": labels(run), "CheckDuplicate": True}
+    client.ask(f"cannot create network {name}", "POST", "/networks/create", body=body)
     return name
 
 
-def create_volume(client: docker.APIClient, run: RunName, name: str) -> str:
+def create_volume(client: Client, run: RunName, name: str) -> str:
     """Create the run's own volume `name` and return what the engine knows it by. Raises EngineError."""
     known = object_name(run, "volume", name)
-    with translated(f"cannot create volume {known}"):
-        client.create_volume(known, labels=labels(run))
+    body = {"Name": known, "Labels": labels(run)}
+    client.ask(f"cannot create volume {known}", "POST", "/volumes/create", body=body)
     return known
 
 
 def create(
-    client: docker.APIClient,
+    client: Client,
     run: RunName,
     name: str,
     image: ImageId,
@@ -96,41 +94,51 @@ def create(
     kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays without an `entrypoint`; an
     empty one is none. The source of a mount is a volume as the engine knows it, or a path of the engine's machine.
     Raises EngineError."""
-    from docker import types
-
-    driver, options = _SERVICE_LOG if alias else _COMMAND_LOG
-    mounted = [
-        types.Mount(m.target, m.source, type="bind" if m.is_bind else "volume", read_only=m.read_only) for m in mounts
-    ]
-    with translated(f"cannot create container {name}"):
-        endpoint = client.create_endpoint_config(aliases=[alias] if alias else None)
-        host = client.create_host_config(
-            network_mode=network,
-            log_config=types.LogConfig(type=driver, config=options),
-            mounts=mounted or None,
-            tmpfs=dict(tmpfs) if tmpfs else None,
-        )
-        answer = client.create_container(
-            image.value,
-            name=name,
-            command=list(command) if command is not None else None,
-            entrypoint=list(entrypoint) if entrypoint is not None else None,
-            environment=dict(env),
-            labels=labels(run),
-            tty=tty,
-            stdin_open=tty,
-            host_config=host,
-            healthcheck=health_config(healthcheck) if healthcheck else None,
-            networking_config={"EndpointsConfig": {network: endpoint}},
-        )
-    return str(answer["Id"])
+    settings = DeploySettings(
+        env=env,
+        volumes=tuple(mounts),
+        networks=(network,),
+        command=None if command is None else tuple(command),
+        restart="no",
+        healthcheck=healthcheck,
+        container=ContainerSettings(
+            entrypoint=None if entrypoint is None else tuple(entrypoint),
+            tmpfs=tuple(Tmpfs(*each) for each in (tmpfs or {}).items()),
+            logging=_SERVICE_LOG if alias else _COMMAND_LOG,
+        ),
+    )
+    spec = RunSpec(name, image.value, settings, labels(run), (alias,) if alias else (), interactive=tty)
+    what = f"cannot create container {name}"
+    answer = client.ask(what, "POST", "/containers/create", params={"name": name}, body=creation(spec))
+    with client.reading(what):
+        return answers.id_of(answer)
 
 
-def state(client: docker.APIClient, container: str, network: str) -> State:
+def start(client: Client, what: str, container: str) -> None:
+    """Start a container. Raises NotFound, EngineError (with status 400 where its program cannot be started) or
+    Unreachable, which begin with `what`."""
+    client.ask(what, "POST", "/containers/{}/start", container)
+
+
+def wait(client: Client, what: str, container: str, seconds: float = 60.0) -> int:
+    """The exit code of a container that ends now. Raises NotFound, EngineError or Unreachable."""
+    answer = client.ask(what, "POST", "/containers/{}/wait", container, seconds=seconds)
+    with client.reading(what):
+        return answers.exit_code(answer)
+
+
+def remove(client: Client, container: str) -> None:
+    """End and remove a container, with the anonymous volumes made for it, never a named one. Raises NotFound,
+    EngineError or Unreachable."""
+    what, params = f"cannot remove container {container[:12]}", {"force": 1, "v": 1}
+    client.ask(what, "DELETE", "/containers/{}", container, params=params)
+
+
+def state(client: Client, container: str, network: str) -> State:
     """Inspect a container. Raises NotFound or EngineError."""
     what = f"cannot inspect container {container[:12]}"
-    found = answered(what, lambda: client.inspect_container(container), answers.container)
-    with answers.of(None, what):
+    found = client.get(what, "/containers/{}/json", container, read=answers.container)
+    with client.reading(what):
         started = answers.clock(found.started_at)
     return State(
         running=found.alive,
@@ -146,30 +154,30 @@ def state(client: docker.APIClient, container: str, network: str) -> State:
     )
 
 
-def last_lines(client: docker.APIClient, container: str, mask: Mask, count: int = 20) -> list[str]:
+def last_lines(client: Client, container: str, mask: Mask, count: int = 20) -> list[str]:
     """The last lines of a service's log, without its secrets. Raises EngineError."""
-    with translated(f"cannot read the log of container {container[:12]}"):
-        log: bytes = client.logs(container, tail=count)
+    what, params = f"cannot read the log of container {container[:12]}", {"stdout": 1, "stderr": 1, "tail": count}
+    bounds = Bounds(client.timeout)
+    with client.stream(what, "GET", "/containers/{}/logs", container, params=params, bounds=bounds) as stream:
+        log = b"".join(streams.unframed(stream.parts))
     return mask(log.decode(errors="replace")).splitlines()[-count:]
 
 
-def run_to_end(client: docker.APIClient, container: str, timeout: float, output: Lines) -> int | None:
+def run_to_end(client: Client, container: str, timeout: float, output: Lines) -> int | None:
     """Start a created container, feed what it prints to `output`, return its exit code; None when it was killed after
     `timeout` seconds. Raises EngineError where it cannot be started."""
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-    url = f"{client.base_url}/v{client.api_version}/containers/{container}/attach"
-    params = {"stream": "1", "stdout": "1", "stderr": "1"}
-    with translated(f"cannot run container {container[:12]}"):
-        # Attached before the start, so that not one line is missed.
-        with client.post(url, params=params, stream=True, timeout=(60, timeout + _KILL_GRACE)) as answer:
-            answer.raise_for_status()
-            client.start(container)
-            with _after(timeout, lambda: client.kill(container)) as expired:
-                for chunk in streams.unframed(iter(lambda: answer.raw.read1(_PART), b"")):
-                    output.feed(decode(chunk))
-        output.end()
-        status = client.wait(container, timeout=_END_GRACE)["StatusCode"]
-    return None if expired.is_set() else int(status)
+    what, bounds = f"cannot run container {container[:12]}", Bounds(client.timeout, stall=timeout + _KILL_GRACE)
+    params = {"stream": 1, "stdout": 1, "stderr": 1}
+    # Attached before the start, so that not one line is missed.
+    with client.stream(what, "POST", "/containers/{}/attach", container, params=params, bounds=bounds) as stream:
+        start(client, what, container)
+        with _after(timeout, lambda: client.ask(what, "POST", "/containers/{}/kill", container)) as expired:
+            for chunk in streams.unframed(stream.parts):
+                output.feed(decode(chunk))
+    output.end()
+    status = wait(client, what, container, _END_GRACE)
+    return None if expired.is_set() else status
 
 
 @contextmanager
@@ -179,7 +187,7 @@ def _after(seconds: float, act: Callable[[], object]) -> Iterator[threading.Even
 
     def expire() -> None:
         expired.set()
-        with suppress(RelmanError), translated("cannot end the container"):
+        with suppress(RelmanError):
             act()
 
     timer = threading.Timer(seconds, expire)

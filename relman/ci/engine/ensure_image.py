@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.ci.engine import images
-from relman.ci.engine.api import CredentialsFor, Progress, translated
 from relman.ci.engine.pull import platforms_of, pull, resolve
+from relman.docker.client import Client
 from relman.model.container import Image
 from relman.model.errors import Cancelled, NotFound
 from relman.model.image import Platform
 from relman.model.reference import repository_of
 
-if TYPE_CHECKING:
-    import docker
-
 
 def obtain(
-    client: docker.APIClient,
+    client: Client,
     reference: str,
     credentials: CredentialsFor,
     progress: Progress,
@@ -58,22 +55,21 @@ def require_platform(reference: str, found: Image, platform: Platform | None) ->
         raise NotFound(f"{reference} is for {found.platform}, and {platform} is wanted")
 
 
-def _held(client: docker.APIClient, pinned: str) -> Image | None:
+def _held(client: Client, pinned: str) -> Image | None:
     try:
         return images.inspect(client, pinned)
     except NotFound:
         return None
 
 
-def _forget(client: docker.APIClient, held: Image, pinned: str) -> None:
+def _forget(client: Client, held: Image, pinned: str) -> None:
     """Take its repository's names from an image of another platform: the classic store has one image for a digest."""
     names = [tag for tag in held.repo_tags if repository_of(tag) == repository_of(pinned)]
-    with translated(f"cannot replace {pinned}"):
-        for name in (pinned, *names):
-            client.remove_image(name, noprune=True)
+    for name in (pinned, *names):
+        images.untag(client, f"cannot replace {pinned}", name)
 
 
-def made_here(client: docker.APIClient, reference: str) -> Image | None:
+def made_here(client: Client, reference: str) -> Image | None:
     """The engine's image of that name or id, if it came from no registry (an id names what is here, wherever from)."""
     try:
         local = images.inspect(client, reference)

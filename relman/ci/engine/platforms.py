@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
+from relman.ci.callbacks import Progress
 from relman.ci.engine import images
-from relman.ci.engine.api import Progress
+from relman.docker.client import Client
 from relman.model.errors import BuildFailed, TestsFailed
 from relman.model.image import Platform
-
-if TYPE_CHECKING:
-    import docker
 
 _RUNS_TOO = {"amd64": "386", "arm64": "arm"}
 
 
 @contextmanager
-def foreign_named(client: docker.APIClient, platform: Platform | None, progress: Progress) -> Iterator[None]:
+def foreign_named(client: Client, platform: Platform | None, progress: Progress) -> Iterator[None]:
     """Where the engine runs an image of `platform` (None: its own) only by emulation, that is said before the body, and
     by its BuildFailed or TestsFailed. Raises BuildFailed for another operating system, EngineError or Unreachable."""
     own = images.platform_of(client)

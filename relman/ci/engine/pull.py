@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from relman.ci.engine.api import CredentialsFor, Progress, events, translated
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.docker.auth import login
-from relman.docker.pull_events import line_of
+from relman.docker.client import Client
+from relman.docker.events import line_of, told
+from relman.docker.images import digest_in_registry, platforms_in_registry
 from relman.model.errors import AccessDenied, EngineError, Failure, NotFound, RegistryError, Unreachable
 from relman.model.image import Platform
 from relman.model.reference import digest_of, registry_of, repository_of, tag_of
 from relman.registry.auth import Credentials
 
-if TYPE_CHECKING:
-    import docker
-
 _REFUSED = (401, 403)
 
 
-def resolve(client: docker.APIClient, reference: str, credentials: CredentialsFor) -> str:
+def resolve(client: Client, reference: str, credentials: CredentialsFor) -> str:
     """Ask the registry which digest a tag has now and return `repository@sha256:…`; a digest is returned as it is.
 
     Raises NotFound, AccessDenied or Unreachable.
@@ -28,8 +25,7 @@ def resolve(client: docker.APIClient, reference: str, credentials: CredentialsFo
     known = credentials(registry_of(reference))
     named = reference if tag_of(reference) else f"{reference}:latest"
     try:
-        with translated(f"cannot resolve {named}"):
-            digest = _ask_digest(client, named, known)
+        digest = _ask_digest(client, f"cannot resolve {named}", named, known)
     except NotFound:
         raise
     except EngineError as error:
@@ -37,22 +33,20 @@ def resolve(client: docker.APIClient, reference: str, credentials: CredentialsFo
     return f"{repository_of(reference)}@{digest}"
 
 
-def _ask_digest(client: docker.APIClient, reference: str, known: Credentials | None) -> str:
-    answer = client.inspect_distribution(reference, auth_config=known.auth_config() if known else None)
-    return str(answer["Descriptor"]["digest"])
+def _ask_digest(client: Client, what: str, reference: str, known: Credentials | None) -> str:
+    headers = login(known.auth_config() if known else None)
+    return client.get(what, "/distribution/{}/json", reference, headers=headers, read=digest_in_registry)
 
 
-def platforms_of(client: docker.APIClient, reference: str, credentials: CredentialsFor) -> tuple[Platform, ...]:
+def platforms_of(client: Client, reference: str, credentials: CredentialsFor) -> tuple[Platform, ...]:
     """The platforms that the registry has `repository@sha256:…` for. Raises NotFound, EngineError or Unreachable."""
     known = credentials(registry_of(reference))
-    with translated(f"cannot ask for the platforms of {reference}"):
-        said = client.inspect_distribution(reference, auth_config=known.auth_config() if known else None)
-    found = said.get("Platforms") or ()
-    return tuple(Platform(p["os"], p["architecture"], p.get("variant") or "") for p in found)
+    headers, what = login(known.auth_config() if known else None), f"cannot ask for the platforms of {reference}"
+    return client.get(what, "/distribution/{}/json", reference, headers=headers, read=platforms_in_registry)
 
 
 def pull(
-    client: docker.APIClient,
+    client: Client,
     reference: str,
     credentials: CredentialsFor,
     progress: Progress,
@@ -68,7 +62,7 @@ def pull(
     headers = login(known.auth_config() if known else None)
     progress(f"pulling {reference}")
     try:
-        for event in events(client, "/images/create", f"cannot pull {reference}", params=params, headers=headers):
+        for event in told(client, f"cannot pull {reference}", "/images/create", params=params, headers=headers):
             if line := line_of(event):
                 progress(line)
     except NotFound:
@@ -77,7 +71,7 @@ def pull(
         raise explain(client, reference, known, error) from error
 
 
-def explain(client: docker.APIClient, reference: str, known: Credentials | None, error: EngineError) -> Failure:
+def explain(client: Client, reference: str, known: Credentials | None, error: EngineError) -> Failure:
     """Why the engine failed at a registry: AccessDenied, Unreachable, or else RegistryError with the engine's words.
 
     The engine reports all three with the same status, so it is asked once more for the reference alone, always with a
@@ -85,8 +79,7 @@ def explain(client: docker.APIClient, reference: str, known: Credentials | None,
     """
     registry = registry_of(reference)
     try:
-        with translated("registry"):
-            _ask_digest(client, reference, known or Credentials("nobody", "-"))
+        _ask_digest(client, "registry", reference, known or Credentials("nobody", "-"))
     except NotFound:
         pass
     except EngineError as again:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from relman.ci.engine.api import CredentialsFor, Progress, events, translated
-from relman.ci.engine.images import ids_are_manifests
+from relman.ci.callbacks import CredentialsFor, Progress
+from relman.ci.engine.images import ids_are_manifests, tag
 from relman.ci.engine.pull import explain
 from relman.docker.auth import auth_header
-from relman.docker.pull_events import line_of
+from relman.docker.client import Client
+from relman.docker.events import line_of, told
 from relman.model.errors import EngineError, RegistryError
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.run import RunName
 
-if TYPE_CHECKING:
-    import docker
-
 
 def push(
-    client: docker.APIClient,
+    client: Client,
     repository: Repository,
     image: ImageId,
     run: RunName,
@@ -32,13 +28,19 @@ def push(
     """
     reference = repository.tag(run.tag)
     known = credentials(repository.registry)
-    with translated(f"cannot tag {image.short}"):
-        client.tag(image.value, str(repository), run.tag)
-    path, headers = f"/images/{repository}/push", {"X-Registry-Auth": auth_header(known.auth_config() if known else {})}
+    tag(client, image, str(repository), run.tag)
+    headers = {"X-Registry-Auth": auth_header(known.auth_config() if known else {})}
     progress(f"pushing {reference}")
     digest = None
     try:
-        for event in events(client, path, f"cannot push {reference}", params={"tag": run.tag}, headers=headers):
+        for event in told(
+            client,
+            f"cannot push {reference}",
+            "/images/{}/push",
+            str(repository),
+            params={"tag": run.tag},
+            headers=headers,
+        ):
             digest = (event.get("aux") or {}).get("Digest") or digest
             if line := line_of(event):
                 progress(line)

@@ -7,26 +7,24 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING, cast
 
-from relman.ci.engine.api import translated
+from relman.ci.engine.containers import remove
+from relman.ci.engine.copy_out import archive
 from relman.ci.engine.owner import labels
 from relman.ci.entrypoint.judge import Reader, shown, unseen
+from relman.docker.answers import id_of
+from relman.docker.client import Client
 from relman.model.container import Image
 from relman.model.errors import NotFound, TestsFailed
 from relman.model.run import RunName
 from relman.model.service import TestStage
 
-if TYPE_CHECKING:
-    import docker
-
 MAX_SCRIPT = 64 << 10  # bytes that are read of a program
 _LINKS = 8
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_PLAIN = {"Accept-Encoding": "identity"}
 
 
-def require_started(client: docker.APIClient, run: RunName, stage: TestStage, image: Image) -> bool:
+def require_started(client: Client, run: RunName, stage: TestStage, image: Image) -> bool:
     """Whether the stage's commands are known, or declared, to be started. Raises TestsFailed if they are not and one of
     them writes no result files that would prove it; EngineError or Unreachable."""
     if stage.entrypoint is not None or not image.entrypoint:
@@ -54,14 +52,16 @@ HINT = (
 
 
 @contextmanager
-def programs_of(client: docker.APIClient, run: RunName, image: Image) -> Iterator[Reader]:
+def programs_of(client: Client, run: RunName, image: Image) -> Iterator[Reader]:
     """A reader of programs in an image: by path relative to its working directory, or by name in its PATH.
 
     Raises EngineError or Unreachable.
     """
-    with translated(f"cannot look into image {image.id.short}"):
-        # Unnamed, so that a leftover of a dead attempt does not conflict; `cleanup` finds it by its labels.
-        container = str(client.create_container(image.id.value, labels=labels(run))["Id"])
+    # Unnamed, so that a leftover of a dead attempt does not conflict; `cleanup` finds it by its labels.
+    what, body = f"cannot look into image {image.id.short}", {"Image": image.id.value, "Labels": labels(run)}
+    answer = client.ask(what, "POST", "/containers/create", body=body)
+    with client.reading(what):
+        container = id_of(answer)
 
     def read(name: str) -> bytes | None:
         directories = [image.directory] if "/" in name else image.env.get("PATH", _PATH).split(":")
@@ -71,11 +71,10 @@ def programs_of(client: docker.APIClient, run: RunName, image: Image) -> Iterato
     try:
         yield read
     finally:
-        with translated(f"cannot remove container {container[:12]}"):
-            client.remove_container(container, force=True, v=True)
+        remove(client, container)
 
 
-def _content(client: docker.APIClient, container: str, path: str) -> bytes | None:
+def _content(client: Client, container: str, path: str) -> bytes | None:
     for _ in range(_LINKS):
         found = _member(client, container, path)
         if not isinstance(found, str):
@@ -84,20 +83,17 @@ def _content(client: docker.APIClient, container: str, path: str) -> bytes | Non
     return None
 
 
-def _member(client: docker.APIClient, container: str, path: str) -> bytes | str | None:
+def _member(client: Client, container: str, path: str) -> bytes | str | None:
     """The beginning of a file, the target of a link, or None for anything else."""
-    url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
     try:
         with (
-            translated(f"cannot read {path} out of the image"),
-            client.get(url, params={"path": path}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
+            archive(client, f"cannot read {path} out of the image", container, path) as stream,
+            tarfile.open(fileobj=stream.file, mode="r|") as files,
         ):
-            answer.raise_for_status()
-            with tarfile.open(fileobj=cast("IO[bytes]", answer.raw), mode="r|") as archive:
-                member = archive.next()
-                if member and member.issym():
-                    return member.linkname
-                content = archive.extractfile(member) if member and member.isfile() else None
-                return content.read(MAX_SCRIPT) if content else None
+            member = files.next()
+            if member and member.issym():
+                return member.linkname
+            content = files.extractfile(member) if member and member.isfile() else None
+            return content.read(MAX_SCRIPT) if content else None
     except (NotFound, tarfile.TarError):
         return None

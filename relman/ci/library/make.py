@@ -9,27 +9,25 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO
 
-from relman.ci.engine.api import Progress, translated
+from relman.ci.callbacks import Progress
 from relman.ci.engine.containers import create, create_network, object_name, run_to_end, state
+from relman.ci.engine.copy_out import archive
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.run.cleanup import remove_temporary
+from relman.docker.client import Client
 from relman.model.errors import BuildFailed, EngineError, NotFound
 from relman.model.image import ImageId
 from relman.model.run import RunName
 from relman.model.service import Library
 
-if TYPE_CHECKING:
-    import docker
-
 MAX_BYTES = 512 << 20
 SUFFIXES = (".whl", ".tar.gz")
-_PLAIN = {"Accept-Encoding": "identity"}
 
 
 def make_files(
-    client: docker.APIClient,
+    client: Client,
     library: Library,
     run: RunName,
     image: ImageId,
@@ -61,7 +59,7 @@ def make_files(
         remove_temporary(client, run)
 
 
-def _build(client: docker.APIClient, container: str, timeout: float, progress: Progress) -> None:
+def _build(client: Client, container: str, timeout: float, progress: Progress) -> None:
     output = Lines(progress)
     try:
         code = run_to_end(client, container, timeout, output)
@@ -75,15 +73,10 @@ def _build(client: docker.APIClient, container: str, timeout: float, progress: P
         raise BuildFailed(f"the library's build failed: {ended}", details=list(output.last))
 
 
-def _copy(client: docker.APIClient, container: str, place: str, started: float, into: Path) -> None:
-    url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
+def _copy(client: Client, container: str, place: str, started: float, into: Path) -> None:
     try:
-        with (
-            translated(f"cannot copy {place} out of the container"),
-            client.get(url, params={"path": place}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
-        ):
-            answer.raise_for_status()
-            found = list(_unpack(cast("IO[bytes]", answer.raw), place, started, into))
+        with archive(client, f"cannot copy {place} out of the container", container, place) as stream:
+            found = list(_unpack(stream.file, place, started, into))
     except NotFound:
         raise BuildFailed(f"the library's build left no {place}", hint="`release.library.dist` says where.") from None
     except tarfile.TarError as error:
@@ -95,8 +88,8 @@ def _copy(client: docker.APIClient, container: str, place: str, started: float, 
 def _unpack(stream: IO[bytes], place: str, started: float, into: Path) -> Iterator[str]:
     """Write the library's files in a directory's archive, skipping everything else; yields their names."""
     left = MAX_BYTES
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
-        for member in archive:
+    with tarfile.open(fileobj=stream, mode="r|") as files:
+        for member in files:
             name = posixpath.basename(member.name)
             if not member.isfile() or member.name.count("/") != 1 or not name.endswith(SUFFIXES):
                 continue
@@ -106,7 +99,7 @@ def _unpack(stream: IO[bytes], place: str, started: float, into: Path) -> Iterat
                     hint="Name dist/ in .dockerignore: only what this build makes is released.",
                 )
             left -= member.size
-            content = archive.extractfile(member)
+            content = files.extractfile(member)
             if left < 0 or content is None:
                 raise BuildFailed(f"the files in {place} are larger than {MAX_BYTES >> 20} MiB")
             with (into / name).open("wb") as file:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from relman.ci.engine.api import Progress
+from relman.ci.callbacks import Progress
 from relman.ci.library.files import Package, read_package
 from relman.ci.library.index import Index
 from relman.ci.library.tag import GitTag

@@ -8,25 +8,22 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
-from relman.ci.engine.api import translated
 from relman.ci.engine.containers import State
+from relman.ci.engine.copy_out import archive
 from relman.ci.results.junit import OtherXml, read_junit
 from relman.ci.results.junit_xml import BadResults
+from relman.docker.client import Client
 from relman.model.errors import NotFound
 from relman.model.test_cases import Findings
-
-if TYPE_CHECKING:
-    import docker
 
 CLOCK_SLACK = 2.0  # seconds: file times are whole seconds, and the clock may be adjusted during a command
 MAX_BYTES = 32 << 20
 MAX_FILES = 2000
-_PLAIN = {"Accept-Encoding": "identity"}
 
 
-def read_results(client: docker.APIClient, container: str, ended: State, paths: Iterable[str]) -> Findings:
+def read_results(client: Client, container: str, ended: State, paths: Iterable[str]) -> Findings:
     """The merged findings of the JUnit XML files at `paths`, relative to the container's working directory.
 
     A path is a file, a pattern in its last part, or a directory, of which all *.xml files that are JUnit XML count.
@@ -36,18 +33,13 @@ def read_results(client: docker.APIClient, container: str, ended: State, paths: 
     return Findings.together(f for path in paths for f in _read(client, container, ended, path))
 
 
-def _read(client: docker.APIClient, container: str, ended: State, path: str) -> list[Findings]:
-    url = f"{client.base_url}/v{client.api_version}/containers/{container}/archive"
+def _read(client: Client, container: str, ended: State, path: str) -> list[Findings]:
     directory, pattern = posixpath.split(path)
     wanted = _Wanted(directory, pattern) if set(pattern) & set("*?[") else _Wanted(path)
     place = posixpath.join(ended.directory, wanted.place)
     try:
-        with (
-            translated(f"cannot read {path} out of the container"),
-            client.get(url, params={"path": place}, headers=_PLAIN, stream=True, timeout=(60, 60)) as answer,
-        ):
-            answer.raise_for_status()
-            found = _found(_Bounded(answer.raw, path), wanted, ended)
+        with archive(client, f"cannot read {path} out of the container", container, place) as stream:
+            found = _found(_Bounded(stream.file, path), wanted, ended)
     except NotFound:
         raise BadResults(f"{path} is not there: the command wrote no results") from None
     if isinstance(found, tarfile.TarError):
@@ -60,10 +52,10 @@ def _read(client: docker.APIClient, container: str, ended: State, path: str) -> 
     return found
 
 
-def _found(archive: _Bounded, wanted: _Wanted, ended: State) -> list[Findings] | BadResults | tarfile.TarError:
+def _found(stream: _Bounded, wanted: _Wanted, ended: State) -> list[Findings] | BadResults | tarfile.TarError:
     """The findings in the files, or the error in them, which is not the engine's fault."""
     try:
-        return list(_in_archive(archive, wanted, ended))
+        return list(_in_archive(stream, wanted, ended))
     except (BadResults, tarfile.TarError) as error:
         return error
 
@@ -82,22 +74,22 @@ class _Wanted:
 
 
 def _in_archive(stream: _Bounded, wanted: _Wanted, ended: State) -> Iterator[Findings]:
-    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
-        for number, member in enumerate(archive):
+    with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as files:
+        for number, member in enumerate(files):
             if number >= MAX_FILES:
                 raise BadResults(f"{wanted.place} has more than {MAX_FILES} files")
             if number == 0 and not member.isdir():
-                yield _in_member(archive, member, wanted.place, ended)
+                yield _in_member(files, member, wanted.place, ended)
                 continue
             # Names in the archive begin with the name of the directory.
             name = member.name.partition("/")[2]
             if member.isfile() and wanted.has(name):
                 with suppress(OtherXml):
-                    yield _in_member(archive, member, posixpath.join(wanted.place, name), ended)
+                    yield _in_member(files, member, posixpath.join(wanted.place, name), ended)
 
 
-def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, ended: State) -> Findings:
-    content = archive.extractfile(member) if member.isfile() else None
+def _in_member(files: tarfile.TarFile, member: tarfile.TarInfo, name: str, ended: State) -> Findings:
+    content = files.extractfile(member) if member.isfile() else None
     if content is None:
         raise BadResults(f"{name} is not a regular file")
     if member.size > MAX_BYTES:
@@ -114,14 +106,14 @@ def _in_member(archive: tarfile.TarFile, member: tarfile.TarInfo, name: str, end
 class _Bounded:
     """A stream that raises BadResults after MAX_BYTES plus the archive's overhead."""
 
-    def __init__(self, raw: object, path: str) -> None:
-        self._raw = cast("IO[bytes]", raw)
+    def __init__(self, stream: IO[bytes], path: str) -> None:
+        self._stream = stream
         self._left = MAX_BYTES + MAX_FILES * 2048
         self._path = path
 
     def read(self, size: int) -> bytes:
         """The next bytes."""
-        data = self._raw.read(size)
+        data = self._stream.read(size)
         self._left -= len(data)
         if self._left < 0:
             raise BadResults(f"{self._path} is larger than {MAX_BYTES >> 20} MiB")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import Progress
+from relman.ci.callbacks import Progress
 from relman.ci.results.test_summary import summary
 from relman.ci.run.cleanup import cleanup
+from relman.docker.client import Client
 from relman.model.errors import RelmanError, TestsFailed
 from relman.model.run import RunName, TestReport
 
-if TYPE_CHECKING:
-    import docker
-
-Remove = Callable[["docker.APIClient", RunName], object]
+Remove = Callable[[Client, RunName], object]
 
 
 def check_passed(report: TestReport) -> None:
@@ -34,7 +31,7 @@ def check_passed(report: TestReport) -> None:
 
 
 @contextmanager
-def cleaned_up(client: docker.APIClient, run: RunName, progress: Progress, remove: Remove = cleanup) -> Iterator[None]:
+def cleaned_up(client: Client, run: RunName, progress: Progress, remove: Remove = cleanup) -> Iterator[None]:
     """Clean up the run after the body, however it ends, also by KeyboardInterrupt.
 
     With `remove_temporary` the image tag is kept. If the body raised, a failure to clean up is only reported to

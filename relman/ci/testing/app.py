@@ -7,8 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from relman.ci.engine.api import translated
-from relman.ci.engine.containers import state
+from relman.ci.engine.containers import start, state
 from relman.ci.testing.readiness import wait_ready
 from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import create_linked
@@ -99,8 +98,7 @@ def _start(
     container = create_linked(bench, app, image, linked, usual)
     check_image(state(bench.client, container, bench.network).image, image.id)
     try:
-        with translated("cannot start the image under test"):
-            bench.client.start(container)
+        start(bench.client, "cannot start the image under test", container)
     except EngineError as error:
         hint = "It is started as it is deployed: with `deploy.command`, else its own ENTRYPOINT and CMD."
         raise TestsFailed(error.what, hint=hint) from error

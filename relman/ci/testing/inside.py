@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import http.client
 import socket
-from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import translated
 from relman.ci.engine.containers import State
+from relman.docker.answers import id_of
+from relman.docker.client import Client
+from relman.docker.container_exec import Repeated
 from relman.local.http_check import GOOD, headers_of
 from relman.model.errors import CannotAsk, EngineError
 from relman.model.service import WaitFor
-
-if TYPE_CHECKING:
-    import docker
 
 _NO_SHELL, _NO_PROGRAM = (126, 127), 3
 # Whether a socket listens on the port, on an address other than loopback; needs only a shell (proc(5), /proc/net/tcp).
@@ -62,10 +60,9 @@ fi
 """
 
 
-def reaches(client: docker.APIClient, network: str) -> bool:
+def reaches(client: Client, network: str) -> bool:
     """Whether the network's bridge is on this machine: Docker names it after the network's id. Raises EngineError."""
-    with translated(f"cannot inspect network {network}"):
-        known = str(client.inspect_network(network)["Id"])
+    known = client.get(f"cannot inspect network {network}", "/networks/{}", network, read=id_of)
     try:
         socket.if_nametoindex(f"br-{known[:12]}")
     except OSError:
@@ -76,38 +73,25 @@ def reaches(client: docker.APIClient, network: str) -> bool:
 class InsideProbe:
     """Checks a TCP port, or the HTTP of a `wait`, inside the container, one check at a time."""
 
-    def __init__(self, client: docker.APIClient, container: str, port: int, wait: WaitFor | None = None) -> None:
-        self._client = client
-        self._container = container
+    def __init__(self, client: Client, container: str, port: int, wait: WaitFor | None = None) -> None:
+        self._commands = Repeated(client, "cannot ask inside the service", container)
         self._port, self._wait = port, wait
-        self._running = ""
 
     def __call__(self, now: State) -> bool:
         """Whether the service responds. Raises CannotAsk if its image has no program for the check."""
         try:
-            with translated("cannot ask inside the service"):
-                return self._look(now.address)
+            code = self._commands.poll(["/bin/sh", "-c", *self._script(now.address)])
         except EngineError as error:
             if error.status == http.client.CONFLICT:  # the container ended meanwhile
                 return False
             if error.status == http.client.BAD_REQUEST:
                 raise self._without("shell") from error
             raise
-
-    def _look(self, address: str) -> bool:
-        if not self._running:
-            argv = ["/bin/sh", "-c", *self._script(address)]
-            self._running = self._client.exec_create(self._container, argv)["Id"]
-            self._client.exec_start(self._running, detach=True)
-        now = self._client.exec_inspect(self._running)
-        if now["Running"]:
-            return False
-        self._running = ""
-        if now["ExitCode"] in _NO_SHELL:
+        if code in _NO_SHELL:
             raise self._without("shell")
-        if now["ExitCode"] == _NO_PROGRAM:
+        if code == _NO_PROGRAM:
             raise self._without("curl, python3, wget or nc")
-        return bool(now["ExitCode"] == 0)
+        return code == 0
 
     def _script(self, address: str) -> list[str]:
         if self._wait is None:

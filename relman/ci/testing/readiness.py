@@ -7,19 +7,16 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import translated
 from relman.ci.engine.containers import State, last_lines, state
 from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.links import LinkPort
 from relman.ci.testing.run_context import Bench
+from relman.docker.client import Client
+from relman.docker.container_exec import Repeated
 from relman.local.http_check import GOOD, headers_of, status_of
 from relman.model.errors import Cancelled, EngineError, TestsFailed
 from relman.model.service import LinkedService, WaitFor
-
-if TYPE_CHECKING:
-    import docker
 
 _PERIOD = 0.1
 _PROBE_TIMEOUT = 2.0
@@ -28,7 +25,7 @@ Probe = Callable[[State], bool]
 
 
 def probe_of(
-    client: docker.APIClient,
+    client: Client,
     container: str,
     wait: WaitFor,
     ports: Sequence[LinkPort],
@@ -109,32 +106,19 @@ def answers_http(address: str, port: int, wait: WaitFor) -> bool:
 
 
 class _CommandProbe:
-    """Runs a command in the container repeatedly, one at a time, without blocking on one that hangs."""
+    """Whether a command in the container succeeds."""
 
-    def __init__(self, client: docker.APIClient, container: str, argv: list[str]) -> None:
-        self._client = client
-        self._container = container
+    def __init__(self, client: Client, container: str, argv: list[str]) -> None:
         self._argv = argv
-        self._running = ""
+        self._commands = Repeated(client, f"cannot run {argv[0]} in the service", container)
 
     def __call__(self, _: State) -> bool:
         try:
-            with translated(f"cannot run {self._argv[0]} in the service"):
-                return self._look()
+            return self._commands.poll(self._argv) == 0
         except EngineError as error:
             if error.status == http.HTTPStatus.CONFLICT:  # the container has ended
                 return False
             raise
-
-    def _look(self) -> bool:
-        if not self._running:
-            self._running = self._client.exec_create(self._container, self._argv)["Id"]
-            self._client.exec_start(self._running, detach=True)
-        now = self._client.exec_inspect(self._running)
-        if now["Running"]:
-            return False
-        self._running = ""
-        return bool(now["ExitCode"] == 0)
 
 
 def _failed(bench: Bench, service: LinkedService, container: str, problem: str) -> TestsFailed:

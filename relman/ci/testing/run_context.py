@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from relman.ci.engine.api import Progress
+from relman.ci.callbacks import Progress
 from relman.ci.engine.containers import last_lines, state
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.testing.interpolation import Values
 from relman.ci.testing.links import LinkPort, link_variables
+from relman.docker.local import LocalClient
 from relman.model.formats.mask import Mask
 from relman.model.run import RunName
-
-if TYPE_CHECKING:
-    import docker
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Bench:
     """The context of a run's containers: the engine, the run's network, whether this machine has `reached` it, values
     for references, the mask, progress and the stopwatch."""
 
-    client: docker.APIClient
+    client: LocalClient
     run: RunName
     network: str
     reached: bool

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from relman.ci.callbacks import CredentialsFor
 from relman.ci.engine import images
-from relman.ci.engine.api import CredentialsFor, translated
-from relman.ci.engine.containers import create, create_volume, object_name
+from relman.ci.engine.containers import create, create_volume, object_name, start
 from relman.ci.engine.ensure_image import obtain
 from relman.ci.testing.interpolation import require_values
 from relman.ci.testing.parallel import Task, side_by_side
@@ -75,8 +75,7 @@ def _start(
     """Start one service, wait until it is ready, and add it to `ready` for its dependants."""
     bench.progress(f"starting service {service.alias}: {found.image}")
     container = create_linked(bench, service, image, {alias: ready[alias] for alias in service.depends_on})
-    with translated(f"cannot start service {service.alias}"):
-        bench.client.start(container)
+    start(bench.client, f"cannot start service {service.alias}", container)
     with bench.watch.waiting():
         now = wait_ready(bench, service, container, found.ports, stop, has_healthcheck=image.has_healthcheck)
     bench.progress(f"service {service.alias} is ready")

@@ -12,19 +12,18 @@ import tty
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from relman.ci.engine.api import translated
-from relman.ci.engine.containers import create, object_name
+from relman.ci.engine.containers import create, object_name, start, wait
 from relman.ci.testing.run_context import Bench, Linked
+from relman.docker.local import LocalClient
+from relman.hosts.ssh.bounded import Bounds
 from relman.model.errors import EngineError, TestsFailed, UsageError
 from relman.model.image import ImageId
 from relman.model.service import TestStage
 
-if TYPE_CHECKING:
-    import docker
-
 SHELL = ("/bin/sh", "-c", "command -v bash >/dev/null && exec bash; exec /bin/sh")
+_WHAT = "cannot open a shell"
 _CHUNK = 65536
 
 
@@ -47,18 +46,17 @@ def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], stage:
     container = create(
         client, bench.run, name, image, bench.network, command=SHELL, env=env, entrypoint=entrypoint, tty=True
     )
-    with translated("cannot open a shell"):
-        stream = client.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+    with client.edge(_WHAT, Bounds(client.timeout)):
+        stream = client.terminal(_WHAT, container)
         _start(client, container)
         with _resized(client, container), _raw_terminal():
-            _relay(getattr(stream, "_sock", stream))
-        return int(client.wait(container, timeout=60)["StatusCode"])
+            _relay(stream)
+    return wait(client, _WHAT, container)
 
 
-def _start(client: docker.APIClient, container: str) -> None:
+def _start(client: LocalClient, container: str) -> None:
     try:
-        with translated("cannot open a shell"):
-            client.start(container)
+        start(client, _WHAT, container)
     except EngineError as error:
         if error.status != HTTPStatus.BAD_REQUEST:
             raise
@@ -98,12 +96,13 @@ def _raw_terminal() -> Iterator[None]:
 
 
 @contextmanager
-def _resized(client: docker.APIClient, container: str) -> Iterator[None]:
+def _resized(client: LocalClient, container: str) -> Iterator[None]:
     """Keep the shell's terminal at the size of this one."""
 
     def resize(*_: object) -> None:
         size = shutil.get_terminal_size()
-        client.resize(container, height=size.lines, width=size.columns)
+        params = {"h": size.lines, "w": size.columns}
+        client.ask(_WHAT, "POST", "/containers/{}/resize", container, params=params)
 
     before: Callable[..., Any] | int | None = signal.signal(signal.SIGWINCH, resize)
     try:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from relman.ci.build.test_images import TestImage, places, require_all_started
+from relman.ci.callbacks import CredentialsFor, Progress
 from relman.ci.engine import images
-from relman.ci.engine.api import CredentialsFor, Progress
 from relman.ci.engine.containers import create_network
 from relman.ci.engine.stopwatch import Watch
 from relman.ci.run.cleanup import remove_temporary
@@ -22,6 +21,8 @@ from relman.ci.testing.interpolation import Values, secrets_of
 from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import Released, start_services
 from relman.ci.testing.test_commands import CommandOutcome, run_commands
+from relman.docker.client import Client
+from relman.docker.local import LocalClient
 from relman.model.container import Image
 from relman.model.formats.clock import rfc3339
 from relman.model.formats.mask import Mask
@@ -30,12 +31,9 @@ from relman.model.run import Commit, RunName, TestReport
 from relman.model.service import Service
 from relman.model.test_cases import Findings
 
-if TYPE_CHECKING:
-    import docker
-
 
 def run_tests(
-    client: docker.APIClient,
+    client: LocalClient,
     service: Service,
     run: RunName,
     image: ImageId,
@@ -103,7 +101,7 @@ def _run(
 
 @contextmanager
 def linked_bench(
-    client: docker.APIClient,
+    client: LocalClient,
     service: Service,
     run: RunName,
     *,
@@ -120,7 +118,7 @@ def linked_bench(
     """
     kept = False
 
-    def remove(engine: docker.APIClient, name: RunName) -> None:
+    def remove(engine: Client, name: RunName) -> None:
         if not kept:
             remove_temporary(engine, name)
 

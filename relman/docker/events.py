@@ -1,14 +1,40 @@
-"""What an engine tells while it pulls or pushes: how far it is, and what is worth a line. Pure."""
+"""What an engine tells while it builds, pulls or pushes: how far it is, and what is worth a line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
+from relman.docker import streams
+from relman.docker.client import Client
 from relman.docker.fields import Fields
+from relman.hosts.ssh.bounded import Bounds
+from relman.model.errors import EngineError
+
+Event = Mapping[str, Any]
 
 _MOST_LAYERS = 1000
 _TOLD = ("Pushed", "Pull complete", "Mounted from", "Retrying")
+
+
+def told(
+    client: Client,
+    what: str,
+    path: str,
+    *names: str,
+    params: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    data: IO[bytes] | None = None,
+) -> Iterator[Event]:
+    """POST to `path` and yield the engine's events as they come; close the iterator to end the work early. One that
+    reports an error raises EngineError, without a status."""
+    bounds = Bounds(client.timeout, stall=math.inf)
+    with client.stream(what, "POST", path, *names, params=params, headers=headers, data=data, bounds=bounds) as stream:
+        for event in streams.events(stream.parts):
+            if "error" in event:
+                raise EngineError(f"{what}: {event['error']}", host=client.host)
+            yield event
 
 
 class Layers:
@@ -44,7 +70,7 @@ class Layers:
         return True
 
 
-def line_of(event: Mapping[str, Any]) -> str:
+def line_of(event: Event) -> str:
     """One line for people of a pull's or push's event: a layer that has arrived, or is tried again; else empty."""
     status = str(event.get("status", ""))
     return f"{event['id']}: {status}" if "id" in event and status.startswith(_TOLD) else ""
