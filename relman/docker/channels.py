@@ -121,6 +121,9 @@ class EngineChannels:
     def lost(self, what: str, error: Exception, bounds: Bounds) -> RelmanError | None:
         """What an error of the connection or its channels means; an engine that was late is not waited for again."""
         connection, causes = self._connection, list(chain(error))
+        if told := next((each for each in causes if isinstance(each, RelmanError)), None):
+            told.host = told.host or self.host
+            return told
         if too_large := next((each for each in causes if isinstance(each, TooLarge)), None):
             return EngineError(f"{what}: {too_large}", host=self.host)
         if not connection.alive:

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from relman.docker import answers
 from relman.hosts.ssh.bounded import Bounds
-from relman.hosts.ssh.foreign_errors import chain, said
+from relman.hosts.ssh.foreign_errors import said
 from relman.model.errors import EngineError, NotFound, RelmanError, Unreachable
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ class Client:
         headers: Mapping[str, str] | None = None,
     ) -> T:
         """What `read` makes of the answer to what only asks."""
+        answer = self.ask(what, "GET", path, *names, params=params, headers=headers)
         with self.reading(what):
-            return read(self.ask(what, "GET", path, *names, params=params, headers=headers))
+            return read(answer)
 
     def reading(self, what: str) -> contextlib.AbstractContextManager[None]:
         """Let what an answer says that makes no sense be an error which names the host, and what was asked for."""
@@ -199,11 +200,6 @@ class Client:
             raise self._lost(what, error, bounds) from error
 
     def _lost(self, what: str, error: Exception, bounds: Bounds) -> RelmanError:
-        causes = list(chain(error))
-        told = next((each for each in causes if isinstance(each, RelmanError)), None)
-        if told:
-            told.host = told.host or self.host
-            return told
         if lost := self._transport.lost(what, error, bounds):
             return lost
         if isinstance(error, _NONSENSE):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relman.docker import answers, streams
+from relman.docker import execs, streams
 from relman.docker.client import Client
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import PATIENCE, Connection
@@ -32,46 +32,6 @@ class Ran:
     output: str = ""
 
 
-def create(client: Client, what: str, container: str, argv: Sequence[str]) -> str:
-    """Have `argv` ready to run in a container; returns its id. Raises EngineError, NotFound or Unreachable."""
-    body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
-    answer = client.ask(what, "POST", "/containers/{}/exec", container, body=body)
-    with client.reading(what):
-        return answers.id_of(answer)
-
-
-def start(client: Client, what: str, begun: str) -> None:
-    """Run it, without its output. Raises EngineError, NotFound or Unreachable."""
-    client.ask(what, "POST", "/exec/{}/start", begun, body={"Detach": True, "Tty": False})
-
-
-def look(client: Client, what: str, begun: str) -> answers.Exec:
-    """How it is doing. Raises EngineError, NotFound or Unreachable."""
-    return client.get(what, "/exec/{}/json", begun, read=answers.execution)
-
-
-class Repeated:
-    """A command run in a container again and again, one at a time, never waiting for one that hangs."""
-
-    def __init__(self, client: Client, what: str, container: str) -> None:
-        self._client = client
-        self._what = what
-        self._container = container
-        self._running = ""
-
-    def poll(self, argv: Sequence[str]) -> int | None:
-        """The exit code of the one that was begun, or else of `argv`, begun now; None while it runs. Raises
-        EngineError, NotFound or Unreachable."""
-        if not self._running:
-            self._running = create(self._client, self._what, self._container, argv)
-            start(self._client, self._what, self._running)
-        now = look(self._client, self._what, self._running)
-        if now.running:
-            return None
-        self._running = ""
-        return now.code
-
-
 class Inside:
     """What is run in the containers of one host."""
 
@@ -85,13 +45,15 @@ class Inside:
         what, until = f"a command in container {container.name}", time.monotonic() + seconds
         if any(self._still(what, earlier, argv, until) for earlier in container.execs[:_MOST_EARLIER]):
             return Ran(None)
-        begun = create(self._client, what, container.id, argv)
+        begun = execs.create(self._client, what, container.id, argv)
         output = self._output(what, begun, seconds)
         return Ran(self._end(what, begun, until), output)
 
     def _still(self, what: str, earlier: str, argv: Sequence[str], until: float) -> bool:
         with contextlib.suppress(NotFound):
-            return look(self._client, what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
+            return (
+                execs.look(self._client, what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
+            )
         return False
 
     def _output(self, what: str, begun: str, seconds: float) -> str:
@@ -99,7 +61,7 @@ class Inside:
         each stream takes one more session of sshd, which may have no more."""
         detached = not self._connection.streamlocal
         if detached:
-            start(self._client, what, begun)
+            execs.start(self._client, what, begun)
             return ""
         kept, count, body = b"", 0, {"Detach": False, "Tty": False}
         bounds = Bounds(PATIENCE, stall=seconds)
@@ -116,7 +78,7 @@ class Inside:
 
     def _end(self, what: str, begun: str, until: float) -> int | None:
         while True:
-            state = look(self._client, what, begun)
+            state = execs.look(self._client, what, begun)
             if not state.running:
                 return state.code
             if time.monotonic() >= until:

@@ -65,6 +65,17 @@ def test_what_strikes_the_local_engine(body: list[bytes] | None) -> None:
         _client(KeyError("Id"), None).get("info", "/info", read=facts)
 
 
+def test_what_the_local_engine_says_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal and an answer without sense begin with what was asked for, once."""
+    gone, odd = _client(EOFError(), [b'{"message":"No such image: x"}', b""]), _client(EOFError(), [b"[]", b""])
+    monkeypatch.setattr(_Striking, "status", 404)
+    with pytest.raises(NotFound, match=r"^cannot look: No such image: x$"):
+        gone.get("cannot look", "/images/{}/json", "x", read=facts)
+    monkeypatch.undo()
+    with pytest.raises(EngineError, match=r"^cannot look: the Docker engine gave an invalid answer: its answer is not"):
+        odd.get("cannot look", "/info", read=facts)
+
+
 @pytest.mark.parametrize("line", [b"[]\n", b"7\n", b"{\n", b'"x"\n', b"\xff\n", b"[" * 100_000 + b"\n"])
 def test_an_event_that_is_none(line: bytes) -> None:
     """Nonsense in a stream is the engine's error."""

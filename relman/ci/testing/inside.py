@@ -9,7 +9,7 @@ import socket
 from relman.ci.engine.containers import State
 from relman.docker.answers import id_of
 from relman.docker.client import Client
-from relman.docker.container_exec import Repeated
+from relman.docker.execs import Repeated
 from relman.local.http_check import GOOD, headers_of
 from relman.model.errors import CannotAsk, EngineError
 from relman.model.service import WaitFor

@@ -13,7 +13,7 @@ from relman.ci.testing.inside import InsideProbe
 from relman.ci.testing.links import LinkPort
 from relman.ci.testing.run_context import Bench
 from relman.docker.client import Client
-from relman.docker.container_exec import Repeated
+from relman.docker.execs import Repeated
 from relman.local.http_check import GOOD, headers_of, status_of
 from relman.model.errors import Cancelled, EngineError, TestsFailed
 from relman.model.service import LinkedService, WaitFor
