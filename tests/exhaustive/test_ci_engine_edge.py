@@ -9,9 +9,10 @@ import docker
 import pytest
 import requests
 
+from relman.ci.engine.stopwatch import Watch
 from relman.docker.events import told
 from relman.docker.facts import facts
-from relman.docker.local import LocalClient, LocalSocket
+from relman.docker.local import LocalClient, LocalSocket, Waiting
 from relman.hosts.ssh.bounded import Bounds
 from relman.model.errors import Cancelled, EngineError, InternalError, NotFound, RelmanError, Unreachable
 from tests.exhaustive.test_hosts_edges import FOREIGN
@@ -48,9 +49,13 @@ class _Striking(requests.adapters.BaseAdapter):
 
 
 def _client(error: Exception, body: list[bytes] | None) -> LocalClient:
+    return _behind(_Striking(error, None if body is None else list(body)), nullcontext)
+
+
+def _behind(adapter: _Striking, waiting: Waiting) -> LocalClient:
     api = docker.APIClient(base_url="http://docker:80", version="1.41")
-    api.mount("http://", _Striking(error, None if body is None else list(body)))
-    return LocalClient(LocalSocket(api, nullcontext))
+    api.mount("http://", adapter)
+    return LocalClient(LocalSocket(api, waiting))
 
 
 @pytest.mark.parametrize("body", [None, [], [b'{"status":"a"}\n']], ids=["at once", "first", "in the middle"])
@@ -89,3 +94,28 @@ def test_relmans_own_words_and_a_persons_ctrl_c_pass() -> None:
         with pytest.raises(type(own)) as caught, _client(EOFError(), []).edge("build", Bounds(1)):
             raise own
         assert caught.value is own
+
+
+class _Slow(_Striking):
+    """Takes a second to answer, and two for each part of its body."""
+
+    seconds = 0.0
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        """The answer."""
+        self.seconds += 1
+        return super().send(*arguments, **options)
+
+    def read1(self, *arguments: Any, **options: Any) -> bytes:
+        """The next part of the body."""
+        self.seconds += 2
+        return super().read1(*arguments, **options)
+
+
+def test_waiting_for_the_local_engine_is_its_own_time() -> None:
+    """A run's clock counts what the engine takes for an answer and for its body, and not what is done with them."""
+    slow = _Slow(EOFError(), [b'{"status":"a"}\n', b'{"status":"b"}\n', b""])
+    watch = Watch(now=lambda: slow.seconds)
+    for _ in told(_behind(slow, watch.waiting), "build", "/build", params={}):
+        slow.seconds += 100
+    assert watch.others_total() == 1 + 3 * 2

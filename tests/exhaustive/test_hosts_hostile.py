@@ -23,7 +23,7 @@ from relman.model.errors import EngineError, PreflightFailed, RelmanError
 from relman.model.settings import Health
 from relman.rollout.looking import log_tail
 from tests.exhaustive.test_hosts_edges import ENGINE
-from tests.unit.fake_ssh import EVENTS, ID, IMAGE_INSPECTED, IMAGES, INFO, INSPECTED, ROW, Fault, connection
+from tests.unit.fake_ssh import EVENTS, ID, IMAGE, IMAGE_INSPECTED, IMAGES, INFO, INSPECTED, ROW, Fault, connection
 
 _OK = b"HTTP/1.1 200 OK\r\n"
 _PLAIN = _OK + b"Content-Type: application/json\r\n\r\n"
@@ -170,7 +170,12 @@ READERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
     "container": (INSPECTED, answers.container),
     "images": (IMAGES, images.listed_images),
     "image": (IMAGE_INSPECTED, images.image),
+    "distribution": (
+        {"Descriptor": {"digest": IMAGE}, "Platforms": [{"os": "linux", "architecture": "amd64"}]},
+        lambda answer: (images.digest_in_registry(answer), images.platforms_in_registry(answer)),
+    ),
     "created": ({"Id": ID}, answers.id_of),
+    "ended": ({"StatusCode": 0}, answers.exit_code),
     "pull": (EVENTS, lambda events: [Layers().note(event) for event in events] if events else None),
 }
 
