@@ -166,9 +166,11 @@ class Client:
         body: Any = None,
         data: IO[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
-        bounds: Bounds,
+        bounds: Bounds | None = None,
     ) -> Iterator[Stream]:
-        """An answer as it comes; leaving ends it. `data` is sent as it is. What is raised within is translated, too."""
+        """An answer as it comes, within the transport's timeout unless `bounds` say otherwise; leaving ends it. `data`
+        is sent as it is. What is raised within is translated, too."""
+        bounds = bounds or Bounds(self.timeout)
         with self.edge(what, bounds):
             sent, kind = _sent(body, headers)
             answer = self._transport.send(method, self._url(path, names, params), sent or data, kind, bounds)
@@ -189,7 +191,7 @@ class Client:
         raise kind(f"{what}: {words}", host=self.host, status=answer.status)
 
     @contextlib.contextmanager
-    def edge(self, what: str, bounds: Bounds) -> Iterator[None]:
+    def edge(self, what: str, bounds: Bounds | None = None) -> Iterator[None]:
         """Turn whatever is raised within into the model's errors."""
         try:
             yield
@@ -197,7 +199,7 @@ class Client:
             error.host = error.host or self.host
             raise
         except Exception as error:
-            raise self._lost(what, error, bounds) from error
+            raise self._lost(what, error, bounds or Bounds(self.timeout)) from error
 
     def _lost(self, what: str, error: Exception, bounds: Bounds) -> RelmanError:
         if lost := self._transport.lost(what, error, bounds):

@@ -108,7 +108,7 @@ class LocalClient(Client):
     def terminal(self, what: str, container: str) -> Any:
         """A socket to a container that has a terminal and is not started yet: what is typed, and what is printed."""
         wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        with self.edge(what, Bounds(_SECONDS)):
+        with self.edge(what):
             stream = self._api.attach_socket(container, params=wanted)
         return getattr(stream, "_sock", stream)
 

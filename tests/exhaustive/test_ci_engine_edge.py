@@ -13,7 +13,6 @@ from relman.ci.engine.stopwatch import Watch
 from relman.docker.events import told
 from relman.docker.facts import facts
 from relman.docker.local import LocalClient, LocalSocket, Waiting
-from relman.hosts.ssh.bounded import Bounds
 from relman.model.errors import Cancelled, EngineError, InternalError, NotFound, RelmanError, Unreachable
 from tests.exhaustive.test_hosts_edges import FOREIGN
 
@@ -91,7 +90,7 @@ def test_an_event_that_is_none(line: bytes) -> None:
 def test_relmans_own_words_and_a_persons_ctrl_c_pass() -> None:
     """They are what they were."""
     for own in (Cancelled("cancelled"), KeyboardInterrupt()):
-        with pytest.raises(type(own)) as caught, _client(EOFError(), []).edge("build", Bounds(1)):
+        with pytest.raises(type(own)) as caught, _client(EOFError(), []).edge("build"):
             raise own
         assert caught.value is own
 

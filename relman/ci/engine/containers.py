@@ -157,8 +157,7 @@ def state(client: Client, container: str, network: str) -> State:
 def last_lines(client: Client, container: str, mask: Mask, count: int = 20) -> list[str]:
     """The last lines of a service's log, without its secrets. Raises EngineError."""
     what, params = f"cannot read the log of container {container[:12]}", {"stdout": 1, "stderr": 1, "tail": count}
-    bounds = Bounds(client.timeout)
-    with client.stream(what, "GET", "/containers/{}/logs", container, params=params, bounds=bounds) as stream:
+    with client.stream(what, "GET", "/containers/{}/logs", container, params=params) as stream:
         log = b"".join(streams.unframed(stream.parts))
     return mask(log.decode(errors="replace")).splitlines()[-count:]
 

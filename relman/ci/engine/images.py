@@ -9,7 +9,6 @@ from typing import Any, cast
 from relman.docker.client import Client
 from relman.docker.facts import facts
 from relman.docker.images import image, layers
-from relman.hosts.ssh.bounded import Bounds
 from relman.model.container import Image
 from relman.model.errors import EngineError
 from relman.model.image import ConfigDigest, ImageId, Platform
@@ -51,9 +50,8 @@ def config_digest(client: Client, image: ImageId) -> ConfigDigest:
 
 
 def _exported_manifest(client: Client, image: ImageId) -> list[dict[str, Any]]:
-    what, bounds = f"cannot export image {image.short}", Bounds(client.timeout)
     with (
-        client.stream(what, "GET", "/images/{}/get", image.value, bounds=bounds) as stream,
+        client.stream(f"cannot export image {image.short}", "GET", "/images/{}/get", image.value) as stream,
         tarfile.open(fileobj=stream.file, mode="r|") as archive,
     ):
         for member in archive:

@@ -17,7 +17,6 @@ from typing import Any
 from relman.ci.engine.containers import create, object_name, start, wait
 from relman.ci.testing.run_context import Bench, Linked
 from relman.docker.local import LocalClient
-from relman.hosts.ssh.bounded import Bounds
 from relman.model.errors import EngineError, TestsFailed, UsageError
 from relman.model.image import ImageId
 from relman.model.service import TestStage
@@ -46,7 +45,7 @@ def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], stage:
     container = create(
         client, bench.run, name, image, bench.network, command=SHELL, env=env, entrypoint=entrypoint, tty=True
     )
-    with client.edge(_WHAT, Bounds(client.timeout)):
+    with client.edge(_WHAT):
         stream = client.terminal(_WHAT, container)
         _start(client, container)
         with _resized(client, container), _raw_terminal():
