@@ -18,7 +18,6 @@ from relman.registry.http.network import RegistryAccess, insecure_by
 from relman.registry.http.proxies import proxies_of
 
 if TYPE_CHECKING:
-    from relman.app.playbooks.runs import PlaybookRuns
     from relman.ci.library.index import Index
     from relman.config.inventory.environments import Inventory
     from relman.config.inventory.load import Reading
@@ -139,13 +138,6 @@ def ledger(context: Context) -> Ledger:
     from relman.ledger.ledger import Ledger
 
     return Ledger(_ledger_file(context), context.events.warn)
-
-
-def playbook_runs(context: Context) -> PlaybookRuns:
-    """The runs of playbooks on this machine."""
-    from relman.app.playbooks.runs import PlaybookRuns
-
-    return PlaybookRuns(data_dir(context.environ) / "playbooks")
 
 
 def record_deployment(context: Context, **told: Any) -> None:

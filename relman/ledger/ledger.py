@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from relman.ledger.database import open_database, read_only, translated
 from relman.ledger.entries import Entry, HostOutcome, utc
 from relman.ledger.pending import Pending
-from relman.ledger.tables import Base, Deployment, DeploymentHost, ReleaseRecord, Run
+from relman.ledger.tables import Base, Deployment, DeploymentHost, ReleaseRecord, RunRecord
 from relman.model.errors import RelmanError, StorageFailed
 from relman.model.formats.untrusted_json import Misread, parse, read
 from relman.model.journal import Failed
@@ -38,7 +38,7 @@ class Ledger:
     ) -> None:
         """Record that a run's tests have ended; `config` is the digest of the tested image's configuration."""
         self._record(
-            lambda: Run(
+            lambda: RunRecord(
                 run=run, service=service, commit=commit, config=config, outcome=outcome, by=by, finished=utc(finished)
             )
         )
@@ -79,7 +79,7 @@ class Ledger:
                 rows = rows.where(Deployment.environment == environment)
             entries = [_of_deployment(d) for d in session.scalars(rows)]
             if environment is None:
-                runs = _newest(select(Run), Run.finished, limit, Run.service, service)
+                runs = _newest(select(RunRecord), RunRecord.finished, limit, RunRecord.service, service)
                 releases = _newest(select(ReleaseRecord), ReleaseRecord.at, limit, ReleaseRecord.service, service)
                 # The sort is stable: of entries with equal times, the later step (a deployment) comes first.
                 entries += [_of_release(r) for r in session.scalars(releases)]
@@ -97,7 +97,7 @@ class Ledger:
         with self._reading() as session:
             if session is None:
                 return []
-            runs = session.scalars(select(Run).where(Run.run == run))
+            runs = session.scalars(select(RunRecord).where(RunRecord.run == run))
             releases = session.scalars(select(ReleaseRecord).where(ReleaseRecord.run == run))
             entries = [*map(_of_run, runs), *map(_of_release, releases)]
         return sorted(entries, key=lambda e: e.at)
@@ -136,7 +136,7 @@ class Ledger:
             self._warn(f"not recorded in the history: {error}")
 
 
-_Rows = TypeVar("_Rows", Run, ReleaseRecord, Deployment)
+_Rows = TypeVar("_Rows", RunRecord, ReleaseRecord, Deployment)
 
 
 def _newest(rows: Select[_Rows], time: Attribute, limit: int, name: Attribute, service: str | None) -> Select[_Rows]:
@@ -157,7 +157,7 @@ def _deployment_of(line: Mapping[str, Any]) -> Deployment:
     )
 
 
-def _of_run(row: Run) -> Entry:
+def _of_run(row: RunRecord) -> Entry:
     return Entry("tested", row.finished, row.by, row.service, row.outcome, release=row.run, digest=row.config)
 
 

@@ -12,7 +12,7 @@ class Base(DeclarativeBase):
     """The base of all tables. Times are RFC 3339 in UTC, so that they sort as text."""
 
 
-class Run(Base):
+class RunRecord(Base):
     """One CI run and the outcome of its tests."""
 
     __tablename__ = "runs"

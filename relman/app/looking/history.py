@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from relman.app.context import Context
 from relman.app.environments import Request
-from relman.app.factories import ledger, playbook_runs
+from relman.app.factories import ledger
 from relman.app.looking.journals import Answers, ask, with_local
-from relman.app.playbooks.runs import PlaybookRun, PlaybookRuns
+from relman.app.playbooks.runs import PlaybookRun, PlaybookRuns, playbook_runs
 from relman.ledger.entries import Entry
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from relman.app.context import Context
 from relman.app.environments import Request
-from relman.app.factories import data_dir, ledger, playbook_runs
+from relman.app.factories import data_dir, ledger
 from relman.app.looking.journals import Answers, ask, contradictions, joined, local_deployment
-from relman.app.playbooks.runs import PlaybookRun
+from relman.app.playbooks.runs import PlaybookRun, playbook_runs
 from relman.ci.results import report_store
 from relman.ledger.entries import Entry
 from relman.model.errors import UsageError

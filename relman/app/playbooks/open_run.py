@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from relman.app.context import Context
-from relman.app.factories import playbook_runs
 from relman.app.playbooks.runner import Front, Runner
-from relman.app.playbooks.runs import PlaybookRun, PlaybookRuns, new_run
+from relman.app.playbooks.runs import PlaybookRun, PlaybookRuns, new_run, playbook_runs
 from relman.app.playbooks.stage_text import in_words
 from relman.config.playbook import load_playbook, variables_for
 from relman.model.errors import UsageError

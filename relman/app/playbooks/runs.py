@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from relman.app.context import Context
+from relman.app.factories import data_dir
 from relman.app.retention import outlived
 from relman.model.errors import Locked, StorageFailed
 from relman.model.formats.clock import from_rfc3339, rfc3339
@@ -156,6 +158,11 @@ class PlaybookRuns:
             raise Locked(f"another process is running run {run.id} of this playbook") from None
         finally:
             os.close(handle)
+
+
+def playbook_runs(context: Context) -> PlaybookRuns:
+    """The runs of playbooks on this machine."""
+    return PlaybookRuns(data_dir(context.environ) / "playbooks")
 
 
 def new_run(file: str, digest: str, variables: Mapping[str, str], stages: list[str]) -> PlaybookRun:
