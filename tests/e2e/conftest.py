@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stage import Stage, make_releases
+from tests.e2e.stage import ALL_AT_ONCE, Stage, make_releases
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 
@@ -23,3 +23,11 @@ def stage(releases: Lab, hosts: list[LabHost], tmp_path: Path) -> Stage:
     """Three hosts as new, and a user who knows only the inventory."""
     assert len(hosts) == 3
     return Stage(releases, tmp_path)
+
+
+@pytest.fixture
+def serving(stage: Stage) -> Stage:
+    """Release 1 serves everywhere."""
+    stage.deploy("1", *ALL_AT_ONCE)
+    stage.serve("1")
+    return stage

@@ -32,6 +32,8 @@ from tests.lab.process import patience, until
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8080
 
+ALL_AT_ONCE = ("--max-unavailable", "100%")
+
 DEPLOY: Mapping[str, Any] = {
     "ports": ["${port:-8080}:8080"],
     "health": {"http": {"port": PORT, "path": "/health"}, "window": "0.5s", "timeout": f"{5 * patience():.0f}s"},
@@ -96,7 +98,7 @@ class Stage:
     def __init__(self, lab: Lab, home: Path) -> None:
         self.lab = lab
         self.home = home
-        self.prefix: Sequence[str] = ()
+        self.network: Path | None = None
         self.repository = Repository(lab.registry.address, "demo")
         self.inventory = home / "inventory.yml"
         self.env = {**os.environ, **lab.env, "RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT)}
@@ -144,18 +146,9 @@ class Stage:
         self, module: str, *arguments: str, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a Python module to its end, in the user's directory and with their variables and `env`."""
-        variables, most = self.env | dict(env or {}), 180 * patience()
-        if not self.prefix:
-            return forks.run(module, *arguments, cwd=self.home, env=variables, timeout=most)
-        return subprocess.run(
-            [*self.prefix, sys.executable, "-m", module, *arguments],
-            env=variables,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=most,
-        )
+        variables = self.env | dict(env or {})
+        most = 180 * patience()
+        return forks.run(module, *arguments, cwd=self.home, env=variables, timeout=most, network=self.network)
 
     @contextlib.contextmanager
     def held(self, method: str, host: LabHost, *arguments: str) -> Iterator[Running]:
@@ -176,10 +169,8 @@ class Stage:
     def _started(self, module: str, *arguments: str) -> Running:
         read, write = os.pipe()
         with os.fdopen(write, "w") as out:
-            return Running(
-                forks.start(module, *arguments, cwd=self.home, env=self.env, out=out, err=out),
-                os.fdopen(read),
-            )
+            fork = forks.start(module, *arguments, cwd=self.home, env=self.env, out=out, err=out, network=self.network)
+        return Running(fork, os.fdopen(read))
 
     def start_impatient(self, *arguments: str) -> Running:
         """Start relman with answers waited for only briefly (tests.soak.boundaries)."""

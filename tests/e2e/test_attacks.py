@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from relman.model.image import ManifestDigest
-from tests.e2e.stage import Stage
+from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.lab import images
 from tests.lab.host import LabHost
 from tests.lab.layout import LabError
@@ -24,8 +24,8 @@ STATE = "/var/lib/relman/production/demo"
 @pytest.fixture
 def serving(stage: Stage) -> Stage:
     """Release 2 serves everywhere, and 1 before."""
-    stage.deploy("1")
-    stage.deploy("2")
+    stage.deploy("1", *ALL_AT_ONCE)
+    stage.deploy("2", *ALL_AT_ONCE)
     stage.serve("2")
     return stage
 

@@ -6,18 +6,10 @@ import json
 
 import pytest
 
-from tests.e2e.stage import DEPLOY, Stage, serves
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage, serves
 from tests.lab.host import LabHost
 from tests.lab.images import Behaviour
 from tests.lab.process import until
-
-
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
 
 
 @pytest.mark.parametrize(
@@ -45,7 +37,7 @@ def test_a_first_deployment_that_fails_leaves_nothing(stage: Stage) -> None:
     stage.deploy("exits", code=5)
     with stage.lab.hosts[0].engine() as engine:
         assert engine.containers(all=True) == []
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.serve("1")
 
 

@@ -64,8 +64,7 @@ class Works:
         self, *arguments: str, app: Path | None = None, code: int = 0, env: Mapping[str, str] | None = None
     ) -> Ended:
         """Run relman as a CI job in a checkout, the shop's unless told otherwise; it must end with `code`."""
-        argv = [sys.executable, "-m", "relman", *arguments]
-        done = self.lab.ci.run(argv, cwd=app or self.home / "shop", env={**self.env, **(env or {})})
+        done = self.lab.ci.relman(*arguments, cwd=app or self.home / "shop", env={**self.env, **(env or {})})
         assert done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return Ended(done.returncode, done.stdout, done.stderr)

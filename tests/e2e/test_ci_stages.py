@@ -76,7 +76,7 @@ class Works:
         self, *arguments: str, app: str = "market", code: int = 0, env: Mapping[str, str] | None = None
     ) -> Ended:
         """Run relman as a CI job in a checkout; it must end with `code`."""
-        done = self.lab.ci.run(self.argv(*arguments), cwd=self.home / app, env={**self.env, **(env or {})})
+        done = self.lab.ci.relman(*arguments, cwd=self.home / app, env={**self.env, **(env or {})})
         assert done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         assert SECRET not in done.stdout + done.stderr

@@ -222,8 +222,7 @@ def test_the_example_brings_a_commit_to_the_hosts(job: Job, name: str) -> None:
     for line in lines:
         assert re.search(line, job.said, re.MULTILINE), job.said
     assert [host.http(8080, "/health").status for host in job.lab.hosts] == [200, 200, 200]
-    argv = [sys.executable, "-m", "relman", "--json", "history"]
-    history = json.loads(job.lab.ci.run(argv, cwd=job.root, env=job.env).stdout)["entries"]
+    history = json.loads(job.lab.ci.relman("--json", "history", cwd=job.root, env=job.env).stdout)["entries"]
     assert {entry["by"].partition(" ")[0] for entry in history} == {"ada"}
 
 

@@ -12,15 +12,6 @@ import pytest
 from tests.e2e.stage import DEPLOY, ROOT, Stage
 from tests.lab.process import until
 
-
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
-
-
 _SENT_AGAIN = 4.0  # seconds: TCP tries again after 0.2, 0.4, 0.8 and 1.6 s
 SLOW = {**DEPLOY, "health": {**DEPLOY["health"], "window": "4s"}}
 

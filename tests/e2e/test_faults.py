@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from tests.e2e.stage import DEPLOY, Stage
 from tests.lab.process import until
 
 SLOW = {**DEPLOY, "max_unavailable": 1, "health": {**DEPLOY["health"], "window": "4s"}}
-
-
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
 
 
 def test_who_comes_second_can_wait(serving: Stage) -> None:

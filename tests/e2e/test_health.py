@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.e2e.stage import DEPLOY, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab.images import SITE, Behaviour
 from tests.lab.process import patience
 
@@ -25,8 +25,8 @@ def test_what_keeps_health_from_being_asked(stage: Stage) -> None:
     asked, and said not to be. What is asked in the container needs no forwarding."""
     h1, h2, _ = stage.lab.hosts
     stage.release("inside", deploy={"health": COMMAND})
-    stage.deploy("1")
-    stage.deploy("2")
+    stage.deploy("1", *ALL_AT_ONCE)
+    stage.deploy("2", *ALL_AT_ONCE)
     with h1.sshd(*NOTHING), h2.sshd("PermitOpen 127.0.0.1:9"):
         for more in ((), ("--plan",)):
             said = stage.deploy("3", *more, code=4).err

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relman.hosts.state_dir import journal
-from tests.e2e.stage import DEPLOY, Ended, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Ended, Stage
 from tests.lab.host import LabHost
 from tests.lab.process import until
 
@@ -150,7 +150,7 @@ def test_a_host_that_dies_when_it_is_done_is_unknown_in_the_others_journals(
 def test_a_recovery_names_whom_it_cleared_up_after(stage: Stage, dave: Laptop) -> None:
     """The deployment that died left no line: the recovery's says whose it was."""
     stage.env |= {"USER": "carol", "LOGNAME": "carol"}
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.relman_killed("start", 2, "deploy", "2", *P, "--yes")
     dave.does("recover", *P, "--reason", "carol's laptop died")
     erin = Laptop(stage, "erin")

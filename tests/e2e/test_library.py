@@ -46,7 +46,7 @@ class Works:
 
     def relman(self, *arguments: str, code: int = 0, env: Mapping[str, str] | None = None) -> Ended:
         """Run relman as a CI job in the checkout; it must end with `code`."""
-        done = self.lab.ci.run(self.argv(*arguments), cwd=self.app, env={**self.env, **(env or {})})
+        done = self.lab.ci.relman(*arguments, cwd=self.app, env={**self.env, **(env or {})})
         assert done.returncode == code, f"exit {done.returncode}, not {code}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         assert self.lab.index.password not in done.stdout + done.stderr

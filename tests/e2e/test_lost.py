@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from tests.e2e.stage import DEPLOY, Stage
 from tests.e2e.wayout import P
 from tests.lab.host import LabHost
@@ -13,14 +11,6 @@ from tests.lab.process import until
 
 LOCK = "/var/lib/relman/production/demo/lock.json"
 SLOW = {"health": {**DEPLOY["health"], "window": "3s"}}
-
-
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
 
 
 def lose(host: LabHost) -> None:

@@ -47,7 +47,7 @@ class Team(Stage):
 
     def __init__(self, lab: Lab, home: Path) -> None:
         super().__init__(lab, home)
-        self.prefix = lab.ci.prefix
+        self.network = lab.ci.machine.network
         self.repository = Repository(f"localhost:{PORT}", "demo")
         for name in ("RELMAN_REGISTRY_CA", "DOCKER_CONFIG"):
             del self.env[name]

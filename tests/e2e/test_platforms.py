@@ -8,7 +8,7 @@ from relman.evidence.promote import promote
 from relman.model.image import ManifestDigest, Platform
 from relman.registry.manifest import Manifest
 from tests.contract.images import AMD64, ARM64, push_image, push_index
-from tests.e2e.stage import Stage
+from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.unit.reports import report
 
 RISCV = Platform("linux", "riscv64")
@@ -52,7 +52,7 @@ def test_every_host_gets_the_tested_image_of_its_own_platform(stage: Stage) -> N
 
 def test_a_host_whose_platform_was_not_tested_is_refused_by_name(stage: Stage) -> None:
     """An image that is in the index but was not tested, and one that is not there at all: nothing is changed."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     _release(stage, "elsewhere", [ARM64, AMD64], ARM64)
     _release(stage, "nowhere", [ARM64, RISCV], ARM64)
     for tag, why in (("elsewhere", "was not tested"), ("nowhere", "no image for linux/amd64")):

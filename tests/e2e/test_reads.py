@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
-import pytest
-
 from relman.registry.retag import retag
-from tests.e2e.stage import DEPLOY, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab.images import Behaviour
 from tests.lab.process import until
 
@@ -22,7 +19,7 @@ def _releases(stage: Stage, *arguments: str, code: int = 0) -> dict[str, dict[st
 def test_releases_say_what_may_be_deployed_and_where_it_runs(stage: Stage) -> None:
     """A channel stands on its release's line, an untested image is listed with the reason, and every host stands where
     it runs, also when another release is all that fits: the highest tag, or the newest image."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.release("zz.9")
     registry = stage.registry()
     retag(registry, stage.repository, registry.resolve(stage.repository, "zz.9"), "stable", moveable=True)
@@ -70,7 +67,7 @@ def test_two_environments_share_a_host_each_on_its_own_address(stage: Stage) -> 
 
 def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
     """The rest of the answer is given, and the exit code tells a program that it is not the whole."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.lab.hosts[1].stop()
     said = stage.relman("releases", "-e", "production", code=11)
     assert "h1, h3" in said.out
@@ -80,7 +77,7 @@ def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
 def test_status_while_somebody_deploys(stage: Stage) -> None:
     """A deployment under way is no drift and no mixed fleet: it is said who is at work, and each host's digest is that
     of what runs there in this moment."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.write_inventory(relman_local_commands=True)
     seen = stage.home / "seen"
     check = {"command": ["sh", "-c", f"while [ ! -e '{seen}' ]; do sleep 0.1; done"], "timeout": "200s"}
@@ -99,16 +96,14 @@ def test_status_while_somebody_deploys(stage: Stage) -> None:
     assert all(not row["notes"] for row in stage.status())
 
 
-@pytest.mark.parametrize(
-    "command", [("recover",), ("rollback", "--yes"), ("lock", "status"), ("lock", "break", "--reason", "none", "--yes")]
-)
-def test_a_service_that_nobody_knows_leaves_no_trace(stage: Stage, command: Sequence[str]) -> None:
+def test_a_service_that_nobody_knows_leaves_no_trace(serving: Stage) -> None:
     """A slip of the pen is said, with the names that there are, and nothing comes into being on any host."""
-    stage.deploy("1")
-    said = stage.relman(*command, "-e", "production", "--service", "dmeo", code=2).err
-    assert "'dmeo'" in said
-    assert "known there: demo" in said
-    for host in stage.lab.hosts:
+    break_lock = ("lock", "break", "--reason", "none", "--yes")
+    for command in (("recover",), ("rollback", "--yes"), ("lock", "status"), break_lock):
+        said = serving.relman(*command, "-e", "production", "--service", "dmeo", code=2).err
+        assert "'dmeo'" in said
+        assert "known there: demo" in said
+    for host in serving.lab.hosts:
         assert host.run(["ls", "/var/lib/relman/production"]).stdout.split() == ["demo"]
 
 
@@ -148,7 +143,7 @@ def test_a_service_without_a_network_is_deployed(stage: Stage) -> None:
 
 def test_history_and_show_tell_a_deployment_again(stage: Stage) -> None:
     """What was done, and what it came to on each host, can be read later on the machine that did it."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.deploy("exits", code=5)
     entries = json.loads(stage.relman("history", "-e", "production", "--json").out)["entries"]
     assert [(e["what"], e["release"], e["outcome"]) for e in entries] == [

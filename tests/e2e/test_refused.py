@@ -9,18 +9,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.stage import DEPLOY, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab import images
 from tests.lab.process import until
 
 
 @pytest.fixture
-def serving(stage: Stage) -> Iterator[Stage]:
+def serving(serving: Stage) -> Iterator[Stage]:
     """Release 1 serves everywhere; whatever the test tries, it still does afterwards."""
-    stage.deploy("1")
-    stage.serve("1")
-    yield stage
-    stage.serve("1")
+    yield serving
+    serving.serve("1")
 
 
 def test_an_unknown_tag(serving: Stage) -> None:
@@ -122,7 +120,7 @@ def test_a_host_that_is_down_and_is_left_out_by_a_person(stage: Stage) -> None:
     rows = {row["host"]: row for row in stage.status(code=11)}
     assert rows["h3"]["unreachable"]
     h3.start()
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.serve("1")
 
 
@@ -143,7 +141,7 @@ def test_a_full_disk_on_one_host(stage: Stage) -> None:
     h2 = stage.lab.hosts[1]
     h2.limit_disk(200)
     try:
-        stage.deploy("1")
+        stage.deploy("1", *ALL_AT_ONCE)
         stage.release("big", ballast=30_000_000)
         h2.fill_disk()
         said = stage.deploy("big", code=4).err

@@ -7,20 +7,10 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from tests.e2e.stage import DEPLOY, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab.process import until
 
 QUICK: Mapping[str, Any] = {**DEPLOY, "health": {**DEPLOY["health"], "window": "0s"}}
-
-
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
 
 
 def containers(stage: Stage) -> list[list[str]]:
@@ -181,7 +171,7 @@ def test_a_service_is_taken_away_but_never_its_volumes(stage: Stage) -> None:
     works again."""
     stage.release("keeping", deploy={**QUICK, "volumes": ["demo-data:/data"]})
     stage.deploy("keeping")
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     shown = stage.relman("remove", "-e", "production", "--plan").out
     assert "demo-data" in shown
     assert "--yes" in stage.relman("remove", "-e", "production", code=2).err
@@ -195,7 +185,7 @@ def test_a_service_is_taken_away_but_never_its_volumes(stage: Stage) -> None:
         assert [p.name for p in host.path("/var/lib/relman/production/demo").iterdir()] == ["journal.jsonl"]
     assert "removed" in stage.relman("history").out
     assert "nothing to do" in stage.relman("remove", "-e", "production", "--yes").out
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     stage.serve("1")
 
 

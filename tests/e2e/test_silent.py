@@ -8,14 +8,6 @@ from tests.e2e.stage import DEPLOY, Ended, Stage
 from tests.e2e.wayout import P, follow
 
 
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
-
-
 def _unknown(ended: Ended, host: str) -> None:
     """Its row says unknown, the exit code too, and the final sentence names it and claims nothing about it."""
     assert ended.code == 11, ended.text

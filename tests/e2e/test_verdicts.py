@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.stage import DEPLOY, Stage, serves
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage, serves
 from tests.e2e.wayout import P, hint, walk
 from tests.lab.process import until
 
@@ -55,7 +55,7 @@ def test_each_state_has_a_code_and_a_way_out(stage: Stage) -> None:
     """Nothing deployed; one host paused, hung, stopped by hand, emptied, reinstalled, without its record, on another
     image, doubled, robbed of its port, on another release: the command that status types out ends each."""
     assert hint(stage, 10).startswith("relman deploy TAG -e production (")
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     two_serves(stage)
     for do, code, way_out in STATES:
         do(stage)
@@ -64,13 +64,13 @@ def test_each_state_has_a_code_and_a_way_out(stage: Stage) -> None:
 
 def two_serves(stage: Stage) -> None:
     """Release 2 serves everywhere, in the place of the one before."""
-    stage.deploy("2")
+    stage.deploy("2", *ALL_AT_ONCE)
     stage.serve("2")
 
 
 def test_a_sick_release_is_left_by_a_rollback(stage: Stage) -> None:
     """Where it hangs on every host, no restart is advised."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     two_serves(stage)
     for host in stage.lab.hosts:
         host.run(["sh", "-c", HANG])
@@ -79,7 +79,7 @@ def test_a_sick_release_is_left_by_a_rollback(stage: Stage) -> None:
 
 def test_an_interrupted_deployment_is_recovered_from_whatever_serves(stage: Stage) -> None:
     """Also where a host serves nothing since, which is the graver code, recover is what is advised."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     assert stage.relman_killed("start", 2, "deploy", "2", *P, "--yes") == -signal.SIGKILL
     assert walk(stage, 10, "1") == "relman recover -e production"
     assert stage.relman_killed("set_restart", 3, "deploy", "2", *P, "--yes") == -signal.SIGKILL
@@ -88,7 +88,7 @@ def test_an_interrupted_deployment_is_recovered_from_whatever_serves(stage: Stag
 
 def test_hosts_that_do_not_answer_are_unknown_and_may_be_forgiven(stage: Stage) -> None:
     """A host that is off, and one without its engine: 11, unless so many are tolerated; what is graver never is."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     h2, h3 = stage.lab.hosts[1:]
     h3.kill()
     assert "is h3 up" in hint(stage, 11)
@@ -113,8 +113,8 @@ def test_a_paused_container_is_not_deployed_over_and_never_doubled(stage: Stage,
     first, second, third = (f"{tag}-{len(ports)}" for tag in ("a", "b", "c"))
     for tag in (first, second, third):
         stage.release(tag, deploy={**DEPLOY, "ports": ports})
-    stage.deploy(first)
-    stage.deploy(second)
+    stage.deploy(first, *ALL_AT_ONCE)
+    stage.deploy(second, *ALL_AT_ONCE)
     h2 = stage.lab.hosts[1]
     h2.run(["sh", "-c", f"docker pause {NAME}"])
     said = stage.deploy(third, code=4).err
@@ -132,7 +132,7 @@ def test_a_paused_container_is_not_deployed_over_and_never_doubled(stage: Stage,
 def test_a_port_that_docker_keeps_for_nobody_is_told(stage: Stage) -> None:
     """As after a power cut in the gap: neither container gets the port, and no container has it. The way out names it
     and then recover; status and recover do not send the reader to each other."""
-    stage.deploy("1")
+    stage.deploy("1", *ALL_AT_ONCE)
     h1 = stage.lab.hosts[0]
     proxy = "docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.99 -container-port 8080"
     try:

@@ -27,14 +27,6 @@ _COUNT = (
 )
 
 
-@pytest.fixture
-def serving(stage: Stage) -> Stage:
-    """Release 1 serves everywhere."""
-    stage.deploy("1")
-    stage.serve("1")
-    return stage
-
-
 @contextlib.contextmanager
 def _engine(path: Path, said: Iterable[bytes]) -> Iterator[None]:
     """Something that listens on a socket and says this to everybody, b"" for a while nothing."""

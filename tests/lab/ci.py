@@ -9,7 +9,7 @@ from pathlib import Path
 
 import docker
 
-from tests.lab import files
+from tests.lab import files, forks
 from tests.lab.layout import CI_OCTET, Layout
 from tests.lab.machine import Machine
 from tests.lab.registry import Registry
@@ -34,6 +34,11 @@ class CI:
         return subprocess.run(
             [*self.prefix, *argv], cwd=cwd, env=variables, capture_output=True, text=True, errors="replace"
         )
+
+    def relman(self, *arguments: str, cwd: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        """Run relman likewise."""
+        variables = os.environ | files.environment(self._layout, self._registry) | dict(env)
+        return forks.run("relman", *arguments, cwd=cwd, env=variables, network=self.machine.network)
 
     @property
     def prefix(self) -> list[str]:

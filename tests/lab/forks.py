@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -28,6 +29,7 @@ from typing import IO
 
 import relman
 
+_CLONE_NEWNET = 0x40000000  # of setns(2); os.setns comes with Python 3.12
 _BY_MAIN = ("relman.__main__", "relman.ledger.migrations.env")  # what only runs, and cannot be imported
 
 
@@ -67,11 +69,20 @@ class Fork:
         return self._answers.recv(100)
 
 
-def start(module: str, *arguments: str, cwd: Path | None, env: Mapping[str, str], out: IO[str], err: IO[str]) -> Fork:
-    """Begin `python -m MODULE ARGUMENTS`, with no input."""
+def start(
+    module: str,
+    *arguments: str,
+    cwd: Path | None,
+    env: Mapping[str, str],
+    out: IO[str],
+    err: IO[str],
+    network: Path | None = None,
+) -> Fork:
+    """Begin `python -m MODULE ARGUMENTS`, with no input, in this network namespace or in this process's own."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs, TemporaryFile() as request:
-        said = {"argv": [module, *arguments], "cwd": str(cwd or Path.cwd()), "env": dict(env)}
+        where = {"cwd": str(cwd or Path.cwd()), "network": str(network or "")}
+        said = {"argv": [module, *arguments], "env": dict(env), **where}
         request.write(json.dumps(said).encode())
         request.flush()
         socket.send_fds(_server()[0], [b"."], [theirs.fileno(), request.fileno(), out.fileno(), err.fileno()])
@@ -79,12 +90,16 @@ def start(module: str, *arguments: str, cwd: Path | None, env: Mapping[str, str]
 
 
 def run(
-    module: str, *arguments: str, cwd: Path | None, env: Mapping[str, str], timeout: float
+    module: str,
+    *arguments: str,
+    cwd: Path | None,
+    env: Mapping[str, str],
+    timeout: float | None = None,
+    network: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m MODULE ARGUMENTS` to its end, with no input; it is killed after `timeout` seconds, and
-    TimeoutExpired is raised."""
-    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        fork = start(module, *arguments, cwd=cwd, env=env, out=out, err=err)
+    """Run it to its end. It is killed after `timeout` seconds, and TimeoutExpired is raised."""
+    with TemporaryFile("w+", errors="replace") as out, TemporaryFile("w+", errors="replace") as err:
+        fork = start(module, *arguments, cwd=cwd, env=env, out=out, err=err, network=network)
         try:
             code = fork.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -140,7 +155,7 @@ def _supervise(connection: int, request: int, out: int, err: int) -> None:
     pid = os.fork()
     if not pid:
         os.close(connection)
-        return _become(said["argv"], said["cwd"], said["env"], out, err)
+        return _become(**said, out=out, err=err)
     os.close(out)
     os.close(err)
     with contextlib.suppress(BrokenPipeError):
@@ -150,12 +165,16 @@ def _supervise(connection: int, request: int, out: int, err: int) -> None:
     os._exit(0)
 
 
-def _become(argv: list[str], cwd: str, env: Mapping[str, str], out: int, err: int) -> None:
+def _become(argv: list[str], cwd: str, env: Mapping[str, str], network: str, out: int, err: int) -> None:
     for fd, stream in ((out, 1), (err, 2)):
         os.dup2(fd, stream)
         os.close(fd)
     sys.stdout = os.fdopen(1, "w", closefd=False)  # what they are is seen when they are opened
     sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
+    if network:
+        with Path(network).open() as namespace:
+            if ctypes.CDLL(None).setns(namespace.fileno(), _CLONE_NEWNET):
+                raise OSError(f"cannot enter {network}")
     os.environ.clear()
     os.environ.update(env)
     time.tzset()

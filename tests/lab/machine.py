@@ -85,7 +85,12 @@ class Machine:
     @property
     def prefix(self) -> list[str]:
         """What to put before a command so that it runs in the machine's network, on the real file system."""
-        return ["nsenter", f"--net={network.NAMESPACES / self._layout.netns(self.name)}", "--"]
+        return ["nsenter", f"--net={self.network}", "--"]
+
+    @property
+    def network(self) -> Path:
+        """Its network namespace, as a file."""
+        return network.NAMESPACES / self._layout.netns(self.name)
 
     # Power
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from relman.cli.exits import Exit
 from relman.model.plan import Result
-from tests.e2e.stage import DEPLOY, Ended, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Ended, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
 from tests.lab.process import until
@@ -27,7 +27,6 @@ RELEASED: Mapping[str, Any] = {
     "tasks": [TASK],
 }
 BALLAST = 20_000_000  # bytes: a pull that takes a moment
-ALL = ("--max-unavailable", "100%")
 ROUNDS = 4
 FOUGHT_OVER = ("port is already allocated", "address already in use")
 
@@ -105,7 +104,7 @@ class Kills:
         return origin
 
     def _deploy(self) -> None:
-        self.stage.deploy(self._fresh(), *ALL)
+        self.stage.deploy(self._fresh(), *ALL_AT_ONCE)
         for host in self.stage.lab.hosts:
             tidy(host)
 

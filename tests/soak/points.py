@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from relman.hosts.state_dir.journal import NAME as JOURNAL
-from tests.e2e.stage import DEPLOY, Stage
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
 from tests.lab.process import patience, until
@@ -48,7 +48,7 @@ class Soak:
         of them, so that every deployment of the third pulls one image and drops another."""
         for tag in TAGS:
             self.stage.release(tag, deploy=AT_ONCE)
-            self.stage.deploy(tag, "--max-unavailable", "100%")
+            self.stage.deploy(tag, *ALL_AT_ONCE)
 
     def changes(self, command: str) -> int:
         """How many changes of hosts the command makes."""
@@ -101,12 +101,13 @@ class Soak:
     def _resolve(self) -> None:
         """What a person does next: deploy; where that is refused, all hosts serve by then, and recover resolves it."""
         stage = self.stage
-        code = stage.any("deploy", "s3", "-e", "production", "--yes", "--max-unavailable", "100%").code
-        if code == 7:
+        again = ("deploy", "s3", "-e", "production", "--yes", *ALL_AT_ONCE)
+        ended = stage.any(*again)
+        if ended.code == 7:
             until(lambda: "-" not in stage.versions(), "every host to serve again", 10)
             stage.relman("recover", "-e", "production")
-            code = stage.any("deploy", "s3", "-e", "production", "--yes", "--max-unavailable", "100%").code
-        assert code == 0, f"the next deployment ended with {code}"
+            ended = stage.any(*again)
+        assert ended.code == 0, f"the next deployment ended with {ended.code}: {ended.text}"
         stage.serve("s3")
         if any(len(files_of(host)) > 1 for host in stage.lab.hosts):
             stage.relman("recover", "-e", "production")  # sweeps up what was half written when no lock was held yet
@@ -153,12 +154,12 @@ class Command:
 
 
 def _one_release(soak: Soak) -> None:
-    soak.stage.deploy("s1", "--max-unavailable", "100%")
+    soak.stage.deploy("s1", *ALL_AT_ONCE)
 
 
 def _two_releases(soak: Soak) -> None:
     _one_release(soak)
-    soak.stage.deploy("s2", "--max-unavailable", "100%")
+    soak.stage.deploy("s2", *ALL_AT_ONCE)
 
 
 def _interrupted(soak: Soak) -> None:
