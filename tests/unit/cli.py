@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.lab import forks
+from tests.lab.process import patience
 
 
 def argv(*arguments: str) -> list[str]:
@@ -30,7 +31,7 @@ def relman(
     *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `relman ARGUMENTS` to its end, with no terminal."""
-    return forks.run("relman", *arguments, cwd=cwd, env=environ(env), timeout=60)
+    return forks.run("relman", *arguments, cwd=cwd, env=environ(env), timeout=60 * patience())
 
 
 def python(code: str, *arguments: str) -> Sequence[str]:
