@@ -35,14 +35,14 @@ def environment(context: Context, name: str, inventories: Sequence[str]) -> Envi
 
 
 def inventory_of(context: Context, inventories: Sequence[str], *, run: bool = False) -> Inventory:
-    """What those inventories say; nothing of them is run unless a command says so."""
+    """Read the given inventories; without `run`, no programs are run for them."""
     from relman.config.inventory.load import load_inventory
 
     return load_inventory(_inventory_paths(context, inventories), _reading_of(context, run=run))
 
 
 def _reading_of(context: Context, *, run: bool = False) -> Reading:
-    """How inventories are read: nothing of them is run unless a command says so."""
+    """How inventories are read; without `run`, no programs are run for them."""
     from relman.config.inventory.load import Reading
     from relman.config.inventory.vault import open_vault
 
@@ -51,7 +51,7 @@ def _reading_of(context: Context, *, run: bool = False) -> Reading:
 
 
 def _inventory_paths(context: Context, inventories: Sequence[str]) -> list[str]:
-    """The inventories given, else RELMAN_INVENTORY, else ./inventories."""
+    """The given inventories, else RELMAN_INVENTORY, else ./inventories."""
     return list(inventories) or [context.environ.get("RELMAN_INVENTORY") or INVENTORIES]
 
 

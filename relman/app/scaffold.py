@@ -1,4 +1,4 @@
-"""A first relman.yml, written where there is none."""
+"""Write a first relman.yml."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from relman.model.errors import UsageError
 
 
 def first_text(registry: str) -> str:
-    """A relman.yml for the repository here, which is valid. Raises UsageError where it has no Dockerfile."""
+    """A valid relman.yml for the repository in the current directory. Raises UsageError if it has no Dockerfile."""
     text = first_file(look(Path()), registry)
     parse_service(text.encode(), FILE_NAME)
     return text
 
 
 def write_first(text: str) -> None:
-    """Write ./relman.yml. Raises UsageError where there is one, or it cannot be written."""
+    """Write ./relman.yml. Raises UsageError if it exists or cannot be written."""
     try:
         with Path(FILE_NAME).open("x", encoding="utf-8") as file:
             file.write(text)

@@ -60,6 +60,6 @@ def version_for(job: Job, given: str | None) -> str:
 
 
 def build_run(job: Job, version: str | None) -> None:
-    """Build the commit that is checked out, alone on this run. `version` is the image's (None: what git says)."""
+    """Build the checked-out commit under the run's lock. `version` is the image's (None: git's)."""
     with job.alone(), local_engine() as client:
         build_stage(job, client, commit_of(job.root, job.context.environ), version_for(job, version))

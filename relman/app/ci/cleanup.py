@@ -29,14 +29,14 @@ def tell_removed(context: Context, removed: tuple[str, ...], **data: str) -> Non
 
 
 def clean_run(context: Context, file: str, run_flag: str | None) -> None:
-    """Clean up after the run that the flag or the CI system's variables name, of the service in `file`."""
+    """Clean up after the run named by the flag or the CI system's variables, of the service in `file`."""
     with local_engine() as client:
         service = written_service(context, file).name
         clean(context, client, run_name(context.environ, run_flag, service))
 
 
 def clean_older(context: Context, age: float) -> None:
-    """Clean up after every run that is older than `age` seconds, but for those that a process here is at work on."""
+    """Clean up after every run older than `age` seconds, except those in progress on this machine."""
     context.events.heading("clean up after all finished runs")
     held = partial(at_work, directory=locks(context))
     with local_engine() as client:

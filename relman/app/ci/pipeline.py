@@ -1,4 +1,4 @@
-"""All stages of a run, one after the other, cleaned up after in any case."""
+"""Run all stages, one after the other, and always clean up."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from relman.model.run import RunName, TestReport
 
 
 def run_all(job: Job, version: str | None, results: str | None) -> None:
-    """Build, test and promote. `version` is the image's (None: what git says), `results` a file for the test results.
-    What forbids the release is found before anything is built."""
+    """Build, test and promote. `version` is the image's (None: git's), `results` a file for the test results.
+
+    What forbids the release is raised before anything is built.
+    """
     commit, version = commit_of(job.root, job.context.environ), version_for(job, version)
     check = release_check(job.context, job.service)
     if job.service.release.library:
@@ -56,7 +58,7 @@ def _clean(job: Job, client: LocalClient, run: RunName) -> None:
 
 
 def tell_timings(job: Job, since_start: float) -> None:
-    """Say where the time went; `since_start` are seconds since the command began."""
+    """Report the duration of each stage; `since_start` is the seconds since the command began."""
     total, others = process_age() or since_start, job.watch.others_total()
     job.context.events.heading("timings")
     for name, seconds in job.watch.stages.items():

@@ -1,4 +1,4 @@
-"""Release what a person names: the image of a run, one in the registry, or a library; or copy a release elsewhere."""
+"""Release the image of a run, an image in the registry, or a library; or copy a release to another repository."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from relman.model.service import Service
 
 @dataclass(frozen=True)
 class Promotion:
-    """What is to be released: the service in `file`; the image of the run `run_flag` (None: as the CI system or the
-    results say), or `image`, a tag or digest in the registry; `results` is a file of test results (None: those kept
-    here). `skip_gates` are left out for `reason`."""
+    """What to release: the service in `file`; the image of the run `run_flag` (None: from the CI system or the
+    results), or `image`, a tag or digest in the registry; `results` is a file of test results (None: the stored ones).
+    `skip_gates` are skipped for `reason`."""
 
     file: str
     run_flag: str | None = None
@@ -59,7 +59,7 @@ def promote(context: Context, wanted: Promotion) -> None:
 
 
 def copy(context: Context, wanted: Promotion, tag: str, to: str, channels: Sequence[str]) -> None:
-    """Copy the release `tag` with its evidence to the repository `to`, where `channels` follow it. Raises
+    """Copy the release `tag` with its evidence to the repository `to`, and move `channels` to it there. Raises
     PolicyRefused and UsageError."""
     service, check = _judged(context, wanted)
     to_elsewhere(context, Move(service.repository, tag, Repository.parse(to), tuple(channels), service.name), check)

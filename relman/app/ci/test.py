@@ -61,8 +61,11 @@ def shell_stage(job: Job, client: LocalClient, image: ImageId, *, keep: bool) ->
 
 
 def test_run(job: Job, results: str | None, *, pushed: bool, keep: bool) -> None:
-    """Test the image that build made in this run; when its tests pass and it is to be `pushed`, push it under the run's
-    own tag. With `keep` all that the tests needed stays up. Raises TestsFailed, UsageError."""
+    """Test the image that this run has built. If its tests pass and `pushed` is set, push it under the run's own tag.
+    With `keep`, the tests' containers stay.
+
+    Raises TestsFailed, UsageError.
+    """
     with _image_on_engine(job, keep=keep) as (client, image):
         test_stage(job, client, image.id, built_commit(job, image), results, keep=keep)
         if pushed:
@@ -71,7 +74,7 @@ def test_run(job: Job, results: str | None, *, pushed: bool, keep: bool) -> None
 
 
 def shell_in_run(job: Job, *, keep: bool) -> None:
-    """A shell in the image that build made in this run."""
+    """Open a shell in the image that this run has built."""
     with _image_on_engine(job, keep=keep) as (client, image):
         shell_stage(job, client, image.id, keep=keep)
 

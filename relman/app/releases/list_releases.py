@@ -24,7 +24,7 @@ from relman.model.service import ReleaseRules
 
 @dataclass(frozen=True)
 class ReleaseQuery:
-    """Whose releases are asked for, by which rules their tags are made, and where to look for them running."""
+    """The service whose releases are listed, the rules for its tags, and the environment in which to look for them."""
 
     service: str
     repository: Repository

@@ -76,7 +76,7 @@ def new(
 @click.argument("what", metavar="[FILE|NAME]", required=False)
 @_trust_option
 def show(context: CommandContext, what: str | None, trust: str) -> None:
-    """Show the public half of a key FILE, or whom trust.yml trusts with what."""
+    """Show the public half of a key FILE, or the keys in trust.yml and what each may sign."""
     output = context.output
     if what and Path(what).is_file():
         found = public_key(context, Path(what))

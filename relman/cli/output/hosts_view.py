@@ -9,7 +9,7 @@ from relman.rollout.looking.readiness import Lack
 
 
 def show_readiness(output: Output, found: Mapping[str, Sequence[Lack]]) -> None:
-    """What is missing, once for all hosts where it is the same, with what to type."""
+    """Show what hosts lack and how to correct it, once for all hosts that lack the same."""
     ready = [host for host, lacks in found.items() if not lacks]
     if ready:
         output.line(f"ready: {', '.join(ready)}")

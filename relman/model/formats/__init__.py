@@ -1,1 +1,1 @@
-"""How values are written: times, JSON from hosts, HTTP requests, patterns, text on a terminal."""
+"""Formats of values: times, JSON from hosts, HTTP requests, patterns, and text for a terminal."""

@@ -1,1 +1,1 @@
-"""HTTP to a registry: TLS, proxies, time limits, credentials, and foreign errors translated."""
+"""HTTP to a registry: TLS, proxies, time limits, credentials, and the translation of errors."""

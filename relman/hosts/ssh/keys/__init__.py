@@ -1,1 +1,1 @@
-"""The keys of both ends: offered at login, and host keys verified."""
+"""Keys that relman offers at login, and verification of host keys."""
