@@ -9,12 +9,13 @@ from typing import TypeVar
 
 from relman.evidence.assessment import Criteria
 from relman.evidence.gates.statements import names
-from relman.evidence.release import RUN_TAGS, Examined, examined, is_text, release_of
-from relman.evidence.store import EVIDENCE_TAGS, Stored, look
+from relman.evidence.release import Examined, examined, is_text, release_of
+from relman.evidence.store import Stored, look
 from relman.evidence.test_result import TestResult
 from relman.model.container import DEPLOY_SECTION
 from relman.model.errors import PolicyRefused, RegistryError, UsageError
 from relman.model.image import ManifestDigest, Platform, Repository
+from relman.model.release_tag import OWN_TAGS
 from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, SeveralPlatforms, describe_resolved, platforms
@@ -56,7 +57,7 @@ class Listing:
         self._registry, self._repository = registry, repository
         self._platform, self._check = platform, check or Criteria()
         self._all = registry.tags(repository)
-        self.tags = tuple(t for t in self._all if not t.startswith((RUN_TAGS, EVIDENCE_TAGS)))
+        self.tags = tuple(t for t in self._all if not t.startswith(OWN_TAGS))
         self._manifests: dict[str, Manifest | None] = {}
         self._images: dict[ManifestDigest, tuple[ImageDescription, ...]] = {}
         self._stored: dict[ManifestDigest, Stored] = {}

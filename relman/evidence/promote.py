@@ -17,14 +17,15 @@ from relman.evidence.envelopes import Envelope, Opened
 from relman.evidence.gates.judge import Decision, judge
 from relman.evidence.gates.statements import first_released
 from relman.evidence.gates.test_results import TESTS_PASSED
-from relman.evidence.release import RUN_TAGS, release_of, subject_of
+from relman.evidence.release import release_of, subject_of
 from relman.evidence.rules import RuleName
-from relman.evidence.store import EVIDENCE_TAGS, Stored, run_parallel
+from relman.evidence.store import Stored, run_parallel
 from relman.evidence.verification_summary import release_statement, same
 from relman.model.errors import PolicyRefused, UsageError
 from relman.model.formats.clock import rfc3339
 from relman.model.image import ConfigDigest, ImageRef, ManifestDigest, Platform, Repository, check_tag
 from relman.model.policy import Skip
+from relman.model.release_tag import OWN_TAGS
 from relman.model.run import Release, TestReport
 from relman.registry.blobs import RepositoryClient
 from relman.registry.client import Registry
@@ -134,8 +135,8 @@ def require_tested(report: TestReport, config: ConfigDigest, name: str, skips: S
 def check_names(release_tag: str, channels: Sequence[str]) -> None:
     """Raise UsageError if the release tag or a channel has a reserved prefix, or both have the same name."""
     for tag in (release_tag, *channels):
-        if check_tag(tag).startswith((RUN_TAGS, EVIDENCE_TAGS)):
-            raise UsageError(f"{tag} cannot be a release or a channel: {RUN_TAGS}… and {EVIDENCE_TAGS}… are taken")
+        if check_tag(tag).startswith(OWN_TAGS):
+            raise UsageError(f"{tag} cannot be a release or a channel: {'… and '.join(OWN_TAGS)}… are taken")
     if release_tag in channels:
         raise UsageError(f"{release_tag} cannot be both a release and a channel: releases never move, channels do")
 

@@ -34,7 +34,6 @@ from relman.registry.client import Registry
 from relman.registry.images import MAX_TEXT, ImageDescription, describe
 from relman.registry.strictjson import load_object
 
-RUN_TAGS = "run-"
 MAX_DEPLOY_SECTION = 1 << 20
 _REVISION = "org.opencontainers.image.revision"
 _AGAIN = "Build and release it again."

@@ -22,10 +22,10 @@ from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
 from relman.evidence.envelopes import UNSIGNED, Envelope, Opened, Seal
 from relman.model.errors import RegistryError, UnknownTag
 from relman.model.image import Digest, ManifestDigest, Repository
+from relman.model.release_tag import EVIDENCE_TAGS
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_EMPTY, OCI_MANIFEST, Manifest, digest_in
 
-EVIDENCE_TAGS = "sha256-"
 STATEMENTS = (BUNDLE, DSSE, dsse.IN_TOTO)
 """The media types that may contain a statement."""
 EMPTY = Envelope(OCI_EMPTY, b"{}")

@@ -16,6 +16,9 @@ from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repositor
 from relman.model.test_cases import Findings
 
 _LONGEST = 70  # a stage of the Dockerfile is named after it
+RUN_TAGS = "run-"
+"""What the tags of runs start with."""
+
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -44,7 +47,7 @@ class RunName:
         parts = dict.fromkeys((self.service, *self.job.split("/"), self.matrix, self.build))
         readable = _UNSAFE.sub("-", "-".join(filter(None, parts))).strip("-.")[:_LONGEST]
         whole = json.dumps([self.job, self.build, self.service, self.matrix])
-        return f"run-{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+        return f"{RUN_TAGS}{readable}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
     def __str__(self) -> str:
         return f"{self.job}/{self.build}"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relman.model.errors import PolicyRefused, Unreachable, UsageError
+from relman.model.release_tag import fill, values
 from relman.model.run import Commit, RunName
 
 SECONDS = 120
 _UNSAFE = re.compile(r"[^A-Za-z0-9_./+-]+")
-_FIELD = re.compile(r"\{([a-z]+)\}")
 _USER = re.compile(r"://[^/@\s]+@")
 # git must not prompt.
 _SILENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes", "LC_ALL": "C.UTF-8"}
@@ -21,8 +21,8 @@ _SILENT = {"GIT_TERMINAL_PROMPT": "0", "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
 
 def tag_name(template: str, run: RunName, commit: Commit, version: str) -> str:
     """Fill in the template; characters that a tag cannot contain become `-`."""
-    known = {"build": run.build, "job": run.job, "commit": commit.revision[:12], "version": version}
-    return _FIELD.sub(lambda field: _UNSAFE.sub("-", known[field[1]]), template)
+    known = values(run, commit, version)
+    return fill(template, lambda name: _UNSAFE.sub("-", known[name]))
 
 
 @dataclass(frozen=True)

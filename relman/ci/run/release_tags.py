@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from relman.model.errors import UsageError
 from relman.model.image import check_tag
+from relman.model.release_tag import fill, values
 from relman.model.run import Commit, RunName
 from relman.model.service import ReleaseRules
 
-_FIELD = re.compile(r"\{([a-z]+)\}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _WHERE_FROM: Mapping[str, str] = {
     "commit": "Build in a git checkout.",
@@ -33,8 +33,8 @@ def tags_for(rules: ReleaseRules, run: RunName, commit: Commit, version: str) ->
     {commit} is its first 12 digits, with `-dirty` if the checkout had uncommitted changes. Raises UsageError if a value
     is missing, the result is not a tag, or the release would equal a channel.
     """
-    dirty = "-dirty" if commit.dirty and commit.revision else ""
-    known = {"build": run.build, "job": run.job, "commit": commit.revision[:12] + dirty, "version": version}
+    known = values(run, commit, version)
+    known["commit"] += "-dirty" if commit.dirty and commit.revision else ""
     release = _fill("release.tag", rules.tag, known)
     channels = tuple(dict.fromkeys(_fill("release.channels", c, known) for c in rules.channels))
     if release in channels:
@@ -44,14 +44,14 @@ def tags_for(rules: ReleaseRules, run: RunName, commit: Commit, version: str) ->
 
 
 def _fill(key: str, template: str, known: Mapping[str, str]) -> str:
-    def value(field: re.Match[str]) -> str:
-        found = _UNSAFE.sub("-", known[field[1]])
+    def value(field: str) -> str:
+        found = _UNSAFE.sub("-", known[field])
         if not found:
-            hint = _WHERE_FROM.get(field[1], "")
-            raise UsageError(f"{key} is {template}, and this run has no {field[1]}", hint=hint)
+            hint = _WHERE_FROM.get(field, "")
+            raise UsageError(f"{key} is {template}, and this run has no {field}", hint=hint)
         return found
 
-    filled = _FIELD.sub(value, template)
+    filled = fill(template, value)
     try:
         return check_tag(filled)
     except UsageError as error:

@@ -8,6 +8,7 @@ from relman.config.schema.values import by_model, matching, text, word
 from relman.config.suggestions import shown
 from relman.model.errors import UsageError
 from relman.model.image import Platform, Repository, check_tag
+from relman.model.release_tag import OWN_TAGS, fill
 
 RELMAN_S = "RELMAN_"
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -17,13 +18,10 @@ _SERVICE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*")
 _ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*")
-_FIELD = re.compile(r"\{([^{}]*)\}")
 _HTTP_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[ -~]{1,4096}")
 _OF_THE_CONNECTION = ("connection", "content-length", "expect", "te", "transfer-encoding", "upgrade")
-_FIELDS = ("build", "job", "commit", "version")
-_RESERVED = ("run-", "sha256-")
 
 
 def shell_name(value: str) -> str:
@@ -101,19 +99,11 @@ def platform(value: object) -> str:
 def tag_template(value: object) -> str:
     """A tag with {build}, {job}, {commit} and {version} as placeholders for the run's values."""
     found = word(value)
-    sample = with_fields(found)
-    if found.startswith(_RESERVED):
-        raise ValueError(f"tags that start with {' or '.join(_RESERVED)} are relman's own")
+    sample = fill(found, lambda _: "x")
+    if found.startswith(OWN_TAGS):
+        raise ValueError(f"tags that start with {' or '.join(OWN_TAGS)} are relman's own")
     by_model(lambda: check_tag(sample))
     return found
-
-
-def with_fields(template: str) -> str:
-    """The template with `x` for every placeholder. Raises ValueError for an unknown one."""
-    for name in _FIELD.findall(template):
-        if name not in _FIELDS:
-            raise ValueError(f"unknown field {{{name}}}: known are {', '.join(f'{{{f}}}' for f in _FIELDS)}")
-    return _FIELD.sub("x", template)
 
 
 def address(value: object) -> str:

@@ -7,11 +7,12 @@ from urllib.parse import urlsplit
 
 from relman.config.schema.values import absolute_path, by_model, matching, word
 from relman.config.schema.values_container import mount
-from relman.config.schema.values_names import ENGINE_NAME, with_fields
+from relman.config.schema.values_names import ENGINE_NAME
 from relman.config.suggestions import shown
 from relman.model.errors import UsageError
 from relman.model.image import ImageRef, ManifestDigest, Repository, check_tag
 from relman.model.reference import names_registry
+from relman.model.release_tag import fill
 from relman.model.service import IMAGE_ENTRYPOINT
 from relman.model.settings import Mount
 
@@ -105,7 +106,7 @@ def index_url(value: object) -> str:
 def git_tag(value: object) -> str:
     """The name of a git tag, with {build}, {job}, {commit} and {version} as placeholders for the run's values."""
     found = word(value)
-    sample = with_fields(found)
+    sample = fill(found, lambda _: "x")
     if _NO_REF.search(sample) or sample == "@":
         raise ValueError(f"git allows no tag of that name: {shown(found)}")
     return found
