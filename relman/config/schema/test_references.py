@@ -14,13 +14,18 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from relman.config.placeholders import Placeholders
 from relman.config.schema import values_names
 from relman.config.suggestions import did_you_mean, shown
 
 RUN_ID = "run.id"
-_TOKEN = re.compile(r"\$\$\{|\$\{(?:(?P<name>(?:secret:)?[A-Za-z0-9_.-]+)(?::-(?P<default>[^}]*))?\})?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORMS = "known are ALIAS.host, ALIAS.port, ALIAS.port.NUMBER, ALIAS.env.NAME, run.id and secret:NAME"
+
+_REFERENCES = Placeholders(
+    r"(?:secret:)?[A-Za-z0-9_.-]+",
+    f"after ${{ a name and }} must follow ({_FORMS}); write $${{ for a literal ${{",
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,7 @@ class Name:
 
 def names(text: str) -> Iterator[Name]:
     """All references in a text. Raises ValueError for a malformed `${`."""
-    for match in _TOKEN.finditer(text):
-        if match[0] != "$${":
-            yield _name(match)
+    return map(_name, _REFERENCES.names(text))
 
 
 def check(text: str, aliases: Collection[str], hint: str = "") -> None:
@@ -57,25 +60,10 @@ def fill(text: str, value: Callable[[Name], str | None]) -> str:
 
     Raises ValueError for a missing value without a default.
     """
-
-    def one(match: re.Match[str]) -> str:
-        if match[0] == "$${":
-            return "${"
-        name, default = _name(match), match["default"]
-        found = value(name)
-        if found or (found is not None and default is None):
-            return found
-        if default is None:
-            raise ValueError(f"{name.text} has no value here")
-        return str(default)
-
-    return _TOKEN.sub(one, text)
+    return _REFERENCES.fill(text, lambda name: value(_name(name)), lambda name: f"{name} has no value here")
 
 
-def _name(match: re.Match[str]) -> Name:
-    text = match["name"]
-    if not text:
-        raise ValueError(f"after ${{ a name and }} must follow ({_FORMS}); write $${{ for a literal ${{")
+def _name(text: str) -> Name:
     if text == RUN_ID:
         return Name("run", text=text)
     if text.startswith("secret:") and _VARIABLE.fullmatch(item := text.removeprefix("secret:")):
