@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from relman.app.context import Context
 from relman.ledger import pending
+from relman.local.directories import data_directory, docker_config_directory
 from relman.model.errors import UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
@@ -61,14 +62,9 @@ def ssh_files(context: Context) -> dict[str, Any]:
     return {"ssh_config": context.environ.get("RELMAN_SSH_CONFIG") or None, "known_hosts": known}
 
 
-def docker_config(environ: Mapping[str, str]) -> Path:
-    """Docker's configuration directory, where `docker login` stores credentials."""
-    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-
-
 def credentials_of(context: Context, registry: str) -> Credentials | None:
     """The credentials for a registry, from environment variables or docker's configuration, or None."""
-    return credentials_for(registry, context.environ, docker_config(context.environ), context.events.warn)
+    return credentials_for(registry, context.environ, docker_config_directory(context.environ), context.events.warn)
 
 
 def written_service(context: Context, file: str) -> Service:
@@ -126,13 +122,6 @@ def index_of(context: Context, url: str) -> Index:
     return Index(url, index_credentials(url, context.environ), ca)
 
 
-def data_dir(environ: Mapping[str, str]) -> Path:
-    """The directory of relman's own files on this machine: RELMAN_DATA_DIR, or else the user's data directory."""
-    from platformdirs import user_data_dir
-
-    return Path(environ.get("RELMAN_DATA_DIR") or user_data_dir("relman"))
-
-
 def ledger(context: Context) -> Ledger:
     """The local ledger; what cannot be recorded becomes a warning."""
     from relman.ledger.ledger import Ledger
@@ -146,4 +135,4 @@ def record_deployment(context: Context, **told: Any) -> None:
 
 
 def _ledger_file(context: Context) -> Path:
-    return data_dir(context.environ) / "ledger.sqlite3"
+    return data_directory(context.environ) / "ledger.sqlite3"

@@ -23,9 +23,9 @@ def keep(error: BaseException, environ: Mapping[str, str]) -> Path | None:
     """
     if not isinstance(error, InternalError):
         return None
-    from relman.app.factories import data_dir
+    from relman.local.directories import data_directory
 
-    directory = data_dir(environ) / "faults"
+    directory = data_directory(environ) / "faults"
     lines = [f"relman {__version__}, Python {platform.python_version()}, {platform.platform()}"]
     text = "\n".join((*lines, "", *traceback.format_exception(error)))
     with contextlib.suppress(OSError):

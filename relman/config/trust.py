@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from relman.config import yaml
 from relman.config.yaml_document import Document, KeyPath
+from relman.local import whole_file
 from relman.model.errors import ConfigError, UsageError
 from relman.model.formats.clock import rfc3339
 from relman.model.predicates import short
@@ -124,11 +123,7 @@ def _write(path: Path, text: str) -> None:
     """Write the file atomically."""
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-            temporary.write(text)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
+        whole_file.write(path, text, mode)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from relman.ledger.tables import HEAD
+from relman.local import file_lock
 from relman.model.errors import StorageFailed
 
 _READ_ONLY = "relman_read_only"
@@ -77,7 +77,7 @@ def _upgrade(engine: Engine, file: Path) -> None:
     config = Config()
     config.set_main_option("script_location", "relman.ledger:migrations")
     with file.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        file_lock.wait_for(lock)
         with engine.connect() as connection:
             # SQLite changes its journal mode only outside a transaction.
             connection.connection.driver_connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[union-attr]

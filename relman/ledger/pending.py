@@ -5,7 +5,6 @@ A deployment appends a line, and so neither loads the database nor waits for it;
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from relman.ledger.entries import HostOutcome, utc
+from relman.local import file_lock
 from relman.model.journal import Failed
 
 
@@ -45,7 +45,7 @@ class Pending:
     @contextmanager
     def _locked(self, mode: str) -> Iterator[IO[str]]:
         with self._file.open(mode) as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            file_lock.wait_for(file)
             yield file
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from relman.app.ci.outputs import tell_system
 from relman.app.context import Context
-from relman.app.factories import credentials_of, data_dir, registry_of, written_service
+from relman.app.factories import credentials_of, registry_of, written_service
 from relman.app.signing import reading_seal
 from relman.ci.engine import images
 from relman.ci.engine.owner import run_of
@@ -24,6 +24,7 @@ from relman.docker.local import LocalClient, connect
 from relman.evidence.assessment import Criteria
 from relman.evidence.promote import check_names
 from relman.evidence.release import find_release
+from relman.local.directories import data_directory
 from relman.model.container import Image
 from relman.model.errors import NotFound, UsageError
 from relman.model.image import ImageRef, ManifestDigest, Platform
@@ -106,7 +107,7 @@ def open_job(context: Context, file: str, run_flag: str | None) -> Job:
 
 def locks(context: Context) -> Path:
     """The directory of run locks."""
-    return data_dir(context.environ) / "runs"
+    return data_directory(context.environ) / "runs"
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from relman.app.ci.job import Job, image_of, local_engine
-from relman.app.factories import data_dir, index_of, ledger
+from relman.app.factories import index_of, ledger
 from relman.app.identity import account, who
 from relman.app.retention import sweep_libraries
 from relman.ci.engine import images
@@ -20,6 +20,7 @@ from relman.ci.run.run_name import commit_seconds
 from relman.ci.run.run_name import describe as describe_commit
 from relman.docker.local import LocalClient
 from relman.evidence.promote import require_tested
+from relman.local.directories import data_directory
 from relman.model.errors import UsageError
 from relman.model.formats.clock import timestamp
 from relman.model.image import ImageId
@@ -53,7 +54,7 @@ def _release(job: Job, library: Library, report: TestReport, held: tuple[LocalCl
     job.phase("promote")
     require_tested(report, report.config, job.local_tag)
     require_clean(report)
-    directory = data_dir(job.context.environ) / "libraries" / report.config.hex
+    directory = data_directory(job.context.environ) / "libraries" / report.config.hex
     package = kept_package(directory, partial(_make, job, library, report, held))
     name = tag_name(library.git_tag, job.run, report.commit, package.version)
     tag = GitTag(job.root, library.remote, name, report.commit.revision, account(), job.context.environ)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from relman.app.context import Context
 from relman.app.environments import Request
-from relman.app.factories import data_dir, ledger
+from relman.app.factories import ledger
 from relman.app.looking.journals import Answers, ask, contradictions, joined, local_deployment
 from relman.app.playbooks.runs import PlaybookRun, playbook_runs
 from relman.ci.results import report_store
 from relman.ledger.entries import Entry
+from relman.local.directories import data_directory
 from relman.model.errors import UsageError
 from relman.model.run import RunName, TestReport
 
@@ -54,7 +55,7 @@ def look_up(context: Context, id: str) -> Entry | PlaybookRun | RecordedRun:
     found = ledger(context).deployment(id) or playbook_runs(context).get(id)
     if found is None:
         raise UsageError(
-            f"no deployment {id} is recorded on this machine (in {data_dir(context.environ)})",
+            f"no deployment {id} is recorded on this machine (in {data_directory(context.environ)})",
             hint="relman history lists them; a run is named JOB/BUILD.",
         )
     return found
@@ -76,7 +77,7 @@ def _run(context: Context, run: RunName) -> RecordedRun:
     reports = report_store.of_run(run, report_store.directory(context.environ))
     if not entries and not reports:
         raise UsageError(
-            f"no run {run} is recorded on this machine (in {data_dir(context.environ)})",
+            f"no run {run} is recorded on this machine (in {data_directory(context.environ)})",
             hint="relman history lists them; relman releases shows the runs of released images.",
         )
     return RecordedRun(run, reports, entries)

@@ -4,9 +4,7 @@ the process that runs it."""
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -17,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from relman.app.context import Context
-from relman.app.factories import data_dir
+from relman.local.directories import data_directory
 from relman.app.retention import outlived
+from relman.local import file_lock, whole_file
 from relman.model.errors import Locked, StorageFailed
 from relman.model.formats.clock import from_rfc3339, rfc3339
 
@@ -97,9 +96,7 @@ class PlaybookRuns:
         file = self._directory / f"{run.id}.json"
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            unfinished = file.with_suffix(".new")
-            unfinished.write_text(json.dumps(run.to_json(), indent=1) + "\n", encoding="utf-8")
-            unfinished.replace(file)
+            whole_file.write(file, json.dumps(run.to_json(), indent=1) + "\n")
         except OSError as error:
             raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
 
@@ -121,15 +118,7 @@ class PlaybookRuns:
 
     def is_held(self, id: str) -> bool:
         """Whether a process is working on the run."""
-        with contextlib.suppress(FileNotFoundError):
-            handle = os.open(self._directory / f"{id}.lock", os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-            finally:
-                os.close(handle)
-        return False
+        return file_lock.is_held(self._lock(id))
 
     def sweep(self, now: float | None = None) -> None:
         """Remove old runs, except the newest of each playbook, which can be resumed, and those in progress."""
@@ -145,24 +134,23 @@ class PlaybookRuns:
     @contextmanager
     def held(self, run: PlaybookRun) -> Iterator[None]:
         """Lock the run for this process; the kernel releases the lock if it dies. Raises Locked, StorageFailed."""
-        file = self._directory / f"{run.id}.lock"
+        file = self._lock(run.id)
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = file_lock.take(file)
         except OSError as error:
             raise StorageFailed(f"cannot write {file}: {error.strerror}") from error
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock is None:
+            raise Locked(f"another process is running run {run.id} of this playbook")
+        with lock:
             yield
-        except BlockingIOError:
-            raise Locked(f"another process is running run {run.id} of this playbook") from None
-        finally:
-            os.close(handle)
+
+    def _lock(self, id: str) -> Path:
+        return self._directory / f"{id}.lock"
 
 
 def playbook_runs(context: Context) -> PlaybookRuns:
     """The runs of playbooks on this machine."""
-    return PlaybookRuns(data_dir(context.environ) / "playbooks")
+    return PlaybookRuns(data_directory(context.environ) / "playbooks")
 
 
 def new_run(file: str, digest: str, variables: Mapping[str, str], stages: list[str]) -> PlaybookRun:

@@ -24,6 +24,7 @@ from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.stopwatch import Watch
 from relman.config.schema.values_names import RELMAN_S
 from relman.local import process_group
+from relman.local.directories import docker_config_directory
 from relman.model.errors import BuildFailed, UsageError
 from relman.model.formats.mask import Mask
 from relman.model.service import BuildSecret
@@ -36,14 +37,9 @@ def find_buildx(environ: Mapping[str, str]) -> str | None:
     DOCKER_BUILDKIT=0, as for docker's own client."""
     if environ.get("DOCKER_BUILDKIT") in ("0", "false"):
         return None
-    places = [docker_config(environ) / "cli-plugins", *(Path(p) / "docker/cli-plugins" for p in _PLUGINS)]
+    places = [docker_config_directory(environ) / "cli-plugins", *(Path(p) / "docker/cli-plugins" for p in _PLUGINS)]
     found = (str(place / "docker-buildx") for place in places if os.access(place / "docker-buildx", os.X_OK))
     return next(found, None) or shutil.which("docker-buildx", path=environ.get("PATH"))
-
-
-def docker_config(environ: Mapping[str, str]) -> Path:
-    """Docker's configuration directory."""
-    return Path(environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
 
 
 def build_with_buildkit(
@@ -63,7 +59,7 @@ def build_with_buildkit(
         inherited = {name: value for name, value in environ.items() if not name.startswith(RELMAN_S)}
         variables = {**inherited, "DOCKER_CONFIG": private, "BUILDX_CONFIG": f"{private}/buildx"}
         if environ.get("DOCKER_TLS_VERIFY"):
-            variables.setdefault("DOCKER_CERT_PATH", str(docker_config(environ)))
+            variables.setdefault("DOCKER_CERT_PATH", str(docker_config_directory(environ)))
         with watch.waiting():
             # The engine ends the build when the program ends.
             code = process_group.run(

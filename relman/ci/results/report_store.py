@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from relman.local import whole_file
+from relman.local.directories import data_directory
 from relman.model.errors import ConfigError, Problem, RelmanError, StorageFailed, UsageError
 from relman.model.image import ConfigDigest
 from relman.model.run import RunName, TestReport
@@ -16,9 +16,7 @@ from relman.model.run import RunName, TestReport
 
 def directory(env: Mapping[str, str]) -> Path:
     """The directory of reports: below RELMAN_DATA_DIR, or else the user's data directory."""
-    from platformdirs import user_data_dir
-
-    return Path(env.get("RELMAN_DATA_DIR") or user_data_dir("relman")) / "results"
+    return data_directory(env) / "results"
 
 
 def save(report: TestReport, directory: Path) -> Path:
@@ -56,14 +54,7 @@ def write(report: TestReport, file: Path) -> None:
     text = json.dumps(report.to_json(), indent=1, sort_keys=True) + "\n"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as temporary:
-                temporary.write(text)
-            Path(name).replace(file)
-        except BaseException:
-            Path(name).unlink()
-            raise
+        whole_file.write(file, text)
     except OSError as error:
         raise StorageFailed(f"cannot write the test results to {file}: {error.strerror}") from error
 

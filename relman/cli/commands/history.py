@@ -11,7 +11,6 @@ import click
 
 from relman.app.documents.history import history_document, host_history_document, then_document
 from relman.app.environments import Request
-from relman.app.factories import data_dir
 from relman.app.looking.history import history_from_here, history_of_hosts
 from relman.app.looking.history_at import RanThen, ran_then, time_of
 from relman.app.looking.journals import ask, say_remarks
@@ -19,6 +18,7 @@ from relman.cli.options import any_environment_option, hosts_options, inventory_
 from relman.cli.output.text import by_whom, moment
 from relman.cli.verb import CommandContext, verb
 from relman.ledger.entries import Entry
+from relman.local.directories import data_directory
 from relman.model.errors import UsageError
 
 
@@ -69,7 +69,7 @@ def _from_here(context: CommandContext, service: str | None, limit: int) -> None
     output.json("history", history_document(entries))
     if not entries:
         about = f" for service {service}" if service else ""
-        output.line(f"nothing is recorded{about} on this machine (in {data_dir(context.environ)})")
+        output.line(f"nothing is recorded{about} on this machine (in {data_directory(context.environ)})")
         return
     columns = ("WHEN (UTC)", "WHAT", "SERVICE", "ENVIRONMENT", "OUTCOME", "BY", "ID")
     output.table(columns, [_cells(e) for e in entries], _SHARED)
