@@ -19,17 +19,6 @@ def freeze(service: Service) -> str:
     return json.dumps(service.deploy, sort_keys=True, separators=(",", ":"))
 
 
-def thaw(label: str, *, origin: str) -> dict[str, Any]:
-    """Parse the value of the label. `origin` names the image in errors. Raises ConfigError."""
-    try:
-        section = json.loads(label)
-    except (ValueError, RecursionError):
-        section = None
-    if not isinstance(section, dict):
-        raise ConfigError([_problem(origin, (), "this is not a deploy section as relman writes it")])
-    return section
-
-
 def resolve(
     section: Mapping[str, Any],
     variables: Mapping[str, str],

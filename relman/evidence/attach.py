@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 from relman.evidence import compatibility, store
 from relman.evidence.envelopes import Envelope
-from relman.evidence.store import THREADS, Stored, run_parallel
-from relman.model.image import Digest, Repository
+from relman.evidence.store import THREADS, Stored
+from relman.model.image import Digest
 from relman.registry.blobs import RepositoryClient
-from relman.registry.client import Registry
 from relman.registry.manifest import Manifest
 
 _Result = TypeVar("_Result")
@@ -101,15 +100,6 @@ class Addition:
     @property
     def _view_tag(self) -> str:
         return store.attestation_tag(self.stored.subject)
-
-
-def attach(registry: Registry, repository: Repository, subject: Manifest, envelopes: Sequence[Envelope]) -> None:
-    """Store envelopes beside `subject`, in this order, omitting those that are stored already. Raises what Registry
-    raises."""
-    stored = store.look(registry, repository, subject.digest)
-    addition = Addition.to(RepositoryClient(registry, repository), subject, stored, envelopes)
-    left, _ = write(addition.place, [addition], lambda: None)
-    run_parallel(left)
 
 
 def write(

@@ -31,7 +31,7 @@ from relman.registry.blobs import RepositoryClient
 from relman.registry.client import Registry
 from relman.registry.images import ImageDescription, describe_resolved
 from relman.registry.manifest import Manifest
-from relman.registry.retag import put_free, retag, stands
+from relman.registry.retag import put_free, stands
 
 
 def promote(
@@ -114,7 +114,7 @@ def _tag(place: RepositoryClient, resolved: Manifest, release_tag: str | None, c
     """Put the release tag, unless it is None, and then the channels."""
     if release_tag:
         put_free(place.registry, place.repository, resolved, release_tag)
-    run_parallel([partial(retag, place.registry, place.repository, resolved, c, moveable=True) for c in channels])
+    run_parallel([partial(place.registry.put_manifest, place.repository, c, resolved) for c in channels])
 
 
 def _reference(source: str | ManifestDigest | ImageDescription) -> str | ManifestDigest:

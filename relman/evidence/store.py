@@ -19,7 +19,7 @@ from typing import Any
 from relman.evidence import dsse
 from relman.evidence.bounds import MAX_MANIFEST, Budget
 from relman.evidence.dsse import BUNDLE, DSSE, MAX_ENVELOPE
-from relman.evidence.envelopes import UNSIGNED, Envelope, Opened, Seal
+from relman.evidence.envelopes import Envelope, Opened, Seal
 from relman.model.errors import RegistryError, UnknownTag
 from relman.model.image import Digest, ManifestDigest, Repository
 from relman.model.release_tag import EVIDENCE_TAGS
@@ -118,18 +118,6 @@ def look(
         missing=(*(tag for tag in own if tag not in tagged), *gone),
     )
     return _with_envelopes(registry, repository, stored, bounds)
-
-
-def find(
-    registry: Registry,
-    repository: Repository,
-    subject: ManifestDigest,
-    *,
-    seal: Seal = UNSIGNED,
-    tags: Sequence[str] | None = None,
-) -> list[Opened]:
-    """Fetch all statements stored beside `subject`."""
-    return look(registry, repository, subject, tags).opened(seal)
 
 
 def evidence_manifest(subject: Manifest, envelope: Envelope, notes: dict[str, str]) -> Manifest:

@@ -8,20 +8,6 @@ from relman.registry.client import Registry
 from relman.registry.manifest import Manifest
 
 
-def retag(registry: Registry, repository: Repository, manifest: Manifest, tag: str, *, moveable: bool) -> bool:
-    """Put `manifest` under `tag`; returns whether anything changed.
-
-    Raises TagMoved if the tag is not `moveable` and names another digest.
-    """
-    if moveable:
-        registry.put_manifest(repository, check_tag(tag), manifest)
-        return True
-    if stands(registry, repository, manifest, tag):
-        return False
-    put_free(registry, repository, manifest, tag)
-    return True
-
-
 def put_free(registry: Registry, repository: Repository, manifest: Manifest, tag: str) -> None:
     """Put `manifest` under `tag`, which was just found free.
 

@@ -12,7 +12,6 @@ import pytest
 
 from relman.evidence import store
 from relman.evidence.assessment import Criteria
-from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.bounds import MAX_BYTES, MAX_MANIFEST, MAX_STATEMENTS
 from relman.evidence.compatibility import attestations
@@ -28,6 +27,7 @@ from relman.registry.blobs import RepositoryClient as Copied
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
 from tests.contract.content import Store, digest_of
+from tests.contract.evidence import attach, find
 from tests.contract.images import push_image
 from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place
@@ -239,7 +239,7 @@ def test_a_failure_that_was_deleted_is_missed_where_anything_names_it(
     """A statement of failure that is deleted, and that the index still lists, makes the release undeployable by name,
     and is not forgotten by promoting or copying it."""
     envelope = failed(registry, repository, image, released=released)
-    payloads = [o.payload for o in store.find(registry, repository, image.digest) if b'"FAILED"' in o.payload]
+    payloads = [o.payload for o in find(registry, repository, image.digest) if b'"FAILED"' in o.payload]
     assert payloads
     test_result = next(p for p in payloads if b"test-result" in p.partition(b'"predicateType"')[2][:80])
     if not released:
@@ -268,7 +268,7 @@ def test_a_failure_that_a_release_was_made_by_is_missed_without_any_other_trace(
     failed(registry, repository, image, released=True)
     (test_result,) = [
         o.payload
-        for o in store.find(registry, repository, image.digest)
+        for o in find(registry, repository, image.digest)
         if b'"FAILED"' in o.payload and b"attestation/test-result" in o.payload
     ]
     delete(kept, test_result, traces=False)

@@ -19,7 +19,7 @@ from relman.evidence.envelopes import Envelope, Signed
 from relman.evidence.keys import ALGORITHMS, SigningKey
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.store import attestation_tag, find, index_tag, look
+from relman.evidence.store import attestation_tag, index_tag, look
 from relman.evidence.test_result import read_statement
 from relman.model.errors import PolicyRefused
 from relman.model.image import Digest, Repository
@@ -27,6 +27,7 @@ from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.trust import Grant, Trust, TrustedKey
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, Manifest, digest_in
+from tests.contract.evidence import find
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.registry_fixture import Place
 from tests.lab import trixie

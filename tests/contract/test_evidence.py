@@ -9,13 +9,12 @@ from datetime import UTC, datetime
 import pytest
 
 from relman.evidence.assessment import Criteria
-from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import IN_TOTO
 from relman.evidence.envelopes import Envelope
 from relman.evidence.promote import promote
 from relman.evidence.release import find_release
-from relman.evidence.store import find, index_tag, own_tag
+from relman.evidence.store import index_tag, own_tag
 from relman.evidence.test_result import read_statement, read_test_result
 from relman.evidence.verification_summary import read_release
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
@@ -25,6 +24,7 @@ from relman.model.predicates import RELEASE, TEST_RESULT
 from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, Manifest
+from tests.contract.evidence import attach, find
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place

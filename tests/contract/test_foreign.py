@@ -33,7 +33,7 @@ from relman.registry.client import Registry
 from relman.registry.http.transport import PAUSES
 from relman.registry.images import describe
 from relman.registry.manifest import Manifest
-from relman.registry.retag import retag
+from relman.registry.retag import put_free
 from tests.contract.images import push_image
 from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import Place
@@ -141,7 +141,7 @@ SMALL: dict[str, Act] = {
     "mount": lambda r, where, image: r.uploads.mount(where, image.config, where),
     "add": lambda r, where, _: r.uploads.patiently(lambda: r.uploads.add(where, r.uploads.begin(where), b"x", 0)),
     "read": lambda r, where, image: b"".join(r.uploads.read(where, image.config)),
-    "retag": lambda r, where, image: retag(r, where, image, "other", moveable=False),
+    "put_free": lambda r, where, image: put_free(r, where, image, "other"),
     "describe": lambda r, where, _: describe(r, where, "118"),
 }
 LARGE: dict[str, Act] = {

@@ -24,7 +24,6 @@ from relman.model.run import RunName
 from relman.model.service import ReleaseRules
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, OCI_MANIFEST, Manifest
-from relman.registry.retag import retag
 from tests.contract.content import Store, digest_of
 from tests.contract.images import push_image
 from tests.contract.registry_fixture import place_of
@@ -68,7 +67,7 @@ def test_the_highest_releases_come_first_with_their_channels(registry: Registry,
     its image has no other tag; what is no image takes no line; what runs is shown in any case."""
     for tag in ("9", "10", "100"):
         released(registry, repository, tag, ("stable", "edge"))
-    retag(registry, repository, registry.resolve(repository, "10"), "stable", moveable=True)
+    registry.put_manifest(repository, "stable", registry.resolve(repository, "10"))
     nothing = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []})
     registry.put_manifest(repository, "99", nothing)
     assert shown(selected(registry, repository, 20)) == [("100", "edge"), ("10", "stable"), ("9",)]
@@ -77,7 +76,7 @@ def test_the_highest_releases_come_first_with_their_channels(registry: Registry,
     assert first.total >= len(selected(registry, repository, 20).rows)
     assert shown(selected(registry, repository, 1, running={"9": "h1"})) == [("100", "edge"), ("9",)]
     alone = push_image(registry, repository, "run-alone", labels={"n": "alone"})
-    retag(registry, repository, alone, "stable", moveable=True)
+    registry.put_manifest(repository, "stable", alone)
     last = selected(registry, repository, 20)
     assert shown(last) == [("100", "edge"), ("10",), ("9",), ("stable",)]
     assert "evidence-present" in last.rows[-1].listed.refusal
@@ -95,7 +94,7 @@ def test_another_tag_that_may_not_be_deployed_is_said(registry: Registry, reposi
     """A channel that somebody moved to an image that was never promoted for it is on that image's line, and refused."""
     released(registry, repository, "8", ("stable",))
     nine = released(registry, repository, "9")
-    retag(registry, repository, nine, "stable", moveable=True)
+    registry.put_manifest(repository, "stable", nine)
     found = selected(registry, repository, 20)
     assert shown(found) == [("9", "stable"), ("8",)]
     assert "release-statement" in found.refused["stable"]

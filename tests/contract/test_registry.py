@@ -10,7 +10,7 @@ from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.registry.manifest import DOCKER_MANIFEST, OCI_MANIFEST, Manifest
-from relman.registry.retag import retag
+from relman.registry.retag import put_free, stands
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.registry_fixture import Place
 
@@ -82,10 +82,11 @@ def test_tags_are_listed(registry: Registry, repository: Repository) -> None:
 def test_a_release_tag_stands_for_the_same_bytes_and_never_moves(registry: Registry, repository: Repository) -> None:
     """The release tag resolves to the very digest; doing it again does nothing; another digest is refused."""
     first, second = (push_image(registry, repository, labels={"n": n}) for n in "12")
-    assert retag(registry, repository, first, "118", moveable=False)
-    assert not retag(registry, repository, first, "118", moveable=False)
+    assert not stands(registry, repository, first, "118")
+    put_free(registry, repository, first, "118")
+    assert stands(registry, repository, first, "118")
     with pytest.raises(TagMoved):
-        retag(registry, repository, second, "118", moveable=False)
+        stands(registry, repository, second, "118")
     assert registry.resolve(repository, "118") == first
 
 
@@ -93,7 +94,7 @@ def test_a_channel_follows(registry: Registry, repository: Repository) -> None:
     """A moveable tag goes where it is sent."""
     for n in "12":
         manifest = push_image(registry, repository, labels={"n": n})
-        retag(registry, repository, manifest, "stable", moveable=True)
+        registry.put_manifest(repository, "stable", manifest)
         assert registry.resolve(repository, "stable") == manifest
 
 

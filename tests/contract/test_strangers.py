@@ -31,6 +31,7 @@ from relman.registry.client import Registry
 from relman.registry.images import read_config
 from relman.registry.manifest import OCI_INDEX, Manifest
 from tests.contract.content import Reply, Store, digest_of
+from tests.contract.evidence import find
 from tests.contract.images import AMD64, push_image, push_index
 from tests.contract.listed import list_releases
 from tests.contract.registry_fixture import place_of
@@ -205,7 +206,7 @@ KINDS = {"bundle": BUNDLE, "DSSE": DSSE, "statement": IN_TOTO, "signed statement
 def test_any_statement(scene: tuple[Scene, Criteria], kind: str, data: st.DataObject) -> None:
     """Any JSON in place of an envelope, or of what was signed in it by a trusted key, or plainly."""
     it, check = scene
-    opened = store.find(it.registry, it.repository, it.image.digest)
+    opened = find(it.registry, it.repository, it.image.digest)
     payload = data.draw(st.sampled_from(sorted({o.payload for o in opened})))
     if "statement" in kind:
         payload = data.draw(changed(payload))

@@ -14,7 +14,6 @@ import pytest
 
 from relman.evidence import dsse, store
 from relman.evidence.assessment import Criteria
-from relman.evidence.attach import attach
 from relman.evidence.attest import statement_for
 from relman.evidence.dsse import BUNDLE, IN_TOTO
 from relman.evidence.envelopes import Envelope, Signed
@@ -28,6 +27,7 @@ from relman.model.trust import Grant, Revocation, Trust, TrustedKey
 from relman.registry.client import Registry
 from relman.registry.manifest import OCI_INDEX, Manifest
 from tests.contract.content import Reply
+from tests.contract.evidence import attach
 from tests.contract.images import AMD64, ARM64, push_image, push_index
 from tests.contract.registry_fixture import Place
 from tests.contract.simulator import Simulator, busy, changed, hang_up

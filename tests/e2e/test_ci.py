@@ -17,7 +17,6 @@ import pytest
 
 from relman.ci.engine.owner import TEMPORARY
 from relman.evidence.release import find_release
-from relman.evidence.store import find
 from relman.model.container import RUN
 from relman.model.errors import UnknownTag
 from relman.model.image import Repository
@@ -26,6 +25,7 @@ from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.apps import bases
 from tests.apps.checkout import checkout, commit
+from tests.contract.evidence import find
 from tests.e2e.stage import ROOT, Ended, Running
 from tests.lab import forks
 from tests.lab.host import LabHost

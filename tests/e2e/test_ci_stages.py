@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from relman.ci.engine.owner import TEMPORARY
-from relman.evidence.store import find
 from relman.model.image import Repository
 from relman.model.predicates import TEST_RESULT
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
+from tests.contract.evidence import find
 from tests.contract.shop import BUSYBOX, DATABASE
 from tests.e2e.stage import ROOT, Ended
 from tests.lab.lab import Lab

@@ -20,11 +20,11 @@ import yaml
 
 from relman.ci.engine.owner import TEMPORARY
 from relman.evidence.release import find_release
-from relman.evidence.store import find
 from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
 from tests.apps.checkout import commit, git
+from tests.contract.evidence import find
 from tests.e2e.stage import ROOT, Running, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from relman.registry.retag import retag
 from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab.images import Behaviour
 from tests.lab.process import until
@@ -22,7 +21,7 @@ def test_releases_say_what_may_be_deployed_and_where_it_runs(stage: Stage) -> No
     stage.deploy("1", *ALL_AT_ONCE)
     stage.release("zz.9")
     registry = stage.registry()
-    retag(registry, stage.repository, registry.resolve(stage.repository, "zz.9"), "stable", moveable=True)
+    registry.put_manifest(stage.repository, "stable", registry.resolve(stage.repository, "zz.9"))
     stage.image("zz.10")
     found = _releases(stage, "-n", "1000")
     assert found["1"]["hosts"] == ["h1", "h2", "h3"]
