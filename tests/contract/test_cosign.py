@@ -100,21 +100,20 @@ def auditor(request: pytest.FixtureRequest, real_registry: RealRegistry, tmp_pat
         yield Auditor(real_registry, tmp_path, registry, place.repository(), version)
 
 
+def release(auditor: Auditor, manifest: Manifest, key: SigningKey) -> None:
+    """Promote an image to 118, signed."""
+    check = Criteria(Signed(key=key))
+    place = (auditor.registry, auditor.repository)
+    promote(*place, source="run-shop-1", report=report(manifest), release_tag="118", check=check)
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_cosign_accepts_what_relman_signed(auditor: Auditor, algorithm: str) -> None:
     """By the public key alone cosign verifies both statements by tag and by digest, and gives their content; by another
     key it verifies nothing."""
     key, other = SigningKey.generate(algorithm), SigningKey.generate(algorithm)
     manifest = push_image(auditor.registry, auditor.repository)
-    check = Criteria(Signed(key=key))
-    promote(
-        auditor.registry,
-        auditor.repository,
-        source="run-shop-1",
-        report=report(manifest),
-        release_tag="118",
-        check=check,
-    )
+    release(auditor, manifest, key)
     for predicate_type in (TEST_RESULT, RELEASE):
         done = auditor.verify(key, predicate_type, ":118")
         assert done.returncode == 0, done.stderr
@@ -156,15 +155,7 @@ def test_cosign_rejects_what_was_tampered_with(auditor: Auditor, part: str) -> N
     """An attestation whose payload or signature was changed verifies no more, by cosign as by relman."""
     key = SigningKey.generate("ed25519")
     manifest = push_image(auditor.registry, auditor.repository)
-    check = Criteria(Signed(key=key))
-    promote(
-        auditor.registry,
-        auditor.repository,
-        source="run-shop-1",
-        report=report(manifest),
-        release_tag="118",
-        check=check,
-    )
+    release(auditor, manifest, key)
     tamper(auditor, manifest, part)
     done = auditor.verify(key, TEST_RESULT, ":118")
     assert done.returncode != 0
