@@ -24,7 +24,9 @@ from relman.cli.verb import Flags, shared_options
 from relman.hosts.ssh.proxy_command import end_all
 from relman.model.errors import Cancelled, InternalError, RelmanError, UsageError
 
-_GARBAGE = 100_000  # new objects between collections: a command is short, and most of its objects are modules
+# New objects between collections. Most objects are modules, which stay: loading what a deployment needs takes 1.06 s
+# of processor time instead of 1.22 s. Commands that go on (`logs -f`) are collected, too, only more rarely.
+_GARBAGE = 100_000
 # Command: its module and function, and its line in the listing.
 VERBS: Mapping[str, tuple[str, str]] = {
     "init": ("relman.cli.commands.init:init", "Write a first relman.yml from the Dockerfile and tests here."),
