@@ -84,11 +84,13 @@ def run(
     with _Pipes({process.stdout: output, process.stderr: errors}) as pipes:
         try:
             in_time = _wait(process, shlex.join(argv), pipes, timeout, cancel)
-        except BaseException:
+        except (Cancelled, KeyboardInterrupt):
+            _finish(process, pipes, GRACE)
+            raise
+        except BaseException:  # of a sink, which is not to be asked again
             end(process, GRACE)
             raise
-        end(process, 0 if in_time else GRACE, pipes.hand_on)
-        pipes.drain(_LINGER)
+        _finish(process, pipes, 0 if in_time else GRACE)
     return process.returncode if in_time else None
 
 
@@ -126,6 +128,12 @@ def _wait(
             return False
         pipes.hand_on(_TICK)
     return True
+
+
+def _finish(process: subprocess.Popen[bytes], pipes: _Pipes, grace: float) -> None:
+    """End a command, and hand on what it still says."""
+    end(process, grace, pipes.hand_on)
+    pipes.drain(_LINGER)
 
 
 class _Pipes:

@@ -99,7 +99,7 @@ def test_what_a_command_leaves_behind_ends_with_it() -> None:
 
 
 def test_a_command_is_cancelled() -> None:
-    """Once the event is set, whoever sets it; the command and its child are gone."""
+    """Once the event is set, whoever sets it; its last words are heard, and the command and its child are gone."""
     cancel, written = threading.Event(), Tail()
 
     def started(piece: bytes) -> None:
@@ -107,8 +107,9 @@ def test_a_command_is_cancelled() -> None:
         cancel.set()
 
     with pytest.raises(Cancelled, match="cancelled while sh -c"):
-        run(["sh", "-c", f"{NEVER} & echo $!; {DEAF}"], started, env=ENV, cancel=cancel)
+        run(["sh", "-c", f"trap 'echo tidy' TERM; {NEVER} & echo $!; wait; {DEAF}"], started, env=ENV, cancel=cancel)
     assert is_gone(int(written.lines[0]))
+    assert "tidy" in written.lines
 
 
 @pytest.mark.parametrize("signals", [1, 2])
