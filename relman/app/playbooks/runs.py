@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from relman.app.context import Context
-from relman.local.directories import data_directory
 from relman.app.retention import outlived
 from relman.local import file_lock, whole_file
+from relman.local.directories import data_directory
 from relman.model.errors import Locked, StorageFailed
 from relman.model.formats.clock import from_rfc3339, rfc3339
 
