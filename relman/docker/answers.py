@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
 from relman.docker.fields import Fields
 from relman.model.container import Container, Listed, Network
 from relman.model.errors import EngineError
+from relman.model.formats.clock import from_rfc3339
 from relman.model.image_config import variables
 from relman.model.settings import Binding
 
@@ -31,11 +31,9 @@ def of(host: str | None, what: str) -> Iterator[None]:
 
 def clock(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time with any number of decimals. Raises EngineError."""
-    seconds, _, rest = text.partition(".")
-    zone = rest.lstrip("0123456789")
     try:
-        return datetime.fromisoformat(seconds + (zone if rest else "")).timestamp()
-    except (ValueError, OverflowError, OSError) as error:
+        return from_rfc3339(text).timestamp()
+    except ValueError as error:
         raise EngineError(f"{text[:_SHOWN]!r} is not a time") from error
 
 
