@@ -81,7 +81,8 @@ def wait_for(
             progress(f"{url}: {last}")
         if time.monotonic() + _PAUSE > give_up:
             wanted = status or f"a status from {GOOD.start} to {GOOD.stop - 1}"
-            raise CheckFailed(f"{url} did not answer {wanted} within {seconds:g} s, but: {last}")
+            late = f"it did not answer {wanted} within {seconds:g} s"
+            raise CheckFailed(f"the check failed: GET {url}: {last}", details=[late])
         if waiting.wait(_PAUSE):
             raise Cancelled(f"cancelled while {url} was checked")
 
