@@ -8,7 +8,7 @@ import click
 
 from relman.app.deployments.deploy import open_deployment
 from relman.app.environments import Request
-from relman.cli.carry_out import carry_out
+from relman.cli.dialog import ask_and_carry_out
 from relman.cli.options import environment_options, gathered, rollout_options, skip_option
 from relman.cli.verb import CommandContext, verb
 
@@ -32,4 +32,4 @@ def deploy(
     One host after the other, as relman.yml says.
     """
     with open_deployment(context, request, tag, skip_gates) as deployment:
-        carry_out(context, deployment, plan_only=plan_only, yes=yes)
+        ask_and_carry_out(context, deployment, plan_only=plan_only, yes=yes)

@@ -6,7 +6,7 @@ import click
 
 from relman.app.deployments.recover import open_recovery
 from relman.app.environments import Request
-from relman.cli.carry_out import end
+from relman.cli.dialog import recap_and_raise
 from relman.cli.options import environment_options, exclude_options, gathered
 from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
@@ -30,4 +30,4 @@ def recover(
     with open_recovery(context, request) as recovery:
         with screen.showing([h.name for h in recovery.fleet.environment.hosts]):
             report = recovery.carry_out(screen, finish=finish)
-        end(context, report)
+        recap_and_raise(context, report)

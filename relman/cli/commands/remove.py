@@ -9,7 +9,7 @@ import click
 from relman.app.deployments.remove import open_removal
 from relman.app.documents.hosts import removal_document
 from relman.app.environments import Request
-from relman.cli.carry_out import end
+from relman.cli.dialog import recap_and_raise
 from relman.cli.options import environment_options, exclude_options, gathered, yes_option
 from relman.cli.output.printer import Output
 from relman.cli.output.progress import Screen
@@ -47,7 +47,7 @@ def remove(
         screen = Screen(output)
         with screen.showing([r.host for r in rows]):
             report = removal.carry_out(screen)
-        end(context, report)
+        recap_and_raise(context, report)
 
 
 def _show(output: Output, rows: Sequence[Removal], service: str, environment: str) -> None:

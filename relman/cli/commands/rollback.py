@@ -6,7 +6,7 @@ import click
 
 from relman.app.deployments.rollback import open_rollback
 from relman.app.environments import Request
-from relman.cli.carry_out import carry_out
+from relman.cli.dialog import ask_and_carry_out
 from relman.cli.options import environment_options, gathered, rollout_options
 from relman.cli.verb import CommandContext, verb
 
@@ -37,4 +37,4 @@ def rollback(
     """
     may_cross = force or plan_only or not yes
     with open_rollback(context, request, release, may_cross=may_cross) as rollback:
-        carry_out(context, rollback, plan_only=plan_only, yes=yes)
+        ask_and_carry_out(context, rollback, plan_only=plan_only, yes=yes)

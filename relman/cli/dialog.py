@@ -10,7 +10,7 @@ from relman.model.plan import Plan
 from relman.rollout.progress import Report
 
 
-def carry_out(context: CommandContext, rollout: Rollout, *, plan_only: bool, yes: bool) -> None:
+def ask_and_carry_out(context: CommandContext, rollout: Rollout, *, plan_only: bool, yes: bool) -> None:
     """Show the plan; unless `plan_only`, ask, carry it out, print the report, and raise its error."""
     output = context.output
     agreed: Plan | None = None
@@ -30,10 +30,10 @@ def carry_out(context: CommandContext, rollout: Rollout, *, plan_only: bool, yes
     screen = Screen(output)
     with screen.showing([h.name for h in rollout.fleet.environment.hosts]):
         report = rollout.carry_out(screen, agreed, planned)
-    end(context, report)
+    recap_and_raise(context, report)
 
 
-def end(context: CommandContext, report: Report) -> None:
+def recap_and_raise(context: CommandContext, report: Report) -> None:
     """Print a report, and raise its error."""
     plan_view.recap(context.output, report)
     if report.error:
