@@ -26,7 +26,8 @@ def creation(spec: RunSpec) -> dict[str, Any]:
         "HostConfig": {
             "NetworkMode": mode,
             "PortBindings": _bindings(settings.ports),
-            "Mounts": [_mount(m) for m in settings.volumes],
+            "Mounts": [_mount(m) for m in settings.volumes if not m.selinux],
+            "Binds": [_bind(m) for m in settings.volumes if m.selinux],
             "RestartPolicy": {"Name": settings.restart},
             "Memory": settings.resources.memory or 0,
             "NanoCpus": round((settings.resources.cpus or 0) * 1e9),
@@ -69,6 +70,16 @@ def _host_config(container: ContainerSettings) -> dict[str, Any]:
         "Dns": list(container.dns),
         "DnsSearch": list(container.dns_search),
         "DnsOptions": list(container.dns_opt),
+        "Privileged": container.privileged,
+        "CapAdd": list(container.cap_add),
+        "SecurityOpt": list(container.security_opt),
+        "Sysctls": dict(container.sysctls),
+        "Devices": [
+            {"PathOnHost": each.source, "PathInContainer": each.target, "CgroupPermissions": each.permissions}
+            for each in container.devices
+        ],
+        "GroupAdd": list(container.group_add),
+        "PidMode": container.pid,
         "LogConfig": _log_config(container.logging) if container.logging else None,
     }
 
@@ -117,4 +128,20 @@ def _bindings(ports: Sequence[Port]) -> dict[str, list[dict[str, str]]]:
 
 def _mount(mount: Mount) -> dict[str, Any]:
     kind = "bind" if mount.is_bind else "volume"
-    return {"Type": kind, "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    made: dict[str, Any] = {"Type": kind, "Source": mount.source, "Target": mount.target, "ReadOnly": mount.read_only}
+    if mount.propagation:
+        made["BindOptions"] = {"Propagation": mount.propagation}
+    if mount.nocopy:
+        made["VolumeOptions"] = {"NoCopy": True}
+    return made
+
+
+def _bind(mount: Mount) -> str:
+    """The older form: only it can relabel for SELinux."""
+    options = [
+        "ro" if mount.read_only else "rw",
+        mount.selinux,
+        mount.propagation,
+        "nocopy" if mount.nocopy else "",
+    ]
+    return f"{mount.source}:{mount.target}:{','.join(filter(None, options))}"

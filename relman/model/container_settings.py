@@ -27,6 +27,15 @@ class Ulimit:
     hard: int
 
 
+@dataclass(frozen=True, order=True)
+class Device:
+    """A device of the host; `permissions` are of r, w and m (mknod)."""
+
+    source: str
+    target: str
+    permissions: str = "rwm"
+
+
 @dataclass(frozen=True)
 class Logging:
     """The logging driver and its options. `driver` None is the daemon's default."""
@@ -60,3 +69,10 @@ class ContainerSettings:
     dns_search: tuple[str, ...] = ()
     dns_opt: tuple[str, ...] = ()
     logging: Logging | None = None
+    privileged: bool = False
+    cap_add: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[Device, ...] = ()
+    group_add: tuple[str, ...] = ()
+    pid: str | None = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.image import Repository
+from relman.model.permissions import Permission
 from relman.model.policy import Demands
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
@@ -61,6 +62,7 @@ class Host:
     state_dir: str = DEFAULT_STATE_DIR
     docker_socket: str = "/var/run/docker.sock"
     docker_command: tuple[str, ...] = ("docker",)
+    allow: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

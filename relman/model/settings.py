@@ -91,11 +91,19 @@ class Mount:
     source: str
     target: str
     read_only: bool = False
+    selinux: str = ""
+    propagation: str = ""
+    nocopy: bool = False
 
     @property
     def is_bind(self) -> bool:
         """Whether the source is a path on the host."""
         return self.source.startswith("/")
+
+    @property
+    def propagates(self) -> bool:
+        """Whether mounts made later, on one side of it, appear on the other."""
+        return self.propagation not in ("", "private", "rprivate")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relman.model.container_settings import ContainerSettings, Tmpfs, Ulimit
+from relman.model.container_settings import ContainerSettings, Device, Tmpfs, Ulimit
 from relman.model.settings import DeploySettings, Mount, Port
 
 RUN = (
@@ -75,6 +75,8 @@ def _changed(key: str, before: Any, after: Any) -> Iterator[Changed]:
         return
     if key in _HIDDEN_KEYS:
         yield Changed(key, *("" if each is None else HIDDEN for each in (before, after)))
+    elif key == "sysctls":
+        yield Changed(key, *(", ".join(f"{name}={value}" for name, value in each.items()) for each in (before, after)))
     elif isinstance(before, Mapping):
         yield from _by_name(key, before, after)
     elif key == "logging":
@@ -104,7 +106,15 @@ def _shown(value: Any) -> str:
             place = "" if value.host_port is None else f"{ip}{value.host_port}:"
             return f"{place}{value.container}" + ("" if value.protocol == "tcp" else f"/{value.protocol}")
         case Mount():
-            return f"{value.source}:{value.target}" + (":ro" if value.read_only else "")
+            options = (
+                "ro" if value.read_only else "",
+                value.selinux,
+                value.propagation,
+                "nocopy" if value.nocopy else "",
+            )
+            return ":".join(filter(None, (value.source, value.target, ",".join(filter(None, options)))))
+        case Device():
+            return f"{value.source}:{value.target}:{value.permissions}"
         case Tmpfs():
             return f"{value.target}:{value.options}" if value.options else value.target
         case Ulimit():

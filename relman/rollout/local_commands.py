@@ -25,9 +25,9 @@ def in_words(check: Check) -> str:
 
 
 def variables(plan: Plan) -> dict[str, str]:
-    """The environment of a command: this process's without relman's variables, which may contain secrets, plus those
-    that describe the plan."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+    """The environment of a command that comes from an image: PATH, HOME and what describes the plan; no agent, token or
+    password."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     about = {
         "SERVICE": plan.service,
         "ENVIRONMENT": plan.environment,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.e2e.stage import DEPLOY, Stage
+import yaml
+
+from tests.e2e.stage import Stage
 from tests.lab.host import LabHost
 
 PLAIN: Mapping[str, Any] = {
@@ -27,6 +29,17 @@ PLAIN: Mapping[str, Any] = {
     "dns_search": ["example.com"],
     "dns_opt": "ndots:1",
     "logging": {"driver": "json-file", "options": {"max-size": "1m", "max-file": "2"}},
+}
+
+POWERS: Mapping[str, Any] = {
+    "privileged": True,
+    "cap_add": "SYS_NICE",
+    "security_opt": ["no-new-privileges:true", "seccomp=unconfined"],
+    "sysctls": {"net.core.somaxconn": 1024},
+    "devices": ["/dev/zero:/dev/nothing:r"],
+    "group_add": ["44"],
+    "pid": "host",
+    "volumes": ["demo-data:/data:nocopy", "/etc/hosts:/etc/shop:ro,Z", "/opt:/opt:rprivate"],
 }
 
 
@@ -51,6 +64,14 @@ def _asked(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]
         "dns_search": host["DnsSearch"],
         "dns_opt": host["DnsOptions"],
         "logging": host["LogConfig"],
+        "privileged": host["Privileged"],
+        "cap_add": [name.removeprefix("CAP_") for name in host["CapAdd"]],
+        "security_opt": host["SecurityOpt"],
+        "sysctls": host["Sysctls"],
+        "devices": [(d["PathOnHost"], d["PathInContainer"], d["CgroupPermissions"]) for d in host["Devices"]],
+        "group_add": host["GroupAdd"],
+        "pid": host["PidMode"],
+        "volumes": [host["Binds"], [{k: v for k, v in m.items() if v} for m in host["Mounts"]]],
     }
 
 
@@ -73,6 +94,20 @@ WANTED: Mapping[str, Any] = {
     "dns_search": ["example.com"],
     "dns_opt": ["ndots:1"],
     "logging": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}},
+    "privileged": True,
+    "cap_add": ["SYS_NICE"],
+    "security_opt": ["no-new-privileges=true", "seccomp=unconfined"],
+    "sysctls": {"net.core.somaxconn": "1024"},
+    "devices": [("/dev/zero", "/dev/nothing", "r")],
+    "group_add": ["44"],
+    "pid": "host",
+    "volumes": [
+        ["/etc/hosts:/etc/shop:ro,Z"],
+        [
+            {"Type": "volume", "Source": "demo-data", "Target": "/data", "VolumeOptions": {"NoCopy": True}},
+            {"Type": "bind", "Source": "/opt", "Target": "/opt", "BindOptions": {"Propagation": "rprivate"}},
+        ],
+    ],
 }
 
 
@@ -83,14 +118,22 @@ def _running(host: LabHost) -> dict[str, Any]:
 
 
 def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stage: Stage) -> None:
-    """Deployed with all of them the container is as was asked; one that changes is in the plan alone; and after
-    everything unused was pruned a rollback makes it again as it was."""
+    """Refused until the inventory has the line that is named; then the container is as was asked; what changes, and
+    nothing else, is in the plan; and after everything unused was pruned a rollback makes it again as it was, whatever
+    the inventory allows by then."""
     services = {"relman_services": {"demo": str(stage.repository)}}
-    variables = {"team": "checkout", "database_address": "192.0.2.7"}
-    stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": services | variables}})
+    variables = {**services, "team": "checkout", "database_address": "192.0.2.7"}
+    stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": variables}})
     host = stage.lab.hosts[0]
-    stage.release("all-keys", deploy=PLAIN)
-    stage.release("other-user", deploy={**PLAIN, "user": "1002", "labels": {"traefik.enable": "false", "team": "x"}})
+    every = {**PLAIN, **POWERS}
+    stage.release("all-keys", deploy=every)
+    stage.release("other-user", deploy={**every, "user": "1002", "labels": {"traefik.enable": "false", "team": "x"}})
+    refused = stage.deploy("all-keys", code=3).err
+    assert "h1: devices: /dev/zero" in refused
+    assert host.run(["docker", "ps", "-aq"]).stdout == ""
+    line = next(part for part in refused.splitlines() if "relman_allow: " in part).partition("inventory: ")[2]
+    allowed = yaml.safe_load(line)
+    stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": {**variables, **allowed}}})
     stage.deploy("all-keys")
     found = _running(host)
     assert _asked(found["Config"], found["HostConfig"]) == WANTED
@@ -104,8 +147,8 @@ def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stag
     assert _running(host)["Config"]["User"] == "1002"
 
     host.run(["docker", "system", "prune", "-f"])
+    stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": variables}})
     stage.rollback()
     back = _running(host)
     assert _asked(back["Config"], back["HostConfig"]) == WANTED
     assert back["Id"] != found["Id"]
-    assert "stop_timeout" in DEPLOY

@@ -18,11 +18,11 @@ from relman.config.schema.json_schema import json_schema
 from relman.config.service import parse_service
 from relman.docker.creation import creation
 from relman.model.container import RunSpec
-from relman.model.container_settings import ContainerSettings, Logging, Tmpfs, Ulimit
+from relman.model.container_settings import ContainerSettings, Device, Logging, Tmpfs, Ulimit
 from relman.model.errors import ConfigError
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, version_of
-from relman.model.settings import DeploySettings
+from relman.model.settings import DeploySettings, Mount
 from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
 from tests.unit.documents import ROOT, sections
 
@@ -51,6 +51,18 @@ SAID: Mapping[str, tuple[Any, Any, tuple[tuple[str, str], ...]]] = {
     "dns_opt": ("ndots:1", ("ndots:1",), (("dns_opt", "ndots:1"),)),
     "logging": ({"driver": "syslog", "options": {"tag": "x"}}, Logging("syslog", {"tag": "x"}),
                 (("logging.driver", "syslog"), ("logging.options.tag", HIDDEN))),
+    "privileged": (True, True, (("privileged", "true"),)),
+    "cap_add": ("sys_nice", ("SYS_NICE",), (("cap_add", "SYS_NICE"),)),
+    "security_opt": (["no-new-privileges", "label:user:x", "apparmor=a", "seccomp:unconfined"],
+                     ("no-new-privileges=true", "label=user:x", "apparmor=a", "seccomp=unconfined"),
+                     (("security_opt", "no-new-privileges=true, label=user:x, apparmor=a, seccomp=unconfined"),)),
+    "sysctls": (["net.core.somaxconn=1"], {"net.core.somaxconn": "1"}, (("sysctls", "net.core.somaxconn=1"),)),
+    "devices": (["/dev/fuse", "/dev/sda:r", "/dev/sdb:/dev/x:rw"],
+                (Device("/dev/fuse", "/dev/fuse"), Device("/dev/sda", "/dev/sda", "r"),
+                 Device("/dev/sdb", "/dev/x", "rw")),
+                (("devices", "/dev/fuse:/dev/fuse:rwm, /dev/sda:/dev/sda:r, /dev/sdb:/dev/x:rw"),)),
+    "group_add": (["video", 44], ("video", "44"), (("group_add", "video, 44"),)),
+    "pid": ("host", "host", (("pid", "host"),)),
 }  # fmt: skip
 """Each key as it can be written, what it means, and what a plan shows of it where it is new."""
 
@@ -120,6 +132,27 @@ def test_lists_and_mappings_are_the_same() -> None:
     assert meant(tmpfs="/run") == meant(tmpfs=["/run"])
 
 
+@pytest.mark.parametrize(
+    ("written", "meant_by", "mounts", "binds"),
+    [
+        ("d:/d:nocopy,ro", Mount("d", "/d", True, nocopy=True), [{"VolumeOptions": {"NoCopy": True}}], []),
+        ("/d:/d:rslave", Mount("/d", "/d", propagation="rslave"), [{"BindOptions": {"Propagation": "rslave"}}], []),
+        ("/d:/d:rw,Z,rshared", Mount("/d", "/d", selinux="Z", propagation="rshared"), [], ["/d:/d:rw,Z,rshared"]),
+        ("d:/d:z,ro", Mount("d", "/d", True, selinux="z"), [], ["d:/d:ro,z"]),
+    ],
+)
+def test_options_of_a_mount(written: str, meant_by: Mount, mounts: list[Any], binds: list[str]) -> None:
+    """They are kept and shown, and asked of the engine, which relabels in its older form only."""
+    found = meant(volumes=[written])
+    assert found.volumes == (meant_by,)
+    assert (version_of(found), read(DeploySettings, json.loads(json.dumps(plain(found))))) == (2, found)
+    host = creation(RunSpec("c", "i", found, {}))["HostConfig"]
+    assert [m | more for m, more in zip(host["Mounts"], mounts, strict=True)] == host["Mounts"]
+    assert host["Binds"] == binds
+    shown = differences(DeploySettings(), found)[0].new
+    assert meant(volumes=[shown]) == found
+
+
 WRONG: Mapping[str, tuple[Any, str]] = {
     "own label": ({"labels": {"relman.service": "x"}}, "labels.\"relman.service\": relman.service: labels that begin"),
     "label twice": ({"labels": ["a=1", "a=2"]}, "labels[1]: a is given twice"),
@@ -144,6 +177,18 @@ WRONG: Mapping[str, tuple[Any, str]] = {
     "domain": ({"dns_search": "a..b"}, "dns_search: expected a domain such as example.com"),
     "driver": ({"logging": {"driver": "a b"}}, "logging.driver: expected a logging driver"),
     "option": ({"logging": {"options": {"a": None}}}, "logging.options.a: expected text, found nothing"),
+    "capability added": ({"cap_add": "root"}, "cap_add: unknown capability 'root'"),
+    "no profile": ({"security_opt": ["seccomp:./p.json"]}, "security_opt[0]: expected seccomp=unconfined or seccomp="),
+    "option of security": ({"security_opt": "systempaths=unconfined"}, "security_opt: expected no-new-privileges, sec"),
+    "not its own": ({"sysctls": {"vm.swappiness": 1}}, "sysctls.\"vm.swappiness\": expected a parameter of the con"),
+    "device": ({"devices": ["vendor.com/class=x"]}, "devices[0]: expected a device such as /dev/ttyUSB0"),
+    "permissions": ({"devices": "/dev/a:/dev/b:rx"}, "devices: expected a device such as /dev/ttyUSB0"),
+    "device twice": ({"devices": ["/dev/a", "/dev/b:/dev/a"]}, "devices[1]: another device is at /dev/a"),
+    "its processes": ({"pid": "container:x"}, "pid: expected host, found 'container:x'; a container joins no other"),
+    "its network": ({"networks": ["container:x"]}, "networks[0]: expected a network's name, found 'container:x'; a"),
+    "mount option": ({"volumes": ["d:/d:rx"]}, "volumes[0]: unknown option 'rx'; known are ro, rw, z, Z, nocopy"),
+    "of a volume": ({"volumes": ["/d:/d:nocopy"]}, "volumes[0]: unknown option 'nocopy'; known are ro, rw, z, Z, priv"),
+    "two options": ({"volumes": ["/d:/d:z,ro,Z"]}, "volumes[0]: give one of the options z, Z"),
 }  # fmt: skip
 
 

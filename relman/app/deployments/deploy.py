@@ -24,7 +24,7 @@ from relman.app.signing import reading_seal
 from relman.config.deploy import resolve
 from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
-from relman.model.host import Host
+from relman.model.host import Environment, Host
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed, kept_name
 from relman.model.run import Release
@@ -35,6 +35,7 @@ from relman.rollout.fleet import Fleet
 from relman.rollout.image_pull import Wanted
 from relman.rollout.operation import Operation
 from relman.rollout.planning import preflight
+from relman.rollout.planning.permissions import check_permissions
 from relman.rollout.planning.planner import Asked, entry_of, plan_deploy
 
 
@@ -70,7 +71,7 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
         # Steps 4 and 5, when the caller carries it out.
         operation = Operation(
             asked=asked,
-            plan=partial(_plan, asked, release, settings, chosen.local_commands),
+            plan=partial(_plan, asked, release, settings, chosen),
             message=f"deploying {name} {release.tag}",
             before_change=partial(_require_unmoved, registry, release),
             wanted=_wanted(asked, release, settings),
@@ -104,10 +105,9 @@ def _settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySet
 
 
 def _plan(
-    asked: Asked, release: Release, settings: dict[str, DeploySettings], local: bool, seen: Sequence[Observed]
+    asked: Asked, release: Release, settings: dict[str, DeploySettings], chosen: Environment, seen: Sequence[Observed]
 ) -> Plan:
-    plan = plan_deploy(asked, release, settings, seen)
-    preflight.check_local(plan, local)
+    plan = check_permissions(plan_deploy(asked, release, settings, seen), chosen)
     preflight.check(plan, seen, release)
     return plan
 

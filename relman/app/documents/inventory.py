@@ -47,6 +47,7 @@ def environment_document(environment: Environment) -> dict[str, Any]:
                 "state_dir": host.state_dir,
                 "docker_socket": host.docker_socket,
                 "docker_command": shlex.join(host.docker_command),
+                "allow": {service: list(permissions) for service, permissions in host.allow.items()},
             }
             for host in environment.hosts
         ],

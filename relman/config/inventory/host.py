@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from relman.config.inventory.permissions import permissions
 from relman.config.inventory.tree import Variable, is_used
 from relman.config.inventory.vault import TAG, Vault
 from relman.config.policy import read_policy
@@ -18,6 +19,7 @@ from relman.config.yaml_document import KeyPath, Tagged
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository
+from relman.model.permissions import Permission
 from relman.model.policy import NO_POLICY, Demands
 
 _ADVICE = {
@@ -84,6 +86,14 @@ def _registries(value: object) -> tuple[str, ...]:
     return tuple(values_names.registry(item).lower() for item in value)
 
 
+def _allow(value: object) -> dict[str, tuple[Permission, ...]]:
+    def read(name: str, item: object) -> tuple[Permission, ...]:
+        values_names.service_name(name)
+        return permissions(item)
+
+    return _each(read, value)
+
+
 _READ: Mapping[str, Callable[[object], Any]] = {
     "ansible_host": values_names.address,
     "ansible_port": values_container.port_number,
@@ -101,6 +111,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_docker_socket": values.absolute_path,
     "relman_local_commands": values.truth,
     "relman_docker_command": values.command_words,
+    "relman_allow": _allow,
 }
 KNOWN = tuple(_READ)
 
@@ -166,6 +177,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
         docker_command=known.get("relman_docker_command", Host.docker_command),
+        allow=known.get("relman_allow", {}),
     )
     return ReadHost(
         host=host,

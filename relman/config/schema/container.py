@@ -24,6 +24,12 @@ def _tmpfs_clash(one: model.Tmpfs | str, other: model.Tmpfs | str) -> str | None
     return f"another tmpfs is mounted at {one.target}"
 
 
+def _device_clash(one: model.Device | str, other: model.Device | str) -> str | None:
+    if isinstance(one, str) or isinstance(other, str) or one.target != other.target:
+        return None
+    return f"another device is at {one.target}"
+
+
 def _twice(one: object, other: object) -> str | None:
     return f"{one} is given twice" if one == other else None
 
@@ -92,7 +98,21 @@ class ContainerKeys(Section):
     dns_opt: Annotated[list[str], several(values.word)] = []
     """Options of its resolv.conf(5), such as ndots:1."""
     logging: Logging | None = None
-    """Where the engine puts the container's output."""
+    """Where the engine sends the container's output."""
+    privileged: bool = model.ContainerSettings.privileged
+    """Whether it gets all capabilities and devices of the host; relman_allow has to grant it."""
+    cap_add: Annotated[list[str], several(values_settings.capability), without_clash(_twice)] = []
+    """Capabilities that it gets besides the engine's own, such as NET_ADMIN; relman_allow has to grant it."""
+    security_opt: Annotated[list[str], several(values_settings.security_opt), without_clash(_twice)] = []
+    """Options of AppArmor, SELinux and seccomp, which relman_allow has to grant, and no-new-privileges."""
+    sysctls: Annotated[dict[str, str], named(values_settings.sysctl, values.word)] = {}
+    """Kernel parameters of the container's namespaces, such as net.core.somaxconn; relman_allow has to grant it."""
+    devices: Annotated[list[model.Device], several(values_settings.device), without_clash(_device_clash)] = []
+    """Devices of the host, each as SOURCE, SOURCE:TARGET or SOURCE:TARGET:rwm; relman_allow has to grant it."""
+    group_add: Annotated[list[str], several(values_settings.group), without_clash(_twice)] = []
+    """Further groups of the process, by name or number; relman_allow has to grant it."""
+    pid: Annotated[str, filled(values_settings.pid)] | None = None
+    """`host` for the processes of the host; relman_allow has to grant host-pid."""
 
     def container_faults(self, volumes: Iterable[Mount | str]) -> Iterator[tuple[KeyPath, str]]:
         """Settings that conflict with these volumes, each with the path of the key to change."""

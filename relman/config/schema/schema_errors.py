@@ -10,9 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from relman.config.schema.base import keys, section_of
 from relman.config.schema.values import Faults
+from relman.config.schema.values_names import NO_JOINING
 from relman.config.suggestions import kind_of, nearest, shown
 from relman.config.yaml_document import KeyPath
 
+_NAMESPACES = ("network_mode", "ipc", "uts", "userns_mode")
 _EXPECTED = {
     "bool_type": "true or false",
     "int_type": "a whole number",
@@ -66,6 +68,8 @@ def _unknown(key: str, section: KeyPath, root: type[BaseModel]) -> str:
             "a checkout may not decide what goes without TLS: relman_insecure_registries in the inventory, or "
             "RELMAN_INSECURE_REGISTRIES in the environment, may"
         )
+    if key in _NAMESPACES and section == ("deploy",):
+        return f"unknown key; the host's network is `networks: [host]`, its processes `pid: host`, and {NO_JOINING}"
     here = section_of(root, section)
     if here and (near := nearest(key, here.model_fields)):
         return f"unknown key; did you mean {near}?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import posixpath
 import re
+from dataclasses import replace
 from ipaddress import ip_address
 
 from relman.config.schema.values import matching
@@ -14,6 +15,8 @@ from relman.model.settings import Mount, Port
 
 _SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}
 _SIZE = re.compile(r"([0-9]{1,15})(b|[kmg]b?|)", re.IGNORECASE)
+_MODES = {"ro": "mode", "rw": "mode", "z": "selinux", "Z": "selinux"}
+_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _PORT = re.compile(
     r"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>[0-9]{1,5}):)?(?P<container>[0-9]{1,5})(?:/(?P<kind>[A-Za-z]+))?"
 )
@@ -73,9 +76,10 @@ def port(value: object) -> Port:
 
 
 def mount(value: object) -> Mount:
-    """`VOLUME:TARGET` or `/PATH:TARGET`, each with `:ro` or `:rw`."""
+    """`VOLUME:TARGET` or `/PATH:TARGET`, each with options: `ro` or `rw`, `z` or `Z`, a path's propagation, a volume's
+    `nocopy`."""
     parts = value.split(":") if isinstance(value, str) else []
-    if len(parts) not in (2, 3) or (mode := parts[2] if len(parts) == 3 else "rw") not in ("ro", "rw"):
+    if len(parts) not in (2, 3):
         raise ValueError(f'expected a volume such as "data:/data" or "/srv/data:/data:ro", found {shown(value)}')
     source, target = parts[0], posixpath.normpath(parts[1])
     if source.startswith((".", "~")) or ("/" in source and not source.startswith("/")):
@@ -84,7 +88,26 @@ def mount(value: object) -> Mount:
         matching(ENGINE_NAME, source, "a volume's name: letters, digits, _ . - and a letter or digit first")
     if not parts[1].startswith("/") or target.strip("/") == "":
         raise ValueError(f"the path in the container must be absolute and not /, found {shown(parts[1])}")
-    return Mount(posixpath.normpath(source) if source.startswith("/") else source, target, mode == "ro")
+    made = Mount(posixpath.normpath(source) if source.startswith("/") else source, target)
+    return _with_options(made, parts[2].split(",")) if len(parts) == 3 else made
+
+
+def _with_options(mount: Mount, words: list[str]) -> Mount:
+    kinds = {**_MODES, **(dict.fromkeys(_PROPAGATIONS, "propagation") if mount.is_bind else {"nocopy": "nocopy"})}
+    if unknown := next((each for each in words if each not in kinds), None):
+        raise ValueError(f"unknown option {shown(unknown)}; known are {', '.join(kinds)}")
+    said = [kinds[each] for each in words]
+    if twice := next((each for each in words if said.count(kinds[each]) > 1), None):
+        others = ", ".join(each for each in words if kinds[each] == kinds[twice])
+        raise ValueError(f"give one of the options {others}")
+    given = {kinds[each]: each for each in words}
+    return replace(
+        mount,
+        read_only=given.get("mode") == "ro",
+        selinux=given.get("selinux", ""),
+        propagation=given.get("propagation", ""),
+        nocopy="nocopy" in given,
+    )
 
 
 def _ip(value: str) -> str:

@@ -22,6 +22,7 @@ _HTTP_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[ -~]{1,4096}")
 _OF_THE_CONNECTION = ("connection", "content-length", "expect", "te", "transfer-encoding", "upgrade")
+NO_JOINING = "a container joins no other container's namespaces"
 
 
 def shell_name(value: str) -> str:
@@ -58,6 +59,8 @@ def task_name(value: object) -> str:
 
 def network(value: object) -> str:
     """The name of a network."""
+    if isinstance(value, str) and value.startswith(("container:", "service:")):
+        raise ValueError(f"expected a network's name, found {shown(value)}; {NO_JOINING}")
     return matching(ENGINE_NAME, text(value), "a network's name: letters, digits, _ . - and a letter or digit first")
 
 

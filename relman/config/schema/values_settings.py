@@ -9,14 +9,20 @@ import shlex
 from ipaddress import ip_address
 
 from relman.config.schema.values import absolute_path, matching, text, word
+from relman.config.schema.values_names import NO_JOINING
 from relman.config.suggestions import did_you_mean, kind_of, shown
-from relman.model.container_settings import UNLIMITED, Tmpfs
+from relman.model.container_settings import UNLIMITED, Device, Tmpfs
+from relman.model.permissions import NO_NEW_PRIVILEGES
 
 _OWN_LABELS = "relman."
 _USER = re.compile(r"[^\s:\x00-\x1f\x7f]+(?::[^\s:\x00-\x1f\x7f]+)?")
 _GROUP = re.compile(r"[^\s:\x00-\x1f\x7f]+")
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"{_NAME}(?:\.{_NAME})*")
+_SYSCTL = re.compile(
+    r"(?:net|fs\.mqueue)\.[A-Za-z0-9_./-]+|kernel\.(?:msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)"
+)
+_PERMISSIONS = re.compile(r"(?=[rwm]{1,3}$)r?w?m?")
 _DOMAIN = re.compile(rf"\.|{_NAME}(?:\.{_NAME})*\.?")
 _LONGEST_HOST_NAME = 64  # HOST_NAME_MAX of Linux
 _GATEWAY = "host-gateway"
@@ -109,6 +115,40 @@ def capability(value: object) -> str:
         near = did_you_mean(name, _CAPABILITIES) or "; capabilities(7) lists them"
         raise ValueError(f"unknown capability {shown(value)}{near}")
     return name.upper()
+
+
+def security_opt(value: object) -> str:
+    """An option of AppArmor, SELinux or seccomp, or no-new-privileges, as NAME=VALUE or NAME:VALUE."""
+    name, _, setting = re.sub(r"^([^:=]*):", r"\1=", word(value)).partition("=")
+    if name == NO_NEW_PRIVILEGES and setting in ("", "true", "false"):
+        return f"{name}={setting or 'true'}"
+    if name == "seccomp" and setting not in ("unconfined", "builtin"):
+        raise ValueError(f"expected seccomp=unconfined or seccomp=builtin, found {shown(value)}: no profile is sent")
+    if name in ("seccomp", "apparmor", "label") and setting:
+        return f"{name}={setting}"
+    raise ValueError(f"expected no-new-privileges, seccomp=, apparmor= or label= and a value, found {shown(value)}")
+
+
+def sysctl(name: str) -> str:
+    """A kernel parameter that containers have for themselves (namespaces(7))."""
+    return matching(_SYSCTL, name, "a parameter of the container's own: net.*, fs.mqueue.*, kernel.shm*, msg*, sem")
+
+
+def device(value: object) -> Device:
+    """`SOURCE`, `SOURCE:TARGET` or `SOURCE:TARGET:PERMISSIONS`, as `docker run --device` takes it."""
+    source, *rest = word(value).split(":")
+    permissions = rest.pop() if rest and _PERMISSIONS.fullmatch(rest[-1]) else "rwm"
+    target = rest.pop() if rest else source
+    if rest or not source.startswith("/") or not target.startswith("/"):
+        raise ValueError(f"expected a device such as /dev/ttyUSB0 or /dev/sda:/dev/xvda:r, found {shown(value)}")
+    return Device(posixpath.normpath(source), posixpath.normpath(target), permissions)
+
+
+def pid(value: object) -> str:
+    """`host`."""
+    if value != "host":
+        raise ValueError(f"expected host, found {shown(value)}; {NO_JOINING}")
+    return "host"
 
 
 def extra_host(value: object) -> str:

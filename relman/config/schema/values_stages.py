@@ -43,10 +43,12 @@ def release_in(text: str, registry: str) -> ImageRef:
 
 def test_mount(value: object) -> Mount:
     """Like `mount`, but the source may also be a path that starts with ./ (relative to relman.yml)."""
-    if isinstance(value, str) and value.startswith("./"):
-        found = mount(value[1:])
-        return Mount(f".{found.source}", found.target, found.read_only)
-    return mount(value)
+    beside = isinstance(value, str) and value.startswith("./")
+    found = mount(value[1:] if beside and isinstance(value, str) else value)
+    made = Mount(f".{found.source}" if beside else found.source, found.target, found.read_only)
+    if (found.selinux, found.propagation, found.nocopy) != (made.selinux, made.propagation, made.nocopy):
+        raise ValueError(f"expected no other option than ro or rw in tests, found {shown(value)}")
+    return made
 
 
 def tmpfs(value: object) -> tuple[str, str]:

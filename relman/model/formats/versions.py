@@ -54,7 +54,9 @@ VERSION_2_KEYS = _keys(
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",
     ContainerSettings="labels entrypoint user working_dir hostname init tty read_only tmpfs shm_size ulimits cap_drop"
-    " extra_hosts dns dns_search dns_opt logging",
+    " extra_hosts dns dns_search dns_opt logging privileged cap_add security_opt sysctls devices group_add pid",
+    Device="source target permissions",
+    Mount="selinux propagation nocopy",
     Tmpfs="target options",
     Ulimit="name soft hard",
     Logging="driver options",

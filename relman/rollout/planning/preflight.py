@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -79,18 +78,6 @@ def _unasked(plan: Plan, mute: Mapping[str, str]) -> Plan:
 
 def _same(mute: Mapping[str, str], why: str) -> list[str]:
     return [host for host, own in mute.items() if own == why]
-
-
-def check_local(plan: Plan, allowed: bool) -> None:
-    """Raise PolicyRefused if the release would run commands on this machine and the inventory does not allow it."""
-    checks = [c.command for w in plan.waves for c in w.checks if c.command]
-    commands = [*checks, *(h.command for h in plan.hooks)]
-    if commands and not allowed and plan.steps:
-        raise PolicyRefused(
-            f"{plan.service} {plan.release} would run commands on this machine",
-            details=[shlex.join(c) for c in commands],
-            hint=f"to allow it, set relman_local_commands: true for {plan.environment} in the inventory",
-        )
 
 
 def check_crossing(plan: Plan) -> None:
