@@ -11,7 +11,7 @@ from relman.config.deploy_variables import fill, names
 from relman.config.yaml_document import KeyPath, dotted
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
-from relman.model.settings import DeploySettings, Health, Port
+from relman.model.settings import DeploySettings, Health
 
 
 def freeze(service: Service) -> str:
@@ -77,9 +77,8 @@ def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Deplo
                 for path, _ in filled.missing
             ]
         )
-    ports = tuple(port for port in deploy.ports if isinstance(port, Port))
     check = deploy.healthcheck.value() if deploy.healthcheck else None
-    settings = DeploySettings(ports, own, command=tuple(command) if command else None, healthcheck=check)
+    settings = DeploySettings(deploy.all_ports(), own, command=tuple(command) if command else None, healthcheck=check)
     return settings, deploy.health.value() if deploy.health else None
 
 

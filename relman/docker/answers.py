@@ -69,7 +69,7 @@ def container(data: Any) -> Container:
         labels=config.pairs("Labels"),
         addresses={name: _address(networks.fields(name)) for name in networks},
         host_ports=frozenset(_bound(host.fields("PortBindings"))),
-        restart_policy=host.fields("RestartPolicy").text("Name") or "no",
+        restart_policy=_restart(host.fields("RestartPolicy")),
         health_log=tuple(entry.text("Output").strip() for entry in health.each("Log")),
         execs=found.ids("ExecIDs"),
         env=variables(config.texts("Env")),
@@ -121,10 +121,23 @@ def execution(data: Any) -> Exec:
     return Exec(argv, found.flag("Running"), found.number("ExitCode"))
 
 
+def has_unlimited_log(data: Any) -> bool:
+    """From GET /containers/ID/json: whether its log grows without end, as Docker's default driver lets it
+    (https://github.com/moby/moby/issues/40207)."""
+    log = Fields.of(data).fields("HostConfig").fields("LogConfig")
+    return log.text("Type") == "json-file" and "max-size" not in log.fields("Config")
+
+
+def _restart(policy: Fields) -> str:
+    """As `docker run --restart` takes it."""
+    name, times = policy.text("Name") or "no", policy.number("MaximumRetryCount")
+    return f"{name}:{times}" if name == "on-failure" and times > 0 else name
+
+
 def _bound(bindings: Fields) -> Iterator[Binding]:
     for key in bindings:
         for place in bindings.each(key):
-            if port := place.port("HostPort"):
+            if "-" not in place.text("HostPort") and (port := place.port("HostPort")):
                 yield Binding(key.partition("/")[2] or "tcp", port, place.text("HostIp"))
 
 

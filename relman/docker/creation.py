@@ -9,11 +9,12 @@ from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings, Logging
 from relman.model.settings import Healthcheck, Mount, Port
 
+_LIMITED = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 PREDEFINED = ("bridge", "default", "none", "host")
 
 
-def creation(spec: RunSpec) -> dict[str, Any]:
-    """The body of POST /containers/create."""
+def creation(spec: RunSpec, *, limit_log: bool = False) -> dict[str, Any]:
+    """The body of POST /containers/create. With `limit_log` the log has a limit if the settings say nothing of it."""
     settings, container = spec.settings, spec.settings.container
     own = [n for n in settings.networks if n != "host"]
     mode = "host" if "host" in settings.networks else own[0] if own else "default"
@@ -28,11 +29,12 @@ def creation(spec: RunSpec) -> dict[str, Any]:
             "PortBindings": _bindings(settings.ports),
             "Mounts": [_mount(m) for m in settings.volumes if not m.selinux],
             "Binds": [_bind(m) for m in settings.volumes if m.selinux],
-            "RestartPolicy": {"Name": settings.restart},
+            "RestartPolicy": restart_policy(settings.restart),
             "Memory": settings.resources.memory or 0,
             "NanoCpus": round((settings.resources.cpus or 0) * 1e9),
             "PidsLimit": settings.resources.pids or 0,
             **_given(_host_config(container)),
+            **({"LogConfig": _LIMITED} if limit_log and container.logging is None else {}),
         },
         **_given(_config(container)),
     }
@@ -114,14 +116,21 @@ def _nanoseconds(seconds: float | None) -> int | None:
 
 def aliases_in(network: str, spec: RunSpec) -> list[str]:
     """The container's names in a network: the engine's own networks know none, and refuse them."""
-    return [] if network in PREDEFINED else list(spec.aliases)
+    return [] if network in PREDEFINED else [*spec.aliases, *spec.settings.aliases.get(network, ())]
+
+
+def restart_policy(text: str) -> dict[str, Any]:
+    """The engine's RestartPolicy of `docker run --restart`'s text."""
+    name, _, times = text.partition(":")
+    return {"Name": name, "MaximumRetryCount": int(times)} if times.isdecimal() else {"Name": text}
 
 
 def _bindings(ports: Sequence[Port]) -> dict[str, list[dict[str, str]]]:
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in ports:
         if port.host_port is not None:
-            place = {"HostIp": port.host_ip, "HostPort": str(port.host_port or "")}
+            last = f"-{port.host_last}" if port.host_last else ""
+            place = {"HostIp": port.host_ip, "HostPort": f"{port.host_port or ''}{last}"}
             bindings.setdefault(f"{port.container}/{port.protocol}", []).append(place)
     return bindings
 

@@ -41,6 +41,7 @@ class Engine:
         self._connection = connection
         self._host = connection.host.name
         self._client = Client(EngineChannels(connection))
+        self._logs_unlimited: bool | None = None  # by the daemon's default; None until it is known
         self.inside = Inside(self._client, connection)
 
     def facts(self) -> EngineFacts:
@@ -130,12 +131,25 @@ class Engine:
         """Create a container, not started; returns its id. Where the connection was lost meanwhile and is back, it is
         looked for before it is asked for again."""
         networks = [n for n in spec.settings.networks if n != "host"]
-        what, body = f"container {spec.name}", creation.creation(spec)
-        made = self._create(what, spec.name, body)
+        what = f"container {spec.name}"
+        made = self._create(what, spec.name, creation.creation(spec, limit_log=bool(self._logs_unlimited)))
+        if spec.settings.container.logging is None and self._logs_unlimited is None:
+            made = self._limited(what, made, spec)
         for network in networks[1:]:
             joined = {"Container": made, "EndpointConfig": {"Aliases": creation.aliases_in(network, spec)}}
             self._client.ask(what, "POST", "/networks/{}/connect", network, body=joined)
         return made
+
+    def _limited(self, what: str, made: str, spec: RunSpec) -> str:
+        """The container, created again with a limited log if the daemon sets no limit by itself: only a container shows
+        that."""
+        inspected = self._client.ask(what, "GET", "/containers/{}/json", made)
+        with engine_json.of(self._host, what):
+            self._logs_unlimited = engine_json.has_unlimited_log(inspected)
+        if not self._logs_unlimited:
+            return made
+        self.remove(made)
+        return self._create(what, spec.name, creation.creation(spec, limit_log=True))
 
     def _create(self, what: str, name: str, body: Any) -> str:
         def ask() -> str:
@@ -170,7 +184,7 @@ class Engine:
 
         The engine refuses that in the moment between a process's end and its noticing it: it is asked again.
         """
-        body = {"RestartPolicy": {"Name": policy}}
+        body = {"RestartPolicy": creation.restart_policy(policy)}
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 path = "/containers/{}/update"

@@ -71,17 +71,19 @@ class Binding:
 
 @dataclass(frozen=True, order=True)
 class Port:
-    """A container port; published on the host if `host_port` is given (0: the engine chooses)."""
+    """A container port; published on the host if `host_port` is given. The engine chooses the host's port if that is 0,
+    or from those up to `host_last` if that is given."""
 
     container: int
     protocol: str = "tcp"
     host_port: int | None = None
     host_ip: str = ""
+    host_last: int | None = None
 
     @property
     def binding(self) -> Binding | None:
         """The host port that it binds; None if it binds none or the engine chooses it."""
-        return Binding(self.protocol, self.host_port, self.host_ip) if self.host_port else None
+        return Binding(self.protocol, self.host_port, self.host_ip) if self.host_port and not self.host_last else None
 
 
 @dataclass(frozen=True, order=True)
@@ -150,7 +152,8 @@ class DeploySettings:
 
     `stop_timeout` is in seconds. `keep` is how many proven releases a host keeps for rollbacks. `max_unavailable` is a
     count ("1") or a share of the hosts ("25%"), the limit of every wave. `max_failures` is how many hosts may fail, and
-    are rolled back, before `on_failure` applies.
+    are rolled back, before `on_failure` applies. `restart` is as in `docker run --restart`. `aliases` maps networks to
+    further names of the container in them.
     """
 
     ports: tuple[Port, ...] = ()
@@ -160,7 +163,7 @@ class DeploySettings:
     command: tuple[str, ...] | None = None
     health: Health = field(default_factory=Health)
     restart: str = "unless-stopped"
-    stop_timeout: int = 10
+    stop_timeout: int = 30
     resources: Resources = field(default_factory=Resources)
     order: Order = Order.AUTO
     singleton: bool = False
@@ -173,6 +176,7 @@ class DeploySettings:
     hooks: tuple[Hook, ...] = ()
     healthcheck: Healthcheck | None = None
     container: ContainerSettings = field(default_factory=ContainerSettings)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def has_healthcheck(self, image: bool) -> bool:
         """Whether the container has a HEALTHCHECK, given whether the image has one."""

@@ -21,6 +21,7 @@ RUN = (
     "resources",
     "healthcheck",
     "container",
+    "aliases",
 )
 """The settings that require a new container when they change."""
 HOW = (
@@ -75,8 +76,8 @@ def _changed(key: str, before: Any, after: Any) -> Iterator[Changed]:
         return
     if key in _HIDDEN_KEYS:
         yield Changed(key, *("" if each is None else HIDDEN for each in (before, after)))
-    elif key == "sysctls":
-        yield Changed(key, *(", ".join(f"{name}={value}" for name, value in each.items()) for each in (before, after)))
+    elif key in ("sysctls", "aliases"):
+        yield Changed(key, *(", ".join(f"{n}={_shown(v)}" for n, v in each.items()) for each in (before, after)))
     elif isinstance(before, Mapping):
         yield from _by_name(key, before, after)
     elif key == "logging":
@@ -103,7 +104,8 @@ def _shown(value: Any) -> str:
             return ", ".join(_shown(item) for item in value)
         case Port():
             ip = f"{value.host_ip}:" if value.host_ip else ""
-            place = "" if value.host_port is None else f"{ip}{value.host_port}:"
+            last = f"-{value.host_last}" if value.host_last else ""
+            place = "" if value.host_port is None else f"{ip}{value.host_port}{last}:"
             return f"{place}{value.container}" + ("" if value.protocol == "tcp" else f"/{value.protocol}")
         case Mount():
             options = (

@@ -65,8 +65,8 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
 
 
 def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
-    """The service's own settings without its ports, which the service still binds, and without its labels, by which
-    proxies find the service."""
+    """The service's own settings without its ports, which the service still binds, and without the labels and names by
+    which others find it."""
     labels = {
         SERVICE: plan.service,
         ENVIRONMENT: plan.environment,
@@ -77,7 +77,7 @@ def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
     }
     container = replace(entry.settings.container, labels={})
     settings = replace(
-        entry.settings, command=task.command, ports=(), restart="no", health=Health(), container=container
+        entry.settings, command=task.command, ports=(), restart="no", health=Health(), container=container, aliases={}
     )
     return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{task.name}", image, settings, labels)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,12 +40,16 @@ POWERS: Mapping[str, Any] = {
     "devices": ["/dev/zero:/dev/nothing:r"],
     "group_add": ["44"],
     "pid": "host",
+    "networks": {"backend": {"aliases": ["api"]}},
+    "ports": ["8080:8080", "9100-9101:9100-9101", "9200-9209:9200"],
+    "restart": "on-failure:3",
     "volumes": ["demo-data:/data:nocopy", "/etc/hosts:/etc/shop:ro,Z", "/opt:/opt:rprivate"],
 }
 
 
-def _asked(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """What an inspected container was given, key by key as in PLAIN."""
+def _asked(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What an inspected container was given, key by key as in PLAIN and POWERS."""
+    config, host = found["Config"], found["HostConfig"]
     return {
         "labels": {name: config["Labels"].get(name) for name in ("traefik.enable", "team")},
         "entrypoint": config["Entrypoint"],
@@ -71,6 +76,12 @@ def _asked(config: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]
         "devices": [(d["PathOnHost"], d["PathInContainer"], d["CgroupPermissions"]) for d in host["Devices"]],
         "group_add": host["GroupAdd"],
         "pid": host["PidMode"],
+        "networks": {
+            name: sorted({"demo", "api"} & set(each["Aliases"]))
+            for name, each in found["NetworkSettings"]["Networks"].items()
+        },
+        "ports": {port: [each["HostPort"] for each in places] for port, places in host["PortBindings"].items()},
+        "restart": host["RestartPolicy"],
         "volumes": [host["Binds"], [{k: v for k, v in m.items() if v} for m in host["Mounts"]]],
     }
 
@@ -96,11 +107,14 @@ WANTED: Mapping[str, Any] = {
     "logging": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "2"}},
     "privileged": True,
     "cap_add": ["SYS_NICE"],
-    "security_opt": ["no-new-privileges=true", "seccomp=unconfined"],
+    "security_opt": ["no-new-privileges=true", "seccomp=unconfined", "label=disable"],  # the last for privileged
     "sysctls": {"net.core.somaxconn": "1024"},
     "devices": [("/dev/zero", "/dev/nothing", "r")],
     "group_add": ["44"],
     "pid": "host",
+    "networks": {"backend": ["api", "demo"]},
+    "ports": {"8080/tcp": ["8080"], "9100/tcp": ["9100"], "9101/tcp": ["9101"], "9200/tcp": ["9200-9209"]},
+    "restart": {"Name": "on-failure", "MaximumRetryCount": 3},
     "volumes": [
         ["/etc/hosts:/etc/shop:ro,Z"],
         [
@@ -125,6 +139,7 @@ def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stag
     variables = {**services, "team": "checkout", "database_address": "192.0.2.7"}
     stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": variables}})
     host = stage.lab.hosts[0]
+    host.run(["docker", "network", "create", "backend"])
     every = {**PLAIN, **POWERS}
     stage.release("all-keys", deploy=every)
     stage.release("other-user", deploy={**every, "user": "1002", "labels": {"traefik.enable": "false", "team": "x"}})
@@ -136,7 +151,7 @@ def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stag
     stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": {**variables, **allowed}}})
     stage.deploy("all-keys")
     found = _running(host)
-    assert _asked(found["Config"], found["HostConfig"]) == WANTED
+    assert _asked(found) == WANTED
     assert host.http(8080, "/version").text == "all-keys\n"
 
     shown = stage.relman("deploy", "other-user", "-e", "production", "--plan").out
@@ -150,5 +165,26 @@ def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stag
     stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": variables}})
     stage.rollback()
     back = _running(host)
-    assert _asked(back["Config"], back["HostConfig"]) == WANTED
+    assert _asked(back) == WANTED
     assert back["Id"] != found["Id"]
+
+
+def test_logs_are_limited_unless_somebody_said_how(stage: Stage) -> None:
+    """json-file fills disks: where neither the release nor the daemon sets a limit a container's log has three files of
+    10 MB; the release wins, and so does what the daemon is told."""
+    host, daemon = stage.lab.hosts[0], "/etc/docker/daemon.json"
+    services = {"relman_services": {"demo": str(stage.repository)}}
+    stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": services}})
+    stage.release("own-log", deploy={"logging": {"options": {"max-size": "1m"}}})
+    for tag, wanted in (("1", {"max-size": "10m", "max-file": "3"}), ("own-log", {"max-size": "1m"})):
+        stage.deploy(tag)
+        assert _running(host)["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": wanted}
+    before = host.run(["cat", daemon]).stdout
+    try:
+        host.run(["tee", daemon], stdin=json.dumps({**json.loads(before), "log-opts": {"max-size": "5m"}}))
+        host.restart_engine()
+        stage.deploy("2")
+        assert _running(host)["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "5m"}}
+    finally:
+        host.run(["tee", daemon], stdin=before)
+        host.restart_engine()

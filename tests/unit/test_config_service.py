@@ -152,7 +152,7 @@ test:
         ("release: {tag: run-1}", "3:16: release.tag: tags that start with run- or sha256- are relman's own"),
         (
             "deploy: {restart: 5}",
-            "3:19: deploy.restart: expected one of no, always, unless-stopped, on-failure; found 5",
+            "3:19: deploy.restart: expected one of no, always, unless-stopped, on-failure, on-failure:TIMES; found 5",
         ),
         ("deploy: {keep: 0}", "3:16: deploy.keep: expected at least 1, found 0"),
         ("deploy: {keep: 100000000000}", "3:16: deploy.keep: expected at most 1000000000, found 100000000000"),

@@ -16,15 +16,18 @@ from relman.config.deploy import resolve
 from relman.config.schema.container import ContainerKeys
 from relman.config.schema.json_schema import json_schema
 from relman.config.service import parse_service
-from relman.docker.creation import creation
+from relman.docker import engine_json
+from relman.docker.creation import aliases_in, creation
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings, Device, Logging, Tmpfs, Ulimit
 from relman.model.errors import ConfigError
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, version_of
-from relman.model.settings import DeploySettings, Mount
+from relman.model.settings import DeploySettings, Mount, Port
+from relman.model.record import Intent
 from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
 from tests.unit.documents import ROOT, sections
+from tests.unit.values import deployed
 
 NAMES = [f.name for f in dataclasses.fields(ContainerSettings)]
 
@@ -153,6 +156,69 @@ def test_options_of_a_mount(written: str, meant_by: Mount, mounts: list[Any], bi
     assert meant(volumes=[shown]) == found
 
 
+RETRIES = {"Name": "on-failure", "MaximumRetryCount": 3}
+RANGE = {"80/tcp": [{"HostIp": "", "HostPort": "9000-9009"}]}
+
+
+@pytest.mark.parametrize(
+    ("written", "ports", "bindings"),
+    [
+        ("3000-3001", (Port(3000), Port(3001)), {}),
+        (
+            "[::1]:90-91:80-81/udp",
+            (Port(80, "udp", 90, "::1"), Port(81, "udp", 91, "::1")),
+            {"80/udp": [{"HostIp": "::1", "HostPort": "90"}], "81/udp": [{"HostIp": "::1", "HostPort": "91"}]},
+        ),
+        (
+            "9000-9009:80",
+            (Port(80, "tcp", 9000, host_last=9009),),
+            RANGE,
+        ),
+        ("0:80", (Port(80, host_port=0),), {"80/tcp": [{"HostIp": "", "HostPort": ""}]}),
+    ],
+)
+def test_ranges_of_ports(written: str, ports: tuple[Port, ...], bindings: object) -> None:
+    """As compose has them: one by one, or one of the host's that the engine chooses, which then is nobody's before."""
+    found = meant(ports=[written])
+    assert found.ports == ports
+    assert creation(RunSpec("c", "i", found, {}))["HostConfig"]["PortBindings"] == bindings
+    assert read(DeploySettings, json.loads(json.dumps(plain(found)))) == found
+    assert version_of(found) == (2 if ports[0].host_last else 1)
+    shown = differences(DeploySettings(), found)[0].new.split(", ")
+    assert meant(ports=[port.replace("::1:", "[::1]:") for port in shown]) == found
+
+
+def test_how_often_a_container_is_started_again() -> None:
+    """Kept in version 2, as an older relman would ask the engine for a policy of that name; and read back of the engine
+    as it was written."""
+    found = meant(restart="on-failure:3")
+    assert creation(RunSpec("c", "i", found, {}))["HostConfig"]["RestartPolicy"] == RETRIES
+    assert (version_of(found), version_of(meant(restart="on-failure"))) == (2, 1)
+    inspected = {
+        "Id": "a" * 64,
+        "Name": "/c",
+        "Image": f"sha256:{'b' * 64}",
+        "State": {"Status": "running"},
+        "Config": {},
+    }
+    again = engine_json.container({**inspected, "HostConfig": {"RestartPolicy": RETRIES, "PortBindings": RANGE}})
+    assert (again.restart_policy, again.host_ports) == ("on-failure:3", frozenset())
+    intent = Intent("c", "on-failure:3", "n", deployed("1"), stop_first=False)
+    assert (version_of(intent), version_of(dataclasses.replace(intent, old_restart="always"))) == (2, 1)
+
+
+def test_names_in_networks() -> None:
+    """A list of networks, as ever, or a mapping with aliases: the service's name first, and theirs in theirs alone."""
+    assert meant(networks=["a", "b"]) == meant(networks={"a": None, "b": {"aliases": []}})
+    found = meant(networks={"a": {"aliases": ["x", "y.z"]}, "b": None})
+    spec = RunSpec("c", "i", found, {}, ("shop",))
+    assert [aliases_in(name, spec) for name in ("a", "b")] == [["shop", "x", "y.z"], ["shop"]]
+    assert (version_of(found), version_of(meant(networks=["a"]))) == (2, 1)
+    assert not same_run(found, meant(networks=["a", "b"]))
+    assert differences(meant(networks=["a", "b"]), found) == (Changed("aliases", "", "a=x, y.z"),)
+    assert resolve({"networks": ["${n}"]}, {"n": "a"}, {}, origin="a test").networks == ("a",)
+
+
 WRONG: Mapping[str, tuple[Any, str]] = {
     "own label": ({"labels": {"relman.service": "x"}}, "labels.\"relman.service\": relman.service: labels that begin"),
     "label twice": ({"labels": ["a=1", "a=2"]}, "labels[1]: a is given twice"),
@@ -189,6 +255,16 @@ WRONG: Mapping[str, tuple[Any, str]] = {
     "mount option": ({"volumes": ["d:/d:rx"]}, "volumes[0]: unknown option 'rx'; known are ro, rw, z, Z, nocopy"),
     "of a volume": ({"volumes": ["/d:/d:nocopy"]}, "volumes[0]: unknown option 'nocopy'; known are ro, rw, z, Z, priv"),
     "two options": ({"volumes": ["/d:/d:z,ro,Z"]}, "volumes[0]: give one of the options z, Z"),
+    "range": ({"ports": ["90-80"]}, "ports[0]: expected FIRST-LAST, upwards and of at most 1000 ports, found '90-80'"),
+    "ranges": ({"ports": ["1-3:1-2"]}, "ports[0]: expected as many ports of the host as of the container"),
+    "taken": ({"ports": ["80-82:1-3", "81:4"]}, "ports[1]: the host's port 81/tcp is taken by another entry"),
+    "times": ({"restart": "always:3"}, "restart: expected one of no, always, unless-stopped, on-failure, on-failure:"),
+    "networks": ({"networks": "a"}, "networks: expected a list of names, or names and their aliases, found 'a'"),
+    "network twice": ({"networks": ["a", "a"]}, "networks[1]: the same network twice"),
+    "network apart": ({"networks": {"a": None, "host": None}}, "networks.host: host and none exclude other networks"),
+    "no names": ({"networks": {"bridge": {"aliases": ["x"]}}}, "networks.bridge.aliases: in the engine's network"),
+    "alias": ({"networks": {"a": {"aliases": ["x", "-"]}}}, "networks.a.aliases[1]: expected a host name"),
+    "option of a network": ({"networks": {"a": {"ipv4": "x"}}}, "networks.a: expected {aliases: [NAME, …]}, found"),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from relman.config.schema.values import Faults
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model import strategy as model_strategy
-from relman.model.settings import DeploySettings, OnFailure, Order, Port
+from relman.model.settings import DeploySettings, OnFailure, Order
 
 
 class Deploy(ContainerKeys, Run):
@@ -47,7 +47,7 @@ class Deploy(ContainerKeys, Run):
             yield ("order",), "start-first runs two copies for a while, which singleton forbids"
         if self.max_failures and self.on_failure == OnFailure.CONTINUE:
             yield ("max_failures",), "on_failure: continue stops at no number of failures: leave one of them out"
-        bound = [p for p in self.ports if isinstance(p, Port) and p.host_port]
+        bound = [port for port in self.all_ports() if port.binding]
         if self.order == Order.START_FIRST and bound:
             yield (
                 ("order",),
@@ -57,7 +57,7 @@ class Deploy(ContainerKeys, Run):
     def settings(self) -> DeploySettings:
         """The model's settings; requires all variables to be expanded."""
         return DeploySettings(
-            ports=tuple(self.ports),
+            ports=self.all_ports(),
             env=dict(self.env),
             volumes=tuple(self.volumes),
             networks=tuple(self.networks),
@@ -77,6 +77,7 @@ class Deploy(ContainerKeys, Run):
             hooks=tuple(h.value() for h in self.hooks),
             healthcheck=self.healthcheck.value() if self.healthcheck else None,
             container=self.container(),
+            aliases={network: names for network, names in self.networks.items() if names},
         )
 
     def _most(self) -> str:

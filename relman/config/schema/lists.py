@@ -17,7 +17,7 @@ T = TypeVar("T")
 Named = dict[str, Scalar] | list[str]
 
 
-class _Faults:
+class FaultList:
     """Collects the faults of several values."""
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ def several(parse: Callable[[object], object]) -> PlainValidator:
     def validate(value: object, info: ValidationInfo) -> list[object]:
         if not isinstance(value, list):
             return [read(value, info)]
-        faults = _Faults()
+        faults = FaultList()
         found = [each for at, item in enumerate(value) for each in faults.of((at,), lambda i=item: read(i, info))]  # type: ignore[misc]
         faults.done()
         return found
@@ -62,7 +62,7 @@ def named(
     read = unless_open(parse)
 
     def validate(value: object, info: ValidationInfo) -> dict[str, object]:
-        faults, found = _Faults(), dict[str, object]()
+        faults, found = FaultList(), dict[str, object]()
         for at, key, item in _pairs(value, faults):
             faults.of(at, lambda key=key: name(key))  # type: ignore[misc]
             for each in faults.of(at, lambda item=item: read(item, info)):  # type: ignore[misc]
@@ -73,7 +73,7 @@ def named(
     return PlainValidator(validate, json_schema_input_type=accepts)
 
 
-def _pairs(value: object, faults: _Faults) -> list[tuple[KeyPath, str, object]]:
+def _pairs(value: object, faults: FaultList) -> list[tuple[KeyPath, str, object]]:
     if isinstance(value, dict):
         return [((key,), str(key), item) for key, item in value.items()]
     if not isinstance(value, list):

@@ -16,10 +16,13 @@ from relman.model.settings import Mount, Port
 _SIZES = {"b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "": 1}
 _SIZE = re.compile(r"([0-9]{1,15})(b|[kmg]b?|)", re.IGNORECASE)
 _MODES = {"ro": "mode", "rw": "mode", "z": "selinux", "Z": "selinux"}
+_RESTARTS = ("no", "always", "unless-stopped", "on-failure")
 _PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+_RANGE = r"[0-9]{1,5}(?:-[0-9]{1,5})?"
 _PORT = re.compile(
-    r"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>[0-9]{1,5}):)?(?P<container>[0-9]{1,5})(?:/(?P<kind>[A-Za-z]+))?"
+    rf"(?:(?:(?P<ip>\[[^\]]*\]|[^:\[\]]*):)?(?P<host>{_RANGE}):)?(?P<container>{_RANGE})(?:/(?P<kind>[A-Za-z]+))?"
 )
+_MOST_PORTS = 1000  # of one entry: engines run a process or several rules of the firewall for each
 
 
 def size(value: object) -> int:
@@ -56,23 +59,31 @@ def port_number(value: object) -> int:
     raise ValueError(f"expected a port from 1 to 65535, found {shown(value)}")
 
 
-def port(value: object) -> Port:
-    """`CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`, each with `/tcp`, `/udp` or `/sctp`; host port 0 is any.
-
-    The short syntax of Compose: https://github.com/compose-spec/compose-spec/blob/main/05-services.md#short-syntax-3
-    """
+def ports(value: object) -> tuple[Port, ...]:
+    """`CONTAINER`, `HOST:CONTAINER` or `IP:HOST:CONTAINER`, each with `/tcp`, `/udp` or `/sctp`, and ranges of ports
+    (FIRST-LAST) as the Compose Specification has them; host 0 is any."""
     found = _PORT.fullmatch(str(value)) if isinstance(value, str | int) else None
     if not found or isinstance(value, bool):
         raise ValueError(f'expected a port such as "8080:80", "127.0.0.1:8080:80/tcp" or "80", found {shown(value)}')
     if (kind := (found["kind"] or "tcp").lower()) not in ("tcp", "udp", "sctp"):
         raise ValueError(f"expected /tcp, /udp or /sctp, found {shown('/' + kind)}")
-    host = found["host"]
-    return Port(
-        container=port_number(found["container"]),
-        protocol=kind,
-        host_port=None if host is None else port_number(host) if int(host) else 0,
-        host_ip=_ip(found["ip"] or ""),
-    )
+    inside, ip = _range(found["container"]), _ip(found["ip"] or "")
+    if found["host"] is None:
+        return tuple(Port(number, kind) for number in inside)
+    host = _range(found["host"]) if found["host"].strip("0") else range(1)
+    if len(inside) == 1 < len(host):
+        return (Port(inside[0], kind, host[0], ip, host_last=host[-1]),)
+    if len(inside) != len(host):
+        raise ValueError(f"expected as many ports of the host as of the container, found {shown(value)}")
+    return tuple(Port(number, kind, outside, ip) for number, outside in zip(inside, host, strict=True))
+
+
+def _range(text: str) -> range:
+    first, _, last = text.partition("-")
+    found = range(port_number(first), port_number(last or first) + 1)
+    if not 0 < len(found) <= _MOST_PORTS:
+        raise ValueError(f"expected FIRST-LAST, upwards and of at most {_MOST_PORTS} ports, found {shown(text)}")
+    return found
 
 
 def mount(value: object) -> Mount:
@@ -115,3 +126,11 @@ def _ip(value: str) -> str:
         return str(ip_address(value.strip("[]"))) if value else ""
     except ValueError:
         raise ValueError(f"expected an IP address before the ports, found {shown(value)}") from None
+
+
+def restart(value: object) -> str:
+    """A restart policy, as `docker run --restart` takes it."""
+    found = str(value)
+    if found not in _RESTARTS and not re.fullmatch("on-failure:[1-9][0-9]{0,8}", found):
+        raise ValueError(f"expected one of {', '.join(_RESTARTS)}, on-failure:TIMES; found {shown(value)}")
+    return found

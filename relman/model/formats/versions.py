@@ -49,12 +49,13 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    DeploySettings="healthcheck container",
+    DeploySettings="healthcheck container aliases",
     Health="host headers command",
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",
     ContainerSettings="labels entrypoint user working_dir hostname init tty read_only tmpfs shm_size ulimits cap_drop"
     " extra_hosts dns dns_search dns_opt logging privileged cap_add security_opt sysctls devices group_add pid",
+    Port="host_last",
     Device="source target permissions",
     Mount="selinux propagation nocopy",
     Tmpfs="target options",
@@ -62,6 +63,11 @@ VERSION_2_KEYS = _keys(
     Logging="driver options",
 )
 """The additions of version 2. Frozen by the first release that writes them; later additions need version 3."""
+
+
+_RESTARTS = frozenset(("", "no", "always", "unless-stopped", "on-failure"))
+VERSION_1_TEXTS: Mapping[str, frozenset[str]] = {"restart": _RESTARTS, "old_restart": _RESTARTS}
+"""All that version 1 knows to be said in these fields, which are texts."""
 
 
 def plain(value: Any) -> Any:
@@ -98,10 +104,15 @@ def _is_later(value: Any) -> bool:
         return value not in VERSION_1_KEYS.get(type(value).__name__, ())
     if dataclasses.is_dataclass(value) and not isinstance(value, Digest | Repository):
         said = [f for f in dataclasses.fields(value) if _said(value, f)]
-        return any(_is_new(value, f) or _is_later(getattr(value, f.name)) for f in said)
+        return any(_is_new(value, f) or _is_later_text(value, f) or _is_later(getattr(value, f.name)) for f in said)
     if isinstance(value, Mapping):
         return any(map(_is_later, value.values()))
     return isinstance(value, tuple) and any(map(_is_later, value))
+
+
+def _is_later_text(value: Any, field: dataclasses.Field[Any]) -> bool:
+    known = VERSION_1_TEXTS.get(field.name)
+    return known is not None and getattr(value, field.name) not in known
 
 
 def _is_new(value: Any, field: dataclasses.Field[Any]) -> bool:

@@ -205,7 +205,7 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
         old=old.id,
         old_release=old_release,
         old_restart=old.restart_policy,
-        old_stop_timeout=current.settings.stop_timeout if current else 10,
+        old_stop_timeout=(current.settings if current else DeploySettings()).stop_timeout,
         stop_first=stop_first,
         why=why,
         before=current,
