@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from relman.config.deploy import resolve
+from relman.config.env_file import deploy_section
 from relman.config.inventory.environments import Inventory
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import Environment
@@ -33,6 +34,10 @@ def check_environments(
 
 def check_settings(service: Service, file: str, environments: Iterable[Environment]) -> list[Problem]:
     """Return the problems of the service's deploy section on each host that it may be deployed to."""
+    try:
+        section = deploy_section(service)
+    except ConfigError as error:
+        return list(error.problems)
     problems: list[Problem] = []
     for environment in environments:
         if service.name not in environment.services:
@@ -40,7 +45,7 @@ def check_settings(service: Service, file: str, environments: Iterable[Environme
         for host in environment.hosts:
             origin = f"{file}, for {host.name} in {environment.name}"
             try:
-                resolve(service.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables)
+                resolve(section, host.variables, host.env, origin=origin, secret=host.secret_variables)
             except ConfigError as error:
                 problems += error.problems
     return problems

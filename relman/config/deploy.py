@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from relman.config.deploy_variables import fill, names
+from relman.config.env_file import deploy_section
 from relman.config.yaml_document import KeyPath, dotted
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
@@ -16,7 +17,7 @@ from relman.model.settings import DeploySettings, Health
 
 def freeze(service: Service) -> str:
     """The deploy section as written, as canonical JSON: the value of the image's label."""
-    return json.dumps(service.deploy, sort_keys=True, separators=(",", ":"))
+    return json.dumps(deploy_section(service), sort_keys=True, separators=(",", ":"))
 
 
 def resolve(

@@ -144,8 +144,8 @@ class Engine:
         """The container, created again with a limited log if the daemon sets no limit by itself: only a container shows
         that."""
         inspected = self._client.ask(what, "GET", "/containers/{}/json", made)
-        with engine_json.of(self._host, what):
-            self._logs_unlimited = engine_json.has_unlimited_log(inspected)
+        with answers.of(self._host, what):
+            self._logs_unlimited = answers.has_unlimited_log(inspected)
         if not self._logs_unlimited:
             return made
         self.remove(made)

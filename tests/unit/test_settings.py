@@ -16,7 +16,7 @@ from relman.config.deploy import resolve
 from relman.config.schema.container import ContainerKeys
 from relman.config.schema.json_schema import json_schema
 from relman.config.service import parse_service
-from relman.docker import engine_json
+from relman.docker import answers
 from relman.docker.creation import aliases_in, creation
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings, Device, Logging, Tmpfs, Ulimit
@@ -201,7 +201,7 @@ def test_how_often_a_container_is_started_again() -> None:
         "State": {"Status": "running"},
         "Config": {},
     }
-    again = engine_json.container({**inspected, "HostConfig": {"RestartPolicy": RETRIES, "PortBindings": RANGE}})
+    again = answers.container({**inspected, "HostConfig": {"RestartPolicy": RETRIES, "PortBindings": RANGE}})
     assert (again.restart_policy, again.host_ports) == ("on-failure:3", frozenset())
     intent = Intent("c", "on-failure:3", "n", deployed("1"), stop_first=False)
     assert (version_of(intent), version_of(dataclasses.replace(intent, old_restart="always"))) == (2, 1)

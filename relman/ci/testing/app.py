@@ -13,6 +13,7 @@ from relman.ci.testing.run_context import Bench, Linked
 from relman.ci.testing.services import create_linked
 from relman.ci.testing.test_commands import check_image
 from relman.config.deploy import as_tested
+from relman.config.env_file import deploy_section
 from relman.model.container import Image
 from relman.model.errors import CannotAsk, EngineError, TestsFailed
 from relman.model.run import CommandResult
@@ -38,7 +39,7 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
     it is not, unless that is the smoke test's result; CannotAsk if its health cannot be checked; ConfigError if only an
     inventory could fill in a value; EngineError or Unreachable.
     """
-    settings, health = as_tested(service.deploy, service.test.env)
+    settings, health = as_tested(deploy_section(service), service.test.env)
     ports = tuple(sorted({*image.exposed_ports, *((port.container, port.protocol) for port in settings.ports)}))
     app = LinkedService(
         APP,

@@ -13,7 +13,7 @@ from pydantic import Field
 from relman.config.schema import values, values_container
 from relman.config.schema.base import MOST, Argv, EnvName, Section, filled, parsed
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
-from relman.config.schema.lists import without_clash
+from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
@@ -61,6 +61,7 @@ class Run(Section):
 
     ports: Annotated[list[Annotated[Ports, filled(values_container.ports)]], without_clash(_ports_clash)] = []
     env: dict[EnvName, Annotated[str, filled(values.text)]] = {}
+    env_file: Annotated[list[str], several(values.word)] = []
     volumes: Annotated[list[Annotated[Mount, filled(values_container.mount)]], without_clash(mounts_clash)] = []
     networks: Networks = {}
     command: Argv | None = None
