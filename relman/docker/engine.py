@@ -144,7 +144,7 @@ class Engine:
         """The container, created again with a limited log if the daemon sets no limit by itself: only a container shows
         that."""
         inspected = self._client.ask(what, "GET", "/containers/{}/json", made)
-        with answers.of(self._host, what):
+        with self._client.reading(what):
             self._logs_unlimited = answers.has_unlimited_log(inspected)
         if not self._logs_unlimited:
             return made

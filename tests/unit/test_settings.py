@@ -23,8 +23,8 @@ from relman.model.container_settings import ContainerSettings, Device, Logging, 
 from relman.model.errors import ConfigError
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, version_of
-from relman.model.settings import DeploySettings, Mount, Port
 from relman.model.record import Intent
+from relman.model.settings import DeploySettings, Mount, Port
 from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
 from tests.unit.documents import ROOT, sections
 from tests.unit.values import deployed

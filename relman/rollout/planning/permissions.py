@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from relman.model.errors import PolicyRefused
+from relman.model.formats.text import some
 from relman.model.host import Environment, Host
 from relman.model.permissions import LENIENT, Permission, needed
 from relman.model.plan import Plan
-from relman.model.text import some
 
 _Asked = Mapping[Permission, tuple[str, ...]]
 
