@@ -1,7 +1,7 @@
-"""The way to the engine of this machine, or of the one that DOCKER_HOST names: docker-py, which knows its addresses and
-its TLS, and is seen nowhere else.
+"""The way to the engine of this machine, or to the one that DOCKER_HOST names: docker-py's, whose client is seen here
+alone.
 
-Specification: Docker Engine API, in the newest version that both speak.
+Specification: Docker Engine API, in the engine's own version.
 """
 
 from __future__ import annotations
