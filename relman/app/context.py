@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -27,6 +27,9 @@ class Events(Protocol):
 
     def warn_once(self, text: str) -> None:
         """A warning that is shown only once."""
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Show none of these in anything that is told from now on."""
 
     def json(self, kind: str, data: Mapping[str, Any]) -> None:
         """A document of the result."""

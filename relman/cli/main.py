@@ -46,6 +46,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "Show every statement about an image, and whether it counts.",
     ),
     "key": ("relman.cli.commands.key:key", "Make, show, rotate and revoke the keys that sign evidence."),
+    "secret": ("relman.cli.commands.secret:secret", "Write, show and list the secrets of an environment."),
     "rollback": (
         "relman.cli.commands.rollback:rollback",
         "Roll back to the newest earlier release that was proven good.",
@@ -63,7 +64,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 }
 # The sections of the listing, in order.
 SECTIONS: Mapping[str, Sequence[str]] = {
-    "To begin": ("init", "check", "inventory", "schema"),
+    "To begin": ("init", "check", "inventory", "secret", "schema"),
     "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
     "To deploy": ("deploy", "rollback", "recover", "remove", "playbook", "run"),
     "To look": ("status", "logs", "history", "show", "lock"),
@@ -156,7 +157,7 @@ def run(
         if not flags.started and _asks_for_json(argv):
             flags.values["json"] = True  # parsing may have failed before --json was read
         shown = _explained(error)
-        if file := keep(shown, environ):
+        if file := keep(shown, environ, flags.output.mask):
             shown.hint = f"This is a bug in relman. Its report is in {file}; --debug shows it here."
         flags.output.error(shown, debug=flags.debug)
         return exit_of(type(shown))

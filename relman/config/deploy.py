@@ -50,6 +50,9 @@ def resolve(
         raise ConfigError(
             [_problem(origin, f.path, newer if f.unknown else f.message) for f in faults(error, Deploy)]
         ) from None
+    if twice := [ref for ref in settings.secrets if ref.env in env]:
+        said = "the inventory's relman_env gives this variable, too"
+        raise ConfigError([_problem(origin, ("secrets", ref.name), said) for ref in twice])
     return dataclasses.replace(settings, env={**settings.env, **env})
 
 

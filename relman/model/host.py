@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from relman.model.image import Repository
 from relman.model.permissions import Permission
 from relman.model.policy import Demands
+from relman.model.secrets import Source
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 
@@ -48,9 +49,9 @@ class Host:
     """A host: its inventory name, the route to it, and its variables.
 
     `jumps` are passed in order, outermost first. `variables` fill `${name}` in deploy settings; `env` is added to the
-    container's environment; `secret_variables` are the names of variables in Ansible Vault, which are never filled in.
-    `docker_socket` is a path on the host; `docker_command` the command with which its user runs docker, for hosts where
-    the socket is not accessible.
+    container's environment; `secrets` are the sources of their values, by name; `secret_variables` are the names of
+    variables in Ansible Vault, which are never filled in. `docker_socket` is a path on the host; `docker_command` the
+    command with which its user runs docker, for hosts where the socket is not accessible.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Host:
     jumps: tuple[Hop, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, Source] = field(default_factory=dict)
     secret_variables: tuple[str, ...] = ()
     state_dir: str = DEFAULT_STATE_DIR
     docker_socket: str = "/var/run/docker.sock"

@@ -9,8 +9,9 @@ from enum import StrEnum
 from relman.model.container import DEPLOYMENT, Container, Copy, EngineFacts, Image
 from relman.model.errors import Symptoms
 from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
+from relman.model.secrets import changed
 from relman.model.settings import Binding, OnFailure
-from relman.model.settings_diff import Changed, differences
+from relman.model.settings_diff import HIDDEN, Changed, differences
 from relman.model.strategy import Check, Hook, StrategyKind, Task
 
 
@@ -106,8 +107,18 @@ class Step:
 
     @property
     def changes(self) -> tuple[Changed, ...]:
-        """The settings in which the new container differs from the old one."""
-        return differences(self.before.settings if self.before else None, self.entry.settings)
+        """The settings and secrets in which the new container differs from the old one."""
+        settings = differences(self.before.settings if self.before else None, self.entry.settings)
+        return (*settings, *(Changed(f"secrets.{name}", HIDDEN, HIDDEN) for name in self.changed_secrets))
+
+    @property
+    def changed_secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that were there before, too, with another value."""
+        if not self.before:
+            return ()
+        names = {each.name for each in self.before.settings.secrets}
+        both = [each for each in self.entry.settings.secrets if each.name in names]
+        return changed(both, self.before.secrets, self.entry.secrets)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ from relman.model.errors import UsageError
 from relman.model.formats.untrusted_json import Misread, read
 from relman.model.formats.versions import plain, unversioned, version_of
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
+from relman.model.secrets import SECRET_NAME, SecretSet
 from relman.model.settings import DeploySettings
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SALT = re.compile(r"(?:[0-9a-f]{2}){8,64}")
 _CONTAINER = re.compile(r"[0-9a-f]{64}")
 _CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,511}")
 
@@ -27,7 +29,8 @@ class Deployed:
     `id` is the deployment's; `image_id` this host's id of the image, `kept_as` the local tag that protects it from
     pruning. `proven` is whether a deployment of it finished healthy, was read back, and was never rolled back.
     `verified` is False if there was no health check. `skipped` describes each gate that a person skipped for this
-    release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock.
+    release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock. `secrets`
+    are the values that the host keeps for it.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Deployed:
     proven: bool = False
     verified: bool = True
     skipped: tuple[str, ...] = ()
+    secrets: SecretSet | None = None
 
 
 def kept_name(environment: str, service: str) -> str:
@@ -135,6 +139,11 @@ def _check(entry: Deployed, environment: str, service: str, key: str) -> None:
     wanted = kept_name(environment, service)
     _require(keeper == wanted and _is_tag(tag), f"{key}.kept_as", f"{wanted} and a tag")
     _require(not entry.container or _CONTAINER.fullmatch(entry.container), f"{key}.container", "a container's id")
+    for secret in entry.settings.secrets:
+        _require(SECRET_NAME.fullmatch(secret.name), f"{key}.settings.secrets", "names of secrets")
+    if entry.secrets:
+        _require(_ID.fullmatch(entry.secrets.directory), f"{key}.secrets.directory", "a deployment's id")
+        _require(_SALT.fullmatch(entry.secrets.salt), f"{key}.secrets.salt", "hexadecimal digits")
 
 
 def _is_tag(text: str) -> bool:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
 from relman.model.container_settings import ContainerSettings
+from relman.model.secrets import SecretRef
 from relman.model.strategy import Hook, Strategy, Task
 
 
@@ -153,7 +154,7 @@ class DeploySettings:
     `stop_timeout` is in seconds. `keep` is how many proven releases a host keeps for rollbacks. `max_unavailable` is a
     count ("1") or a share of the hosts ("25%"), the limit of every wave. `max_failures` is how many hosts may fail, and
     are rolled back, before `on_failure` applies. `restart` is as in `docker run --restart`. `aliases` maps networks to
-    further names of the container in them.
+    further names of the container in them. `secrets` are references: their values are no settings.
     """
 
     ports: tuple[Port, ...] = ()
@@ -177,6 +178,7 @@ class DeploySettings:
     healthcheck: Healthcheck | None = None
     container: ContainerSettings = field(default_factory=ContainerSettings)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: tuple[SecretRef, ...] = ()
 
     def has_healthcheck(self, image: bool) -> bool:
         """Whether the container has a HEALTHCHECK, given whether the image has one."""

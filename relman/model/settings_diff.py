@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relman.model.container_settings import ContainerSettings, Device, Tmpfs, Ulimit
+from relman.model.secrets import SecretRef
 from relman.model.settings import DeploySettings, Mount, Port
 
 RUN = (
@@ -22,6 +23,7 @@ RUN = (
     "healthcheck",
     "container",
     "aliases",
+    "secrets",
 )
 """The settings that require a new container when they change."""
 HOW = (
@@ -115,6 +117,8 @@ def _shown(value: Any) -> str:
                 "nocopy" if value.nocopy else "",
             )
             return ":".join(filter(None, (value.source, value.target, ",".join(filter(None, options)))))
+        case SecretRef():
+            return f"{value.name} at {value.file}" if value.file else f"{value.name} in the variable {value.env}"
         case Device():
             return f"{value.source}:{value.target}:{value.permissions}"
         case Tmpfs():

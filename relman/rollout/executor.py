@@ -13,6 +13,7 @@ from relman.rollout.conclusion import NO_HOST, Happened, conclude, failed
 from relman.rollout.fleet import Session
 from relman.rollout.progress import Work
 from relman.rollout.prune import note_left_out, record_and_prune
+from relman.rollout.secrets import hide_kept
 from relman.rollout.waves import do_waves
 
 _NOTHING_TO_RECORD = (Cancelled, CheckFailed, Interrupted, NotServing, RolledBack)
@@ -32,6 +33,7 @@ def carry_out(work: Work) -> Happened:
     if work.whole:
         _after(work)
     if not work.whole:
+        hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps])
         settle(work)
     # Step 11: records.
     if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):

@@ -28,6 +28,7 @@ from relman.model.errors import (
 from relman.model.formats.text import some
 from relman.model.host import Environment, Host
 from relman.model.image import Repository
+from relman.model.secrets import Values
 from relman.rollout.state.lease import Lease, uptime
 
 T = TypeVar("T")
@@ -41,12 +42,18 @@ class Watcher(Protocol):
     def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
         """`host` has entered `phase`."""
 
+    def hide(self, secrets: Iterable[str]) -> None:
+        """None of these may be shown from now on."""
+
     def say(self, text: str) -> None:
         """A message about the whole fleet."""
 
 
 class _Silent:
     def host(self, host: str, phase: str, done: int = 0, total: int = 0) -> None:
+        pass
+
+    def hide(self, secrets: Iterable[str]) -> None:
         pass
 
     def say(self, text: str) -> None:
@@ -61,7 +68,8 @@ class Session:
     """One host during a command.
 
     `lease` is set while its lock is held, `draft` once its next record is written as a draft; `repositories` are the
-    services' repositories in the inventory.
+    services' repositories in the inventory. `secrets` are the values that a deployment brings along, `stored` is
+    whether they are written.
     """
 
     host: Host
@@ -70,6 +78,8 @@ class Session:
     lease: Lease | None = None
     draft: Draft | None = None
     repositories: Mapping[str, Repository] = field(default_factory=dict)
+    secrets: Values = field(default_factory=dict, repr=False)
+    stored: bool = False
     _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
     _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 

@@ -30,6 +30,7 @@ from relman.hosts.state_dir import location
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
 from relman.model.record import Phase
+from relman.model.secrets import texts
 from relman.registry.auth import Login
 from relman.rollout import tasks
 from relman.rollout.conclusion import Happened
@@ -106,7 +107,8 @@ def run(fleet: Fleet, operation: Operation, agreed: Plan | None = None) -> Repor
 def _run(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: Fetching) -> Report:
     asked, patience = operation.asked, Patience(operation.wait_lock, operation.cancel)
     told = operation.login.auth_config if operation.login else {}
-    secrets = [told[key] for key in ("password", "identitytoken") if key in told]
+    brought = {value for session in fleet.sessions.values() for value in session.secrets.values()}
+    secrets = [*(told[key] for key in ("password", "identitytoken") if key in told), *texts(brought)]
     journal = Journal(fleet, asked, operation.watcher, secrets=secrets)
     # Step 2.
     with locked(fleet, asked, operation.message, operation.watcher, patience=patience) as silent:

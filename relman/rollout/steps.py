@@ -26,6 +26,7 @@ from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.looking.askable import stranger
 from relman.rollout.planning.replacement_order import share_port
+from relman.rollout.secrets import equipped
 from relman.rollout.state.next_record import draft
 
 
@@ -109,7 +110,11 @@ def _own(plan: Plan) -> dict[str, str]:
 def _reusable(seen: Observed, entry: Deployed) -> Container | None:
     """The stopped container of this deployment, whose restart is the fast way back."""
     kept = seen.container_of(entry.id)
-    return kept if kept and not kept.alive and kept.image_id == entry.image_id else None
+    if kept is None or kept.alive or kept.image_id != entry.image_id:
+        return None
+    known = next((e for e in seen.record.entries if e.id == entry.id), None)
+    # Its secrets were settled when it was created.
+    return kept if not entry.secrets or (known and known.secrets == entry.secrets) else None
 
 
 def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
@@ -151,7 +156,8 @@ def _make(session: Session, plan: Plan, step: Step, image: str, reusable: Contai
     if reusable:
         session.connection.together(*old, partial(engine.set_restart, reusable.id, "no"))
         return reusable.id
-    spec = _spec(plan, step.entry, image, container_name(plan))
+    entry = replace(step.entry, settings=equipped(session, plan, step.entry))
+    spec = _spec(plan, entry, image, container_name(plan))
     return str(session.connection.together(*old, partial(engine.create, spec))[-1])
 
 

@@ -13,11 +13,12 @@ from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, S
 from relman.model.formats.untrusted_json import LONGEST_WAIT
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed
-from relman.model.settings import Health
+from relman.model.settings import DeploySettings, Health
 from relman.model.strategy import Task, When
 from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.progress import Work
+from relman.rollout.secrets import equipped
 
 _FIRST_PAUSE = 0.1
 _PAUSE = 1.0
@@ -56,7 +57,8 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
     if work.cancel.is_set():
         raise Cancelled(f"cancelled before the task {task.name}", host=host)
     work.watcher.host(host, f"task {task.name}")
-    container = session.engine.create(_spec(work.plan, entry, task, work.images[host]))
+    settings = equipped(session, work.plan, entry)
+    container = session.engine.create(_spec(work.plan, entry, task, work.images[host], settings))
     try:
         session.engine.start(container)
         _await_end(session, work, task, container)
@@ -64,7 +66,7 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
         _remove(session, container)
 
 
-def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
+def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: DeploySettings) -> RunSpec:
     """The service's own settings without its ports, which the service still binds, and without the labels and names by
     which others find it."""
     labels = {
@@ -75,9 +77,9 @@ def _spec(plan: Plan, entry: Deployed, task: Task, image: str) -> RunSpec:
         TASK: task.name,
         TASK_TIMEOUT: f"{task.timeout:g}",
     }
-    container = replace(entry.settings.container, labels={})
+    container = replace(settings.container, labels={})
     settings = replace(
-        entry.settings, command=task.command, ports=(), restart="no", health=Health(), container=container, aliases={}
+        settings, command=task.command, ports=(), restart="no", health=Health(), container=container, aliases={}
     )
     return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{task.name}", image, settings, labels)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,10 @@ class Heard:
         self.said.append(text)
 
     heading = note = line = warn = warn_once = phase
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """There are none."""
+        assert not list(secrets)
 
     def json(self, kind: str, data: Mapping[str, Any]) -> None:
         """Keep that there was one."""

@@ -96,14 +96,15 @@ def _check_end(world: World, error: RelmanError | None, before: list[tuple[objec
 
 @pytest.mark.parametrize("settings", KINDS.values(), ids=KINDS)
 def test_a_rollback_restores_exactly_what_was(settings: DeploySettings) -> None:
-    """Release, settings and variables of each host, also when nothing but the settings had changed."""
+    """Release, settings, variables and secrets of each host, also when nothing but the settings had changed."""
+    secret = {"KEY": "1"} if settings.secrets else {}
     world = serving(3, settings, "1")
     assert world.deploy("1", replace(settings, env={"A": "2"})).error is None
     assert world.deploy("2", replace(settings, env={"B": "3"})).error is None
     for env in ({"A": "2"}, {}):
         assert world.rollback().error is None
         assert set(world.versions) == {"1"}
-        assert all(h.settings[h.running[0].id].env == env for h in world.hosts)
+        assert all(h.settings[h.running[0].id].env == env | secret for h in world.hosts)
         world.tidy()
 
 
@@ -176,7 +177,7 @@ def test_a_death_at_every_boundary_of_a_recovery_is_resolved(kind: str) -> None:
     """A recovery that dies is recovered from like a deployment; a third of its moments are tried."""
     settings = KINDS[kind]
     points = changes_of(lambda: serving(2, settings, "1"), lambda w: w.deploy("2"))
-    for first in range(1, points + 1, 3):
+    for first in range(1, points + 1, 9 if kind == "secret" else 3):
         for at in part(range(1, MOST), first // 3, 3):
             world = serving(2, settings, "1")
             world.before(first, killed)

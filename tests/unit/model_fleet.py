@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any, TypeVar, cast
 
 from relman.hosts.state_dir.journal import NAME as JOURNAL
+from relman.hosts.state_dir.location import SECRETS
 from relman.model.container import DEPLOYMENT, RELEASE
 from relman.model.errors import Unreachable
 from relman.model.host import Environment
@@ -17,6 +19,7 @@ from relman.model.journal import JournalLine, lines_in
 from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
+from relman.model.secrets import NONE_GIVEN, Given
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout import recover
@@ -38,9 +41,14 @@ class Quiet:
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.hidden: set[str] = set()
 
     def host(self, *_: object) -> None:
         """Not interesting."""
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Remember them."""
+        self.hidden |= set(secrets)
 
     def say(self, text: str) -> None:
         """Remember it."""
@@ -101,6 +109,7 @@ class World:
     dead: bool = False
     watcher: Quiet = field(default_factory=Quiet)
     by: str = "a@b"
+    secret: bytes = b""
 
     def __post_init__(self) -> None:
         self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
@@ -137,27 +146,37 @@ class World:
         return Asked(f"d{self._number:04}", at, self.by, "shop", "production", **options)
 
     def deploy(self, tag: str, settings: DeploySettings | None = None, **options: Any) -> Report:
-        """Deploy to all hosts; raises what `relman deploy` raises before it changes anything."""
+        """Deploy to all hosts, with `secret` as the value of every secret; raises what `relman deploy` raises before it
+        changes anything."""
         asked, found = self.asked(**options), release(tag)
         wanted = {h.name: settings or self.settings for h in self.hosts}
+        names = [each.name for each in (settings or self.settings).secrets]
+        values = {h.name: dict.fromkeys(names, self.secret or tag.encode()) for h in self.hosts}
+        given = Given(values, f"{self._number:016x}")
         return self._run(
             asked,
-            lambda seen: plan_deploy(asked, found, wanted, seen),
+            lambda seen: plan_deploy(asked, found, wanted, seen, given),
             Wanted(
                 (kept_name("production", "shop"), str(found.repository)),
                 lambda host, facts: entry_of(asked, found, wanted[host], facts),
             ),
+            given,
         )
 
-    def rollback(self, to: str | None = None) -> Report:
+    def rollback(self, to: str | None = None, *, keep_secrets: bool = False) -> Report:
         """Roll back."""
         asked = self.asked()
-        return self._run(asked, lambda seen: plan_rollback(asked, seen, to))
+        return self._run(asked, lambda seen: plan_rollback(asked, seen, to, keep_secrets=keep_secrets))
 
-    def _run(self, asked: Asked, plan: Callable[[Any], Plan], wanted: Wanted | None = None) -> Report:
+    def _run(
+        self, asked: Asked, plan: Callable[[Any], Plan], wanted: Wanted | None = None, given: Given = NONE_GIVEN
+    ) -> Report:
         cancel = threading.Event()
         operation = Operation(asked, plan, "at work", self.watcher, cancel, wanted=wanted, login=LOGIN)
-        return run(ModelFleet(self.hosts), operation)
+        fleet = ModelFleet(self.hosts)
+        for name, session in fleet.sessions.items():
+            session.secrets = given.values.get(name, {})
+        return run(fleet, operation)
 
     def recover(self, finish: bool | None = None) -> Report:
         """Recover."""
@@ -197,7 +216,12 @@ class World:
         half-written file and no unknown container is there; with `whole`, no image but those that are kept, either."""
         for host, seen in zip(self.hosts, self.seen(), strict=True):
             assert len(host.running) == 1, host.containers
-            assert {p.rpartition("/")[2] for p in host.files} - {JOURNAL} == {"record.json"}, sorted(host.files)
+            kept_sets = {e.secrets.directory for e in seen.record.entries if e.secrets}
+            there = {p: PurePosixPath(p) for p in host.files}
+            assert {p.parent.name for p in there.values() if p.parent.parent.name == SECRETS} == kept_sets, there
+            own = {p.name for p in there.values() if p.parent.parent.name != SECRETS}
+            assert own - {JOURNAL} == {"record.json"}, sorted(host.files)
+            assert any(d.endswith(f"/{SECRETS}") for d in host.directories) == bool(kept_sets), host.directories
             known = {e.container for e in seen.record.entries}
             assert {c.id for c in host.containers.values()} <= known, host.containers
             assert seen.record.serving

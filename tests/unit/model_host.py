@@ -80,6 +80,10 @@ class ModelHost:
         self.step(self)
         self.look()
 
+    def has(self, source: str) -> bool:
+        """Whether a file of relman's is there, whole; of others it is not asked."""
+        return not source.startswith("/var/lib/relman/") or bool(self.files.get(source, (b"", 0))[0])
+
     def reboot(self) -> None:
         """Cut the power: what its policy brings back runs afterwards, and of two that want one port the newer one."""
         for id, container in self.containers.items():
@@ -87,7 +91,8 @@ class ModelHost:
         for id, container in reversed(self.containers.items()):
             policy = container.restart_policy
             wanted = policy == "always" or (policy == "unless-stopped" and id not in self.stopped_by_hand)
-            if wanted and not self.port_taken(container):
+            sources = (m.source for m in self.settings[id].volumes if m.is_bind)
+            if wanted and not self.port_taken(container) and all(map(self.has, sources)):
                 self.containers[id] = replace(container, status="running")
 
     def port_taken(self, wanted: Container) -> bool:
@@ -185,6 +190,16 @@ class ModelSftp:
         self._own(path, stat.S_IFREG | mode & ~UMASK)
         return len(before + data)
 
+    def write_all(self, directories: Sequence[str], mode: int, files: Mapping[str, bytes], file_mode: int) -> None:
+        """Make directories and write files anew, each a change of its own."""
+        for each in directories:
+            self._host.change()
+            self._host.directories.add(each)
+            self._own(each, stat.S_IFDIR | mode)
+        for path, data in files.items():
+            self.write_file(path, data, file_mode)
+            self.chmod(path, file_mode)
+
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
         """A file's bytes and time of writing."""
         with self.open(path, "r") as handle:
@@ -259,7 +274,9 @@ class ModelSftp:
     def rmdir(self, path: str) -> None:
         """Remove an empty directory."""
         self._host.change()
-        if any(posixpath.dirname(f) == path for f in self._host.files) or path not in self._host.directories:
+        if path not in self._host.directories:
+            raise FileNotFoundError(path)
+        if any(posixpath.dirname(f) == path for f in (*self._host.files, *self._host.directories)):
             raise OSError("Failure")
         self._host.directories.remove(path)
         self._host.owners.pop(path, None)
@@ -384,6 +401,7 @@ class ModelEngine:
     def create(self, spec: RunSpec) -> str:
         """Not started."""
         self._host.change()
+        self._require_secrets(spec.settings)
         id = f"{next(self._host.numbers):064x}"
         self._host.containers[id] = Container(
             id=id,
@@ -405,10 +423,18 @@ class ModelEngine:
             return
         if container.paused:
             raise EngineError("cannot start a paused container, try unpause instead", host=self._host.name, status=409)
+        self._require_secrets(self._host.settings[id])
         if self._host.port_taken(container) or (self._host.thief and container.host_ports):
             raise EngineError("port is already allocated", host=self._host.name, status=500)
         self._host.stopped_by_hand.discard(id)
         self._host.containers[id] = replace(container, status="running")
+
+    def _require_secrets(self, settings: Any) -> None:
+        """A bind's source has to be there, when a container is made and whenever it starts."""
+        for mount in settings.volumes:
+            if mount.is_bind and not self._host.has(mount.source):
+                said = f"bind source path does not exist: {mount.source}"
+                raise EngineError(said, host=self._host.name, status=400)
 
     def stop(self, id: str, _timeout: int) -> None:
         """A stop by hand counts for unless-stopped."""

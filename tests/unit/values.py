@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from relman.model.formats.versions import VERSION_1_KEYS
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
 from relman.model.record import Deployed, HostRecord
+from relman.model.secrets import SecretRef
 from relman.model.settings import DeploySettings, Health, Mount, Port, Probe
 
 REPOSITORY = Repository("10.77.0.254:5000", "shop")
@@ -14,7 +17,8 @@ HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)
 PORT = DeploySettings(health=HEALTH, ports=(Port(80, host_port=8080),))
 VOLUME = DeploySettings(health=HEALTH, volumes=(Mount("data", "/data"),))
 FREE = DeploySettings(health=HEALTH)
-KINDS = {"port": PORT, "volume": VOLUME, "free": FREE}
+SECRET = replace(PORT, secrets=(SecretRef("key", env="KEY"), SecretRef("password", "/run/secrets/password")))
+KINDS = {"port": PORT, "volume": VOLUME, "free": FREE, "secret": SECRET}
 
 
 def hexes(seed: str) -> str:

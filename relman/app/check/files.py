@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relman.app.check.dockerfile import doubt, missing_stages
+from relman.app.check.secrets import missing_secrets
 from relman.app.context import Context
 from relman.app.factories import INVENTORIES, inventory_of, ssh_files
 from relman.config.check import check_environments, check_settings
@@ -55,6 +56,7 @@ def check_files(context: Context, file: str | None, environment: str | None, inv
     if service:
         problems += missing_stages(service, named)
         problems += check_settings(service, named, environments)
+        problems += missing_secrets(named, service.deploy.get("secrets") or {}, environments, service.name)
     if problems:
         raise ConfigError(problems)
     return GoodFiles(named, service, environments)

@@ -2,7 +2,8 @@
 
 1. Select the hosts and the service (relman.app.deployments.rollouts, relman.app.environments).
 2. Find the release under the tag, and verify it (relman.app.deployments.select_release).
-3. Resolve its frozen deploy section with each host's variables (relman.config.deploy).
+3. Resolve its frozen deploy section with each host's variables (relman.config.deploy), and the values of its secrets
+   (relman.app.deployments.secrets).
 4. Make the plan from what is observed on the hosts, and check it before anything changes (relman.rollout.planning).
 5. Change the hosts under their locks: images, tasks, waves, records (relman.rollout.operation).
 """
@@ -16,6 +17,7 @@ from functools import partial
 
 from relman.app.context import Context
 from relman.app.deployments.rollouts import Rollout, new_asked, require_all
+from relman.app.deployments.secrets import given_to
 from relman.app.deployments.select_release import release_for
 from relman.app.environments import Request, repository_of, service_here, service_of
 from relman.app.factories import login_of, registry_of
@@ -28,6 +30,7 @@ from relman.model.host import Environment, Host
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed, kept_name
 from relman.model.run import Release
+from relman.model.secrets import Given
 from relman.model.settings import DeploySettings
 from relman.registry.client import Registry
 from relman.registry.images import describe
@@ -67,11 +70,14 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
         # Step 3.
         _require_service(release, name)
         settings = _settings_of(release, chosen.hosts)
+        given = given_to(context, chosen, settings)
         require_all(fleet)
+        for host, session in fleet.sessions.items():
+            session.secrets = given.values.get(host, {})
         # Steps 4 and 5, when the caller carries it out.
         operation = Operation(
             asked=asked,
-            plan=partial(_plan, asked, release, settings, chosen),
+            plan=partial(_plan, asked, release, settings, given, chosen),
             message=f"deploying {name} {release.tag}",
             before_change=partial(_require_unmoved, registry, release),
             wanted=_wanted(asked, release, settings),
@@ -105,9 +111,14 @@ def _settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySet
 
 
 def _plan(
-    asked: Asked, release: Release, settings: dict[str, DeploySettings], chosen: Environment, seen: Sequence[Observed]
+    asked: Asked,
+    release: Release,
+    settings: dict[str, DeploySettings],
+    given: Given,
+    chosen: Environment,
+    seen: Sequence[Observed],
 ) -> Plan:
-    plan = check_permissions(plan_deploy(asked, release, settings, seen), chosen)
+    plan = check_permissions(plan_deploy(asked, release, settings, seen, given), chosen)
     preflight.check(plan, seen, release)
     return plan
 

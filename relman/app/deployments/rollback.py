@@ -19,19 +19,24 @@ from relman.rollout.planning.planner import Asked, plan_rollback
 
 @contextmanager
 def open_rollback(
-    context: Context, request: Request, release: str | None = None, *, may_cross: bool = True
+    context: Context,
+    request: Request,
+    release: str | None = None,
+    *,
+    may_cross: bool = True,
+    keep_secrets: bool = False,
 ) -> Iterator[Rollout]:
     """A rollback to `release`, or to each host's own previous one, with the hosts connected.
 
-    Without `may_cross` it is refused if it goes back past a task that is not marked rollback_safe. Raises what prevents
-    it.
+    Without `may_cross` it is refused if it goes back past a task that is not marked rollback_safe. With `keep_secrets`
+    the release gets the values of secrets that serve now. Raises what prevents it.
     """
     selected, asked = chosen_of(context, request)
     chosen = selected.environment
     source = chosen.services.get(asked.service)
     operation = Operation(
         asked=asked,
-        plan=partial(_plan, asked, release, may_cross),
+        plan=partial(_plan, asked, release, may_cross, keep_secrets),
         message=f"rolling back {asked.service}",
         login=login_of(context, source) if source else None,
         wait_lock=request.wait_lock,
@@ -42,8 +47,8 @@ def open_rollback(
         yield Rollout(context, fleet, operation)
 
 
-def _plan(asked: Asked, release: str | None, may_cross: bool, seen: Sequence[Observed]) -> Plan:
-    plan = plan_rollback(asked, seen, release)
+def _plan(asked: Asked, release: str | None, may_cross: bool, keep_secrets: bool, seen: Sequence[Observed]) -> Plan:
+    plan = plan_rollback(asked, seen, release, keep_secrets=keep_secrets)
     preflight.check(plan, seen, None)
     if not may_cross:
         preflight.check_crossing(plan)

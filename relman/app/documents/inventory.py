@@ -44,6 +44,7 @@ def environment_document(environment: Environment) -> dict[str, Any]:
                 "identity_files": list(host.endpoint.identity_files),
                 "variables": sorted(host.variables),
                 "env": sorted(host.env),
+                "secrets": sorted(host.secrets),
                 "state_dir": host.state_dir,
                 "docker_socket": host.docker_socket,
                 "docker_command": shlex.join(host.docker_command),

@@ -16,6 +16,7 @@ from relman.cli.verb import CommandContext, verb
 @rollout_options
 @click.option("--to", "release", metavar="RELEASE", help="The release to go back to; every host must remember it.")
 @click.option("--force", is_flag=True, help="With --yes: roll back past tasks that are not marked rollback_safe, too.")
+@click.option("--keep-secrets", is_flag=True, help="Keep the values of secrets that serve now.")
 @gathered(Request, "request")
 def rollback(
     context: CommandContext,
@@ -24,6 +25,7 @@ def rollback(
     yes: bool,
     release: str | None,
     force: bool,
+    keep_secrets: bool,
 ) -> None:
     """Roll back to the newest earlier release that was proven good.
 
@@ -34,7 +36,10 @@ def rollback(
 
     If that goes back past a task (deploy.tasks) that is not marked rollback_safe, the question says so, and --yes alone
     does not answer it.
+
+    The release gets the values that its secrets had. If they differ from those that serve now, the plan names them;
+    --keep-secrets keeps those that serve.
     """
     may_cross = force or plan_only or not yes
-    with open_rollback(context, request, release, may_cross=may_cross) as rollback:
+    with open_rollback(context, request, release, may_cross=may_cross, keep_secrets=keep_secrets) as rollback:
         ask_and_carry_out(context, rollback, plan_only=plan_only, yes=yes)

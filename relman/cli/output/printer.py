@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,9 @@ from relman.cli.output.ci_marks import marks_of
 from relman.cli.output.tables import table
 from relman.config.ci_systems import system_of
 from relman.model.errors import ConfigError, RelmanError, UsageError
+from relman.model.formats.mask import NOTHING, Mask
 from relman.model.formats.text import clean
+from relman.model.journal import secrets_of
 
 JSON_VERSION = 1
 _WIDTH = 80  # if the width of the terminal is unknown
@@ -59,6 +61,8 @@ class Output:
         self._system = system_of(environ)
         self._groups = 0
         self._group = ""
+        self._hidden: set[str] = set()
+        self.mask = NOTHING
         for stream in (stdout, stderr):
             with contextlib.suppress(AttributeError, ValueError):
                 stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
@@ -122,10 +126,23 @@ class Output:
             return os.get_terminal_size(self._out.fileno()).columns or _WIDTH
         return _WIDTH
 
+    def raw(self, data: bytes) -> None:
+        """Bytes as they are."""
+        with self._lock:
+            self._out.flush()
+            self._out.buffer.write(data)
+            self._out.flush()
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Show *** in place of each of these, in all that is printed from now on, documents too."""
+        self._hidden |= {secret for secret in secrets if secret.strip()}
+        self.mask = secrets_of(self._hidden)
+
     def json(self, kind: str, data: Mapping[str, Any]) -> None:
         """A JSON document with --json, else nothing. `version` is raised when a key changes its meaning."""
         if self.wants_json:
-            self._write(self._out, json.dumps({"version": JSON_VERSION, "kind": kind} | dict(data), default=str))
+            document = {"version": JSON_VERSION, "kind": kind} | dict(data)
+            self._write(self._out, json.dumps(_masked(document, self.mask), default=str))
 
     def error(self, error: RelmanError, *, debug: bool = False) -> None:
         """An error as text on stderr, and with --json as a document, too."""
@@ -146,7 +163,7 @@ class Output:
         """Ask; only y and yes confirm. Raises UsageError if there is no terminal."""
         if not (self.can_ask and self._in):
             raise UsageError("this needs a confirmation, and there is no terminal", hint="Pass --yes to confirm it.")
-        self._err.write(f"{clean(question)} [y/N] ")
+        self._err.write(f"{self.mask(clean(question))} [y/N] ")
         self._err.flush()
         return self._in.readline().strip().lower() in ("y", "yes")
 
@@ -181,6 +198,7 @@ class Output:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour and stream.isatty() else text
 
     def _write(self, stream: TextIO, text: str) -> None:
+        text = self.mask(text)
         with self._lock:
             if stream is self._out and self.closed:
                 return
@@ -198,6 +216,15 @@ class Output:
         point_at_nothing(stream)
         if error.errno not in (errno.EPIPE, errno.EIO):
             self.warn(f"the output could not be written: {error.strerror}")
+
+
+def _masked(value: Any, mask: Mask) -> Any:
+    """The same document, where a text may hold a secret that JSON would write in another form."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: _masked(item, mask) for key, item in value.items()}
+    return [_masked(item, mask) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _error_data(error: RelmanError) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from relman.cli.output.printer import HostProgress, Output
@@ -44,6 +44,10 @@ class Screen:
                 self._progress.finish(host, phase, ok=True)
             else:
                 self._progress.update(host, phase)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """None of these may be shown from now on."""
+        self._output.hide(secrets)
 
     def say(self, text: str) -> None:
         """A message about the whole fleet."""

@@ -13,6 +13,8 @@ from relman.config.inventory.vault import TAG, Vault
 from relman.config.policy import read_policy
 from relman.config.schema import values, values_container, values_names
 from relman.config.schema.values import Faults
+from relman.config.secrets.declared import VARIABLE as _SECRETS
+from relman.config.secrets.declared import declared, sources
 from relman.config.ssh.host import SshConfig
 from relman.config.suggestions import kind_of, nearest, shown
 from relman.config.yaml_document import KeyPath, Tagged
@@ -35,6 +37,7 @@ _ADVICE = {
     "ansible_ssh_user": "write ansible_user",
 }
 _ENV = "relman_env"
+_ADDED_UP = (_ENV, _SECRETS)
 _CLOSED = Vault({})
 _CONNECTIONS = ("ssh", "smart", "paramiko", "paramiko_ssh")
 
@@ -102,6 +105,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "ansible_private_key_file": values.word,
     "ansible_connection": _connection,
     _ENV: _env,
+    _SECRETS: declared,
     "relman_services": _services,
     "relman_registry_ca": values.word,
     "relman_insecure_registries": _registries,
@@ -142,17 +146,18 @@ def misspelt(name: str) -> str | None:
 def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfig, vault: Vault) -> ReadHost:
     """Build the host that these layers of variables describe, reached through `ssh`.
 
-    The last layer that sets a variable decides; only relman_env is merged, name by name. Raises ConfigError with all
-    problems.
+    The last layer that sets a variable decides; only relman_env and relman_secrets are merged, name by name. Raises
+    ConfigError with all problems.
     """
     variables = {key: value for layer in layers for key, value in layer.items()}
     problems = [v.problem(_ADVICE[key], on_key=True) for key, v in variables.items() if key in _ADVICE]
     known: dict[str, Any] = {}
     env: dict[str, str] = {}
-    written = [(key, v) for key, v in variables.items() if key in _READ and key != _ENV]
-    for key, variable in [*written, *((_ENV, layer[_ENV]) for layer in layers if _ENV in layer)]:
+    written = [(key, v) for key, v in variables.items() if key in _READ and key not in _ADDED_UP]
+    added_up = [(key, layer[key]) for layer in layers for key in _ADDED_UP if key in layer]
+    for key, variable in [*written, *added_up]:
         try:
-            value = _READ[key](_readable(variable.value, vault))
+            value = _READ[key](variable.value if key == _SECRETS else _readable(variable.value, vault))
         except ValueError as error:
             problems += _problems(variable, error)
         else:
@@ -174,6 +179,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         variables={"inventory_hostname": name} | _free(variables),
         secret_variables=_secret(variables),
         env=env,
+        secrets=sources(layers, variables),
         state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
         docker_command=known.get("relman_docker_command", Host.docker_command),

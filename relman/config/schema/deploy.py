@@ -14,6 +14,7 @@ from relman.config.schema.base import MOST, choice, parsed
 from relman.config.schema.container import ContainerKeys
 from relman.config.schema.rollout import Hook, Strategy, Task, without_twins
 from relman.config.schema.run import Run
+from relman.config.schema.secrets import references
 from relman.config.schema.values import Faults
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
@@ -78,6 +79,7 @@ class Deploy(ContainerKeys, Run):
             healthcheck=self.healthcheck.value() if self.healthcheck else None,
             container=self.container(),
             aliases={network: names for network, names in self.networks.items() if names},
+            secrets=references(self.secrets),
         )
 
     def _most(self) -> str:

@@ -15,6 +15,7 @@ from relman.config.schema.base import MOST, Argv, EnvName, Section, filled, pars
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
+from relman.config.schema.secrets import SecretName, SecretUse, clash, references
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model.settings import DeploySettings, Mount, Port
@@ -70,6 +71,7 @@ class Run(Section):
     restart: Annotated[str, parsed(values_container.restart, Restart)] = DeploySettings.restart
     stop_timeout: Annotated[int, parsed(values.whole_seconds)] = DeploySettings.stop_timeout
     resources: Resources = Resources()
+    secrets: dict[SecretName, SecretUse] = {}
 
     def all_ports(self) -> tuple[Port, ...]:
         """The ports, but for entries whose variables are not expanded."""
@@ -81,3 +83,6 @@ class Run(Section):
             yield ("ports",), f"the network {alone} publishes no ports: leave them out"
         if self.healthcheck is OFF and self.health and self.health.image:
             yield ("healthcheck",), "false leaves deploy.health.image nothing to ask"
+        taken = {m.target: "the target of a volume" for m in self.volumes if isinstance(m, Mount)}
+        if found := clash(references(self.secrets), taken | dict.fromkeys(self.env, "given in env")):
+            yield ("secrets", found[0]), found[1]

@@ -9,23 +9,29 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import paramiko
 from paramiko.sftp import (
     CMD_CLOSE,
+    CMD_EXTENDED,
+    CMD_FSETSTAT,
     CMD_FSTAT,
     CMD_INIT,
     CMD_LSTAT,
+    CMD_MKDIR,
     CMD_OPEN,
     CMD_OPENDIR,
     CMD_READ,
     CMD_READDIR,
+    CMD_REMOVE,
+    CMD_SETSTAT,
     CMD_STATUS,
     CMD_WRITE,
     SFTP_FLAG_APPEND,
     SFTP_FLAG_CREATE,
+    SFTP_FLAG_EXCL,
     SFTP_FLAG_READ,
     SFTP_FLAG_TRUNC,
     SFTP_FLAG_WRITE,
@@ -44,6 +50,7 @@ _MOST_NOISE = 1 << 16
 _PART = 32768
 _MOST_NAMES = 10_000
 _OVERSLEPT = 2.0  # seconds
+_FSYNC = "fsync@openssh.com"
 
 
 def _turn(method: Callable[Concatenate[Sftp, P], T]) -> Callable[Concatenate[Sftp, P], T]:
@@ -155,6 +162,28 @@ class Sftp(paramiko.SFTPClient):
         writes = [(CMD_WRITE, handle, int64(start), data[start : start + _PART]) for start in starts]
         *_, (_, described), _ = self._together([*writes, (CMD_FSTAT, handle), (CMD_CLOSE, handle)])
         return _size(described)
+
+    @_turn
+    def write_all(self, directories: Sequence[str], mode: int, files: Mapping[str, bytes], file_mode: int) -> None:
+        """Make the directories that are not there, outermost first, and write these files anew in them, in two round
+        trips; where the server can say so, they are on the disk then. The modes are what is given, whatever the host's
+        umask; but what is another user's keeps its own."""
+        opened, new = paramiko.SFTPAttributes(), SFTP_FLAG_WRITE | SFTP_FLAG_CREATE | SFTP_FLAG_EXCL
+        opened.st_mode = 0o600
+        begin: list[tuple[Any, ...]] = []
+        for each in directories:
+            begin += [(CMD_MKDIR, each.encode(), _of_mode(mode)), (CMD_SETSTAT, each.encode(), _of_mode(mode))]
+        begin += [(CMD_REMOVE, path.encode()) for path in files]
+        made = self._answers([*begin, *((CMD_OPEN, path.encode(), new, opened) for path in files)])[len(begin) :]
+        handles = [self._understood(*answer)[1].get_binary() for answer in made]
+        ends: list[tuple[Any, ...]] = []
+        for handle, data in zip(handles, files.values(), strict=True):
+            starts = range(0, len(data), _PART)
+            ends += [(CMD_WRITE, handle, int64(start), data[start : start + _PART]) for start in starts]
+            ends += [(CMD_FSETSTAT, handle, _of_mode(file_mode)), (CMD_EXTENDED, _FSYNC, handle), (CMD_CLOSE, handle)]
+        for (kind, *_), answer in zip(ends, self._answers(ends), strict=True):
+            if kind != CMD_EXTENDED:
+                self._understood(*answer)
 
     @_turn
     def read_file(self, path: str, most: int) -> tuple[bytes, float]:
@@ -273,6 +302,12 @@ def _names(message: paramiko.Message) -> list[str]:
         message.get_string()
         paramiko.SFTPAttributes._from_msg(message)  # type: ignore[attr-defined]
     return names
+
+
+def _of_mode(mode: int) -> paramiko.SFTPAttributes:
+    attributes = paramiko.SFTPAttributes()
+    attributes.st_mode = mode
+    return attributes
 
 
 def _size(described: Any) -> int:

@@ -22,6 +22,7 @@ LOCK = "lock.json"
 TAKEOVER = "lock.json.takeover"
 JOURNAL = "journal.jsonl"
 OLD_JOURNAL = "journal.jsonl.1"
+SECRETS = "secrets"
 _FILES = (RECORD, LOCK, TAKEOVER, JOURNAL, OLD_JOURNAL)
 # Its owner is the effective user of the process that looks it up, even if that is not dumpable, like sftp-server
 # (task_dump_owner in fs/proc/base.c), and only root could mount anything over it. So lstat reveals the SSH user's uid.
@@ -31,12 +32,14 @@ _MYSELF = "/proc/self/."
 @dataclass(frozen=True)
 class StateDirectory:
     """A trusted directory of relman's on a host. `team` is whether its group shares it; `missing` are those levels that
-    do not exist yet, outermost first; `closed` is whether the user may not create anything in the existing ones."""
+    do not exist yet, outermost first; `closed` is whether the user may not create anything in the existing ones;
+    `secrets` is whether it has a directory for secrets."""
 
     path: str
     team: bool
     missing: tuple[str, ...] = ()
     closed: bool = False
+    secrets: bool = False
 
     def of(self, name: str) -> str:
         """The path of a file in it."""
@@ -119,9 +122,9 @@ def _look(connection: Connection, names: Sequence[str]) -> StateDirectory:
     top = posixpath.normpath(f"/{connection.host.state_dir.lstrip('/')}")
     path = posixpath.join(top, *names)
     files = [posixpath.join(path, name) for name in _FILES] if len(names) > 1 else []
-    levels = _levels(path)
+    levels, kept = _levels(path), posixpath.join(path, SECRETS)
     with explained(connection, path):
-        (myself, *found) = connection.sftp().lstats([_MYSELF, *levels, *files])
+        (myself, secrets, *found) = connection.sftp().lstats([_MYSELF, kept, *levels, *files])
     judge = Judge(connection.host.endpoint.user, myself.st_uid if myself else None, top)
     there = [_level(connection, p, a) for p, a in zip(levels, found, strict=False) if a]
     try:
@@ -129,10 +132,12 @@ def _look(connection: Connection, names: Sequence[str]) -> StateDirectory:
         for each, attributes in zip(files, found[len(levels) :], strict=True):
             if attributes:
                 judge.file(_level(connection, each, attributes), team)
+        if secrets and files:
+            judge.directories([_level(connection, kept, secrets)], team)
     except Untrusted as error:
         raise _refusal(connection, top, error) from error
     closed = bool(there) and not judge.may_add_to(there[-1], team)
-    return StateDirectory(path, team is not None, tuple(levels[len(there) :]), closed)
+    return StateDirectory(path, team is not None, tuple(levels[len(there) :]), closed, bool(secrets and files))
 
 
 def _levels(path: str) -> list[str]:

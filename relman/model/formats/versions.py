@@ -49,7 +49,8 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    DeploySettings="healthcheck container aliases",
+    Deployed="secrets",
+    DeploySettings="healthcheck container aliases secrets",
     Health="host headers command",
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",
@@ -61,6 +62,8 @@ VERSION_2_KEYS = _keys(
     Tmpfs="target options",
     Ulimit="name soft hard",
     Logging="driver options",
+    SecretRef="name file env",
+    SecretSet="directory salt hashes",
 )
 """The additions of version 2. Frozen by the first release that writes them; later additions need version 3."""
 

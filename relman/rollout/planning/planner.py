@@ -11,9 +11,11 @@ from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
 from relman.model.record import Absence, Deployed, kept_name
 from relman.model.run import Release
+from relman.model.secrets import NONE_GIVEN, Given, changed
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import same_run
 from relman.model.strategy import Strategy, StrategyKind
+from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.replacement_order import order
 from relman.rollout.planning.rollback_target import agreed_target, before, crossed, named_target, unsafe_tasks
 from relman.rollout.planning.strategies import WAVES
@@ -50,13 +52,20 @@ def bare_plan(asked: Asked, kind: Kind, release: str, unchanged: tuple[str, ...]
 
 
 def plan_deploy(
-    asked: Asked, release: Release, settings: Mapping[str, DeploySettings], fleet: Sequence[Observed]
+    asked: Asked,
+    release: Release,
+    settings: Mapping[str, DeploySettings],
+    fleet: Sequence[Observed],
+    given: Given = NONE_GIVEN,
 ) -> Plan:
-    """Plan to make `release` serve on every host of `fleet`, each with its own `settings`."""
+    """Plan to make `release` serve on every host of `fleet`, each with its own `settings` and the secrets that it is
+    `given`."""
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
-        step = _step(seen, entry_of(asked, release, settings[seen.host], seen.facts), verify=True)
+        entry = entry_of(asked, release, settings[seen.host], seen.facts)
+        kept = (each.secrets for each in reversed(seen.record.entries))
+        step = _step(seen, replace(entry, secrets=given.set_for(seen.host, asked.id, kept)), verify=True)
         if step:
             steps.append(step)
         else:
@@ -83,19 +92,23 @@ def plan_deploy(
     )
 
 
-def plan_rollback(asked: Asked, fleet: Sequence[Observed], release: str | None = None) -> Plan:
+def plan_rollback(
+    asked: Asked, fleet: Sequence[Observed], release: str | None = None, *, keep_secrets: bool = False
+) -> Plan:
     """Plan the rollback to the release that the hosts agree on, or to the `release` that a person named.
 
     Each host returns by its own record. A record decides nothing for other hosts: the order and size of the waves come
-    from the command or relman's defaults. Raises PreflightFailed if the hosts disagree, or one has no entry of the
-    release.
+    from the command or relman's defaults. With `keep_secrets` the release gets the values of secrets that serve now
+    instead of its own. Raises PreflightFailed if the hosts disagree, one has no entry of the release, or lacks a secret
+    that it needs.
     """
     where = (asked.place, tuple(asked.left_out))
     target = named_target(fleet, release, *where) if release else agreed_target(fleet, *where)
+    entries = kept_secrets(target.entries, fleet) if keep_secrets else target.entries
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
-        step = _step(seen, target.entries[seen.host], verify=False)
+        step = _step(seen, entries[seen.host], verify=False)
         if step:
             steps.append(replace(step, restores=before(seen.record.returned(step.entry), step.entry)))
         else:
@@ -112,7 +125,7 @@ def plan_rollback(asked: Asked, fleet: Sequence[Observed], release: str | None =
         release=target.release,
         waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), asked.max_unavailable or default.max_unavailable),
         unchanged=tuple(unchanged),
-        warnings=_leaving(target.release, steps, over, crosses),
+        warnings=(*_leaving(target.release, steps, over, crosses), *older_secrets(target.release, steps)),
         on_failure=default.on_failure,
         keep=default.keep,
         left_out=_left_out(asked, target.release, str(target.manifest)),
@@ -223,6 +236,7 @@ def _same(old: Container, current: Deployed, entry: Deployed) -> bool:
         old.image_id == entry.image_id
         and current.manifest == entry.manifest
         and same_run(current.settings, entry.settings)
+        and not changed(entry.settings.secrets, current.secrets, entry.secrets)
         and old.id == current.container
     )
 

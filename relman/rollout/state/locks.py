@@ -16,6 +16,7 @@ from relman.model.errors import Cancelled, Interrupted, Locked, RelmanError
 from relman.model.record import FoundLock, Lock, Phase
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.planner import Asked
+from relman.rollout.secrets import drop_unneeded
 from relman.rollout.state.lease import LOOK_AFTER, TTL, Lease, is_dead, this_machine
 
 _LOCK_PAUSE = 1.0
@@ -60,7 +61,7 @@ def locked(
         yield unreleased
     finally:
         stop.set()
-        unreleased.update(fleet.each(release_lock).errors)
+        unreleased.update(fleet.each(partial(_leave, asked, watcher)).errors)
         for host in unreleased:
             watcher.say(f"{host}: its lock could not be released; it expires in {TTL:.0f} s")
 
@@ -97,6 +98,14 @@ def _take(fleet: Fleet, one: Callable[[Session], None], watcher: Watcher, patien
                 raise Cancelled("cancelled while waiting for the lock; nothing was changed") from None
         else:
             return
+
+
+def _leave(asked: Asked, watcher: Watcher, session: Session) -> None:
+    """Let go of the host, of which nothing is left that it does not need."""
+    held = session.lease is not None and session.lease.lock.phase is Phase.HELD
+    if held and (note := drop_unneeded(session, asked.environment, asked.service)):
+        watcher.say(f"{session.host.name}: {note}")
+    release_lock(session)
 
 
 def release_lock(session: Session) -> None:

@@ -1,0 +1,44 @@
+"""Which values of secrets a rollback goes back to, or keeps. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from relman.model.errors import PreflightFailed
+from relman.model.formats.text import some
+from relman.model.plan import Observed, Step
+from relman.model.record import Deployed
+
+
+def kept_secrets(entries: Mapping[str, Deployed], fleet: Sequence[Observed]) -> dict[str, Deployed]:
+    """Each host's entry with the values that serve there now. Raises PreflightFailed, by host, where one is missing."""
+    serving = {seen.host: seen.record.serving for seen in fleet}
+    faults = []
+    for host, entry in entries.items():
+        now = serving[host]
+        known = now.secrets.hashes if now and now.secrets else {}
+        lacking = [each.name for each in entry.settings.secrets if each.name not in known]
+        if lacking:
+            faults.append(f"{host}: {now.release if now else 'what serves'} has no {', '.join(lacking)}")
+    if faults:
+        raise PreflightFailed(
+            "the secrets that serve now are not all that the release needs",
+            details=faults,
+            hint="nothing was changed; without --keep-secrets it gets its own",
+        )
+    wanted = {host: entry for host, entry in entries.items() if entry.settings.secrets}
+    return {**entries, **{h: replace(e, secrets=now.secrets) for h, e in wanted.items() if (now := serving[h])}}
+
+
+def older_secrets(release: str, steps: Sequence[Step]) -> Iterator[str]:
+    """A warning of each secret that goes back to another value."""
+    hosts: dict[tuple[str, ...], list[str]] = {}
+    for step in steps:
+        hosts.setdefault(step.changed_secrets, []).append(step.host)
+    for names, where in hosts.items():
+        if names:
+            yield (
+                f"{some(where)}: {release} gets its old {', '.join(names)} back, not the current value; "
+                "--keep-secrets keeps the current one"
+            )
