@@ -12,29 +12,29 @@ from relman.config.secrets.age import KEY_FILE, encrypt
 from relman.config.secrets.values import LARGEST, Unresolved, described, lacking, path_of, value_of
 from relman.model.errors import PreflightFailed, UsageError
 from relman.model.host import Environment
-from relman.model.secrets import Kind, Source
+from relman.model.secrets import SecretSource, SourceKind
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedSecret:
     """A secret of an environment: its source for people, its hosts, and what is missing ("" for nothing)."""
 
     name: str
-    kind: Kind
+    kind: SourceKind
     source: str
     hosts: tuple[str, ...]
     lacking: str
 
 
-def list_secrets(context: Context, request: Request) -> list[Listed]:
+def list_secrets(context: Context, request: Request) -> list[ListedSecret]:
     """All secrets of an environment, by name; no value is resolved."""
     chosen = open_environment(context, request)
-    hosts: dict[tuple[str, Source], list[str]] = {}
+    hosts: dict[tuple[str, SecretSource], list[str]] = {}
     for host in chosen.hosts:
         for name, source in host.secrets.items():
             hosts.setdefault((name, source), []).append(host.name)
     return [
-        Listed(name, source.kind, described(source), tuple(names), lacking(source))
+        ListedSecret(name, source.kind, described(source), tuple(names), lacking(source))
         for (name, source), names in sorted(hosts.items(), key=lambda item: item[0][0])
     ]
 
@@ -52,7 +52,7 @@ def get_secret(context: Context, request: Request, name: str) -> bytes:
 def set_secret(context: Context, request: Request, name: str, value: bytes) -> tuple[Path, tuple[str, ...]]:
     """Write a value into its age file, and say which, and for whom it is encrypted. Raises UsageError."""
     source = _source(open_environment(context, request), name)
-    if source.kind is not Kind.AGE:
+    if source.kind is not SourceKind.AGE:
         raise UsageError(f"{name} comes from {described(source)}, not from an age file", hint=f"see {source.origin}")
     if not value or len(value) > LARGEST:
         raise UsageError(f"the value of {name} is {'larger than 1 MiB' if value else 'empty'}")
@@ -63,7 +63,7 @@ def set_secret(context: Context, request: Request, name: str, value: bytes) -> t
     return path_of(source), readers
 
 
-def _source(chosen: Environment, name: str) -> Source:
+def _source(chosen: Environment, name: str) -> SecretSource:
     found = dict.fromkeys(h.secrets[name] for h in chosen.hosts if name in h.secrets)
     if not found:
         raise UsageError(

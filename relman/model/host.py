@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from relman.model.image import Repository
 from relman.model.permissions import Permission
 from relman.model.policy import Demands
-from relman.model.secrets import Source
+from relman.model.secrets import SecretSource
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 
@@ -59,7 +59,7 @@ class Host:
     jumps: tuple[Hop, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, Source] = field(default_factory=dict)
+    secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     secret_variables: tuple[str, ...] = ()
     state_dir: str = DEFAULT_STATE_DIR
     docker_socket: str = "/var/run/docker.sock"

@@ -36,7 +36,7 @@ class SecretSet:
     hashes: Mapping[str, str]
 
 
-class Kind(StrEnum):
+class SourceKind(StrEnum):
     """Where a value comes from, as inventories say it."""
 
     VAULT = "vault"
@@ -47,12 +47,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Source:
+class SecretSource:
     """Where the value of a secret comes from: `words` are a path, a variable's name or a command's words, and `folder`
     is where relative paths begin. `text` is what Ansible Vault holds, encrypted unless it is `open`, None where nothing
     is there. `origin` says in errors where it is written."""
 
-    kind: Kind
+    kind: SourceKind
     words: tuple[str, ...]
     origin: str
     folder: str = "."

@@ -11,7 +11,7 @@ from relman.config.secrets.age import KEY_FILE
 from relman.config.secrets.values import Keys, Unresolved, value_of
 from relman.model.errors import PreflightFailed
 from relman.model.host import Environment, Host
-from relman.model.secrets import NONE_GIVEN, Given, SecretRef, Source, texts
+from relman.model.secrets import NONE_GIVEN, Given, SecretRef, SecretSource, texts
 from relman.model.settings import DeploySettings
 
 _LONGEST_VARIABLE = 1 << 17  # bytes with its name, = and its end: MAX_ARG_STRLEN of Linux
@@ -47,7 +47,7 @@ class _Resolving:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._found: dict[Source, bytes | Unresolved] = {}
+        self._found: dict[SecretSource, bytes | Unresolved] = {}
         self.faults: list[str] = []
 
     def of(self, host: Host, wanted: Iterable[SecretRef]) -> Iterator[tuple[str, bytes]]:
@@ -62,7 +62,7 @@ class _Resolving:
             except Unresolved as error:
                 self.faults += [f"{source.origin}: {ref.name}: {error}", *(f"  {line}" for line in error.lines)]
 
-    def _value(self, source: Source) -> bytes:
+    def _value(self, source: SecretSource) -> bytes:
         if source not in self._found:
             try:
                 self._found[source] = value_of(source, self._keys)

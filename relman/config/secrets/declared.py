@@ -12,7 +12,7 @@ from relman.config.schema.secrets import secret_name
 from relman.config.schema.values import Faults
 from relman.config.suggestions import kind_of
 from relman.config.yaml_document import Tagged
-from relman.model.secrets import Kind, Source
+from relman.model.secrets import SecretSource, SourceKind
 
 VARIABLE = "relman_secrets"
 _VAULTED = (TAG, f"{TAG}-encrypted")
@@ -32,22 +32,22 @@ def _variable(value: object) -> tuple[str, ...]:
     return (values_names.not_relman_s(values_names.shell_name(values.word(value))),)
 
 
-_READ: Mapping[Kind, Callable[[object], tuple[str, ...]]] = {
-    Kind.VAULT: _word,
-    Kind.AGE: _word,
-    Kind.COMMAND: _argv,
-    Kind.VARIABLE: _variable,
-    Kind.FILE: _word,
+_READ: Mapping[SourceKind, Callable[[object], tuple[str, ...]]] = {
+    SourceKind.VAULT: _word,
+    SourceKind.AGE: _word,
+    SourceKind.COMMAND: _argv,
+    SourceKind.VARIABLE: _variable,
+    SourceKind.FILE: _word,
 }
 
-Declared = Mapping[str, tuple[Kind, tuple[str, ...]]]
+Declared = Mapping[str, tuple[SourceKind, tuple[str, ...]]]
 
 
 def declared(value: object) -> Declared:
     """What a variable relman_secrets says, by the secrets' names. Raises ValueError, with every fault."""
     if not isinstance(value, dict):
         raise ValueError(f"expected names of secrets and their sources, found {kind_of(value)}")  # noqa: TRY004
-    found: dict[str, tuple[Kind, tuple[str, ...]]] = {}
+    found: dict[str, tuple[SourceKind, tuple[str, ...]]] = {}
     faults: list[tuple[tuple[str, ...], str]] = []
     for name, source in value.items():
         try:
@@ -60,23 +60,23 @@ def declared(value: object) -> Declared:
     return found
 
 
-def _source(value: object) -> tuple[Kind, tuple[str, ...]]:
-    kinds = ", ".join(Kind)
+def _source(value: object) -> tuple[SourceKind, tuple[str, ...]]:
+    kinds = ", ".join(SourceKind)
     if not isinstance(value, dict) or len(value) != 1:
         raise ValueError(f"expected one source: one of {kinds}")
     ((kind, said),) = value.items()
-    if kind not in list(Kind):
+    if kind not in list(SourceKind):
         raise ValueError(f"expected one of {kinds}, found {kind}")
     try:
-        return Kind(kind), _READ[Kind(kind)](said)
+        return SourceKind(kind), _READ[SourceKind(kind)](said)
     except ValueError as error:
         raise ValueError(f"{kind}: {error}") from None
 
 
-def sources(layers: Sequence[Mapping[str, Variable]], variables: Mapping[str, Variable]) -> dict[str, Source]:
+def sources(layers: Sequence[Mapping[str, Variable]], variables: Mapping[str, Variable]) -> dict[str, SecretSource]:
     """The sources that a host has, by the secrets' names; the last layer that names one decides. What is wrong in
     a layer is left out."""
-    found: dict[str, Source] = {}
+    found: dict[str, SecretSource] = {}
     for layer in layers:
         if VARIABLE in layer:
             try:
@@ -88,12 +88,12 @@ def sources(layers: Sequence[Mapping[str, Variable]], variables: Mapping[str, Va
 
 
 def _located(
-    written: Variable, name: str, kind: Kind, words: tuple[str, ...], variables: Mapping[str, Variable]
-) -> Source:
+    written: Variable, name: str, kind: SourceKind, words: tuple[str, ...], variables: Mapping[str, Variable]
+) -> SecretSource:
     place = written.problem("", (name,), on_key=True)
-    text, is_open = _vaulted(variables.get(words[0])) if kind is Kind.VAULT else (None, False)
+    text, is_open = _vaulted(variables.get(words[0])) if kind is SourceKind.VAULT else (None, False)
     folder = str(Path(written.document.source.file).parent)
-    return Source(kind, words, f"{place.file}:{place.line}:{place.column}", folder, text, is_open)
+    return SecretSource(kind, words, f"{place.file}:{place.line}:{place.column}", folder, text, is_open)
 
 
 def _vaulted(variable: Variable | None) -> tuple[str | None, bool]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from relman.config.inventory.vault import Vault
 from relman.config.secrets.age import decrypt
-from relman.model.secrets import Kind, Source
+from relman.model.secrets import SecretSource, SourceKind
 
 LARGEST = 1 << 20
 """Bytes of one value."""
@@ -41,7 +41,7 @@ class Keys:
     environ: Mapping[str, str]
 
 
-def value_of(source: Source, keys: Keys) -> bytes:
+def value_of(source: SecretSource, keys: Keys) -> bytes:
     """The value. Raises Unresolved where there is none, it is empty or larger than 1 MiB."""
     found = _READ[source.kind](source, keys)
     if not found:
@@ -51,37 +51,37 @@ def value_of(source: Source, keys: Keys) -> bytes:
     return found
 
 
-def lacking(source: Source) -> str:
+def lacking(source: SecretSource) -> str:
     """What is missing for a value on any machine, as far as it shows without running or decrypting; "" for nothing."""
-    if source.kind is Kind.VAULT and source.text is None:
+    if source.kind is SourceKind.VAULT and source.text is None:
         return _not_in_vault(source)
-    if source.kind in (Kind.FILE, Kind.AGE) and not path_of(source).is_file():
+    if source.kind in (SourceKind.FILE, SourceKind.AGE) and not path_of(source).is_file():
         return f"there is no file {path_of(source)}"
     return ""
 
 
-def described(source: Source) -> str:
+def described(source: SecretSource) -> str:
     """The source, for people."""
-    if source.kind is Kind.COMMAND:
+    if source.kind is SourceKind.COMMAND:
         return f"what {shlex.join(source.words)} prints"
-    if source.kind in (Kind.FILE, Kind.AGE):
+    if source.kind in (SourceKind.FILE, SourceKind.AGE):
         return f"the file {path_of(source)}"
     return f"the variable {source.words[0]}"
 
 
-def path_of(source: Source) -> Path:
+def path_of(source: SecretSource) -> Path:
     """The file that a source names."""
     return Path(source.folder) / Path(source.words[0]).expanduser()
 
 
-def _not_in_vault(source: Source) -> str:
+def _not_in_vault(source: SecretSource) -> str:
     return (
         f"the inventory has no variable {source.words[0]} in Ansible Vault: it is missing or plain text, or in a file "
         "that no password given opens"
     )
 
 
-def _vault(source: Source, keys: Keys) -> bytes:
+def _vault(source: SecretSource, keys: Keys) -> bytes:
     if source.text is None:
         raise Unresolved(_not_in_vault(source))
     if source.open:
@@ -92,7 +92,7 @@ def _vault(source: Source, keys: Keys) -> bytes:
         raise Unresolved(f"the variable {source.words[0]} {error}") from None
 
 
-def _file(source: Source, _keys: Keys) -> bytes:
+def _file(source: SecretSource, _keys: Keys) -> bytes:
     path = path_of(source)
     try:
         with path.open("rb") as stream:
@@ -101,21 +101,21 @@ def _file(source: Source, _keys: Keys) -> bytes:
         raise Unresolved(f"cannot read {path}: {error.strerror}") from None
 
 
-def _age(source: Source, keys: Keys) -> bytes:
+def _age(source: SecretSource, keys: Keys) -> bytes:
     try:
         return decrypt(path_of(source), keys.age_key_file)
     except ValueError as error:
         raise Unresolved(str(error)) from None
 
 
-def _variable(source: Source, keys: Keys) -> bytes:
+def _variable(source: SecretSource, keys: Keys) -> bytes:
     name = source.words[0]
     if name not in keys.environ:
         raise Unresolved(f"the variable {name} is not set on this machine")
     return os.fsencode(keys.environ[name])
 
 
-def _command(source: Source, keys: Keys) -> bytes:
+def _command(source: SecretSource, keys: Keys) -> bytes:
     """What the command prints, without a line end at its very end, as a shell's $() has it."""
     environ = {name: value for name, value in keys.environ.items() if not name.startswith(_OWN)}
     shown = shlex.join(source.words)
@@ -156,10 +156,10 @@ def _printed(process: subprocess.Popen[bytes], shown: str) -> bytes:
                 process.wait()
 
 
-_READ: Mapping[Kind, Callable[[Source, Keys], bytes]] = {
-    Kind.VAULT: _vault,
-    Kind.AGE: _age,
-    Kind.COMMAND: _command,
-    Kind.VARIABLE: _variable,
-    Kind.FILE: _file,
+_READ: Mapping[SourceKind, Callable[[SecretSource, Keys], bytes]] = {
+    SourceKind.VAULT: _vault,
+    SourceKind.AGE: _age,
+    SourceKind.COMMAND: _command,
+    SourceKind.VARIABLE: _variable,
+    SourceKind.FILE: _file,
 }
