@@ -31,7 +31,7 @@ def equipped(session: Session, plan: Plan, entry: Deployed) -> DeploySettings:
     if kept.directory == plan.id:
         _store(session, plan)
     else:
-        _require(session, plan, entry, kept.directory)
+        require_kept(session, plan, entry)
     where = (session.connection, plan.environment, plan.service, kept.directory)
     mounts = tuple(Mount(secrets.path(*where, s.name), s.file, True) for s in settings.secrets if s.file)
     variables = {s.env: _variable(session, plan, kept.directory, s.name) for s in settings.secrets if s.env}
@@ -45,10 +45,12 @@ def _store(session: Session, plan: Plan) -> None:
         secrets.write(session.connection, plan.environment, plan.service, plan.id, session.secrets)
 
 
-def _require(session: Session, plan: Plan, entry: Deployed, directory: str) -> None:
-    names = [each.name for each in entry.settings.secrets]
-    if lost := secrets.missing(session.connection, plan.environment, plan.service, directory, names):
-        raise _gone(session, entry.release, ", ".join(lost))
+def require_kept(session: Session, plan: Plan, entry: Deployed) -> None:
+    """Raise StepFailed unless the host still has the values of an entry: no container starts without its mounts."""
+    if entry.secrets:
+        where = (session.connection, plan.environment, plan.service, entry.secrets.directory)
+        if lost := secrets.missing(*where, [each.name for each in entry.settings.secrets]):
+            raise _gone(session, entry.release, ", ".join(lost))
 
 
 def _gone(session: Session, release: str, names: str) -> StepFailed:

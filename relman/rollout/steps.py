@@ -26,7 +26,7 @@ from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import await_healthy
 from relman.rollout.looking.askable import stranger
 from relman.rollout.planning.replacement_order import share_port
-from relman.rollout.secrets import equipped
+from relman.rollout.secrets import equipped, require_kept
 from relman.rollout.state.next_record import draft
 
 
@@ -154,6 +154,7 @@ def _make(session: Session, plan: Plan, step: Step, image: str, reusable: Contai
     engine = session.engine
     old = [partial(engine.set_restart, step.old, "always")] if step.old and step.stop_first else []
     if reusable:
+        require_kept(session, plan, step.entry)
         session.connection.together(*old, partial(engine.set_restart, reusable.id, "no"))
         return reusable.id
     entry = replace(step.entry, settings=equipped(session, plan, step.entry))

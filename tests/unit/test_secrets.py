@@ -300,6 +300,18 @@ def test_secrets_are_swept_when_nothing_names_them() -> None:
     world.tidy()
 
 
+def test_a_set_that_was_lost_is_found_before_anything_stops() -> None:
+    """Also where the stopped container of the release is still there: it would not start."""
+    world = serving(1, SECRET, "1", "2")
+    (host,) = world.hosts
+    for path in [p for p, (data, _) in host.files.items() if "/secrets/" in p and data == b"1"]:
+        del host.files[path]
+    world.before(0, lambda _: None)
+    report = world.rollback()
+    assert "the host has lost secrets of 1: key, password" in str(report.error and report.error.details)
+    assert (world.dark, set(world.versions)) == (0, {"2"})
+
+
 def test_what_fails_tells_no_value() -> None:
     """Neither what came along nor what the hosts keep: a rollback and a recovery have no values of their own, and read
     those of the containers that may have printed them."""
