@@ -12,7 +12,7 @@ from relman.config.secrets.age import KEY_FILE, encrypt
 from relman.config.secrets.values import LARGEST, Unresolved, described, lacking, path_of, value_of
 from relman.model.errors import PreflightFailed, UsageError
 from relman.model.host import Environment
-from relman.model.secrets import SecretSource, SourceKind
+from relman.model.grants.secrets import SecretSource, SourceKind
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.image import Repository
-from relman.model.permissions import Permission
+from relman.model.grants.permissions import Permission
 from relman.model.policy import Demands
-from relman.model.secrets import SecretSource
+from relman.model.grants.secrets import SecretSource
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 

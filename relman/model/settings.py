@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
 from relman.model.container_settings import ContainerSettings
-from relman.model.secrets import SecretRef
+from relman.model.grants.secrets import SecretRef
 from relman.model.strategy import Hook, Strategy, Task
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relman.model.container_settings import ContainerSettings, Device, Tmpfs, Ulimit
-from relman.model.secrets import SecretRef
+from relman.model.grants.secrets import SecretRef
 from relman.model.settings import DeploySettings, Mount, Port
 
 RUN = (

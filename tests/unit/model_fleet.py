@@ -19,7 +19,7 @@ from relman.model.journal import JournalLine, lines_in
 from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
-from relman.model.secrets import NONE_GIVEN, Given
+from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout import recover

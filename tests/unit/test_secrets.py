@@ -23,12 +23,12 @@ from relman.model.errors import ConfigError, PreflightFailed
 from relman.model.host import Host
 from relman.model.plan import Action, Step
 from relman.model.record import Deployed
-from relman.model.secrets import Given, SecretRef, SecretSet, changed, hashed
+from relman.model.grants.secrets import Given, SecretRef, SecretSet, changed, hashed
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.rollback_target import before
 from tests.unit.cli import argv, environ, relman
 from tests.unit.model_fleet import killed, serving
-from tests.unit.model_host import Died
+from tests.unit.model_host import Died, ModelSftp
 from tests.unit.test_config_inventory_forms import LABELLED, VAULTED
 from tests.unit.values import SECRET, deployed
 
@@ -305,7 +305,7 @@ def test_a_set_that_was_lost_is_found_before_anything_stops() -> None:
     world = serving(1, SECRET, "1", "2")
     (host,) = world.hosts
     for path in [p for p, (data, _) in host.files.items() if "/secrets/" in p and data == b"1"]:
-        del host.files[path]
+        ModelSftp(host).remove(path)
     world.before(0, lambda _: None)
     report = world.rollback()
     assert "the host has lost secrets of 1: key, password" in str(report.error and report.error.details)

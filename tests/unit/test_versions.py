@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from relman.model import container_settings, record, secrets, settings, strategy
+from relman.model import container_settings, record, settings, strategy
 from relman.model.formats.untrusted_json import Misread, Newer, parse, read
 from relman.model.formats.versions import VERSION, VERSION_1_KEYS, VERSION_2_KEYS, plain, version_of
+from relman.model.grants import secrets
 from relman.model.record import HostRecord, Lock, Phase
 from relman.model.settings import DeploySettings, Healthcheck
 from tests.unit.values import records

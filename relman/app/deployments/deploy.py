@@ -30,7 +30,7 @@ from relman.model.host import Environment, Host
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed, kept_name
 from relman.model.run import Release
-from relman.model.secrets import Given
+from relman.model.grants.secrets import Given
 from relman.model.settings import DeploySettings
 from relman.registry.client import Registry
 from relman.registry.images import describe

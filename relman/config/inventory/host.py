@@ -21,7 +21,7 @@ from relman.config.yaml_document import KeyPath, Tagged
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository
-from relman.model.permissions import Permission
+from relman.model.grants.permissions import Permission
 from relman.model.policy import NO_POLICY, Demands
 
 _ADVICE = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relman.config.suggestions import did_you_mean, kind_of, shown
-from relman.model.permissions import Permission
+from relman.model.grants.permissions import Permission
 
 
 def permissions(value: object) -> tuple[Permission, ...]:

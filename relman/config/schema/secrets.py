@@ -11,7 +11,7 @@ from pydantic import AfterValidator, model_validator
 from relman.config.schema import values
 from relman.config.schema.base import EnvName, Section, exactly_one, or_alone, parsed
 from relman.config.suggestions import shown
-from relman.model.secrets import DIRECTORY, SECRET_NAME, SecretRef
+from relman.model.grants.secrets import DIRECTORY, SECRET_NAME, SecretRef
 
 
 def secret_name(value: str) -> str:

@@ -12,7 +12,7 @@ from relman.config.schema.values import absolute_path, matching, text, word
 from relman.config.schema.values_names import NO_JOINING
 from relman.config.suggestions import did_you_mean, kind_of, shown
 from relman.model.container_settings import UNLIMITED, Device, Tmpfs
-from relman.model.permissions import NO_NEW_PRIVILEGES
+from relman.model.grants.permissions import NO_NEW_PRIVILEGES
 
 _OWN_LABELS = "relman."
 _USER = re.compile(r"[^\s:\x00-\x1f\x7f]+(?::[^\s:\x00-\x1f\x7f]+)?")

@@ -12,7 +12,7 @@ from relman.config.schema.secrets import secret_name
 from relman.config.schema.values import Faults
 from relman.config.suggestions import kind_of
 from relman.config.yaml_document import Tagged
-from relman.model.secrets import SecretSource, SourceKind
+from relman.model.grants.secrets import SecretSource, SourceKind
 
 VARIABLE = "relman_secrets"
 _VAULTED = (TAG, f"{TAG}-encrypted")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from relman.config.inventory.vault import Vault
 from relman.config.secrets.age import decrypt
-from relman.model.secrets import SecretSource, SourceKind
+from relman.model.grants.secrets import SecretSource, SourceKind
 
 LARGEST = 1 << 20
 """Bytes of one value."""
