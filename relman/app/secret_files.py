@@ -11,8 +11,8 @@ from relman.app.environments import Request, open_environment
 from relman.config.secrets.age import KEY_FILE, encrypt
 from relman.config.secrets.values import LARGEST, Unresolved, described, lacking, path_of, value_of
 from relman.model.errors import PreflightFailed, UsageError
-from relman.model.host import Environment
 from relman.model.grants.secrets import SecretSource, SourceKind
+from relman.model.host import Environment
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from relman.model.image import Repository
 from relman.model.grants.permissions import Permission
-from relman.model.policy import Demands
 from relman.model.grants.secrets import SecretSource
+from relman.model.image import Repository
+from relman.model.policy import Demands
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 

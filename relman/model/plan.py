@@ -8,8 +8,8 @@ from enum import StrEnum
 
 from relman.model.container import DEPLOYMENT, Container, Copy, EngineFacts, Image
 from relman.model.errors import Symptoms
-from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
 from relman.model.grants.secrets import changed
+from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
 from relman.model.settings import Binding, OnFailure
 from relman.model.settings_diff import HIDDEN, Changed, differences
 from relman.model.strategy import Check, Hook, StrategyKind, Task

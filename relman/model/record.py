@@ -12,8 +12,8 @@ from relman.model.container import Image
 from relman.model.errors import UsageError
 from relman.model.formats.untrusted_json import Misread, read
 from relman.model.formats.versions import plain, unversioned, version_of
-from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
 from relman.model.grants.secrets import SECRET_NAME, SecretSet
+from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
 from relman.model.settings import DeploySettings
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -26,9 +26,9 @@ from relman.model.errors import (
     Unreachable,
 )
 from relman.model.formats.text import some
+from relman.model.grants.secrets import Values
 from relman.model.host import Environment, Host
 from relman.model.image import Repository
-from relman.model.grants.secrets import Values
 from relman.rollout.state.lease import Lease, uptime
 
 T = TypeVar("T")

@@ -9,9 +9,9 @@ from functools import partial
 from relman.hosts.state_dir import record, secrets
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, SERVICE
 from relman.model.errors import PreflightFailed, RelmanError, StepFailed
+from relman.model.grants.secrets import texts
 from relman.model.plan import Plan
 from relman.model.record import Deployed
-from relman.model.grants.secrets import texts
 from relman.model.settings import DeploySettings, Mount
 from relman.rollout.fleet import Session
 from relman.rollout.state.journal import Journal

@@ -14,12 +14,12 @@ from relman.hosts.state_dir.journal import NAME as JOURNAL
 from relman.hosts.state_dir.location import SECRETS
 from relman.model.container import DEPLOYMENT, RELEASE
 from relman.model.errors import Unreachable
+from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.host import Environment
 from relman.model.journal import JournalLine, lines_in
 from relman.model.plan import Observed, Plan
 from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
-from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout import recover

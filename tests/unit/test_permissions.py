@@ -12,8 +12,8 @@ import yaml
 from relman.config.deploy import resolve
 from relman.config.inventory.load import load_inventory
 from relman.model.errors import ConfigError, PolicyRefused
-from relman.model.host import Environment, Hop, Host
 from relman.model.grants.permissions import Permission, needed
+from relman.model.host import Environment, Hop, Host
 from relman.model.plan import Plan
 from relman.model.settings import DeploySettings
 from relman.rollout.planning.permissions import check_permissions

@@ -20,10 +20,10 @@ from relman.config.inventory.load import Reading, load_inventory
 from relman.config.inventory.vault import Vault, open_vault
 from relman.config.secrets.values import LARGEST, Keys, Unresolved, lacking, value_of
 from relman.model.errors import ConfigError, PreflightFailed
+from relman.model.grants.secrets import Given, SecretRef, SecretSet, changed, hashed
 from relman.model.host import Host
 from relman.model.plan import Action, Step
 from relman.model.record import Deployed
-from relman.model.grants.secrets import Given, SecretRef, SecretSet, changed, hashed
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.rollback_target import before
 from tests.unit.cli import argv, environ, relman

@@ -7,9 +7,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from relman.model.formats.versions import VERSION_1_KEYS
+from relman.model.grants.secrets import SecretRef
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
 from relman.model.record import Deployed, HostRecord
-from relman.model.grants.secrets import SecretRef
 from relman.model.settings import DeploySettings, Health, Mount, Port, Probe
 
 REPOSITORY = Repository("10.77.0.254:5000", "shop")

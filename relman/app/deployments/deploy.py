@@ -26,11 +26,11 @@ from relman.app.signing import reading_seal
 from relman.config.deploy import resolve
 from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
+from relman.model.grants.secrets import Given
 from relman.model.host import Environment, Host
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed, kept_name
 from relman.model.run import Release
-from relman.model.grants.secrets import Given
 from relman.model.settings import DeploySettings
 from relman.registry.client import Registry
 from relman.registry.images import describe

@@ -10,8 +10,8 @@ from relman.config.inventory.vault import open_vault
 from relman.config.secrets.age import KEY_FILE
 from relman.config.secrets.values import Keys, Unresolved, value_of
 from relman.model.errors import PreflightFailed
-from relman.model.host import Environment, Host
 from relman.model.grants.secrets import NONE_GIVEN, Given, SecretRef, SecretSource, texts
+from relman.model.host import Environment, Host
 from relman.model.settings import DeploySettings
 
 _LONGEST_VARIABLE = 1 << 17  # bytes with its name, = and its end: MAX_ARG_STRLEN of Linux

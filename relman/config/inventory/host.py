@@ -19,9 +19,9 @@ from relman.config.ssh.host import SshConfig
 from relman.config.suggestions import kind_of, nearest, shown
 from relman.config.yaml_document import KeyPath, Tagged
 from relman.model.errors import ConfigError, Problem
+from relman.model.grants.permissions import Permission
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository
-from relman.model.grants.permissions import Permission
 from relman.model.policy import NO_POLICY, Demands
 
 _ADVICE = {

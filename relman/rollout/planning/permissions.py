@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from relman.model.errors import PolicyRefused
 from relman.model.formats.text import some
-from relman.model.host import Environment, Host
 from relman.model.grants.permissions import LENIENT, Permission, needed
+from relman.model.host import Environment, Host
 from relman.model.plan import Plan
 
 _Asked = Mapping[Permission, tuple[str, ...]]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from relman.model.container import Container, EngineFacts
+from relman.model.grants.secrets import NONE_GIVEN, Given, changed
 from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
 from relman.model.record import Absence, Deployed, kept_name
 from relman.model.run import Release
-from relman.model.grants.secrets import NONE_GIVEN, Given, changed
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import same_run
 from relman.model.strategy import Strategy, StrategyKind
