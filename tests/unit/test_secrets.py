@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -14,16 +15,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.app.deployments.secrets import fitting
+from relman.app.context import Context
+from relman.app.deployments.secrets import fitting, given_to
+from relman.cli.output.printer import Output
 from relman.config.deploy import resolve
 from relman.config.inventory.load import Reading, load_inventory
 from relman.config.inventory.vault import Vault, open_vault
 from relman.config.secrets.values import LARGEST, Keys, Unresolved, lacking, value_of
 from relman.model.errors import ConfigError, PreflightFailed
 from relman.model.grants.secrets import Given, SecretRef, SecretSet, changed, hashed
-from relman.model.host import Host
+from relman.model.host import Environment, Host
 from relman.model.plan import Action, Step
 from relman.model.record import Deployed
+from relman.model.settings import DeploySettings
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.rollback_target import before
 from tests.unit.cli import argv, environ, relman
@@ -176,6 +180,7 @@ def test_a_value_that_cannot_be_had(tmp_path: Path, secrets: str, said: str) -> 
         ("{a: {command: 'cat x'}}", "relman_secrets.a: command: expected a command as a list of words"),
         ("{a: {variable: RELMAN_REGISTRY_PASSWORD}}", "is relman's own"),
         ("{.a: {file: x}}", "a secret's name"),
+        ("{a: {file: x, services: shop}}", "relman_secrets.a: services: expected a list of services"),
     ],
 )
 def test_a_source_that_cannot_be(tmp_path: Path, secrets: str, said: str) -> None:
@@ -184,6 +189,21 @@ def test_a_source_that_cannot_be(tmp_path: Path, secrets: str, said: str) -> Non
         host(tmp_path, secrets)
     assert said in str(caught.value.problems[0])
     assert caught.value.problems[0].line == 5
+
+
+def test_a_secret_of_another_service(tmp_path: Path) -> None:
+    """A release names what it wants itself: what is kept for other services it does not get."""
+    one = host(tmp_path, "{a: {variable: A, services: [blog]}, b: {variable: B, services: [shop, blog]}}")
+    context = Context(
+        events=Output(json=False, environ={}, stdout=io.StringIO(), stderr=io.StringIO(), stdin=None),
+        environ={"A": "1", "B": "2"},
+    )
+    wanted = {name: DeploySettings(secrets=(SecretRef(name, f"/{name}"),)) for name in "ab"}
+    environment = Environment("production", (one,))
+    assert given_to(context, environment, "shop", {"a": wanted["b"]}).values == {"a": {"b": b"2"}}
+    with pytest.raises(PreflightFailed) as caught:
+        given_to(context, environment, "shop", {"a": wanted["a"]})
+    assert list(caught.value.details) == [f"{tmp_path}/hosts.yml:5:22: a: it is not for shop"]
 
 
 def test_layers_add_up(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def missing_secrets(
                 said = f"relman_secrets of {', '.join(without)} in {environment.name} does not say where it comes from"
                 problems[Problem(file, 0, 0, f"deploy.secrets.{name}", said)] = None
             for source in dict.fromkeys(h.secrets[name] for h in environment.hosts if name in h.secrets):
-                if what := lacking(source):
+                if what := lacking(source) if source.is_for(service) else f"it is not for {service}":
                     at, line, column = source.origin.rsplit(":", 2)
                     problems[Problem(at, int(line), int(column), f"relman_secrets.{name}", what)] = None
     return list(problems)

@@ -70,7 +70,7 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
         # Step 3.
         _require_service(release, name)
         settings = _settings_of(release, chosen.hosts)
-        given = given_to(context, chosen, settings)
+        given = given_to(context, chosen, name, settings)
         require_all(fleet)
         for host, session in fleet.sessions.items():
             session.secrets = given.values.get(host, {})

@@ -18,12 +18,12 @@ _LONGEST_VARIABLE = 1 << 17  # bytes with its name, = and its end: MAX_ARG_STRLE
 _SALT_BYTES = 16
 
 
-def given_to(context: Context, environment: Environment, settings: Mapping[str, DeploySettings]) -> Given:
-    """The values for every host, each source asked once; from now on nothing that is told shows them. Raises
-    PreflightFailed with everything that has no value."""
+def given_to(context: Context, environment: Environment, service: str, settings: Mapping[str, DeploySettings]) -> Given:
+    """The values of a service for every host, each source asked once; from now on nothing that is told shows them.
+    Raises PreflightFailed with everything that has no value."""
     if not any(each.secrets for each in settings.values()):
         return NONE_GIVEN
-    resolving = _Resolving(keys_of(context))
+    resolving = _Resolving(service, keys_of(context))
     values = {h.name: dict(resolving.of(h, settings[h.name].secrets)) for h in environment.hosts}
     context.events.hide(texts(value for own in values.values() for value in own.values()))
     if resolving.faults:
@@ -45,7 +45,8 @@ def keys_of(context: Context) -> Keys:
 class _Resolving:
     """Values as they are found, and what is wrong with the others."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, service: str, keys: Keys) -> None:
+        self._service = service
         self._keys = keys
         self._found: dict[SecretSource, bytes | Unresolved] = {}
         self.faults: list[str] = []
@@ -56,6 +57,9 @@ class _Resolving:
             source = host.secrets.get(ref.name)
             if source is None:
                 self.faults.append(f"{host.name}: {ref.name}: relman_secrets in the inventory does not have it")
+                continue
+            if not source.is_for(self._service):
+                self.faults.append(f"{source.origin}: {ref.name}: it is not for {self._service}")
                 continue
             try:
                 yield ref.name, fitting(ref, self._value(source))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from relman.config.inventory.tree import Variable
@@ -15,6 +16,7 @@ from relman.config.yaml_document import Tagged
 from relman.model.grants.secrets import SecretSource, SourceKind
 
 VARIABLE = "relman_secrets"
+_SERVICES = "services"
 _VAULTED = (TAG, f"{TAG}-encrypted")
 
 
@@ -40,14 +42,12 @@ _READ: Mapping[SourceKind, Callable[[object], tuple[str, ...]]] = {
     SourceKind.FILE: _word,
 }
 
-Declared = Mapping[str, tuple[SourceKind, tuple[str, ...]]]
 
-
-def declared(value: object) -> Declared:
-    """What a variable relman_secrets says, by the secrets' names. Raises ValueError, with every fault."""
+def declared(value: object) -> dict[str, SecretSource]:
+    """What a variable relman_secrets says by itself, by the secrets' names. Raises ValueError, with every fault."""
     if not isinstance(value, dict):
         raise ValueError(f"expected names of secrets and their sources, found {kind_of(value)}")  # noqa: TRY004
-    found: dict[str, tuple[SourceKind, tuple[str, ...]]] = {}
+    found: dict[str, SecretSource] = {}
     faults: list[tuple[tuple[str, ...], str]] = []
     for name, source in value.items():
         try:
@@ -60,17 +60,28 @@ def declared(value: object) -> Declared:
     return found
 
 
-def _source(value: object) -> tuple[SourceKind, tuple[str, ...]]:
+def _source(value: object) -> SecretSource:
     kinds = ", ".join(SourceKind)
-    if not isinstance(value, dict) or len(value) != 1:
+    said = dict(value) if isinstance(value, dict) else {}
+    services = said.pop(_SERVICES, None)
+    if len(said) != 1:
         raise ValueError(f"expected one source: one of {kinds}")
-    ((kind, said),) = value.items()
+    ((kind, where),) = said.items()
     if kind not in list(SourceKind):
         raise ValueError(f"expected one of {kinds}, found {kind}")
     try:
-        return SourceKind(kind), _READ[SourceKind(kind)](said)
+        words = _READ[SourceKind(kind)](where)
     except ValueError as error:
         raise ValueError(f"{kind}: {error}") from None
+    return SecretSource(SourceKind(kind), words, services=_services(services))
+
+
+def _services(value: object) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{_SERVICES}: expected a list of services, found {kind_of(value)}")
+    return tuple(values_names.service_name(name) for name in value)
 
 
 def sources(layers: Sequence[Mapping[str, Variable]], variables: Mapping[str, Variable]) -> dict[str, SecretSource]:
@@ -83,17 +94,16 @@ def sources(layers: Sequence[Mapping[str, Variable]], variables: Mapping[str, Va
                 said = declared(layer[VARIABLE].value)
             except ValueError:
                 continue
-            found |= {name: _located(layer[VARIABLE], name, *one, variables) for name, one in said.items()}
+            found |= {name: _located(layer[VARIABLE], name, source, variables) for name, source in said.items()}
     return found
 
 
-def _located(
-    written: Variable, name: str, kind: SourceKind, words: tuple[str, ...], variables: Mapping[str, Variable]
-) -> SecretSource:
+def _located(written: Variable, name: str, source: SecretSource, variables: Mapping[str, Variable]) -> SecretSource:
     place = written.problem("", (name,), on_key=True)
-    text, is_open = _vaulted(variables.get(words[0])) if kind is SourceKind.VAULT else (None, False)
-    folder = str(Path(written.document.source.file).parent)
-    return SecretSource(kind, words, f"{place.file}:{place.line}:{place.column}", folder, text, is_open)
+    vaulted = source.kind is SourceKind.VAULT
+    text, is_open = _vaulted(variables.get(source.words[0])) if vaulted else (None, False)
+    origin, folder = f"{place.file}:{place.line}:{place.column}", str(Path(written.document.source.file).parent)
+    return replace(source, origin=origin, folder=folder, text=text, open=is_open)
 
 
 def _vaulted(variable: Variable | None) -> tuple[str | None, bool]:

@@ -50,14 +50,19 @@ class SourceKind(StrEnum):
 class SecretSource:
     """Where the value of a secret comes from: `words` are a path, a variable's name or a command's words, and `folder`
     is where relative paths begin. `text` is what Ansible Vault holds, encrypted unless it is `open`, None where nothing
-    is there. `origin` says in errors where it is written."""
+    is there. `origin` says in errors where it is written. Only these `services` get it, or all where none is named."""
 
     kind: SourceKind
     words: tuple[str, ...]
-    origin: str
+    origin: str = ""
     folder: str = "."
+    services: tuple[str, ...] = ()
     text: str | None = field(default=None, repr=False)
     open: bool = False
+
+    def is_for(self, service: str) -> bool:
+        """Whether the service may have it."""
+        return not self.services or service in self.services
 
 
 Values = Mapping[str, bytes]
