@@ -33,8 +33,8 @@ def carry_out(work: Work) -> Happened:
     if work.whole:
         _after(work)
     if not work.whole:
-        hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps])
         settle(work)
+        hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps])
     # Step 11: records.
     if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):
         _record(work)

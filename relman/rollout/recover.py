@@ -67,13 +67,13 @@ def recover(
         # Step 3.
         recovery = decide(interruptions(tuple(seen.values())), tuple(seen.values()), finish)
         # Steps 4 and 5.
-        journal = Journal(fleet, asked, watcher, seen, found)
-        begun = {i.host: i.intent.entry for i in recovery.interruptions if i.intent}
-        hide_kept(journal, [(h, (e, seen[h].record.serving)) for h, e in begun.items()])
         outcomes = _Resolution(fleet, asked, seen, watcher, cancel).carry_out(recovery)
         # Step 6.
         plan = bare_plan(asked, Kind.RECOVER, _release(recovery.interruptions), tuple(seen))
         happened = Happened(plan, tuple(outcomes[h] for h in seen))
+        journal = Journal(fleet, asked, watcher, seen, found)
+        begun = {i.host: i.intent.entry for i in recovery.interruptions if i.intent}
+        hide_kept(journal, [(h, (e, seen[h].record.serving)) for h, e in begun.items()])
         happened = journal.close(happened)
     return report_of(journal.released(happened, silent))
 
