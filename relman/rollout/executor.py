@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relman.model.errors import Cancelled, CheckFailed, Interrupted, NotServing, RelmanError, RolledBack
+from relman.model.errors import Cancelled, CheckFailed, Interrupted, NotServing, RelmanError, RolledBack, Unreachable
 from relman.model.plan import Outcome, Result
 from relman.model.strategy import When
 from relman.rollout import local_commands, tasks
@@ -34,7 +34,7 @@ def carry_out(work: Work) -> Happened:
         _after(work)
     if not work.whole:
         settle(work)
-        hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps])
+        hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps if _may_tell(work, s.host)])
     # Step 11: records.
     if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):
         _record(work)
@@ -42,6 +42,11 @@ def carry_out(work: Work) -> Happened:
     happened = work.journal.close(_happened(work))
     _tell(work, conclude(happened))
     return happened
+
+
+def _may_tell(work: Work, host: str) -> bool:
+    """Whether something of the host's containers may be told."""
+    return host in work.begun and not isinstance(work.failures.get(host), Unreachable)
 
 
 def _before(work: Work) -> bool:
