@@ -17,12 +17,14 @@ from relman.model.host import Environment
 
 @dataclass(frozen=True)
 class ListedSecret:
-    """A secret of an environment: its source for people, its hosts, and what is missing ("" for nothing)."""
+    """A secret of an environment: its source for people, its hosts, the services that get it (none named:
+    all), and what is missing ("" for nothing)."""
 
     name: str
     kind: SourceKind
     source: str
     hosts: tuple[str, ...]
+    services: tuple[str, ...]
     lacking: str
 
 
@@ -34,7 +36,7 @@ def list_secrets(context: Context, request: Request) -> list[ListedSecret]:
         for name, source in host.secrets.items():
             hosts.setdefault((name, source), []).append(host.name)
     return [
-        ListedSecret(name, source.kind, described(source), tuple(names), lacking(source))
+        ListedSecret(name, source.kind, described(source), tuple(names), source.services, lacking(source))
         for (name, source), names in sorted(hosts.items(), key=lambda item: item[0][0])
     ]
 

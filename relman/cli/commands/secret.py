@@ -64,8 +64,13 @@ def list_(context: CommandContext, environment: str, inventories: Sequence[str])
     """List the secrets of an environment, where each comes from and what is missing; no value is read."""
     found = list_secrets(context, Request(environment, inventories))
     context.output.json("secrets", {"environment": environment, "secrets": [asdict(each) for each in found]})
-    rows = [(each.name, each.kind, each.source, some(each.hosts), each.lacking) for each in found]
-    context.output.table(("SECRET", "KIND", "FROM", "HOSTS", "MISSING"), rows, ("HOSTS", "MISSING"))
+    rows = [
+        (each.name, each.kind, each.source, some(each.hosts), some(each.services) or "all", each.lacking)
+        for each in found
+    ]
+    context.output.table(
+        ("SECRET", "KIND", "FROM", "HOSTS", "SERVICES", "MISSING"), rows, ("HOSTS", "SERVICES", "MISSING")
+    )
 
 
 for _command in (set_, get, list_):
