@@ -22,7 +22,7 @@ def secret() -> None:
     """Write, show and list the secrets of an environment.
 
     The inventory says where each comes from (relman_secrets). Those with the source `age` are in files beside it, which
-    belong into the repository: encrypted for the key in RELMAN_AGE_KEY_FILE, or for everybody in recipients.txt beside
+    belong in the repository: encrypted for the key in RELMAN_AGE_KEY_FILE, or for everybody in recipients.txt beside
     them.
     """
 
