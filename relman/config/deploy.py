@@ -10,6 +10,7 @@ from typing import Any
 from relman.config.deploy_variables import fill, names
 from relman.config.env_file import deploy_section
 from relman.config.yaml_document import KeyPath, dotted
+from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
 from relman.model.settings import DeploySettings, Health
@@ -59,15 +60,16 @@ def resolve(
 def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[DeploySettings, Health | None]:
     """Return the settings for an image that its tests start as it is deployed, without an inventory.
 
-    Only command, env, ports and HEALTHCHECK are set; variables of the container that are in `env` are omitted. The
-    second value is the health check, None if none is configured. Raises ConfigError with everything that only an
-    inventory could fill in.
+    Only command, env, ports, HEALTHCHECK and the settings OF_THE_PROCESS are set; variables of the container that are
+    in `env` are omitted. The second value is the health check, None if none is configured. Raises ConfigError with
+    everything that only an inventory could fill in.
     """
     from relman.config.schema.base import OPEN
     from relman.config.schema.deploy import Deploy
 
     filled = _Filling({}, ())
-    closed = {key: filled.value(section[key], (key,)) for key in ("health", "healthcheck") if key in section}
+    known = ("health", "healthcheck", *OF_THE_PROCESS)
+    closed = {key: filled.value(section[key], (key,)) for key in known if key in section}
     deploy = Deploy.model_validate({**section, **closed}, context=OPEN)
     own = filled.value({name: text for name, text in deploy.env.items() if name not in env}, ("env",))
     command = filled.value(list(deploy.command), ("command",)) if deploy.command else None
@@ -82,7 +84,14 @@ def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[Deplo
             ]
         )
     check = deploy.healthcheck.value() if deploy.healthcheck else None
-    settings = DeploySettings(deploy.all_ports(), own, command=tuple(command) if command else None, healthcheck=check)
+    container = deploy.container()
+    settings = DeploySettings(
+        deploy.all_ports(),
+        own,
+        command=tuple(command) if command else None,
+        healthcheck=check,
+        container=ContainerSettings(**{key: getattr(container, key) for key in OF_THE_PROCESS}),
+    )
     return settings, deploy.health.value() if deploy.health else None
 
 

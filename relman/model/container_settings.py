@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+OF_THE_PROCESS = ("entrypoint", "user", "working_dir", "init", "tmpfs", "shm_size", "ulimits", "cap_drop")
+"""The settings that apply wherever the image runs: in tests, too, which mount no volumes."""
 UNLIMITED = -1
 """As a limit of `Ulimit`."""
 

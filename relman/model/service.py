@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from relman.model.container_settings import ContainerSettings
 from relman.model.image import ImageRef, Platform, Repository
 from relman.model.policy import Demands
 from relman.model.settings import Healthcheck, Mount
@@ -78,6 +79,7 @@ class LinkedService:
     volumes: tuple[Mount, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     healthcheck: Healthcheck | None = None
+    container: ContainerSettings = field(default_factory=ContainerSettings)
 
     @property
     def source(self) -> str:

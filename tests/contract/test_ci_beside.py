@@ -41,8 +41,8 @@ def tried(shop: Shop, stage: TestStage, **deploy: Any) -> TestReport:
 
 def test_tests_beside_an_image_without_a_shell(shop: Shop) -> None:
     """Commands run in a stage of the Dockerfile and in another image, and reach the image under test as `app`, started
-    with its deploy command, literal variables and health. The evidence names the digests of all three, and nothing
-    stays but the images, which `cleanup` removes."""
+    with its deploy command, entrypoint and user, literal variables and health. The evidence names the digests of all
+    three, and nothing stays but the images, which `cleanup` removes."""
     fetch = 'busybox wget -q -O /dev/null "http://app:$APP_PORT_8080_TCP_PORT/index.html" && echo "$APP_ENV_WORD"'
     other = shop.linked(BUSYBOX).image
     stage = TestStage(
@@ -51,7 +51,7 @@ def test_tests_beside_an_image_without_a_shell(shop: Shop) -> None:
             TestCommand(("sh", "-c", f'[ -z "$HERE" ] && {fetch}'), "image", image=other),
         )
     )
-    report = tried(shop, stage, env={"WORD": "a $${b}"})
+    report = tried(shop, stage, env={"WORD": "a $${b}"}, entrypoint=HTTPD[:1], command=HTTPD[1:], user="65534")
     assert report.passed
     assert not report.smoke_only
     assert shop.output.count("a ${b}") == 2

@@ -5,28 +5,32 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from types import NoneType, UnionType
+from types import NoneType, SimpleNamespace, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.config.deploy import resolve
+from relman.config.deploy import as_tested, resolve
 from relman.config.schema.container import ContainerKeys
 from relman.config.schema.json_schema import json_schema
 from relman.config.service import parse_service
 from relman.docker import answers
 from relman.docker.creation import aliases_in, creation
 from relman.model.container import RunSpec
-from relman.model.container_settings import ContainerSettings, Device, Logging, Tmpfs, Ulimit
+from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings, Device, Logging, Tmpfs, Ulimit
 from relman.model.errors import ConfigError
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, version_of
 from relman.model.record import Intent
 from relman.model.settings import DeploySettings, Mount, Port
 from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
+from relman.model.strategy import When
+from relman.rollout.local_commands import run_hooks
+from relman.rollout.planning.planner import plan_deploy
 from tests.unit.documents import ROOT, sections
+from tests.unit.test_planner import ASKED, release, seen
 from tests.unit.values import deployed
 
 NAMES = [f.name for f in dataclasses.fields(ContainerSettings)]
@@ -327,3 +331,29 @@ def test_any_settings_are_kept_and_compared(one: ContainerSettings, other: Conta
     assert read(DeploySettings, json.loads(json.dumps(plain(new)))) == new
     assert version_of(new) == (1 if other == ContainerSettings() else 2)
     assert bool(differences(old, new)) is (one != other) is not same_run(old, new)
+
+
+def test_what_is_tested_is_started_as_it_is_deployed() -> None:
+    """Its process, that is: what belongs to a host (volumes, names, devices, a read-only file system) is left out, and
+    nobody but an inventory could fill it in."""
+    section = {key: written for key, (written, _, _) in SAID.items()}
+    tested = as_tested({**section, "dns": "${dns}", "labels": {"a": "${b}"}, "user": "${user:-app}"}, {})[0].container
+    said = {name for name in NAMES if getattr(tested, name) != getattr(ContainerSettings(), name)}
+    assert said == set(OF_THE_PROCESS)
+    assert (tested.user, tested.entrypoint) == ("app", ("tini", "--", "a b"))
+    with pytest.raises(ConfigError) as caught:
+        as_tested({"ulimits": {"nofile": "${n}"}}, {})
+    assert "relman.yml: deploy.ulimits.nofile: the tests start the image as it is deployed" in caught.value.details[0]
+
+
+def test_a_hook_has_no_agent_token_or_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes out of an image finds PATH, HOME and what it is about; whatever else the deployer's shell has stays
+    there."""
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/agent")
+    monkeypatch.setenv("RELMAN_VAULT_PASSWORD_FILE", "/password")
+    found = meant(hooks=[{"command": ["env"]}])
+    plan = plan_deploy(ASKED, release("2"), {"h1": found}, [seen("h1")])
+    said: list[str] = []
+    run_hooks(plan, When.AFTER, SimpleNamespace(say=said.append), None)
+    facts = {f"RELMAN_{name}" for name in ("SERVICE", "ENVIRONMENT", "RELEASE", "DEPLOYMENT", "HOSTS")}
+    assert {line.strip().partition("=")[0] for line in said[1:]} == {"PATH", "HOME", *facts}

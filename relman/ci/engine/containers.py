@@ -6,7 +6,7 @@ import codecs
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relman.ci.engine.line_buffer import Lines
 from relman.ci.engine.owner import labels
@@ -89,11 +89,13 @@ def create(
     tmpfs: Mapping[str, str] | None = None,
     tty: bool = False,
     healthcheck: Healthcheck | None = None,
+    container: ContainerSettings | None = None,
 ) -> str:
     """Create a container of the run in its network and return its id. With an alias it is a service, whose log is
-    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays without an `entrypoint`; an
-    empty one is none. The source of a mount is a volume as the engine knows it, or a path of the engine's machine.
-    Raises EngineError."""
+    kept; without, a command, whose output is only streamed. The image's ENTRYPOINT stays without an `entrypoint` here
+    or in `container`; an empty one is none. The source of a mount is a volume as the engine knows it, or a path of the
+    engine's machine. Raises EngineError."""
+    given = container or ContainerSettings()
     settings = DeploySettings(
         env=env,
         volumes=tuple(mounts),
@@ -101,9 +103,10 @@ def create(
         command=None if command is None else tuple(command),
         restart="no",
         healthcheck=healthcheck,
-        container=ContainerSettings(
-            entrypoint=None if entrypoint is None else tuple(entrypoint),
-            tmpfs=tuple(Tmpfs(*each) for each in (tmpfs or {}).items()),
+        container=replace(
+            given,
+            entrypoint=given.entrypoint if entrypoint is None else tuple(entrypoint),
+            tmpfs=(*given.tmpfs, *(Tmpfs(*each) for each in (tmpfs or {}).items())),
             logging=_SERVICE_LOG if alias else _COMMAND_LOG,
         ),
     )

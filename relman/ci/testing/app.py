@@ -48,6 +48,7 @@ def start_app(bench: Bench, service: Service, image: Image, linked: Mapping[str,
         command=settings.command,
         wait=_wait(health),
         healthcheck=settings.healthcheck,
+        container=settings.container,
     )
     found = Linked(APP, image.id.value, ports, {**image.env, **settings.env, **service.test.env})
     found = replace(found, container=_start(bench, app, settings.env, image, linked))
@@ -101,7 +102,7 @@ def _start(
     try:
         start(bench.client, "cannot start the image under test", container)
     except EngineError as error:
-        hint = "It is started as it is deployed: with `deploy.command`, else its own ENTRYPOINT and CMD."
+        hint = "It is started as it is deployed: with deploy.entrypoint and deploy.command, else the image's."
         raise TestsFailed(error.what, hint=hint) from error
     return container
 

@@ -107,4 +107,5 @@ def create_linked(
         mounts=service.volumes,
         tmpfs=service.tmpfs,
         healthcheck=service.healthcheck,
+        container=service.container,
     )
