@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from relman.config.deploy import resolve
@@ -11,6 +11,7 @@ from relman.config.inventory.environments import Inventory
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import Environment
 from relman.model.service import Service
+from relman.model.settings import DeploySettings
 
 
 def check_environments(
@@ -32,20 +33,27 @@ def check_environments(
     return good, list(problems)
 
 
-def check_settings(service: Service, file: str, environments: Iterable[Environment]) -> list[Problem]:
-    """Return the problems of the service's deploy section on each host that it may be deployed to."""
+Settings = Mapping[str, Mapping[str, DeploySettings]]
+"""By the names of environments and of their hosts."""
+
+
+def check_settings(service: Service, file: str, environments: Iterable[Environment]) -> tuple[Settings, list[Problem]]:
+    """Return the settings of the service on each host that it may be deployed to, and the problems of its deploy
+    section there."""
     try:
         section = deploy_section(service)
     except ConfigError as error:
-        return list(error.problems)
+        return {}, list(error.problems)
+    found: dict[str, dict[str, DeploySettings]] = {}
     problems: list[Problem] = []
     for environment in environments:
         if service.name not in environment.services:
             continue
+        own = found.setdefault(environment.name, {})
         for host in environment.hosts:
             origin = f"{file}, for {host.name} in {environment.name}"
             try:
-                resolve(section, host.variables, host.env, origin=origin, secret=host.secret_variables)
+                own[host.name] = resolve(section, host.variables, host.env, origin=origin, secret=host.secret_variables)
             except ConfigError as error:
                 problems += error.problems
-    return problems
+    return found, problems

@@ -68,7 +68,7 @@ def test_what_is_no_variable_is_refused_with_its_line(line: str, tmp_path: Path)
     with pytest.raises(ConfigError) as caught:
         freeze(load_service(root))
     assert caught.value.details == ("x.env:3:1: expected NAME=VALUE",)
-    assert check_settings(load_service(root), "relman.yml", []) == list(caught.value.problems)
+    assert check_settings(load_service(root), "relman.yml", []) == ({}, list(caught.value.problems))
 
 
 def test_they_are_frozen_and_env_wins(tmp_path: Path) -> None:

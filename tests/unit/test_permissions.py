@@ -18,6 +18,7 @@ from relman.model.plan import Plan
 from relman.model.settings import DeploySettings
 from relman.rollout.planning.permissions import check_permissions
 from relman.rollout.planning.planner import plan_deploy, plan_rollback
+from tests.unit.cli import relman
 from tests.unit.test_planner import ASKED, release, seen
 from tests.unit.values import deployed
 
@@ -141,3 +142,30 @@ def test_an_inventory_grants_by_service(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             _read(tmp_path, wrong)
         assert said in caught.value.details[0]
+
+
+def test_relman_check_says_it_sooner(tmp_path: Path) -> None:
+    """Before a build, and with the line to write; once it is written nothing is said."""
+    (tmp_path / "relman.yml").write_text(
+        "service: shop\nregistry: localhost:5000\nbuild: {context: .}\n"
+        "deploy: {devices: '${device}', volumes: ['/etc/shop:/shop'], ports: [80]}\n"
+    )
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    inventory = tmp_path / "inventories"
+    inventory.mkdir()
+    hosts: dict[str, Any] = {
+        name: {"device": f"/dev/{name}", "relman_allow": {"shop": ["host-mounts"]}} for name in ("h1", "h2")
+    }
+    variables = {"relman_services": {"shop": "localhost:5000/shop"}}
+    for granted in ([], ["devices"]):
+        tree = {"production": {"vars": variables, "hosts": hosts}}
+        (inventory / "hosts.yml").write_text(yaml.safe_dump(tree))
+        said = relman("check", cwd=tmp_path)
+        line = "to allow it, write in the inventory: relman_allow: {shop: [devices, host-mounts]}"
+        wanted = [f"warning: production does not allow {h}: devices: /dev/{h}; {line}" for h in ("h1", "h2")]
+        assert (said.returncode, [text for text in said.stderr.splitlines() if "allow" in text]) == (
+            0,
+            [] if granted else wanted,
+        )
+        for name in hosts:
+            hosts[name]["relman_allow"] = {"shop": ["devices", "host-mounts"]}

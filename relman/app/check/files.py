@@ -10,13 +10,14 @@ from relman.app.check.dockerfile import doubt, missing_stages
 from relman.app.check.secrets import missing_secrets
 from relman.app.context import Context
 from relman.app.factories import INVENTORIES, inventory_of, ssh_files
-from relman.config.check import check_environments, check_settings
+from relman.config.check import Settings, check_environments, check_settings
 from relman.config.service import FILE_NAME, check_service, load_service
 from relman.config.trust import load_trust
 from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.host import Environment
 from relman.model.policy import Demands
 from relman.model.service import Service
+from relman.rollout.planning.permissions import judge
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,21 @@ class GoodFiles:
     file: str
     service: Service | None
     environments: Sequence[Environment]
+    settings: Settings
 
     @property
     def doubts(self) -> Iterator[str]:
         """Warnings: settings that are valid, but probably a mistake."""
-        service = self.service
-        if service and (why := doubt(service)):
+        if not (service := self.service):
+            return
+        if why := doubt(service):
             yield f"{self.file}: {why}"
-        if service and self.environments and not any(service.name in each.services for each in self.environments):
+        if self.environments and not any(service.name in each.services for each in self.environments):
             yield f"no environment checked here knows the service {service.name}: see relman_services"
+        for each in self.environments:
+            judged = judge(service.name, self.settings.get(each.name, {}), each.hosts)
+            for line in judged.refused:
+                yield f"{each.name} does not allow {line}; to allow it, write in the inventory: {judged.line}"
 
 
 def check_files(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> GoodFiles:
@@ -52,14 +59,16 @@ def check_files(context: Context, file: str | None, environment: str | None, inv
         environments, faults = _environments(context, environment, inventories)
         problems += faults
     service = load_service(named) if here and not problems else None
+    settings: Settings = {}
     problems += _trust_problems(environments, service)
     if service:
         problems += missing_stages(service, named)
-        problems += check_settings(service, named, environments)
+        settings, faults = check_settings(service, named, environments)
+        problems += faults
         problems += missing_secrets(named, service.deploy.get("secrets") or {}, environments, service.name)
     if problems:
         raise ConfigError(problems)
-    return GoodFiles(named, service, environments)
+    return GoodFiles(named, service, environments, settings)
 
 
 def _environments(

@@ -3,40 +3,57 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from relman.model.errors import PolicyRefused
 from relman.model.formats.text import some
 from relman.model.grants.permissions import LENIENT, Permission, needed
 from relman.model.host import Environment, Host
 from relman.model.plan import Plan
+from relman.model.settings import DeploySettings
 
 _Asked = Mapping[Permission, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What hosts do not grant, as lines: `refused`, or still `tolerated`. `line` of the inventory grants all of it."""
+
+    refused: tuple[str, ...]
+    tolerated: tuple[str, ...]
+    line: str
+
+
+def judge(service: str, settings: Mapping[str, DeploySettings], hosts: Iterable[Host]) -> Judgement:
+    """Judge the settings of a service, by the names of its hosts. Its tasks run with the same settings."""
+    granting = {host.name: host for host in hosts}
+    asked = {name: needed(own) for name, own in settings.items()}
+    refused, tolerated = (
+        _lines({name: _missing(its, granting[name], service, lenient=lenient) for name, its in asked.items()})
+        for lenient in (False, True)
+    )
+    granted = {permission for name in asked for permission in granting[name].allow.get(service, ())}
+    return Judgement(refused, tolerated, _line(service, granted.union(*asked.values())))
 
 
 def check_permissions(plan: Plan, environment: Environment) -> Plan:
     """Return the plan, with a warning for what is only tolerated, if the inventory grants all that it needs.
 
-    Raises PolicyRefused with each host and key otherwise. Tasks run with the settings of their service.
+    Raises PolicyRefused with each host and key otherwise.
     """
     _check_commands(plan, environment)
-    hosts = {host.name: host for host in environment.hosts}
-    asked = {step.host: needed(step.entry.settings) for step in plan.steps}
-    refused = {name: _missing(asked[name], hosts[name], plan.service, lenient=False) for name in asked}
-    if any(refused.values()):
-        wanted = {permission for its in asked.values() for permission in its}
-        wanted |= {permission for name in asked for permission in hosts[name].allow.get(plan.service, ())}
+    judged = judge(plan.service, {s.host: s.entry.settings for s in plan.steps}, environment.hosts)
+    if judged.refused:
         raise PolicyRefused(
             f"{plan.service} {plan.release} asks for more than the inventory allows",
-            details=_lines(refused),
-            hint=f"nothing was changed; to allow it, write in the inventory: {_line(plan.service, wanted)}",
+            details=judged.refused,
+            hint=f"nothing was changed; to allow it, write in the inventory: {judged.line}",
         )
-    tolerated = {name: _missing(asked[name], hosts[name], plan.service, lenient=True) for name in asked}
-    warnings = [
+    warnings = (
         f"{line}: not allowed in the inventory, and tolerated as long as that has no relman_allow for {plan.service}"
-        for line in _lines(tolerated)
-    ]
+        for line in judged.tolerated
+    )
     return replace(plan, warnings=(*plan.warnings, *warnings))
 
 
@@ -48,13 +65,13 @@ def _missing(asked: _Asked, host: Host, service: str, *, lenient: bool) -> _Aske
     return {p: what for p, what in missing.items() if (tolerant and p in LENIENT) is lenient}
 
 
-def _lines(by_host: Mapping[str, _Asked]) -> list[str]:
+def _lines(by_host: Mapping[str, _Asked]) -> tuple[str, ...]:
     """Each key with what it is needed for, and the hosts where it is the same."""
     hosts: dict[str, list[str]] = {}
     for name, asked in by_host.items():
         for permission, what in asked.items():
             hosts.setdefault(f"{permission}: {', '.join(what)}", []).append(name)
-    return [f"{some(names)}: {text}" for text, names in hosts.items()]
+    return tuple(f"{some(names)}: {text}" for text, names in hosts.items())
 
 
 def _line(service: str, permissions: Collection[Permission]) -> str:
