@@ -432,3 +432,13 @@ def test_check_finds_what_is_missing(folder: Path) -> None:
     assert "hosts.yml:5:22: relman_secrets.db: there is no file secrets/db.age" in ended.stderr
     said = "relman.yml: deploy.secrets.lost: relman_secrets of a in production does not say where it comes from"
     assert said in ended.stderr
+
+
+def test_check_tells_nothing_of_files_that_no_password_opens(folder: Path) -> None:
+    """A job without the password checks the rest."""
+    host(folder, "{db: {vault: sealed}, lost: {vault: sealed}}")
+    assert relman("check", "-i", "hosts.yml", cwd=folder).returncode == 2
+    (folder / "group_vars").mkdir()
+    (folder / "group_vars/production.yml").write_text(VAULTED)
+    ended = relman("check", "-i", "hosts.yml", cwd=folder)
+    assert (ended.returncode, "was skipped" in ended.stderr) == (0, True), ended.stderr

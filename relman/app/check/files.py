@@ -55,8 +55,9 @@ def check_files(context: Context, file: str | None, environment: str | None, inv
     here = bool(file) or Path(FILE_NAME).is_file() or not asked
     problems = check_service(named) if here else []
     environments: list[Environment] = []
+    sealed = False
     if wanted:
-        environments, faults = _environments(context, environment, inventories)
+        environments, faults, sealed = _environments(context, environment, inventories)
         problems += faults
     service = load_service(named) if here and not problems else None
     settings: Settings = {}
@@ -65,7 +66,8 @@ def check_files(context: Context, file: str | None, environment: str | None, inv
         problems += missing_stages(service, named)
         settings, faults = check_settings(service, named, environments)
         problems += faults
-        problems += missing_secrets(named, service.deploy.get("secrets") or {}, environments, service.name)
+        wanted_secrets = service.deploy.get("secrets") or {}
+        problems += missing_secrets(named, wanted_secrets, environments, service.name, sealed=sealed)
     if problems:
         raise ConfigError(problems)
     return GoodFiles(named, service, environments, settings)
@@ -73,11 +75,12 @@ def check_files(context: Context, file: str | None, environment: str | None, inv
 
 def _environments(
     context: Context, environment: str | None, inventories: Sequence[str]
-) -> tuple[list[Environment], list[Problem]]:
+) -> tuple[list[Environment], list[Problem], bool]:
+    """The good ones, the problems of the others, and whether there are files that no password given opens."""
     try:
         inventory = inventory_of(context, inventories)
     except ConfigError as error:
-        return [], list(error.problems)
+        return [], list(error.problems), False
     names = [environment] if environment else inventory.deployable
     if not names:
         raise UsageError(
@@ -86,7 +89,7 @@ def _environments(
         )
     for skipped in inventory.skipped:
         context.events.warn(f"{skipped} is encrypted with ansible-vault and was skipped")
-    return check_environments(inventory, names, **ssh_files(context))
+    return *check_environments(inventory, names, **ssh_files(context)), bool(inventory.skipped)
 
 
 def _trust_problems(environments: Sequence[Environment], service: Service | None) -> list[Problem]:
