@@ -175,9 +175,9 @@ def pages(make: Callable[[int], list[str]], *, slow: bool = False) -> Manners:
 @pytest.mark.parametrize(
     ("make", "most", "said"),
     [
-        (lambda _: ["118"], 2, "nowhere after 2 pages"),
-        (lambda _: [], 2, "nowhere after 2 pages"),
-        (lambda n: [f"a-{n}"], 51, "nowhere after 51 pages"),
+        (lambda _: ["118"], 2, "does not continue on the registry after 2 pages"),
+        (lambda _: [], 2, "does not continue on the registry after 2 pages"),
+        (lambda n: [f"a-{n}"], 51, "does not continue on the registry after 51 pages"),
         (lambda n: [f"{n}-{k}-{'x' * 100}" for k in range(1000)], 50, "larger than"),
     ],
     ids=["the same", "empty", "always new", "large"],
