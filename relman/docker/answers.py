@@ -121,13 +121,6 @@ def execution(data: Any) -> Exec:
     return Exec(argv, found.flag("Running"), found.number("ExitCode"))
 
 
-def has_unlimited_log(data: Any) -> bool:
-    """From GET /containers/ID/json: whether its log grows without end, as Docker's default driver lets it
-    (https://github.com/moby/moby/issues/40207)."""
-    log = Fields.of(data).fields("HostConfig").fields("LogConfig")
-    return log.text("Type") == "json-file" and "max-size" not in log.fields("Config")
-
-
 def _restart(policy: Fields) -> str:
     """As `docker run --restart` takes it."""
     name, times = policy.text("Name") or "no", policy.number("MaximumRetryCount")

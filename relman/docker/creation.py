@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from relman.docker import log_limit
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings, Logging
 from relman.model.settings import Healthcheck, Mount, Port
 
-_LIMITED = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 PREDEFINED = ("bridge", "default", "none", "host")
 
 
 def creation(spec: RunSpec, *, limit_log: bool = False) -> dict[str, Any]:
     """The body of POST /containers/create. With `limit_log` the log has a limit if the settings say nothing of it."""
     settings, container = spec.settings, spec.settings.container
+    limited = limit_log and container.logging is None
     own = [n for n in settings.networks if n != "host"]
     mode = "host" if "host" in settings.networks else own[0] if own else "default"
     body: dict[str, Any] = {
         "Image": spec.image,
-        "Labels": {**container.labels, **spec.labels},
+        "Labels": {**container.labels, **spec.labels, **({log_limit.LABEL: "limited"} if limited else {})},
         "Env": [f"{k}={v}" for k, v in settings.env.items()],
         "ExposedPorts": {f"{p.container}/{p.protocol}": {} for p in settings.ports},
         "StopTimeout": settings.stop_timeout,
@@ -34,7 +35,7 @@ def creation(spec: RunSpec, *, limit_log: bool = False) -> dict[str, Any]:
             "NanoCpus": round((settings.resources.cpus or 0) * 1e9),
             "PidsLimit": settings.resources.pids or 0,
             **_given(_host_config(container)),
-            **({"LogConfig": _LIMITED} if limit_log and container.logging is None else {}),
+            **({"LogConfig": log_limit.LIMITED} if limited else {}),
         },
         **_given(_config(container)),
     }

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from relman.docker import answers, creation, facts, images, streams
+from relman.docker import answers, creation, facts, images, log_limit, streams
 from relman.docker.auth import login
 from relman.docker.channels import EngineChannels
 from relman.docker.client import Client, Stream
@@ -63,7 +63,12 @@ class Engine:
 
     def inspect(self, container: str) -> Container:
         """One container by id or name."""
-        return self._client.get(f"container {container}", "/containers/{}/json", container, read=answers.container)
+        return self._client.get(f"container {container}", "/containers/{}/json", container, read=self._inspected)
+
+    def _inspected(self, answer: Any) -> Container:
+        if log_limit.was_limited(answer):
+            self._logs_unlimited = True
+        return answers.container(answer)
 
     def pull(
         self,
@@ -141,11 +146,8 @@ class Engine:
         return made
 
     def _limited(self, what: str, made: str, spec: RunSpec) -> str:
-        """The container, created again with a limited log if the daemon sets no limit by itself: only a container shows
-        that."""
-        inspected = self._client.ask(what, "GET", "/containers/{}/json", made)
-        with self._client.reading(what):
-            self._logs_unlimited = answers.has_unlimited_log(inspected)
+        """The container, created again with a limited log if the daemon sets no limit by itself."""
+        self._logs_unlimited = self._client.get(what, "/containers/{}/json", made, read=log_limit.is_unlimited)
         if not self._logs_unlimited:
             return made
         self.remove(made)

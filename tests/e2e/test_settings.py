@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -167,23 +168,28 @@ def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stag
     back = _running(host)
     assert _asked(back) == WANTED
     assert back["Id"] != found["Id"]
+    stage.deploy("exits", code=5)
+    assert _asked(_running(host)) == WANTED
 
 
 def test_logs_are_limited_unless_somebody_said_how(stage: Stage) -> None:
     """json-file fills disks: where neither the release nor the daemon sets a limit a container's log has three files of
-    10 MB; the release wins, and so does what the daemon is told."""
+    10 MB, also when the one before it shows that the daemon sets none; the release wins, and so does what the daemon is
+    told later."""
     host, daemon = stage.lab.hosts[0], "/etc/docker/daemon.json"
     services = {"relman_services": {"demo": str(stage.repository)}}
     stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": services}})
     stage.release("own-log", deploy={"logging": {"options": {"max-size": "1m"}}})
-    for tag, wanted in (("1", {"max-size": "10m", "max-file": "3"}), ("own-log", {"max-size": "1m"})):
+    limited = {"max-size": "10m", "max-file": "3"}
+    for tag, wanted in (("own-log", {"max-size": "1m"}), ("1", limited), ("2", limited)):
         stage.deploy(tag)
         assert _running(host)["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": wanted}
     before = host.run(["cat", daemon]).stdout
     try:
         host.run(["tee", daemon], stdin=json.dumps({**json.loads(before), "log-opts": {"max-size": "5m"}}))
+        time.sleep(2)  # a container that was started at once after it was made shows what its daemon was told before
         host.restart_engine()
-        stage.deploy("2")
+        stage.deploy("3")
         assert _running(host)["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "5m"}}
     finally:
         host.run(["tee", daemon], stdin=before)

@@ -16,7 +16,7 @@ from relman.config.deploy import as_tested, resolve
 from relman.config.schema.container import ContainerKeys
 from relman.config.schema.json_schema import json_schema
 from relman.config.service import parse_service
-from relman.docker import answers
+from relman.docker import answers, log_limit
 from relman.docker.creation import aliases_in, creation
 from relman.model.container import RunSpec
 from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings, Device, Logging, Tmpfs, Ulimit
@@ -357,3 +357,25 @@ def test_a_hook_has_no_agent_token_or_password(monkeypatch: pytest.MonkeyPatch) 
     run_hooks(plan, When.AFTER, SimpleNamespace(say=said.append), None)
     facts = {f"RELMAN_{name}" for name in ("SERVICE", "ENVIRONMENT", "RELEASE", "DEPLOYMENT", "HOSTS")}
     assert {line.strip().partition("=")[0] for line in said[1:]} == {"PATH", "HOME", *facts}
+
+
+def test_only_a_container_that_started_at_once_shows_what_its_daemon_is_told() -> None:
+    """A daemon that started again may have been told another limit: then it is asked again, and so it is where the
+    release itself set the limit."""
+
+    def inspected(started: str, *, running: bool = True, label: str = log_limit.LABEL) -> dict[str, Any]:
+        state = {"Running": running, "StartedAt": f"2026-01-01T00:00:0{started}123456789Z"}
+        return {"Created": "2026-01-01T00:00:00.9Z", "State": state, "Config": {"Labels": {label: "limited"}}}
+
+    assert log_limit.was_limited(inspected("1."))
+    assert not log_limit.was_limited(inspected("3."))
+    assert not log_limit.was_limited(inspected("1.", running=False))
+    assert not log_limit.was_limited(inspected("1.", label="other"))
+    spec = RunSpec("c", "i", DeploySettings(), {})
+    made = creation(spec, limit_log=True)
+    assert (made["HostConfig"]["LogConfig"], made["Labels"]) == (log_limit.LIMITED, {log_limit.LABEL: "limited"})
+    assert not log_limit.is_unlimited(made)
+    assert log_limit.is_unlimited({"HostConfig": {"LogConfig": {"Type": "json-file", "Config": {}}}})
+    assert not log_limit.is_unlimited({"HostConfig": {"LogConfig": {"Type": "journald", "Config": {}}}})
+    own = RunSpec("c", "i", meant(logging={"driver": "json-file"}), {})
+    assert creation(own, limit_log=True) == creation(own)
