@@ -76,8 +76,9 @@ def test_what_is_granted_is_done_and_nothing_else(permission: Permission) -> Non
         assert any(str(permission) in line for line in caught.value.details)
         line = caught.value.hint.partition("relman_allow: ")[2].partition("}")[0] + "}"
         assert set(yaml.safe_load(line)["shop"]) == {str(permission), *map(str, second)}
-        if permission not in (Permission.HOOKS, Permission.CHECKS):
-            assert caught.value.details[0].startswith("h2: ")
+        local = permission in (Permission.HOOKS, Permission.CHECKS)
+        assert caught.value.details[0].startswith("this machine: " if local else "h2: ")
+        assert ("relman_local_commands: true" in caught.value.hint) is local
 
 
 @pytest.mark.parametrize("permission", ASKS)
@@ -98,6 +99,19 @@ def test_a_release_that_asks_for_nothing_needs_nothing() -> None:
     """No warning, no refusal: volumes, ports, dropped capabilities and no-new-privileges are everybody's."""
     made = plan({"volumes": ["d:/d"], "ports": ["80:80"], "cap_drop": "ALL", "security_opt": "no-new-privileges"})
     assert check_permissions(made, inventory({"h1": None, "h2": []})) == made
+
+
+def test_all_that_is_missing_is_said_at_once() -> None:
+    """Nobody writes a line, and is refused for the next thing: hooks and devices are in one refusal, and one line."""
+    made = plan({**ASKS[Permission.HOOKS], **ASKS[Permission.DEVICES], **ASKS[Permission.HOST_MOUNTS]})
+    with pytest.raises(PolicyRefused) as caught:
+        check_permissions(made, inventory({"h1": None, "h2": [Permission.DEVICES, Permission.SYSCTLS]}))
+    assert caught.value.details == (
+        "this machine: hooks: ./announce.sh",
+        "h1: devices: /dev/fuse",
+        "h2: host-mounts: /var/run/docker.sock",
+    )
+    assert caught.value.hint.endswith("relman_allow: {shop: [hooks, devices, host-mounts, sysctls]}")
 
 
 def test_local_commands_are_hooks_and_checks() -> None:

@@ -17,7 +17,7 @@ from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.host import Environment
 from relman.model.policy import Demands
 from relman.model.service import Service
-from relman.rollout.planning.permissions import judge
+from relman.rollout.planning.permissions import allow_line, judge
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class GoodFiles:
             yield f"no environment checked here knows the service {service.name}: see relman_services"
         for each in self.environments:
             judged = judge(service.name, self.settings.get(each.name, {}), each.hosts)
-            for line in judged.refused:
-                yield f"{each.name} does not allow {line}; to allow it, write in the inventory: {judged.line}"
+            line = allow_line(service.name, judged.wanted)
+            for text in judged.refused:
+                yield f"{each.name} does not allow {text}; to allow it, write in the inventory: {line}"
 
 
 def check_files(context: Context, file: str | None, environment: str | None, inventories: Sequence[str]) -> GoodFiles:

@@ -18,11 +18,11 @@ _Asked = Mapping[Permission, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What hosts do not grant, as lines: `refused`, or still `tolerated`. `line` of the inventory grants all of it."""
+    """What hosts do not grant, as lines: `refused`, or still `tolerated`. `wanted` is all that has to be granted."""
 
     refused: tuple[str, ...]
     tolerated: tuple[str, ...]
-    line: str
+    wanted: frozenset[Permission]
 
 
 def judge(service: str, settings: Mapping[str, DeploySettings], hosts: Iterable[Host]) -> Judgement:
@@ -33,28 +33,39 @@ def judge(service: str, settings: Mapping[str, DeploySettings], hosts: Iterable[
         _lines({name: _missing(its, granting[name], service, lenient=lenient) for name, its in asked.items()})
         for lenient in (False, True)
     )
-    granted = {permission for name in asked for permission in granting[name].allow.get(service, ())}
-    return Judgement(refused, tolerated, _line(service, granted.union(*asked.values())))
+    granted = frozenset(permission for name in asked for permission in granting[name].allow.get(service, ()))
+    return Judgement(refused, tolerated, granted.union(*asked.values()))
 
 
 def check_permissions(plan: Plan, environment: Environment) -> Plan:
     """Return the plan, with a warning for what is only tolerated, if the inventory grants all that it needs.
 
-    Raises PolicyRefused with each host and key otherwise.
+    Raises PolicyRefused with each host and key otherwise, and with the line that grants all of it.
     """
-    _check_commands(plan, environment)
     judged = judge(plan.service, {s.host: s.entry.settings for s in plan.steps}, environment.hosts)
-    if judged.refused:
+    commands = _commands(plan, environment) if plan.steps else {}
+    line = allow_line(plan.service, judged.wanted.union(commands))
+    if commands or judged.refused:
+        alone = ", or relman_local_commands: true" if commands and not judged.refused else ""
         raise PolicyRefused(
-            f"{plan.service} {plan.release} asks for more than the inventory allows",
-            details=judged.refused,
-            hint=f"nothing was changed; to allow it, write in the inventory: {judged.line}",
+            f"{plan.service} {plan.release} requires what the inventory does not allow",
+            details=[*(f"this machine: {p}: {'; '.join(its)}" for p, its in commands.items()), *judged.refused],
+            hint=f"nothing was changed; to allow it, write in the inventory: {line}{alone}",
         )
-    warnings = (
-        f"{line}: not allowed in the inventory, and tolerated as long as that has no relman_allow for {plan.service}"
-        for line in judged.tolerated
-    )
-    return replace(plan, warnings=(*plan.warnings, *warnings))
+    only = f"which the inventory tolerates only as long as it has no relman_allow for {plan.service}; add {line}"
+    return replace(plan, warnings=(*plan.warnings, *(f"{text}, {only}" for text in judged.tolerated)))
+
+
+def _commands(plan: Plan, environment: Environment) -> dict[Permission, list[str]]:
+    """The commands that the release would run on this machine, and that the inventory does not allow."""
+    checks = [check.command for wave in plan.waves for check in wave.checks if check.command]
+    asked = {Permission.HOOKS: [hook.command for hook in plan.hooks], Permission.CHECKS: checks}
+    granted = [host.allow.get(plan.service, ()) for host in environment.hosts]
+    return {
+        permission: [shlex.join(command) for command in commands]
+        for permission, commands in asked.items()
+        if commands and not environment.local_commands and not all(permission in its for its in granted)
+    }
 
 
 def _missing(asked: _Asked, host: Host, service: str, *, lenient: bool) -> _Asked:
@@ -74,22 +85,6 @@ def _lines(by_host: Mapping[str, _Asked]) -> tuple[str, ...]:
     return tuple(f"{some(names)}: {text}" for text, names in hosts.items())
 
 
-def _line(service: str, permissions: Collection[Permission]) -> str:
+def allow_line(service: str, permissions: Collection[Permission]) -> str:
     """The line of the inventory that grants these."""
     return f"relman_allow: {{{service}: [{', '.join(p for p in Permission if p in permissions)}]}}"
-
-
-def _check_commands(plan: Plan, environment: Environment) -> None:
-    """Raise PolicyRefused if the release would run commands on this machine and the inventory does not allow it."""
-    checks = [check.command for wave in plan.waves for check in wave.checks if check.command]
-    asked = {Permission.CHECKS: checks, Permission.HOOKS: [hook.command for hook in plan.hooks]}
-    granted = [set(host.allow.get(plan.service, ())) for host in environment.hosts]
-    missing = [p for p, commands in asked.items() if commands and not all(p in its for its in granted)]
-    if missing and plan.steps and not environment.local_commands:
-        line = _line(plan.service, {*missing, *(p for its in granted for p in its)})
-        raise PolicyRefused(
-            f"{plan.service} {plan.release} would run commands on this machine",
-            details=[f"{p}: {shlex.join(command)}" for p in missing for command in asked[p]],
-            hint=f"to allow it, write in the inventory, for all of {environment.name}: {line}, or "
-            "relman_local_commands: true",
-        )
