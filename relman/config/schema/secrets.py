@@ -10,13 +10,9 @@ from pydantic import AfterValidator, model_validator
 
 from relman.config.schema import values
 from relman.config.schema.base import EnvName, Section, exactly_one, or_alone, parsed
+from relman.config.schema.values_names import secret_name
 from relman.config.suggestions import shown
-from relman.model.grants.secrets import DIRECTORY, SECRET_NAME, SecretRef
-
-
-def secret_name(value: str) -> str:
-    """The name of a secret: it becomes a file's."""
-    return values.matching(SECRET_NAME, value, "a secret's name: letters, digits, _ . - and a letter or digit first")
+from relman.model.grants.secrets import DIRECTORY, SecretRef
 
 
 def _file(value: object) -> str:

@@ -7,6 +7,7 @@ import re
 from relman.config.schema.values import by_model, matching, text, word
 from relman.config.suggestions import shown
 from relman.model.errors import UsageError
+from relman.model.grants.secrets import SECRET_NAME
 from relman.model.image import Platform, Repository, check_tag
 from relman.model.release_tag import OWN_TAGS, fill
 
@@ -40,6 +41,11 @@ def not_relman_s(name: str) -> str:
     if name.startswith(RELMAN_S):
         raise ValueError(f"{name} is relman's own: put what builds or tests may read into a variable of another name")
     return name
+
+
+def secret_name(value: str) -> str:
+    """The name of a secret: it becomes a file's."""
+    return matching(SECRET_NAME, value, "a secret's name: letters, digits, _ . - and a letter or digit first")
 
 
 def service_name(value: object) -> str:

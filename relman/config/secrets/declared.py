@@ -9,7 +9,6 @@ from pathlib import Path
 from relman.config.inventory.tree import Variable
 from relman.config.inventory.vault import TAG
 from relman.config.schema import values, values_names
-from relman.config.schema.secrets import secret_name
 from relman.config.schema.values import Faults
 from relman.config.suggestions import kind_of
 from relman.config.yaml_document import Tagged
@@ -51,7 +50,7 @@ def declared(value: object) -> dict[str, SecretSource]:
     faults: list[tuple[tuple[str, ...], str]] = []
     for name, source in value.items():
         try:
-            secret_name(name)
+            values_names.secret_name(name)
             found[name] = _source(source)
         except ValueError as error:
             faults.append(((name,), str(error)))
