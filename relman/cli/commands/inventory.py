@@ -74,10 +74,11 @@ def _show_environment(output: Output, data: Mapping[str, Any]) -> None:
             _elsewhere(host),
             " ".join(host["variables"]),
             " ".join(host["env"]),
+            " ".join(host["secrets"]),
         )
         for host in data["hosts"]
     ]
-    columns = ("HOST", "REACHED AT", "THROUGH", "KEYS", "WHERE", "VARIABLES", "ENV")
+    columns = ("HOST", "REACHED AT", "THROUGH", "KEYS", "WHERE", "VARIABLES", "ENV", "SECRETS")
     output.table(*without_empty(columns, rows, columns), shared=columns[2:])
 
 
