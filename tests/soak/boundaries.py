@@ -3,8 +3,8 @@
 usage: python -m tests.soak.boundaries LAB ACTION N COUNT_FILE ARGUMENTS
 
 A change is every call of the engine that changes something, and every file that is written beside, renamed or removed:
-lock and record. How many there were is written to COUNT_FILE in the end. Answers are waited for only briefly, so that
-a host that hangs costs little.
+lock, record and secrets. How many there were is written to COUNT_FILE in the end. Answers are waited for only briefly,
+so that a host that hangs costs little.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import paramiko
 from relman.cli.main import run
 from relman.cli.signals import Signals
 from relman.docker.engine import Engine
+from relman.hosts.ssh.sftp import Sftp
 from relman.hosts.state_dir import files
 from relman.model.host import SshOptions
 from tests.lab.host import LabHost
@@ -30,7 +31,7 @@ from tests.lab.layout import Layout
 from tests.lab.process import patience
 
 ENGINE = ("pull", "keep", "create", "start", "stop", "set_restart", "remove", "remove_image")
-SFTP = ("rename", "posix_rename", "remove")
+SFTP = ("rename", "posix_rename", "remove", "rmdir")
 PATIENCE = 3.0 * patience()  # seconds
 
 
@@ -67,6 +68,7 @@ class Boundaries:
             self._wrap(Engine, name, lambda engine: engine._connection.transport)
         for name in SFTP:
             self._wrap(paramiko.SFTPClient, name, lambda sftp: sftp.get_channel().get_transport())
+        self._wrap(Sftp, "write_all", lambda sftp: sftp.get_channel().get_transport())
         for name in ("write_beside", "append"):
             self._wrap(files, name, lambda connection: connection.transport)
 

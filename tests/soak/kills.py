@@ -17,7 +17,7 @@ from tests.lab.host import LabHost
 from tests.lab.lab import at_once
 from tests.lab.process import until
 from tests.soak.moments import DELAY, Kill
-from tests.soak.points import AT_ONCE, STATE, files_of, tidy
+from tests.soak.points import AT_ONCE, SECRETS, STATE, files_of, tidy
 
 TAGS = ("k1", "k2", "k3", "k4", "k5")
 TASK = {"name": "migrate", "command": "echo begun; sleep 0.4; echo done", "rollback_safe": True}
@@ -54,6 +54,7 @@ class Kills:
 
     def prepare(self) -> None:
         """Releases with a task and something to pull; two of them deployed."""
+        self.stage.write_inventory(relman_secrets=SECRETS)
         for tag in TAGS:
             self.stage.release(tag, deploy=RELEASED, ballast=BALLAST)
         self.reset()

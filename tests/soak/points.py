@@ -19,7 +19,9 @@ AT_ONCE = {
     "health": {**DEPLOY["health"], "window": "0s", "timeout": f"{3 * patience():.0f}s"},
     "max_unavailable": 1,
     "keep": 1,
+    "secrets": {"word": None},
 }
+SECRETS = {"word": {"command": ["echo", "soaked"]}}
 TAGS = ("s1", "s2", "s3")
 MIDDLE = 0.7  # where in a deployment the death is that a recovery has to recover from
 
@@ -46,6 +48,7 @@ class Soak:
     def prepare(self) -> None:
         """Three releases without a health window, so that a point costs little. All were there once: a host keeps two
         of them, so that every deployment of the third pulls one image and drops another."""
+        self.stage.write_inventory(relman_secrets=SECRETS)
         for tag in TAGS:
             self.stage.release(tag, deploy=AT_ONCE)
             self.stage.deploy(tag, *ALL_AT_ONCE)
@@ -116,13 +119,14 @@ class Soak:
 
 
 def files_of(host: LabHost) -> list[str]:
-    """What lies beside the host's journal: its record, and what is left of others' work."""
-    return sorted(p.name for p in host.path(STATE).iterdir() if not p.name.startswith(JOURNAL))
+    """What lies beside the host's journal and secrets: its record, and what is left of others' work."""
+    found = host.path(STATE).iterdir()
+    return sorted(p.name for p in found if p.name != "secrets" and not p.name.startswith(JOURNAL))
 
 
 def tidy(host: LabHost, *, images: bool = True) -> None:
     """Nothing is orphaned: one container runs, every other is known, no lock; with `images`, which a deployment prunes,
-    exactly those that are kept."""
+    exactly those that are kept; and the secrets are those of its entries."""
     assert files_of(host) == ["record.json"], f"{host.name}: {files_of(host)}"
     record = json.loads((host.path(STATE) / "record.json").read_text())
     known = {e["container"] for e in record["entries"]}
@@ -135,6 +139,8 @@ def tidy(host: LabHost, *, images: bool = True) -> None:
         policies = {i: engine.inspect_container(i)["HostConfig"]["RestartPolicy"]["Name"] for i in every}
     kept = {e["kept_as"] for e in record["entries"]}
     assert tags == kept if images else tags >= kept, f"{host.name} keeps {tags}"
+    sets = {p.name for p in host.path(f"{STATE}/secrets").iterdir()}
+    assert sets == {e["secrets"]["directory"] for e in record["entries"]}, f"{host.name} has secrets {sets}"
     others = {policy for id, policy in policies.items() if id not in running}
     assert others <= {"no"}, f"{host.name}: a reboot would bring back another one: {policies}"
 
