@@ -17,9 +17,10 @@ from relman.model.image import Repository
 
 @dataclass(frozen=True)
 class Selected:
-    """The selected part of an environment, and the reason for each excluded host."""
+    """The selected part of an environment, the whole of it, and the reason for each excluded host."""
 
     environment: Environment
+    whole: Environment
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -73,7 +74,8 @@ def select(chosen: Environment, only: Sequence[str], excluded: Sequence[str], re
         raise UsageError(f"every host of {chosen.name} is excluded")
     out = [n for n in names if n in dropped or (only and n not in kept)]
     why = reason or f"only {', '.join(only)} was asked for"
-    return Selected(replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in out)), dict.fromkeys(out, why))
+    part = replace(chosen, hosts=tuple(h for h in chosen.hosts if h.name not in out))
+    return Selected(part, chosen, dict.fromkeys(out, why))
 
 
 def _named(chosen: Environment, given: Sequence[str]) -> set[str]:

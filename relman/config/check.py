@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from relman.config.deploy import resolve
+from relman.config.deploy import resolve_on
 from relman.config.env_file import deploy_section
 from relman.config.inventory.environments import Inventory
 from relman.model.errors import ConfigError, Problem
@@ -53,7 +53,7 @@ def check_settings(service: Service, file: str, environments: Iterable[Environme
         for host in environment.hosts:
             origin = f"{file}, for {host.name} in {environment.name}"
             try:
-                own[host.name] = resolve(section, host.variables, host.env, origin=origin, secret=host.secret_variables)
+                own[host.name] = resolve_on(host, service.name, section, origin=origin)
             except ConfigError as error:
                 problems += error.problems
     return found, problems

@@ -12,8 +12,9 @@ from relman.config.env_file import deploy_section
 from relman.config.yaml_document import KeyPath, dotted
 from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings
 from relman.model.errors import ConfigError, Problem
+from relman.model.host import Host
 from relman.model.service import Service
-from relman.model.settings import DeploySettings, Health
+from relman.model.settings import DeploySettings, Health, Process
 
 
 def freeze(service: Service) -> str:
@@ -28,16 +29,19 @@ def resolve(
     *,
     origin: str,
     secret: Collection[str] = (),
+    processes: Mapping[str, int | None] | None = None,
 ) -> DeploySettings:
     """Return the settings of a deploy section on one host.
 
-    Every `${name}` is replaced from `variables`, and refused if it is in `secret`; `env` is
-    added to the section's `env` unexpanded, and takes precedence. `origin` names the section and the host in errors
+    Every `${name}` is replaced from `variables`, and refused if it is in `secret`; `env` is added to the section's
+    `env` unexpanded, and takes precedence. Of the release's processes those in `processes` are kept, with their numbers
+    of replicas where there is one (None: all, as the section says). `origin` names the section and the host in errors
     ("the label of shop:117, for web1 in production"). Raises ConfigError with all problems.
     """
     from pydantic import ValidationError
 
     from relman.config.schema.deploy import Deploy
+    from relman.config.schema.process import chosen, collisions
     from relman.config.schema.schema_errors import faults
 
     filled = _Filling(variables, secret)
@@ -51,10 +55,34 @@ def resolve(
         raise ConfigError(
             [_problem(origin, f.path, newer if f.unknown else f.message) for f in faults(error, Deploy)]
         ) from None
-    if twice := [ref for ref in settings.secrets if ref.env in env]:
+    if twice := [ref for ref in settings.every_secret if ref.env in env]:
         said = "the inventory's relman_env gives this variable, too"
         raise ConfigError([_problem(origin, ("secrets", ref.name), said) for ref in twice])
-    return dataclasses.replace(settings, env={**settings.env, **env})
+    selection = list(chosen(settings.processes, processes))
+    running = tuple(_with_env(p, env) for p in selection if isinstance(p, Process))
+    wrong = [fault for fault in selection if not isinstance(fault, Process)] + list(collisions(running))
+    if settings.processes and not running and not wrong:
+        wrong = [(("processes",), "relman_processes gives this host none of them: leave the host out, or give it one")]
+    if wrong:
+        raise ConfigError([_problem(origin, path, message) for path, message in wrong])
+    return dataclasses.replace(settings, env={**settings.env, **env}, processes=running)
+
+
+def _with_env(process: Process, env: Mapping[str, str]) -> Process:
+    run = dataclasses.replace(process.run, env={**process.run.env, **env})
+    return dataclasses.replace(process, run=run)
+
+
+def resolve_on(host: Host, service: str, section: Mapping[str, Any], *, origin: str) -> DeploySettings:
+    """Return the settings of a service's deploy section on this host of an inventory, as `resolve` does."""
+    return resolve(
+        section,
+        host.variables,
+        host.env,
+        origin=origin,
+        secret=host.secret_variables,
+        processes=host.processes.get(service),
+    )
 
 
 def as_tested(section: Mapping[str, Any], env: Mapping[str, str]) -> tuple[DeploySettings, Health | None]:

@@ -25,8 +25,14 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
 
 def deploy_section(service: Service) -> Mapping[str, Any]:
     """The deploy section with the variables of its files under `env`, which overrides them. Raises ConfigError."""
-    section = dict(service.deploy)
-    found: dict[str, str] = {}
+    section = _with_files(service, service.deploy)
+    if processes := section.get("processes"):
+        section["processes"] = {name: _with_files(service, process) for name, process in processes.items()}
+    return section
+
+
+def _with_files(service: Service, written: Mapping[str, Any]) -> dict[str, Any]:
+    section, found = dict(written), dict[str, str]()
     for file in _files(section.pop("env_file", [])):
         found |= read_env_file(service.root, file)
     return {**section, "env": {**found, **section.get("env", {})}} if found else section
@@ -34,9 +40,12 @@ def deploy_section(service: Service) -> Mapping[str, Any]:
 
 def missing_files(service: Service) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong with the files themselves, each with the path of its key."""
-    for number, file in enumerate(_files(service.deploy.get("env_file", []))):
-        if fault := _fault(Path(service.root), file):
-            yield ("deploy", "env_file", number), fault
+    processes: Mapping[str, Any] = service.deploy.get("processes", {})
+    sections = [(("deploy",), service.deploy), *((("deploy", "processes", n), p) for n, p in processes.items())]
+    for path, section in sections:
+        for number, file in enumerate(_files(section.get("env_file", []))):
+            if fault := _fault(Path(service.root), file):
+                yield (*path, "env_file", number), fault
 
 
 def read_env_file(root: str, file: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.image import ImageId, Platform
-from relman.model.settings import Binding, DeploySettings
+from relman.model.settings import Binding, RunSettings
 
 SERVICE = "relman.service"
 ENVIRONMENT = "relman.environment"
@@ -14,6 +14,8 @@ DEPLOYMENT = "relman.deployment"
 RELEASE = "relman.release"
 MANIFEST = "relman.manifest"
 CONFIG = "relman.config"
+PROCESS = "relman.process"
+REPLICA = "relman.replica"
 TASK = "relman.task"
 TASK_TIMEOUT = "relman.task.timeout"
 RUN = "relman.run"
@@ -105,6 +107,16 @@ class Container:
     argv: tuple[str, ...] = ()
 
     @property
+    def process(self) -> str:
+        """The process of the service that it is; "" where the service names none."""
+        return self.labels.get(PROCESS, "")
+
+    @property
+    def slot(self) -> tuple[str, str]:
+        """Its process and its number: what two containers of one deployment differ in."""
+        return self.process, self.labels.get(REPLICA, "1")
+
+    @property
     def running(self) -> bool:
         """Whether its process runs."""
         return self.status == "running"
@@ -145,7 +157,7 @@ class RunSpec:
 
     name: str
     image: str
-    settings: DeploySettings
+    settings: RunSettings
     labels: Mapping[str, str]
     aliases: tuple[str, ...] = ()
     interactive: bool = False

@@ -50,8 +50,9 @@ class Host:
 
     `jumps` are passed in order, outermost first. `variables` fill `${name}` in deploy settings; `env` is added to the
     container's environment; `secrets` are the sources of their values, by name; `secret_variables` are the names of
-    variables in Ansible Vault, which are never filled in. `docker_socket` is a path on the host; `docker_command` the
-    command with which its user runs docker, for hosts where the socket is not accessible.
+    variables in Ansible Vault, which are never filled in. `processes` are those of each service that the host runs,
+    with the number of replicas if it has its own; of a service that is not there, all. `docker_socket` is a path on the
+    host; `docker_command` the command with which its user runs docker, for hosts where the socket is not accessible.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Host:
     env: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, SecretSource] = field(default_factory=dict)
     secret_variables: tuple[str, ...] = ()
+    processes: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
     state_dir: str = DEFAULT_STATE_DIR
     docker_socket: str = "/var/run/docker.sock"
     docker_command: tuple[str, ...] = ("docker",)

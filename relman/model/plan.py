@@ -9,7 +9,7 @@ from enum import StrEnum
 from relman.model.container import DEPLOYMENT, Container, Copy, EngineFacts, Image
 from relman.model.errors import Symptoms
 from relman.model.grants.secrets import changed
-from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Phase
+from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, OldContainer, Phase
 from relman.model.settings import Binding, OnFailure
 from relman.model.settings_diff import HIDDEN, Changed, differences
 from relman.model.strategy import Check, Hook, StrategyKind, Task
@@ -37,33 +37,41 @@ class Observed:
         """The names of the containers that prevent a new one from binding this port."""
         return list(dict.fromkeys(name for taken, name in self.port_owners.items() if taken.collides(wanted)))
 
-    def container_of(self, deployment: str) -> Container | None:
-        """The container that this deployment created, or None."""
-        return next((c for c in self.containers if c.labels.get(DEPLOYMENT) == deployment), None)
+    def containers_of(self, deployment: str) -> tuple[Container, ...]:
+        """The containers that this deployment made, as far as they are still there."""
+        return tuple(c for c in self.containers if c.labels.get(DEPLOYMENT) == deployment)
 
     @property
     def running(self) -> tuple[Container, ...]:
-        """The running containers: exactly one, normally."""
+        """The containers that run now: one of each replica of each process, when all is well."""
         return tuple(c for c in self.containers if c.running)
 
     @property
-    def serving(self) -> Container | None:
-        """The container that serves: the record's current one if it runs, else any that runs."""
+    def serving(self) -> tuple[Container, ...]:
+        """The containers that serve: those of the record's current entry that run, else whichever run."""
         return self._current(self.running)
 
     @property
-    def in_place(self) -> Container | None:
-        """The container that occupies the service's place, also if it is paused or restarting."""
+    def in_place(self) -> tuple[Container, ...]:
+        """The containers that have the service's place, also while they are paused, or crash and are started again."""
         return self._current([c for c in self.containers if c.alive])
 
     @property
     def extra(self) -> tuple[Container, ...]:
-        """The alive containers besides the one in place: none, normally."""
-        return tuple(c for c in self.containers if c.alive and c is not self.in_place)
+        """The containers that run, or are paused, beside those in place: none, when all is well."""
+        placed = self.in_place
+        return tuple(c for c in self.containers if c.alive and c not in placed)
 
-    def _current(self, among: Sequence[Container]) -> Container | None:
-        named = {c.labels.get(DEPLOYMENT): c for c in among}
-        return named.get(self.record.current) or next(iter(among), None)
+    def _current(self, among: Sequence[Container]) -> tuple[Container, ...]:
+        """Those of one deployment, the current one if it is among them; of each slot one, the recorded one first."""
+        marks = [c.labels.get(DEPLOYMENT, c.id) for c in among]
+        chosen = self.record.current if self.record.current in marks else next(iter(marks), None)
+        known = self.record.serving.ids if self.record.serving else frozenset()
+        own = [c for c, mark in zip(among, marks, strict=True) if mark == chosen]
+        slots: dict[tuple[str, str], Container] = {}
+        for container in sorted(own, key=lambda c: c.id not in known):
+            slots.setdefault(container.slot, container)
+        return tuple(c for c in own if c in slots.values())
 
 
 class Kind(StrEnum):
@@ -84,26 +92,41 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Step:
-    """One action on one host: make `entry` serve in place of the container `old` (an id; None if there is none).
+class Turn:
+    """Processes whose old containers stop before the new ones start, together, and why."""
 
-    `why` explains the order. `before` is the record's entry for the old container, `old_release` its tag, `old_restart`
-    its restart policy, `old_stop_timeout` in seconds. `restores` is what a rollback would return to after this step.
-    `unasked` is why the new container's health cannot be checked, where that is tolerated.
+    processes: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action on one host: make `entry` serve in place of the containers `old`.
+
+    Processes in a turn stop first, one turn after the other; all others start first, before the turns. `before` is what
+    the host's record says of the old containers, `old_release` its name for people. `restores` is what a rollback would
+    put back once this is done. `unasked` is why nobody can ask for the new containers' health, where that bars nothing.
     """
 
     host: str
     action: Action
     entry: Deployed
-    old: str | None = None
+    old: tuple[OldContainer, ...] = ()
     old_release: str = ""
-    old_restart: str = "no"
-    old_stop_timeout: int = 10
-    stop_first: bool = False
-    why: str = ""
+    turns: tuple[Turn, ...] = ()
     before: Deployed | None = None
     restores: Deployed | None = None
     unasked: str = ""
+
+    @property
+    def stop_first(self) -> tuple[str, ...]:
+        """The processes whose old containers stop before the new ones start."""
+        return tuple(p for turn in self.turns for p in turn.processes)
+
+    @property
+    def why(self) -> str:
+        """What the order of the containers comes from."""
+        return "; ".join(dict.fromkeys(turn.why for turn in self.turns)) or "nothing is shared"
 
     @property
     def changes(self) -> tuple[Changed, ...]:
@@ -116,8 +139,8 @@ class Step:
         """The names of the secrets that were there before, too, with another value."""
         if not self.before:
             return ()
-        names = {each.name for each in self.before.settings.secrets}
-        both = [each for each in self.entry.settings.secrets if each.name in names]
+        names = {each.name for each in self.before.settings.every_secret}
+        both = [each for each in self.entry.settings.every_secret if each.name in names]
         return changed(both, self.before.secrets, self.entry.secrets)
 
 
@@ -204,8 +227,9 @@ class Outcome:
     """The outcome on one host.
 
     `detail` is for people; `symptoms` are those of a container that does not serve. `gap` is the time in seconds
-    without a serving container (the engine's stop and start); `boot` the application's time until it was healthy;
-    `hint` what resolves the cause, if known; `unasked` why its health was not checked.
+    without a serving container (the engine's stop and start), of the process `gap_of` where there are several, the
+    longest; `boot` the application's time until it was healthy; `hint` what resolves the cause, if known; `unasked` why
+    its health was not checked.
     """
 
     host: str
@@ -213,6 +237,7 @@ class Outcome:
     detail: str = ""
     symptoms: Symptoms | None = None
     gap: float | None = None
+    gap_of: str = ""
     boot: float | None = None
     hint: str = ""
     unasked: str = ""
@@ -221,11 +246,12 @@ class Outcome:
 class Leftover(StrEnum):
     """What an interrupted deployment left running on one host."""
 
-    NOTHING = "nothing"  # it had not started
-    GAP = "gap"  # nothing runs
-    OLD = "old"  # the old container runs
-    NEW = "new"  # the new container runs
+    NOTHING = "nothing"  # it had not begun there
+    GAP = "gap"  # nothing runs of a process that had its place
+    OLD = "old"  # the old containers run
+    NEW = "new"  # the new containers run
     BOTH = "both"
+    MIXED = "mixed"  # some of the new ones run, and no process is without any
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,27 @@ _CONTAINER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,511}")
 
 
 @dataclass(frozen=True)
+class Unit:
+    """One container of a release on a host: the `replica`-th (from 1) of its process. `container` is the engine's id,
+    "" until it is made."""
+
+    process: str
+    replica: int
+    name: str
+    container: str = ""
+
+    @property
+    def slot(self) -> tuple[str, str]:
+        """As model.container.Container.slot says it."""
+        return self.process, str(self.replica)
+
+    @property
+    def title(self) -> str:
+        """What people call it, "" where the service names no processes."""
+        return f"{self.process}.{self.replica}" if self.process else ""
+
+
+@dataclass(frozen=True)
 class Deployed:
     """One release as deployed on this host: sufficient to deploy it again without registry, checkout or ledger.
 
@@ -30,7 +51,8 @@ class Deployed:
     pruning. `proven` is whether a deployment of it finished healthy, was read back, and was never rolled back.
     `verified` is False if there was no health check. `skipped` describes each gate that a person skipped for this
     release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock. `secrets`
-    are the values that the host keeps for it.
+    are the values that the host keeps for it. `container` is that of a service without processes; a service with
+    processes has `units`.
     """
 
     id: str
@@ -49,6 +71,23 @@ class Deployed:
     verified: bool = True
     skipped: tuple[str, ...] = ()
     secrets: SecretSet | None = None
+    units: tuple[Unit, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Unit, ...]:
+        """Its containers."""
+        return self.units or (Unit("", 1, "", self.container),)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The engine's ids of its containers, as far as they are created."""
+        return frozenset(u.container for u in self.parts if u.container)
+
+    def placed(self, units: tuple[Unit, ...]) -> Deployed:
+        """The same, run by these containers."""
+        if self.settings.processes:
+            return replace(self, units=units, container="")
+        return replace(self, container=units[0].container, units=())
 
 
 def kept_name(environment: str, service: str) -> str:
@@ -139,11 +178,18 @@ def _check(entry: Deployed, environment: str, service: str, key: str) -> None:
     wanted = kept_name(environment, service)
     _require(keeper == wanted and _is_tag(tag), f"{key}.kept_as", f"{wanted} and a tag")
     _require(not entry.container or _CONTAINER.fullmatch(entry.container), f"{key}.container", "a container's id")
-    for secret in entry.settings.secrets:
+    for secret in entry.settings.every_secret:
         _require(SECRET_NAME.fullmatch(secret.name), f"{key}.settings.secrets", "names of secrets")
     if entry.secrets:
         _require(_ID.fullmatch(entry.secrets.directory), f"{key}.secrets.directory", "a deployment's id")
         _require(_SALT.fullmatch(entry.secrets.salt), f"{key}.secrets.salt", "hexadecimal digits")
+    for number, unit in enumerate(entry.units):
+        own = f"{key}.units[{number}]"
+        _require(not unit.container or _CONTAINER.fullmatch(unit.container), f"{own}.container", "a container's id")
+        _require(_CONTAINER_NAME.fullmatch(unit.name), f"{own}.name", "a container's name")
+    named = {(p.name, n) for p in entry.settings.processes for n in range(1, p.replicas + 1)}
+    found = [(u.process, u.replica) for u in entry.units]
+    _require(sorted(found) == sorted(named), f"{key}.units", "one for each replica of each process")
 
 
 def _is_tag(text: str) -> bool:
@@ -168,12 +214,31 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True)
-class Intent:
-    """The change that is going to be made on this host: replace container `old` by `new`.
+class OldContainer:
+    """A container that has its place when a change begins: what it takes to put it back. `stop_timeout` in seconds."""
 
-    `old` is a container id (None on a first deployment), `old_restart` its restart policy; `new_name` names the
-    container that is or will be created; `entry` is the record's entry afterwards; `reused` is whether the new
-    container is a kept one, `rollback` whether this is a rollback.
+    container: str
+    process: str = ""
+    restart: str = "no"
+    stop_timeout: int = 10
+
+
+@dataclass(frozen=True)
+class Several:
+    """What an intent says of several containers: the `old` ones; the processes whose old ones `stop_first`; the names
+    of the new ones that are `reused`."""
+
+    old: tuple[OldContainer, ...]
+    stop_first: tuple[str, ...]
+    reused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a change on this host means to do: replace all of `olds` by all of `news`.
+
+    `entry` is what the record is to say afterwards, `rollback` tells a rollback from a deployment. The other fields are
+    how it is written, for one container in version 1: `make` fills them in, and the properties read them.
     """
 
     old: str | None
@@ -183,6 +248,54 @@ class Intent:
     stop_first: bool
     reused: bool = False
     rollback: bool = False
+    several: Several | None = None
+
+    @classmethod
+    def make(
+        cls,
+        olds: tuple[OldContainer, ...],
+        entry: Deployed,
+        news: tuple[Unit, ...],
+        *,
+        stop_first: tuple[str, ...],
+        reused: tuple[str, ...],
+        rollback: bool,
+    ) -> Intent:
+        """An intent to put `news`, which have names, in the place of `olds`; of the processes in `stop_first` the old
+        containers stop before the new ones start."""
+        entry = entry.placed(news)
+        if not entry.units and len(olds) <= 1 and all(not o.process for o in olds):
+            old = olds[0] if olds else OldContainer("", restart="no")
+            return cls(
+                old.container or None, old.restart, news[0].name, entry, bool(stop_first), bool(reused), rollback
+            )
+        several = Several(olds, stop_first, reused)
+        return cls(None, "no", news[0].name, entry, bool(stop_first), bool(reused), rollback, several)
+
+    @property
+    def olds(self) -> tuple[OldContainer, ...]:
+        """The containers that had the service's place."""
+        if self.several:
+            return self.several.old
+        return (OldContainer(self.old, "", self.old_restart),) if self.old else ()
+
+    @property
+    def news(self) -> tuple[Unit, ...]:
+        """The containers that are or will be created, or are kept ones."""
+        return self.entry.units or (Unit("", 1, self.new_name, self.entry.container),)
+
+    def stops_first(self, process: str) -> bool:
+        """Whether the old containers of this process stop before new ones start."""
+        return process in self.several.stop_first if self.several else self.stop_first
+
+    @property
+    def reuses_any(self) -> bool:
+        """Whether a kept container is taken again."""
+        return any(self.reuses(unit.name) for unit in self.news)
+
+    def reuses(self, name: str) -> bool:
+        """Whether the new container of this name is a kept one, to be kept if it is not taken."""
+        return name in self.several.reused if self.several else self.reused
 
 
 @dataclass(frozen=True)
@@ -218,6 +331,9 @@ class Lock:
             old, name = lock.intent.old, lock.intent.new_name
             _require(old is None or _CONTAINER.fullmatch(old), "intent.old", "a container's id")
             _require(_CONTAINER_NAME.fullmatch(name), "intent.new_name", "a container's name")
+            for number, running in enumerate(lock.intent.several.old if lock.intent.several else ()):
+                key = f"intent.several.old[{number}].container"
+                _require(_CONTAINER.fullmatch(running.container), key, "a container's id")
             _check(lock.intent.entry, environment, service, "intent.entry")
         return lock
 

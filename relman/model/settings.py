@@ -148,14 +148,10 @@ class Resources:
 
 
 @dataclass(frozen=True)
-class DeploySettings:
-    """Everything that decides how a container of the service runs on one host.
-
-    `stop_timeout` is in seconds. `keep` is how many proven releases a host keeps for rollbacks. `max_unavailable` is a
-    count ("1") or a share of the hosts ("25%"), the limit of every wave. `max_failures` is how many hosts may fail, and
-    are rolled back, before `on_failure` applies. `restart` is as in `docker run --restart`. `aliases` maps networks to
-    further names of the container in them. `secrets` are references: their values are no settings.
-    """
+class RunSettings:
+    """Everything that decides how one container runs. `stop_timeout` is in seconds, `restart` as in
+    `docker run --restart`; `aliases` maps networks to further names of the container in them. `secrets` are references:
+    their values are no settings."""
 
     ports: tuple[Port, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -168,6 +164,39 @@ class DeploySettings:
     resources: Resources = field(default_factory=Resources)
     order: Order = Order.AUTO
     singleton: bool = False
+    healthcheck: Healthcheck | None = None
+    container: ContainerSettings = field(default_factory=ContainerSettings)
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    secrets: tuple[SecretRef, ...] = ()
+
+    def has_healthcheck(self, image: bool) -> bool:
+        """Whether the container has a HEALTHCHECK; `image`: the image has one."""
+        own = self.healthcheck
+        return (image or bool(own and own.command)) and not (own and own.off)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a release: `replicas` containers of it on each of its hosts, run as `run` says; no more than
+    `max_hosts` hosts of the environment may have it (None: any number). `name` is "" in a service that names none."""
+
+    name: str = ""
+    replicas: int = 1
+    run: RunSettings = field(default_factory=RunSettings)
+    max_hosts: int | None = None
+
+
+@dataclass(frozen=True)
+class DeploySettings(RunSettings):
+    """What one host runs of a release, and how a rollout goes about it.
+
+    Without `processes` the host runs one container, as these settings say; else those of its processes, of which the
+    first answers to the service's name, and tasks run as these settings say.
+    `keep` is how many proven-good releases a host keeps for rollbacks. `max_unavailable` is a count ("1") or a share of
+    the hosts ("25%", "100%"), and no wave is larger. `max_failures` hosts may fail, each put back at once, before
+    `on_failure` counts.
+    """
+
     max_unavailable: str = "1"
     on_failure: OnFailure = OnFailure.ROLLBACK
     keep: int = 5
@@ -175,12 +204,23 @@ class DeploySettings:
     max_failures: int = 0
     tasks: tuple[Task, ...] = ()
     hooks: tuple[Hook, ...] = ()
-    healthcheck: Healthcheck | None = None
-    container: ContainerSettings = field(default_factory=ContainerSettings)
-    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    secrets: tuple[SecretRef, ...] = ()
+    processes: tuple[Process, ...] = ()
 
-    def has_healthcheck(self, image: bool) -> bool:
-        """Whether the container has a HEALTHCHECK, given whether the image has one."""
-        own = self.healthcheck
-        return (image or bool(own and own.command)) and not (own and own.off)
+    @property
+    def parts(self) -> tuple[Process, ...]:
+        """The processes; the one that needs no name where none is named."""
+        return self.processes or (Process(run=self),)
+
+    def run_of(self, process: str) -> RunSettings:
+        """How a container of this process is run; of a process that is not its own, as a task is."""
+        return next((p.run for p in self.parts if p.name == process), self)
+
+    @property
+    def runs(self) -> tuple[RunSettings, ...]:
+        """How each process is run."""
+        return tuple(p.run for p in self.parts)
+
+    @property
+    def every_secret(self) -> tuple[SecretRef, ...]:
+        """The secrets of all processes, and of tasks."""
+        return tuple(dict.fromkeys(secret for run in (self, *self.runs) for secret in run.secrets))

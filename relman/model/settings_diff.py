@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from relman.model.container_settings import ContainerSettings, Device, Tmpfs, Ulimit
 from relman.model.grants.secrets import SecretRef
-from relman.model.settings import DeploySettings, Mount, Port
+from relman.model.settings import DeploySettings, Mount, Port, RunSettings
 
 RUN = (
     "ports",
@@ -24,8 +24,10 @@ RUN = (
     "container",
     "aliases",
     "secrets",
+    "processes",
 )
-"""The settings that require a new container when they change."""
+"""The settings that require new containers when they change."""
+_OF_ONE = tuple(key for key in RUN if key != "processes")
 HOW = (
     "health",
     "order",
@@ -54,8 +56,11 @@ class Changed:
 
 
 def same_run(one: DeploySettings, other: DeploySettings) -> bool:
-    """Whether both settings give the same container."""
-    return all(getattr(one, key) == getattr(other, key) for key in RUN)
+    """Whether both settings give the same containers."""
+    if [(p.name, p.replicas) for p in one.parts] != [(p.name, p.replicas) for p in other.parts]:
+        return False
+    pairs = list(zip(one.runs, other.runs, strict=True))
+    return all(getattr(a, key) == getattr(b, key) for a, b in pairs for key in _OF_ONE)
 
 
 def differences(old: DeploySettings | None, new: DeploySettings) -> tuple[Changed, ...]:
@@ -64,7 +69,19 @@ def differences(old: DeploySettings | None, new: DeploySettings) -> tuple[Change
 
 
 def _differences(old: DeploySettings, new: DeploySettings) -> Iterator[Changed]:
-    for key in RUN:
+    if not (old.processes and new.processes):
+        yield from _of_one(old, new)
+    before, after = ({p.name: p for p in each.processes} for each in (old, new))
+    for name in dict.fromkeys((*after, *before)):
+        key, one, other = f"processes.{name}", before.get(name), after.get(name)
+        if one is None or other is None or one.replicas != other.replicas:
+            yield Changed(f"{key}.replicas", str(one.replicas) if one else "", str(other.replicas) if other else "")
+        if one and other:
+            yield from (replace(c, key=f"{key}.{c.key}") for c in _of_one(one.run, other.run))
+
+
+def _of_one(old: RunSettings, new: RunSettings) -> Iterator[Changed]:
+    for key in _OF_ONE:
         before, after = getattr(old, key), getattr(new, key)
         if key == "container":
             for field in dataclasses.fields(ContainerSettings):

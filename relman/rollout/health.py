@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from relman.hosts.health_probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
 from relman.model.errors import Cancelled, EngineError, RelmanError, StepFailed, Symptoms
-from relman.model.settings import DeploySettings, Probe
+from relman.model.settings import Probe, RunSettings
 from relman.rollout.fleet import Session
 from relman.rollout.looking.askable import PROBE_TIMEOUT, asked_port, own_address, why_mute
 
@@ -20,90 +20,123 @@ _LOG_LINES = 10
 
 
 @dataclass(frozen=True)
-class Healthy:
-    """The container as last inspected, and when it was first seen healthy (monotonic seconds)."""
+class Watched:
+    """A container whose health is waited for, by its id, and how it is run; `title` is what people call it beside
+    others of the service."""
 
-    container: Container
+    container: str
+    settings: RunSettings
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Healthy:
+    """The containers as last inspected, and when (monotonic seconds) the last one was first seen healthy."""
+
+    containers: tuple[Container, ...]
     first_seen: float
 
 
 def await_healthy(
     session: Session,
-    container_id: str,
-    settings: DeploySettings,
+    watched: Sequence[Watched],
     cancel: threading.Event,
     *,
     window: float | None = None,
     unasked: bool = False,
 ) -> Healthy:
-    """Wait until the container is healthy and has stayed so for the window without a restart.
+    """Wait until each container is healthy and has stayed so for its window without a restart; `unasked`: judge by what
+    is seen of them alone. They are asked side by side, in one loop.
 
-    `window` in seconds replaces the settings' own; with `unasked`, its health is judged only by inspecting it. Raises
-    StepFailed if it exits, restarts, becomes unhealthy or is not healthy in time, Cancelled on `cancel`.
+    Raises StepFailed when one exits, restarts, is unhealthy for good or not healthy in time, Cancelled on `cancel`.
     """
-    health = settings.health
-    lasting = health.window if window is None else window
-    deadline = time.monotonic() + health.timeout
-    first_seen: float | None = None
-    pause = _FIRST_PAUSE
+    waits = [_Wait(session, each, window, unasked=unasked) for each in watched]
     while True:
-        container = session.engine.inspect(container_id)
-        judged = _unasked(container, settings) if unasked else settings
-        _require_running(session, container, judged.health.probe)
+        session.connection.together(*(w.look for w in waits if not w.settled))
+        if all(w.settled for w in waits):
+            return Healthy(tuple(w.settled for w in waits if w.settled), max(w.first_seen or 0.0 for w in waits))
+        if cancel.wait(min(w.pause() for w in waits if not w.settled)):
+            raise Cancelled("cancelled while waiting for health")
+
+
+class _Wait:
+    """One container that is to become healthy, and to stay so."""
+
+    def __init__(self, session: Session, watched: Watched, window: float | None, *, unasked: bool) -> None:
+        self._session, self._watched, self._is_unasked = session, watched, unasked
+        self._lasting = watched.settings.health.window if window is None else window
+        self._deadline = time.monotonic() + watched.settings.health.timeout
+        self._pause = _FIRST_PAUSE
+        self.first_seen: float | None = None
+        self.settled: Container | None = None
+
+    def look(self) -> None:
+        """Ask once; sets `settled` when the window is over. Raises StepFailed."""
+        session, settings, title = self._session, self._watched.settings, self._watched.title
+        container = session.engine.inspect(self._watched.container)
+        judged = _unasked(container, settings) if self._is_unasked else settings
+        _require_running(session, container, judged.health.probe, title)
         answer = _probe(session, container, judged)
         now = time.monotonic()
         if answer.barred:
-            raise _failed(session, container, "cannot be checked for its health", answer.detail)
-        if not answer.ok and first_seen is not None:
-            why = f"was healthy for {now - first_seen:.0f} s, and then was not"
-            raise _failed(session, container, why, answer.detail)
+            raise _failed(session, container, "cannot be checked for its health", answer.detail, title=title)
+        if not answer.ok and self.first_seen is not None:
+            why = f"was healthy for {now - self.first_seen:.0f} s, and then was not"
+            raise _failed(session, container, why, answer.detail, title=title)
         if answer.ok:
-            first_seen = now if first_seen is None else first_seen
-            if now - first_seen >= lasting:
-                return Healthy(_settled(session, container, judged.health.probe), first_seen)
-        elif now >= deadline:
-            raise _failed(session, container, f"was not healthy within {health.timeout:g} s", answer.detail)
-        if cancel.wait(pause if first_seen is None else min(health.interval, max(0.0, first_seen + lasting - now))):
-            raise Cancelled("cancelled while waiting for health")
-        pause = min(health.interval, pause * 1.5)
+            self.first_seen = now if self.first_seen is None else self.first_seen
+            if now - self.first_seen >= self._lasting:
+                self.settled = _settled(session, container, judged.health.probe, title)
+        elif now >= self._deadline:
+            why = f"was not healthy within {settings.health.timeout:g} s"
+            raise _failed(session, container, why, answer.detail, title=title)
+
+    def pause(self) -> float:
+        """Seconds until the next look."""
+        interval = self._watched.settings.health.interval
+        if self.first_seen is not None:
+            return min(interval, max(0.0, self.first_seen + self._lasting - time.monotonic()))
+        now, self._pause = self._pause, min(interval, self._pause * 1.5)
+        return now
 
 
-def require_healthy(session: Session, container_id: str, settings: DeploySettings) -> None:
+def require_healthy(session: Session, watched: Watched) -> None:
     """Raise StepFailed unless the container runs, was never restarted, and is healthy at this moment."""
-    container = session.engine.inspect(container_id)
-    _require_running(session, container, settings.health.probe)
+    settings = watched.settings
+    container = session.engine.inspect(watched.container)
+    _require_running(session, container, settings.health.probe, watched.title)
     answer = _probe(session, container, settings)
     if not answer.ok:
-        raise _failed(session, container, "is no longer healthy", answer.detail)
+        raise _failed(session, container, "is no longer healthy", answer.detail, title=watched.title)
 
 
-def _unasked(container: Container, settings: DeploySettings) -> DeploySettings:
+def _unasked(container: Container, settings: RunSettings) -> RunSettings:
     """The settings with a check that needs only inspection."""
     probe = Probe.IMAGE if container.health else Probe.NONE
     return replace(settings, health=replace(settings.health, probe=probe))
 
 
-def _settled(session: Session, container: Container, probe: Probe) -> Container:
+def _settled(session: Session, container: Container, probe: Probe, title: str) -> Container:
     """The container after its check passed. Without an address of its own, another process may have answered: look
     again."""
     if any(container.addresses.values()):
         return container
     last = session.engine.inspect(container.id)
-    _require_running(session, last, probe)
+    _require_running(session, last, probe, title)
     return last
 
 
-def _require_running(session: Session, container: Container, probe: Probe) -> None:
+def _require_running(session: Session, container: Container, probe: Probe, title: str) -> None:
     if container.restart_count:
-        raise _failed(session, container, f"was restarted {container.restart_count} times")
+        raise _failed(session, container, f"was restarted {container.restart_count} times", title=title)
     if not container.running:
         ended = container.status == "exited"
-        raise _failed(session, container, "has ended" if ended else f"is {container.status}")
+        raise _failed(session, container, "has ended" if ended else f"is {container.status}", title=title)
     if probe is Probe.IMAGE and container.health == "unhealthy":
-        raise _failed(session, container, "is unhealthy according to its HEALTHCHECK")
+        raise _failed(session, container, "is unhealthy according to its HEALTHCHECK", title=title)
 
 
-def _probe(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
+def _probe(session: Session, container: Container, settings: RunSettings) -> ProbeResult:
     health = settings.health
     if health.probe is Probe.NONE:
         return ProbeResult(True, "runs")
@@ -134,7 +167,7 @@ def _by_command(session: Session, container: Container, command: Sequence[str]) 
     return ProbeResult(ran.code == 0, f"{what}: {end}" + (f": {said[:_LINE]}" if said else ""))
 
 
-def probe_now(session: Session, container: Container, settings: DeploySettings) -> ProbeResult:
+def probe_now(session: Session, container: Container, settings: RunSettings) -> ProbeResult:
     """Check the health of a running container once; the detail of a healthy one is for people.
 
     If it cannot be checked, its HEALTHCHECK counts, if it has one.
@@ -148,11 +181,12 @@ def probe_now(session: Session, container: Container, settings: DeploySettings) 
     return ProbeResult(True, "healthy") if answer.ok else answer
 
 
-def _failed(session: Session, container: Container, why: str, probe: str = "") -> StepFailed:
+def _failed(session: Session, container: Container, why: str, probe: str = "", *, title: str) -> StepFailed:
     seen = symptoms(session, container, probe)
     lines = list(_lines(container, seen))
     text = f"{why}: {probe}" if probe else why
-    return StepFailed(f"the new container {text}", host=session.host.name, details=lines, symptoms=seen)
+    which = f"the new container of {title}" if title else "the new container"
+    return StepFailed(f"{which} {text}", host=session.host.name, details=lines, symptoms=seen)
 
 
 def symptoms(session: Session, container: Container, probe: str = "") -> Symptoms:

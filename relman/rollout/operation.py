@@ -166,13 +166,14 @@ def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
 
     def one(session: Session) -> tuple[list[str], str]:
         step = steps[session.host.name]
-        wanted = [n for n in step.entry.settings.networks if n not in PREDEFINED]
+        named = dict.fromkeys(n for run in step.entry.settings.runs for n in run.networks)
+        wanted = [n for n in named if n not in PREDEFINED]
         known = {name: found for name in wanted if (found := session.engine.network(name))}
         missing = [name for name in wanted if name not in known]
         return missing, "" if missing else mute(session, step, {**known, **bridge_of(seen[step.host].in_place)})
 
-    settings = {host: step.entry.settings for host, step in steps.items()}
-    hosts = [host for host, its in settings.items() if its.networks or its.health.probe.by_address]
+    runs = {host: step.entry.settings.runs for host, step in steps.items()}
+    hosts = [host for host, its in runs.items() if any(r.networks or r.health.probe.by_address for r in its)]
     found = fleet.each(one, hosts).all("looking at the networks")
     check_networks(plan, {host: missing for host, (missing, _) in found.items()})
     return check_health(plan, {host: why for host, (_, why) in found.items() if why})

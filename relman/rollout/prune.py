@@ -36,7 +36,7 @@ def record_and_prune(
 
     `beside` is run while pruning, after the record is written. Raises what writing the record raises.
     """
-    written = remembered(plan, step, change.container, seen.record, proven=proven)
+    written = remembered(plan, step, change.units, seen.record, proven=proven)
     *notes, _ = session.connection.together(
         *(_works(_containers(session, seen, written)) if proven else ()), partial(_record, session, written)
     )
@@ -76,11 +76,12 @@ def _works(works: Iterable[tuple[str, Callable[[], None]]]) -> list[Callable[[],
 def _containers(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tuple[str, Callable[[], None]]]:
     current = kept.serving
     way_back = before(kept, current) if current else None
-    staying = {e.container for e in (current, way_back) if e}
+    serving = current.ids if current else frozenset()
+    staying = serving | (way_back.ids if way_back else frozenset())
     for container in seen.containers:
         if container.id not in staying:
             yield f"container {container.name}", partial(_remove, session, container)
-        elif container in seen.extra and current and container.id != current.container:
+        elif container in seen.extra and current and container.id not in serving:
             yield f"container {container.name}", partial(_retire, session, container)
         elif _may_return(container, current):
             yield f"container {container.name}", partial(session.engine.set_restart, container.id, "no")
@@ -115,8 +116,8 @@ def _remove_image(session: Session, reference: str) -> None:
 
 
 def _may_return(container: Container, current: Deployed | None) -> bool:
-    """Whether it exited before it was replaced, so that a reboot would start it beside its successor."""
-    replaced = current is not None and container.id != current.container
+    """Whether it died before it was replaced, and a reboot would bring it back beside its successor."""
+    replaced = current is not None and container.id not in current.ids
     return replaced and not container.running and container.restart_policy != "no"
 
 

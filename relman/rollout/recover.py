@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relman.model.errors import EngineError, Interrupted, StepFailed
-from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step
-from relman.model.record import Deployed, Intent, Phase
+from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step, Turn
+from relman.model.record import Deployed, Intent, Phase, Unit
 from relman.rollout import steps
 from relman.rollout.busy_ports import held_port
 from relman.rollout.conclusion import Happened, failed
@@ -27,7 +27,7 @@ from relman.rollout.health import await_healthy
 from relman.rollout.looking.askable import stranger, why_mute
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
-from relman.rollout.planning.recovery_decision import RecoveryDecision, decide, everywhere, interruptions
+from relman.rollout.planning.recovery_decision import RecoveryDecision, dark, decide, everywhere, interruptions
 from relman.rollout.planning.rollback_target import unsafe_tasks
 from relman.rollout.progress import Report, report_of
 from relman.rollout.prune import record_and_prune
@@ -179,39 +179,47 @@ class _Resolution:
 
 
 def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Event) -> Change:
-    """Start the new container if necessary. Raises StepFailed unless it has the right image and is healthy."""
-    new = find(session, intent.new_name)
-    if new is None:
-        back = f"relman recover {asked.place} --undo restores the old one"
-        raise StepFailed(f"its new container {intent.new_name} is gone; {back}")
-    settings, other = intent.entry.settings, ""
-    if not new.running:
-        _make_room(session, intent)
-        other = stranger(session, settings)
-        session.engine.start(new.id)
+    """Start the new containers if necessary. Raises StepFailed unless they have the right image and are healthy."""
+    units, others = [], []
+    for unit in intent.news:
+        new = find(session, unit.name)
+        if new is None:
+            back = f"relman recover {asked.place} --undo restores the old one"
+            raise StepFailed(f"its new container {unit.name} is gone; {back}")
+        units.append(replace(unit, container=new.id))
+        settings = intent.entry.settings.run_of(unit.process)
+        if not new.running:
+            _make_room(session, intent, unit)
+            others.append(stranger(session, settings))
+            session.engine.start(new.id)
+        if intent.rollback:
+            others.append(why_mute(session, settings))
+    other = next(filter(None, others), "")
     if other and not intent.rollback:
         raise StepFailed(f"its health cannot be checked: {other}", host=session.host.name)
-    unasked = (other or why_mute(session, settings)) if intent.rollback else ""
-    healthy = await_healthy(session, new.id, settings, cancel, unasked=bool(unasked))
-    steps.read_back(session, _step(session, intent, None), healthy.container)
-    return Change(new.id, unasked=unasked)
+    healthy = await_healthy(session, steps.watched(intent.entry, units), cancel, unasked=bool(other))
+    steps.read_back(session, _step(session, intent, None), healthy.containers)
+    return Change(tuple(units), unasked=other)
 
 
-def _make_room(session: Session, intent: Intent) -> None:
-    old = find(session, intent.old) if intent.old and intent.stop_first else None
-    if old and old.alive:
-        session.engine.set_restart(old.id, "always")
-        session.engine.stop(old.id, 10)
+def _make_room(session: Session, intent: Intent, unit: Unit) -> None:
+    """Stop the old containers that must not run beside this new one, which nobody knows by their settings any more:
+    all that stop first."""
+    for running in intent.olds:
+        old = find(session, running.container) if intent.stops_first(running.process) else None
+        if old and old.alive and intent.stops_first(unit.process):
+            session.engine.set_restart(old.id, "always")
+            session.engine.stop(old.id, running.stop_timeout)
 
 
 def _step(session: Session, intent: Intent, before: Deployed | None) -> Step:
+    stop_first = tuple(dict.fromkeys(o.process for o in intent.olds if intent.stops_first(o.process)))
     return Step(
         host=session.host.name,
         action=Action.REPLACE,
         entry=intent.entry,
-        old=intent.old,
-        old_restart=intent.old_restart,
-        stop_first=intent.stop_first,
+        old=intent.olds,
+        turns=(Turn(stop_first, ""),) if stop_first else (),
         before=before,
     )
 
@@ -224,9 +232,9 @@ def _finish(
     plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
     change = _prove(session, intent, asked, cancel)
     step = _step(session, intent, seen.record.serving)
-    if step.old and find(session, step.old) is None:
-        step = replace(step, old=None)  # the old container was pruned already
-    steps.commit(session, step, change.container)
+    there = tuple(o for o in step.old if find(session, o.container))  # others had come as far as pruning
+    step = replace(step, old=there)
+    steps.commit(session, step, change.units)
     record_and_prune(session, plan, step, change, seen, proven=proven)
     detail = f"{entry.release}: its health was not checked: {change.unasked}" if change.unasked else entry.release
     return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)
@@ -243,17 +251,23 @@ def heal_gaps(fleet: Fleet, asked: Asked, watcher: Watcher) -> tuple[str, ...]:
 
 
 def _start_old(fleet: Fleet, gaps: Mapping[str, Interruption], watcher: Watcher) -> tuple[str, ...]:
-    olds = {h: i.intent.old for h, i in gaps.items() if i.intent and i.intent.old}
+    """Start the old containers of the processes of which nothing runs."""
+    intents = {h: i.intent for h, i in gaps.items() if i.intent and i.intent.olds}
 
     def one(session: Session) -> None:
-        old = olds[session.host.name]
-        try:
-            session.engine.start(old)
-        except EngineError as error:
-            held = held_port(session, find(session, old))
-            raise StepFailed(f"{error.what}; {held.why}; {held.way_out}" if held else error.what) from error
+        intent = intents[session.host.name]
+        there = filter(
+            None, (find(session, n) for n in (*(o.container for o in intent.olds), *(u.name for u in intent.news)))
+        )
+        gone = dark(intent, [c for c in there if c.running or c.paused])
+        for old in (o for o in intent.olds if o.process in gone):
+            try:
+                session.engine.start(old.container)
+            except EngineError as error:
+                held = held_port(session, find(session, old.container))
+                raise StepFailed(f"{error.what}; {held.why}; {held.way_out}" if held else error.what) from error
 
-    healed = fleet.each(one, olds)
+    healed = fleet.each(one, intents)
     for host in healed.answers:
         watcher.say(f"{host} served nothing after {_EARLIER}: the previous container was started")
     for host, error in healed.errors.items():

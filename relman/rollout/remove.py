@@ -49,7 +49,9 @@ def _removal(seen: Observed) -> Removal:
         release=seen.record.serving.release if seen.record.serving else "",
         containers=tuple(c.name for c in (*seen.containers, *seen.tasks)),
         images=tuple(dict.fromkeys(e.kept_as for e in entries)),
-        volumes=tuple(dict.fromkeys(m.source for e in entries for m in e.settings.volumes)),
+        volumes=tuple(
+            dict.fromkeys(m.source for e in entries for run in (e.settings, *e.settings.runs) for m in run.volumes)
+        ),
     )
 
 

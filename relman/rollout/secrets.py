@@ -12,18 +12,19 @@ from relman.model.errors import PreflightFailed, RelmanError, StepFailed
 from relman.model.grants.secrets import texts
 from relman.model.plan import Plan
 from relman.model.record import Deployed
-from relman.model.settings import DeploySettings, Mount
+from relman.model.settings import Mount, RunSettings
 from relman.rollout.fleet import Session
 from relman.rollout.state.journal import Journal
 
 
-def equipped(session: Session, plan: Plan, entry: Deployed) -> DeploySettings:
-    """The entry's settings as a container is created with them: its secrets mounted, or in its variables. Those of this
-    very deployment are written first; others must be there. What is returned holds values: it is for the engine alone.
+def equipped(session: Session, plan: Plan, entry: Deployed, settings: RunSettings) -> RunSettings:
+    """Settings of the entry as a container is created with them: its secrets mounted, or in its variables. Those of
+    this very deployment are written first; others must be there. What is returned holds values: it is for the engine
+    alone.
 
     Raises StepFailed where one is gone, and what the connection raises.
     """
-    settings, kept = entry.settings, entry.secrets
+    kept = entry.secrets
     if not settings.secrets:
         return settings
     if kept is None:
@@ -49,7 +50,7 @@ def require_kept(session: Session, plan: Plan, entry: Deployed) -> None:
     """Raise StepFailed unless the host still has the values of an entry: no container starts without its mounts."""
     if entry.secrets:
         where = (session.connection, plan.environment, plan.service, entry.secrets.directory)
-        if lost := secrets.missing(*where, [each.name for each in entry.settings.secrets]):
+        if lost := secrets.missing(*where, [each.name for each in entry.settings.every_secret]):
             raise _gone(session, entry.release, ", ".join(lost))
 
 
@@ -82,7 +83,10 @@ def hide_kept(journal: Journal, entries: Iterable[tuple[str, tuple[Deployed | No
     def one(session: Session) -> list[bytes]:
         where = (session.connection, journal.asked.environment, journal.asked.service)
         named = {
-            (e.secrets.directory, ref.name) for e in kept[session.host.name] for ref in e.settings.secrets if e.secrets
+            (e.secrets.directory, ref.name)
+            for e in kept[session.host.name]
+            for ref in e.settings.every_secret
+            if e.secrets
         }
         return [value for each in sorted(named) if (value := secrets.read(*where, *each))]
 
@@ -111,7 +115,7 @@ def _drop(session: Session, environment: str, service: str) -> None:
         partial(session.engine.survey, {SERVICE: service, ENVIRONMENT: environment}),
     )
     needed = {e.secrets.directory for e in known.entries if e.secrets}
-    recorded = {e.container for e in known.entries}
+    recorded = {id for e in known.entries for id in e.ids}
     needed |= {c.labels.get(DEPLOYMENT, "") for c in containers if c.id not in recorded}
     for directory in found:
         if directory not in needed:

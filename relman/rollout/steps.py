@@ -14,16 +14,30 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from relman.model.container import CONFIG, DEPLOYMENT, ENVIRONMENT, MANIFEST, RELEASE, SERVICE, TASK, Container, RunSpec
+from relman.model.container import (
+    CONFIG,
+    DEPLOYMENT,
+    ENVIRONMENT,
+    MANIFEST,
+    PROCESS,
+    RELEASE,
+    REPLICA,
+    SERVICE,
+    TASK,
+    Container,
+    RunSpec,
+)
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
-from relman.model.plan import Action, Kind, Observed, Plan, Step
-from relman.model.record import Deployed, Intent, Phase
+from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
+from relman.model.record import Deployed, Intent, OldContainer, Phase, Unit
+from relman.model.settings import RunSettings
 from relman.rollout import busy_ports as ports
 from relman.rollout.fleet import Session, Watcher
-from relman.rollout.health import await_healthy
+from relman.rollout.health import Healthy, Watched, await_healthy
 from relman.rollout.looking.askable import stranger
 from relman.rollout.planning.replacement_order import share_port
 from relman.rollout.secrets import equipped, require_kept
@@ -32,17 +46,29 @@ from relman.rollout.state.next_record import draft
 
 @dataclass(frozen=True)
 class Change:
-    """The result of a step: the container that serves now, and fields of model.plan.Outcome."""
+    """What a step did: the containers that serve now, and the times and the rest of model.plan.Outcome."""
 
-    container: str
+    units: tuple[Unit, ...]
     gap: float | None = None
+    gap_of: str = ""
     boot: float | None = None
     unasked: str = ""
 
 
-def container_name(plan: Plan) -> str:
-    """The name of the containers that this plan creates."""
-    return f"{plan.service}-{plan.environment}-{plan.id}"
+@dataclass(frozen=True)
+class _Began:
+    """Containers that were started: when (monotonic seconds), what it took the old ones from them, and who would be
+    asked for their health in their place."""
+
+    at: float
+    gap: float | None = None
+    stranger: str = ""
+
+
+def container_name(plan: Plan, process: str = "", replica: int = 1) -> str:
+    """The name of a container that this plan creates."""
+    base = f"{plan.service}-{plan.environment}-{plan.id}"
+    return f"{base}-{process}-{replica}" if process else base
 
 
 def do(
@@ -56,45 +82,71 @@ def do(
         return _verify(session, step, cancel, watcher)
     if cancel.is_set():
         raise Cancelled("cancelled before it started")
-    reusable = _reusable(seen, step.entry)
-    # Part a.
-    _begin(session, plan, step, intended(plan, step, seen))
-    # Part b.
+    intent = intended(plan, step, seen)
+    _begin(session, plan, step, intent)
     watcher.host(step.host, "creating")
-    new = _make(session, plan, step, image, reusable)
-    # Part c.
-    bars = plan.kind is not Kind.ROLLBACK
-    gap, started, other = _start(session, step, new, watcher, bars=bars)
-    # Part d.
-    unasked = step.unasked or other
-    watcher.host(step.host, "watching" if unasked else "waiting for health")
-    _, healthy = session.connection.together(
-        partial(draft, session, plan, step, new, seen),
-        partial(await_healthy, session, new, step.entry.settings, cancel, unasked=bool(unasked)),
-    )
-    # Parts e and f.
-    read_back(session, step, healthy.container)
-    commit(session, step, new)
-    return Change(new, gap, healthy.first_seen - started, unasked)
+    units = _make(session, plan, step, image, intent)
+    change = _Replacement(session, plan, step, seen, units, cancel, watcher).carry_out()
+    commit(session, step, units)
+    return change
+
+
+@dataclass
+class _Replacement:
+    """The new containers on their way into the old ones' place, group by group: those first that start beside the old
+    ones, since a failure there has stopped nothing; then each turn."""
+
+    session: Session
+    plan: Plan
+    step: Step
+    seen: Observed
+    units: tuple[Unit, ...]
+    cancel: threading.Event
+    watcher: Watcher
+
+    def carry_out(self) -> Change:
+        """Start all of them, each group healthy before the next begins, and read them back."""
+        beside = [u for u in self.units if u.process not in self.step.stop_first]
+        changes = [self._group(beside, None)] if beside else []
+        for turn in self.step.turns:
+            changes.append(self._group([u for u in self.units if u.process in turn.processes], turn))
+        gap, gap_of = max(((c.gap, c.gap_of) for c in changes if c.gap is not None), default=(None, ""))
+        boot = max(c.boot or 0.0 for c in changes)
+        return Change(self.units, gap, gap_of, boot, next((c.unasked for c in changes if c.unasked), ""))
+
+    def _group(self, units: Sequence[Unit], turn: Turn | None) -> Change:
+        session, step = self.session, self.step
+        began = _start(session, step, units, turn, self.watcher, bars=self.plan.kind is not Kind.ROLLBACK)
+        unasked = step.unasked or began.stranger
+        self.watcher.host(step.host, "watching" if unasked else "waiting for health")
+        # The record's draft is written once, while the first of them are waited for.
+        beside = [] if session.draft else [partial(draft, session, self.plan, step, self.units, self.seen)]
+        wait = partial(await_healthy, session, watched(step.entry, units), self.cancel, unasked=bool(unasked))
+        healthy: Healthy = session.connection.together(*beside, wait)[-1]
+        read_back(session, step, healthy.containers)
+        gap_of = ", ".join(filter(None, turn.processes)) if turn else ""
+        return Change(tuple(units), began.gap, gap_of, healthy.first_seen - began.at, unasked)
+
+
+def watched(entry: Deployed, units: Iterable[Unit]) -> list[Watched]:
+    """The containers of an entry, each with how it is run."""
+    return [Watched(u.container, entry.settings.run_of(u.process), u.title) for u in units]
 
 
 def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watcher) -> Change:
     watcher.host(step.host, "waiting for health")
-    unasked = bool(step.unasked)
-    healthy = await_healthy(session, step.entry.container, step.entry.settings, cancel, unasked=unasked)
-    read_back(session, step, healthy.container)
-    return Change(step.entry.container, unasked=step.unasked)
+    units = step.entry.parts
+    healthy = await_healthy(session, watched(step.entry, units), cancel, unasked=bool(step.unasked))
+    read_back(session, step, healthy.containers)
+    return Change(units, unasked=step.unasked)
 
 
 def _look_again(session: Session, plan: Plan, step: Step) -> None:
-    """Raise Stale if the host has changed since the plan was made: it is not overwritten."""
-    found = ""
+    """Compare with what the plan was made from; a host that changed since is not overwritten."""
     if step.old:
-        try:
-            state = session.engine.inspect(step.old)
-            found = "" if state.alive else f"{step.old_release} is {state.status}"
-        except NotFound:
-            found = f"the container of {step.old_release} is gone"
+        found = next(
+            filter(None, session.connection.together(*(partial(_gone, session, step, o) for o in step.old))), ""
+        )
     else:
         running = [c for c in session.engine.survey(_own(plan))[0] if c.alive and TASK not in c.labels]
         found = f"{running[0].name} runs" if running else ""
@@ -103,32 +155,46 @@ def _look_again(session: Session, plan: Plan, step: Step) -> None:
         raise Stale(f"changed since the plan was made, and was not touched: {found}", host=step.host, hint=hint)
 
 
+def _gone(session: Session, step: Step, old: OldContainer) -> str:
+    """What has become of a container that had its place; "" where it still has."""
+    name = f"{old.process} of {step.old_release}" if old.process else step.old_release
+    try:
+        state = session.engine.inspect(old.container)
+    except NotFound:
+        return f"the container of {name} is gone"
+    return "" if state.alive else f"{name} is {state.status}"
+
+
 def _own(plan: Plan) -> dict[str, str]:
     return {SERVICE: plan.service, ENVIRONMENT: plan.environment}
 
 
-def _reusable(seen: Observed, entry: Deployed) -> Container | None:
-    """The stopped container of this deployment, whose restart is the fast way back."""
-    kept = seen.container_of(entry.id)
-    if kept is None or kept.alive or kept.image_id != entry.image_id:
-        return None
-    known = next((e for e in seen.record.entries if e.id == entry.id), None)
-    # Its secrets were settled when it was created.
-    return kept if not entry.secrets or (known and known.secrets == entry.secrets) else None
-
-
 def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
-    """The intent of a step that changes a container. Pure."""
-    reusable = _reusable(seen, step.entry)
-    return Intent(
-        old=step.old,
-        old_restart=step.old_restart,
-        new_name=reusable.name if reusable else container_name(plan),
-        entry=step.entry,
-        stop_first=step.stop_first,
-        reused=reusable is not None,
-        rollback=plan.kind == "rollback",
+    """What a step that changes containers means to do: a stopped container of this very deployment is taken again, the
+    fast way back. Pure."""
+    entry = step.entry
+    known = next((e for e in seen.record.entries if e.id == entry.id), None)
+    # The secrets of a container were settled when it was created.
+    same = not entry.secrets or (known is not None and known.secrets == entry.secrets)
+    found = [c for c in seen.containers_of(entry.id) if not c.alive and c.image_id == entry.image_id]
+    kept = {c.slot: c for c in found if same}
+    units = tuple(
+        Unit(p.name, n, old.name, old.id) if (old := kept.get((p.name, str(n)))) else _fresh(plan, p.name, n)
+        for p in entry.settings.parts
+        for n in range(1, p.replicas + 1)
     )
+    return Intent.make(
+        step.old,
+        entry,
+        units,
+        stop_first=step.stop_first,
+        reused=tuple(u.name for u in units if u.container),
+        rollback=plan.kind is Kind.ROLLBACK,
+    )
+
+
+def _fresh(plan: Plan, process: str, replica: int) -> Unit:
+    return Unit(process, replica, container_name(plan, process, replica))
 
 
 def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
@@ -145,98 +211,133 @@ def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
         raise
 
 
-def _make(session: Session, plan: Plan, step: Step, image: str, reusable: Container | None) -> str:
+def _make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) -> tuple[Unit, ...]:
     """Create the new container, or take the kept one, and return its id.
 
     The new one must not start after a reboot yet. The old one must, if it is going to be stopped before the new one
     starts.
     """
     engine = session.engine
-    old = [partial(engine.set_restart, step.old, "always")] if step.old and step.stop_first else []
-    if reusable:
+    if intent.reuses_any:
         require_kept(session, plan, step.entry)
-        session.connection.together(*old, partial(engine.set_restart, reusable.id, "no"))
-        return reusable.id
-    entry = replace(step.entry, settings=equipped(session, plan, step.entry))
-    spec = _spec(plan, entry, image, container_name(plan))
-    return str(session.connection.together(*old, partial(engine.create, spec))[-1])
+    runs = {p.name: equipped(session, plan, step.entry, p.run) for p in step.entry.settings.parts}
+
+    def one(unit: Unit) -> Unit:
+        if intent.reuses(unit.name):
+            kept = unit.container or engine.inspect(unit.name).id
+            engine.set_restart(kept, "no")
+            return replace(unit, container=kept)
+        return replace(unit, container=engine.create(_spec(plan, step.entry, image, unit, runs[unit.process])))
+
+    old = [partial(engine.set_restart, o.container, "always") for o in step.old if o.process in step.stop_first]
+    made = session.connection.together(*old, *(partial(one, unit) for unit in intent.news))
+    return tuple(made[len(old) :])
 
 
-def _spec(plan: Plan, entry: Deployed, image: str, name: str) -> RunSpec:
+def _spec(plan: Plan, entry: Deployed, image: str, unit: Unit, run: RunSettings) -> RunSpec:
     labels = _own(plan) | {
         DEPLOYMENT: entry.id,
         RELEASE: entry.release,
         MANIFEST: str(entry.manifest),
         CONFIG: str(entry.config),
     }
-    # Until it is healthy, a reboot must start the old container and not the new one.
-    settings = replace(entry.settings, restart="no")
-    return RunSpec(name, image, settings, labels, aliases=(plan.service,))
+    aliases = (plan.service,)
+    if unit.process:
+        labels |= {PROCESS: unit.process, REPLICA: str(unit.replica)}
+        first = unit.process == entry.settings.parts[0].name
+        aliases = (f"{plan.service}-{unit.process}", *(aliases if first else ()))
+    # Until it is proven the new container must not come back after a reboot: the old one does.
+    return RunSpec(unit.name, image, replace(run, restart="no"), labels, aliases)
 
 
-def _start(session: Session, step: Step, new: str, watcher: Watcher, *, bars: bool) -> tuple[float | None, float, str]:
+def _start(
+    session: Session, step: Step, units: Sequence[Unit], turn: Turn | None, watcher: Watcher, *, bars: bool
+) -> _Began:
     """Start the new container, stopping the old one first if both must not run.
 
     Returns the gap in seconds (None without one), the start time, and what `_swap` returns. If the connection is lost
     and reopened meanwhile, all of it is repeated: the host may have rebooted and started the old container.
     """
-    stops = bool(step.old) and step.stop_first
-    watcher.host(step.host, "replacing" if stops else "starting")
+    old = [o for o in step.old if turn and o.process in turn.processes]
+    watcher.host(step.host, "replacing" if old else "starting")
     connection, standing, begin = session.connection, session.connection.standing, time.monotonic()
     try:
-        other = _swap(session, step, new, bars=bars)
+        other = _swap(session, step, units, old, bars=bars)
     except Unreachable:
         connection.lasting(connection.require)
         if connection.standing is standing:
             raise
-        other = _swap(session, step, new, bars=bars)
+        other = _swap(session, step, units, old, bars=bars)
     end = time.monotonic()
-    return end - begin if stops else None, end, other
+    return _Began(end, end - begin if old else None, other)
 
 
-def _swap(session: Session, step: Step, new: str, *, bars: bool) -> str:
+def _swap(session: Session, step: Step, units: Sequence[Unit], old: Sequence[OldContainer], *, bars: bool) -> str:
     """Returns the process that would answer the health check in place of the new container; with `bars` that is
     StepFailed."""
-    standing = session.connection.standing
-    if step.old and step.stop_first:
-        session.engine.stop(step.old, step.old_stop_timeout)
+    together, standing = session.connection.together, session.connection.standing
+    if old:
+        together(*(partial(session.engine.stop, o.container, o.stop_timeout) for o in old))
         session.connection.require(standing)
-    other = stranger(session, step.entry.settings)
-    if other and session.engine.inspect(new).running:  # started before the connection was lost
-        other = ""
+    other = next(filter(None, (_stranger(session, step, u) for u in units)), "")
     if other and bars:
         raise StepFailed(f"its health cannot be checked: {other}", host=session.host.name)
-    ports.start(session, new)
+    together(*(partial(ports.start, session, u.container) for u in units))
     return other
 
 
-def read_back(session: Session, step: Step, container: Container) -> None:
-    """Raise StepFailed unless the container runs the tested image."""
-    if container.image_id != step.entry.image_id:
-        raise StepFailed(
-            f"runs image {container.image_id}, not the tested {step.entry.image_id}",
-            host=session.host.name,
-            hint="the engine holds another image under this name; look at who pushes or tags there",
-        )
+def _stranger(session: Session, step: Step, unit: Unit) -> str:
+    other = stranger(session, step.entry.settings.run_of(unit.process))
+    # Where the container runs, it was started before the connection was lost.
+    return "" if other and session.engine.inspect(unit.container).running else other
 
 
-def commit(session: Session, step: Step, new: str) -> None:
-    """Make a reboot start the new container and no longer the old one.
+def read_back(session: Session, step: Step, containers: Iterable[Container]) -> None:
+    """Raise StepFailed unless each container runs the very image that was tested."""
+    for container in containers:
+        if container.image_id != step.entry.image_id:
+            raise StepFailed(
+                f"{container.process or 'it'} runs image {container.image_id}, not the tested {step.entry.image_id}",
+                host=session.host.name,
+                hint="the engine holds another image under this name; look at who pushes or tags there",
+            )
 
-    The two policies cannot be changed atomically. In between, a reboot starts both containers, of which one gets the
-    port; or, where only relman keeps both from writing the same data, neither.
+
+def commit(session: Session, step: Step, units: Sequence[Unit]) -> None:
+    """From here a reboot brings back the new containers, and no longer the old ones.
+
+    Two policies cannot change in one stroke. In between a reboot brings back both, of which one gets the port; or
+    neither, where nothing but relman would keep both from writing the same data. That is one process at a time.
     """
+    for names in _paired(step, units):
+        _hand_over(session, step, [u for u in units if u.process in names], [o for o in step.old if o.process in names])
+    beside = [o for o in step.old if o.process not in step.stop_first]
+    _hand_over(session, step, [u for u in units if u.process not in step.stop_first], beside)
     engine = session.engine
-    retire = partial(engine.set_restart, step.old, "no") if step.old else None
-    if retire and not reboot_chooses(step):
-        retire()
-    engine.set_restart(new, step.entry.settings.restart)
-    if retire and reboot_chooses(step):
-        retire()
-    if step.old and not step.stop_first:
-        engine.stop(step.old, step.old_stop_timeout)
+    session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))
 
 
-def reboot_chooses(step: Step) -> bool:
-    """Whether both containers may start after a reboot: they can run at once, or only one can get the port."""
-    return not step.stop_first or bool(share_port(step.before.settings if step.before else None, step.entry.settings))
+def _paired(step: Step, units: Sequence[Unit]) -> Iterator[tuple[str, ...]]:
+    """The processes whose policies change hands at one time: each by itself, unless another one takes its place."""
+    both = {u.process for u in units} & {o.process for o in step.old}
+    for turn in step.turns:
+        if both.issuperset(turn.processes):
+            yield from ((name,) for name in turn.processes)
+        else:
+            yield turn.processes
+
+
+def _hand_over(session: Session, step: Step, units: Sequence[Unit], old: Sequence[OldContainer]) -> None:
+    engine, settings = session.engine, step.entry.settings
+    retire = [partial(engine.set_restart, o.container, "no") for o in old]
+    adopt = [partial(engine.set_restart, u.container, settings.run_of(u.process).restart) for u in units]
+    alone = any(u.process in step.stop_first and not reboot_chooses(step, u.process) for u in units)
+    for works in (retire, adopt) if alone else (adopt, retire):
+        session.connection.together(*works)
+
+
+def reboot_chooses(step: Step, process: str) -> bool:
+    """Whether the old and the new containers of a process that stops first may be left to come back after a reboot: the
+    engine lets only one of them have the port."""
+    before = step.before.settings.run_of(process) if step.before else None
+    return bool(share_port(before, step.entry.settings.run_of(process)))

@@ -13,7 +13,7 @@ from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, S
 from relman.model.formats.untrusted_json import LONGEST_WAIT
 from relman.model.plan import Observed, Plan
 from relman.model.record import Deployed
-from relman.model.settings import DeploySettings, Health
+from relman.model.settings import Health, RunSettings
 from relman.model.strategy import Task, When
 from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
@@ -57,7 +57,7 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
     if work.cancel.is_set():
         raise Cancelled(f"cancelled before the task {task.name}", host=host)
     work.watcher.host(host, f"task {task.name}")
-    settings = equipped(session, work.plan, entry)
+    settings = equipped(session, work.plan, entry, entry.settings)
     container = session.engine.create(_spec(work.plan, entry, task, work.images[host], settings))
     try:
         session.engine.start(container)
@@ -66,7 +66,7 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
         _remove(session, container)
 
 
-def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: DeploySettings) -> RunSpec:
+def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: RunSettings) -> RunSpec:
     """The service's own settings without its ports, which the service still binds, and without the labels and names by
     which others find it."""
     labels = {
@@ -81,7 +81,8 @@ def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: DeployS
     settings = replace(
         settings, command=task.command, ports=(), restart="no", health=Health(), container=container, aliases={}
     )
-    return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{task.name}", image, settings, labels)
+    mark = "task-" if entry.settings.processes else ""  # a process may have the same name
+    return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{mark}{task.name}", image, settings, labels)
 
 
 def _await_end(session: Session, work: Work, task: Task, container: str) -> None:

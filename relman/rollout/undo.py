@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, Unreachable
 from relman.model.plan import Outcome, Result
 from relman.model.record import Deployed, Intent, Phase
+from relman.model.settings import RunSettings
 from relman.rollout.busy_ports import held_port
 from relman.rollout.fleet import Session
-from relman.rollout.health import await_healthy, symptoms
+from relman.rollout.health import Watched, await_healthy, symptoms
 
 _RETURN_WAIT = 5.0
 _START_WAIT = 3.0
@@ -25,31 +26,52 @@ _ENGINE_WAIT_CANCELLED = 3.0
 
 
 class _Stuck(Exception):
-    """The old container does not start."""
+    """An old container does not start."""
 
-    def __init__(self, error: EngineError) -> None:
+    def __init__(self, old: Container, error: EngineError) -> None:
         super().__init__(error.what)
+        self.old = old
         self.error = error
 
 
-def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
-    """Restore the old container in place of the new one; safe to repeat from any point.
+@dataclass(frozen=True)
+class _Found:
+    """What is there of both sides when the way back begins."""
 
-    `current` is the record's entry of the old one. The outcome is RETURNED; NOT_SERVING; or FAILED if the new one had
-    to stay. After the latter two the intent stays in the lock, so that the next command continues.
+    old: tuple[Container, ...]
+    new: tuple[Container, ...]
+
+    @property
+    def ran(self) -> tuple[Container, ...]:
+        """The new containers that ran then."""
+        return tuple(c for c in self.new if c.running)
+
+
+def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
+    """Put the old containers back in the place of the new ones; safe to repeat from any point of a step.
+
+    `current` is what the record says of the old ones. The outcome is RETURNED; or NOT_SERVING, or FAILED where new ones
+    had to stay, each with the evidence and with the intent left in the lock, so that the next command goes on.
     """
     _note(session, Phase.RETURNING, intent)
-    new = find(session, intent.new_name)
-    old = find(session, intent.old) if intent.old else None
+    there = _Found(
+        _all(session, (o.container for o in intent.olds)), _all(session, (u.container or u.name for u in intent.news))
+    )
     name = current.release if current else "the previous container"
     try:
-        notes = _swap_back(session, intent, new, old)
+        notes = _swap_back(session, intent, there)
     except _Stuck as stuck:
-        return _stay(session, intent, new, old, f"{name} could not be started again: {stuck.error.what}")
+        which = f"{stuck.old.process} of {name}" if stuck.old.process else name
+        return _stay(session, intent, there, stuck.old, f"{which} could not be started again: {stuck.error.what}")
     outcome = _returned(session, intent, current, name)
     if outcome.result is Result.RETURNED:
         _note(session, Phase.HELD, None)
     return replace(outcome, detail="; ".join((outcome.detail, *notes)))
+
+
+def _all(session: Session, names: Iterable[str]) -> tuple[Container, ...]:
+    """Those of these containers that are there."""
+    return tuple(filter(None, session.connection.together(*(partial(find, session, name) for name in names))))
 
 
 def _note(session: Session, phase: Phase, intent: Intent | None) -> None:
@@ -64,22 +86,24 @@ def _note(session: Session, phase: Phase, intent: Intent | None) -> None:
             session.lease.settled()
 
 
-def _swap_back(session: Session, intent: Intent, new: Container | None, old: Container | None) -> list[str]:
+def _swap_back(session: Session, intent: Intent, there: _Found) -> list[str]:
     """Swap the containers; returns what could not be cleaned up. Raises _Stuck if the old container does not start."""
+    engine, together = session.engine, session.connection.together
     notes: list[str] = []
-    if new and intent.stop_first:
-        _retire(session, new)
-    if old:
+    policies = {o.container: o.restart for o in intent.olds}
+    in_the_way = [c for c in there.new if intent.stops_first(c.process)]
+    together(*(partial(_retire, session, c) for c in in_the_way))
+    for old in there.old:
         if not (old.running or old.paused):
             _start(session, old)
+    for old in there.old:
         with _tolerated(notes, f"its restart policy stays {old.restart_policy}"):
-            session.engine.set_restart(old.id, intent.old_restart)
-    if new:
-        if not intent.stop_first:
-            _retire(session, new)
-        if not intent.reused:
+            engine.set_restart(old.id, policies[old.id])
+    together(*(partial(_retire, session, c) for c in there.new if c not in in_the_way))
+    for new in there.new:
+        if not intent.reuses(new.name):
             with _tolerated(notes, f"{new.name} could not be removed"):
-                session.engine.remove(new.id)
+                engine.remove(new.id)
     return notes
 
 
@@ -92,7 +116,7 @@ def _start(session: Session, old: Container) -> None:
             session.connection.lasting(partial(session.engine.start, old.id))
         except EngineError as error:
             if isinstance(error, NotFound) or time.monotonic() > deadline:
-                raise _Stuck(error) from error
+                raise _Stuck(old, error) from error
             time.sleep(_PAUSE)
         except Unreachable:
             if time.monotonic() > deadline or not session.connection.alive:
@@ -119,15 +143,17 @@ def _retire(session: Session, container: Container) -> None:
         session.engine.stop(container.id, 10)
 
 
-def _stay(session: Session, intent: Intent, new: Container | None, old: Container | None, why: str) -> Outcome:
+def _stay(session: Session, intent: Intent, there: _Found, stuck: Container, why: str) -> Outcome:
     """The old container does not start: start the new one again if it ran, because that is better than serving
     nothing."""
     host = session.host.name
-    if new and new.running:
+    serving = {c.process for c in _all(session, (c.id for c in there.old)) if c.running}
+    again = [c for c in there.ran if c.process not in serving]
+    if again:
         with contextlib.suppress(EngineError):
-            session.engine.start(new.id)
-            return Outcome(host, Result.FAILED, f"{why}; {intent.entry.release} was started again instead")
-    seen = find(session, old.id) if old else None
+            session.connection.together(*(partial(session.engine.start, c.id) for c in again))
+            return Outcome(host, Result.FAILED, f"{why}; {_titles(again, intent)} started again instead")
+    seen = find(session, stuck.id)
     held = held_port(session, seen)
     return Outcome(
         host,
@@ -138,24 +164,37 @@ def _stay(session: Session, intent: Intent, new: Container | None, old: Containe
     )
 
 
+def _titles(containers: Iterable[Container], intent: Intent) -> str:
+    processes = ", ".join(filter(None, dict.fromkeys(c.process for c in containers)))
+    return f"{processes} of {intent.entry.release} were" if processes else f"{intent.entry.release} was"
+
+
 def _returned(session: Session, intent: Intent, current: Deployed | None, name: str) -> Outcome:
     host = session.host.name
-    if not intent.old:
+    if not intent.olds:
         return Outcome(host, Result.RETURNED, "nothing ran here before, and nothing runs now")
-    old = find(session, intent.old)
-    if old and old.alive and not old.running:
-        return Outcome(host, Result.RETURNED, f"back on {name}, which is {old.status}, as it was")
-    if not (old and old.running):
-        ended = symptoms(session, old) if old else None
-        return Outcome(host, Result.NOT_SERVING, f"{name} is {old.status if old else 'gone'}", ended)
+    found = {c.id: c for c in _all(session, (o.container for o in intent.olds))}
+    for running in intent.olds:
+        old = found.get(running.container)
+        which = f"{running.process} of {name}" if running.process else name
+        if not (old and old.alive):
+            ended = symptoms(session, old) if old else None
+            return Outcome(host, Result.NOT_SERVING, f"{which} is {old.status if old else 'gone'}", ended)
+    if still := [c for c in found.values() if not c.running]:
+        as_it_was = ", ".join(f"{c.process} is {c.status}" if c.process else f"which is {c.status}" for c in still)
+        return Outcome(host, Result.RETURNED, f"back on {name}, {as_it_was}, as it was")
     if current is None:
         return Outcome(host, Result.RETURNED, f"back on {name}")
-    patience = replace(current.settings, health=replace(current.settings.health, timeout=_RETURN_WAIT))
+    watched = [Watched(c.id, _patient(current.settings.run_of(c.process)), c.process) for c in found.values()]
     try:
-        await_healthy(session, old.id, patience, threading.Event(), window=0.0)
+        await_healthy(session, watched, threading.Event(), window=0.0)
     except RelmanError as error:
         return Outcome(host, Result.RETURNED, f"back on {name}, whose health is not confirmed: {error.what}")
     return Outcome(host, Result.RETURNED, f"back on {name}")
+
+
+def _patient(settings: RunSettings) -> RunSettings:
+    return replace(settings, health=replace(settings.health, timeout=_RETURN_WAIT))
 
 
 def find(session: Session, name: str) -> Container | None:

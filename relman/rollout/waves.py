@@ -51,6 +51,7 @@ def _do(work: Work, wave: Wave) -> None:
             Result.CHANGED,
             by_host[host].entry.release,
             gap=change.gap,
+            gap_of=change.gap_of,
             boot=change.boot,
             unasked=change.unasked,
         )
@@ -104,6 +105,7 @@ def _require_healthy(work: Work, hosts: Collection[str]) -> None:
 
     def one(session: Session) -> None:
         host = session.host.name
-        require_healthy(session, work.changed[host].container, entries[host].settings)
+        for watched in steps.watched(entries[host], work.changed[host].units):
+            require_healthy(session, watched)
 
     work.fleet.each(one, hosts).all("watching the canary")

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from relman.hosts.state_dir.journal import NAME as JOURNAL
 from relman.hosts.state_dir.location import SECRETS
-from relman.model.container import DEPLOYMENT, RELEASE
+from relman.model.container import DEPLOYMENT
 from relman.model.errors import Unreachable
 from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.host import Environment
@@ -212,25 +212,27 @@ class World:
         ]
 
     def tidy(self, *, whole: bool = True) -> None:
-        """Assert that every host serves in exactly one container, that a reboot changes nothing, and that no lock, no
-        half-written file and no unknown container is there; with `whole`, no image but those that are kept, either."""
+        """Assert that every host serves in exactly the containers of its release, that a reboot changes nothing, and
+        that no lock, no half-written file and no unknown container is there; with `whole`, no image but those that are
+        kept, either."""
         for host, seen in zip(self.hosts, self.seen(), strict=True):
-            assert len(host.running) == 1, host.containers
             kept_sets = {e.secrets.directory for e in seen.record.entries if e.secrets}
             there = {p: PurePosixPath(p) for p in host.files}
             assert {p.parent.name for p in there.values() if p.parent.parent.name == SECRETS} == kept_sets, there
             own = {p.name for p in there.values() if p.parent.parent.name != SECRETS}
             assert own - {JOURNAL} == {"record.json"}, sorted(host.files)
             assert any(d.endswith(f"/{SECRETS}") for d in host.directories) == bool(kept_sets), host.directories
-            known = {e.container for e in seen.record.entries}
+            known = {id for e in seen.record.entries for id in e.ids}
             assert {c.id for c in host.containers.values()} <= known, host.containers
             assert seen.record.serving
-            assert host.running[0].labels[DEPLOYMENT] == seen.record.current
+            serving = {c.id for c in host.running}
+            assert serving == seen.record.serving.ids, host.containers
+            assert {c.labels[DEPLOYMENT] for c in host.running} == {seen.record.current}
+            assert {c.slot for c in host.running} == {u.slot for u in seen.record.serving.parts}
             kept = {e.kept_as for e in seen.record.entries}
             assert not whole or {r for r in host.images if r.startswith("relman.kept/")} == kept, host.images
-            serving = host.running[0].labels[RELEASE]
             host.reboot()
-            assert [c.labels[RELEASE] for c in host.running] == [serving]
+            assert {c.id for c in host.running} == serving
 
 
 def killed(_: ModelHost) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import paramiko
 
-from relman.model.container import RELEASE, Container, EngineFacts, Image, Listed, RunSpec
+from relman.model.container import RELEASE, TASK, Container, EngineFacts, Image, Listed, RunSpec
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
@@ -65,9 +65,13 @@ class ModelHost:
 
     @property
     def serves(self) -> str:
-        """The release that serves well, or "-"."""
-        well = [c for c in self.running if c.labels.get(RELEASE) not in self.sick]
-        return well[0].labels[RELEASE] if well else "-"
+        """The release of which each process serves well, "mixed" where they do in several, "-" where one does not."""
+        well = [c for c in self.running if TASK not in c.labels and c.labels.get(RELEASE) not in self.sick]
+        processes = {c.process for c in self.containers.values() if TASK not in c.labels}
+        if not well or {c.process for c in well} != processes:
+            return "-"
+        releases = {c.labels[RELEASE] for c in well}
+        return releases.pop() if len(releases) == 1 or not well[0].process else "mixed"
 
     def look(self) -> None:
         """Anything that only looks."""

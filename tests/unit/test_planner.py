@@ -86,7 +86,7 @@ def test_what_crashes_again_and_again_is_replaced(tag: str) -> None:
     host = seen("h1", deployed("117", settings=CHECKED))
     crashing = replace(host, containers=tuple(replace(c, status="restarting") for c in host.containers))
     (step,) = deploy([crashing], tag).steps
-    assert (step.action, step.old) == (Action.REPLACE, host.containers[0].id)
+    assert (step.action, [o.container for o in step.old]) == (Action.REPLACE, [host.containers[0].id])
 
 
 def test_an_unproven_container_of_the_same_release_is_only_verified() -> None:

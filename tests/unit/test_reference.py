@@ -129,7 +129,8 @@ def _used(tree: Any, path: tuple[str, ...] = ()) -> set[str]:
         return set()
     found: set[str] = set()
     for name, value in tree.items():
-        step = "NAME" if path in (("test", "services"), ("build", "secrets"), ("deploy", "secrets")) else name
+        named = (("test", "services"), ("build", "secrets"), ("deploy", "secrets"), ("deploy", "processes"))
+        step = "NAME" if path in named else name
         found |= {".".join((*path, step))} | _used(value, (*path, step))
     return found
 

@@ -50,7 +50,9 @@ def test_a_death_at_every_boundary_of_a_rollback_from_what_is_paused_is_resolved
         world.heal()
         assert world.recover().error is None, at
         for host in world.hosts:
-            assert len([c for c in host.containers.values() if c.alive]) == 1, at
+            alive = [c for c in host.containers.values() if c.alive]
+            assert sorted(c.slot for c in alive) == sorted({c.slot for c in alive}), at
+            assert {c.process for c in alive} == {p.name for p in settings.parts}, at
 
 
 def test_a_deployment_refuses_what_is_paused_by_name_with_both_ways_out() -> None:

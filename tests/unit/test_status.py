@@ -53,7 +53,9 @@ def status(found: FoundLock | None, *containers: Container, well: bool = True, e
     """The row of a host that remembers `entry`."""
     record = HostRecord("shop", "production", (entry,), entry.id)
     answer = ProbeResult(True, "healthy") if well else ProbeResult(False, "GET /health: no answer")
-    return summarise(Observed("h1", FACTS, record, found, containers), "shop", answer, "here")
+    return summarise(
+        Observed("h1", FACTS, record, found, containers), "shop", {c.id: answer for c in containers}, "here"
+    )
 
 
 def judged(rows: Sequence[HostStatus]) -> type[Conclusion] | None:
@@ -155,8 +157,8 @@ def test_a_port_that_somebody_took_since_is_named() -> None:
     stopped = replace(CURRENT, status="exited", host_ports=frozenset({port}))
     record = HostRecord("shop", "production", (OLD,), OLD.id)
     seen = Observed("h1", FACTS, record, None, (stopped,), {port: "stranger"})
-    assert summarise(seen, "shop", None, "here").port_holder == "stranger"
-    assert summarise(replace(seen, port_owners={}), "shop", None, "here").port_holder == ""
+    assert summarise(seen, "shop", {}, "here").port_holder == "stranger"
+    assert summarise(replace(seen, port_owners={}), "shop", {}, "here").port_holder == ""
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ WELL = HostStatus(
     deployed_at="2026-01-02T00:00:00Z",
     recorded_release="2",
     recorded_manifest="sha256:2",
-    container="shop-production-d2",
+    containers=("shop-production-d2",),
     proven=True,
 )
 NOTHING = HostStatus("h1", "shop", state=Condition.ABSENT)

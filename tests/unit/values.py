@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from relman.model.formats.versions import VERSION_1_KEYS
 from relman.model.grants.secrets import SecretRef
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
 from relman.model.record import Deployed, HostRecord
-from relman.model.settings import DeploySettings, Health, Mount, Port, Probe
+from relman.model.settings import DeploySettings, Health, Mount, Port, Probe, Process, RunSettings
 
 REPOSITORY = Repository("10.77.0.254:5000", "shop")
 HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)
@@ -18,7 +19,21 @@ PORT = DeploySettings(health=HEALTH, ports=(Port(80, host_port=8080),))
 VOLUME = DeploySettings(health=HEALTH, volumes=(Mount("data", "/data"),))
 FREE = DeploySettings(health=HEALTH)
 SECRET = replace(PORT, secrets=(SecretRef("key", env="KEY"), SecretRef("password", "/run/secrets/password")))
-KINDS = {"port": PORT, "volume": VOLUME, "free": FREE, "secret": SECRET}
+SET = DeploySettings(
+    health=HEALTH,
+    processes=(
+        Process("web", 2, RunSettings(health=HEALTH)),
+        Process("worker", 1, RunSettings(health=HEALTH, volumes=(Mount("data", "/data"),))),
+        Process("scheduler", 1, RunSettings(health=HEALTH, ports=(Port(80, host_port=8080),))),
+    ),
+)
+KINDS = {"port": PORT, "volume": VOLUME, "free": FREE, "secret": SECRET, "set": SET}
+
+
+def with_env(settings: DeploySettings, env: Mapping[str, str]) -> DeploySettings:
+    """The same, with these variables in each container."""
+    processes = tuple(replace(p, run=replace(p.run, env=env)) for p in settings.processes)
+    return replace(settings, env=env, processes=processes)
 
 
 def hexes(seed: str) -> str:

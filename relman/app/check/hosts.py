@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from relman.app.context import Context
 from relman.app.factories import login_of
-from relman.config.deploy import resolve
+from relman.config.deploy import resolve_on
 from relman.model.errors import PreflightFailed
 from relman.model.formats.text import some
 from relman.model.host import Environment
@@ -44,7 +44,5 @@ def _need(context: Context, chosen: Environment, name: str, service: Service | N
     if service and service.name == name:
         for host in chosen.hosts:
             origin = f"for {host.name} in {chosen.name}"
-            settings[host.name] = resolve(
-                service.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables
-            )
+            settings[host.name] = resolve_on(host, name, service.deploy, origin=origin)
     return Need(name, settings, login_of(context, chosen.services[name]))

@@ -23,7 +23,7 @@ from relman.app.environments import Request, repository_of, service_here, servic
 from relman.app.factories import login_of, registry_of
 from relman.app.policy import check_of, say_trust, served_in, skips_of
 from relman.app.signing import reading_seal
-from relman.config.deploy import resolve
+from relman.config.deploy import resolve_on
 from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.grants.secrets import Given
@@ -38,6 +38,7 @@ from relman.rollout.fleet import Fleet
 from relman.rollout.image_pull import Wanted
 from relman.rollout.operation import Operation
 from relman.rollout.planning import preflight
+from relman.rollout.planning.max_hosts import require_few
 from relman.rollout.planning.permissions import check_permissions
 from relman.rollout.planning.planner import Asked, entry_of, plan_deploy
 
@@ -69,7 +70,8 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
             asked = replace(asked, reason="; ".join(release.skipped))
         # Step 3.
         _require_service(release, name)
-        settings = _settings_of(release, chosen.hosts)
+        settings = _settings_of(release, name, chosen.hosts)
+        require_few(settings.values(), {h.name: h.processes.get(name) for h in selected.whole.hosts})
         given = given_to(context, chosen, name, settings)
         require_all(fleet)
         for host, session in fleet.sessions.items():
@@ -93,16 +95,14 @@ def _require_service(release: Release, service: str) -> None:
         raise UsageError(f"{release} is an image of {release.service}, not of {service}")
 
 
-def _settings_of(release: Release, hosts: Sequence[Host]) -> dict[str, DeploySettings]:
+def _settings_of(release: Release, service: str, hosts: Sequence[Host]) -> dict[str, DeploySettings]:
     """The release's deploy section resolved for each host. Raises ConfigError with the problems of all hosts."""
     settings: dict[str, DeploySettings] = {}
     problems: list[Problem] = []
     for host in hosts:
         origin = f"the label of {release}, for {host.name}"
         try:
-            settings[host.name] = resolve(
-                release.deploy, host.variables, host.env, origin=origin, secret=host.secret_variables
-            )
+            settings[host.name] = resolve_on(host, service, release.deploy, origin=origin)
         except ConfigError as error:
             problems += error.problems
     if problems:

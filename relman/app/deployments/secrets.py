@@ -21,10 +21,10 @@ _SALT_BYTES = 16
 def given_to(context: Context, environment: Environment, service: str, settings: Mapping[str, DeploySettings]) -> Given:
     """The values of a service for every host, each source asked once; from now on nothing that is told shows them.
     Raises PreflightFailed with everything that has no value."""
-    if not any(each.secrets for each in settings.values()):
+    if not any(each.every_secret for each in settings.values()):
         return NONE_GIVEN
     resolving = _Resolving(service, keys_of(context))
-    values = {h.name: dict(resolving.of(h, settings[h.name].secrets)) for h in environment.hosts}
+    values = {h.name: dict(resolving.of(h, settings[h.name].every_secret)) for h in environment.hosts}
     context.events.hide(texts(value for own in values.values() for value in own.values()))
     if resolving.faults:
         raise PreflightFailed(

@@ -55,6 +55,8 @@ def _step_data(step: Step) -> dict[str, Any]:
         "digest": str(step.entry.manifest),
         "order": "stop-first" if step.stop_first else "start-first",
         "why": step.why,
+        "processes": {p.name: p.replicas for p in step.entry.settings.processes},
+        "turns": [asdict(turn) for turn in step.turns],
         "settings": [asdict(change) for change in step.changes],
         "rollback_to": step.restores.release if step.restores else "",
         "rollback_digest": str(step.restores.manifest) if step.restores else "",
@@ -72,6 +74,7 @@ def report_document(report: Report) -> dict[str, Any]:
                 "result": str(o.result),
                 "detail": o.detail,
                 "gap": o.gap,
+                "gap_of": o.gap_of,
                 "boot": o.boot,
                 "unasked": o.unasked,
             }

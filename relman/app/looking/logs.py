@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from relman.app.context import Context
 from relman.app.environments import Request, open_environment, service_of, unknown_service
 from relman.model.container import Container
-from relman.model.errors import InternalError, RelmanError, Unknown
+from relman.model.errors import InternalError, RelmanError, Unknown, UsageError
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
+from relman.rollout.looking.condition import last_ones
 from relman.rollout.looking.log_tail import tail as tail_of
 from relman.rollout.looking.observe import observe
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line of a host's log; `at` is the Docker Engine's timestamp: RFC 3339 with up to nine decimals."""
+    """A line of a host's log; `at` is the Docker Engine's timestamp: RFC 3339 with up to nine decimals. `process`
+    names the container among others of the service, as `worker.2`, "" where it names no processes."""
 
     host: str
     at: str
     text: str
+    process: str = ""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A container that speaks, or, without one, a host where none is; `shown` are its last lines, None if nobody asked
+    for any."""
+
+    host: str
+    container: Container | None
+    shown: list[str] | None = None
+
+    @property
+    def title(self) -> str:
+        process, replica = self.container.slot if self.container else ("", "")
+        return f"{process}.{replica}" if process else ""
+
+    def line(self, text: str) -> LogLine:
+        at, _, said = text.partition(" ")
+        return LogLine(self.host, at, said, self.title)
 
 
 @dataclass
@@ -35,8 +58,9 @@ class Logs:
     fleet: Fleet
     service: str
     tail: int
+    process: str | None = None
     unread: dict[str, RelmanError] = field(default_factory=dict)
-    _begun: dict[str, tuple[Container | None, list[str] | None]] = field(default_factory=dict)
+    _begun: list[_Source] = field(default_factory=list)
 
     def latest(self) -> Iterator[LogLine]:
         """The last `tail` lines of every host, merged by time; then warn of hosts whose lines are not those of a
@@ -45,31 +69,29 @@ class Logs:
         Raises UsageError if no host knows the service.
         """
         found = self.fleet.each(self._speaking)
-        speaking = {host: container for host, container in found.answers.items() if container}
-        lines = self.fleet.each(
-            lambda session: session.engine.logs(speaking[session.host.name].id, self.tail, timestamps=True), speaking
-        )
-        merged = sorted((line, host) for host, read in lines.answers.items() for line in read)
-        yield from (_line(host, line) for line, host in merged)
+        lines = self.fleet.each(lambda s: self._latest(s, found.answers[s.host.name]), found.answers)
+        sources = [source for host in lines.answers.values() for source in host]
+        merged = sorted((line, i) for i, source in enumerate(sources) for line in source.shown or ())
+        yield from (sources[i].line(line) for line, i in merged)
         self.unread = {**self.fleet.unreachable, **found.errors, **lines.errors}
-        environment = self.fleet.environment
+        environment, speaking = self.fleet.environment, [s for s in sources if s.container]
         if not speaking and not self.unread and self.service not in environment.services:
             raise unknown_service(environment, self.service)
-        self._remark(found.answers)
+        if self.process and not speaking and not self.unread:
+            raise UsageError(
+                f"no host of {environment.name} has a container of {self.service}'s process {self.process}"
+            )
+        self._remark(sources)
         if not merged and speaking and self.tail:
             self.context.events.note(f"{self.service} has logged nothing yet")
-        self._begun = {
-            host: (container, lines.answers.get(host) if self.tail else None)
-            for host, container in found.answers.items()
-            if container is None or host in lines.answers
-        }
+        self._begun = [s if self.tail else replace(s, shown=None) for s in sources]
 
     def follow(self) -> Iterator[LogLine]:
         """New lines after those of `latest`, also from containers of later deployments, until no host is left. Warns of
         each lost host at once."""
         found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]] = queue.SimpleQueue()
-        for host in self._begun:
-            threading.Thread(target=self._read, args=(self.fleet.sessions[host], found), daemon=True).start()
+        for source in self._begun:
+            threading.Thread(target=self._read, args=(source, found), daemon=True).start()
         left = len(self._begun)
         while left:
             said = found.get()
@@ -77,8 +99,9 @@ class Logs:
                 yield said
                 continue
             host, error = said
+            if host not in self.unread:
+                self.context.events.warn(f"{host}: {error.what}; no more lines follow")
             self.unread[host] = error
-            self.context.events.warn(f"{host}: {error.what}; no more lines follow")
             left -= 1
 
     def require_all(self) -> None:
@@ -86,49 +109,54 @@ class Logs:
         if self.unread:
             raise Unknown(f"no logs from {', '.join(_in_order(self.fleet.environment, self.unread))}")
 
-    def _speaking(self, session: Session) -> Container | None:
-        """The serving container; else the one that should serve, or the newest."""
+    def _speaking(self, session: Session) -> Sequence[Container]:
+        """The serving containers; else those that should serve, or the newest."""
         seen = observe(session, self.fleet.environment.name, self.service)
-        should = seen.container_of(seen.record.current) if seen.record.current else None
-        return seen.serving or should or next(iter(seen.containers), None)
+        found = last_ones(seen) or seen.containers[:1]
+        return [c for c in found if self.process in (None, c.process)]
 
-    def _remark(self, speaking: Mapping[str, Container | None]) -> None:
+    def _latest(self, session: Session, speaking: Sequence[Container]) -> Sequence[_Source]:
+        host, logs = session.host.name, session.engine.logs
+        if not speaking:
+            return [] if self.process else [_Source(host, None)]
+        read = session.connection.together(*(partial(logs, c.id, self.tail, timestamps=True) for c in speaking))
+        return [_Source(host, c, lines) for c, lines in zip(speaking, read, strict=True)]
+
+    def _remark(self, sources: Sequence[_Source]) -> None:
         """Warn of hosts whose lines are not those of a serving container."""
         environment, warn = self.fleet.environment, self.context.events.warn
-        for host in _in_order(environment, speaking):
-            container = speaking[host]
+        for source in sources:
+            host, container = source.host, source.container
             if container is None:
                 warn(f"{host}: there is no container of {self.service}")
             elif not container.running:
                 ended = f"exit code {container.exit_code}" + (", out of memory" if container.oom_killed else "")
-                warn(f"{host}: nothing serves; {container.name} is {container.status} ({ended})")
+                dark = f"{source.title} does not run" if source.title else "nothing serves"
+                warn(f"{host}: {dark}; {container.name} is {container.status} ({ended})")
         for host in _in_order(environment, self.unread):
             warn(f"{host}: {self.unread[host].what}")
 
-    def _read(self, session: Session, found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]]) -> None:
-        host, environment = session.host.name, self.fleet.environment.name
-        container, shown = self._begun[host]
+    def _read(self, source: _Source, found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]]) -> None:
+        session, environment = self.fleet.sessions[source.host], self.fleet.environment.name
+        container, slot = source.container, source.container.slot if source.container else None
+        follow = partial(tail_of, session, environment, self.service, slot, container, source.shown)
         try:
-            for line in tail_of(session, environment, self.service, container, shown, self.context.events.note):
-                found.put(_line(host, line))
+            for line in follow(self.context.events.note):
+                found.put(source.line(line))
         except RelmanError as error:
-            found.put((host, error))
+            found.put((source.host, error))
         except Exception as error:
-            found.put((host, InternalError.of(error, host)))
+            found.put((source.host, InternalError.of(error, source.host)))
 
 
 @contextmanager
-def open_logs(context: Context, request: Request, tail: int) -> Iterator[Logs]:
-    """The logs of a service, with the hosts connected; `tail` is the number of lines for each host."""
+def open_logs(context: Context, request: Request, tail: int, process: str | None = None) -> Iterator[Logs]:
+    """The logs of a service, or of one `process` of it, with the hosts connected; `tail` are lines of each
+    container."""
     chosen = open_environment(context, request)
     name = service_of(chosen, request.service)
     with Fleet(chosen, name) as fleet:
-        yield Logs(context, fleet, name, tail)
-
-
-def _line(host: str, line: str) -> LogLine:
-    at, _, text = line.partition(" ")
-    return LogLine(host, at, text)
+        yield Logs(context, fleet, name, tail, process)
 
 
 def _in_order(chosen: Environment, names: Collection[str]) -> list[str]:

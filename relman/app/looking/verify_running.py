@@ -103,11 +103,11 @@ def _evidence(registry: Registry, target: Target, entry: Deployed) -> Examined |
 
 def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
     """Compare what a host runs with its record and the evidence. Pure."""
-    entry, container = seen.record.serving, seen.serving
+    entry, running = seen.record.serving, seen.serving
     if entry is None or evidence is None:
-        if container is None:
+        if not running:
             return Checked(seen.host, "", "", "nothing", "the service is not there")
-        return Checked(seen.host, "", "", "drift", f"{container.name} runs, and is in no record")
+        return Checked(seen.host, "", "", "drift", f"{running[0].name} runs, and is in no record")
 
     def checked(kind: str, why: str) -> Checked:
         return Checked(seen.host, entry.release, str(entry.manifest), kind, why)
@@ -116,10 +116,13 @@ def compare(seen: Observed, evidence: Examined | RelmanError | None) -> Checked:
         return checked("refused", evidence.what)
     if not evidence.decision.passed:
         return checked("refused", "; ".join(f"{v.gate}: {v.why}" for v in evidence.decision.verdicts if not v.open))
-    if container is None:
+    if not running:
         return checked("nothing", "nothing runs")
-    if container.image_id not in _right(seen, evidence):
-        return checked("drift", f"the image {container.image_id.short} runs, not the one that was tested")
+    right = _right(seen, evidence)
+    for container in running:
+        if container.image_id not in right:
+            which = f"{container.process}: " if container.process else ""
+            return checked("drift", f"{which}the image {container.image_id.short} runs, not the one that was tested")
     skipped = dict.fromkeys((*entry.skipped, *evidence.release.skipped))
     return checked("good", "; ".join((evidence.decision.verdicts[0].why, *skipped)))
 

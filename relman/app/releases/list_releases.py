@@ -110,7 +110,7 @@ def _running(query: ReleaseQuery) -> Running:
 
     def one(session: Session) -> Mapping[str, str]:
         serving = observe(session, chosen.name, query.service).serving
-        return serving.labels if serving else {}
+        return serving[0].labels if serving else {}
 
     with Fleet(chosen, query.service) as fleet:
         asked = fleet.each(one)

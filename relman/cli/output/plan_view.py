@@ -50,6 +50,7 @@ def _cells(number: int, step: Step) -> tuple[str, ...]:
 
 def _beside(plan: Plan) -> Iterator[str]:
     """The lines below the table."""
+    yield from _processes(plan)
     yield from _settings(plan)
     yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
     for run in plan.tasks:
@@ -71,6 +72,16 @@ def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
     for host, copy in copies:
         hosts.setdefault(f"{service} {copy.release} of {copy.environment}", []).append(host)
     yield from (f"also on {', '.join(names)}: {what}" for what, names in hosts.items())
+
+
+def _processes(plan: Plan) -> Iterator[str]:
+    """What each host runs of a release of several processes, once for all hosts that run the same."""
+    hosts: dict[str, list[str]] = {}
+    for step in plan.steps:
+        if step.entry.settings.processes:
+            text = ", ".join(f"{p.name} {p.replicas}" for p in step.entry.settings.processes)
+            hosts.setdefault(text, []).append(step.host)
+    yield from (f"processes on {some(names)}: {text}" for text, names in hosts.items())
 
 
 def _settings(plan: Plan) -> Iterator[str]:
@@ -121,7 +132,13 @@ def _change(step: Step) -> str:
 def _order(step: Step) -> str:
     if step.action is not Action.REPLACE:
         return ""
-    return f"{'stop-first' if step.stop_first else 'start-first'}: {step.why}"
+    if not step.entry.units and not step.turns:
+        return f"start-first: {step.why}"
+    if not any(step.stop_first):
+        return f"stop-first: {step.why}"
+    stopping = "; ".join(f"{', '.join(filter(None, t.processes))} stop-first: {t.why}" for t in step.turns)
+    beside = [p.name for p in step.entry.settings.parts if p.name not in step.stop_first]
+    return stopping + (f"; {', '.join(beside)} start-first" if beside else "")
 
 
 def recap(output: Output, report: Report) -> None:
@@ -156,6 +173,7 @@ def _detail(outcome: Outcome, step: Step | None) -> str:
     unasked = "runs, its health was not checked" if outcome.unasked else ""
     if outcome.gap is not None:
         health = unasked or (f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified")
-        return f"{outcome.detail}: down for {outcome.gap:.2f} s, {health}"
+        which = f"{outcome.gap_of} " if outcome.gap_of else ""
+        return f"{outcome.detail}: {which}down for {outcome.gap:.2f} s, {health}"
     health = unasked or (f"healthy {outcome.boot:.2f} s after its start" if step.entry.verified else "runs, unverified")
     return f"{outcome.detail}: {health}" + (", no gap" if step.action is Action.REPLACE else "")

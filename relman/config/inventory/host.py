@@ -12,7 +12,7 @@ from relman.config.inventory.tree import Variable, is_used
 from relman.config.inventory.vault import TAG, Vault
 from relman.config.policy import read_policy
 from relman.config.schema import values, values_container, values_names
-from relman.config.schema.values import Faults
+from relman.config.schema.values import Faults, replicas
 from relman.config.secrets.declared import VARIABLE as _SECRETS
 from relman.config.secrets.declared import declared, sources
 from relman.config.ssh.host import SshConfig
@@ -83,6 +83,16 @@ def _services(value: object) -> dict[str, Repository]:
     return _each(read, value)
 
 
+def _processes(value: object) -> dict[str, dict[str, int | None]]:
+    def read(name: str, item: object) -> dict[str, int | None]:
+        values_names.service_name(name)
+        if isinstance(item, list):
+            return {values_names.process_name(values.word(each)): None for each in item}
+        return _each(lambda process, count: replicas(count) if values_names.process_name(process) else None, item)
+
+    return _each(read, value)
+
+
 def _registries(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError(f"expected a list of registries, each as HOST:PORT; found {kind_of(value)}")  # noqa: TRY004
@@ -107,6 +117,7 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     _ENV: _env,
     _SECRETS: declared,
     "relman_services": _services,
+    "relman_processes": _processes,
     "relman_registry_ca": values.word,
     "relman_insecure_registries": _registries,
     "relman_trust": values.word,
@@ -180,6 +191,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         secret_variables=_secret(variables),
         env=env,
         secrets=sources(layers, variables),
+        processes=known.get("relman_processes", {}),
         state_dir=known.get("relman_state_dir", DEFAULT_STATE_DIR),
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
         docker_command=known.get("relman_docker_command", Host.docker_command),

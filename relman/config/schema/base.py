@@ -19,9 +19,10 @@ OPEN = "open"
 
 class Section(BaseModel):
     """A mapping with known keys only, and without type conversion. The keys of a `vocabulary` are words that may be
-    nested, and not keys of the file."""
+    nested, and not keys of the file. `elsewhere` are keys with the same names and meanings in another section."""
 
     vocabulary: ClassVar[bool] = False
+    elsewhere: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -105,6 +106,8 @@ def _without_none(kind: Any) -> Any:
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """Every key of the schema, dotted; `NAME` stands for a key chosen by the writer, `[]` for an item of a list."""
     for name, field in model.model_fields.items():
+        if name in getattr(model, "elsewhere", ()):
+            continue
         yield prefix + name
         kind, dots = _without_none(field.annotation), f"{prefix}{name}."
         if getattr(kind, "__origin__", None) is dict:

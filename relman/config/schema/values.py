@@ -68,6 +68,13 @@ def whole_seconds(value: object) -> int:
     return int(found)
 
 
+def replicas(value: object) -> int:
+    """A number of containers on one host."""
+    if isinstance(value, int | str) and not isinstance(value, bool) and re.fullmatch(r"[1-9][0-9]?|100", str(value)):
+        return int(value)
+    raise ValueError(f"expected a number of containers from 1 to 100, found {shown(value)}")
+
+
 def share(value: object) -> str:
     """A count of hosts, or a percentage of them."""
     found = re.fullmatch(r"([1-9][0-9]{0,5})(%?)", str(value)) if isinstance(value, str | int) else None

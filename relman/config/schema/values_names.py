@@ -17,6 +17,7 @@ _ENV_NAME = re.compile(r"[^=\0]+")
 ENGINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SERVICE_NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PROCESS_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _IMAGE = re.compile(r"[A-Za-z0-9\[][A-Za-z0-9._:/@\[\]-]*")
 _ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:%-]*")
 _HTTP_HOST = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
@@ -24,6 +25,11 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[ -~]{1,4096}")
 _OF_THE_CONNECTION = ("connection", "content-length", "expect", "te", "transfer-encoding", "upgrade")
 NO_JOINING = "a container joins no other container's namespaces"
+
+
+def process_name(value: str) -> str:
+    """The name of a process: a part of the names of its containers, and of its name in networks."""
+    return matching(_PROCESS_NAME, value, "a process's name: at most 32 of a-z, 0-9 and - between them")
 
 
 def shell_name(value: str) -> str:

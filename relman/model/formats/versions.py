@@ -49,8 +49,15 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    Deployed="secrets",
-    DeploySettings="healthcheck container aliases secrets",
+    DeploySettings="healthcheck container aliases secrets processes",
+    Process="name replicas run max_hosts",
+    RunSettings="ports env volumes networks command health restart stop_timeout resources order singleton healthcheck"
+    " container aliases secrets",
+    Deployed="secrets units",
+    Unit="process replica name container",
+    Intent="several",
+    Several="old stop_first reused",
+    OldContainer="container process restart stop_timeout",
     Health="host headers command",
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from relman.model.settings import DeploySettings
+from relman.model.settings import DeploySettings, RunSettings
 
 NO_NEW_PRIVILEGES = "no-new-privileges"
 
@@ -34,8 +34,16 @@ LENIENT = (Permission.HOST_NETWORK, Permission.HOST_MOUNTS)
 
 def needed(settings: DeploySettings) -> Mapping[Permission, tuple[str, ...]]:
     """The permissions that containers with these settings need on their host, each with what it is needed for."""
+    found: dict[Permission, dict[str, None]] = {}
+    for run in (settings, *settings.runs):
+        for permission, what in _needed(run).items():
+            found.setdefault(permission, {}).update(dict.fromkeys(what))
+    return {permission: tuple(what) for permission, what in found.items() if what}
+
+
+def _needed(settings: RunSettings) -> Mapping[Permission, tuple[str, ...]]:
     container = settings.container
-    found = {
+    return {
         Permission.PRIVILEGED: ("true",) if container.privileged else (),
         Permission.DEVICES: tuple(device.source for device in container.devices),
         Permission.CAP_ADD: container.cap_add,
@@ -47,4 +55,3 @@ def needed(settings: DeploySettings) -> Mapping[Permission, tuple[str, ...]]:
         Permission.GROUP_ADD: container.group_add,
         Permission.SYSCTLS: tuple(container.sysctls),
     }
-    return {permission: what for permission, what in found.items() if what}

@@ -125,5 +125,5 @@ def _there(rows: Rows, command: str) -> str:
     """A command on each host, for the container there."""
     hosts: dict[str, list[str]] = {}
     for row in rows:
-        hosts.setdefault(command.format(shlex.quote(row.container)), []).append(row.host)
+        hosts.setdefault(command.format(shlex.join(row.containers)), []).append(row.host)
     return "; ".join(f"on {', '.join(names)}: {text}" for text, names in hosts.items())

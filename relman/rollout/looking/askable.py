@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from relman.hosts.health_probe import probe_tcp
 from relman.model.container import Container, Network
 from relman.model.plan import Action, Step
-from relman.model.settings import Binding, DeploySettings
+from relman.model.settings import Binding, Process, RunSettings
 from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Session
 
@@ -18,7 +18,7 @@ _ENGINE_S_OWN = {"default": _DEFAULT}
 _APART = ("macvlan", "ipvlan", "overlay")
 
 
-def own_address(container: Container, settings: DeploySettings) -> str:
+def own_address(container: Container, settings: RunSettings) -> str:
     """The container's address: in the first named network, else in its only one; "" if none is certainly its own."""
     if _HOST in settings.networks:
         return _LOOPBACK
@@ -29,13 +29,13 @@ def own_address(container: Container, settings: DeploySettings) -> str:
     return known.get(_DEFAULT) or (next(iter(known.values())) if len(known) == 1 else "")
 
 
-def asked_port(settings: DeploySettings) -> int:
+def asked_port(settings: RunSettings) -> int:
     """The container port that is checked; 0 if none is configured."""
     first = settings.ports[0].container if settings.ports else 0
     return settings.health.port or first
 
 
-def why_mute(session: Session, settings: DeploySettings, known: Mapping[str, Network] | None = None) -> str:
+def why_mute(session: Session, settings: RunSettings, known: Mapping[str, Network] | None = None) -> str:
     """Why the health of a container with these settings cannot be checked from this host; "" if it can.
 
     The engine is asked about a network that is not `known`. Raises what the engine raises.
@@ -55,7 +55,7 @@ def why_mute(session: Session, settings: DeploySettings, known: Mapping[str, Net
     return answer.detail if answer.barred else ""
 
 
-def stranger(session: Session, settings: DeploySettings) -> str:
+def stranger(session: Session, settings: RunSettings) -> str:
     """The process that would answer the health check in place of the service, in the host's network; "" if none
     does."""
     port = asked_port(settings)
@@ -66,14 +66,19 @@ def stranger(session: Session, settings: DeploySettings) -> str:
     return f"something else answers on port {port} of the host (ss -ltnp 'sport = :{port}', there, names it)"
 
 
-def bridge_of(container: Container | None) -> Mapping[str, Network]:
-    """The default bridge as known from an existing container, which saves asking the engine."""
-    address = container.addresses.get(_DEFAULT) if container else ""
+def bridge_of(containers: Iterable[Container]) -> Mapping[str, Network]:
+    """The default bridge, as it is known by a container that is there already: the engine need not be asked."""
+    address = next(filter(None, (c.addresses.get(_DEFAULT) for c in containers)), "")
     return {_DEFAULT: Network(_DEFAULT, address)} if address else {}
 
 
 def mute(session: Session, step: Step, known: Mapping[str, Network]) -> str:
-    """Why the health of the step's container could not be checked; "" if it could, by what is known in advance."""
-    settings = step.entry.settings
-    free = step.action is not Action.VERIFY and not (step.old and step.stop_first)
-    return why_mute(session, settings, known) or (stranger(session, settings) if free else "")
+    """Why one of the step's containers could not be asked for its health; "" where all can, by all that is known
+    before."""
+    return next(filter(None, (_mute(session, step, part, known) for part in step.entry.settings.parts)), "")
+
+
+def _mute(session: Session, step: Step, part: Process, known: Mapping[str, Network]) -> str:
+    replaced = any(o.process == part.name for o in step.old) and part.name in step.stop_first
+    free = step.action is not Action.VERIFY and not replaced
+    return why_mute(session, part.run, known) or (stranger(session, part.run) if free else "")

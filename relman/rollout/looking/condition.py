@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from relman.docker.answers import clock
@@ -11,6 +11,7 @@ from relman.hosts.health_probe import ProbeResult
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed
 from relman.model.record import Deployed, Intent, Lock, Phase
+from relman.rollout.planning.recovery_decision import dark
 from relman.rollout.state.lease import is_dead
 
 _LATELY = 60.0  # seconds: the engine's longest delay before it restarts a container
@@ -38,42 +39,76 @@ class Condition(StrEnum):
 DARK = (Condition.ABSENT, Condition.GONE, Condition.STOPPED, Condition.ENDED, Condition.CRASHING)
 
 
-def condition(seen: Observed, answer: ProbeResult | None, machine: str) -> tuple[Condition, str]:
-    """The state and its reason, for people. `answer` is the result of the health check, if one was run; `machine` is
+Answers = Mapping[str, ProbeResult]
+"""Results of health checks, by container id."""
+
+
+def condition(seen: Observed, answers: Answers, machine: str) -> tuple[Condition, str]:
+    """The state and its reason, for people. `answers` are the results of the health checks that were run; `machine` is
     relman.rollout.state.lease.this_machine."""
     if under_way(seen, machine):
         return Condition.UNDER_WAY, ""
-    container, entry = in_place(seen), seen.record.serving
-    if container is None:
+    placed, entry = in_place(seen), seen.record.serving
+    if not placed:
         return _dark(seen, entry)
-    well = answer is None or answer.ok or answer.barred
-    if container.status == "restarting" or (_restarted_lately(seen, container) and not well):
-        return Condition.CRASHING, f"{container.name} crashes again and again ({_crashes(container)})"
-    if differs := drift(entry, container):
+    for container in placed:
+        answer = answers.get(container.id)
+        well = answer is None or answer.ok or answer.barred
+        if container.status == "restarting" or (_restarted_lately(seen, container) and not well):
+            return Condition.CRASHING, f"{container.name} crashes again and again ({_crashes(container)})"
+    if entry and (lacking := lacking_processes(seen)):
+        return _dark_process(seen, entry, lacking[0])
+    if differs := drift(entry, placed):
         return Condition.DRIFTED, differs
     if seen.extra:
-        return Condition.DOUBLED, f"{', '.join(c.name for c in seen.extra)} runs beside {container.name}"
-    return _running(seen, container, answer)
+        return Condition.DOUBLED, f"{', '.join(c.name for c in seen.extra)} runs beside {placed[0].name}"
+    return min(
+        (_running(seen, c, answers.get(c.id)) for c in placed), key=lambda found: list(Condition).index(found[0])
+    )
 
 
-def in_place(seen: Observed) -> Container | None:
-    """The container that runs, or else occupies the service's place."""
-    return seen.serving or seen.in_place
+def in_place(seen: Observed) -> tuple[Container, ...]:
+    """The containers that run, or at least have the service's place."""
+    placed, running = seen.in_place, seen.serving
+    return placed if not running or any(c in placed for c in running) else running
 
 
-def last_one(seen: Observed) -> Container | None:
-    """The container that should run, even if it has stopped; else the one in place."""
-    entry = seen.record.serving
-    found = next((c for c in seen.containers if entry and c.id == entry.container), None)
-    return in_place(seen) or found or (seen.container_of(entry.id) if entry else None)
+def last_ones(seen: Observed) -> tuple[Container, ...]:
+    """The containers that should run, also where they do not any more; else whichever have their place."""
+    entry, placed = seen.record.serving, in_place(seen)
+    if entry is None or not {c.slot for c in placed} < {u.slot for u in entry.parts}:
+        return placed
+    found = [c for c in seen.containers if c.id in entry.ids] or list(seen.containers_of(entry.id))
+    slots = {c.slot for c in placed}
+    return (*placed, *(c for c in found if c.slot not in slots))
+
+
+def lacking_processes(seen: Observed) -> tuple[str, ...]:
+    """The processes of the release that serves of which no container runs, while others do."""
+    entry, placed = seen.record.serving, in_place(seen)
+    if entry is None or not entry.units or not any(c.id in entry.ids for c in placed):
+        return ()
+    there = {c.process for c in placed}
+    return tuple(p.name for p in entry.settings.parts if p.name not in there)
 
 
 def _dark(seen: Observed, entry: Deployed | None) -> tuple[Condition, str]:
     if entry is None:
         return Condition.ABSENT, "nothing was deployed there"
-    last = last_one(seen)
+    last = next(iter(last_ones(seen)), None)
     if last is None:
         return Condition.GONE, f"the container of {entry.release} was removed"
+    return _ended(last)
+
+
+def _dark_process(seen: Observed, entry: Deployed, process: str) -> tuple[Condition, str]:
+    last = next((c for c in last_ones(seen) if c.process == process), None)
+    if last is None:
+        return Condition.GONE, f"the container of {process} of {entry.release} was removed"
+    return _ended(last)
+
+
+def _ended(last: Container) -> tuple[Condition, str]:
     if last.error:
         return Condition.STOPPED, f"{last.name} could not be started: {last.error}"
     if last.status == "created":
@@ -85,14 +120,15 @@ def _dark(seen: Observed, entry: Deployed | None) -> tuple[Condition, str]:
 
 
 def _running(seen: Observed, container: Container, answer: ProbeResult | None) -> tuple[Condition, str]:
+    which = f"{container.process}: " if container.process else ""
     if container.paused:
         return Condition.PAUSED, f"{container.name} is paused"
     if answer and not answer.ok and not answer.barred:
-        return Condition.UNHEALTHY, answer.detail
+        return Condition.UNHEALTHY, f"{which}{answer.detail}"
     if _restarted_lately(seen, container):
         return Condition.UNHEALTHY, f"{container.name} crashed less than a minute ago ({_crashes(container)})"
     if answer and answer.barred:
-        return Condition.UNASKED, answer.detail
+        return Condition.UNASKED, f"{which}{answer.detail}"
     return Condition.WELL, ""
 
 
@@ -106,32 +142,41 @@ def _crashes(container: Container) -> str:
     return f"exit code {container.exit_code}, restarted {container.restart_count} times"
 
 
-def drift(entry: Deployed | None, container: Container | None) -> str:
+def drift(entry: Deployed | None, placed: Sequence[Container]) -> str:
     """How the container differs from the record, or ""."""
     if entry is None:
-        return f"{container.name} runs, and is in no record" if container else ""
-    if container is None:
+        return f"{placed[0].name} runs, and is in no record" if placed else ""
+    if not placed:
         return f"the record says {entry.release}, and nothing runs"
-    if container.image_id != entry.image_id:
-        runs = f"{release_of(entry, container)} ({_short(manifest_of(entry, container)) or container.image_id.short})"
-        return f"the record says {entry.release} ({entry.manifest.short}), and {runs} runs"
-    if container.id != entry.container:
-        return f"{container.name} was not started by the last deployment"
+    for container in placed:
+        if container.image_id != entry.image_id:
+            digest = _short(manifest_of(entry, [container])) or container.image_id.short
+            runs = f"{release_of(entry, [container])} ({digest})"
+            return f"the record says {entry.release} ({entry.manifest.short}), and {runs} runs"
+        if container.id not in entry.ids:
+            return f"{container.name} was not started by the last deployment"
+    if len(placed) < len(entry.parts):
+        return f"not all containers run: {counted(entry, placed)}"
     return ""
 
 
-def release_of(entry: Deployed | None, container: Container | None) -> str:
-    """The release that runs; if nothing runs, the record's."""
-    if container is None:
+def counted(entry: Deployed, placed: Sequence[Container]) -> str:
+    """How many containers of each process run, of how many: `web 2/2, worker 1/2`."""
+    return ", ".join(f"{p.name} {sum(c.process == p.name for c in placed)}/{p.replicas}" for p in entry.settings.parts)
+
+
+def release_of(entry: Deployed | None, placed: Sequence[Container]) -> str:
+    """The release that runs; where nothing does, the record's."""
+    if not placed:
         return entry.release if entry else ""
-    return container.labels.get(RELEASE) or container.name
+    return placed[0].labels.get(RELEASE) or placed[0].name
 
 
-def manifest_of(entry: Deployed | None, container: Container | None) -> str:
+def manifest_of(entry: Deployed | None, placed: Sequence[Container]) -> str:
     """The digest of what runs; if nothing runs, the record's."""
-    if container is None:
+    if not placed:
         return str(entry.manifest) if entry else ""
-    return container.labels.get(MANIFEST, "")
+    return placed[0].labels.get(MANIFEST, "")
 
 
 def _short(manifest: str) -> str:
@@ -153,15 +198,21 @@ def _meant(seen: Observed) -> bool:
     intent = lock.intent
     if lock.phase is Phase.REMOVING or intent is None:
         return True
-    if seen.running:
-        return all(c.id == intent.old or _is_new(c, intent) for c in seen.running)
-    new = next((c for c in seen.containers if c.name == intent.new_name), None)
-    began = new is not None and new.status != "created" and not intent.reused
-    return lock.phase is Phase.RETURNING or (intent.stop_first and not began)
+    olds = {o.container for o in intent.olds}
+    if not all(c.id in olds or _is_new(c, intent) for c in seen.running):
+        return False
+    return lock.phase is Phase.RETURNING or not any(_unexplained(seen, intent, p) for p in dark(intent, seen.running))
+
+
+def _unexplained(seen: Observed, intent: Intent, process: str) -> bool:
+    """Whether a process of which nothing runs is not between its old and its new containers: these had run already."""
+    news = {u.name for u in intent.news if u.process == process}
+    began = [c for c in seen.containers if c.name in news and c.status != "created" and not intent.reuses(c.name)]
+    return bool(began) or not intent.stops_first(process)
 
 
 def _is_new(container: Container, intent: Intent) -> bool:
-    return container.name == intent.new_name and container.image_id == intent.entry.image_id
+    return container.name in {u.name for u in intent.news} and container.image_id == intent.entry.image_id
 
 
 def interrupted(seen: Observed, machine: str) -> Lock | None:

@@ -22,12 +22,13 @@ def tail(
     session: Session,
     environment: str,
     service: str,
+    slot: tuple[str, str] | None,
     container: Container | None,
     shown: Sequence[str] | None,
     say: Callable[[str], None],
 ) -> Iterator[str]:
     """Yield the lines after `shown`, the last ones of `container` (None: nothing was shown), with timestamps; then
-    those of every container that replaces it.
+    those of every container that replaces it, of the same `slot` (None: whichever comes).
 
     Ends only with an exception of the engine.
     """
@@ -39,7 +40,7 @@ def tail(
         since = last[-1].partition(" ")[0] if last else container.started_at
         yield from _kept(after(session.engine.follow(container.id, since), since, tuple(last)), last)
     while True:
-        before, container = container, _next(session, labels, container, say)
+        before, container = container, _next(session, labels, slot, container, say)
         if before is None or container.id != before.id:
             last.clear()
         since = last[-1].partition(" ")[0] if last else _just_before(container.started_at)
@@ -85,16 +86,24 @@ def moment(stamp: str) -> tuple[int, str]:
     return seconds, decimals[: len(decimals) - len(decimals.lstrip("0123456789"))].ljust(9, "0")
 
 
-def _next(session: Session, labels: dict[str, str], before: Container | None, say: Callable[[str], None]) -> Container:
+def _next(
+    session: Session,
+    labels: dict[str, str],
+    slot: tuple[str, str] | None,
+    before: Container | None,
+    say: Callable[[str], None],
+) -> Container:
     """Wait for the next container started after the previous one, which may be the same one restarted."""
     last, began, said = moment(before.started_at) if before else _BEFORE, time.monotonic(), False
     while True:
-        found = [c for c in session.engine.survey(labels)[0] if TASK not in c.labels]
+        own = [c for c in session.engine.survey(labels)[0] if TASK not in c.labels]
+        found = [c for c in own if slot in (None, c.slot)]
         later = [c for c in found if moment(c.started_at) > last]
         if later:
             return min(later, key=lambda c: moment(c.started_at))
         if not said and time.monotonic() - began > _PATIENCE:
             said = True
             ended = next((f" ({c.name} {c.status}, exit code {c.exit_code})" for c in found if not c.running), "")
-            say(f"{session.host.name}: nothing runs{ended}; waiting for what is started there")
+            what = f"nothing of {slot[0]} runs" if slot and slot[0] else "nothing runs"
+            say(f"{session.host.name}: {what}{ended}; waiting for what is started there")
         time.sleep(_PAUSE)

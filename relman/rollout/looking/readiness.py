@@ -101,7 +101,7 @@ def _registry(session: Session, environment: Environment, need: Need) -> Iterato
 
 def _health(session: Session, need: Need) -> Iterator[Lack]:
     settings = need.settings.get(session.host.name)
-    if settings and (why := why_mute(session, settings)):
+    if settings and (why := next(filter(None, (why_mute(session, run) for run in settings.runs)), "")):
         fix = "correct that, or build it with health: {image: true} or health: {command: [...]}"
         yield Lack("health", f"the health of {need.service} cannot be checked: {why}", fix)
 
@@ -112,7 +112,7 @@ def _ports(session: Session, environment: Environment, need: Need) -> Iterator[L
         return
     own, listed = session.engine.survey({SERVICE: need.service, ENVIRONMENT: environment.name})
     ours = {container.name for container in own}
-    for port in filter(None, (p.binding for p in settings.ports)):
+    for port in filter(None, (p.binding for run in settings.runs for p in run.ports)):
         name, held = (
             f"port {port.port}/{port.protocol}",
             [row.name for row in listed for taken in row.ports if taken.collides(port)],

@@ -15,12 +15,15 @@ from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
 from relman.rollout.looking.condition import (
     DARK,
+    Answers,
     Condition,
     condition,
+    counted,
     drift,
     in_place,
     interrupted,
-    last_one,
+    lacking_processes,
+    last_ones,
     lock_note,
     manifest_of,
     release_of,
@@ -31,18 +34,33 @@ from relman.rollout.planning.rollback_target import before
 
 
 @dataclass(frozen=True)
+class UnitStatus:
+    """One container of a service with processes; `status` is the engine's word, `since` RFC 3339."""
+
+    process: str
+    replica: int
+    container: str
+    status: str
+    health: str
+    since: str
+    restarts: int
+
+
+@dataclass(frozen=True)
 class HostStatus:
     """One service on one host.
 
     `state` and `why` summarise it. `release` and `manifest` are those of what runs (if nothing runs, the record's);
     `recorded_release` and `recorded_manifest` the record's; `proven` whether the record calls that proven good;
     `skipped` the gates that a person skipped for it. `since` is RFC 3339; `health` is for people; `rollback` is the
-    release that a rollback would restore ("" if none) and `rollback_kept` whether the host has its image. `container`
-    names the one that occupies, or last occupied, the service's place; `port_holder` another one that has taken its
-    port. `left_out` are the hosts that were excluded when this one was last deployed to. `under_way` is whether a live
-    deployment explains what was observed; `unreachable` whether nothing is known, in which case `hint` may help. `by`
-    and `how` (deployed, rolled back, recovered) say who started the recorded release. `copies` are the service's
-    containers of other environments.
+    release that a rollback would restore ("" if none) and `rollback_kept` whether the host has its image.
+    `containers` are the names of those that occupy, or last occupied, the service's place, of the unhealthy ones
+    alone if there are any; `port_holder` is another one that has taken a port of theirs. Of a service with
+    processes, `units` are all its containers, `counted` how many of each process run, `lacking` the processes of
+    which none runs. `left_out` are the hosts that were excluded when this one was last deployed to. `under_way` is
+    whether a live deployment explains what was observed; `unreachable` whether nothing is known, in which case
+    `hint` may help. `by` and `how` (deployed, rolled back, recovered) say who started the recorded release.
+    `copies` are the service's containers of other environments.
     """
 
     host: str
@@ -65,7 +83,7 @@ class HostStatus:
     under_way: bool = False
     state: Condition = Condition.WELL
     why: str = ""
-    container: str = ""
+    containers: tuple[str, ...] = ()
     port_holder: str = ""
     proven: bool = False
     skipped: tuple[str, ...] = ()
@@ -73,6 +91,9 @@ class HostStatus:
     by: str = ""
     how: str = ""
     copies: tuple[Copy, ...] = ()
+    units: tuple[UnitStatus, ...] = ()
+    counted: str = ""
+    lacking: tuple[str, ...] = ()
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
@@ -80,12 +101,15 @@ def look_at(session: Session, environment: str, service: str, machine: str) -> H
     told, seen = session.connection.together(
         partial(last_told, session, environment, service), partial(observe, session, environment, service)
     )
-    answer: ProbeResult | None = None
     entry = seen.record.serving
-    if seen.serving and entry:
-        answer = probe_now(session, seen.serving, entry.settings)
+    answers: Answers = {}
+    if entry:
+        runs = entry.settings.run_of
+        asked = [c for c in seen.serving if c.running]
+        found = session.connection.together(*(partial(probe_now, session, c, runs(c.process)) for c in asked))
+        answers = {c.id: answer for c, answer in zip(asked, found, strict=True)}
     by, how = put_there(entry, told) if entry else ("", "")
-    return replace(summarise(seen, service, answer, machine), by=by, how=how)
+    return replace(summarise(seen, service, answers, machine), by=by, how=how)
 
 
 def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
@@ -96,28 +120,32 @@ def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
     )
 
 
-def summarise(seen: Observed, service: str, answer: ProbeResult | None, machine: str) -> HostStatus:
+def summarise(seen: Observed, service: str, answers: Answers, machine: str) -> HostStatus:
     """Summarise an observation; `answer` is the result of the health check, if one was run. Pure."""
-    entry, container, last = seen.record.serving, in_place(seen), last_one(seen)
-    state, why = condition(seen, answer, machine)
+    entry, placed, last = seen.record.serving, in_place(seen), last_ones(seen)
+    state, why = condition(seen, answers, machine)
+    sick = [c for c in last if not c.alive] or [c for c in last if _is_sick(c, answers)] or last
     row = HostStatus(
         host=seen.host,
         service=service,
         serving=bool(seen.serving),
-        release=release_of(entry, container),
-        manifest=manifest_of(entry, container),
-        since=container.started_at if container else "",
-        health=_health(state, entry, container, answer),
+        release=release_of(entry, placed),
+        manifest=manifest_of(entry, placed),
+        since=max((c.started_at for c in placed), default=""),
+        health=_health(state, entry, placed, answers),
         notes=(*_skipped(entry), *lock_note(seen, machine)),
-        drift=bool(drift(entry, container)) and state is not Condition.UNDER_WAY,
+        drift=bool(drift(entry, placed)) and state is not Condition.UNDER_WAY,
         interrupted=interrupted(seen, machine) is not None,
         left_out=seen.record.left_out,
         under_way=state is Condition.UNDER_WAY,
         state=state,
         why=why,
-        container=last.name if last else "",
-        port_holder=_port_holder(seen, last) if last else "",
+        containers=tuple(c.name for c in sick),
+        port_holder=next(filter(None, (_port_holder(seen, c) for c in last)), ""),
         copies=seen.copies,
+        lacking=lacking_processes(seen),
+        units=tuple(_unit(c, answers) for c in last if c.process),
+        counted=counted(entry, placed) if entry and entry.units else "",
     )
     return _remembering(row, seen, entry) if entry else row
 
@@ -140,17 +168,47 @@ def _skipped(entry: Deployed | None) -> tuple[str, ...]:
     return tuple(f"{entry.release}: {skip}" for skip in entry.skipped) if entry else ()
 
 
-def _health(state: Condition, entry: Deployed | None, container: Container | None, answer: ProbeResult | None) -> str:
-    if state is Condition.PAUSED or (container and container.paused):
+def _is_sick(container: Container, answers: Answers) -> bool:
+    answer = answers.get(container.id)
+    return not container.running or bool(answer and not answer.ok)
+
+
+def _unit(container: Container, answers: Answers) -> UnitStatus:
+    answer = answers.get(container.id)
+    return UnitStatus(
+        process=container.process,
+        replica=int(replica) if (replica := container.slot[1]).isdecimal() else 0,
+        container=container.name,
+        status=container.status,
+        health=answer.detail if answer else "",
+        since=container.started_at,
+        restarts=container.restart_count,
+    )
+
+
+def _health(state: Condition, entry: Deployed | None, placed: Sequence[Container], answers: Answers) -> str:
+    if state is Condition.PAUSED or any(c.paused for c in placed):
         return "paused"
-    if state in DARK or container is None:
+    if state in DARK or not placed:
         return state if state in DARK else "not serving"
-    if answer is None:
+    found = [(c, answers.get(c.id)) for c in placed]
+    if any(answer is None for _, answer in found):
         return "runs, not checked"
-    if answer.barred:
+    worst, answer = min(found, key=lambda f: _rank(f[1]))
+    if answer is None or answer.barred:
         return "runs, health not checked"
-    said = answer.detail if answer.ok else f"unhealthy: {answer.detail}"
+    which = f"{worst.process} " if worst.process and not answer.ok else ""
+    said = answer.detail if answer.ok else f"{which}unhealthy: {answer.detail}"
+    if entry and entry.units:
+        return f"{said}: {counted(entry, placed)}" if answer.ok else said
     return said if entry is None or entry.verified else f"{said}, unverified"
+
+
+def _rank(answer: ProbeResult | None) -> tuple[bool, bool, bool]:
+    """Orders answers: unhealthy, not checked, healthy, and last those that have no check beside others that have."""
+    if answer is None:
+        return (False, False, False)
+    return (answer.ok, not answer.barred, answer.detail != "healthy")
 
 
 def _port_holder(seen: Observed, last: Container) -> str:

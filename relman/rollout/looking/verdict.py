@@ -94,6 +94,9 @@ def _sentence(
         if len(rows) == len(of_it):
             return f"{service} is not deployed in {place.environment}"
         return f"{hosts} {'serves' if one else 'serve'} nothing: new in the inventory, or reinstalled"
+    if state in DARK and all(r.lacking for r in rows):
+        without = ", ".join(dict.fromkeys(p for r in rows for p in r.lacking))
+        return f"{hosts} {'runs' if one else 'run'} {service} without {without}"
     if state in DARK:
         return f"{hosts} {'serves' if one else 'serve'} nothing"
     return {

@@ -18,7 +18,7 @@ def kept_secrets(entries: Mapping[str, Deployed], fleet: Sequence[Observed]) -> 
     for host, entry in entries.items():
         now = serving[host]
         known = now.secrets.hashes if now and now.secrets else {}
-        lacking = [each.name for each in entry.settings.secrets if each.name not in known]
+        lacking = [each.name for each in entry.settings.every_secret if each.name not in known]
         if lacking:
             faults.append(f"{host}: {now.release if now else 'what serves'} has no {', '.join(lacking)}")
     if faults:
@@ -27,7 +27,7 @@ def kept_secrets(entries: Mapping[str, Deployed], fleet: Sequence[Observed]) -> 
             details=faults,
             hint="nothing was changed; without --keep-secrets it gets its own",
         )
-    wanted = {host: entry for host, entry in entries.items() if entry.settings.secrets}
+    wanted = {host: entry for host, entry in entries.items() if entry.settings.every_secret}
     return {**entries, **{h: replace(e, secrets=now.secrets) for h, e in wanted.items() if (now := serving[h])}}
 
 

@@ -10,13 +10,14 @@ from relman.model.container import Container, EngineFacts
 from relman.model.grants.secrets import NONE_GIVEN, Given, changed
 from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
-from relman.model.record import Absence, Deployed, kept_name
+from relman.model.record import Absence, Deployed, OldContainer, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import same_run
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
-from relman.rollout.planning.replacement_order import order
+from relman.rollout.planning.max_hosts import losers_first
+from relman.rollout.planning.replacement_order import turns
 from relman.rollout.planning.rollback_target import agreed_target, before, crossed, named_target, unsafe_tasks
 from relman.rollout.planning.strategies import WAVES
 
@@ -72,13 +73,14 @@ def plan_deploy(
             unchanged.append(seen.host)
     first = settings[fleet[0].host]
     strategy, strange = _strategy(first.strategy, fleet)
-    return Plan(
+    most = asked.max_unavailable or first.max_unavailable
+    plan = Plan(
         id=asked.id,
         kind=Kind.DEPLOY,
         service=asked.service,
         environment=asked.environment,
         release=release.tag,
-        waves=WAVES[strategy.kind](steps, strategy, asked.max_unavailable or first.max_unavailable),
+        waves=WAVES[strategy.kind](steps, strategy, most),
         unchanged=tuple(unchanged),
         warnings=strange + _warnings(steps, release) + _doubled(steps, fleet),
         on_failure=first.on_failure,
@@ -90,6 +92,7 @@ def plan_deploy(
         left_out=_left_out(asked, release.tag, str(release.manifest)),
         place=asked.place,
     )
+    return losers_first(plan, most)
 
 
 def plan_rollback(
@@ -117,13 +120,14 @@ def plan_rollback(
     over = {s.host: crossed(records[s.host], s.entry) for s in steps}
     crosses = unsafe_tasks(over)
     default = DeploySettings()
-    return Plan(
+    most = asked.max_unavailable or default.max_unavailable
+    plan = Plan(
         id=asked.id,
         kind=Kind.ROLLBACK,
         service=asked.service,
         environment=asked.environment,
         release=target.release,
-        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), asked.max_unavailable or default.max_unavailable),
+        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), most),
         unchanged=tuple(unchanged),
         warnings=(*_leaving(target.release, steps, over, crosses), *older_secrets(target.release, steps)),
         on_failure=default.on_failure,
@@ -132,6 +136,7 @@ def plan_rollback(
         crosses=crosses,
         place=asked.place,
     )
+    return losers_first(plan, most)
 
 
 def _strategy(wanted: Strategy, fleet: Sequence[Observed]) -> tuple[Strategy, tuple[str, ...]]:
@@ -187,7 +192,7 @@ def entry_of(asked: Asked, release: Release, settings: DeploySettings, facts: En
         at=asked.at,
         by=asked.by,
         commit=release.commit,
-        verified=settings.health.probe != "none",
+        verified=all(run.health.probe != "none" for run in settings.runs),
         skipped=release.skipped,
     )
     return replace(entry, image_id=_image_id(entry, facts))
@@ -201,29 +206,33 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     """The step for this host, or None if `entry` serves there already, with these settings, and was proven good."""
     old = seen.in_place
     current = seen.record.serving
-    if old is None:
+    if not old:
         return Step(seen.host, Action.START, entry, before=current, restores=_restores(seen, entry))
-    old_release = current.release if current else old.name
-    if current and old.running and _same(old, current, entry):
+    running = tuple(_running(c, current) for c in old)
+    old_release = current.release if current else old[0].name
+    if current and all(c.running for c in old) and _same(old, current, entry):
         if (current.proven or not verify) and not seen.extra:
             return None
         # The rollout follows the release's settings of today, not those in this host's record.
         same = replace(current, by=entry.by, settings=entry.settings)
-        return Step(seen.host, Action.VERIFY, same, old.id, old_release, before=current, restores=_restores(seen, same))
-    stop_first, why = order(current.settings if current else None, entry.settings)
+        return Step(
+            seen.host, Action.VERIFY, same, running, old_release, before=current, restores=_restores(seen, same)
+        )
     return Step(
         host=seen.host,
         action=Action.REPLACE,
         entry=entry,
-        old=old.id,
+        old=running,
         old_release=old_release,
-        old_restart=old.restart_policy,
-        old_stop_timeout=(current.settings if current else DeploySettings()).stop_timeout,
-        stop_first=stop_first,
-        why=why,
+        turns=turns(current.settings if current else None, entry.settings, list(dict.fromkeys(c.process for c in old))),
         before=current,
         restores=_restores(seen, entry),
     )
+
+
+def _running(container: Container, current: Deployed | None) -> OldContainer:
+    timeout = (current.settings if current else DeploySettings()).run_of(container.process).stop_timeout
+    return OldContainer(container.id, container.process, container.restart_policy, timeout)
 
 
 def _restores(seen: Observed, entry: Deployed) -> Deployed | None:
@@ -231,13 +240,13 @@ def _restores(seen: Observed, entry: Deployed) -> Deployed | None:
     return before(seen.record.deployed(entry), entry)
 
 
-def _same(old: Container, current: Deployed, entry: Deployed) -> bool:
+def _same(old: Sequence[Container], current: Deployed, entry: Deployed) -> bool:
     return (
-        old.image_id == entry.image_id
+        all(c.image_id == entry.image_id for c in old)
         and current.manifest == entry.manifest
         and same_run(current.settings, entry.settings)
-        and not changed(entry.settings.secrets, current.secrets, entry.secrets)
-        and old.id == current.container
+        and not changed(entry.settings.every_secret, current.secrets, entry.secrets)
+        and {c.id for c in old} == current.ids
     )
 
 

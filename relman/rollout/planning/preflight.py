@@ -9,9 +9,9 @@ from relman.model.container import EngineFacts
 from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
-from relman.model.settings import Binding, Health, Order, Probe
+from relman.model.settings import Binding, Health, Order, Probe, Process
 from relman.rollout.conclusion import hosts_in_words
-from relman.rollout.planning.replacement_order import must_stop_first
+from relman.rollout.planning.replacement_order import must_wait
 from relman.rollout.planning.rollback_target import before
 
 
@@ -47,7 +47,8 @@ def check_health(plan: Plan, mute: Mapping[str, str]) -> Plan:
         return plan
     if plan.kind is Kind.ROLLBACK:
         return _unasked(plan, mute)
-    health = next(s.entry.settings.health for s in plan.steps if s.host in mute)
+    runs = (run for s in plan.steps if s.host in mute for run in s.entry.settings.runs)
+    health = next(run.health for run in runs if run.health.probe.by_address)
     raise PreflightFailed(
         f"the health of {plan.service} {plan.release} cannot be checked",
         details=[f"{host}: {why}" for host, why in mute.items()],
@@ -118,17 +119,18 @@ def _faults(step: Step, seen: Observed, release: Release | None) -> Iterator[str
 
 
 def _paused(seen: Observed, place: str) -> Iterator[str]:
-    """A container that a person paused is not replaced by a deployment, but by a rollback."""
-    old, current = seen.in_place, seen.record.serving
-    if old and old.paused:
+    """Somebody paused it for a reason: a deployment does not go over that, a rollback does."""
+    current = seen.record.serving
+    if paused := [c.name for c in seen.in_place if c.paused]:
         back = f", or relman rollback {place} replaces it" if current and before(seen.record, current) else ""
-        yield f"{old.name} is paused: resume it there with docker unpause {old.name}{back}"
+        names = " ".join(paused)
+        yield f"{', '.join(paused)} is paused: resume it there with docker unpause {names}{back}"
 
 
 def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
     ours = {c.name for c in seen.containers}
     extra = {c.name for c in seen.extra}
-    for port in filter(None, (p.binding for p in step.entry.settings.ports)):
+    for port in filter(None, (p.binding for run in step.entry.settings.runs for p in run.ports)):
         for owner in seen.owners_of(port):
             if owner in extra:
                 yield f"{_taken(port, owner)}, which also runs: docker rm -f {owner}, there"
@@ -141,20 +143,28 @@ def _taken(port: Binding, owner: str) -> str:
 
 
 def _order_faults(step: Step, seen: Observed) -> Iterator[str]:
-    settings = step.entry.settings
-    current = seen.record.serving
-    reason = must_stop_first(current.settings if current else None, settings)
-    if step.old and settings.order is Order.START_FIRST and reason:
-        yield f"order: start-first is impossible, because {reason}"
+    settings, current = step.entry.settings, seen.record.serving
+    running = {o.process for o in step.old}
+    for part in settings.parts:
+        reason = must_wait(current.settings if current else None, settings, part, running)
+        if running and part.run.order is Order.START_FIRST and reason:
+            yield f"{_of(part)}order: start-first is impossible, because {reason}"
 
 
 def _image_faults(step: Step, seen: Observed, release: Release) -> Iterator[str]:
     settings = step.entry.settings
     if not fits(release, seen.facts):
         yield f"the host is {seen.facts.platform}, and only the image for {release.platform} was tested"
-    mapped = {m.target.rstrip("/") for m in settings.volumes}
-    for volume in release.volumes:
-        if volume.rstrip("/") not in mapped:
-            yield f"the image keeps data in {volume}, and deploy.volumes maps nothing to it: its data would be lost"
-    if settings.health.probe is Probe.IMAGE and not settings.has_healthcheck(image=release.has_healthcheck):
-        yield "deploy.health.image is set, and the image has no HEALTHCHECK: add one, or deploy.healthcheck"
+    for part in settings.parts:
+        mapped = {m.target.rstrip("/") for m in part.run.volumes}
+        key = f"deploy.processes.{part.name}.volumes" if part.name else "deploy.volumes"
+        for volume in release.volumes:
+            if volume.rstrip("/") not in mapped:
+                yield f"the image keeps data in {volume}, and {key} maps nothing to it: its data would be lost"
+        if part.run.health.probe is Probe.IMAGE and not part.run.has_healthcheck(image=release.has_healthcheck):
+            lacks = "deploy.health.image is set, and the image has no HEALTHCHECK: add one, or deploy.healthcheck"
+            yield f"{_of(part)}{lacks}"
+
+
+def _of(part: Process) -> str:
+    return f"{part.name}: " if part.name else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from relman.model.container import Container
 from relman.model.plan import Interruption, Leftover, Observed
 from relman.model.record import Deployed, Intent, Lock, Phase
 
@@ -39,12 +40,25 @@ def _interruption(seen: Observed, lock: Lock) -> Interruption:
 def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
     if intent is None:
         return Leftover.NOTHING
-    there = [c for c in seen.containers if c.running or c.paused]  # a paused one was paused before the deployment
-    new = any(c.name == intent.new_name for c in there)
-    old = any(c.id == intent.old for c in there)
-    return {(True, True): Leftover.BOTH, (True, False): Leftover.NEW, (False, True): Leftover.OLD}.get(
-        (new, old), Leftover.GAP
-    )
+    # One that is paused was so before: nobody died there.
+    there = [c for c in seen.containers if c.running or c.paused]
+    names, ids = {c.name for c in there}, {c.id for c in there}
+    made = [u.name in names for u in intent.news]
+    kept = [o.container in ids for o in intent.olds]
+    if all(made):
+        return Leftover.BOTH if any(kept) else Leftover.NEW
+    if dark(intent, there):
+        return Leftover.GAP
+    return Leftover.MIXED if any(made) else Leftover.OLD
+
+
+def dark(intent: Intent, running: Collection[Container]) -> frozenset[str]:
+    """The processes that had their place and of which nothing is `running`, old or new; "" too, where nothing is at
+    all."""
+    names, ids = {c.name for c in running}, {c.id for c in running}
+    alive = {u.process for u in intent.news if u.name in names} | {o.process for o in intent.olds if o.container in ids}
+    had = {o.process for o in intent.olds}
+    return frozenset(had - alive if alive else had | {""})
 
 
 def decide(found: Sequence[Interruption], fleet: Sequence[Observed], finish: bool | None) -> RecoveryDecision:

@@ -8,18 +8,18 @@ from dataclasses import replace
 from relman.hosts.state_dir import record
 from relman.model.errors import RelmanError
 from relman.model.plan import Observed, Plan, Step
-from relman.model.record import HostRecord
+from relman.model.record import HostRecord, Unit
 from relman.rollout.fleet import Session
 
 
-def remembered(plan: Plan, step: Step, container: str, before: HostRecord, *, proven: bool) -> HostRecord:
-    """The record after `step`, whose new container is `container` (an id). Pure."""
-    written = _after(plan, step, container, before, proven=proven)
+def remembered(plan: Plan, step: Step, units: tuple[Unit, ...], before: HostRecord, *, proven: bool) -> HostRecord:
+    """The record after `step`, whose new containers are `units`. Pure."""
+    written = _after(plan, step, units, before, proven=proven)
     return keep(written, plan.keep) if proven and plan.kind == "deploy" else written
 
 
-def _after(plan: Plan, step: Step, container: str, before: HostRecord, *, proven: bool) -> HostRecord:
-    entry = replace(step.entry, container=container, proven=proven)
+def _after(plan: Plan, step: Step, units: tuple[Unit, ...], before: HostRecord, *, proven: bool) -> HostRecord:
+    entry = replace(step.entry.placed(units), proven=proven)
     before = replace(before, left_out=plan.left_out)
     if plan.kind == "rollback":
         return before.returned(replace(entry, proven=True))
@@ -33,8 +33,8 @@ def keep(written: HostRecord, count: int) -> HostRecord:
     return replace(written, entries=tuple(e for e in written.entries if e.id in kept))
 
 
-def draft(session: Session, plan: Plan, step: Step, container: str, seen: Observed) -> None:
+def draft(session: Session, plan: Plan, step: Step, units: tuple[Unit, ...], seen: Observed) -> None:
     """Draft the record as it will be on success. Errors are left to the actual write."""
     with contextlib.suppress(RelmanError):
-        written = remembered(plan, step, container, seen.record, proven=True)
+        written = remembered(plan, step, units, seen.record, proven=True)
         session.draft = record.draft(session.connection, written)
