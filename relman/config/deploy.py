@@ -9,6 +9,7 @@ from typing import Any
 
 from relman.config.deploy_variables import fill, names
 from relman.config.env_file import deploy_section
+from relman.config.process_choice import chosen, collisions
 from relman.config.yaml_document import KeyPath, dotted
 from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings
 from relman.model.errors import ConfigError, Problem
@@ -41,7 +42,6 @@ def resolve(
     from pydantic import ValidationError
 
     from relman.config.schema.deploy import Deploy
-    from relman.config.schema.process import chosen, collisions
     from relman.config.schema.schema_errors import faults
 
     filled = _Filling(variables, secret)

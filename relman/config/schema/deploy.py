@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from relman.config.schema import values, values_names
 from relman.config.schema.base import MOST, choice, parsed
-from relman.config.schema.process import Process, Runnable
 from relman.config.schema.rollout import Hook, Strategy, Task, without_twins
+from relman.config.schema.run import Process, Runnable
 from relman.config.schema.values import Faults
 from relman.config.yaml_document import KeyPath
 from relman.model import strategy as model_strategy

@@ -1,4 +1,4 @@
-"""The schema of what one container of a service runs, and of its health."""
+"""The schema of what a container of a service runs, of its health, and of several processes of one image."""
 
 # ruff: noqa: RUF012 (pydantic copies defaults)
 
@@ -6,19 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from relman.config.schema import values, values_container
-from relman.config.schema.base import MOST, Argv, EnvName, Section, filled, parsed
+from relman.config.schema.base import MOST, Argv, EnvName, Section, choice, filled, parsed
+from relman.config.schema.container import ContainerKeys
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
 from relman.config.schema.secrets import SecretName, SecretUse, clash, references
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
-from relman.model.settings import DeploySettings, Mount, Port
+from relman.model.settings import DeploySettings, Mount, Order, Port, RunSettings
 
 _Times = Annotated[str, Field(pattern="^on-failure:[1-9][0-9]*$")]
 Restart = Literal["no", "always", "unless-stopped", "on-failure"] | _Times
@@ -86,3 +87,83 @@ class Run(Section):
         taken = {m.target: "the target of a volume" for m in self.volumes if isinstance(m, Mount)}
         if found := clash(references(self.secrets), taken | dict.fromkeys(self.env, "given in env")):
             yield ("secrets", found[0]), found[1]
+
+
+class Runnable(ContainerKeys, Run):
+    """How a container is run, and how it is replaced."""
+
+    order: Annotated[str, choice(*Order)] = DeploySettings.order
+    singleton: bool = DeploySettings.singleton
+
+    def faults(self) -> Iterator[tuple[KeyPath, str]]:
+        """What cannot be combined, each with the path of the key to change."""
+        yield from self.run_faults()
+        yield from self.container_faults(self.volumes)
+        if self.order == Order.START_FIRST and self.singleton:
+            yield ("order",), "start-first runs two copies for a while, which singleton forbids"
+        bound = _bound(self)
+        if self.order == Order.START_FIRST and bound:
+            yield (
+                ("order",),
+                f"start-first cannot work: two containers cannot hold the host's port {bound[0].host_port}",
+            )
+
+    def run(self) -> RunSettings:
+        """The model's settings; requires all variables to be expanded."""
+        return RunSettings(
+            ports=self.all_ports(),
+            env=dict(self.env),
+            volumes=tuple(self.volumes),
+            networks=tuple(self.networks),
+            command=self.command,
+            health=self.health.value() if self.health else model.Health(),
+            restart=self.restart,
+            stop_timeout=self.stop_timeout,
+            resources=self.resources.value(),
+            order=Order(self.order),
+            singleton=self.singleton,
+            healthcheck=self.healthcheck.value() if self.healthcheck else None,
+            container=self.container(),
+            aliases={network: names for network, names in self.networks.items() if names},
+            secrets=references(self.secrets),
+        )
+
+
+class Process(Runnable):
+    """One process of the image. A key that is not given is the deploy section's; variables are added to its own."""
+
+    elsewhere: ClassVar[tuple[str, ...]] = tuple(Runnable.model_fields)
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    replicas: Annotated[int, filled(values.replicas)] = 1
+    """The number of containers on each host; the inventory's relman_processes can say another one."""
+    max_hosts: Annotated[int, Field(ge=1, le=MOST)] | None = None
+    """The number of hosts of an environment that may run it, such as 1 for a scheduler."""
+
+    def within(self, common: Runnable) -> Process:
+        """The process with what the deploy section says for all."""
+        given: dict[str, Any] = {
+            name: getattr(self if name in self.model_fields_set else common, name) for name in Runnable.model_fields
+        }
+        given["env"] = {**common.env, **self.env}
+        return Process.model_construct(**given, replicas=self.replicas, max_hosts=self.max_hosts)
+
+    def own_faults(self) -> Iterator[tuple[KeyPath, str]]:
+        """What is wrong with the process when it has all its keys."""
+        yield from self.faults()
+        if not isinstance(self.replicas, int) or self.replicas == 1:
+            return
+        if self.singleton:
+            yield ("replicas",), "singleton allows one container: leave one of them out"
+        if bound := _bound(self):
+            port = bound[0].host_port
+            yield ("replicas",), f"{self.replicas} containers cannot hold the host's port {port}: leave that out"
+
+    def value(self, name: str) -> model.Process:
+        """The model's process."""
+        return model.Process(name, self.replicas, self.run(), self.max_hosts)
+
+
+def _bound(run: Run) -> list[Port]:
+    return [port for port in run.all_ports() if port.binding]

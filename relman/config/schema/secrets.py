@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, model_validator
 
-from relman.config.schema import values
+from relman.config.schema import values, values_names
 from relman.config.schema.base import EnvName, Section, exactly_one, or_alone, parsed
 from relman.config.schema.values_names import secret_name
 from relman.config.suggestions import shown
@@ -48,7 +48,7 @@ class SecretUse(Section):
         return SecretRef(name, file, self.env or "")
 
 
-SecretName = Annotated[str, AfterValidator(secret_name)]
+SecretName = Annotated[str, AfterValidator(values_names.secret_name)]
 
 
 def references(secrets: Mapping[str, SecretUse]) -> tuple[SecretRef, ...]:

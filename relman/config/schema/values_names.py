@@ -32,6 +32,11 @@ def process_name(value: str) -> str:
     return matching(_PROCESS_NAME, value, "a process's name: at most 32 of a-z, 0-9 and - between them")
 
 
+def secret_name(value: str) -> str:
+    """The name of a secret: it becomes a file's."""
+    return matching(SECRET_NAME, value, "a secret's name: letters, digits, _ . - and a letter or digit first")
+
+
 def shell_name(value: str) -> str:
     """The name of a variable that shells and templates accept."""
     return matching(_SHELL_NAME, value, "a variable's name: letters, digits and _, no digit first")
