@@ -10,7 +10,6 @@ from pydantic import AfterValidator, model_validator
 
 from relman.config.schema import values, values_names
 from relman.config.schema.base import EnvName, Section, exactly_one, or_alone, parsed
-from relman.config.schema.values_names import secret_name
 from relman.config.suggestions import shown
 from relman.model.grants.secrets import DIRECTORY, SecretRef
 

@@ -54,11 +54,6 @@ def not_relman_s(name: str) -> str:
     return name
 
 
-def secret_name(value: str) -> str:
-    """The name of a secret: it becomes a file's."""
-    return matching(SECRET_NAME, value, "a secret's name: letters, digits, _ . - and a letter or digit first")
-
-
 def service_name(value: object) -> str:
     """The name of a service."""
     return matching(_SERVICE_NAME, word(value), "a service's name: a-z, 0-9 and - _ . between them")
