@@ -71,8 +71,8 @@ def _files(written: str | list[str]) -> list[str]:
 def _fault(root: Path, file: str) -> str:
     """Why a file is not read; "" if it may be."""
     steps = [root.joinpath(*Path(file).parts[: n + 1]) for n in range(len(Path(file).parts))]
-    if Path(file).is_absolute() or ".." in Path(file).parts:
-        return f"expected a path below the directory of relman.yml, found {file}"
+    if Path(file).is_absolute() or {"..", ".git"} & set(Path(file).parts):
+        return f"expected a path below the directory of relman.yml, and not in .git, found {file}"
     if any(step.is_symlink() for step in steps):
         return f"{file} is a link, or below one: what is read must be in the repository itself"
     if not steps[-1].is_file():

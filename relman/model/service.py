@@ -65,7 +65,7 @@ class LinkedService:
     It runs `image`, or the image of another team's `release`, which must have evidence. It starts when those in
     `depends_on` are ready. `env` may refer to them (config/schema/test_references.py). `ports` extends the image's
     exposed ports; a mount's source is a volume of the run or an absolute path; `tmpfs` maps a path to the engine's
-    options; `healthcheck` replaces the image's.
+    options; `healthcheck` replaces the image's, and so do the settings of `container`.
     """
 
     alias: str

@@ -15,6 +15,7 @@ from relman.config.env_file import deploy_section, read_env_file
 from relman.config.service import check_service, load_service
 from relman.model.errors import ConfigError
 
+BELOW = "expected a path below the directory of relman.yml, and not in .git, found "
 HEAD = "service: shop\nregistry: localhost:5000\nbuild: {context: .}\n"
 
 
@@ -90,8 +91,9 @@ def test_only_files_of_the_repository_are_read(tmp_path: Path) -> None:
     (root / "up").symlink_to("..")
     (root / "large.env").write_bytes(b"A=" + b"x" * (64 << 10))
     wrong = {
-        "../secret.env": "expected a path below the directory of relman.yml, found ../secret.env",
-        f"{tmp_path}/secret.env": f"expected a path below the directory of relman.yml, found {tmp_path}/secret.env",
+        "../secret.env": f"{BELOW}../secret.env",
+        f"{tmp_path}/secret.env": f"{BELOW}{tmp_path}/secret.env",
+        ".git/config": f"{BELOW}.git/config",
         "link.env": "link.env is a link, or below one: what is read must be in the repository itself",
         "up/secret.env": "up/secret.env is a link, or below one: what is read must be in the repository itself",
         "below": "there is no file below",
