@@ -125,6 +125,7 @@ class TestStage:
     `env` may refer to the services (config/schema/test_references.py). `timeout` is in seconds for each command.
     `entrypoint` is the commands' entrypoint: IMAGE_ENTRYPOINT, words, () for none; None if not configured, which means
     the image's. With `smoke`, the image must first start as it is deployed and be healthy for its window.
+    Without `app`, it is not started beside commands in other images.
     """
 
     __test__ = False
@@ -135,11 +136,12 @@ class TestStage:
     timeout: float = 1800.0
     entrypoint: tuple[str, ...] | str | None = None
     smoke: bool = False
+    app: bool = True
 
     @property
     def starts_app(self) -> bool:
         """Whether the image under test is started as it is deployed, under the name APP."""
-        return self.smoke or any(command.beside for command in self.commands)
+        return self.smoke or (self.app and any(command.beside for command in self.commands))
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -66,6 +66,16 @@ def test_tests_beside_an_image_without_a_shell(shop: Shop) -> None:
     assert not shop.client.images(name=f"{shop.local_tag}.tests")
 
 
+def test_a_tool_has_nothing_beside_its_tests(shop: Shop) -> None:
+    """With `test.app: false` an image that ends by itself is tested in itself and in a stage: it is not started as it
+    is deployed, and nothing is linked to the tests as `app`."""
+    alone = TestCommand(("sh", "-c", '[ "$HERE" = tests ] && [ -z "$APP_NAME" ]'), "stage", stage="tests")
+    stage = TestStage(commands=(TestCommand(("/busybox", "true"), "itself"), alone), app=False)
+    assert tried(shop, stage, command=["/busybox", "false"]).passed
+    with pytest.raises(TestsFailed, match="died with exit code 1"):
+        tried(shop, dataclasses.replace(stage, app=True), command=["/busybox", "false"])
+
+
 def test_a_smoke_test(shop: Shop) -> None:
     """An image that starts and stays healthy passes, and its evidence says that this is all; one that dies, or is not
     healthy, fails with what it printed."""

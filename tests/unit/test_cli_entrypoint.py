@@ -128,10 +128,13 @@ def test_an_image_without_a_shell(tmp_path: Path) -> None:
         ("commands: [{run: x, stage: 'a b'}]", "the name of a stage"),
         ("smoke: true, commands: [{run: x, name: smoke}]", "another command has this name"),
         ("smoke: true, services: {app: {image: a/b}}", "the name of the image under test"),
+        ("app: false, smoke: true, commands: [x]", "a smoke test starts the image"),
+        ("app: false, commands: [{run: x, stage: build}]", "nothing would run in the image under test"),
     ],
 )
 def test_what_no_test_can_be(test: str, fault: str, tmp_path: Path) -> None:
-    """Two places for one command, a name that no stage has, and a service that takes the image's name are refused."""
+    """Two places for one command, a name that no stage has, a service that takes the image's name, and an image that no
+    command runs in are refused."""
     (tmp_path / "Dockerfile").write_text(BARE)
     (tmp_path / "relman.yml").write_text(f"service: greet\nregistry: registry.example.com\ntest: {{{test}}}\n")
     said = relman("check", cwd=tmp_path)

@@ -154,10 +154,11 @@ class Test(Section):
     ] = None
     timeout: PositiveDuration = model.TestStage.timeout
     smoke: bool = model.TestStage.smoke
+    app: bool = model.TestStage.app
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        faults = [*self._dependencies(), *self._references(), *self._names()]
+        faults = [*self._dependencies(), *self._references(), *self._names(), *self._without_app()]
         if faults:
             raise Faults(faults)
         return self
@@ -190,11 +191,17 @@ class Test(Section):
                 yield ("commands", i, "name"), "another command has this name"
             seen |= {command.name} if command.name else set()
 
+    def _without_app(self) -> Iterator[tuple[KeyPath, str]]:
+        if not self.app and self.smoke:
+            yield ("app",), "a smoke test starts the image under test: remove one of them"
+        elif not self.app and all(command.image or command.stage for command in self.commands):
+            yield ("app",), "then nothing would run in the image under test: let one of the commands"
+
     def value(self, registry: str, root: str) -> model.TestStage:
         """The model's test stage."""
         linked = tuple(service.value(alias, registry, root) for alias, service in self.services.items())
         commands = tuple(command.value() for command in self.commands)
-        return model.TestStage(linked, self.env, commands, self.timeout, self.entrypoint, self.smoke)
+        return model.TestStage(linked, self.env, commands, self.timeout, self.entrypoint, self.smoke, self.app)
 
 
 def _unknown(path: KeyPath, env: Mapping[str, Any], known: list[str], hint: str) -> Iterator[tuple[KeyPath, str]]:
