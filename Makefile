@@ -33,7 +33,8 @@ test: check prepare .peers/ansible-core/.locked
 # Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
 # single change of a host. It takes an hour. Before that, all of what `make test` tries a part of.
 soak: prepare
-	RELMAN_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/exhaustive tests/contract/test_foreign.py
+	RELMAN_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/exhaustive tests/contract/test_foreign.py \
+	  tests/e2e/test_self_release.py
 	$(BIN)/python -m tests.soak
 
 demo: setup

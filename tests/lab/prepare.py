@@ -33,10 +33,11 @@ def prepare() -> str:
     packages.install(*bases.NEEDED)
     for suite, names in PROGRAMS:
         trixie.fetch(*names, suite=suite)
-    wheels.fetch()
+    for lock in wheels.LOCKS:
+        wheels.fetch(lock)
     try:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(bases.rootfs, bases.NAMES))
+            list(pool.map(bases.rootfs, (*bases.NAMES, bases.RELMAN)))
     except bases.BaseError as error:
         raise LabError(str(error)) from error
     return f"prepared in {time.monotonic() - begin:.1f} s: nothing is downloaded from here on"

@@ -8,7 +8,7 @@ from relman.config.service import check_service
 from tests.apps import bases
 
 
-@pytest.mark.parametrize("name", ["python-base", "postgres-base", "redis-base"])
+@pytest.mark.parametrize("name", [*bases.NAMES, bases.RELMAN])
 @pytest.mark.parametrize("field", ["packages", "exclude", "options", "changes"])
 def test_another_ingredient_is_another_base(name: str, field: str) -> None:
     """A changed package, exclusion, option or instruction never finds the old root file system."""
