@@ -6,6 +6,7 @@ import pytest
 
 from relman.config.service import check_service
 from tests.apps import bases
+from tests.unit.documents import ROOT
 
 
 @pytest.mark.parametrize("name", [*bases.NAMES, bases.RELMAN])
@@ -21,3 +22,9 @@ def test_another_ingredient_is_another_base(name: str, field: str) -> None:
 def test_a_sample_s_relman_yml_is_good(name: str) -> None:
     """`relman check` finds nothing in what readers copy from, nor a file that it names missing."""
     assert check_service(bases.APPS / name) == []
+
+
+@pytest.mark.parametrize("name", ["relman.yml", "relman-library.yml"])
+def test_relman_s_own_files_are_good(name: str) -> None:
+    """So it is for what relman releases itself by."""
+    assert check_service(ROOT / name) == []
