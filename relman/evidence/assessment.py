@@ -14,7 +14,7 @@ from relman.model.errors import PolicyRefused
 from relman.model.image import ConfigDigest, Digest, ManifestDigest, Repository
 from relman.model.policy import NO_POLICY, Policy, Skip
 from relman.model.predicates import TEST_RESULT
-from relman.model.record import HostRecord
+from relman.model.state_dir.record import HostRecord
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relman.model.formats.clock import from_rfc3339, rfc3339
-from relman.model.journal import Failed
+from relman.model.state_dir.journal import Failed
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from relman.ledger.pending import Pending
 from relman.ledger.tables import Base, Deployment, DeploymentHost, ReleaseRecord, RunRecord
 from relman.model.errors import RelmanError, StorageFailed
 from relman.model.formats.untrusted_json import Misread, parse, read
-from relman.model.journal import Failed
+from relman.model.state_dir.journal import Failed
 
 BUSY = 5.0
 

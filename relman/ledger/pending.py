@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from relman.ledger.entries import HostOutcome, utc
 from relman.local import file_lock
-from relman.model.journal import Failed
+from relman.model.state_dir.journal import Failed
 
 
 class Pending:

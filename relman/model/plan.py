@@ -9,9 +9,10 @@ from enum import StrEnum
 from relman.model.container import DEPLOYMENT, Container, Copy, EngineFacts, Image
 from relman.model.errors import Symptoms
 from relman.model.grants.secrets import changed
-from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, OldContainer, Phase
 from relman.model.settings import Binding, OnFailure
 from relman.model.settings_diff import HIDDEN, Changed, differences
+from relman.model.state_dir.lock import FoundLock, Intent, OldContainer, Phase
+from relman.model.state_dir.record import Absence, Deployed, HostRecord
 from relman.model.strategy import Check, Hook, StrategyKind, Task
 
 

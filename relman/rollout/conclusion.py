@@ -16,8 +16,8 @@ from relman.model.errors import (
     Unknown,
     Unreachable,
 )
-from relman.model.journal import Failed
 from relman.model.plan import Kind, Outcome, Plan, Result
+from relman.model.state_dir.journal import Failed
 
 NO_HOST = ""  # the key of a failure that does not belong to a host
 

@@ -13,7 +13,7 @@ from relman.model.container import EngineFacts
 from relman.model.errors import Cancelled, NotFound, PreflightFailed, PullFailed
 from relman.model.image import Repository
 from relman.model.plan import Action, Observed, Plan
-from relman.model.record import Deployed, kept_in
+from relman.model.state_dir.record import Deployed, kept_in
 from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.registry_offer import pulled, require_offer

@@ -30,7 +30,7 @@ from relman.hosts.state_dir import location
 from relman.model.errors import PreflightFailed
 from relman.model.grants.secrets import texts
 from relman.model.plan import Action, Observed, Outcome, Plan, Result, Step
-from relman.model.record import Phase
+from relman.model.state_dir.lock import Phase
 from relman.registry.auth import Login
 from relman.rollout import tasks
 from relman.rollout.conclusion import Happened

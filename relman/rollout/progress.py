@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relman.model.errors import Cancelled, RelmanError
-from relman.model.journal import Failed
 from relman.model.plan import Observed, Outcome, Plan
+from relman.model.state_dir.journal import Failed
 from relman.rollout.conclusion import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.state.journal import Journal

@@ -12,8 +12,8 @@ from relman.hosts.state_dir import record
 from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
-from relman.model.record import Deployed, HostRecord, kept_name
 from relman.model.reference import repository_of
+from relman.model.state_dir.record import Deployed, HostRecord, kept_name
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.rollback_target import before
 from relman.rollout.state.next_record import remembered

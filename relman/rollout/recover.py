@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 from relman.model.errors import EngineError, Interrupted, StepFailed
 from relman.model.plan import Action, Interruption, Kind, Leftover, Observed, Outcome, Result, Step, Turn
-from relman.model.record import Deployed, Intent, Phase, Unit
+from relman.model.state_dir.lock import Intent, Phase
+from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import steps
 from relman.rollout.busy_ports import held_port
 from relman.rollout.conclusion import Happened, failed

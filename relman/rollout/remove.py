@@ -8,7 +8,7 @@ from functools import partial
 
 from relman.hosts.state_dir import record
 from relman.model.plan import Kind, Observed, Outcome, Result
-from relman.model.record import Phase
+from relman.model.state_dir.lock import Phase
 from relman.rollout.conclusion import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.operation import look

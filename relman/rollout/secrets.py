@@ -11,8 +11,8 @@ from relman.model.container import DEPLOYMENT, ENVIRONMENT, SERVICE
 from relman.model.errors import PreflightFailed, RelmanError, StepFailed
 from relman.model.grants.secrets import texts
 from relman.model.plan import Plan
-from relman.model.record import Deployed
 from relman.model.settings import Mount, RunSettings
+from relman.model.state_dir.record import Deployed
 from relman.rollout.fleet import Session
 from relman.rollout.state.journal import Journal
 

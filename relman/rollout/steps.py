@@ -33,8 +33,9 @@ from relman.model.container import (
 )
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
 from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
-from relman.model.record import Deployed, Intent, OldContainer, Phase, Unit
 from relman.model.settings import RunSettings
+from relman.model.state_dir.lock import Intent, OldContainer, Phase
+from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import busy_ports as ports
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import Healthy, Watched, await_healthy

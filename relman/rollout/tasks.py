@@ -12,8 +12,8 @@ from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TA
 from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, Symptoms, TaskFailed, Unreachable
 from relman.model.formats.untrusted_json import LONGEST_WAIT
 from relman.model.plan import Observed, Plan
-from relman.model.record import Deployed
 from relman.model.settings import Health, RunSettings
+from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Task, When
 from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Fleet, Session, Watcher

@@ -12,8 +12,9 @@ from functools import partial
 from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, Unreachable
 from relman.model.plan import Outcome, Result
-from relman.model.record import Deployed, Intent, Phase
 from relman.model.settings import RunSettings
+from relman.model.state_dir.lock import Intent, Phase
+from relman.model.state_dir.record import Deployed
 from relman.rollout.busy_ports import held_port
 from relman.rollout.fleet import Session
 from relman.rollout.health import Watched, await_healthy, symptoms

@@ -1,8 +1,8 @@
 """Measure relman beside an earlier commit of itself: `python -m tests.bench.commits COMMIT`.
 
 Each round replaces the container of every host (HOSTS, default 20; ROUNDS, default 8) three times, in turns: by that
-commit, by this tree, and by this tree again, which shows how much the machine's noise is. All of them run in this tree's
-virtual environment.
+commit, by this tree, and by this tree again, which shows how much the machine's noise is. All of them run in this
+tree's virtual environment.
 """
 
 from __future__ import annotations

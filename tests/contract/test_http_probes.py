@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import threading
@@ -79,19 +80,23 @@ class _Here:
         self._argv: Sequence[str] = ()
         self._code = 0
 
-    def exec_create(self, _container: str, argv: Sequence[str]) -> Mapping[str, str]:
-        """Remember it."""
-        self._argv = argv
+    def ask(self, _what: str, _method: str, path: str, *_names: str, body: Mapping[str, Any]) -> Any:
+        """Remember the command, or run it."""
+        if path.startswith("/exec/"):
+            self._code = subprocess.run(self._argv, env={"PATH": str(self._path)}, check=False).returncode
+            return None
+        self._argv = body["Cmd"]
         return {"Id": "e"}
 
-    def exec_start(self, _id: str, *, detach: bool) -> None:
-        """Run it."""
-        assert detach
-        self._code = subprocess.run(self._argv, env={"PATH": str(self._path)}, check=False).returncode
-
-    def exec_inspect(self, _id: str) -> Mapping[str, Any]:
+    def get(self, _what: str, _path: str, *_names: str, read: Callable[[Any], Any]) -> Any:
         """It has ended."""
-        return {"Running": False, "ExitCode": self._code}
+        process = {"entrypoint": self._argv[0], "arguments": list(self._argv[1:])}
+        return read({"ProcessConfig": process, "Running": False, "ExitCode": self._code})
+
+    @contextlib.contextmanager
+    def reading(self, _what: str) -> Iterator[None]:
+        """Nothing is translated."""
+        yield
 
 
 def inside(path: Path, port: int, wait: WaitFor) -> bool:

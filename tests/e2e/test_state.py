@@ -16,7 +16,7 @@ from relman.hosts.ssh.connection import Connection, connect
 from relman.hosts.state_dir import files, location, record
 from relman.model.errors import PreflightFailed
 from relman.model.host import Host, SshOptions
-from relman.model.record import HostRecord
+from relman.model.state_dir.record import HostRecord
 from tests.e2e.stage import ROOT, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab, at_once

@@ -31,8 +31,9 @@ from relman.model.container import Container, RunSpec
 from relman.model.errors import InternalError, RelmanError, Unreachable, UsageError
 from relman.model.host import Hop, Host, SshOptions
 from relman.model.image import ImageId, ManifestDigest, Repository
-from relman.model.record import HostRecord, Lock
 from relman.model.settings import DeploySettings, Health
+from relman.model.state_dir.lock import Lock
+from relman.model.state_dir.record import HostRecord
 from tests.unit.fake_ssh import ID, IMAGE, Fault, connection
 
 KEY = paramiko.ECDSAKey.generate()

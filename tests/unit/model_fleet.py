@@ -16,11 +16,11 @@ from relman.model.container import DEPLOYMENT
 from relman.model.errors import Unreachable
 from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.host import Environment
-from relman.model.journal import JournalLine, lines_in
 from relman.model.plan import Observed, Plan
-from relman.model.record import HostRecord, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
+from relman.model.state_dir.journal import JournalLine, lines_in
+from relman.model.state_dir.record import HostRecord, kept_name
 from relman.registry.auth import Login
 from relman.rollout import recover
 from relman.rollout.fleet import Fleet, Gathered, Session, collect

@@ -73,6 +73,12 @@ class ModelHost:
         releases = {c.labels[RELEASE] for c in well}
         return releases.pop() if len(releases) == 1 or not well[0].process else "mixed"
 
+    @property
+    def dark(self) -> bool:
+        """Whether nothing of one of its processes runs, well or not."""
+        own = [c for c in self.containers.values() if TASK not in c.labels]
+        return not self.running or {c.process for c in own} != {c.process for c in self.running}
+
     def look(self) -> None:
         """Anything that only looks."""
         if not self.reachable:

@@ -10,8 +10,8 @@ from relman.app.looking.journals import Answers, contradictions, joined
 from relman.ledger.entries import Entry, HostOutcome
 from relman.model.errors import Unknown, Unreachable
 from relman.model.host import Environment
-from relman.model.journal import JournalLines, Resolved, lines_in
 from relman.model.plan import Result
+from relman.model.state_dir.journal import JournalLines, Resolved, lines_in
 from relman.rollout.looking.history import merged
 from tests.unit.test_journal import LINE
 

@@ -13,7 +13,7 @@ from relman.ledger.entries import HostOutcome
 from relman.ledger.ledger import Ledger
 from relman.ledger.pending import record_deployment
 from relman.model.errors import Symptoms, UsageError
-from relman.model.journal import Failed
+from relman.model.state_dir.journal import Failed
 from tests.unit.cli import relman
 from tests.unit.test_ci_results import make
 

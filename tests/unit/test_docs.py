@@ -18,8 +18,9 @@ from relman.config.deploy import resolve
 from relman.config.inventory.load import load_inventory
 from relman.config.service import parse_service
 from relman.model.errors import Symptoms
-from relman.model.journal import Failed, JournalLine
-from relman.model.record import Deployed, HostRecord, Intent, Lock
+from relman.model.state_dir.journal import Failed, JournalLine
+from relman.model.state_dir.lock import Intent, Lock
+from relman.model.state_dir.record import Deployed, HostRecord
 from tests.unit.documents import ROOT, anchors, blocks, exit_table, prose, under
 
 DOCUMENTS = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")]

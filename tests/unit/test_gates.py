@@ -20,7 +20,7 @@ from relman.model import policy as rules
 from relman.model.errors import NoEvidence, PolicyRefused, UsageError
 from relman.model.image import ManifestDigest
 from relman.model.policy import AllOf, AnyOf, Policy, Rule, Skip
-from relman.model.record import HostRecord
+from relman.model.state_dir.record import HostRecord
 from relman.model.test_cases import Findings, TestTotals
 from tests.unit.reports import report
 from tests.unit.test_registry_manifest import IMAGE

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.model.errors import Symptoms
-from relman.model.journal import (
+from relman.model.plan import Kind, Result
+from relman.model.state_dir.journal import (
     LARGEST_LINE,
     LONGEST,
     LONGEST_REASON,
@@ -24,7 +25,6 @@ from relman.model.journal import (
     secrets_of,
     short,
 )
-from relman.model.plan import Kind, Result
 
 AT = "2026-01-01T00:00:00Z"
 LINE = JournalLine("d1", Kind.DEPLOY, "ann@laptop", AT, AT, Result.CHANGED, release="2", reason="INC-9")

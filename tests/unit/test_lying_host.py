@@ -14,8 +14,9 @@ from relman.model.container import DEPLOYMENT, Container, EngineFacts
 from relman.model.errors import PreflightFailed, TagMoved
 from relman.model.image import ManifestDigest, Repository
 from relman.model.plan import Leftover, Observed, Plan, Step
-from relman.model.record import Absence, Deployed, FoundLock, HostRecord, Intent, Lock, Phase
 from relman.model.settings import DeploySettings, Mount, OnFailure
+from relman.model.state_dir.lock import FoundLock, Intent, Lock, Phase
+from relman.model.state_dir.record import Absence, Deployed, HostRecord
 from relman.model.strategy import Check, Hook, Strategy, StrategyKind, Task
 from relman.rollout.looking.status import HostStatus, with_absences
 from relman.rollout.planning import preflight

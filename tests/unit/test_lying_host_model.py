@@ -12,8 +12,9 @@ import pytest
 from relman.model.errors import Interrupted, MixedFleet, PreflightFailed
 from relman.model.image import ManifestDigest, Repository
 from relman.model.plan import Result
-from relman.model.record import Deployed, Intent, Lock, Phase
 from relman.model.settings import OnFailure
+from relman.model.state_dir.lock import Intent, Lock, Phase
+from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Task
 from tests.unit.model_fleet import LOGIN, World, killed, serving
 from tests.unit.model_host import Died, ModelHost

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from relman.model.errors import UsageError
 from relman.model.image import ConfigDigest, Digest, ImageId, ImageRef, ManifestDigest, Repository, check_tag
-from relman.model.record import HostRecord
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import HOW, RUN
+from relman.model.state_dir.record import HostRecord
 from tests.unit.values import deployed, records
 
 SAME = "sha256:" + "a" * 64

@@ -13,9 +13,9 @@ from relman.model.container import DEPLOYMENT, Container, EngineFacts
 from relman.model.errors import PreflightFailed, TagMoved
 from relman.model.image import ManifestDigest, Platform
 from relman.model.plan import Action, Observed, Plan
-from relman.model.record import Deployed, HostRecord
 from relman.model.run import Release
 from relman.model.settings import Binding, DeploySettings, Health, Mount, Order, Port, Probe
+from relman.model.state_dir.record import Deployed, HostRecord
 from relman.model.strategy import Check, Strategy, StrategyKind, Task
 from relman.rollout.planning import preflight
 from relman.rollout.planning.planner import Asked, plan_deploy, plan_rollback

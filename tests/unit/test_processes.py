@@ -15,10 +15,11 @@ from relman.model.errors import ConfigError, PreflightFailed
 from relman.model.formats.untrusted_json import Misread
 from relman.model.image import Platform
 from relman.model.plan import Action, Observed, Plan
-from relman.model.record import Deployed, HostRecord, Intent, Lock, OldContainer, Phase, Unit
 from relman.model.run import Release
 from relman.model.settings import DeploySettings, Mount, Order, Port, Process, RunSettings
 from relman.model.settings_diff import differences, same_run
+from relman.model.state_dir.lock import Intent, Lock, OldContainer, Phase
+from relman.model.state_dir.record import Deployed, HostRecord, Unit
 from relman.rollout.planning.max_hosts import require_few
 from relman.rollout.planning.planner import Asked, plan_deploy
 from relman.rollout.planning.recovery_decision import dark

@@ -18,8 +18,9 @@ from relman.hosts.state_dir import lock, record
 from relman.model.errors import PreflightFailed
 from relman.model.formats.untrusted_json import Misread, parse, read
 from relman.model.formats.versions import plain
-from relman.model.record import Deployed, FoundLock, HostRecord, Lock
 from relman.model.settings import DeploySettings
+from relman.model.state_dir.lock import FoundLock, Lock
+from relman.model.state_dir.record import Deployed, HostRecord
 from tests.unit.model_host import ModelConnection, ModelHost
 
 T = TypeVar("T")

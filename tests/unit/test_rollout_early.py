@@ -10,7 +10,8 @@ import pytest
 from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Locked
 from relman.model.plan import Plan
-from relman.model.record import Phase, kept_name
+from relman.model.state_dir.lock import Phase
+from relman.model.state_dir.record import kept_name
 from relman.rollout.fleet import Session
 from relman.rollout.image_pull import Fetching, Wanted
 from relman.rollout.operation import look

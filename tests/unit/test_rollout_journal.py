@@ -11,9 +11,9 @@ import pytest
 from relman.hosts.state_dir import journal
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed, RelmanError, Symptoms, Unreachable
-from relman.model.journal import DONE, JournalLine, JournalLines, Served
 from relman.model.plan import Kind, Result
 from relman.model.settings import DeploySettings, Health, Port, Probe
+from relman.model.state_dir.journal import DONE, JournalLine, JournalLines, Served
 from relman.rollout import remove
 from relman.rollout.looking.history import last_told, merged, put_there, ran_at
 from relman.rollout.state.locks import Patience

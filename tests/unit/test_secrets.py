@@ -26,8 +26,8 @@ from relman.model.errors import ConfigError, PreflightFailed
 from relman.model.grants.secrets import Given, SecretRef, SecretSet, changed, hashed
 from relman.model.host import Environment, Host
 from relman.model.plan import Action, Step
-from relman.model.record import Deployed
 from relman.model.settings import DeploySettings
+from relman.model.state_dir.record import Deployed
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.rollback_target import before
 from tests.unit.cli import argv, environ, relman

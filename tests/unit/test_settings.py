@@ -23,9 +23,9 @@ from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings, D
 from relman.model.errors import ConfigError
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, version_of
-from relman.model.record import Intent
 from relman.model.settings import DeploySettings, Mount, Port
 from relman.model.settings_diff import HIDDEN, Changed, differences, same_run
+from relman.model.state_dir.lock import Intent
 from relman.model.strategy import When
 from relman.rollout.local_commands import run_hooks
 from relman.rollout.planning.planner import plan_deploy

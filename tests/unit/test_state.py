@@ -16,7 +16,8 @@ from relman.hosts.state_dir import files, location, lock, record
 from relman.hosts.state_dir.ownership import Judge, Level, Untrusted
 from relman.model.errors import Locked, PreflightFailed
 from relman.model.host import Hop
-from relman.model.record import HostRecord, Lock
+from relman.model.state_dir.lock import Lock
+from relman.model.state_dir.record import HostRecord
 from tests.unit.model_host import ModelConnection, ModelHost, ModelSftp
 
 ME, OTHER, TEAM = 1000, 1001, 50

@@ -24,8 +24,9 @@ from relman.model.container import (
 from relman.model.errors import Conclusion, Drift, NotServing
 from relman.model.image import Platform
 from relman.model.plan import Observed
-from relman.model.record import Deployed, FoundLock, HostRecord, Intent, Lock, Phase
 from relman.model.settings import Binding
+from relman.model.state_dir.lock import FoundLock, Intent, Lock, Phase
+from relman.model.state_dir.record import Deployed, HostRecord
 from relman.rollout.looking.advice import CommandScope
 from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import HostStatus, summarise

@@ -11,18 +11,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from relman.model import container_settings, record, settings, strategy
+from relman.model import container_settings, settings, strategy
 from relman.model.formats.untrusted_json import Misread, Newer, parse, read
 from relman.model.formats.versions import VERSION, VERSION_1_KEYS, VERSION_2_KEYS, plain, version_of
 from relman.model.grants import secrets
-from relman.model.record import HostRecord, Lock, Phase
 from relman.model.settings import DeploySettings, Healthcheck
+from relman.model.state_dir import lock, record
+from relman.model.state_dir.lock import Lock, Phase
+from relman.model.state_dir.record import HostRecord
 from tests.unit.values import records
 from tests.unit.values import settings as any_settings
 
 V1 = Path(__file__).with_name("version1")
 NAMES = {**VERSION_1_KEYS, **VERSION_2_KEYS}
-MODULES = (record, settings, container_settings, strategy, secrets)
+MODULES = (record, lock, settings, container_settings, strategy, secrets)
 KINDS = [
     getattr(module, name)
     for name in NAMES

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from relman.model.formats.versions import VERSION_1_KEYS
 from relman.model.grants.secrets import SecretRef
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
-from relman.model.record import Deployed, HostRecord
 from relman.model.settings import DeploySettings, Health, Mount, Port, Probe, Process, RunSettings
+from relman.model.state_dir.record import Deployed, HostRecord
 
 REPOSITORY = Repository("10.77.0.254:5000", "shop")
 HEALTH = Health(Probe.IMAGE, window=0.0, timeout=0.0, interval=0.0)

@@ -29,9 +29,9 @@ from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.grants.secrets import Given
 from relman.model.host import Environment, Host
 from relman.model.plan import Observed, Plan
-from relman.model.record import Deployed, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
+from relman.model.state_dir.record import Deployed, kept_name
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.rollout.fleet import Fleet

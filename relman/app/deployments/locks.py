@@ -14,7 +14,7 @@ from relman.app.identity import who
 from relman.hosts.state_dir import lock as lock_file
 from relman.ledger.entries import HostOutcome
 from relman.model.formats.clock import timestamp
-from relman.model.record import FoundLock
+from relman.model.state_dir.lock import FoundLock
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.planner import Asked
 from relman.rollout.state.locks import break_locks

@@ -18,8 +18,8 @@ from relman.hosts.state_dir.record import services
 from relman.ledger.entries import HostOutcome
 from relman.model.errors import Failure, Interrupted
 from relman.model.formats.clock import timestamp
-from relman.model.journal import DONE
 from relman.model.plan import Plan, Result
+from relman.model.state_dir.journal import DONE
 from relman.rollout import recover
 from relman.rollout.conclusion import in_a_word
 from relman.rollout.fleet import Fleet, Watcher

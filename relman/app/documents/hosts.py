@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from relman.model.record import FoundLock, Phase
+from relman.model.state_dir.lock import FoundLock, Phase
 from relman.rollout.state.lease import is_dead, this_machine
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 
 def status_document(environment: str, rows: Sequence[HostStatus]) -> dict[str, Any]:
-    """A row for each host and service."""
-    return {"environment": environment, "hosts": [asdict(row) for row in rows]}
+    """A row for each host and service; `container` is the first of `containers`."""
+    hosts = [{**asdict(row), "container": next(iter(row.containers), "")} for row in rows]
+    return {"environment": environment, "hosts": hosts}
 
 
 def verification_document(found: Verification) -> dict[str, Any]:

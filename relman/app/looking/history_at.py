@@ -15,8 +15,8 @@ from relman.app.signing import reading_seal
 from relman.model.errors import RelmanError, UsageError
 from relman.model.formats.clock import rfc3339
 from relman.model.image import ManifestDigest
-from relman.model.journal import DONE, Served
 from relman.model.policy import Demands
+from relman.model.state_dir.journal import DONE, Served
 from relman.registry.client import Registry
 from relman.rollout.looking.history import RanAt, ran_at
 

@@ -12,7 +12,7 @@ from relman.ledger.entries import Entry, HostOutcome
 from relman.model.errors import RelmanError, StorageFailed, Unknown
 from relman.model.formats.text import some
 from relman.model.host import Environment
-from relman.model.journal import DONE, JournalLine
+from relman.model.state_dir.journal import DONE, JournalLine
 from relman.rollout.fleet import Fleet
 from relman.rollout.looking.history import Journals, Told, merged, read_journals
 

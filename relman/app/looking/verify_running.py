@@ -16,7 +16,7 @@ from relman.model.host import Environment
 from relman.model.image import ImageId
 from relman.model.plan import Observed
 from relman.model.policy import Demands
-from relman.model.record import Deployed
+from relman.model.state_dir.record import Deployed
 from relman.registry.client import Registry
 from relman.rollout.fleet import Fleet
 from relman.rollout.looking.observe import observe

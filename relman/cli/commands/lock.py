@@ -14,7 +14,7 @@ from relman.cli.output.progress import Screen
 from relman.cli.output.text import span
 from relman.cli.verb import CommandContext, verb
 from relman.model.errors import UsageError
-from relman.model.record import FoundLock, Phase
+from relman.model.state_dir.lock import FoundLock, Phase
 
 
 @verb("lock")

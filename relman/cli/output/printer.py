@@ -24,7 +24,7 @@ from relman.config.ci_systems import system_of
 from relman.model.errors import ConfigError, RelmanError, UsageError
 from relman.model.formats.mask import NOTHING, Mask
 from relman.model.formats.text import clean
-from relman.model.journal import secrets_of
+from relman.model.state_dir.journal import secrets_of
 
 JSON_VERSION = 1
 _WIDTH = 80  # if the width of the terminal is unknown

@@ -14,7 +14,7 @@ from relman.evidence.gates.verdict import Verdict, passes, stops
 from relman.evidence.untrusted import moment
 from relman.model.image import ManifestDigest
 from relman.model.policy import ProvenIn
-from relman.model.record import HostRecord
+from relman.model.state_dir.record import HostRecord
 
 _NOT_ASKED = ServedIn(why="its hosts were not asked")
 

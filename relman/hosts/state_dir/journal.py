@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import files, location
-from relman.model.journal import LARGEST_LINE, JournalLine, JournalLines, lines_in
+from relman.model.state_dir.journal import LARGEST_LINE, JournalLine, JournalLines, lines_in
 
 NAME = location.JOURNAL
 OLD = location.OLD_JOURNAL

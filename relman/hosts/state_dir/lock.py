@@ -19,7 +19,7 @@ from relman.hosts.state_dir import files, location
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import Locked, PreflightFailed
 from relman.model.formats.untrusted_json import Misread, Newer, parse
-from relman.model.record import FoundLock, Lock, Phase
+from relman.model.state_dir.lock import FoundLock, Lock, Phase
 
 NAME = location.LOCK
 

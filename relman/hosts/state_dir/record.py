@@ -12,7 +12,7 @@ from relman.hosts.state_dir import files, location
 from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed
 from relman.model.formats.untrusted_json import Misread, Newer, parse
-from relman.model.record import HostRecord
+from relman.model.state_dir.record import HostRecord
 
 NAME = location.RECORD
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

@@ -10,7 +10,8 @@ from relman.docker.answers import clock
 from relman.hosts.health_probe import ProbeResult
 from relman.model.container import MANIFEST, RELEASE, Container
 from relman.model.plan import Observed
-from relman.model.record import Deployed, Intent, Lock, Phase
+from relman.model.state_dir.lock import Intent, Lock, Phase
+from relman.model.state_dir.record import Deployed
 from relman.rollout.planning.recovery_decision import dark
 from relman.rollout.state.lease import is_dead
 

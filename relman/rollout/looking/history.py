@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from relman.hosts.state_dir import journal, record
 from relman.model.errors import RelmanError
 from relman.model.host import Environment
-from relman.model.journal import DONE, JournalLine, JournalLines, Served
 from relman.model.plan import Kind, Result
-from relman.model.record import Deployed
+from relman.model.state_dir.journal import DONE, JournalLine, JournalLines, Served
+from relman.model.state_dir.record import Deployed
 from relman.rollout.fleet import Fleet, Gathered, Session
 
 Journals = Mapping[str, JournalLines]  # of one host, by service

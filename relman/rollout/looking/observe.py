@@ -7,7 +7,8 @@ from functools import partial
 from relman.hosts.state_dir import lock, record
 from relman.model.container import ENVIRONMENT, SERVICE, TASK
 from relman.model.plan import Observed
-from relman.model.record import FoundLock, kept_name
+from relman.model.state_dir.lock import FoundLock
+from relman.model.state_dir.record import kept_name
 from relman.rollout.fleet import Session
 
 

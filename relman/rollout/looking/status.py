@@ -10,7 +10,7 @@ from relman.hosts.health_probe import ProbeResult
 from relman.model.container import Container, Copy
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.plan import Observed
-from relman.model.record import Absence, Deployed, kept_in
+from relman.model.state_dir.record import Absence, Deployed, kept_in
 from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
 from relman.rollout.looking.condition import (

@@ -8,7 +8,7 @@ from dataclasses import replace
 from relman.model.errors import PreflightFailed
 from relman.model.formats.text import some
 from relman.model.plan import Observed, Step
-from relman.model.record import Deployed
+from relman.model.state_dir.record import Deployed
 
 
 def kept_secrets(entries: Mapping[str, Deployed], fleet: Sequence[Observed]) -> dict[str, Deployed]:

@@ -10,10 +10,11 @@ from relman.model.container import Container, EngineFacts
 from relman.model.grants.secrets import NONE_GIVEN, Given, changed
 from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
-from relman.model.record import Absence, Deployed, OldContainer, kept_name
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import same_run
+from relman.model.state_dir.lock import OldContainer
+from relman.model.state_dir.record import Absence, Deployed, kept_name
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.max_hosts import losers_first

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from relman.model.container import Container
 from relman.model.plan import Interruption, Leftover, Observed
-from relman.model.record import Deployed, Intent, Lock, Phase
+from relman.model.state_dir.lock import Intent, Lock, Phase
+from relman.model.state_dir.record import Deployed
 
 AS_ASKED = "as you asked"
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from relman.model.errors import PreflightFailed
 from relman.model.image import ManifestDigest
 from relman.model.plan import Observed
-from relman.model.record import Deployed, HostRecord
 from relman.model.settings_diff import same_run
+from relman.model.state_dir.record import Deployed, HostRecord
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from relman.hosts.state_dir import journal
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.formats.clock import timestamp
 from relman.model.formats.mask import NOTHING, Mask
-from relman.model.journal import (
+from relman.model.plan import Kind, Observed, Outcome, Result
+from relman.model.state_dir.journal import (
     LONGEST_REASON,
     Failed,
     JournalLine,
@@ -22,8 +23,8 @@ from relman.model.journal import (
     short,
     some_hosts,
 )
-from relman.model.plan import Kind, Observed, Outcome, Result
-from relman.model.record import Deployed, Lock
+from relman.model.state_dir.lock import Lock
+from relman.model.state_dir.record import Deployed
 from relman.rollout.conclusion import NO_HOST, Happened, conclude, in_a_word, silenced
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.planner import Asked

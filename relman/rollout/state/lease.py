@@ -12,7 +12,7 @@ from pathlib import Path
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import RelmanError
-from relman.model.record import FoundLock, Intent, Lock, Phase
+from relman.model.state_dir.lock import FoundLock, Intent, Lock, Phase
 
 TTL = 60.0
 LOOK_AFTER = 5.0  # seconds without a write, after which the holder looks first, and others may break the lock

@@ -13,7 +13,7 @@ from functools import partial
 
 from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Interrupted, Locked, RelmanError
-from relman.model.record import FoundLock, Lock, Phase
+from relman.model.state_dir.lock import FoundLock, Lock, Phase
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.planner import Asked
 from relman.rollout.secrets import drop_unneeded

@@ -8,7 +8,7 @@ from dataclasses import replace
 from relman.hosts.state_dir import record
 from relman.model.errors import RelmanError
 from relman.model.plan import Observed, Plan, Step
-from relman.model.record import HostRecord, Unit
+from relman.model.state_dir.record import HostRecord, Unit
 from relman.rollout.fleet import Session
 
 
