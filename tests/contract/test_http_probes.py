@@ -86,7 +86,7 @@ class _Here:
             self._code = subprocess.run(self._argv, env={"PATH": str(self._path)}, check=False).returncode
             return None
         self._argv = body["Cmd"]
-        return {"Id": "e"}
+        return {"Id": "e" * 64}
 
     def get(self, _what: str, _path: str, *_names: str, read: Callable[[Any], Any]) -> Any:
         """It has ended."""
