@@ -51,17 +51,17 @@ def test_a_secret_goes_along_and_back(stage: Stage) -> None:
     alone; equal values change nothing; a changed one is a rollout, named without its value; a rollback brings the old
     one back, or with --keep-secrets does not."""
     hosts, file = stage.lab.hosts, stage.home / "password"
-    stage.release("s1", deploy=DEPLOY)
-    stage.release("s2", deploy=DEPLOY)
+    stage.release("secret-1", deploy=DEPLOY)
+    stage.release("secret-2", deploy=DEPLOY)
     stage.write_inventory(relman_secrets={"password": {"file": "password"}, "api_key": {"variable": "THE_KEY"}})
-    said = stage.deploy("s1", code=4).err
+    said = stage.deploy("secret-1", code=4).err
     assert "cannot read" in said
     assert "api_key: the variable THE_KEY is not set on this machine" in said
     assert stage.versions() == ["-"] * 3
 
     file.write_text("first-s3cr3t\nsecond line\n")
     key = {"THE_KEY": "key-s3cr3t"}
-    out = stage.relman("deploy", "s1", "-e", "production", "--yes", env=key).text
+    out = stage.relman("deploy", "secret-1", "-e", "production", "--yes", env=key).text
     assert "s3cr3t" not in out, out
     assert "migrate: key ***" in out
     assert [has(h) for h in hosts] == [("first-s3cr3t\nsecond line\n", "API_KEY=key-s3cr3t")] * 3
@@ -69,23 +69,23 @@ def test_a_secret_goes_along_and_back(stage: Stage) -> None:
     nobody = sh(hosts[0], f"setpriv --reuid 1000 --clear-groups cat {SETS}/*/password 2>&1 || true")
     assert "Permission denied" in nobody
 
-    assert "nothing to do" in stage.relman("deploy", "s1", "-e", "production", "--yes", env=key).out
+    assert "nothing to do" in stage.relman("deploy", "secret-1", "-e", "production", "--yes", env=key).out
     file.write_text("other-s3cr3t\n")
-    plan = stage.relman("deploy", "s1", "-e", "production", "--plan", env=key)
+    plan = stage.relman("deploy", "secret-1", "-e", "production", "--plan", env=key)
     assert "~ secrets.password: (not shown)" in plan.out
     assert "secrets.api_key" not in plan.out
-    out = stage.relman("deploy", "s2", "-e", "production", "--yes", env=key).text
+    out = stage.relman("deploy", "secret-2", "-e", "production", "--yes", env=key).text
     assert [has(h)[0] for h in hosts] == ["other-s3cr3t\n"] * 3
     assert [len(sets(h)) for h in hosts] == [2, 2, 2]
 
     file.unlink()
-    assert "s1 gets its old password back, not the current value" in stage.rollback().text
-    assert stage.versions() == ["s1"] * 3
+    assert "secret-1 gets its old password back, not the current value" in stage.rollback().text
+    assert stage.versions() == ["secret-1"] * 3
     assert [has(h)[0] for h in hosts] == ["first-s3cr3t\nsecond line\n"] * 3
     file.write_text("other-s3cr3t\n")
-    stage.relman("deploy", "s2", "-e", "production", "--yes", env=key)
+    stage.relman("deploy", "secret-2", "-e", "production", "--yes", env=key)
     assert "gets its old" not in stage.rollback("--keep-secrets").text
-    assert stage.versions() == ["s1"] * 3
+    assert stage.versions() == ["secret-1"] * 3
     assert [has(h)[0] for h in hosts] == ["other-s3cr3t\n"] * 3
     assert [len(sets(h)) for h in hosts] == [1, 1, 1]
     found_nowhere(stage)
@@ -120,31 +120,31 @@ def test_a_death_between_secrets_and_container(stage: Stage) -> None:
     stage.write_inventory(
         {"production": {"hosts": {"h1": None}}}, relman_secrets={"password": {"command": ["cat", "password"]}}
     )
-    for tag, behaviour in (("k1", Behaviour.SERVES), ("k2", Behaviour.SERVES), ("k3", Behaviour.EXITS)):
+    for tag, behaviour in (("kept-1", Behaviour.SERVES), ("kept-2", Behaviour.SERVES), ("kept-3", Behaviour.EXITS)):
         stage.release(tag, deploy={"secrets": {"password": None}}, behaviour=behaviour)
     file.write_text("one-s3cr3t")
-    stage.deploy("k1")
+    stage.deploy("kept-1")
     file.write_text("two-s3cr3t")
-    assert "s3cr3t" not in stage.relman("--json", "deploy", "k2", "-e", "production", "--plan").text
-    with stage.held("create", h1, "deploy", "k2", "-e", "production", "--yes") as running:
+    assert "s3cr3t" not in stage.relman("--json", "deploy", "kept-2", "-e", "production", "--plan").text
+    with stage.held("create", h1, "deploy", "kept-2", "-e", "production", "--yes") as running:
         assert len(sets(h1)) == 2
         assert "s3cr3t" not in "".join(p.read_text() for p in Path("/proc").glob("[0-9]*/cmdline"))
         assert "s3cr3t" not in sh(h1, f"cat {HERE}/lock.json {HERE}/record.json")
         running.send(signal.SIGKILL)
         running.ended()
-    assert stage.versions()[0] == "k1"
+    assert stage.versions()[0] == "kept-1"
     stage.relman("recover", "-e", "production")
-    assert stage.versions()[0] == "k1"
+    assert stage.versions()[0] == "kept-1"
     assert len(sets(h1)) == 1
-    said = stage.deploy("k3", code=5).text
+    said = stage.deploy("kept-3", code=5).text
     assert "s3cr3t" not in said
     assert len(sets(h1)) == 1
     assert inside(h1, "busybox", "cat", "/run/secrets/password") == "one-s3cr3t"
-    stage.deploy("k2")
+    stage.deploy("kept-2")
     assert inside(h1, "busybox", "cat", "/run/secrets/password") == "two-s3cr3t"
     h1.reboot()
-    until(lambda: stage.versions()[0] == "k2", "k2 after the reboot", 30)
+    until(lambda: stage.versions()[0] == "kept-2", "kept-2 after the reboot", 30)
     assert inside(h1, "busybox", "cat", "/run/secrets/password") == "two-s3cr3t"
     sh(h1, f"grep -rlZ one-s3cr3t {SETS} | xargs -0 rm")
-    assert "the host has lost secrets of k1: password" in stage.rollback(code=5).err
-    assert stage.versions()[0] == "k2"
+    assert "the host has lost secrets of kept-1: password" in stage.rollback(code=5).err
+    assert stage.versions()[0] == "kept-2"
