@@ -16,7 +16,7 @@ from relman.model.formats.untrusted_json import Misread
 from relman.model.image import Platform
 from relman.model.plan import Action, Observed, Plan
 from relman.model.run import Release
-from relman.model.settings import DeploySettings, Mount, Order, Port, Process, RunSettings
+from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Probe, Process, RunSettings
 from relman.model.settings_diff import differences, same_run
 from relman.model.state_dir.lock import Intent, Lock, OldContainer, Phase
 from relman.model.state_dir.record import Deployed, HostRecord, Unit
@@ -268,3 +268,12 @@ def test_what_cannot_be_run_is_refused(section: dict[str, object], processes: di
         resolve(section, {}, {}, origin="the label of shop:1", processes=processes)
     assert said in str(caught.value.problems[0])
     assert "the label of shop:1: deploy.processes" in str(caught.value.problems[0])
+
+
+def test_a_process_without_a_health_check_is_named() -> None:
+    """Where another one has a check the release counts as verified, and what only has to stay up is said."""
+    checked = RunSettings(health=Health(Probe.TCP, 80))
+    settings = of(web=checked, worker=RunSettings())
+    plan = plan_deploy(ASKED, release("1"), {"h1": settings}, [seen("h1", entry_of("old", "0", settings))])
+    assert plan.warnings == ("worker of shop:1 without a health check: it only has to stay up",)
+    assert plan.steps[0].entry.verified

@@ -193,7 +193,7 @@ def entry_of(asked: Asked, release: Release, settings: DeploySettings, facts: En
         at=asked.at,
         by=asked.by,
         commit=release.commit,
-        verified=all(run.health.probe != "none" for run in settings.runs),
+        verified=any(run.health.probe != "none" for run in settings.runs),
         skipped=release.skipped,
     )
     return replace(entry, image_id=_image_id(entry, facts))
@@ -262,6 +262,10 @@ def _warnings(steps: Sequence[Step], release: Release) -> tuple[str, ...]:
     said: list[str] = []
     if any(not s.entry.verified for s in steps):
         said.append(f"{release} has no health check: it counts as unverified once it stays up")
+    elif unchecked := dict.fromkeys(
+        p.name for s in steps for p in s.entry.settings.parts if p.run.health.probe == "none"
+    ):
+        said.append(f"{', '.join(unchecked)} of {release} without a health check: it only has to stay up")
     if tasks := _tasks(steps):
         own = steps[0].entry.settings.container.entrypoint
         words, what = (
