@@ -117,6 +117,11 @@ class Container:
         return self.process, self.labels.get(REPLICA, "1")
 
     @property
+    def title(self) -> str:
+        """What people call it beside others of its service, as `worker.2`; "" where the service names no processes."""
+        return ".".join(self.slot) if self.process else ""
+
+    @property
     def running(self) -> bool:
         """Whether its process runs."""
         return self.status == "running"

@@ -21,12 +21,10 @@ _LOG_LINES = 10
 
 @dataclass(frozen=True)
 class Watched:
-    """A container whose health is waited for, by its id, and how it is run; `title` is what people call it beside
-    others of the service."""
+    """A container whose health is waited for, by its id, and how it is run."""
 
     container: str
     settings: RunSettings
-    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,24 +70,24 @@ class _Wait:
 
     def look(self) -> None:
         """Ask once; sets `settled` when the window is over. Raises StepFailed."""
-        session, settings, title = self._session, self._watched.settings, self._watched.title
+        session, settings = self._session, self._watched.settings
         container = session.engine.inspect(self._watched.container)
         judged = _unasked(container, settings) if self._is_unasked else settings
-        _require_running(session, container, judged.health.probe, title)
+        _require_running(session, container, judged.health.probe)
         answer = _probe(session, container, judged)
         now = time.monotonic()
         if answer.barred:
-            raise _failed(session, container, "cannot be checked for its health", answer.detail, title=title)
+            raise _failed(session, container, "cannot be checked for its health", answer.detail)
         if not answer.ok and self.first_seen is not None:
             why = f"was healthy for {now - self.first_seen:.0f} s, and then was not"
-            raise _failed(session, container, why, answer.detail, title=title)
+            raise _failed(session, container, why, answer.detail)
         if answer.ok:
             self.first_seen = now if self.first_seen is None else self.first_seen
             if now - self.first_seen >= self._lasting:
-                self.settled = _settled(session, container, judged.health.probe, title)
+                self.settled = _settled(session, container, judged.health.probe)
         elif now >= self._deadline:
             why = f"was not healthy within {settings.health.timeout:g} s"
-            raise _failed(session, container, why, answer.detail, title=title)
+            raise _failed(session, container, why, answer.detail)
 
     def pause(self) -> float:
         """Seconds until the next look."""
@@ -104,10 +102,10 @@ def require_healthy(session: Session, watched: Watched) -> None:
     """Raise StepFailed unless the container runs, was never restarted, and is healthy at this moment."""
     settings = watched.settings
     container = session.engine.inspect(watched.container)
-    _require_running(session, container, settings.health.probe, watched.title)
+    _require_running(session, container, settings.health.probe)
     answer = _probe(session, container, settings)
     if not answer.ok:
-        raise _failed(session, container, "is no longer healthy", answer.detail, title=watched.title)
+        raise _failed(session, container, "is no longer healthy", answer.detail)
 
 
 def _unasked(container: Container, settings: RunSettings) -> RunSettings:
@@ -116,24 +114,24 @@ def _unasked(container: Container, settings: RunSettings) -> RunSettings:
     return replace(settings, health=replace(settings.health, probe=probe))
 
 
-def _settled(session: Session, container: Container, probe: Probe, title: str) -> Container:
+def _settled(session: Session, container: Container, probe: Probe) -> Container:
     """The container after its check passed. Without an address of its own, another process may have answered: look
     again."""
     if any(container.addresses.values()):
         return container
     last = session.engine.inspect(container.id)
-    _require_running(session, last, probe, title)
+    _require_running(session, last, probe)
     return last
 
 
-def _require_running(session: Session, container: Container, probe: Probe, title: str) -> None:
+def _require_running(session: Session, container: Container, probe: Probe) -> None:
     if container.restart_count:
-        raise _failed(session, container, f"was restarted {container.restart_count} times", title=title)
+        raise _failed(session, container, f"was restarted {container.restart_count} times")
     if not container.running:
         ended = container.status == "exited"
-        raise _failed(session, container, "has ended" if ended else f"is {container.status}", title=title)
+        raise _failed(session, container, "has ended" if ended else f"is {container.status}")
     if probe is Probe.IMAGE and container.health == "unhealthy":
-        raise _failed(session, container, "is unhealthy according to its HEALTHCHECK", title=title)
+        raise _failed(session, container, "is unhealthy according to its HEALTHCHECK")
 
 
 def _probe(session: Session, container: Container, settings: RunSettings) -> ProbeResult:
@@ -181,11 +179,11 @@ def probe_now(session: Session, container: Container, settings: RunSettings) -> 
     return ProbeResult(True, "healthy") if answer.ok else answer
 
 
-def _failed(session: Session, container: Container, why: str, probe: str = "", *, title: str) -> StepFailed:
+def _failed(session: Session, container: Container, why: str, probe: str = "") -> StepFailed:
     seen = symptoms(session, container, probe)
     lines = list(_lines(container, seen))
     text = f"{why}: {probe}" if probe else why
-    which = f"the new container of {title}" if title else "the new container"
+    which = f"the new container of {container.title}" if container.title else "the new container"
     return StepFailed(f"{which} {text}", host=session.host.name, details=lines, symptoms=seen)
 
 

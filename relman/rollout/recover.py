@@ -204,11 +204,13 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
 
 
 def _make_room(session: Session, intent: Intent, unit: Unit) -> None:
-    """Stop the old containers that must not run beside this new one, which nobody knows by their settings any more:
-    all that stop first."""
+    """Stop the old containers that must not run beside this new one. Which these are can no longer be told by their
+    settings: if its process stops first, it is all that do."""
+    if not intent.stops_first(unit.process):
+        return
     for running in intent.olds:
         old = find(session, running.container) if intent.stops_first(running.process) else None
-        if old and old.alive and intent.stops_first(unit.process):
+        if old and old.alive:
             session.engine.set_restart(old.id, "always")
             session.engine.stop(old.id, running.stop_timeout)
 
@@ -257,9 +259,8 @@ def _start_old(fleet: Fleet, gaps: Mapping[str, Interruption], watcher: Watcher)
 
     def one(session: Session) -> None:
         intent = intents[session.host.name]
-        there = filter(
-            None, (find(session, n) for n in (*(o.container for o in intent.olds), *(u.name for u in intent.news)))
-        )
+        names = (*(o.container for o in intent.olds), *(u.name for u in intent.news))
+        there = [c for name in names if (c := find(session, name))]
         gone = dark(intent, [c for c in there if c.running or c.paused])
         for old in (o for o in intent.olds if o.process in gone):
             try:

@@ -131,7 +131,7 @@ class _Replacement:
 
 def watched(entry: Deployed, units: Iterable[Unit]) -> list[Watched]:
     """The containers of an entry, each with how it is run."""
-    return [Watched(u.container, entry.settings.run_of(u.process), u.title) for u in units]
+    return [Watched(u.container, entry.settings.run_of(u.process)) for u in units]
 
 
 def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watcher) -> Change:

@@ -186,7 +186,7 @@ def _returned(session: Session, intent: Intent, current: Deployed | None, name: 
         return Outcome(host, Result.RETURNED, f"back on {name}, {as_it_was}, as it was")
     if current is None:
         return Outcome(host, Result.RETURNED, f"back on {name}")
-    watched = [Watched(c.id, _patient(current.settings.run_of(c.process)), c.process) for c in found.values()]
+    watched = [Watched(c.id, _patient(current.settings.run_of(c.process))) for c in found.values()]
     try:
         await_healthy(session, watched, threading.Event(), window=0.0)
     except RelmanError as error:

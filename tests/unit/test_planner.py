@@ -19,7 +19,7 @@ from relman.model.state_dir.record import Deployed, HostRecord
 from relman.model.strategy import Check, Strategy, StrategyKind, Task
 from relman.rollout.planning import preflight
 from relman.rollout.planning.planner import Asked, plan_deploy, plan_rollback
-from relman.rollout.planning.replacement_order import must_stop_first
+from relman.rollout.planning.replacement_order import turns
 from relman.rollout.planning.rollback_target import agreed_target
 from relman.rollout.planning.strategies.batches import batch_size
 from tests.unit.values import REPOSITORY, deployed, records
@@ -45,6 +45,11 @@ def seen(host: str, *entries: Deployed, current: int = -1, running: bool = True,
         containers = [Container(serving.container, "c", serving.image_id, "running", labels=labels)]
     facts = EngineFacts("20.10", AMD64, containerd, 0.0)
     return Observed(host, facts, record, containers=tuple(containers))
+
+
+def must_stop_first(old: DeploySettings, new: DeploySettings) -> str:
+    """Why the one container has to stop before the other starts, "" where it need not."""
+    return next((turn.why for turn in turns(old, new, [""])), "")
 
 
 def deploy(fleet: Sequence[Observed], tag: str = "118", settings: DeploySettings = CHECKED, most: str = "1") -> Plan:

@@ -42,8 +42,7 @@ class _Source:
 
     @property
     def title(self) -> str:
-        process, replica = self.container.slot if self.container else ("", "")
-        return f"{process}.{replica}" if process else ""
+        return self.container.title if self.container else ""
 
     def line(self, text: str) -> LogLine:
         at, _, said = text.partition(" ")

@@ -36,11 +36,6 @@ class Unit:
         """As model.container.Container.slot says it."""
         return self.process, str(self.replica)
 
-    @property
-    def title(self) -> str:
-        """What people call it, "" where the service names no processes."""
-        return f"{self.process}.{self.replica}" if self.process else ""
-
 
 @dataclass(frozen=True)
 class Deployed:

@@ -105,9 +105,8 @@ def look_at(session: Session, environment: str, service: str, machine: str) -> H
     answers: Answers = {}
     if entry:
         runs = entry.settings.run_of
-        asked = [c for c in seen.serving if c.running]
-        found = session.connection.together(*(partial(probe_now, session, c, runs(c.process)) for c in asked))
-        answers = {c.id: answer for c, answer in zip(asked, found, strict=True)}
+        found = session.connection.together(*(partial(probe_now, session, c, runs(c.process)) for c in seen.serving))
+        answers = {c.id: answer for c, answer in zip(seen.serving, found, strict=True)}
     by, how = put_there(entry, told) if entry else ("", "")
     return replace(summarise(seen, service, answers, machine), by=by, how=how)
 
@@ -121,7 +120,7 @@ def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
 
 
 def summarise(seen: Observed, service: str, answers: Answers, machine: str) -> HostStatus:
-    """Summarise an observation; `answer` is the result of the health check, if one was run. Pure."""
+    """Summarise an observation; `answers` are the results of the health checks that were run. Pure."""
     entry, placed, last = seen.record.serving, in_place(seen), last_ones(seen)
     state, why = condition(seen, answers, machine)
     sick = [c for c in last if not c.alive] or [c for c in last if _is_sick(c, answers)] or last

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from relman.model.errors import PreflightFailed
-from relman.model.plan import Plan, Step, Wave
+from relman.model.plan import Plan, Step
 from relman.model.settings import DeploySettings
 from relman.rollout.planning.strategies.batches import batches
 
@@ -50,23 +50,11 @@ def losers_first(plan: Plan, most: str) -> Plan:
     late = [s for s in losing if any(s in wave.steps for wave in plan.waves[at:])]
     rest = [replace(w, steps=tuple(s for s in w.steps if s not in late)) for w in plan.waves[at:]]
     own = batches(late, (most,), most, of=len(plan.steps))
-    return replace(plan, waves=(*plan.waves[:at], *own, *filter(_has_steps, rest)))
-
-
-def _has_steps(wave: Wave) -> bool:
-    return bool(wave.steps)
+    return replace(plan, waves=(*plan.waves[:at], *own, *(w for w in rest if w.steps)))
 
 
 def _limited(plan: Plan) -> set[str]:
     return {p.name for s in plan.steps for p in s.entry.settings.processes if p.max_hosts is not None}
-
-
-def _runs(step: Step, process: str) -> bool:
-    return any(p.name == process for p in step.entry.settings.processes)
-
-
-def _ran(step: Step, process: str) -> bool:
-    return any(o.process == process for o in step.old)
 
 
 def _gains(step: Step, process: str) -> bool:
@@ -75,3 +63,11 @@ def _gains(step: Step, process: str) -> bool:
 
 def _loses(step: Step, process: str) -> bool:
     return _ran(step, process) and not _runs(step, process)
+
+
+def _runs(step: Step, process: str) -> bool:
+    return any(p.name == process for p in step.entry.settings.processes)
+
+
+def _ran(step: Step, process: str) -> bool:
+    return any(o.process == process for o in step.old)

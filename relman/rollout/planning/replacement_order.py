@@ -25,12 +25,6 @@ def turns(old: DeploySettings | None, new: DeploySettings, running: Collection[s
     return tuple(Turn(tuple(sorted(names, key=_place(new))), why) for names, why in _joined(found))
 
 
-def must_stop_first(old: DeploySettings | None, new: DeploySettings) -> str:
-    """Why two copies of the release must not run at once, or "" when they may."""
-    running = [p.name for p in (old or new).parts]
-    return next(filter(None, (must_wait(old, new, part, running) for part in new.parts)), "")
-
-
 def must_wait(old: DeploySettings | None, new: DeploySettings, process: Process, running: Collection[str]) -> str:
     """Why old containers, those of the processes `running`, must stop before this process of the new release starts, or
     "" when they need not."""
