@@ -17,22 +17,32 @@ from relman.rollout.fleet import Session
 from relman.rollout.state.journal import Journal
 
 
-def equipped(session: Session, plan: Plan, entry: Deployed, settings: RunSettings) -> RunSettings:
-    """Settings of the entry as a container is created with them: its secrets mounted, or in its variables. Those of
-    this very deployment are written first; others must be there. What is returned holds values: it is for the engine
-    alone.
-
-    Raises StepFailed where one is gone, and what the connection raises.
-    """
-    kept = entry.secrets
-    if not settings.secrets:
-        return settings
-    if kept is None:
+def bring(session: Session, plan: Plan, entry: Deployed) -> None:
+    """Have the values of the entry's secrets on the host before a container of it is created or taken again: those of
+    this very deployment are written, others must be there. Raises StepFailed where one is gone, and what the connection
+    raises."""
+    if not entry.settings.every_secret:
+        return
+    if entry.secrets is None:
         raise StepFailed(f"{entry.release} needs secrets, and none are remembered for it", host=session.host.name)
-    if kept.directory == plan.id:
+    if entry.secrets.directory == plan.id:
         _store(session, plan)
-    else:
-        require_kept(session, plan, entry)
+        return
+    where = (session.connection, plan.environment, plan.service, entry.secrets.directory)
+    if lost := secrets.missing(*where, [each.name for each in entry.settings.every_secret]):
+        raise StepFailed(
+            f"the host has lost secrets of {entry.release}: {', '.join(lost)}",
+            host=session.host.name,
+            hint=f"relman deploy {entry.release} brings them again",
+        )
+
+
+def equipped(session: Session, plan: Plan, entry: Deployed, settings: RunSettings) -> RunSettings:
+    """Settings of the entry as a container is created with them, once `bring` has brought their values: its secrets
+    mounted, or in its variables. What is returned holds values: it is for the engine alone."""
+    kept = entry.secrets
+    if kept is None:
+        return settings
     where = (session.connection, plan.environment, plan.service, kept.directory)
     mounts = tuple(Mount(secrets.path(*where, s.name), s.file, True) for s in settings.secrets if s.file)
     variables = {s.env: _variable(session, plan, kept.directory, s.name) for s in settings.secrets if s.env}
@@ -44,22 +54,6 @@ def _store(session: Session, plan: Plan) -> None:
     if not session.stored:
         session.stored = True  # from here something may be there
         secrets.write(session.connection, plan.environment, plan.service, plan.id, session.secrets)
-
-
-def require_kept(session: Session, plan: Plan, entry: Deployed) -> None:
-    """Raise StepFailed unless the host still has the values of an entry: no container starts without its mounts."""
-    if entry.secrets:
-        where = (session.connection, plan.environment, plan.service, entry.secrets.directory)
-        if lost := secrets.missing(*where, [each.name for each in entry.settings.every_secret]):
-            raise _gone(session, entry.release, ", ".join(lost))
-
-
-def _gone(session: Session, release: str, names: str) -> StepFailed:
-    return StepFailed(
-        f"the host has lost secrets of {release}: {names}",
-        host=session.host.name,
-        hint=f"relman deploy {release} brings them again",
-    )
 
 
 def _variable(session: Session, plan: Plan, directory: str, name: str) -> str:

@@ -41,7 +41,7 @@ from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import Healthy, Watched, await_healthy
 from relman.rollout.looking.askable import stranger
 from relman.rollout.planning.replacement_order import share_port
-from relman.rollout.secrets import equipped, require_kept
+from relman.rollout.secrets import bring, equipped
 from relman.rollout.state.next_record import draft
 
 
@@ -219,9 +219,9 @@ def _make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) 
     starts.
     """
     engine = session.engine
-    if intent.reuses_any:
-        require_kept(session, plan, step.entry)
-    runs = {p.name: equipped(session, plan, step.entry, p.run) for p in step.entry.settings.parts}
+    bring(session, plan, step.entry)
+    fresh = {unit.process for unit in intent.news if not intent.reuses(unit.name)}
+    runs = {p: equipped(session, plan, step.entry, step.entry.settings.run_of(p)) for p in fresh}
 
     def one(unit: Unit) -> Unit:
         if intent.reuses(unit.name):

@@ -18,7 +18,7 @@ from relman.model.strategy import Task, When
 from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.progress import Work
-from relman.rollout.secrets import equipped
+from relman.rollout.secrets import bring, equipped
 
 _FIRST_PAUSE = 0.1
 _PAUSE = 1.0
@@ -57,6 +57,7 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
     if work.cancel.is_set():
         raise Cancelled(f"cancelled before the task {task.name}", host=host)
     work.watcher.host(host, f"task {task.name}")
+    bring(session, work.plan, entry)
     settings = equipped(session, work.plan, entry, entry.settings)
     container = session.engine.create(_spec(work.plan, entry, task, work.images[host], settings))
     try:

@@ -34,7 +34,7 @@ from tests.unit.cli import argv, environ, relman
 from tests.unit.model_fleet import killed, serving
 from tests.unit.model_host import Died, ModelSftp
 from tests.unit.test_config_inventory_forms import LABELLED, VAULTED
-from tests.unit.values import SECRET, deployed
+from tests.unit.values import SECRET, SET, deployed
 
 SALT = "00" * 16
 SERVICES = "relman_services: {shop: 'registry.example.com/shop'}"
@@ -317,6 +317,15 @@ def test_secrets_are_swept_when_nothing_names_them() -> None:
     host.directories.add(f"{where}/d9999")
     host.files[f"{where}/d9999/key"] = (b"x", 0.0)
     assert world.deploy("4").error is None
+    world.tidy()
+
+
+def test_a_secret_that_only_tasks_use_is_there_for_the_way_back() -> None:
+    """No process is given it, and yet it lies on the host with its release: a rollback to the kept containers finds
+    it."""
+    world = serving(1, replace(SET, secrets=SECRET.secrets), "1", "2")
+    assert world.rollback().error is None
+    assert world.versions == ["1"]
     world.tidy()
 
 

@@ -95,11 +95,6 @@ class Intent:
         """Whether the old containers of this process stop before new ones start."""
         return process in self.several.stop_first if self.several else self.stop_first
 
-    @property
-    def reuses_any(self) -> bool:
-        """Whether a kept container is taken again."""
-        return any(self.reuses(unit.name) for unit in self.news)
-
     def reuses(self, name: str) -> bool:
         """Whether the new container of this name is a kept one, to be kept if it is not taken."""
         return name in self.several.reused if self.several else self.reused
