@@ -144,6 +144,15 @@ def test_a_process_that_moves_is_never_on_two_hosts(count: int, data: st.DataObj
     assert most_at_once(plan, [before]) == 1
 
 
+def test_two_processes_that_change_places_are_refused() -> None:
+    """Neither host can be first: one of them would run twice."""
+    beat = DeploySettings(processes=(Process("beat", 1, RunSettings(), max_hosts=1),))
+    tick = DeploySettings(processes=(Process("tick", 1, RunSettings(), max_hosts=1),))
+    fleet = [seen("h1", entry_of("old", "1", beat)), seen("h2", entry_of("old", "1", tick))]
+    with pytest.raises(PreflightFailed, match="h1, h2 would give up one of beat, tick and get another at once"):
+        plan_deploy(ASKED, release("2"), {"h1": tick, "h2": beat}, fleet)
+
+
 def test_a_process_that_moves_leaves_no_host_out() -> None:
     """A host that nobody looks at may still run it."""
     fleet = [seen("h1", entry_of("old", "1", ALONE))]

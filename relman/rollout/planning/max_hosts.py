@@ -33,7 +33,8 @@ def require_few(settings: Iterable[DeploySettings], hosts: Mapping[str, Collecti
 def losers_first(plan: Plan, most: str) -> Plan:
     """The plan with the hosts that give up such a process in waves before those that get it, none larger than `most`.
 
-    Raises PreflightFailed if a host that is left out may still run one that starts elsewhere.
+    Raises PreflightFailed if a host that is left out may still run one that starts elsewhere, or a host changes one for
+    another: no order of hosts has each of them once, then.
     """
     gaining = {name: [s.host for s in plan.steps if _gains(s, name)] for name in _limited(plan)}
     if moved := [f"{name} starts on {', '.join(hosts)}" for name, hosts in gaining.items() if hosts and plan.left_out]:
@@ -46,6 +47,11 @@ def losers_first(plan: Plan, most: str) -> Plan:
     if not losing:
         return plan
     gainers = {host for hosts in gaining.values() for host in hosts}
+    if both := [s.host for s in losing if s.host in gainers]:
+        raise PreflightFailed(
+            f"{', '.join(both)} would give up one of {', '.join(sorted(gaining))} and get another at once",
+            hint="nothing was changed; move one at a time: deploy with relman_processes changed for one of them first",
+        )
     at = next(i for i, wave in enumerate(plan.waves) if any(s.host in gainers for s in wave.steps))
     late = [s for s in losing if any(s in wave.steps for wave in plan.waves[at:])]
     rest = [replace(w, steps=tuple(s for s in w.steps if s not in late)) for w in plan.waves[at:]]
