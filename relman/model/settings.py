@@ -221,6 +221,11 @@ class DeploySettings(RunSettings):
         return tuple(p.run for p in self.parts)
 
     @property
+    def every_run(self) -> tuple[RunSettings, ...]:
+        """How each process is run, and each task."""
+        return (self, *self.runs) if self.processes else (self,)
+
+    @property
     def every_secret(self) -> tuple[SecretRef, ...]:
         """The secrets of all processes, and of tasks."""
-        return tuple(dict.fromkeys(secret for run in (self, *self.runs) for secret in run.secrets))
+        return tuple(dict.fromkeys(secret for run in self.every_run for secret in run.secrets))

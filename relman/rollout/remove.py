@@ -49,9 +49,7 @@ def _removal(seen: Observed) -> Removal:
         release=seen.record.serving.release if seen.record.serving else "",
         containers=tuple(c.name for c in (*seen.containers, *seen.tasks)),
         images=tuple(dict.fromkeys(e.kept_as for e in entries)),
-        volumes=tuple(
-            dict.fromkeys(m.source for e in entries for run in (e.settings, *e.settings.runs) for m in run.volumes)
-        ),
+        volumes=tuple(dict.fromkeys(m.source for e in entries for run in e.settings.every_run for m in run.volumes)),
     )
 
 

@@ -35,7 +35,7 @@ LENIENT = (Permission.HOST_NETWORK, Permission.HOST_MOUNTS)
 def needed(settings: DeploySettings) -> Mapping[Permission, tuple[str, ...]]:
     """The permissions that containers with these settings need on their host, each with what it is needed for."""
     found: dict[Permission, dict[str, None]] = {}
-    for run in (settings, *settings.runs):
+    for run in settings.every_run:
         for permission, what in _needed(run).items():
             found.setdefault(permission, {}).update(dict.fromkeys(what))
     return {permission: tuple(what) for permission, what in found.items() if what}

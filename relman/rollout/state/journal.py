@@ -123,7 +123,7 @@ def lines_of(
 def _values(entries: Iterable[Deployed], seen: Iterable[Observed]) -> Iterable[str]:
     """The values of all variables that a container may have had."""
     for entry in (*entries, *(e for each in seen for e in each.record.entries)):
-        yield from (value for run in (entry.settings, *entry.settings.runs) for value in run.env.values())
+        yield from (value for run in entry.settings.every_run for value in run.env.values())
 
 
 @dataclass(frozen=True)
