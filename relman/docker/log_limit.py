@@ -16,7 +16,7 @@ from relman.docker.fields import Fields
 LIMITED: Mapping[str, Any] = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 LABEL = "relman.log"
 """Of a container whose log is limited because the daemon set no limit."""
-_AT_ONCE = 2.0  # seconds from being created to being started, if the daemon did not start again since
+_AT_ONCE = 60.0  # seconds from being created to being started, after a slow stop too, if no daemon started meanwhile
 
 
 def is_unlimited(inspected: Any) -> bool:

@@ -364,13 +364,14 @@ def test_only_a_container_that_started_at_once_shows_what_its_daemon_is_told() -
     release itself set the limit."""
 
     def inspected(started: str, *, running: bool = True, label: str = log_limit.LABEL) -> dict[str, Any]:
-        state = {"Running": running, "StartedAt": f"2026-01-01T00:00:0{started}123456789Z"}
+        state = {"Running": running, "StartedAt": f"2026-01-01T00:{started}.123456789Z"}
         return {"Created": "2026-01-01T00:00:00.9Z", "State": state, "Config": {"Labels": {label: "limited"}}}
 
-    assert log_limit.was_limited(inspected("1."))
-    assert not log_limit.was_limited(inspected("3."))
-    assert not log_limit.was_limited(inspected("1.", running=False))
-    assert not log_limit.was_limited(inspected("1.", label="other"))
+    assert log_limit.was_limited(inspected("00:01"))
+    assert log_limit.was_limited(inspected("00:40"))
+    assert not log_limit.was_limited(inspected("01:01"))
+    assert not log_limit.was_limited(inspected("00:01", running=False))
+    assert not log_limit.was_limited(inspected("00:01", label="other"))
     spec = RunSpec("c", "i", DeploySettings(), {})
     made = creation(spec, limit_log=True)
     assert (made["HostConfig"]["LogConfig"], made["Labels"]) == (log_limit.LIMITED, {log_limit.LABEL: "limited"})
