@@ -51,8 +51,13 @@ class Request:
 
 def open_environment(context: Context, request: Request) -> Environment:
     """The environment from the inventory, or the part of it to look at."""
+    return looked_at(context, request).environment
+
+
+def looked_at(context: Context, request: Request) -> Selected:
+    """The part of the environment to look at, and the whole of it."""
     whole = environment(context, request.environment, request.inventories)
-    return select(whole, request.only, request.exclude, _LOOKING).environment
+    return select(whole, request.only, request.exclude, _LOOKING)
 
 
 _LOOKING = "it is not looked at"

@@ -12,7 +12,7 @@ from relman.rollout.after_failure import settle
 from relman.rollout.conclusion import NO_HOST, Happened, conclude, failed
 from relman.rollout.fleet import Session
 from relman.rollout.progress import Work
-from relman.rollout.prune import note_left_out, record_and_prune
+from relman.rollout.prune import note_hosts, record_and_prune
 from relman.rollout.secrets import hide_kept
 from relman.rollout.waves import do_waves
 
@@ -112,7 +112,7 @@ def _record(work: Work) -> None:
     for host, notes in written.answers.items():
         for note in notes:
             work.watcher.say(f"{host}: {note}")
-    note_left_out(work.fleet, work.plan, work.seen, work.watcher)
+    note_hosts(work.fleet, work.plan, work.seen, work.watcher)
     for host, error in written.errors.items():
         outcome = failed(host, error, f"{work.plan.release} runs there, but its record could not be written")
         interrupted = outcome.result is Result.FAILED

@@ -42,7 +42,7 @@ from relman.rollout.looking.observe import observe
 from relman.rollout.planning.planner import Asked
 from relman.rollout.planning.preflight import check_health, check_networks
 from relman.rollout.progress import Report, Work, report_of
-from relman.rollout.prune import note_left_out
+from relman.rollout.prune import note_hosts
 from relman.rollout.state.journal import Journal
 from relman.rollout.state.locks import Patience, locked
 from relman.rollout.steps import intended
@@ -129,7 +129,7 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
         require_fresh(agreed, plan)
     operation.planned(plan)
     if not plan.steps:
-        note_left_out(fleet, plan, by_host, operation.watcher)
+        note_hosts(fleet, plan, by_host, operation.watcher)
         return Happened(plan, tuple(Outcome(h, Result.UNCHANGED, plan.release) for h in plan.unchanged))
     if operation.before_change:
         operation.before_change()

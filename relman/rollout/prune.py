@@ -58,15 +58,22 @@ def _record(session: Session, written: HostRecord) -> None:
         session.lease.settled()
 
 
-def note_left_out(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watcher: Watcher) -> None:
-    """Write the excluded hosts into the records of unchanged hosts, too, so that every host knows them."""
-    hosts = [h for h in plan.unchanged if plan.left_out and seen[h].record.left_out != plan.left_out]
+def note_hosts(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watcher: Watcher) -> None:
+    """Write the plan's hosts and the excluded ones into the records of unchanged hosts, too, so that every host knows
+    them."""
+    known = {host: seen[host].record for host in plan.unchanged}
+    due = {host: _noted(each, plan) for host, each in known.items() if _noted(each, plan) != each}
 
     def one(session: Session) -> None:
-        record.write(session.connection, replace(seen[session.host.name].record, left_out=plan.left_out))
+        record.write(session.connection, due[session.host.name])
 
-    for host, error in fleet.each(one, hosts).errors.items():
-        watcher.say(f"{host}: could not note which hosts were left out: {error.what}")
+    for host, error in fleet.each(one, due).errors.items():
+        watcher.say(f"{host}: could not note which hosts were deployed to, and which left out: {error.what}")
+
+
+def _noted(known: HostRecord, plan: Plan) -> HostRecord:
+    entries = tuple(e.among(plan.hosts) if e.id == known.current else e for e in known.entries)
+    return replace(known, entries=entries, left_out=plan.left_out or known.left_out)
 
 
 def _works(works: Iterable[tuple[str, Callable[[], None]]]) -> list[Callable[[], str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -151,7 +152,7 @@ def test_bad_choices_of_processes_change_nothing(kinds: Stage) -> None:
     """A process that the release does not have, a host with none of its own, one on more hosts than it may be."""
     kinds.deploy("several-1")
     before = ids(kinds)
-    hosts = {"h1": None, "h2": None, "h3": None}
+    hosts: dict[str, None] = {"h1": None, "h2": None, "h3": None}
 
     def production(processes: Any) -> None:
         kinds.write_inventory({"production": {"hosts": hosts, "vars": {"relman_processes": {"demo": processes}}}})
@@ -163,6 +164,14 @@ def test_bad_choices_of_processes_change_nothing(kinds: Stage) -> None:
     )
     production([])
     assert "relman_processes gives this host none of them" in kinds.deploy("several-2", code=2).err
+    del hosts["h3"]
+    production(["web", "worker"])
+    ended = kinds.relman("status", "-e", "production")
+    assert "h3 is no longer in production, and demo may still run there: h1, h2 know it from the deploy" in ended.err
+    assert "relman remove -e production --only h3" in ended.err
+    said = json.loads(kinds.relman("--json", "status", "-e", "production", "--only", "h1").out)
+    assert [(row["host"], row["says"]) for row in said["departed"]] == [("h3", ["h1"])]
+    hosts["h3"] = None
     production(["scheduler"])
     assert (
         "scheduler may run on 1 host, and the inventory gives it to h1, h2, h3" in kinds.deploy("several-2", code=4).err

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from relman.model.state_dir.lock import FoundLock, Phase
 from relman.rollout.state.lease import is_dead, this_machine
 
 if TYPE_CHECKING:
+    from relman.app.looking.status import Status
     from relman.app.looking.verify_running import Verification
-    from relman.rollout.looking.status import HostStatus
     from relman.rollout.remove import Removal
 
 
-def status_document(environment: str, rows: Sequence[HostStatus]) -> dict[str, Any]:
-    """A row for each host and service; `container` is the first of `containers`."""
-    hosts = [{**asdict(row), "container": next(iter(row.containers), "")} for row in rows]
-    return {"environment": environment, "hosts": hosts}
+def status_document(environment: str, found: Status) -> dict[str, Any]:
+    """A row for each host and service, and the hosts that left the inventory; `container` is the first of
+    `containers`."""
+    hosts = [{**asdict(replace(row, peers=())), "container": next(iter(row.containers), "")} for row in found.rows]
+    for row in hosts:
+        del row["peers"]
+    return {"environment": environment, "hosts": hosts, "departed": [asdict(each) for each in found.departed]}
 
 
 def verification_document(found: Verification) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.environments import Request, open_environment, unknown_service
+from relman.app.environments import Request, looked_at, unknown_service
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.advice import CommandScope
+from relman.rollout.looking.departed import Departed, departed
 from relman.rollout.looking.status import HostStatus, look_at, unseen, with_absences
 from relman.rollout.looking.verdict import Finding, findings, verdict, within
 from relman.rollout.state.lease import this_machine
@@ -18,10 +19,11 @@ from relman.rollout.state.lease import this_machine
 
 @dataclass(frozen=True)
 class Status:
-    """A row for each service on each host, and all findings, the gravest first."""
+    """A row for each service on each host, all findings, the gravest first, and the hosts that left the inventory."""
 
     rows: Sequence[HostStatus]
     findings: Sequence[Finding]
+    departed: Sequence[Departed] = ()
 
     def verdict(self, max_unhealthy: str | None = None) -> Finding | None:
         """The gravest finding; up to `max_unhealthy` (N or N%) unknown or unhealthy hosts are tolerated."""
@@ -31,9 +33,12 @@ class Status:
 def status(context: Context, request: Request) -> Status:
     """Observe all hosts in parallel. A host that does not answer gets a row that says so. Raises ConfigError and
     UsageError."""
-    chosen = open_environment(context, request)
+    selected = looked_at(context, request)
+    chosen = selected.environment
     rows = _look(chosen, request.service)
-    return Status(rows, findings(rows, _place(chosen, rows, request.inventories)))
+    place = _place(chosen, rows, request.inventories)
+    known = {(row.host, row.service): row.peers for row in rows}
+    return Status(rows, findings(rows, place), departed(known, {h.name for h in selected.whole.hosts}, place))
 
 
 def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> CommandScope:

@@ -36,7 +36,7 @@ def status(
     """
     found = look(context, request)
     rows, output = found.rows, context.output
-    output.json("status", status_document(request.environment, rows))
+    output.json("status", status_document(request.environment, found))
     output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
     for name in dict.fromkeys(row.service for row in rows):
         for line in also_on(name, ((r.host, copy) for r in rows if r.service == name for copy in r.copies)):
@@ -44,6 +44,9 @@ def status(
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
+    for gone in found.departed:
+        output.warn(gone.what)
+        output.warn(f"  {gone.way_out}")
     gravest = found.verdict(max_unhealthy)
     for each in found.findings:
         if each is not gravest:

@@ -53,7 +53,7 @@ VERSION_2_KEYS = _keys(
     Process="name replicas run max_hosts",
     RunSettings="ports env volumes networks command health restart stop_timeout resources order singleton healthcheck"
     " container aliases secrets",
-    Deployed="secrets units",
+    Deployed="secrets units hosts",
     Unit="process replica name container",
     Intent="several",
     Several="old stop_first reused",

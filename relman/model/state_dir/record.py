@@ -46,7 +46,7 @@ class Deployed:
     `verified` is False if there was no health check. `skipped` describes each gate that a person skipped for this
     release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock. `secrets`
     are the values that the host keeps for it. `container` is that of a service without processes; a service with
-    processes has `units`.
+    processes has `units`. `hosts` are all that it was deployed to, where the entry is of version 2.
     """
 
     id: str
@@ -66,6 +66,7 @@ class Deployed:
     skipped: tuple[str, ...] = ()
     secrets: SecretSet | None = None
     units: tuple[Unit, ...] = ()
+    hosts: tuple[str, ...] = ()
 
     @property
     def parts(self) -> tuple[Unit, ...]:
@@ -82,6 +83,12 @@ class Deployed:
         if self.settings.processes:
             return replace(self, units=units, container="")
         return replace(self, container=units[0].container, units=())
+
+    def among(self, hosts: tuple[str, ...]) -> Deployed:
+        """The same, deployed to these hosts, too; an entry of version 1 has no room for that."""
+        if version_of(self) == 1:
+            return self
+        return replace(self, hosts=tuple(dict.fromkeys((*self.hosts, *hosts))))
 
 
 def kept_name(environment: str, service: str) -> str:
@@ -111,6 +118,16 @@ class Absence:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """Another host, as a record names it: the last `release` that was deployed to it, or that it was left out of, `at`
+    (RFC 3339)."""
+
+    host: str
+    release: str
+    at: str
+
+
+@dataclass(frozen=True)
 class HostRecord:
     """The releases deployed on one host, oldest first, and which of them serves (`current`, a deployment id).
 
@@ -127,6 +144,14 @@ class HostRecord:
     def serving(self) -> Deployed | None:
         """The entry that should be running, or None."""
         return next((e for e in self.entries if e.id == self.current), None)
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """The hosts that it names, each once."""
+        deployed = [Peer(host, entry.release, entry.at) for entry in self.entries for host in entry.hosts]
+        left_out = [Peer(absence.host, absence.release, absence.at) for absence in self.left_out]
+        found = sorted((*left_out, *deployed), key=lambda known: known.at)
+        return tuple({known.host: known for known in found}.values())
 
     def deployed(self, entry: Deployed) -> HostRecord:
         """The record after a deployment: `entry` is the newest and serves; an older entry with its id is replaced."""

@@ -10,7 +10,7 @@ from relman.hosts.health_probe import ProbeResult
 from relman.model.container import Container, Copy
 from relman.model.errors import RelmanError, Unreachable
 from relman.model.plan import Observed
-from relman.model.state_dir.record import Absence, Deployed, kept_in
+from relman.model.state_dir.record import Absence, Deployed, Peer, kept_in
 from relman.rollout.fleet import Session
 from relman.rollout.health import probe_now
 from relman.rollout.looking.condition import (
@@ -60,7 +60,7 @@ class HostStatus:
     which none runs. `left_out` are the hosts that were excluded when this one was last deployed to. `under_way` is
     whether a live deployment explains what was observed; `unreachable` whether nothing is known, in which case
     `hint` may help. `by` and `how` (deployed, rolled back, recovered) say who started the recorded release.
-    `copies` are the service's containers of other environments.
+    `copies` are the service's containers of other environments. `peers` are the hosts that its record names.
     """
 
     host: str
@@ -94,6 +94,7 @@ class HostStatus:
     units: tuple[UnitStatus, ...] = ()
     counted: str = ""
     lacking: tuple[str, ...] = ()
+    peers: tuple[Peer, ...] = ()
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
@@ -145,6 +146,7 @@ def summarise(seen: Observed, service: str, answers: Answers, machine: str) -> H
         lacking=lacking_processes(seen),
         units=tuple(_unit(c, answers) for c in last if c.process),
         counted=counted(entry, placed) if entry and entry.units else "",
+        peers=seen.record.peers,
     )
     return _remembering(row, seen, entry) if entry else row
 

@@ -67,7 +67,8 @@ def plan_deploy(
     for seen in fleet:
         entry = entry_of(asked, release, settings[seen.host], seen.facts)
         kept = (each.secrets for each in reversed(seen.record.entries))
-        step = _step(seen, replace(entry, secrets=given.set_for(seen.host, asked.id, kept)), verify=True)
+        entry = replace(entry, secrets=given.set_for(seen.host, asked.id, kept))
+        step = _step(seen, entry.among(tuple(o.host for o in fleet)), verify=True)
         if step:
             steps.append(step)
         else:
@@ -215,7 +216,7 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
         if (current.proven or not verify) and not seen.extra:
             return None
         # The rollout follows the release's settings of today, not those in this host's record.
-        same = replace(current, by=entry.by, settings=entry.settings)
+        same = replace(current, by=entry.by, settings=entry.settings).among(entry.hosts)
         return Step(
             seen.host, Action.VERIFY, same, running, old_release, before=current, restores=_restores(seen, same)
         )
