@@ -1,10 +1,14 @@
-"""Write a first relman.yml."""
+"""Write a first relman.yml, and what belongs to it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from relman.ci.scaffold import first_file, look
+from relman.ci.scaffold import first_file, look, look_at
+from relman.config.compose.convert import Checkout, Converted, convert
+from relman.config.compose.model import Build
+from relman.config.compose.read import read_project
 from relman.config.service import FILE_NAME, parse_service
 from relman.model.errors import UsageError
 
@@ -16,13 +20,35 @@ def first_text(registry: str) -> str:
     return text
 
 
-def write_first(text: str) -> None:
-    """Write ./relman.yml. Raises UsageError if it exists or cannot be written."""
+def from_compose(file: Path, registry: str, environ: Mapping[str, str]) -> Converted:
+    """relman's files for a compose file in the current directory, with its variables from `environ` and .env.
+
+    Raises UsageError for a file elsewhere, or one that builds nothing; ConfigError for what compose refuses, too.
+    """
+    if file.resolve().parent != Path().resolve():
+        raise UsageError(
+            f"{file} is not in this directory", hint="relman.yml stands beside it: change to its directory"
+        )
+    return convert(read_project(file, environ), ".", registry, _checkout)
+
+
+def _checkout(build: Build) -> Checkout:
     try:
-        with Path(FILE_NAME).open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        hint = "relman init never overwrites: `relman init --print` shows what it would write."
-        raise UsageError(f"there is a {FILE_NAME} here already", hint=hint) from None
-    except OSError as error:
-        raise UsageError(f"cannot write {FILE_NAME}: {error.strerror}") from error
+        found = look_at(Path(build.context), build.dockerfile)
+    except OSError:
+        return Checkout()
+    return Checkout(found.tests, found.healthcheck, swallows=bool(found.entrypoint))
+
+
+def write_files(files: Mapping[str, str]) -> None:
+    """Write the files of these paths and texts, all or none. Raises UsageError if one exists or cannot be written."""
+    if there := [name for name in files if Path(name).exists()]:
+        hint = "relman init never overwrites: `--print` shows what it would write."
+        raise UsageError(f"there is a {', a '.join(there)} here already", hint=hint)
+    for name, text in files.items():
+        try:
+            Path(name).parent.mkdir(exist_ok=True)
+            with Path(name).open("x", encoding="utf-8") as file:
+                file.write(text)
+        except OSError as error:
+            raise UsageError(f"cannot write {name}: {error.strerror}") from error

@@ -43,6 +43,11 @@ def look(root: Path) -> Look:
         raise UsageError(
             f"there is no Dockerfile in {root}", hint="Write one first: relman builds and tests its image."
         )
+    return look_at(root, dockerfile)
+
+
+def look_at(root: Path, dockerfile: str) -> Look:
+    """Examine the project at `root`, whose image is made by this Dockerfile below it. Raises OSError."""
     name = re.sub(r"[^a-z0-9]+", "-", root.resolve().name.lower()).strip("-") or "service"
     text = (root / dockerfile).read_text(encoding="utf-8", errors="replace")
     entrypoint, why = unseen_here(text, root)

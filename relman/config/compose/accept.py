@@ -1,0 +1,55 @@
+"""Leave out of a new relman.yml what its schema refuses, and say why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from relman.config.compose.text import yaml_text
+from relman.config.deploy import resolve
+from relman.config.env_file import deploy_section
+from relman.config.service import parse_service
+from relman.model.errors import ConfigError
+from relman.model.grants.permissions import needed
+
+_STEP = re.compile(r'\[(\d+)\]|"((?:[^"\\]|\\.)*)"|([\w-]+)')
+_TRIES = 20
+
+
+def accepted(
+    tree: dict[str, Any], file: str, root: str, variables: Mapping[str, str], lose: Callable[[str, str], None]
+) -> tuple[dict[str, Any], list[str]]:
+    """The tree without the keys that are refused, of which `lose` is told, and what the inventory has to grant.
+
+    Raises ConfigError where a key cannot be left out.
+    """
+    for _ in range(_TRIES):
+        try:
+            service = parse_service(yaml_text(tree).encode(), str(Path(root) / file))
+            settings = resolve(deploy_section(service), variables, {}, origin=file)
+        except ConfigError as error:
+            for problem in reversed(error.problems):  # later items of a list first: the others keep their places
+                if not _leave_out(tree, problem.key):
+                    raise
+                lose(f"{file}, {problem.key}", problem.message)
+        else:
+            return tree, [str(permission) for permission in needed(settings)]
+    raise ConfigError([])
+
+
+def _leave_out(tree: Any, key: str) -> bool:
+    """Remove the value at a dotted key, or the nearest one above it below deploy or test."""
+    path: list[str | int] = [int(m[1]) if m[1] else m[2] or m[3] for m in _STEP.finditer(key)]
+    while len(path) > 1:
+        parent = tree
+        try:
+            for step in path[:-1]:
+                parent = parent[step]
+            del parent[path[-1]]
+        except (KeyError, IndexError, TypeError):
+            path.pop()
+        else:
+            return True
+    return False

@@ -1,0 +1,202 @@
+"""From a compose file to relman.yml, an inventory to begin with, and a compose file of what relman does not deploy."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from relman.config.compose.accept import accepted
+from relman.config.compose.container import Lost, container_keys
+from relman.config.compose.environment import Given
+from relman.config.compose.images import Image, images, process_name, rest
+from relman.config.compose.model import Build, Project, Service
+from relman.config.compose.rest import REST, linked, rest_tree, test_services
+from relman.config.compose.text import yaml_text
+from relman.model.errors import UsageError
+
+INVENTORY = "inventories/production.yml"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """What the repository shows of an image: its tests, and whether its Dockerfile has a HEALTHCHECK or an ENTRYPOINT
+    that swallows them."""
+
+    tests: tuple[str, ...] = ()
+    healthcheck: bool = False
+    swallows: bool = False
+
+
+@dataclass(frozen=True)
+class Converted:
+    """The files by their paths; `losses` says what could not be said and why, `networks` what the hosts need."""
+
+    files: Mapping[str, str]
+    losses: tuple[str, ...]
+    networks: tuple[str, ...]
+    rest: bool
+
+
+def convert(project: Project, root: str, registry: str, checkout: Callable[[Build], Checkout]) -> Converted:
+    """relman's files for the project in the directory `root`. Raises UsageError if nothing is built here, ConfigError
+    if a file cannot be made valid."""
+    return _Conversion(project, root, registry, checkout).result()
+
+
+class _Conversion:
+    """Collects what the files share."""
+
+    def __init__(self, project: Project, root: str, registry: str, checkout: Callable[[Build], Checkout]) -> None:
+        self.project, self.root, self.registry, self.checkout = project, root, registry, checkout
+        self.given = Given(project, root)
+        self.rest = rest(project)
+        self.losses: dict[str, None] = {}
+        self.allow: dict[str, list[str]] = {}
+
+    def result(self) -> Converted:
+        """All files."""
+        found = images(self.project)
+        if not found:
+            raise UsageError(
+                "the compose file builds no image",
+                hint="relman deploys what is built and tested here: `build: .` names what that is",
+            )
+        files, networks = dict[str, str](), dict[str, None]()
+        for image in found:
+            tree, needs = accepted(self.relman_tree(image), image.file, self.root, self.given.variables, self.lose)
+            self.allow |= {image.name: needs} if needs else {}
+            files[image.file] = _HEAD + yaml_text(tree)
+            deploy = tree["deploy"]
+            networks |= {
+                n: None for part in (deploy, *deploy.get("processes", {}).values()) for n in part.get("networks", ())
+            }
+        for service in self.project.services.values():
+            if service.profiles and service.name not in self.rest:
+                self.lose(service.name, f"it runs with the profile {', '.join(service.profiles)} only")
+        files[INVENTORY] = _INVENTORY_HEAD + yaml_text(self.inventory(found))
+        if self.rest:
+            files[REST] = _REST_HEAD + yaml_text(rest_tree(self.project, self.rest))
+        made = {self.project.networks.get(k, k) for name in self.rest for k in self.project.services[name].networks}
+        others = tuple(n for n in networks if n not in {*made, "host", "none"})
+        return Converted(files, tuple(self.losses), others, bool(self.rest))
+
+    def lose(self, where: str, why: str) -> None:
+        """Note what cannot be said."""
+        self.losses[f"{where}: {why}"] = None
+
+    def lost(self, service: Service) -> Lost:
+        """Notes what cannot be said of a service."""
+        return lambda key, why: self.lose(f"{service.name}.{key}", why)
+
+    def relman_tree(self, image: Image) -> dict[str, Any]:
+        """The content of one relman.yml."""
+        seen = self.checkout(image.build)
+        for other in image.build.others:
+            self.lose(f"{image.processes[0].name}.build.{other}", "relman has no key for it")
+        build = _build(image.build)
+        return {
+            "service": image.name,
+            "registry": self.registry,
+            **({"build": build} if build else {}),
+            "test": self.test(image, seen),
+            "release": {"tag": "{build}", "channels": ["stable"]},
+            "deploy": self.deploy(image, seen),
+        }
+
+    def test(self, image: Image, seen: Checkout) -> dict[str, Any]:
+        """The test section: databases begin empty, and passwords are `test`."""
+        beside = test_services(self.project, image.services, self.rest)
+        known = [service.name for service in beside]
+        services = {s.name: linked(s, known, self.given, self.lost(s)) for s in beside}
+        env = self.given.in_tests(image.processes[0].environment)
+        return {
+            **({"services": services} if services else {}),
+            **({"env": env} if env else {}),
+            **({"entrypoint": []} if seen.swallows else {}),
+            "commands": [list(seen.tests)] if seen.tests else [],
+        }
+
+    def deploy(self, image: Image, seen: Checkout) -> dict[str, Any]:
+        """The deploy section: one container, or several processes with what they share above them."""
+        keys = {process_name(s): self.container(s, seen) for s in image.processes}
+        tasks = [self.task(service) for service in image.tasks]
+        above = {"tasks": tasks} if tasks else {}
+        if len(keys) == 1 and "replicas" not in (alone := next(iter(keys.values()))):
+            return {**alone, **above}
+        shared = _shared(list(keys.values()))
+        return {**shared, **above, "processes": {name: _own(each, shared) for name, each in keys.items()}}
+
+    def container(self, service: Service, seen: Checkout) -> dict[str, Any]:
+        """All keys of one container."""
+        lost = self.lost(service)
+        found = container_keys(self.project, service, lost, image_health=seen.healthcheck)
+        return {**self.given.keys(service, lost), **found}
+
+    def task(self, service: Service) -> dict[str, Any]:
+        """A service that others wait to end."""
+        self.lose(service.name, "it became a task, with the variables, volumes and networks of the first process")
+        found = container_keys(self.project, service, lambda *_: None, image_health=False)
+        command = found.get("command", [])
+        return {"name": process_name(service), "command": [*found.get("entrypoint", []), *command]}
+
+    def inventory(self, found: list[Image]) -> dict[str, Any]:
+        """An environment with one host."""
+        variables: dict[str, Any] = {
+            "ansible_user": "deploy",
+            "relman_services": {image.name: f"{self.registry}/{image.name}" for image in found},
+            "relman_secrets": {name: _from_inventory(s) for name, s in sorted(self.given.sources.items())},
+            "relman_allow": self.allow,
+            **self.given.variables,
+        }
+        kept = {name: value for name, value in variables.items() if value != {}}
+        return {"production": {"vars": kept, "hosts": {"host1.example.com": None}}}
+
+
+def _from_inventory(source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The source with its path relative to the inventory's directory."""
+    return {k: posixpath.normpath(f"../{v}") if k == "file" and v[0] not in "/~" else v for k, v in source.items()}
+
+
+def _build(build: Build) -> dict[str, Any]:
+    said = {
+        "context": build.context,
+        "dockerfile": build.dockerfile,
+        "target": build.target,
+        "platform": build.platform,
+    }
+    usual = {"context": ".", "dockerfile": "Dockerfile"}
+    found: dict[str, Any] = {key: value for key, value in said.items() if value and value != usual.get(key)}
+    return found | ({"args": dict(build.args)} if build.args else {})
+
+
+def _shared(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What all processes say; of their variables those that are the same, unless files may have them, too."""
+    first, *others = parts
+    found = {k: v for k, v in first.items() if k != "replicas" and all(o.get(k) == v for o in others)}
+    if not any("env_file" in part for part in parts):
+        envs = [part.get("env", {}) for part in parts]
+        same = {k: v for k, v in envs[0].items() if all(env.get(k) == v for env in envs)}
+        found |= {"env": same} if same else {}
+    return found
+
+
+def _own(part: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    found = {key: value for key, value in part.items() if shared.get(key) != value}
+    if "env" in found:
+        found["env"] = {k: v for k, v in part["env"].items() if k not in shared.get("env", {})}
+    return {key: value for key, value in found.items() if value != {}}
+
+
+_HEAD = """\
+# Written from a compose file. docs/reference/ of relman explains every key, `relman check` reads it.
+"""
+_INVENTORY_HEAD = """\
+# Where it runs: put your hosts here. {variable: NAME} takes a secret from the environment of `relman deploy`; vault,
+# age and command are other sources, see relman_secrets in docs/reference/inventories.md of relman.
+"""
+_REST_HEAD = f"""\
+# What relman does not deploy, under the names that it has. On each host that it is to run on:
+#   docker compose -f {REST} up -d
+"""

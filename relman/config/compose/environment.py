@@ -1,0 +1,127 @@
+"""The variables and secrets of compose services: what is plain goes into relman.yml, what is secret is only named
+there, and the inventory says where it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from relman.config.compose.container import Lost, literal
+from relman.config.compose.model import Project, Service
+from relman.config.compose.variables import fill, in_relman, names
+from relman.config.env_file import read_env_file
+from relman.model.errors import ConfigError
+
+_SECRET = re.compile(
+    r"(?i)(passw(or)?d|(^|_)pass(phrase)?$|secret|token|credential|(^|_)(api|private|access|encryption|signing)_?key|"
+    r"_key(_base)?$|(^|_)salt$)"
+)
+_WITH_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@:\s]*:)(?P<password>[^@\s]+)(?=@)", re.IGNORECASE)
+_IN_TESTS = "test"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a variable of this name holds a secret; NAME_FILE holds a path."""
+    return bool(_SECRET.search(name)) and not name.upper().endswith("_FILE")
+
+
+@dataclass
+class Given:
+    """What the inventory has to say: variables, and the source of each secret with the text that it stands for."""
+
+    project: Project
+    root: str
+    variables: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def keys(self, service: Service, lost: Lost) -> dict[str, Any]:
+        """`env`, `env_file` and `secrets` of one service."""
+        env: dict[str, str] = {}
+        secrets: dict[str, Any] = {}
+        files: list[str] = []
+        written = {**self._from_files(service, files, lost), **service.environment}
+        for name, text in written.items():
+            if self._is_secret(name, text):
+                secrets[self._secret(service, name, text)] = {"env": name}
+            else:
+                env[name] = self._plain(name, text, lost)
+        for use in service.secrets:
+            if self._declared(use.name, lost):
+                secrets[use.name] = {"file": use.target} if use.target else {}
+        found: dict[str, Any] = {"env": env, "env_file": files, "secrets": secrets}
+        return {key: value for key, value in found.items() if value}
+
+    def _from_files(self, service: Service, files: list[str], lost: Lost) -> dict[str, str | None]:
+        """The variables of files that hold secrets; files without any are added to `files`, and stay files."""
+        found: dict[str, str | None] = {}
+        for path, required in service.env_files:
+            name = path.removeprefix("./")
+            try:
+                read = read_env_file(self.root, name)
+            except ConfigError as error:
+                if required:
+                    lost(f"env_file ({path})", error.problems[0].message)
+                continue
+            if not found and not any(self._is_secret(key, literal(value)) for key, value in read.items()):
+                files.append(name)
+            else:
+                found |= {key: value.replace("$", "$$") for key, value in read.items()}
+        return found
+
+    def _is_secret(self, name: str, text: str | None) -> bool:
+        try:
+            used = names(text) if text is not None else {}
+            filled = fill(text or "", self.project.variables.get)
+        except ValueError:
+            used, filled = {}, text or ""
+        return is_secret(name) or any(map(is_secret, used)) or bool(_WITH_PASSWORD.search(filled))
+
+    def _secret(self, service: Service, name: str, text: str | None) -> str:
+        """The name of a secret for a variable; another one where two services mean different texts by it."""
+        stands_for = f"${{{name}}}" if text is None else text
+        short = re.sub(r"[^a-z0-9_.-]", "_", name.lower()).lstrip("_.-") or "secret"
+        found = short if self._texts.get(short, stands_for) == stands_for else f"{service.name.lower()}_{short}"
+        self._texts[found] = stands_for
+        self.sources[found] = {"variable": re.sub(r"\W", "_", found).upper()}
+        return found
+
+    def _plain(self, name: str, text: str | None, lost: Lost) -> str:
+        try:
+            said = f"${{{name}}}" if text is None else in_relman(text)
+        except ValueError as error:
+            lost(f"environment.{name}", f"{error}; the value that it has here was written")
+            return str(literal(fill(text or "", self.project.variables.get)))
+        for used, default in ({name: None} if text is None else names(text)).items():
+            if used in self.project.variables or default is None:
+                self.variables[used] = self.project.variables.get(used, "")
+        return said
+
+    def _declared(self, name: str, lost: Lost) -> bool:
+        """Note the source of a secret of the file's own section."""
+        options = self.project.secrets.get(name)
+        if options is None or options.get("external"):
+            lost(f"secrets ({name})", "a swarm has its value: name its source under relman_secrets in the inventory")
+            self.sources[name] = {"variable": re.sub(r"\W", "_", name).upper()}
+        else:
+            variable, file = options.get("environment"), options.get("file")
+            self.sources[name] = {"variable": str(variable)} if variable else {"file": str(file)}
+        return True
+
+    def in_tests(self, environment: Mapping[str, str | None]) -> dict[str, str]:
+        """The variables for tests: filled in, with `test` for every password."""
+
+        def value(name: str) -> str | None:
+            return _IN_TESTS if is_secret(name) else self.project.variables.get(name)
+
+        found: dict[str, str] = {}
+        for name, text in environment.items():
+            try:
+                filled = (value(name) or "") if text is None else fill(text, value)
+            except ValueError:
+                filled = ""
+            plain = _WITH_PASSWORD.sub(rf"\g<before>{_IN_TESTS}", filled)
+            found[name] = _IN_TESTS if is_secret(name) else plain.replace("${", "$${")
+        return found

@@ -1,0 +1,81 @@
+"""What a compose file says, in one form: all variables filled in, extended services merged, long forms only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Build:
+    """What an image is built from; `others` are keys that relman has none for."""
+
+    context: str = "."
+    dockerfile: str = "Dockerfile"
+    args: tuple[tuple[str, str], ...] = ()
+    target: str = ""
+    platform: str = ""
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Port:
+    """A published port as compose has it; `published` is "" for any of the host's, and may be a range."""
+
+    target: str
+    published: str = ""
+    protocol: str = "tcp"
+    host_ip: str = ""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A mount of the type volume, bind or tmpfs. `source` is a volume's key in the file, a path, or ""."""
+
+    type: str
+    source: str
+    target: str
+    read_only: bool = False
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SecretUse:
+    """A secret that a service is given; `target` is "" or the path of the file."""
+
+    name: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service. `environment` has its variables as written (None: the one of the shell), `keys` all keys without a
+    field of their own, filled in."""
+
+    name: str
+    image: str = ""
+    build: Build | None = None
+    environment: Mapping[str, str | None] = field(default_factory=dict)
+    env_files: tuple[tuple[str, bool], ...] = ()
+    ports: tuple[Port, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    depends_on: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[SecretUse, ...] = ()
+    profiles: tuple[str, ...] = ()
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A compose file. `volumes` and `networks` have the engine's names by the file's, `secrets` what the file says of
+    them, `written` its services and other sections as written, but for what was extended."""
+
+    name: str
+    services: Mapping[str, Service]
+    volumes: Mapping[str, str]
+    networks: Mapping[str, str]
+    secrets: Mapping[str, Mapping[str, Any]]
+    variables: Mapping[str, str]
+    written: Mapping[str, Any]
