@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from relman.config.compose.images import Image, images, process_name, rest
 from relman.config.compose.model import Build, Project, Service
 from relman.config.compose.rest import REST, linked, rest_tree, test_services
 from relman.config.compose.text import yaml_text
-from relman.model.errors import UsageError
+from relman.model.errors import ConfigError, UsageError
 
 INVENTORY = "inventories/production.yml"
 
@@ -90,6 +91,15 @@ class _Conversion:
         """Notes what cannot be said of a service."""
         return lambda key, why: self.lose(f"{service.name}.{key}", why)
 
+    @contextmanager
+    def reading(self, service: Service) -> Iterator[None]:
+        """Raises ConfigError, with the service's place, for a value that has not the form of its key."""
+        try:
+            yield
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            words = str(error) if isinstance(error, ValueError) else "a value has not the form that compose expects"
+            raise ConfigError([self.project.problem(("services", service.name), words)]) from None
+
     def relman_tree(self, image: Image) -> dict[str, Any]:
         """The content of one relman.yml."""
         seen = self.checkout(image.build)
@@ -109,7 +119,10 @@ class _Conversion:
         """The test section: databases begin empty, and passwords are `test`."""
         beside = test_services(self.project, image.services, self.rest)
         known = [service.name for service in beside]
-        services = {s.name: linked(s, known, self.given, self.lost(s)) for s in beside}
+        services = {}
+        for service in beside:
+            with self.reading(service):
+                services[service.name] = linked(service, known, self.given, self.lost(service))
         env = self.given.in_tests(image.processes[0].environment)
         return {
             **({"services": services} if services else {}),
@@ -131,13 +144,15 @@ class _Conversion:
     def container(self, service: Service, seen: Checkout) -> dict[str, Any]:
         """All keys of one container."""
         lost = self.lost(service)
-        found = container_keys(self.project, service, lost, image_health=seen.healthcheck)
-        return {**self.given.keys(service, lost), **found}
+        with self.reading(service):
+            found = container_keys(self.project, service, lost, image_health=seen.healthcheck)
+            return {**self.given.keys(service, lost), **found}
 
     def task(self, service: Service) -> dict[str, Any]:
         """A service that others wait to end."""
         self.lose(service.name, "it became a task, with the variables, volumes and networks of the first process")
-        found = container_keys(self.project, service, lambda *_: None, image_health=False)
+        with self.reading(service):
+            found = container_keys(self.project, service, lambda *_: None, image_health=False)
         command = found.get("command", [])
         return {"name": process_name(service), "command": [*found.get("entrypoint", []), *command]}
 

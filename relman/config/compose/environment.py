@@ -90,7 +90,7 @@ class Given:
 
     def _plain(self, name: str, text: str | None, lost: Lost) -> str:
         try:
-            said = f"${{{name}}}" if text is None else in_relman(text)
+            said = f"${{{name}}}" if text is None else in_relman(text, self.project.variables.get)
         except ValueError as error:
             lost(f"environment.{name}", f"{error}; the value that it has here was written")
             return str(literal(fill(text or "", self.project.variables.get)))

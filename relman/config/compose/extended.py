@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,4 +122,4 @@ def _moved_mount(value: Any, folder: Path) -> Any:
 
 
 def _below(folder: Path, path: str) -> str:
-    return path if path.startswith(("/", "~", "$")) or "://" in path else f"./{folder / path}"
+    return path if path.startswith(("/", "~", "$")) or "://" in path else f"./{posixpath.normpath(folder / path)}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from relman.config.yaml_document import KeyPath
+from relman.model.errors import Problem
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class Service:
 @dataclass(frozen=True)
 class Project:
     """A compose file. `volumes` and `networks` have the engine's names by the file's, `secrets` what the file says of
-    them, `written` its services and other sections as written, but for what was extended."""
+    them, `written` its services and other sections as written, but for what was extended.
+    `problem` makes a problem of a place."""
 
     name: str
     services: Mapping[str, Service]
@@ -79,3 +83,4 @@ class Project:
     secrets: Mapping[str, Mapping[str, Any]]
     variables: Mapping[str, str]
     written: Mapping[str, Any]
+    problem: Callable[[KeyPath, str], Problem]

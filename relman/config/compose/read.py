@@ -58,6 +58,7 @@ class _Reading:
             found["secrets"],
             self.variables,
             {key: each for key, each in written.items() if not key.startswith("x-")},
+            self.document.problem,
         )
 
     def name(self) -> str:

@@ -18,10 +18,17 @@ def fill(text: str, value: Lookup) -> str:
     return render(text, lambda name, rule, word: _value(value, name, rule, word), lambda literal: literal)
 
 
-def in_relman(text: str) -> str:
-    """The same text with the placeholders of a deploy section, `${NAME}` and `${NAME:-default}`. Raises ValueError for
-    what they cannot say."""
-    return render(text, _placeholder, lambda literal: literal.replace("${", "$${"))
+def in_relman(text: str, value: Lookup) -> str:
+    """The same text with the placeholders of a deploy section, `${NAME}` and `${NAME:-default}`; `value` tells which
+    variables are empty. Raises ValueError for what they cannot say."""
+
+    def placeholder(name: str, rule: str, word: str) -> str:
+        if rule.endswith("+") or "$" in word or "}" in word:
+            raise ValueError(f"the variable {name} has a rule that relman cannot say: {rule}{word}")
+        empty = rule == "-" and value(name) == ""
+        return f"${{{name}:-{word}}}" if rule.endswith("-") and not empty else f"${{{name}}}"
+
+    return render(text, placeholder, lambda literal: literal.replace("${", "$${"))
 
 
 def names(text: str) -> dict[str, str | None]:
@@ -29,7 +36,7 @@ def names(text: str) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
 
     def note(name: str, rule: str, word: str) -> str:
-        found[name] = word if rule.endswith("-") else None
+        found[name] = word if rule.endswith("-") and found.get(name, word) is not None else None
         return ""
 
     render(text, note, lambda literal: literal)
@@ -87,9 +94,3 @@ def _value(value: Lookup, name: str, rule: str, word: str) -> str:
         case "+":
             return "" if missing else fill(word, value)
     return found or ""
-
-
-def _placeholder(name: str, rule: str, word: str) -> str:
-    if rule.endswith("+") or "$" in word or "}" in word:
-        raise ValueError(f"the variable {name} has a rule that relman cannot say: {rule}{word}")
-    return f"${{{name}:-{word}}}" if rule.endswith("-") else f"${{{name}}}"

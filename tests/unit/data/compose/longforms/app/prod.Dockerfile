@@ -1,0 +1,2 @@
+FROM python:3.11 AS run
+EXPOSE 8000

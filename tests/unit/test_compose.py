@@ -1,0 +1,215 @@
+"""From compose files to relman's own: ten of the usual kinds (data/compose)."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relman.config.compose.model import Mount, Port, Project, Service
+from relman.config.compose.read import read_project
+from relman.config.compose.variables import fill, in_relman, names
+from relman.config.deploy import resolve_on
+from relman.config.deploy_variables import fill as fill_in_relman
+from relman.config.env_file import deploy_section, read_env_file
+from relman.config.inventory.load import load_inventory
+from relman.config.schema.values_container import ports
+from relman.config.service import load_service
+from relman.model.errors import ConfigError
+from tests.unit.cli import relman
+
+DATA = Path(__file__).parent / "data/compose"
+KINDS = sorted(path.name for path in DATA.iterdir() if path.is_dir())
+NEWER = ("NESTED", "FLAG")
+"""Variables with forms of interpolation that the judge does not know."""
+PASSWORDS = ("hunter2", "literal-token", "pa$word", "pa$$word")
+
+
+def converted(kind: str, tmp_path: Path) -> Path:
+    """The directory of a compose file, with what relman init wrote."""
+    root = tmp_path / kind
+    shutil.copytree(DATA / kind, root)
+    done = relman("init", "--from", "compose.yaml", cwd=root)
+    assert done.returncode == 0, done.stderr
+    (root / "said.txt").write_text(done.stdout)
+    return root
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compose_file_is_read_as_compose_reads_it(kind: str) -> None:
+    """What docker-compose 1.29.2 `config` made of the file (judged.yaml) says the same to relman as the file itself."""
+    ours, judged = (
+        _plain(read_project(DATA / kind / name, {}), DATA / kind) for name in ("compose.yaml", "judged.yaml")
+    )
+    for name, service in judged.items():
+        own = {key: value for key, value in ours[name].items() if key in service}
+        own["environment"] = {n: v for n, v in own["environment"].items() if n not in NEWER}
+        assert own == service, name
+
+
+def _plain(project: Project, root: Path) -> dict[str, dict[str, Any]]:
+    return {name: _service(project, service, root) for name, service in project.services.items()}
+
+
+def _service(project: Project, service: Service, root: Path) -> dict[str, Any]:
+    files = [read_env_file(str(root), file.removeprefix("./")) for file, _ in service.env_files]
+    env = {name: value for file in files for name, value in file.items()} | {
+        name: project.variables.get(name, "") if text is None else fill(text, project.variables.get)
+        for name, text in service.environment.items()
+    }
+    keys = {key: value for key, value in service.keys.items() if key in ("entrypoint", "restart", "cap_drop")}
+    build = service.build and replace(service.build, context=service.build.context.rstrip("/").removeprefix("./"))
+    return {
+        "image": service.image,
+        "build": build,
+        "environment": env,
+        "ports": {each for port in service.ports for each in _ports(port)},
+        "mounts": {mount.target: _mount(mount) for mount in service.mounts},
+        "networks": dict(service.networks),
+        "depends_on": set(service.depends_on),
+        "secrets": set(service.secrets),
+        **{key: value for key, value in keys.items() if isinstance(value, list)},
+    }
+
+
+def _ports(port: Port) -> tuple[object, ...]:
+    return ports(f"{port.host_ip}:{port.published or 0}:{port.target}/{port.protocol}")
+
+
+def _mount(mount: Mount) -> tuple[str, str, bool]:
+    return mount.type, mount.source.removeprefix("./"), mount.read_only
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_written_is_valid_and_resolves(kind: str, tmp_path: Path) -> None:
+    """Every relman.yml passes `relman check`, its deploy section resolves for the inventory's host, which has every
+    secret and permission that it needs; and no password of the compose file was copied."""
+    root = converted(kind, tmp_path)
+    chosen = load_inventory([root / "inventories/production.yml"]).environment("production")
+    for file in root.glob("relman*.yml"):
+        service = load_service(file)
+        for host in chosen.hosts:
+            settings = resolve_on(host, service.name, deploy_section(service), origin=file.name)
+            assert {ref.name for ref in settings.every_secret} <= set(host.secrets)
+        assert service.name in chosen.services
+        checked = relman("check", "-f", file.name, cwd=root)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+    for file in (*root.glob("relman*.yml"), root / "inventories/production.yml", root / "said.txt"):
+        assert not [password for password in PASSWORDS if password in file.read_text()]
+
+
+def deployed(root: Path, name: str = "relman.yml") -> dict[str, Any]:
+    """The deploy section that was written."""
+    found: dict[str, Any] = yaml.safe_load((root / name).read_text())["deploy"]
+    return found
+
+
+def test_volumes_and_networks_keep_the_names_that_compose_gave_them(tmp_path: Path) -> None:
+    """With the project before them, but for those with a name of their own."""
+    assert deployed(converted("anchors", tmp_path))["processes"]["web"]["volumes"] == ["anchors_data:/data"]
+    long = deployed(converted("longforms", tmp_path))
+    assert long["volumes"] == ["shop-media:/media:nocopy", "/srv/certs:/certs:ro"]
+    assert long["networks"] == {"edge": {"aliases": ["web", "shop"]}, "longforms_back": {"aliases": ["web"]}}
+
+
+def test_one_build_is_one_image_and_what_must_end_is_a_task(tmp_path: Path) -> None:
+    """Two services of one build are processes, of two builds they are services; what is awaited to end is a task."""
+    assert list(deployed(converted("anchors", tmp_path))["processes"]) == ["web", "worker"]
+    root = converted("monorepo", tmp_path)
+    assert deployed(root)["tasks"] == [{"name": "migrate", "command": ["python", "manage.py", "migrate"]}]
+    assert yaml.safe_load((root / "relman-front-end.yml").read_text())["build"] == {"context": "front"}
+
+
+def test_databases_are_tested_with_and_stay_with_compose(tmp_path: Path) -> None:
+    """The database is a service of the tests, empty and with a password for tests; and stays in compose.rest.yaml,
+    where the command that starts it stands, with its data under the same name."""
+    root = converted("anchors", tmp_path)
+    test = yaml.safe_load((root / "relman.yml").read_text())["test"]
+    assert test["services"] == {
+        "db": {"image": "postgres:15", "env": {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "test"}}
+    }
+    assert test["env"]["DATABASE_URL"] == "postgres://app:test@db:5432/app"
+    rest = read_project(root / "compose.rest.yaml", {})
+    assert (list(rest.services), rest.volumes) == (["db"], {"pg": "anchors_pg"})
+    assert "docker compose -f compose.rest.yaml up -d" in (root / "compose.rest.yaml").read_text()
+
+
+def test_passwords_become_secrets(tmp_path: Path) -> None:
+    """By their names, or because a password is in their value; and compose's own secrets, with their files."""
+    variables = converted("variables", tmp_path)
+    assert deployed(variables)["secrets"] == {"api_token": {"env": "API_TOKEN"}}
+    assert deployed(converted("anchors", tmp_path))["secrets"] == {"database_url": {"env": "DATABASE_URL"}}
+    root = converted("secrets", tmp_path)
+    assert deployed(root)["secrets"] == {"api_key": {}, "tls": {"file": "/run/secrets/tls.key"}}
+    production = yaml.safe_load((root / "inventories/production.yml").read_text())["production"]
+    assert production["vars"]["relman_secrets"]["api_key"] == {"file": "../secrets/api_key.txt"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("anchors", "web.volumes (./src): "),
+        ("profiles", "debug: it runs with the profile debug only"),
+        ("resources", "web.deploy.placement: it is for a swarm"),
+        ("resources", "deploy.processes.web.replicas: 3 containers cannot hold the host's port 8080"),
+        ("monorepo", "front_end.configs: "),
+        ("shortforms", "web.volumes (/anonymous): "),
+        ("secrets", "web.secrets (tls): "),
+    ],
+)
+def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, tmp_path: Path) -> None:
+    """Each key once, by its service."""
+    assert (converted(kind, tmp_path) / "said.txt").read_text().count(said) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "said"),
+    [
+        ("services: {web: {build: ., ports: [x]}}", ":1:", "expected a port"),
+        ('services:\n  web:\n    environment: ["A=${B"]\n    image: "${B"\n', ":4:", "not closed"),
+        ("services: {web: {extends: web}}", ":1:", "extends itself"),
+        ("services: {web: {extends: other}}", ":1:", "expected a service other"),
+        ('services: {web: {image: "${TAG:?say which}"}}', ":1:", "TAG is required: say which"),
+        ("version: 3", ":1:", "expected services"),
+        ("services: {web: {build: ., volumes: [{source: a}]}}", ":1:", "the key type is missing"),
+        ("services: {web: {build: ., healthcheck: {interval: soon}}}", ":1:", "expected a duration"),
+        ("services: {db: {image: redis}}", "", "builds no image"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_place(text: str, place: str, said: str, tmp_path: Path) -> None:
+    """File, line and what was expected; nothing is written."""
+    (tmp_path / "compose.yaml").write_text(text)
+    done = relman("init", "--from", "compose.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert f"compose.yaml{place}" in done.stderr or not place
+    assert [path.name for path in tmp_path.iterdir()] == ["compose.yaml"]
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    """Where one of the files exists none is written."""
+    root = tmp_path / "anchors"
+    shutil.copytree(DATA / "anchors", root)
+    (root / "compose.rest.yaml").write_text("mine")
+    assert relman("init", "--from", "compose.yaml", cwd=root).returncode == 2
+    assert (root / "compose.rest.yaml").read_text() == "mine"
+    assert not (root / "relman.yml").exists()
+
+
+@given(
+    st.text(alphabet="ab$${}:-?+{A", max_size=20), st.dictionaries(st.sampled_from("abA"), st.text("xy$", max_size=3))
+)
+def test_a_text_means_the_same_in_relman(text: str, variables: dict[str, str]) -> None:
+    """Whatever is said with relman's placeholders is filled in by relman as by compose."""
+    try:
+        written, filled = in_relman(text, variables.get), fill(text, variables.get)
+    except (ValueError, ConfigError):
+        return
+    known = {name: variables.get(name, "") for name, default in names(text).items() if default is None} | variables
+    assert fill_in_relman(written, known) == filled
