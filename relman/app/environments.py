@@ -27,7 +27,8 @@ class Selected:
 @dataclass(frozen=True)
 class Request:
     """The target and limits of a command: an environment of an inventory, its service (None: its only one), the hosts
-    (patterns and groups), and why others are excluded. `wait_lock` is in seconds."""
+    (patterns and groups), and why others are excluded. `wait_lock` is in seconds;
+    `new_volumes` may be made beside volumes that compose made under these names."""
 
     environment: str
     inventories: Sequence[str] = ()
@@ -37,6 +38,7 @@ class Request:
     reason: str | None = None
     wait_lock: float = 0.0
     max_unavailable: str | None = None
+    new_volumes: Sequence[str] = ()
 
     def selected(self, context: Context) -> Selected:
         """The environment without excluded hosts. Raises ConfigError and UsageError."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relman.ci.scaffold import first_file, look, look_at
 from relman.config.compose.convert import Checkout, Converted, convert
-from relman.config.compose.model import Build
+from relman.config.compose.model import ImageBuild
 from relman.config.compose.read import read_project
 from relman.config.service import FILE_NAME, parse_service
 from relman.model.errors import UsageError
@@ -32,7 +32,7 @@ def from_compose(file: Path, registry: str, environ: Mapping[str, str]) -> Conve
     return convert(read_project(file, environ), ".", registry, _checkout)
 
 
-def _checkout(build: Build) -> Checkout:
+def _checkout(build: ImageBuild) -> Checkout:
     try:
         found = look_at(Path(build.context), build.dockerfile)
     except OSError:

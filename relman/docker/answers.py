@@ -89,6 +89,11 @@ def network(data: Any) -> Network:
     return Network(found.text("Driver"), next(filter(None, gateways), ""))
 
 
+def volumes(data: Any) -> frozenset[str]:
+    """The names in GET /volumes."""
+    return frozenset(row.text("Name", needed=True) for row in Fields.of(data).each("Volumes"))
+
+
 def _gateway(said: str, subnet: str) -> str:
     """Where it is not said, as of the default bridge of Docker 20.10, it is the first address."""
     if said:

@@ -132,6 +132,10 @@ class Engine:
             worker = self._client.get("GET /info", "/info", read=facts.is_swarm_worker)
             return Network("overlay") if worker else None
 
+    def volumes(self) -> frozenset[str]:
+        """The names of all volumes."""
+        return self._client.get("GET /volumes", "/volumes", read=answers.volumes)
+
     def create(self, spec: RunSpec) -> str:
         """Create a container, not started; returns its id. Where the connection was lost meanwhile and is back, it is
         looked for before it is asked for again."""

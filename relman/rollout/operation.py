@@ -39,6 +39,7 @@ from relman.rollout.fleet import SILENT, Fleet, Session, Watcher
 from relman.rollout.image_pull import Fetching, Wanted
 from relman.rollout.looking.askable import bridge_of, mute
 from relman.rollout.looking.observe import observe
+from relman.rollout.planning.new_volumes import check_volumes, unproven_volumes
 from relman.rollout.planning.planner import Asked
 from relman.rollout.planning.preflight import check_health, check_networks
 from relman.rollout.progress import Report, Work, report_of
@@ -76,7 +77,7 @@ def preview(fleet: Fleet, operation: Operation) -> Plan:
     seen = look(fleet, operation.asked, changing=True)
     fleet.each(partial(_require_room, operation.asked)).all("looking at the state directories")
     by_host = {o.host: o for o in seen}
-    plan = _settled(fleet, _planned(operation, seen), by_host)
+    plan = _settled(fleet, operation, _planned(operation, seen), by_host)
     _fetching(fleet, operation).require(plan, by_host)
     return plan
 
@@ -123,7 +124,7 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
     seen = look(fleet, operation.asked, changing=True)
     by_host = {o.host: o for o in seen}
     # Step 4: plan.
-    plan = _settled(fleet, _planned(operation, seen), by_host)
+    plan = _settled(fleet, operation, _planned(operation, seen), by_host)
     # Step 5: the agreement, and the release tag.
     if agreed:
         require_fresh(agreed, plan)
@@ -156,11 +157,11 @@ def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
             session.connection.aside(partial(session.lease.prepare, Phase.CHANGING, intent))
 
 
-def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
+def _settled(fleet: Fleet, operation: Operation, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
     """The plan, after each host was asked for what its step needs there.
 
     Raises PreflightFailed if a user-defined network is missing or, except in a rollback, the new container's health
-    cannot be checked.
+    cannot be checked, or a new volume would lie beside one of compose's.
     """
     steps = {s.host: s for s in plan.steps}
 
@@ -176,6 +177,9 @@ def _settled(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
     hosts = [host for host, its in runs.items() if any(r.networks or r.health.probe.by_address for r in its)]
     found = fleet.each(one, hosts).all("looking at the networks")
     check_networks(plan, {host: missing for host, (missing, _) in found.items()})
+    asked = [host for host, step in steps.items() if unproven_volumes(step)]
+    present = fleet.each(lambda session: session.engine.volumes(), asked).all("looking at the volumes")
+    plan = check_volumes(plan, present, operation.asked.new_volumes)
     return check_health(plan, {host: why for host, (_, why) in found.items() if why})
 
 

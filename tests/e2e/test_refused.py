@@ -187,12 +187,21 @@ def test_a_network_that_a_host_does_not_have(serving: Stage) -> None:
 
 
 def test_an_image_whose_volume_nothing_is_mapped_to(serving: Stage) -> None:
-    """Data that the next deployment would lose is a reason not to begin."""
+    """Data that the next deployment would lose is a reason not to begin; and so is a new volume beside the one that
+    compose made under its name, until that is what is wanted."""
     serving.release("keeps-data", volume="/data")
     assert "/data" in serving.deploy("keeps-data", code=4).err
     serving.release("mapped", volume="/data", deploy={"volumes": ["demo-data:/data"]})
-    serving.deploy("mapped")
-    serving.deploy("1")
+    with serving.lab.hosts[1].engine() as engine:
+        engine.create_volume("shop_demo-data")
+    refused = serving.deploy("mapped", code=4).err
+    assert "h2: the volume demo-data would be new and empty, and there is shop_demo-data" in refused
+    serving.serve("1")
+    agreed = serving.deploy("mapped", "--new-volume", "demo-data")
+    assert "new volume on h1, h2 and h3: demo-data, empty" in agreed.out
+    assert "new volume" not in serving.deploy("1").out
+    with serving.lab.hosts[1].engine() as engine:
+        engine.remove_volume("shop_demo-data")
 
 
 def test_a_broken_inventory_and_an_unknown_environment(serving: Stage) -> None:

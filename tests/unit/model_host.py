@@ -43,6 +43,7 @@ class ModelHost:
     containers: dict[str, Container] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     images: dict[str, ImageId] = field(default_factory=dict)
+    volumes: set[str] = field(default_factory=set)
     files: dict[str, tuple[bytes, float]] = field(default_factory=dict)
     directories: set[str] = field(default_factory=lambda: {"/", "/var", "/var/lib"})
     owners: dict[str, tuple[int, int, int]] = field(default_factory=dict)
@@ -366,6 +367,11 @@ class ModelEngine:
         ]
         return own[::-1], rows
 
+    def volumes(self) -> frozenset[str]:
+        """All volumes by name."""
+        self._host.look()
+        return frozenset(self._host.volumes)
+
     def inspect(self, name: str) -> Container:
         """By id or name."""
         self._host.look()
@@ -423,6 +429,7 @@ class ModelEngine:
             restart_policy=spec.settings.restart,
         )
         self._host.settings[id] = spec.settings
+        self._host.volumes |= {m.source for m in spec.settings.volumes if not m.is_bind}
         return id
 
     def start(self, id: str) -> None:

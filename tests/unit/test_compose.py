@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.config.compose.model import Mount, Port, Project, Service
+from relman.config.compose.model import ComposeService, Project, PublishedPort, ServiceMount
 from relman.config.compose.read import read_project
 from relman.config.compose.variables import fill, in_relman, names
 from relman.config.deploy import resolve_on
@@ -57,7 +57,7 @@ def _plain(project: Project, root: Path) -> dict[str, dict[str, Any]]:
     return {name: _service(project, service, root) for name, service in project.services.items()}
 
 
-def _service(project: Project, service: Service, root: Path) -> dict[str, Any]:
+def _service(project: Project, service: ComposeService, root: Path) -> dict[str, Any]:
     files = [read_env_file(str(root), file.removeprefix("./")) for file, _ in service.env_files]
     env = {name: value for file in files for name, value in file.items()} | {
         name: project.variables.get(name, "") if text is None else fill(text, project.variables.get)
@@ -78,11 +78,11 @@ def _service(project: Project, service: Service, root: Path) -> dict[str, Any]:
     }
 
 
-def _ports(port: Port) -> tuple[object, ...]:
+def _ports(port: PublishedPort) -> tuple[object, ...]:
     return ports(f"{port.host_ip}:{port.published or 0}:{port.target}/{port.protocol}")
 
 
-def _mount(mount: Mount) -> tuple[str, str, bool]:
+def _mount(mount: ServiceMount) -> tuple[str, str, bool]:
     return mount.type, mount.source.removeprefix("./"), mount.read_only
 
 

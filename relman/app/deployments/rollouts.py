@@ -84,6 +84,7 @@ def new_asked(context: Context, request: Request, service: str, selected: Select
         max_unavailable=request.max_unavailable,
         left_out=selected.left_out,
         reason=request.reason or "",
+        new_volumes=frozenset(request.new_volumes),
     )
 
 

@@ -29,6 +29,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "left_out": [asdict(absence) for absence in plan.left_out],
         "crosses": list(plan.crosses),
         "copies": [{"host": host, **asdict(copy)} for host, copy in plan.copies],
+        "new_volumes": [{"host": host, "name": name} for host, name in plan.new_volumes],
         "warnings": list(plan.warnings),
         "on_failure": str(plan.on_failure),
         "max_failures": plan.max_failures,

@@ -18,6 +18,13 @@ from relman.cli.verb import CommandContext, verb
 @environment_options
 @rollout_options
 @skip_option
+@click.option(
+    "--new-volume",
+    "new_volumes",
+    multiple=True,
+    metavar="NAME",
+    help="Make this volume, empty, although the host has a PROJECT_NAME. May be repeated.",
+)
 @gathered(Request, "request")
 def deploy(
     context: CommandContext,

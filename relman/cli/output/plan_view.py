@@ -58,6 +58,7 @@ def _beside(plan: Plan) -> Iterator[str]:
         yield f"task {run.task.name} {run.task.when}, on {run.host}: {shlex.join(run.task.command)}{safe}"
     yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
     yield from also_on(plan.service, plan.copies)
+    yield from _new_volumes(plan)
     if plan.unchanged:
         yield f"unchanged: {', '.join(plan.unchanged)}"
     for absence in plan.left_out:
@@ -72,6 +73,13 @@ def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
     for host, copy in copies:
         hosts.setdefault(f"{service} {copy.release} of {copy.environment}", []).append(host)
     yield from (f"also on {', '.join(names)}: {what}" for what, names in hosts.items())
+
+
+def _new_volumes(plan: Plan) -> Iterator[str]:
+    hosts: dict[str, list[str]] = {}
+    for host, name in plan.new_volumes:
+        hosts.setdefault(name, []).append(host)
+    yield from (f"new volume on {some(names)}: {volume}, empty" for volume, names in hosts.items())
 
 
 def _processes(plan: Plan) -> Iterator[str]:

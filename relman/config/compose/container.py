@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from relman.config.compose import forms
-from relman.config.compose.model import Mount, Port, Project, Service
+from relman.config.compose.model import ComposeService, Project, PublishedPort, ServiceMount
 from relman.model.container_settings import ContainerSettings
 
 Lost = Callable[[str, str], None]
@@ -42,7 +42,7 @@ _REASONS = {
 _NO_KEY = "relman has no key for it"
 
 
-def container_keys(project: Project, service: Service, lost: Lost, *, image_health: bool) -> dict[str, Any]:
+def container_keys(project: Project, service: ComposeService, lost: Lost, *, image_health: bool) -> dict[str, Any]:
     """The keys of one container but for its variables and secrets; `image_health` is whether its Dockerfile has a
     HEALTHCHECK."""
     keys = service.keys
@@ -76,13 +76,13 @@ def literal(tree: Any) -> Any:
     return tree.replace("${", "$${") if isinstance(tree, str) else tree
 
 
-def _port(port: Port) -> str:
+def _port(port: PublishedPort) -> str:
     ip = f"[{port.host_ip}]:" if ":" in port.host_ip else f"{port.host_ip}:" if port.host_ip else ""
     kind = "" if port.protocol == "tcp" else f"/{port.protocol}"
     return f"{ip}{port.published or 0}:{port.target}{kind}"
 
 
-def _mounts(project: Project, service: Service, lost: Lost) -> dict[str, Any]:
+def _mounts(project: Project, service: ComposeService, lost: Lost) -> dict[str, Any]:
     volumes, tmpfs = [], [*forms.items(service.keys.get("tmpfs"))]
     for mount in service.mounts:
         if mount.type == "tmpfs":
@@ -96,7 +96,7 @@ def _mounts(project: Project, service: Service, lost: Lost) -> dict[str, Any]:
     return ({"volumes": volumes} if volumes else {}) | ({"tmpfs": tmpfs} if tmpfs else {})
 
 
-def _unsayable(mount: Mount) -> str:
+def _unsayable(mount: ServiceMount) -> str:
     if mount.type not in ("volume", "bind"):
         return f"relman knows no mount of the type {mount.type}"
     if not mount.source:
@@ -106,7 +106,7 @@ def _unsayable(mount: Mount) -> str:
     return ""
 
 
-def _networks(project: Project, service: Service, lost: Lost) -> dict[str, Any]:
+def _networks(project: Project, service: ComposeService, lost: Lost) -> dict[str, Any]:
     mode = str(service.keys.get("network_mode") or "")
     if mode in ("host", "none"):
         return {"networks": [mode]}
@@ -118,7 +118,7 @@ def _networks(project: Project, service: Service, lost: Lost) -> dict[str, Any]:
     return {"networks": names}
 
 
-def _health(service: Service, lost: Lost, *, image_health: bool) -> dict[str, Any]:
+def _health(service: ComposeService, lost: Lost, *, image_health: bool) -> dict[str, Any]:
     check = service.keys.get("healthcheck") or {}
     test = check.get("test")
     if check.get("disable") is True or test in (["NONE"], "NONE"):
@@ -142,12 +142,12 @@ def health_command(test: Any) -> Any:
     return forms.text(test)
 
 
-def _outside(service: Service) -> dict[str, Any]:
+def _outside(service: ComposeService) -> dict[str, Any]:
     port = next((p.target for p in service.ports if p.protocol == "tcp" and p.target.isdigit()), None)
     return {"tcp": {"port": int(port)}} if port else {"none": True}
 
 
-def _resources(service: Service, lost: Lost) -> dict[str, Any]:
+def _resources(service: ComposeService, lost: Lost) -> dict[str, Any]:
     """Limits, replicas and what `deploy` says of restarts."""
     deploy = dict(service.keys.get("deploy") or {})
     resources = dict(deploy.pop("resources", None) or {})
@@ -178,7 +178,7 @@ def _restart(policy: Any) -> dict[str, str]:
     return {"restart": kinds.get(str(policy.get("condition", "any")), "always")}
 
 
-def _others(service: Service, lost: Lost) -> None:
+def _others(service: ComposeService, lost: Lost) -> None:
     read = {*_SAME, *_READ_HERE, *_LIMITS.values(), *_NO_EFFECT}
     for key, value in service.keys.items():
         if value is not None and key not in read:

@@ -10,9 +10,9 @@ from typing import Any
 
 from relman.config.compose.accept import accepted
 from relman.config.compose.container import Lost, container_keys
-from relman.config.compose.environment import Given
-from relman.config.compose.images import Image, images, process_name, rest
-from relman.config.compose.model import Build, Project, Service
+from relman.config.compose.environment import ProjectVariables
+from relman.config.compose.images import BuiltImage, images, process_name, rest
+from relman.config.compose.model import ComposeService, ImageBuild, Project
 from relman.config.compose.rest import REST, linked, rest_tree, test_services
 from relman.config.compose.text import yaml_text
 from relman.model.errors import ConfigError, UsageError
@@ -40,7 +40,7 @@ class Converted:
     rest: bool
 
 
-def convert(project: Project, root: str, registry: str, checkout: Callable[[Build], Checkout]) -> Converted:
+def convert(project: Project, root: str, registry: str, checkout: Callable[[ImageBuild], Checkout]) -> Converted:
     """relman's files for the project in the directory `root`. Raises UsageError if nothing is built here, ConfigError
     if a file cannot be made valid."""
     return _Conversion(project, root, registry, checkout).result()
@@ -49,9 +49,9 @@ def convert(project: Project, root: str, registry: str, checkout: Callable[[Buil
 class _Conversion:
     """Collects what the files share."""
 
-    def __init__(self, project: Project, root: str, registry: str, checkout: Callable[[Build], Checkout]) -> None:
+    def __init__(self, project: Project, root: str, registry: str, checkout: Callable[[ImageBuild], Checkout]) -> None:
         self.project, self.root, self.registry, self.checkout = project, root, registry, checkout
-        self.given = Given(project, root)
+        self.given = ProjectVariables(project, root)
         self.rest = rest(project)
         self.losses: dict[str, None] = {}
         self.allow: dict[str, list[str]] = {}
@@ -87,12 +87,12 @@ class _Conversion:
         """Note what cannot be said."""
         self.losses[f"{where}: {why}"] = None
 
-    def lost(self, service: Service) -> Lost:
+    def lost(self, service: ComposeService) -> Lost:
         """Notes what cannot be said of a service."""
         return lambda key, why: self.lose(f"{service.name}.{key}", why)
 
     @contextmanager
-    def reading(self, service: Service) -> Iterator[None]:
+    def reading(self, service: ComposeService) -> Iterator[None]:
         """Raises ConfigError, with the service's place, for a value that has not the form of its key."""
         try:
             yield
@@ -100,7 +100,7 @@ class _Conversion:
             words = str(error) if isinstance(error, ValueError) else "a value has not the form that compose expects"
             raise ConfigError([self.project.problem(("services", service.name), words)]) from None
 
-    def relman_tree(self, image: Image) -> dict[str, Any]:
+    def relman_tree(self, image: BuiltImage) -> dict[str, Any]:
         """The content of one relman.yml."""
         seen = self.checkout(image.build)
         for other in image.build.others:
@@ -115,7 +115,7 @@ class _Conversion:
             "deploy": self.deploy(image, seen),
         }
 
-    def test(self, image: Image, seen: Checkout) -> dict[str, Any]:
+    def test(self, image: BuiltImage, seen: Checkout) -> dict[str, Any]:
         """The test section: databases begin empty, and passwords are `test`."""
         beside = test_services(self.project, image.services, self.rest)
         known = [service.name for service in beside]
@@ -131,7 +131,7 @@ class _Conversion:
             "commands": [list(seen.tests)] if seen.tests else [],
         }
 
-    def deploy(self, image: Image, seen: Checkout) -> dict[str, Any]:
+    def deploy(self, image: BuiltImage, seen: Checkout) -> dict[str, Any]:
         """The deploy section: one container, or several processes with what they share above them."""
         keys = {process_name(s): self.container(s, seen) for s in image.processes}
         tasks = [self.task(service) for service in image.tasks]
@@ -141,14 +141,14 @@ class _Conversion:
         shared = _shared(list(keys.values()))
         return {**shared, **above, "processes": {name: _own(each, shared) for name, each in keys.items()}}
 
-    def container(self, service: Service, seen: Checkout) -> dict[str, Any]:
+    def container(self, service: ComposeService, seen: Checkout) -> dict[str, Any]:
         """All keys of one container."""
         lost = self.lost(service)
         with self.reading(service):
             found = container_keys(self.project, service, lost, image_health=seen.healthcheck)
             return {**self.given.keys(service, lost), **found}
 
-    def task(self, service: Service) -> dict[str, Any]:
+    def task(self, service: ComposeService) -> dict[str, Any]:
         """A service that others wait to end."""
         self.lose(service.name, "it became a task, with the variables, volumes and networks of the first process")
         with self.reading(service):
@@ -156,7 +156,7 @@ class _Conversion:
         command = found.get("command", [])
         return {"name": process_name(service), "command": [*found.get("entrypoint", []), *command]}
 
-    def inventory(self, found: list[Image]) -> dict[str, Any]:
+    def inventory(self, found: list[BuiltImage]) -> dict[str, Any]:
         """An environment with one host."""
         variables: dict[str, Any] = {
             "ansible_user": "deploy",
@@ -174,7 +174,7 @@ def _from_inventory(source: Mapping[str, Any]) -> Mapping[str, Any]:
     return {k: posixpath.normpath(f"../{v}") if k == "file" and v[0] not in "/~" else v for k, v in source.items()}
 
 
-def _build(build: Build) -> dict[str, Any]:
+def _build(build: ImageBuild) -> dict[str, Any]:
     said = {
         "context": build.context,
         "dockerfile": build.dockerfile,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relman.config.compose.container import Lost, literal
-from relman.config.compose.model import Project, Service
+from relman.config.compose.model import ComposeService, Project
 from relman.config.compose.variables import fill, in_relman, names
 from relman.config.env_file import read_env_file
 from relman.model.errors import ConfigError
@@ -28,7 +28,7 @@ def is_secret(name: str) -> bool:
 
 
 @dataclass
-class Given:
+class ProjectVariables:
     """What the inventory has to say: variables, and the source of each secret with the text that it stands for."""
 
     project: Project
@@ -37,7 +37,7 @@ class Given:
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
 
-    def keys(self, service: Service, lost: Lost) -> dict[str, Any]:
+    def keys(self, service: ComposeService, lost: Lost) -> dict[str, Any]:
         """`env`, `env_file` and `secrets` of one service."""
         env: dict[str, str] = {}
         secrets: dict[str, Any] = {}
@@ -54,7 +54,7 @@ class Given:
         found: dict[str, Any] = {"env": env, "env_file": files, "secrets": secrets}
         return {key: value for key, value in found.items() if value}
 
-    def _from_files(self, service: Service, files: list[str], lost: Lost) -> dict[str, str | None]:
+    def _from_files(self, service: ComposeService, files: list[str], lost: Lost) -> dict[str, str | None]:
         """The variables of files that hold secrets; files without any are added to `files`, and stay files."""
         found: dict[str, str | None] = {}
         for path, required in service.env_files:
@@ -79,7 +79,7 @@ class Given:
             used, filled = {}, text or ""
         return is_secret(name) or any(map(is_secret, used)) or bool(_WITH_PASSWORD.search(filled))
 
-    def _secret(self, service: Service, name: str, text: str | None) -> str:
+    def _secret(self, service: ComposeService, name: str, text: str | None) -> str:
         """The name of a secret for a variable; another one where two services mean different texts by it."""
         stands_for = f"${{{name}}}" if text is None else text
         short = re.sub(r"[^a-z0-9_.-]", "_", name.lower()).lstrip("_.-") or "secret"

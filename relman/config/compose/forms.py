@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from relman.config.compose.model import Build, Mount, Port, SecretUse
+from relman.config.compose.model import ImageBuild, PublishedPort, SecretUse, ServiceMount
 from relman.config.suggestions import shown
 
 _RANGE = r"\d+(?:-\d+)?"
@@ -56,10 +56,10 @@ def seconds(value: Any) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
-def port(value: Any) -> Port:
+def port(value: Any) -> PublishedPort:
     """[[IP:]HOST:]CONTAINER[/PROTOCOL], or the long form."""
     if isinstance(value, Mapping):
-        return Port(
+        return PublishedPort(
             text(value["target"]),
             text(value.get("published", "")),
             text(value.get("protocol", "tcp")),
@@ -68,28 +68,28 @@ def port(value: Any) -> Port:
     found = _PORT.fullmatch(str(value))
     if not found:
         raise ValueError(f"expected a port such as 8080:80, found {shown(value)}")
-    return Port(found["inside"], found["host"] or "", found["kind"] or "tcp", (found["ip"] or "").strip("[]"))
+    return PublishedPort(found["inside"], found["host"] or "", found["kind"] or "tcp", (found["ip"] or "").strip("[]"))
 
 
-def mount(value: Any) -> Mount:
+def mount(value: Any) -> ServiceMount:
     """[SOURCE:]TARGET[:OPTIONS], or the long form."""
     if isinstance(value, Mapping):
         return _long_mount(value)
     parts = text(value).split(":")
     if len(parts) == 1:
-        return Mount("volume", "", parts[0])
+        return ServiceMount("volume", "", parts[0])
     if len(parts) > 3:  # SOURCE:TARGET:OPTIONS
         raise ValueError(f"expected a volume such as data:/data:ro, found {shown(value)}")
     options = parts[2].split(",") if len(parts) > 2 else []
     kind = "bind" if parts[0].startswith((".", "/", "~")) else "volume"
     kept = tuple(word for word in options if word not in ("ro", "rw", "cached", "delegated", "consistent"))
-    return Mount(kind, parts[0], parts[1], "ro" in options, kept)
+    return ServiceMount(kind, parts[0], parts[1], "ro" in options, kept)
 
 
-def _long_mount(value: Mapping[str, Any]) -> Mount:
+def _long_mount(value: Mapping[str, Any]) -> ServiceMount:
     bind, volume = value.get("bind") or {}, value.get("volume") or {}
     options = [bind.get("propagation"), bind.get("selinux"), "nocopy" if volume.get("nocopy") else None]
-    return Mount(
+    return ServiceMount(
         text(value["type"]),
         text(value.get("source", "")),
         text(value["target"]),
@@ -127,14 +127,14 @@ def secret(value: Any) -> SecretUse:
     return SecretUse(text(value["source"]), target if "/" in target or not target else f"/run/secrets/{target}")
 
 
-def build(value: Any) -> Build:
+def build(value: Any) -> ImageBuild:
     """The context alone, or the long form."""
     if not isinstance(value, Mapping):
-        return Build(text(value))
+        return ImageBuild(text(value))
     known = {"context", "dockerfile", "args", "target", "platforms", "cache_from", "cache_to", "tags", "pull"}
     args = tuple((name, each or "") for name, each in pairs(value.get("args")).items())
     platforms = items(value.get("platforms"))
-    return Build(
+    return ImageBuild(
         text(value.get("context", ".")),
         text(value.get("dockerfile", "Dockerfile")),
         args,

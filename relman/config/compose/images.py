@@ -6,30 +6,30 @@ import posixpath
 import re
 from dataclasses import dataclass, replace
 
-from relman.config.compose.model import Build, Project, Service
+from relman.config.compose.model import ComposeService, ImageBuild, Project
 
 _DONE = "service_completed_successfully"
 
 
 @dataclass(frozen=True)
-class Image:
+class BuiltImage:
     """One image that is built here: `processes` keep running, `tasks` have to end before others begin."""
 
     name: str
     file: str
-    build: Build
-    processes: tuple[Service, ...]
-    tasks: tuple[Service, ...] = ()
+    build: ImageBuild
+    processes: tuple[ComposeService, ...]
+    tasks: tuple[ComposeService, ...] = ()
 
     @property
-    def services(self) -> tuple[Service, ...]:
+    def services(self) -> tuple[ComposeService, ...]:
         """All services of the image."""
         return (*self.processes, *self.tasks)
 
 
-def images(project: Project) -> list[Image]:
+def images(project: Project) -> list[BuiltImage]:
     """The images that are built here. One alone is called as the project is, and stands in relman.yml."""
-    groups: dict[Build, list[Service]] = {}
+    groups: dict[ImageBuild, list[ComposeService]] = {}
     for service in project.services.values():
         if not service.profiles and (build := _build_of(project, service)):
             groups.setdefault(build, []).append(service)
@@ -41,7 +41,7 @@ def images(project: Project) -> list[Image]:
         own = _service_name(running[0].name)
         name = _service_name(project.name) if len(groups) == 1 else f"{_service_name(project.name)}-{own}"
         file = "relman.yml" if number == 0 else f"relman-{own}.yml"
-        found.append(Image(name, file, build, running, () if running == tasks else tasks))
+        found.append(BuiltImage(name, file, build, running, () if running == tasks else tasks))
     return found
 
 
@@ -50,7 +50,7 @@ def rest(project: Project) -> list[str]:
     return [name for name, service in project.services.items() if not _build_of(project, service)]
 
 
-def _build_of(project: Project, service: Service) -> Build | None:
+def _build_of(project: Project, service: ComposeService) -> ImageBuild | None:
     """What the service's image is built from, be it another service that builds it."""
     if build := service.build:
         platform = build.platform or str(service.keys.get("platform") or "")
@@ -59,7 +59,7 @@ def _build_of(project: Project, service: Service) -> Build | None:
     return next((_build_of(project, s) for s in same), None)
 
 
-def process_name(service: Service) -> str:
+def process_name(service: ComposeService) -> str:
     """The service's name as a process's."""
     return re.sub(r"[^a-z0-9]+", "-", service.name.lower()).strip("-")[:32].strip("-") or "main"
 

@@ -11,7 +11,7 @@ from relman.model.errors import Problem
 
 
 @dataclass(frozen=True)
-class Build:
+class ImageBuild:
     """What an image is built from; `others` are keys that relman has none for."""
 
     context: str = "."
@@ -23,7 +23,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Port:
+class PublishedPort:
     """A published port as compose has it; `published` is "" for any of the host's, and may be a range."""
 
     target: str
@@ -33,7 +33,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Mount:
+class ServiceMount:
     """A mount of the type volume, bind or tmpfs. `source` is a volume's key in the file, a path, or ""."""
 
     type: str
@@ -52,17 +52,17 @@ class SecretUse:
 
 
 @dataclass(frozen=True)
-class Service:
+class ComposeService:
     """One service. `environment` has its variables as written (None: the one of the shell), `keys` all keys without a
     field of their own, filled in."""
 
     name: str
     image: str = ""
-    build: Build | None = None
+    build: ImageBuild | None = None
     environment: Mapping[str, str | None] = field(default_factory=dict)
     env_files: tuple[tuple[str, bool], ...] = ()
-    ports: tuple[Port, ...] = ()
-    mounts: tuple[Mount, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+    mounts: tuple[ServiceMount, ...] = ()
     networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     depends_on: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[SecretUse, ...] = ()
@@ -77,7 +77,7 @@ class Project:
     `problem` makes a problem of a place."""
 
     name: str
-    services: Mapping[str, Service]
+    services: Mapping[str, ComposeService]
     volumes: Mapping[str, str]
     networks: Mapping[str, str]
     secrets: Mapping[str, Mapping[str, Any]]

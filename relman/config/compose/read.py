@@ -10,7 +10,7 @@ from typing import Any
 from relman.config import yaml
 from relman.config.compose import forms
 from relman.config.compose.extended import Services
-from relman.config.compose.model import Project, Service
+from relman.config.compose.model import ComposeService, Project
 from relman.config.compose.variables import Lookup, fill, fill_all
 from relman.config.env_file import read_env_file
 from relman.config.yaml_document import Document, KeyPath
@@ -76,11 +76,11 @@ class _Reading:
             self.problems.append(self.document.problem((kind,), str(error)))
             return {}
 
-    def service(self, name: str, written: Mapping[str, Any]) -> Service | None:
+    def service(self, name: str, written: Mapping[str, Any]) -> ComposeService | None:
         """One service; None if something is wrong in it."""
         before = len(self.problems)
         fields = dict(self.read(name, written))
-        return Service(name, **fields) if len(self.problems) == before else None
+        return ComposeService(name, **fields) if len(self.problems) == before else None
 
     def read(self, name: str, written: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """The fields of one service, but for faulty ones."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from relman.config.compose import forms
 from relman.config.compose.container import Lost, health_command
-from relman.config.compose.environment import Given
-from relman.config.compose.model import Mount, Project, Service
+from relman.config.compose.environment import ProjectVariables
+from relman.config.compose.model import ComposeService, Project, ServiceMount
 
 REST = "compose.rest.yaml"
 _DATABASES = (
@@ -68,9 +68,9 @@ def _without(written: Mapping[str, Any], names: Collection[str]) -> dict[str, An
     return {**found, "depends_on": kept} if kept else found
 
 
-def test_services(project: Project, built: Iterable[Service], rest: Collection[str]) -> list[Service]:
+def test_services(project: Project, built: Iterable[ComposeService], rest: Collection[str]) -> list[ComposeService]:
     """The services of others that the tests of these need: what they depend on, and every database."""
-    todo, found = [*built], dict[str, Service]()
+    todo, found = [*built], dict[str, ComposeService]()
     todo += [s for s in map(project.services.__getitem__, rest) if _is_database(s)]
     while todo:
         service = todo.pop(0)
@@ -82,11 +82,11 @@ def test_services(project: Project, built: Iterable[Service], rest: Collection[s
     return [found[name] for name in rest if name in found]
 
 
-def _is_database(service: Service) -> bool:
+def _is_database(service: ComposeService) -> bool:
     return service.image.partition("@")[0].rpartition("/")[2].partition(":")[0] in _DATABASES
 
 
-def linked(service: Service, known: Collection[str], given: Given, lost: Lost) -> dict[str, Any]:
+def linked(service: ComposeService, known: Collection[str], given: ProjectVariables, lost: Lost) -> dict[str, Any]:
     """A service of others as a service of the tests. It begins empty: its data stays where it is."""
     found: dict[str, Any] = {"image": service.image}
     if needs := [name for name in service.depends_on if name in known]:
@@ -111,9 +111,9 @@ def _without_files(environment: Mapping[str, str | None]) -> dict[str, str | Non
     return {(n.removesuffix("_FILE") if (v or "").startswith(inside) else n): v for n, v in environment.items()}
 
 
-def _is_seed(mount: Mount) -> bool:
+def _is_seed(mount: ServiceMount) -> bool:
     return mount.type == "bind" and mount.source.startswith("./") and mount.target.startswith("/docker-entrypoint-init")
 
 
-def _seed(mount: Mount) -> str:
+def _seed(mount: ServiceMount) -> str:
     return f"{mount.source}:{mount.target}:ro"

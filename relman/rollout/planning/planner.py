@@ -29,7 +29,7 @@ class Asked:
 
     `id` is the deployment's, `at` is RFC 3339 in UTC. `max_unavailable` overrides the release's own. `left_out` maps
     excluded hosts to the reason. `several` is whether the environment has other services. `reason` is kept in the
-    journals.
+    journals. `new_volumes` are volumes that may be made beside compose's of that name.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Asked:
     left_out: Mapping[str, str] = field(default_factory=dict)
     several: bool = False
     reason: str = ""
+    new_volumes: frozenset[str] = frozenset()
 
     @property
     def place(self) -> str:
