@@ -198,7 +198,7 @@ def test_an_image_whose_volume_nothing_is_mapped_to(serving: Stage) -> None:
     assert "h2: the volume demo-data would be new and empty, and there is shop_demo-data" in refused
     serving.serve("1")
     agreed = serving.deploy("mapped", "--new-volume", "demo-data")
-    assert "new volume on h1, h2 and h3: demo-data, empty" in agreed.out
+    assert "new volume on h1, h2, h3: demo-data, empty" in agreed.out
     assert "new volume" not in serving.deploy("1").out
     with serving.lab.hosts[1].engine() as engine:
         engine.remove_volume("shop_demo-data")
