@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relman.ci.scaffold import first_file, look, look_at
 from relman.config.compose.convert import Checkout, Converted, convert
+from relman.config.compose.environment import is_secret
 from relman.config.compose.model import ImageBuild
 from relman.config.compose.read import read_project
 from relman.config.service import FILE_NAME, parse_service
@@ -29,7 +30,7 @@ def from_compose(file: Path, registry: str, environ: Mapping[str, str]) -> Conve
         raise UsageError(
             f"{file} is not in this directory", hint="relman.yml stands beside it: change to its directory"
         )
-    return convert(read_project(file, environ), ".", registry, _checkout)
+    return convert(read_project(file, environ, is_secret), ".", registry, _checkout)
 
 
 def _checkout(build: ImageBuild) -> Checkout:

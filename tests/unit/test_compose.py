@@ -155,11 +155,14 @@ def test_passwords_become_secrets(tmp_path: Path) -> None:
     ("kind", "said"),
     [
         ("anchors", "web.volumes (./src): "),
+        ("anchors", "compose.override.yaml: it is not read"),
         ("profiles", "debug: it runs with the profile debug only"),
         ("resources", "web.deploy.placement: it is for a swarm"),
         ("resources", "deploy.processes.web.replicas: 3 containers cannot hold the host's port 8080"),
         ("monorepo", "front_end.configs: "),
         ("shortforms", "web.volumes (/anonymous): "),
+        ("shortforms", "worker.command: the secret REDIS_PASSWORD is in it"),
+        ("shortforms", "web.build.args.NPM_TOKEN: an image shows its arguments"),
         ("secrets", "web.secrets (tls): "),
     ],
 )
@@ -176,6 +179,7 @@ def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, tmp
         ("services: {web: {extends: web}}", ":1:", "extends itself"),
         ("services: {web: {extends: other}}", ":1:", "expected a service other"),
         ('services: {web: {image: "${TAG:?say which}"}}', ":1:", "TAG is required: say which"),
+        ("include: [a.yaml]\nservices: {web: {build: .}}", ":1:", "docker compose config"),
         ("version: 3", ":1:", "expected services"),
         ("services: {web: {build: ., volumes: [{source: a}]}}", ":1:", "the key type is missing"),
         ("services: {web: {build: ., healthcheck: {interval: soon}}}", ":1:", "expected a duration"),

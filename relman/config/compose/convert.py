@@ -5,12 +5,13 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from relman.config.compose.accept import accepted
 from relman.config.compose.container import Lost, container_keys
-from relman.config.compose.environment import ProjectVariables
+from relman.config.compose.environment import ProjectVariables, is_secret, secret_in
 from relman.config.compose.images import BuiltImage, images, process_name, rest
 from relman.config.compose.model import ComposeService, ImageBuild, Project
 from relman.config.compose.rest import REST, linked, rest_tree, test_services
@@ -18,6 +19,9 @@ from relman.config.compose.text import yaml_text
 from relman.model.errors import ConfigError, UsageError
 
 INVENTORY = "inventories/production.yml"
+
+
+_OVERRIDES = [f"{name}.override.{end}" for name in ("compose", "docker-compose") for end in ("yaml", "yml")]
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ class _Conversion:
                 "the compose file builds no image",
                 hint="relman deploys what is built and tested here: `build: .` names what that is",
             )
+        for name in _OVERRIDES:
+            if (Path(self.root) / name).exists():
+                self.lose(name, "it is not read; what it says for development is not missed")
         files, networks = dict[str, str](), dict[str, None]()
         for image in found:
             tree, needs = accepted(self.relman_tree(image), image.file, self.root, self.given.variables, self.lose)
@@ -105,7 +112,10 @@ class _Conversion:
         seen = self.checkout(image.build)
         for other in image.build.others:
             self.lose(f"{image.processes[0].name}.build.{other}", "relman has no key for it")
-        build = _build(image.build)
+        kept = tuple((name, value) for name, value in image.build.args if not is_secret(name))
+        for name in {name for name, _ in image.build.args} - {name for name, _ in kept}:
+            self.lose(f"{image.processes[0].name}.build.args.{name}", "an image shows its arguments: see build.secrets")
+        build = _build(replace(image.build, args=kept))
         return {
             "service": image.name,
             "registry": self.registry,
@@ -144,13 +154,23 @@ class _Conversion:
     def container(self, service: ComposeService, seen: Checkout) -> dict[str, Any]:
         """All keys of one container."""
         lost = self.lost(service)
+        service = self.without_secrets(service)
         with self.reading(service):
             found = container_keys(self.project, service, lost, image_health=seen.healthcheck)
             return {**self.given.keys(service, lost), **found}
 
+    def without_secrets(self, service: ComposeService) -> ComposeService:
+        """The service without the keys that a secret is written into."""
+        written = self.project.written["services"][service.name]
+        found = {key: name for key in service.keys if (name := secret_in(written.get(key)))}
+        for key, name in found.items():
+            self.lose(f"{service.name}.{key}", f"the secret {name} is in it: let the program read a variable or a file")
+        return replace(service, keys={key: value for key, value in service.keys.items() if key not in found})
+
     def task(self, service: ComposeService) -> dict[str, Any]:
         """A service that others wait to end."""
         self.lose(service.name, "it became a task, with the variables, volumes and networks of the first process")
+        service = self.without_secrets(service)
         with self.reading(service):
             found = container_keys(self.project, service, lambda *_: None, image_health=False)
         command = found.get("command", [])

@@ -19,12 +19,25 @@ _SECRET = re.compile(
     r"_key(_base)?$|(^|_)salt$)"
 )
 _WITH_PASSWORD = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^/@:\s]*:)(?P<password>[^@\s]+)(?=@)", re.IGNORECASE)
-_IN_TESTS = "test"
+IN_TESTS = "test"
+"""What tests get for every password."""
 
 
 def is_secret(name: str) -> bool:
     """Whether a variable of this name holds a secret; NAME_FILE holds a path."""
     return bool(_SECRET.search(name)) and not name.upper().endswith("_FILE")
+
+
+def secret_in(written: Any) -> str:
+    """The first secret variable that is named anywhere in a key as written; "" if none is."""
+    if isinstance(written, Mapping):
+        return next(filter(None, map(secret_in, written.values())), "")
+    if isinstance(written, list):
+        return next(filter(None, map(secret_in, written)), "")
+    try:
+        return next(filter(is_secret, names(written)), "") if isinstance(written, str) else ""
+    except ValueError:
+        return ""
 
 
 @dataclass
@@ -114,7 +127,7 @@ class ProjectVariables:
         """The variables for tests: filled in, with `test` for every password."""
 
         def value(name: str) -> str | None:
-            return _IN_TESTS if is_secret(name) else self.project.variables.get(name)
+            return IN_TESTS if is_secret(name) else self.project.variables.get(name)
 
         found: dict[str, str] = {}
         for name, text in environment.items():
@@ -122,6 +135,6 @@ class ProjectVariables:
                 filled = (value(name) or "") if text is None else fill(text, value)
             except ValueError:
                 filled = ""
-            plain = _WITH_PASSWORD.sub(rf"\g<before>{_IN_TESTS}", filled)
-            found[name] = _IN_TESTS if is_secret(name) else plain.replace("${", "$${")
+            plain = _WITH_PASSWORD.sub(rf"\g<before>{IN_TESTS}", filled)
+            found[name] = IN_TESTS if is_secret(name) else plain.replace("${", "$${")
         return found

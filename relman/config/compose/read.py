@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from relman.config import yaml
 from relman.config.compose import forms
+from relman.config.compose.environment import IN_TESTS
 from relman.config.compose.extended import Services
 from relman.config.compose.model import ComposeService, Project
 from relman.config.compose.variables import Lookup, fill, fill_all
@@ -20,25 +21,32 @@ _FIELDS = ("image", "build", "environment", "env_file", "ports", "volumes", "net
 _OWN = {*_FIELDS, "profiles", "extends"}
 
 
-def read_project(path: Path, environ: Mapping[str, str]) -> Project:
-    """Read the file, the .env beside it, and the files of services that it extends. `environ` overrides .env.
+def read_project(path: Path, environ: Mapping[str, str], secret: Callable[[str], bool] = lambda _: False) -> Project:
+    """Read the file, the .env beside it, and the files of services that it extends. `environ` overrides .env. Variables
+    that are `secret` by their names have the value `test`.
 
     Raises UsageError if a file cannot be read, ConfigError with all problems.
     """
     document = yaml.read(path, lenient=True)
+    if isinstance(document.tree, dict) and "include" in document.tree:
+        advice = "`docker compose config --no-interpolate` makes one file of all: read that"
+        raise ConfigError([document.problem(("include",), f"other files are not read: {advice}")])
     if not isinstance(document.tree, dict) or not isinstance(document.tree.get("services"), dict):
         raise ConfigError([document.problem(("services",), "expected services, as a compose file has them")])
     given = read_env_file(str(path.parent), ".env") if (path.parent / ".env").is_file() else {}
     own = {name: value for name, value in environ.items() if not name.startswith("RELMAN_")}
-    return _Reading(document, path, {**given, **own}).project()
+    return _Reading(document, path, {**given, **own}, secret).project()
 
 
 class _Reading:
     """Reads all parts, and collects the problems."""
 
-    def __init__(self, document: Document, path: Path, variables: Mapping[str, str]) -> None:
-        self.document, self.path, self.variables = document, path, variables
-        self.lookup: Lookup = variables.get
+    def __init__(
+        self, document: Document, path: Path, variables: Mapping[str, str], secret: Callable[[str], bool]
+    ) -> None:
+        self.document, self.path = document, path
+        self.variables = {name: IN_TESTS if secret(name) else value for name, value in variables.items()}
+        self.lookup: Lookup = lambda name: IN_TESTS if secret(name) else variables.get(name)
         self.problems: list[Problem] = []
 
     def project(self) -> Project:
