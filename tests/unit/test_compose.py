@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +33,23 @@ NEWER = ("NESTED", "FLAG")
 PASSWORDS = ("hunter2", "literal-token", "pa$word", "pa$$word")
 
 
-def converted(kind: str, tmp_path: Path) -> Path:
-    """The directory of a compose file, with what relman init wrote."""
-    root = tmp_path / kind
-    shutil.copytree(DATA / kind, root)
-    done = relman("init", "--from", "compose.yaml", cwd=root)
-    assert done.returncode == 0, done.stderr
-    (root / "said.txt").write_text(done.stdout)
-    return root
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The directory of a compose file, with what relman init wrote: each is converted once, and only read."""
+
+    @cache
+    def one(kind: str) -> Path:
+        root = tmp_path_factory.mktemp("converted") / kind
+        shutil.copytree(DATA / kind, root)
+        done = relman("init", "--from", "compose.yaml", cwd=root)
+        assert done.returncode == 0, done.stderr
+        (root / "said.txt").write_text(done.stdout)
+        return root
+
+    return one
+
+
+Converted = Callable[[str], Path]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,10 +98,10 @@ def _mount(mount: ServiceMount) -> tuple[str, str, bool]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_written_is_valid_and_resolves(kind: str, tmp_path: Path) -> None:
+def test_what_is_written_is_valid_and_resolves(kind: str, converted: Converted) -> None:
     """Every relman.yml passes `relman check`, its deploy section resolves for the inventory's host, which has every
     secret and permission that it needs; and no password of the compose file was copied."""
-    root = converted(kind, tmp_path)
+    root = converted(kind)
     chosen = load_inventory([root / "inventories/production.yml"]).environment("production")
     for file in root.glob("relman*.yml"):
         service = load_service(file)
@@ -110,26 +121,26 @@ def deployed(root: Path, name: str = "relman.yml") -> dict[str, Any]:
     return found
 
 
-def test_volumes_and_networks_keep_the_names_that_compose_gave_them(tmp_path: Path) -> None:
+def test_volumes_and_networks_keep_the_names_that_compose_gave_them(converted: Converted) -> None:
     """With the project before them, but for those with a name of their own."""
-    assert deployed(converted("anchors", tmp_path))["processes"]["web"]["volumes"] == ["anchors_data:/data"]
-    long = deployed(converted("longforms", tmp_path))
+    assert deployed(converted("anchors"))["processes"]["web"]["volumes"] == ["anchors_data:/data"]
+    long = deployed(converted("longforms"))
     assert long["volumes"] == ["shop-media:/media:nocopy", "/srv/certs:/certs:ro"]
     assert long["networks"] == {"edge": {"aliases": ["web", "shop"]}, "longforms_back": {"aliases": ["web"]}}
 
 
-def test_one_build_is_one_image_and_what_must_end_is_a_task(tmp_path: Path) -> None:
+def test_one_build_is_one_image_and_what_must_end_is_a_task(converted: Converted) -> None:
     """Two services of one build are processes, of two builds they are services; what is awaited to end is a task."""
-    assert list(deployed(converted("anchors", tmp_path))["processes"]) == ["web", "worker"]
-    root = converted("monorepo", tmp_path)
+    assert list(deployed(converted("anchors"))["processes"]) == ["web", "worker"]
+    root = converted("monorepo")
     assert deployed(root)["tasks"] == [{"name": "migrate", "command": ["python", "manage.py", "migrate"]}]
     assert yaml.safe_load((root / "relman-front-end.yml").read_text())["build"] == {"context": "front"}
 
 
-def test_databases_are_tested_with_and_stay_with_compose(tmp_path: Path) -> None:
+def test_databases_are_tested_with_and_stay_with_compose(converted: Converted) -> None:
     """The database is a service of the tests, empty and with a password for tests; and stays in compose.rest.yaml,
     where the command that starts it stands, with its data under the same name."""
-    root = converted("anchors", tmp_path)
+    root = converted("anchors")
     test = yaml.safe_load((root / "relman.yml").read_text())["test"]
     assert test["services"] == {
         "db": {"image": "postgres:15", "env": {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "test"}}
@@ -140,12 +151,24 @@ def test_databases_are_tested_with_and_stay_with_compose(tmp_path: Path) -> None
     assert "docker compose -f compose.rest.yaml up -d" in (root / "compose.rest.yaml").read_text()
 
 
-def test_passwords_become_secrets(tmp_path: Path) -> None:
+def test_files_of_variables_stay_files_unless_they_hold_secrets(converted: Converted) -> None:
+    """Of those that do the plain variables are written out; tests get all, with `test` for the password."""
+    root = converted("envfile")
+    deploy = deployed(root)
+    assert deploy["env_file"] == ["plain.env"]
+    assert deploy["processes"]["web"]["env"] == {"HOST": "db", "MODE": "live"}
+    assert deploy["processes"]["web"]["secrets"] == {"mysql_password": {"env": "MYSQL_PASSWORD"}}
+    test = yaml.safe_load((root / "relman.yml").read_text())["test"]
+    assert test["env"] == {"MODE": "live", "COLOR": "red", "HOST": "db", "MYSQL_PASSWORD": "test"}
+    assert test["services"]["db"]["env"] == {"MYSQL_PASSWORD": "test", "HOST": "db"}
+
+
+def test_passwords_become_secrets(converted: Converted) -> None:
     """By their names, or because a password is in their value; and compose's own secrets, with their files."""
-    variables = converted("variables", tmp_path)
+    variables = converted("variables")
     assert deployed(variables)["secrets"] == {"api_token": {"env": "API_TOKEN"}}
-    assert deployed(converted("anchors", tmp_path))["secrets"] == {"database_url": {"env": "DATABASE_URL"}}
-    root = converted("secrets", tmp_path)
+    assert deployed(converted("anchors"))["secrets"] == {"database_url": {"env": "DATABASE_URL"}}
+    root = converted("secrets")
     assert deployed(root)["secrets"] == {"api_key": {}, "tls": {"file": "/run/secrets/tls.key"}}
     production = yaml.safe_load((root / "inventories/production.yml").read_text())["production"]
     assert production["vars"]["relman_secrets"]["api_key"] == {"file": "../secrets/api_key.txt"}
@@ -166,9 +189,9 @@ def test_passwords_become_secrets(tmp_path: Path) -> None:
         ("secrets", "web.secrets (tls): "),
     ],
 )
-def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, converted: Converted) -> None:
     """Each key once, by its service."""
-    assert (converted(kind, tmp_path) / "said.txt").read_text().count(said) == 1
+    assert (converted(kind) / "said.txt").read_text().count(said) == 1
 
 
 @pytest.mark.parametrize(

@@ -127,13 +127,17 @@ class _Conversion:
 
     def test(self, image: BuiltImage, seen: Checkout) -> dict[str, Any]:
         """The test section: databases begin empty, and passwords are `test`."""
+        if not seen.tests:
+            self.lose(
+                f"{image.file}, test.commands", "no tests were found: nothing is released untested, so name yours"
+            )
         beside = test_services(self.project, image.services, self.rest)
         known = [service.name for service in beside]
         services = {}
         for service in beside:
             with self.reading(service):
-                services[service.name] = linked(service, known, self.given, self.lost(service))
-        env = self.given.in_tests(image.processes[0].environment)
+                services[service.name] = linked(service, known, self.given)
+        env = self.given.in_tests(image.processes[0])
         return {
             **({"services": services} if services else {}),
             **({"env": env} if env else {}),

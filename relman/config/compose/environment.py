@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,8 +124,19 @@ class ProjectVariables:
             self.sources[name] = {"variable": str(variable)} if variable else {"file": str(file)}
         return True
 
-    def in_tests(self, environment: Mapping[str, str | None]) -> dict[str, str]:
-        """The variables for tests: filled in, with `test` for every password."""
+    def in_tests(self, service: ComposeService) -> dict[str, str]:
+        """The variables of a service and its files for tests: filled in, with `test` for every password."""
+        return self._for_tests({**self._all_of_files(service), **service.environment})
+
+    def _all_of_files(self, service: ComposeService) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
+        for path, _ in service.env_files:
+            with suppress(ConfigError):
+                read = read_env_file(self.root, path.removeprefix("./"))
+                found |= {key: value.replace("$", "$$") for key, value in read.items()}
+        return found
+
+    def _for_tests(self, environment: Mapping[str, str | None]) -> dict[str, str]:
 
         def value(name: str) -> str | None:
             return IN_TESTS if is_secret(name) else self.project.variables.get(name)

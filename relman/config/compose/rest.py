@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from relman.config.compose import forms
-from relman.config.compose.container import Lost, health_command
+from relman.config.compose.container import health_command
 from relman.config.compose.environment import ProjectVariables
 from relman.config.compose.model import ComposeService, Project, ServiceMount
 
@@ -86,12 +87,12 @@ def _is_database(service: ComposeService) -> bool:
     return service.image.partition("@")[0].rpartition("/")[2].partition(":")[0] in _DATABASES
 
 
-def linked(service: ComposeService, known: Collection[str], given: ProjectVariables, lost: Lost) -> dict[str, Any]:
+def linked(service: ComposeService, known: Collection[str], given: ProjectVariables) -> dict[str, Any]:
     """A service of others as a service of the tests. It begins empty: its data stays where it is."""
     found: dict[str, Any] = {"image": service.image}
     if needs := [name for name in service.depends_on if name in known]:
         found["depends_on"] = needs
-    if env := given.in_tests(_without_files(service.environment)):
+    if env := given.in_tests(replace(service, environment=_without_files(service.environment))):
         found["env"] = env
     if command := service.keys.get("command"):
         found["command"] = forms.words(command)
@@ -100,8 +101,6 @@ def linked(service: ComposeService, known: Collection[str], given: ProjectVariab
     check = service.keys.get("healthcheck") or {}
     if check.get("test") and check["test"] not in (["NONE"], "NONE"):
         found["wait"] = {"command": health_command(check["test"])}
-    for path, _ in service.env_files:
-        lost(f"env_file ({path})", "name under test.services what the tests need of it")
     return found
 
 
