@@ -203,6 +203,7 @@ def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, con
         ("services: {web: {extends: other}}", ":1:", "expected a service other"),
         ('services: {web: {image: "${TAG:?say which}"}}', ":1:", "TAG is required: say which"),
         ("include: [a.yaml]\nservices: {web: {build: .}}", ":1:", "docker compose config"),
+        ("services: {web: {build: ., ports: !override [80]}}", ":1:", "!override is for merging files"),
         ("version: 3", ":1:", "expected services"),
         ("services: {web: {build: ., volumes: [{source: a}]}}", ":1:", "the key type is missing"),
         ("services: {web: {build: ., healthcheck: {interval: soon}}}", ":1:", "expected a duration"),
@@ -217,6 +218,16 @@ def test_a_bad_file_is_refused_with_its_place(text: str, place: str, said: str, 
     assert said in done.stderr
     assert f"compose.yaml{place}" in done.stderr or not place
     assert [path.name for path in tmp_path.iterdir()] == ["compose.yaml"]
+
+
+def test_what_relman_refuses_is_left_out_with_its_words(tmp_path: Path) -> None:
+    """Nothing empty remains of it, and all else is there."""
+    text = "services: {web: {build: ., restart: sometimes, cap_add: [FLY], ulimits: {nofil: 1}, user: '1000'}}"
+    (tmp_path / "compose.yaml").write_text(text)
+    done = relman("init", "--from", "compose.yaml", cwd=tmp_path)
+    assert deployed(tmp_path) == {"user": "1000", "health": {"none": True}}
+    assert "deploy.cap_add[0]: unknown capability 'FLY'" in done.stdout
+    assert "deploy.ulimits.nofil: unknown limit; did you mean nofile?" in done.stdout
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

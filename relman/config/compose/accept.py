@@ -11,11 +11,13 @@ from relman.config.compose.text import yaml_text
 from relman.config.deploy import resolve
 from relman.config.env_file import deploy_section
 from relman.config.service import parse_service
+from relman.config.yaml_document import dotted
 from relman.model.errors import ConfigError
 from relman.model.grants.permissions import needed
 
 _STEP = re.compile(r'\[(\d+)\]|"((?:[^"\\]|\\.)*)"|([\w-]+)')
 _TRIES = 20
+_SECTION = 2  # steps to a key of deploy or test
 
 
 def accepted(
@@ -40,7 +42,7 @@ def accepted(
 
 
 def _leave_out(tree: Any, key: str) -> bool:
-    """Remove the value at a dotted key, or the nearest one above it below deploy or test."""
+    """Remove the value at a dotted key, or the nearest one above it below deploy or test, and what is empty then."""
     path: list[str | int] = [int(m[1]) if m[1] else m[2] or m[3] for m in _STEP.finditer(key)]
     while len(path) > 1:
         parent = tree
@@ -51,5 +53,5 @@ def _leave_out(tree: Any, key: str) -> bool:
         except (KeyError, IndexError, TypeError):
             path.pop()
         else:
-            return True
+            return bool(parent) or len(path) <= _SECTION or _leave_out(tree, dotted(tuple(path[:-1])))
     return False

@@ -114,6 +114,8 @@ def _networks(project: Project, service: ComposeService, lost: Lost) -> dict[str
         return {}
     if mode:
         lost("network_mode", f"{mode}: a container joins no other container's namespaces")
+    if len(project.services) == 1 and service.networks == {"default": ()}:
+        return {}
     names = {project.networks.get(key, key): {"aliases": [service.name, *a]} for key, a in service.networks.items()}
     return {"networks": names}
 

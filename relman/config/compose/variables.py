@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from relman.config.yaml_document import Tagged
+
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _START = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<plain>{_NAME})|\{{(?P<braced>{_NAME})(?P<rule>:?[-?+])?)")
 Lookup = Callable[[str], str | None]
@@ -49,6 +51,8 @@ def fill_all(tree: Any, value: Lookup) -> Any:
         return {key: fill_all(each, value) for key, each in tree.items()}
     if isinstance(tree, list):
         return [fill_all(each, value) for each in tree]
+    if isinstance(tree, Tagged):
+        raise ValueError(f"{tree.tag} is for merging files, which is not done: write the value without it")  # noqa: TRY004
     return fill(tree, value) if isinstance(tree, str) else tree
 
 
