@@ -42,7 +42,8 @@ def _checkout(build: ImageBuild) -> Checkout:
 
 
 def write_files(files: Mapping[str, str]) -> None:
-    """Write the files of these paths and texts, all or none. Raises UsageError if one exists or cannot be written."""
+    """Write the files of these paths and texts. Raises UsageError if one cannot be written or, having written none, if
+    one exists."""
     if there := [name for name in files if Path(name).exists()]:
         hint = "relman init never overwrites: `--print` shows what it would write."
         raise UsageError(f"there is a {', a '.join(there)} here already", hint=hint)

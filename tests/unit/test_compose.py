@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.config.compose.model import ComposeService, Project, PublishedPort, ServiceMount
+from relman.config.compose.model import ComposeService, Project, PublishedPort
 from relman.config.compose.read import read_project
 from relman.config.compose.variables import fill, in_relman, names
 from relman.config.deploy import resolve_on
@@ -81,7 +81,7 @@ def _service(project: Project, service: ComposeService, root: Path) -> dict[str,
         "build": build,
         "environment": env,
         "ports": {each for port in service.ports for each in _ports(port)},
-        "mounts": {mount.target: _mount(mount) for mount in service.mounts},
+        "mounts": {m.target: (m.type, m.source.removeprefix("./"), m.read_only) for m in service.mounts},
         "networks": dict(service.networks),
         "depends_on": set(service.depends_on),
         "secrets": set(service.secrets),
@@ -91,10 +91,6 @@ def _service(project: Project, service: ComposeService, root: Path) -> dict[str,
 
 def _ports(port: PublishedPort) -> tuple[object, ...]:
     return ports(f"{port.host_ip}:{port.published or 0}:{port.target}/{port.protocol}")
-
-
-def _mount(mount: ServiceMount) -> tuple[str, str, bool]:
-    return mount.type, mount.source.removeprefix("./"), mount.read_only
 
 
 @pytest.mark.parametrize("kind", KINDS)

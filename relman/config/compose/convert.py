@@ -19,8 +19,6 @@ from relman.config.compose.text import yaml_text
 from relman.model.errors import ConfigError, UsageError
 
 INVENTORY = "inventories/production.yml"
-
-
 _OVERRIDES = [f"{name}.override.{end}" for name in ("compose", "docker-compose") for end in ("yaml", "yml")]
 
 

@@ -63,8 +63,8 @@ class ProjectVariables:
             else:
                 env[name] = self._plain(name, text, lost)
         for use in service.secrets:
-            if self._declared(use.name, lost):
-                secrets[use.name] = {"file": use.target} if use.target else {}
+            self._declare(use.name, lost)
+            secrets[use.name] = {"file": use.target} if use.target else {}
         found: dict[str, Any] = {"env": env, "env_file": files, "secrets": secrets}
         return {key: value for key, value in found.items() if value}
 
@@ -113,7 +113,7 @@ class ProjectVariables:
                 self.variables[used] = self.project.variables.get(used, "")
         return said
 
-    def _declared(self, name: str, lost: Lost) -> bool:
+    def _declare(self, name: str, lost: Lost) -> None:
         """Note the source of a secret of the file's own section."""
         options = self.project.secrets.get(name)
         if options is None or options.get("external"):
@@ -122,31 +122,27 @@ class ProjectVariables:
         else:
             variable, file = options.get("environment"), options.get("file")
             self.sources[name] = {"variable": str(variable)} if variable else {"file": str(file)}
-        return True
 
     def in_tests(self, service: ComposeService) -> dict[str, str]:
         """The variables of a service and its files for tests: filled in, with `test` for every password."""
-        return self._for_tests({**self._all_of_files(service), **service.environment})
+        return {name: self._in_tests(name, text) for name, text in self._every(service).items()}
 
-    def _all_of_files(self, service: ComposeService) -> dict[str, str | None]:
+    def _every(self, service: ComposeService) -> dict[str, str | None]:
         found: dict[str, str | None] = {}
         for path, _ in service.env_files:
             with suppress(ConfigError):
                 read = read_env_file(self.root, path.removeprefix("./"))
                 found |= {key: value.replace("$", "$$") for key, value in read.items()}
-        return found
+        return {**found, **service.environment}
 
-    def _for_tests(self, environment: Mapping[str, str | None]) -> dict[str, str]:
+    def _in_tests(self, name: str, text: str | None) -> str:
+        def value(used: str) -> str | None:
+            return IN_TESTS if is_secret(used) else self.project.variables.get(used)
 
-        def value(name: str) -> str | None:
-            return IN_TESTS if is_secret(name) else self.project.variables.get(name)
-
-        found: dict[str, str] = {}
-        for name, text in environment.items():
-            try:
-                filled = (value(name) or "") if text is None else fill(text, value)
-            except ValueError:
-                filled = ""
-            plain = _WITH_PASSWORD.sub(rf"\g<before>{IN_TESTS}", filled)
-            found[name] = IN_TESTS if is_secret(name) else plain.replace("${", "$${")
-        return found
+        if is_secret(name):
+            return IN_TESTS
+        try:
+            filled = (value(name) or "") if text is None else fill(text, value)
+        except ValueError:
+            return ""
+        return _WITH_PASSWORD.sub(rf"\g<before>{IN_TESTS}", filled).replace("${", "$${")
