@@ -235,6 +235,16 @@ class Engine:
         "" is the beginning."""
         return self._logged(container, {**self._since(container, stamp), "timestamps": 1}, _MOST_LINES)
 
+    def logs_within(self, container: str, since: float, until: float, takes: Callable[[str], bool]) -> list[str]:
+        """The lines with their timestamps between two times (seconds since the epoch; infinite is no limit) that are
+        taken, the last 100,000 of them or as many as are 32 MiB. A log of any length is read, as long as it comes."""
+        # whole seconds, which every engine takes; `takes` knows the fractions
+        bound = {"since": max(0, math.floor(since))} if since > -math.inf else {}
+        bound |= {"until": max(1, math.ceil(until))} if until < math.inf else {}
+        bounds = Bounds(self._connection.patience, stall=math.inf)
+        with self._log(container, {**bound, "timestamps": 1}, bounds) as lines:
+            return streams.last(filter(takes, lines), _MOST_LINES, _MOST_LOG)
+
     def _logged(self, container: str, params: Mapping[str, Any], most: int) -> list[str]:
         bounds = Bounds(self._connection.patience, _MOST_LOG)
         with self._log(container, params, bounds) as lines:

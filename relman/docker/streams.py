@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -45,6 +46,17 @@ def events(parts: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 def log_lines(parts: Iterable[bytes]) -> Iterator[str]:
     """The lines of a container's log: of both its streams, or of its terminal, which come without frames."""
     return (line.decode(errors="replace").rstrip("\r") for line in lines(unframed(parts)))
+
+
+def last(lines: Iterable[str], count: int, size: int) -> list[str]:
+    """The last lines: at most `count`, of at most `size` characters in all."""
+    kept, length = deque[str](), 0
+    for line in lines:
+        kept.append(line)
+        length += len(line)
+        while len(kept) > count or length > size:
+            length -= len(kept.popleft())
+    return list(kept)
 
 
 def unframed(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ import binascii
 import http.client
 import inspect
 import json
+import math
 import socket
 import struct
 import zlib
@@ -112,6 +113,7 @@ ENGINE: dict[str, Callable[[Engine], Any]] = {
     "remove": lambda e: e.remove(ID),
     "logs": lambda e: e.logs(ID, 10, timestamps=True),
     "logs_since": lambda e: e.logs_since(ID, "2026-01-01T00:00:00.000000001Z"),
+    "logs_within": lambda e: e.logs_within(ID, 0.0, math.inf, lambda _: True),
     "follow": lambda e: list(e.follow(ID, "2026-01-01T00:00:00Z")),
 }
 LOCK = Lock("me", "here", 1, "token", "d1", "m", 60.0)

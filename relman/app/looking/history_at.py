@@ -41,16 +41,19 @@ class RanThen:
 
 
 def time_of(text: str) -> str:
-    """Parse a time, in UTC if it has no offset, to RFC 3339 in UTC. Raises UsageError."""
+    """Parse a time, in UTC if it has no offset, to RFC 3339 in UTC, to the second. Raises UsageError."""
+    return rfc3339(moment_of(text))
+
+
+def moment_of(text: str) -> datetime:
+    """Parse a time, in UTC if it has no offset. Raises UsageError."""
     try:
         then = datetime.fromisoformat(text)
     except ValueError:
         hint = "for example 2026-01-31T12:00:00Z; 2026-01-31 12:00 and 2026-01-31 are in UTC"
         raise UsageError(f"{text!r} is not a time", hint=hint) from None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=UTC)
     try:
-        return rfc3339(then)
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
         raise UsageError(f"{text!r} is not a date of the calendar") from None
 

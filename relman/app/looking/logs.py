@@ -11,6 +11,7 @@ from functools import partial
 
 from relman.app.context import Context
 from relman.app.environments import Request, open_environment, service_of, unknown_service
+from relman.app.looking.log_selection import Selection
 from relman.model.container import Container
 from relman.model.errors import InternalError, RelmanError, Unknown, UsageError
 from relman.model.host import Environment
@@ -58,12 +59,13 @@ class Logs:
     service: str
     tail: int
     process: str | None = None
+    selection: Selection = field(default_factory=Selection)
     unread: dict[str, RelmanError] = field(default_factory=dict)
     _begun: list[_Source] = field(default_factory=list)
 
     def latest(self) -> Iterator[LogLine]:
-        """The last `tail` lines of every host, merged by time; then warn of hosts whose lines are not those of a
-        serving container.
+        """The last `tail` of the selected lines of every host, merged by time; then warn of hosts whose lines are not
+        those of a serving container.
 
         Raises UsageError if no host knows the service.
         """
@@ -82,7 +84,8 @@ class Logs:
             )
         self._remark(sources)
         if not merged and speaking and self.tail:
-            self.context.events.note(f"{self.service} has logged nothing yet")
+            nothing = "no line of its log is selected" if self.selection else "it has logged nothing yet"
+            self.context.events.note(f"{self.service}: {nothing}")
         self._begun = [s if self.tail else replace(s, shown=None) for s in sources]
 
     def follow(self) -> Iterator[LogLine]:
@@ -90,7 +93,7 @@ class Logs:
         each lost host at once."""
         found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]] = queue.SimpleQueue()
         for source in self._begun:
-            threading.Thread(target=self._read, args=(source, found), daemon=True).start()
+            threading.Thread(target=self._follow, args=(source, found), daemon=True).start()
         left = len(self._begun)
         while left:
             said = found.get()
@@ -115,11 +118,17 @@ class Logs:
         return [c for c in found if self.process in (None, c.process)]
 
     def _latest(self, session: Session, speaking: Sequence[Container]) -> Sequence[_Source]:
-        host, logs = session.host.name, session.engine.logs
+        host = session.host.name
         if not speaking:
             return [] if self.process else [_Source(host, None)]
-        read = session.connection.together(*(partial(logs, c.id, self.tail, timestamps=True) for c in speaking))
+        read = session.connection.together(*(partial(self._read, session, c) for c in speaking))
         return [_Source(host, c, lines) for c, lines in zip(speaking, read, strict=True)]
+
+    def _read(self, session: Session, container: Container) -> Sequence[str]:
+        if not self.selection or not self.tail:
+            return session.engine.logs(container.id, self.tail, timestamps=True)
+        span = self.selection.on(session.now)
+        return session.engine.logs_within(container.id, span.since, span.until, span.takes)[-self.tail :]
 
     def _remark(self, sources: Sequence[_Source]) -> None:
         """Warn of hosts whose lines are not those of a serving container."""
@@ -135,12 +144,13 @@ class Logs:
         for host in _in_order(environment, self.unread):
             warn(f"{host}: {self.unread[host].what}")
 
-    def _read(self, source: _Source, found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]]) -> None:
+    def _follow(self, source: _Source, found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]]) -> None:
         session, environment = self.fleet.sessions[source.host], self.fleet.environment.name
         container, slot = source.container, source.container.slot if source.container else None
         follow = partial(tail_of, session, environment, self.service, slot, container, source.shown)
         try:
-            for line in follow(self.context.events.note):
+            takes = self.selection.on(session.now).takes
+            for line in filter(takes, follow(self.context.events.note)):
                 found.put(source.line(line))
         except RelmanError as error:
             found.put((source.host, error))
@@ -149,13 +159,16 @@ class Logs:
 
 
 @contextmanager
-def open_logs(context: Context, request: Request, tail: int, process: str | None = None) -> Iterator[Logs]:
+def open_logs(
+    context: Context, request: Request, tail: int, process: str | None = None, selection: Selection | None = None
+) -> Iterator[Logs]:
     """The logs of a service, or of one `process` of it, with the hosts connected; `tail` are lines of each
-    container."""
+    container, of those that are selected. Raises UsageError."""
+    selected = (selection or Selection()).checked()
     chosen = open_environment(context, request)
     name = service_of(chosen, request.service)
     with Fleet(chosen, name) as fleet:
-        yield Logs(context, fleet, name, tail, process)
+        yield Logs(context, fleet, name, tail, process, selected)
 
 
 def _in_order(chosen: Environment, names: Collection[str]) -> list[str]:

@@ -7,10 +7,15 @@ from dataclasses import asdict
 import click
 
 from relman.app.environments import Request
+from relman.app.looking.log_selection import Selection
 from relman.app.looking.logs import LogLine, open_logs
 from relman.cli.options import environment_options, gathered, hosts_options
 from relman.cli.output.printer import Output
 from relman.cli.verb import CommandContext, verb
+from relman.model.errors import UsageError
+
+_DEFAULT = 100
+_ALL = 100_000  # which is as many as are read of one container
 
 
 @verb("logs")
@@ -20,20 +25,32 @@ from relman.cli.verb import CommandContext, verb
     "-n",
     "--tail",
     type=click.IntRange(min=0),
-    default=100,
-    show_default=True,
     metavar="N",
-    help="Lines of each container.",
+    help="The last N lines of each container. Default: 100, or with --since, --until or --grep all of those.",
 )
+@click.option("--since", metavar="TIME", help="From then on: a time, or how long ago (90s, 15m, 2h30m, 1d).")
+@click.option("--until", metavar="TIME", help="Until then; as --since.")
+@click.option("--grep", metavar="REGEX", help="Only lines in which this regular expression (Python's) is found.")
 @click.option("--process", metavar="NAME", help="Only of this process of the service.")
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines, across deployments too.")
 @gathered(Request, "request")
-def logs(context: CommandContext, request: Request, tail: int, process: str | None, follow: bool) -> None:
+@gathered(Selection, "selection")
+def logs(
+    context: CommandContext,
+    request: Request,
+    selection: Selection,
+    tail: int | None,
+    process: str | None,
+    follow: bool,
+) -> None:
     """Show the logs of what serves on every host, merged by time.
 
     If nothing serves on a host, the logs of what served last.
     """
-    with open_logs(context, request, tail, process) as found:
+    if follow and selection.until is not None:
+        raise UsageError("--until and --follow exclude each other: give one of them")
+    most = tail if tail is not None else _ALL if selection else _DEFAULT
+    with open_logs(context, request, most, process, selection) as found:
         for line in found.latest():
             _show(context.output, line)
         if follow:
