@@ -53,6 +53,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     ),
     "status": ("relman.cli.commands.status:status", "Show what runs where, and what to type where something is wrong."),
     "logs": ("relman.cli.commands.logs:logs", "Show the logs of what serves on every host, merged by time."),
+    "exec": ("relman.cli.commands.exec:exec", "Run a command in the running container of one host."),
     "recover": ("relman.cli.commands.recover:recover", "Finish or undo an interrupted deployment."),
     "remove": ("relman.cli.commands.remove:remove", "Remove a service from its hosts; its volumes always stay."),
     "lock": ("relman.cli.commands.lock:lock", "Show who is working on the hosts, or break their locks."),
@@ -67,7 +68,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "To begin": ("init", "check", "inventory", "secret", "schema"),
     "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
     "To deploy": ("deploy", "rollback", "recover", "remove", "playbook", "run"),
-    "To look": ("status", "logs", "history", "show", "lock"),
+    "To look": ("status", "logs", "exec", "history", "show", "lock"),
     "Releases and their evidence": ("releases", "gate", "verify", "evidence", "key"),
 }
 
@@ -159,8 +160,11 @@ def run(
         shown = _explained(error)
         if file := keep(shown, environ, flags.output.mask):
             shown.hint = f"This is a bug in relman. Its report is in {file}; --debug shows it here."
-        flags.output.error(shown, debug=flags.debug)
-        return exit_of(type(shown))
+        code = exit_of(type(shown))
+        if flags.failure and code != Exit.CANCELLED:
+            code = Exit(flags.failure)
+        flags.output.error(shown, debug=flags.debug, code=code)
+        return code
     finally:
         signals.disarm()
 

@@ -42,6 +42,7 @@ class Flags:
     signals: Signals
     values: dict[str, Any] = field(default_factory=dict)
     started: bool = False
+    failure: int | None = None
     outputs: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -83,9 +84,18 @@ def _ask_secret(question: str, confirm: bool) -> str:
 class VerbCommand(click.Command):
     """A command with the shared options, whose function gets a Context as its first argument."""
 
-    def __init__(self, name: str, **attributes: Any) -> None:
+    def __init__(self, name: str, failure: int | None = None, **attributes: Any) -> None:
         super().__init__(name, **attributes)
+        self.failure = failure
         self.params.extend(shared_options())
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the command line, whose errors may have an exit code of the command's own already."""
+        if parent:
+            parent.ensure_object(Flags).failure = self.failure
+        return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -93,11 +103,12 @@ class VerbCommand(click.Command):
         return super().invoke(ctx)
 
 
-def verb(name: str) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function `(context: Context, **options)` the command `name`; its docstring is the help."""
+def verb(name: str, failure: int | None = None) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function `(context: Context, **options)` the command `name`; its docstring is the help. With `failure` all
+    errors have that exit code, except that it was cancelled."""
 
     def make(function: Callable[..., None]) -> click.Command:
-        return click.command(name, cls=VerbCommand)(click.pass_obj(function))
+        return click.command(name, cls=VerbCommand, failure=failure)(click.pass_obj(function))
 
     return make
 

@@ -5,9 +5,11 @@ An answer that never ends, or never comes, ends in relman/hosts/ssh/bounded.py.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -16,8 +18,9 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from relman.docker.client import Body
+from relman.docker.client import Body, Client
 from relman.docker.no_engine import no_engine, socket_hint
+from relman.docker.upgraded import Upgraded
 from relman.hosts.ssh.bounded import MOST_HEAD, Bounds, ChannelSocket, Late, TooLarge
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.hosts.ssh.foreign_errors import chain, late, said
@@ -84,6 +87,23 @@ class _Pool(HTTPConnectionPool):
         return _HTTPConnection(self._opener, lambda: self.asked.bounds)
 
 
+class HostClient(Client):
+    """Calls of a host's engine, and the streams of both directions there."""
+
+    def __init__(self, channels: EngineChannels) -> None:
+        super().__init__(channels)
+        self._channels = channels
+
+    def upgrade(self, what: str, path: str, *names: str, body: Any) -> Upgraded:
+        """Ask for a stream of both directions, which whoever asked closes."""
+        with self.edge(what, Bounds(self._channels.patience)):
+            stream = self._channels.upgrade(self._url(path, names, None), json.dumps(body).encode())
+            if stream.status < _FAILED:
+                return stream
+            with closing(stream):
+                raise self._refused(what, stream.status, stream.refusal())
+
+
 class EngineChannels:
     """Sends requests through `connection` to the Engine's socket: stream-local first; where the host refuses that, by
     the docker command there. What worked is remembered."""
@@ -136,6 +156,15 @@ class EngineChannels:
             gone.hint = self.hint
             return gone
         return None
+
+    def upgrade(self, path: str, body: bytes) -> Upgraded:
+        """Send a POST whose answer goes on in both directions, over a channel of its own. Raises what `send` raises."""
+        channel = self._open()
+        try:
+            return Upgraded.asked(channel, path, body, self.patience)
+        except BaseException:
+            channel.close()
+            raise
 
     @property
     def hint(self) -> str:

@@ -179,16 +179,18 @@ class Client:
                 yield Stream(answer)
 
     def _require_good(self, what: str, answer: BaseHTTPResponse) -> None:
-        if answer.status < _FAILED or answer.status == _NOT_MODIFIED:
-            return
-        data = b"".join(_parts(answer))
+        if answer.status >= _FAILED and answer.status != _NOT_MODIFIED:
+            raise self._refused(what, answer.status, b"".join(_parts(answer)))
+
+    def _refused(self, what: str, status: int, data: bytes) -> EngineError:
+        """The error of an answer that refuses."""
         try:
             message = json.loads(data)["message"]
         except _NONSENSE:
             message = data.decode(errors="replace")
-        words = " ".join(str(message).split())[:_LONGEST] or f"it answers {answer.status}"
-        kind = NotFound if answer.status == _NOT_FOUND else EngineError
-        raise kind(f"{what}: {words}", host=self.host, status=answer.status)
+        words = " ".join(str(message).split())[:_LONGEST] or f"it answers {status}"
+        kind = NotFound if status == _NOT_FOUND else EngineError
+        return kind(f"{what}: {words}", host=self.host, status=status)
 
     @contextlib.contextmanager
     def edge(self, what: str, bounds: Bounds | None = None) -> Iterator[None]:

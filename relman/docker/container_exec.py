@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.docker import execs, streams
-from relman.docker.client import Client
+from relman.docker.attached import Attached, attached
+from relman.docker.channels import HostClient
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import PATIENCE, Connection
 from relman.hosts.ssh.foreign_errors import late
@@ -35,9 +36,16 @@ class Ran:
 class Inside:
     """What is run in the containers of one host."""
 
-    def __init__(self, client: Client, connection: Connection) -> None:
+    def __init__(self, client: HostClient, connection: Connection) -> None:
         self._client = client
         self._connection = connection
+
+    def attach(
+        self, container: Container, argv: Sequence[str], *, terminal: bool
+    ) -> contextlib.AbstractContextManager[Attached]:
+        """Run `argv` in a container as a person does, with its streams. Leaving does not end it. Raises EngineError,
+        NotFound or Unreachable."""
+        return attached(self._client, container.id, argv, terminal=terminal)
 
     def run(self, container: Container, argv: Sequence[str], seconds: float) -> Ran:
         """Run `argv` in a container as it was just inspected, and wait `seconds` for its end, or for that of the same

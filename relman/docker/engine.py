@@ -13,8 +13,8 @@ from typing import Any
 
 from relman.docker import answers, creation, facts, images, log_limit, streams
 from relman.docker.auth import login
-from relman.docker.channels import EngineChannels
-from relman.docker.client import Client, Stream
+from relman.docker.channels import EngineChannels, HostClient
+from relman.docker.client import Stream
 from relman.docker.container_exec import Inside
 from relman.docker.events import Layers
 from relman.hosts.ssh.bounded import Bounds
@@ -40,7 +40,7 @@ class Engine:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._host = connection.host.name
-        self._client = Client(EngineChannels(connection))
+        self._client = HostClient(EngineChannels(connection))
         self._logs_unlimited: bool | None = None  # by the daemon's default; None until it is known
         self.inside = Inside(self._client, connection)
 

@@ -8,9 +8,11 @@ from relman.docker import answers
 from relman.docker.client import Client
 
 
-def create(client: Client, what: str, container: str, argv: Sequence[str]) -> str:
+def create(
+    client: Client, what: str, container: str, argv: Sequence[str], *, stdin: bool = False, terminal: bool = False
+) -> str:
     """Have `argv` ready to run in a container; returns its id. Raises EngineError, NotFound or Unreachable."""
-    body = {"AttachStdout": True, "AttachStderr": True, "Cmd": list(argv)}
+    body = {"AttachStdin": stdin, "AttachStdout": True, "AttachStderr": True, "Tty": terminal, "Cmd": list(argv)}
     answer = client.ask(what, "POST", "/containers/{}/exec", container, body=body)
     with client.reading(what):
         return answers.id_of(answer)

@@ -60,23 +60,30 @@ def last(lines: Iterable[str], count: int, size: int) -> list[str]:
 
 
 def unframed(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """What is in the frames (Engine API, "attach to a container": stream format); all of it, if there are none."""
+    """What is in the frames; all of it, if there are none."""
+    return (data for _, data in frames(parts))
+
+
+def frames(parts: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """What is in the frames (Engine API, "attach to a container": stream format), each part with the stream's number: 2
+    is standard error. Without frames it is all of 1."""
     coming, rest = iter(parts), b""
     while len(rest) < _HEAD and (part := next(coming, b"")):
         rest += part
     if rest[:4] not in _FRAMES:
-        yield rest
-        yield from coming
+        if rest:
+            yield 1, rest
+        yield from ((1, part) for part in coming)
         return
-    left = 0
+    left = stream = 0
     while rest or (rest := next(coming, b"")):
         if not left:
             while len(rest) < _HEAD:
                 if not (part := next(coming, b"")):
                     return
                 rest += part
-            left, rest = int.from_bytes(rest[4:_HEAD], "big"), rest[_HEAD:]
+            stream, left, rest = rest[0] or 1, int.from_bytes(rest[4:_HEAD], "big"), rest[_HEAD:]
         taken, rest = rest[:left], rest[left:]
         left -= len(taken)
         if taken:
-            yield taken
+            yield stream, taken

@@ -82,6 +82,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     RECOVER = "recover"
     REMOVE = "remove"
+    EXEC = "exec"  # a command in a container, which changes no deployment
 
 
 class Action(StrEnum):

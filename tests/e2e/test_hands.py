@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
+import os
+import pty
 import re
 import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Sequence
 
 from tests.e2e.stage import Stage
 from tests.lab.process import until
@@ -47,3 +57,67 @@ def test_logs_are_chosen_by_time_and_text(stage: Stage) -> None:
     assert min(number for _, _, number in followed) > first[2]
     for wrong in (("--since", "5"), ("--grep", "("), ("--until", "1m", "-f"), ("--since", "1m", "--until", "2m")):
         stage.relman("logs", *P, *wrong, code=2)
+
+
+def _exec(stage: Stage, *words: str, stdin: bytes = b"") -> tuple[int, bytes, str]:
+    done = subprocess.run(
+        stage.argv("exec", *P, *words), cwd=stage.home, env=stage.env, input=stdin, capture_output=True, timeout=90
+    )
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def _typed(stage: Stage, *words: str, dialog: Sequence[tuple[bytes, bytes]]) -> tuple[int, str]:
+    """Exit code and output at a terminal of 40 lines and 100 columns, where each time that the output ends in one text
+    of `dialog` its keys are typed."""
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(stage.home)
+        os.execve(sys.executable, stage.argv("exec", *P, *words), stage.env)  # noqa: S606 - no shell is wanted
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    shown, left = b"", list(dialog)
+    with contextlib.suppress(OSError):  # the terminal's end
+        while data := os.read(terminal, 4096):
+            shown += data
+            if left and shown.endswith(left[0][0]):
+                os.write(terminal, left.pop(0)[1])
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
+
+
+def test_a_command_is_run_where_the_service_runs(stage: Stage) -> None:
+    """Input, output and errors go through byte by byte, and the exit code is the command's; relman's own failures are
+    125. The journal of that host alone has the program and no argument, and what ran where is as before."""
+    assert _exec(stage, "--", "true")[0] == 125
+    stage.release("plain")
+    stage.deploy("plain")
+    code, out, err = _exec(stage, "--", "sh", "-c", "cat; echo s3cr3t-word >&2; exit 7", stdin=bytes(range(256)) * 4000)
+    assert (code, out, err) == (7, bytes(range(256)) * 4000, "s3cr3t-word\n")
+    assert _exec(stage, "--only", "h2", "--", "/bin/busybox", "cat", "/www/version")[:2] == (0, b"plain\n")
+    assert _exec(stage, "--", "no-such-program")[0] in (125, 126, 127)
+    for wrong in (("--only", "h9", "--", "true"), ("--process", "web", "--", "true"), (), ("--nonsense", "--", "true")):
+        code, _, err = _exec(stage, *wrong)
+        assert (code, "error: " in err) == (125, True), err
+    entries = json.loads(stage.relman("history", *P, "--json").out)["entries"]
+    ran = [e for e in entries if e["what"] == "ran a command in"]
+    assert [(e["release"], [h["host"] for h in e["hosts"]]) for e in ran][1:] == [("plain", ["h2"]), ("plain", ["h1"])]
+    assert ran[-1]["outcome"] == "exit code 7"
+    assert "sh in demo-production" in ran[-1]["hosts"][0]["detail"]
+    assert "s3cr3t" not in json.dumps(entries)
+    then = stage.relman("history", *P, "--at", "2100-01-01", "--json").out
+    assert {host["release"] for host in json.loads(then.splitlines()[0])["hosts"]} == {"plain"}
+
+
+def test_a_shell_has_the_terminal(stage: Stage) -> None:
+    """At a terminal the command has one too, of the same size, and Ctrl-C is for the command; the exit code is the
+    shell's."""
+    stage.release("shell")
+    stage.deploy("shell")
+    dialog = [
+        (b"# ", b"stty size\r"),
+        (b"# ", b"echo be''gin; sleep 99\r"),
+        (b"begin\r\n", b"\x03"),
+        (b"# ", b"exit 5\r"),
+    ]
+    code, shown = _typed(stage, "--", "sh", dialog=dialog)
+    assert code == 5, shown
+    assert shown.startswith("h1: demo-production")
+    assert "\n40 100\r" in shown, shown

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
-import signal
 import sys
-import termios
-import tty
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from relman.ci.engine.containers import create, object_name, start, wait
 from relman.ci.testing.run_context import Bench, Linked
 from relman.docker.local import LocalClient
+from relman.local.terminal import has_terminal, raw_terminal, resized, write_all
 from relman.model.errors import EngineError, TestsFailed, UsageError
 from relman.model.image import ImageId
 from relman.model.service import TestStage
@@ -28,7 +25,7 @@ _CHUNK = 65536
 
 def require_terminal() -> None:
     """Raise UsageError unless standard input and output are a terminal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not has_terminal():
         raise UsageError(
             "a shell needs a terminal", hint="Without one, name the commands in relman.yml and run `relman test`."
         )
@@ -48,9 +45,14 @@ def run_shell(bench: Bench, image: ImageId, linked: Mapping[str, Linked], stage:
     with client.edge(_WHAT):
         stream = client.terminal(_WHAT, container)
         _start(client, container)
-        with _resized(client, container), _raw_terminal():
+        with resized(partial(_resize, client, container)), raw_terminal():
             _relay(stream)
     return wait(client, _WHAT, container)
+
+
+def _resize(client: LocalClient, container: str, lines: int, columns: int) -> None:
+    params = {"h": lines, "w": columns}
+    client.ask(_WHAT, "POST", "/containers/{}/resize", container, params=params)
 
 
 def _start(client: LocalClient, container: str) -> None:
@@ -71,41 +73,8 @@ def _relay(stream: Any) -> None:
         if stream in ready:
             if not (data := stream.recv(_CHUNK)):
                 return
-            _write(sys.stdout.fileno(), data)
+            write_all(sys.stdout.fileno(), data)
         elif typed := os.read(sys.stdin.fileno(), _CHUNK):
             stream.sendall(typed)
         else:
             sources = [stream]
-
-
-def _write(handle: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(handle, data) :]
-
-
-@contextmanager
-def _raw_terminal() -> Iterator[None]:
-    """Pass every key to the shell, including Ctrl-C; the terminal is restored afterwards."""
-    before = termios.tcgetattr(sys.stdin)
-    tty.setraw(sys.stdin)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
-
-
-@contextmanager
-def _resized(client: LocalClient, container: str) -> Iterator[None]:
-    """Keep the shell's terminal at the size of this one."""
-
-    def resize(*_: object) -> None:
-        size = shutil.get_terminal_size()
-        params = {"h": size.lines, "w": size.columns}
-        client.ask(_WHAT, "POST", "/containers/{}/resize", container, params=params)
-
-    before: Callable[..., Any] | int | None = signal.signal(signal.SIGWINCH, resize)
-    try:
-        resize()
-        yield
-    finally:
-        signal.signal(signal.SIGWINCH, before)

@@ -144,15 +144,16 @@ class Output:
             document = {"version": JSON_VERSION, "kind": kind} | dict(data)
             self._write(self._out, json.dumps(_masked(document, self.mask), default=str))
 
-    def error(self, error: RelmanError, *, debug: bool = False) -> None:
-        """An error as text on stderr, and with --json as a document, too."""
+    def error(self, error: RelmanError, *, debug: bool = False, code: int | None = None) -> None:
+        """An error as text on stderr, and with --json as a document, too. `code` is that of the command, if it has its
+        own."""
         self.end_phase()
         self._write(self._err, "\n".join(self._error_lines(error)))
         if debug:
             self._write(self._err, clean("".join(traceback.format_exception(error)).rstrip()))
         for marked in marks_of(self._system, error, self._environ):
             self._write(self._err, marked)
-        self.json("error", _error_data(error))
+        self.json("error", _error_data(error, code))
 
     @property
     def can_ask(self) -> bool:
@@ -227,10 +228,10 @@ def _masked(value: Any, mask: Mask) -> Any:
     return [_masked(item, mask) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _error_data(error: RelmanError) -> dict[str, Any]:
+def _error_data(error: RelmanError, code: int | None) -> dict[str, Any]:
     problems = error.problems if isinstance(error, ConfigError) else ()
     return {
-        "code": int(exit_of(type(error))),
+        "code": int(code or exit_of(type(error))),
         "error": type(error).__name__,
         "message": error.what,
         "host": error.host,

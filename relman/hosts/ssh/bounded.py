@@ -105,9 +105,12 @@ class ChannelSocket:
         """Send all bytes. Raises Late if they are not accepted in time."""
         rest = memoryview(data).cast("B")
         while rest:
-            self.channel.settimeout(self._seconds())
+            self.channel.settimeout(min(self._seconds(), _PULSE))
             try:
                 sent = self.channel.send(rest[:_PART].tobytes())
+            except TimeoutError:
+                self._seconds()
+                continue
             except BrokenPipeError:  # urllib3 would ignore it and wait for a response
                 sent = 0
             if not sent:

@@ -113,6 +113,7 @@ class RanAt:
 def ran_at(lines: Sequence[JournalLine], time: str) -> RanAt:
     """What a host ran at `time` (RFC 3339 in UTC, in the form of lines), by its journal. Pure."""
     ran = RanAt(why="its journal does not go back that far")
+    lines = [line for line in lines if line.kind is not Kind.EXEC]
     for line in sorted(lines, key=lambda each: each.ended):
         if line.ended <= time:
             ran = _after(ran, line)

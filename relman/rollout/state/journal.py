@@ -163,8 +163,8 @@ class _Telling:
         if outcome.result in (Result.REMOVED, Result.NOT_SERVING):
             return None
         if outcome.result is Result.CHANGED and entry:
-            return _served(entry, self.asked.by, self.asked.at)
-        return _served(before, before.by, before.at) if before else None
+            return served(entry, self.asked.by, self.asked.at)
+        return served(before, before.by, before.at) if before else None
 
     def _failed(self, outcome: Outcome) -> Failed | None:
         error = self.happened.failures.get(outcome.host)
@@ -178,7 +178,8 @@ class _Telling:
         return Resolved(short(found.deployment, NOTHING), short(found.owner, NOTHING), short(found.message, self.mask))
 
 
-def _served(entry: Deployed, by: str, at: str) -> Served:
+def served(entry: Deployed, by: str, at: str) -> Served:
+    """What a line says of the release that serves: who put it there, and when."""
     id, release, commit, who = (short(text, NOTHING) for text in (entry.id, entry.release, entry.commit, by))
     return Served(id, release, str(entry.manifest), commit, who, at if is_time(at) else "")
 
