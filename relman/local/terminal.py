@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -34,7 +33,7 @@ def resized(resize: Callable[[int, int], None]) -> Iterator[None]:
     """Call `resize` with the terminal's lines and columns, now and whenever they change."""
 
     def tell(*_: object) -> None:
-        size = shutil.get_terminal_size()
+        size = os.get_terminal_size(sys.stdout.fileno())  # COLUMNS would stay as it is
         resize(size.lines, size.columns)
 
     before: Callable[..., Any] | int | None = signal.signal(signal.SIGWINCH, tell)

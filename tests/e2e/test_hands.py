@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import struct
 import subprocess
@@ -67,19 +68,21 @@ def _exec(stage: Stage, *words: str, stdin: bytes = b"") -> tuple[int, bytes, st
 
 
 def _typed(stage: Stage, *words: str, dialog: Sequence[tuple[bytes, bytes]]) -> tuple[int, str]:
-    """Exit code and output at a terminal of 40 lines and 100 columns, where each time that the output ends in one text
-    of `dialog` its keys are typed."""
+    """Exit code and output at a terminal of 40 lines and 100 columns, where the keys of `dialog` are typed after
+    their texts are shown."""
     child, terminal = pty.fork()
     if not child:
         os.chdir(stage.home)
         os.execve(sys.executable, stage.argv("exec", *P, *words), stage.env)  # noqa: S606 - no shell is wanted
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    shown, left = b"", list(dialog)
+    shown, done, left = b"", 0, list(dialog)
     with contextlib.suppress(OSError):  # the terminal's end
-        while data := os.read(terminal, 4096):
+        while select.select([terminal], [], [], 30)[0] and (data := os.read(terminal, 4096)):
             shown += data
-            if left and shown.endswith(left[0][0]):
+            if left and left[0][0] in shown[done:]:
+                done = len(shown)
                 os.write(terminal, left.pop(0)[1])
+    os.close(terminal)  # ends what still runs
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), shown.decode()
 
 
