@@ -14,6 +14,8 @@ from relman.model.formats.text import some
 from relman.model.host import Environment
 from relman.model.image import Repository
 
+ALL = "all"  # in the place of a service's name, for commands that look
+
 
 @dataclass(frozen=True)
 class Selected:
@@ -110,6 +112,11 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
         f"its services are {', '.join(known)}" if known else "set relman_services in the inventory, or pass --service"
     )
     raise UsageError(f"{chosen.name} has {'several services' if known else 'no services'}: give --service", hint=hint)
+
+
+def one_or_all(chosen: Environment, wanted: str | None) -> str | None:
+    """The given service, or None for all."""
+    return None if wanted == ALL and ALL not in chosen.services else wanted
 
 
 def service_here(chosen: Environment) -> str | None:

@@ -51,6 +51,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
         "relman.cli.commands.rollback:rollback",
         "Roll back to the newest earlier release that was proven good.",
     ),
+    "restart": ("relman.cli.commands.restart:restart", "Restart what serves, wave by wave, as it is."),
     "status": ("relman.cli.commands.status:status", "Show what runs where, and what to type where something is wrong."),
     "logs": ("relman.cli.commands.logs:logs", "Show the logs of what serves on every host, merged by time."),
     "exec": ("relman.cli.commands.exec:exec", "Run a command in the running container of one host."),
@@ -67,7 +68,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 SECTIONS: Mapping[str, Sequence[str]] = {
     "To begin": ("init", "check", "inventory", "secret", "schema"),
     "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
-    "To deploy": ("deploy", "rollback", "recover", "remove", "playbook", "run"),
+    "To deploy": ("deploy", "rollback", "restart", "recover", "remove", "playbook", "run"),
     "To look": ("status", "logs", "exec", "history", "show", "lock"),
     "Releases and their evidence": ("releases", "gate", "verify", "evidence", "key"),
 }

@@ -82,6 +82,7 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     RECOVER = "recover"
     REMOVE = "remove"
+    RESTART = "restart"
     EXEC = "exec"  # a command in a container, which changes no deployment
 
 

@@ -26,10 +26,11 @@ _NOUNS: Mapping[Kind, str] = {
     Kind.ROLLBACK: "rollback",
     Kind.RECOVER: "recovery",
     Kind.REMOVE: "removal",
+    Kind.RESTART: "restart",
 }
 
 
-_ON_WAVES = (Kind.DEPLOY, Kind.ROLLBACK)
+_ON_WAVES = (Kind.DEPLOY, Kind.ROLLBACK, Kind.RESTART)
 
 
 @dataclass(frozen=True)

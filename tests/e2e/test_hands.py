@@ -16,12 +16,17 @@ import sys
 import termios
 from collections.abc import Sequence
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.lab.process import until
 
 P = ("-e", "production")
 _COUNTS = (
     "i=0; while :; do i=$((i+1)); echo line-$i; /bin/busybox usleep 100000; done & "
+    "exec /bin/busybox httpd -f -p 8080 -h /www"
+)
+# Only the first container that gets the volume starts; it may be started again.
+_ONCE = (
+    "n=$(cat /etc/hostname); test -e /d/n || echo $n >/d/n; test $(cat /d/n) = $n || exit 3; "
     "exec /bin/busybox httpd -f -p 8080 -h /www"
 )
 
@@ -35,8 +40,8 @@ def _lines(said: str) -> list[tuple[str, str, int]]:
 def test_logs_are_chosen_by_time_and_text(stage: Stage) -> None:
     """--since, --until and --grep choose lines on every host, -n the last of those, also in what is followed; what is
     no time or no pattern is refused."""
-    stage.release("counts", deploy={"command": ["sh", "-c", _COUNTS]})
-    stage.deploy("counts")
+    stage.release("hands-counts", deploy={"command": ["sh", "-c", _COUNTS]})
+    stage.deploy("hands-counts")
     until(lambda: len(_lines(stage.relman("logs", *P, "--grep", "line-.5$").out)) >= 6, "both hosts count")
     whole = _lines(stage.relman("logs", *P, "--since", "1h").out)
     first, last = whole[4], whole[-4]
@@ -56,6 +61,13 @@ def test_logs_are_chosen_by_time_and_text(stage: Stage) -> None:
     assert {number % 10 for _, _, number in followed} == {5}
     assert len(set(followed)) == len(followed)
     assert min(number for _, _, number in followed) > first[2]
+    stage.write_inventory(relman_services={"demo": str(stage.repository), "other": str(stage.repository)})
+    several = stage.relman("logs", *P, "--service", "all", "-n", "2").out
+    assert sorted({line.split("  ")[0] for line in several.splitlines()}) == [f"{h.name} demo" for h in stage.lab.hosts]
+    assert "give --service" in stage.relman("logs", *P, code=2).err
+    assert stage.relman("history", *P, "--service", "all").out == stage.relman("history", *P).out
+    assert "other" in stage.any("status", *P, "--service", "all").out
+    stage.write_inventory()
     for wrong in (("--since", "5"), ("--grep", "("), ("--until", "1m", "-f"), ("--since", "1m", "--until", "2m")):
         stage.relman("logs", *P, *wrong, code=2)
 
@@ -90,30 +102,33 @@ def test_a_command_is_run_where_the_service_runs(stage: Stage) -> None:
     """Input, output and errors go through byte by byte, and the exit code is the command's; relman's own failures are
     125. The journal of that host alone has the program and no argument, and what ran where is as before."""
     assert _exec(stage, "--", "true")[0] == 125
-    stage.release("plain")
-    stage.deploy("plain")
+    stage.release("hands-plain")
+    stage.deploy("hands-plain")
     code, out, err = _exec(stage, "--", "sh", "-c", "cat; echo s3cr3t-word >&2; exit 7", stdin=bytes(range(256)) * 4000)
     assert (code, out, err) == (7, bytes(range(256)) * 4000, "s3cr3t-word\n")
-    assert _exec(stage, "--only", "h2", "--", "/bin/busybox", "cat", "/www/version")[:2] == (0, b"plain\n")
+    assert _exec(stage, "--only", "h2", "--", "/bin/busybox", "cat", "/www/version")[:2] == (0, b"hands-plain\n")
     assert _exec(stage, "--", "no-such-program")[0] in (125, 126, 127)
     for wrong in (("--only", "h9", "--", "true"), ("--process", "web", "--", "true"), (), ("--nonsense", "--", "true")):
         code, _, err = _exec(stage, *wrong)
         assert (code, "error: " in err) == (125, True), err
     entries = json.loads(stage.relman("history", *P, "--json").out)["entries"]
     ran = [e for e in entries if e["what"] == "ran a command in"]
-    assert [(e["release"], [h["host"] for h in e["hosts"]]) for e in ran][1:] == [("plain", ["h2"]), ("plain", ["h1"])]
+    assert [(e["release"], [h["host"] for h in e["hosts"]]) for e in ran][1:] == [
+        ("hands-plain", ["h2"]),
+        ("hands-plain", ["h1"]),
+    ]
     assert ran[-1]["outcome"] == "exit code 7"
     assert "sh in demo-production" in ran[-1]["hosts"][0]["detail"]
     assert "s3cr3t" not in json.dumps(entries)
     then = stage.relman("history", *P, "--at", "2100-01-01", "--json").out
-    assert {host["release"] for host in json.loads(then.splitlines()[0])["hosts"]} == {"plain"}
+    assert {host["release"] for host in json.loads(then.splitlines()[0])["hosts"]} == {"hands-plain"}
 
 
 def test_a_shell_has_the_terminal(stage: Stage) -> None:
     """At a terminal the command has one too, of the same size, and Ctrl-C is for the command; the exit code is the
     shell's."""
-    stage.release("shell")
-    stage.deploy("shell")
+    stage.release("hands-shell")
+    stage.deploy("hands-shell")
     dialog = [
         (b"# ", b"stty size\r"),
         (b"# ", b"echo be''gin; sleep 99\r"),
@@ -124,3 +139,35 @@ def test_a_shell_has_the_terminal(stage: Stage) -> None:
     assert code == 5, shown
     assert shown.startswith("h1: demo-production")
     assert "\n40 100\r" in shown, shown
+
+
+def _made(stage: Stage) -> list[str]:
+    return [f"{host['host']} {name}" for host in stage.status() for name in host["containers"]]
+
+
+def test_what_serves_is_restarted(stage: Stage) -> None:
+    """Every host gets another container of the same release, whatever was done before; a rollback still returns to the
+    release before, history says who restarted, and what does not become healthy leaves the old one serving."""
+    assert "nothing was deployed on" in stage.relman("restart", *P, "--yes", code=4).err
+    for tag in ("hands-1", "hands-2"):
+        stage.release(tag)
+        stage.deploy(tag)
+    seen = [_made(stage)]
+    for _ in range(4):
+        said = stage.relman("restart", *P, "--yes").out
+        seen.append(_made(stage))
+    assert "done: demo hands-2 serves on" in said
+    names = [name for made in seen for name in made]
+    assert len(set(names)) == len(names), "each is another"
+    stage.serve("hands-2")
+    assert {row["rollback"] for row in stage.status()} == {"hands-1"}
+    entries = json.loads(stage.relman("history", *P, "--json").out)["entries"]
+    assert [e["what"] for e in entries[:4]] == ["restarted"] * 4
+    stage.rollback()
+    stage.serve("hands-1")
+    stage.release("hands-once", deploy={"command": ["sh", "-c", _ONCE], "volumes": ["once-data:/d"]})
+    stage.deploy("hands-once", *ALL_AT_ONCE)
+    before = _made(stage)
+    stage.relman("restart", *P, "--yes", code=5)
+    assert _made(stage) == before
+    assert stage.versions() == ["hands-once"] * len(before)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relman.app.context import Context, Events
-from relman.app.environments import Request, open_environment
+from relman.app.environments import Request, one_or_all, open_environment
 from relman.app.factories import ledger
 from relman.ledger.entries import Entry, HostOutcome
 from relman.model.errors import RelmanError, StorageFailed, Unknown
@@ -61,8 +61,9 @@ class Answers:
 def ask(context: Context, request: Request) -> Answers:
     """Read the journals of all hosts of an environment, or of a part of it, in parallel."""
     chosen = open_environment(context, request)
-    with Fleet(chosen, request.service or "") as fleet:
-        found = read_journals(fleet, chosen, request.service)
+    service = one_or_all(chosen, request.service)
+    with Fleet(chosen, service or "") as fleet:
+        found = read_journals(fleet, chosen, service)
     journals = {h.name: found.answers[h.name] for h in chosen.hosts if h.name in found.answers}
     unasked = {h.name: found.errors[h.name] for h in chosen.hosts if h.name in found.errors}
     return Answers(chosen, journals, merged(journals), unasked)

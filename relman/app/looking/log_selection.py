@@ -38,14 +38,14 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Selection:
+class LogSelection:
     """What a person asked for. What is so long ago counts from each host's own clock, by which its log is kept."""
 
     since: str | None = None
     until: str | None = None
     grep: str | None = None
 
-    def checked(self) -> Selection:
+    def checked(self) -> LogSelection:
         """The same. Raises UsageError for what is no time or no regular expression, and for an empty span."""
         span = self.on(lambda: 0.0)
         comparable = [bool(text and _AGO.fullmatch(text)) for text in (self.since, self.until)]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from relman.app.context import Context
-from relman.app.environments import Request, open_environment, service_of, unknown_service
-from relman.app.looking.log_selection import Selection
+from relman.app.environments import ALL, Request, open_environment, service_of, unknown_service
+from relman.app.looking.log_selection import LogSelection
 from relman.model.container import Container
 from relman.model.errors import InternalError, RelmanError, Unknown, UsageError
 from relman.model.host import Environment
@@ -24,12 +24,14 @@ from relman.rollout.looking.observe import observe
 @dataclass(frozen=True)
 class LogLine:
     """A line of a host's log; `at` is the Docker Engine's timestamp: RFC 3339 with up to nine decimals. `process`
-    names the container among others of the service, as `worker.2`, "" where it names no processes."""
+    names the container among others of the service, as `worker.2`, "" where it names no processes; `service` is said
+    where several were asked for."""
 
     host: str
     at: str
     text: str
     process: str = ""
+    service: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class _Source:
     for any."""
 
     host: str
+    service: str
     container: Container | None
     shown: list[str] | None = None
 
@@ -45,21 +48,21 @@ class _Source:
     def title(self) -> str:
         return self.container.title if self.container else ""
 
-    def line(self, text: str) -> LogLine:
+    def line(self, text: str, *, several: bool) -> LogLine:
         at, _, said = text.partition(" ")
-        return LogLine(self.host, at, said, self.title)
+        return LogLine(self.host, at, said, self.title, self.service if several else "")
 
 
 @dataclass
 class Logs:
-    """The logs of a service on connected hosts; `unread` has the error for each host whose logs cannot be read."""
+    """The logs of services on connected hosts; `unread` has the error for each host whose logs cannot be read."""
 
     context: Context
     fleet: Fleet
-    service: str
+    services: Sequence[str]
     tail: int
     process: str | None = None
-    selection: Selection = field(default_factory=Selection)
+    selection: LogSelection = field(default_factory=LogSelection)
     unread: dict[str, RelmanError] = field(default_factory=dict)
     _begun: list[_Source] = field(default_factory=list)
 
@@ -67,25 +70,24 @@ class Logs:
         """The last `tail` of the selected lines of every host, merged by time; then warn of hosts whose lines are not
         those of a serving container.
 
-        Raises UsageError if no host knows the service.
+        Raises UsageError if no host knows the service, if it is only one.
         """
         found = self.fleet.each(self._speaking)
         lines = self.fleet.each(lambda s: self._latest(s, found.answers[s.host.name]), found.answers)
         sources = [source for host in lines.answers.values() for source in host]
         merged = sorted((line, i) for i, source in enumerate(sources) for line in source.shown or ())
-        yield from (sources[i].line(line) for line, i in merged)
+        yield from (sources[i].line(line, several=self._several) for line, i in merged)
         self.unread = {**self.fleet.unreachable, **found.errors, **lines.errors}
         environment, speaking = self.fleet.environment, [s for s in sources if s.container]
-        if not speaking and not self.unread and self.service not in environment.services:
-            raise unknown_service(environment, self.service)
+        names = ", ".join(self.services)
+        if not speaking and not self.unread and not set(self.services) <= environment.services.keys():
+            raise unknown_service(environment, names)
         if self.process and not speaking and not self.unread:
-            raise UsageError(
-                f"no host of {environment.name} has a container of {self.service}'s process {self.process}"
-            )
+            raise UsageError(f"no host of {environment.name} has a container of {names}'s process {self.process}")
         self._remark(sources)
         if not merged and speaking and self.tail:
             nothing = "no line of its log is selected" if self.selection else "it has logged nothing yet"
-            self.context.events.note(f"{self.service}: {nothing}")
+            self.context.events.note(f"{names}: {nothing}")
         self._begun = [s if self.tail else replace(s, shown=None) for s in sources]
 
     def follow(self) -> Iterator[LogLine]:
@@ -111,18 +113,24 @@ class Logs:
         if self.unread:
             raise Unknown(f"no logs from {', '.join(_in_order(self.fleet.environment, self.unread))}")
 
-    def _speaking(self, session: Session) -> Sequence[Container]:
-        """The serving containers; else those that should serve, or the newest."""
-        seen = observe(session, self.fleet.environment.name, self.service)
-        found = last_ones(seen) or seen.containers[:1]
-        return [c for c in found if self.process in (None, c.process)]
+    @property
+    def _several(self) -> bool:
+        return len(self.services) > 1
 
-    def _latest(self, session: Session, speaking: Sequence[Container]) -> Sequence[_Source]:
-        host = session.host.name
-        if not speaking:
-            return [] if self.process else [_Source(host, None)]
-        read = session.connection.together(*(partial(self._read, session, c) for c in speaking))
-        return [_Source(host, c, lines) for c, lines in zip(speaking, read, strict=True)]
+    def _speaking(self, session: Session) -> Sequence[_Source]:
+        return [source for service in self.services for source in self._of(session, service)]
+
+    def _of(self, session: Session, service: str) -> Sequence[_Source]:
+        """The serving containers; else those that should serve, or the newest."""
+        seen, host = observe(session, self.fleet.environment.name, service), session.host.name
+        found = last_ones(seen) or seen.containers[:1]
+        chosen = [_Source(host, service, c) for c in found if self.process in (None, c.process)]
+        return chosen or ([] if self.process else [_Source(host, service, None)])
+
+    def _latest(self, session: Session, sources: Sequence[_Source]) -> Sequence[_Source]:
+        read = session.connection.together(*(partial(self._read, session, s.container) for s in sources if s.container))
+        lines = iter(read)
+        return [replace(s, shown=next(lines)) if s.container else s for s in sources]
 
     def _read(self, session: Session, container: Container) -> Sequence[str]:
         if not self.selection or not self.tail:
@@ -136,7 +144,8 @@ class Logs:
         for source in sources:
             host, container = source.host, source.container
             if container is None:
-                warn(f"{host}: there is no container of {self.service}")
+                if not self._several:  # of several each need not be everywhere
+                    warn(f"{host}: there is no container of {source.service}")
             elif not container.running:
                 ended = f"exit code {container.exit_code}" + (", out of memory" if container.oom_killed else "")
                 dark = f"{source.title} does not run" if source.title else "nothing serves"
@@ -147,11 +156,11 @@ class Logs:
     def _follow(self, source: _Source, found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]]) -> None:
         session, environment = self.fleet.sessions[source.host], self.fleet.environment.name
         container, slot = source.container, source.container.slot if source.container else None
-        follow = partial(tail_of, session, environment, self.service, slot, container, source.shown)
+        follow = partial(tail_of, session, environment, source.service, slot, container, source.shown)
         try:
             takes = self.selection.on(session.now).takes
             for line in filter(takes, follow(self.context.events.note)):
-                found.put(source.line(line))
+                found.put(source.line(line, several=self._several))
         except RelmanError as error:
             found.put((source.host, error))
         except Exception as error:
@@ -160,15 +169,16 @@ class Logs:
 
 @contextmanager
 def open_logs(
-    context: Context, request: Request, tail: int, process: str | None = None, selection: Selection | None = None
+    context: Context, request: Request, tail: int, process: str | None = None, selection: LogSelection | None = None
 ) -> Iterator[Logs]:
-    """The logs of a service, or of one `process` of it, with the hosts connected; `tail` are lines of each
-    container, of those that are selected. Raises UsageError."""
-    selected = (selection or Selection()).checked()
+    """The logs of a service, of one `process` of it, or of ALL services of the environment, with the hosts connected;
+    `tail` are lines of each container, of those that are selected. Raises UsageError."""
+    selected = (selection or LogSelection()).checked()
     chosen = open_environment(context, request)
-    name = service_of(chosen, request.service)
-    with Fleet(chosen, name) as fleet:
-        yield Logs(context, fleet, name, tail, process, selected)
+    every = request.service == ALL and ALL not in chosen.services
+    names = sorted(chosen.services) if every else [service_of(chosen, request.service)]
+    with Fleet(chosen, "" if every else names[0]) as fleet:
+        yield Logs(context, fleet, names, tail, process, selected)
 
 
 def _in_order(chosen: Environment, names: Collection[str]) -> list[str]:

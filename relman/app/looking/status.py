@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.environments import Request, looked_at, unknown_service
+from relman.app.environments import Request, looked_at, one_or_all, unknown_service
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
@@ -35,7 +35,7 @@ def status(context: Context, request: Request) -> Status:
     UsageError."""
     selected = looked_at(context, request)
     chosen = selected.environment
-    rows = _look(chosen, request.service)
+    rows = _look(chosen, one_or_all(chosen, request.service))
     place = _place(chosen, rows, request.inventories)
     known = {(row.host, row.service): row.peers for row in rows}
     return Status(rows, findings(rows, place), departed(known, {h.name for h in selected.whole.hosts}, place))

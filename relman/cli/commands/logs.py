@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from relman.app.environments import Request
-from relman.app.looking.log_selection import Selection
+from relman.app.looking.log_selection import LogSelection
 from relman.app.looking.logs import LogLine, open_logs
 from relman.cli.options import environment_options, gathered, hosts_options
 from relman.cli.output.printer import Output
@@ -34,18 +34,19 @@ _ALL = 100_000  # which is as many as are read of one container
 @click.option("--process", metavar="NAME", help="Only of this process of the service.")
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines, across deployments too.")
 @gathered(Request, "request")
-@gathered(Selection, "selection")
+@gathered(LogSelection, "selection")
 def logs(
     context: CommandContext,
     request: Request,
-    selection: Selection,
+    selection: LogSelection,
     tail: int | None,
     process: str | None,
     follow: bool,
 ) -> None:
     """Show the logs of what serves on every host, merged by time.
 
-    If nothing serves on a host, the logs of what served last.
+    If nothing serves on a host, the logs of what served last. With --service all those of every service of the
+    environment.
     """
     if follow and selection.until is not None:
         raise UsageError("--until and --follow exclude each other: give one of them")
@@ -61,5 +62,5 @@ def logs(
 
 def _show(output: Output, line: LogLine) -> None:
     output.json("log", asdict(line))
-    who = f"{line.host} {line.process}" if line.process else line.host
+    who = " ".join(filter(None, (line.host, line.service, line.process)))
     output.line(f"{who}  {line.at[:23]}  {line.text}")

@@ -28,7 +28,8 @@ def status(
 ) -> None:
     """Show what runs where, and what to type where something is wrong.
 
-    That is release, digest, since, health, and whether a rollback is ready.
+    That is release, digest, since, health, and whether a rollback is ready. Without --service, or with
+    --service all, it is that of every service.
 
     The exit code is that of the gravest thing that is wrong, and the hint says what to type next: 10 a host serves
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a

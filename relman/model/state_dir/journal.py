@@ -33,6 +33,7 @@ DONE: Mapping[Kind, str] = {
     Kind.ROLLBACK: "rolled back",
     Kind.RECOVER: "recovered",
     Kind.REMOVE: "removed",
+    Kind.RESTART: "restarted",
     Kind.EXEC: "ran a command in",
 }
 

@@ -209,24 +209,29 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
     """The step for this host, or None if `entry` serves there already, with these settings, and was proven good."""
     old = seen.in_place
     current = seen.record.serving
-    if not old:
-        return Step(seen.host, Action.START, entry, before=current, restores=_restores(seen, entry))
-    running = tuple(_running(c, current) for c in old)
-    old_release = current.release if current else old[0].name
-    if current and all(c.running for c in old) and _same(old, current, entry):
+    if old and current and all(c.running for c in old) and _same(old, current, entry):
         if (current.proven or not verify) and not seen.extra:
             return None
+        running = tuple(_running(c, current) for c in old)
         # The rollout follows the release's settings of today, not those in this host's record.
         same = replace(current, by=entry.by, settings=entry.settings).among(entry.hosts)
         return Step(
-            seen.host, Action.VERIFY, same, running, old_release, before=current, restores=_restores(seen, same)
+            seen.host, Action.VERIFY, same, running, current.release, before=current, restores=_restores(seen, same)
         )
+    return step_to(seen, entry)
+
+
+def step_to(seen: Observed, entry: Deployed) -> Step:
+    """The step for this host that makes new containers of `entry` serve."""
+    old, current = seen.in_place, seen.record.serving
+    if not old:
+        return Step(seen.host, Action.START, entry, before=current, restores=_restores(seen, entry))
     return Step(
         host=seen.host,
         action=Action.REPLACE,
         entry=entry,
-        old=running,
-        old_release=old_release,
+        old=tuple(_running(c, current) for c in old),
+        old_release=current.release if current else old[0].name,
         turns=turns(current.settings if current else None, entry.settings, list(dict.fromkeys(c.process for c in old))),
         before=current,
         restores=_restores(seen, entry),

@@ -21,7 +21,7 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     if release:
         check_moved(release, fleet)
     faults = [f"{step.host}: {fault}" for step in plan.steps for fault in _faults(step, seen[step.host], release)]
-    if plan.kind is Kind.DEPLOY:
+    if plan.kind in (Kind.DEPLOY, Kind.RESTART):
         faults += [f"{s.host}: {fault}" for s in plan.steps for fault in _paused(seen[s.host], plan.place)]
     if faults:
         raise PreflightFailed("the hosts cannot take this deployment", details=faults, hint="nothing was changed")

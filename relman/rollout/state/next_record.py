@@ -20,6 +20,9 @@ def remembered(plan: Plan, step: Step, units: tuple[Unit, ...], before: HostReco
 
 def _after(plan: Plan, step: Step, units: tuple[Unit, ...], before: HostRecord, *, proven: bool) -> HostRecord:
     entry = replace(step.entry.placed(units), proven=proven)
+    if plan.kind == "restart":  # no other release: the way back stays as it was
+        others = tuple(e for e in before.entries if e.id != before.current)
+        return replace(before, entries=others).deployed(entry)
     before = replace(before, left_out=plan.left_out)
     if plan.kind == "rollback":
         return before.returned(replace(entry, proven=True))
