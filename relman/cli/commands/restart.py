@@ -16,9 +16,9 @@ from relman.cli.verb import CommandContext, verb
 def restart(context: CommandContext, request: Request, plan_only: bool, yes: bool) -> None:
     """Restart what serves, wave by wave, as it is.
 
-    New containers of the same release have the same settings and secrets, replace the old ones as in a
-    deployment, and must be healthy; if they are
-    not, the old ones serve again. No task and no hook runs, and what a rollback returns to stays the same.
+    New containers of the same release, with the same settings and secrets, replace the old ones as in a deployment. If
+    they do not become healthy, the old ones serve again. No task and no hook runs, and a rollback returns to what it
+    would have returned to before.
     """
     with open_restart(context, request) as rollout:
         ask_and_carry_out(context, rollout, plan_only=plan_only, yes=yes)
