@@ -27,6 +27,7 @@ _NOUNS: Mapping[Kind, str] = {
     Kind.RECOVER: "recovery",
     Kind.REMOVE: "removal",
     Kind.RESTART: "restart",
+    Kind.EXEC: "command",
 }
 
 
