@@ -117,7 +117,8 @@ def test_a_set_changes_fails_returns_and_is_recovered_as_one(kinds: Stage) -> No
 
 def test_what_lacks_is_named_and_started_again(kinds: Stage) -> None:
     """A process of which nothing runs makes a host one that does not serve (exit code 10), one container of several is
-    drift (7); each with its name and what to type; logs are those of all, each line with its container."""
+    drift (7); each with its name and what to type; logs are those of all, each line with its container. A
+    restart leaves as many of each as before, and a command runs in the process that is named."""
     kinds.deploy("several-1")
     kinds.deploy("several-2")
     h1, h3 = kinds.lab.hosts[0], kinds.lab.hosts[2]
@@ -137,6 +138,13 @@ def test_what_lacks_is_named_and_started_again(kinds: Stage) -> None:
     kinds.deploy("several-2", "--only", "h1")
     assert counts(kinds) == MEANT
     kinds.status()
+    kinds.relman("restart", "-e", "production", "--yes")
+    assert counts(kinds) == MEANT
+    for process in ("web", "worker"):
+        kinds.relman("exec", "-e", "production", "--process", process, "--", "sh", "-c", "exit 9", code=9)
+    assert [
+        e["what"] for e in json.loads(kinds.relman("history", "-e", "production", "-n", "2", "--json").out)["entries"]
+    ] == ["ran a command in"] * 2
     lines = kinds.relman("logs", "-e", "production", "--process", "worker").out.splitlines()
     until(lambda: len(lines) >= 5, "a line of each worker", 1)
     assert {line.split("  ")[0] for line in lines} == {
