@@ -6,7 +6,7 @@ import pytest
 
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Action, Kind
-from relman.model.record import Unit
+from relman.model.state_dir.record import Unit
 from relman.rollout.planning.restart import plan_restart
 from relman.rollout.state.next_record import remembered
 from tests.unit.test_planner import ASKED, seen

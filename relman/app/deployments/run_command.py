@@ -16,8 +16,8 @@ from relman.model.container import Container
 from relman.model.errors import HostsFailed, RelmanError
 from relman.model.formats.clock import timestamp
 from relman.model.formats.mask import NOTHING
-from relman.model.journal import JournalLine, short
 from relman.model.plan import Kind, Observed, Result
+from relman.model.state_dir.journal import JournalLine, short
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.observe import observe
 from relman.rollout.planning.planner import Asked

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from relman.model.errors import PreflightFailed
 from relman.model.plan import Kind, Observed, Plan, Step
-from relman.model.record import Deployed
 from relman.model.settings import DeploySettings
+from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.planning.planner import Asked, step_to
 from relman.rollout.planning.strategies import WAVES
