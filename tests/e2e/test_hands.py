@@ -146,23 +146,29 @@ def _made(stage: Stage) -> list[str]:
 
 
 def test_what_serves_is_restarted(stage: Stage) -> None:
-    """Every host gets another container of the same release, whatever was done before; a rollback still returns to the
-    release before, history says who restarted, and what does not become healthy leaves the old one serving."""
+    """Every host gets another container of the same release with the same secrets, whatever was done before; a rollback
+    still returns to the release before, history says who restarted, and what does not become healthy leaves the old one
+    serving."""
     assert "nothing was deployed on" in stage.relman("restart", *P, "--yes", code=4).err
+    password = stage.home / "password"
+    password.write_text("of the host")
+    stage.write_inventory(relman_secrets={"password": {"file": "password"}})
     for tag in ("hands-1", "hands-2"):
-        stage.release(tag)
+        stage.release(tag, deploy={"secrets": {"password": None}})
         stage.deploy(tag)
+    password.unlink()
     seen = [_made(stage)]
-    for _ in range(4):
+    for _ in range(2):
         said = stage.relman("restart", *P, "--yes").out
         seen.append(_made(stage))
     assert "done: demo hands-2 serves on" in said
     names = [name for made in seen for name in made]
     assert len(set(names)) == len(names), "each is another"
     stage.serve("hands-2")
+    assert _exec(stage, "--", "/bin/busybox", "cat", "/run/secrets/password")[:2] == (0, b"of the host")
     assert {row["rollback"] for row in stage.status()} == {"hands-1"}
-    entries = json.loads(stage.relman("history", *P, "--json").out)["entries"]
-    assert [e["what"] for e in entries[:4]] == ["restarted"] * 4
+    entries = json.loads(stage.relman("history", *P, "-n", "3", "--json").out)["entries"]
+    assert [e["what"] for e in entries] == ["ran a command in", "restarted", "restarted"]
     stage.rollback()
     stage.serve("hands-1")
     stage.release("hands-once", deploy={"command": ["sh", "-c", _ONCE], "volumes": ["once-data:/d"]})

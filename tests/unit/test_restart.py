@@ -47,6 +47,15 @@ def test_restarts_push_no_release_out_of_the_record() -> None:
         host = seen("h1", *record.entries)
 
 
+@pytest.mark.parametrize("proof", [True, False])
+def test_a_restart_that_failed_elsewhere_takes_no_proof(proof: bool) -> None:
+    """Where a host was restarted and others were not, its release is as proven there as before."""
+    host = seen("h1", deployed("117", proven=proof))
+    plan = plan_restart(ASKED, [host])
+    record = remembered(plan, plan.steps[0], (Unit("", 1, "c", "1" * 64),), host.record, proven=False)
+    assert [e.proven for e in record.entries] == [proof]
+
+
 def test_a_host_without_a_release_is_named() -> None:
     """Nothing is restarted where one of the hosts has nothing to restart."""
     with pytest.raises(PreflightFailed, match="nothing was deployed on h2"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from relman.app.context import Context
-from relman.app.environments import ALL, Request, open_environment, service_of, unknown_service
+from relman.app.environments import Request, one_or_all, open_environment, service_of, unknown_service
 from relman.app.looking.log_selection import LogSelection
 from relman.model.container import Container
 from relman.model.errors import InternalError, RelmanError, Unknown, UsageError
@@ -175,7 +175,7 @@ def open_logs(
     `tail` are lines of each container, of those that are selected. Raises UsageError."""
     selected = (selection or LogSelection()).checked()
     chosen = open_environment(context, request)
-    every = request.service == ALL and ALL not in chosen.services
+    every = request.service is not None and one_or_all(chosen, request.service) is None
     names = sorted(chosen.services) if every else [service_of(chosen, request.service)]
     with Fleet(chosen, "" if every else names[0]) as fleet:
         yield Logs(context, fleet, names, tail, process, selected)

@@ -85,7 +85,7 @@ def plan_deploy(
         release=release.tag,
         waves=WAVES[strategy.kind](steps, strategy, most),
         unchanged=tuple(unchanged),
-        warnings=strange + _warnings(steps, release) + _doubled(steps, fleet),
+        warnings=strange + _warnings(steps, release) + doubled(steps, fleet),
         on_failure=first.on_failure,
         keep=first.keep,
         strategy=strategy.kind,
@@ -258,7 +258,8 @@ def _same(old: Sequence[Container], current: Deployed, entry: Deployed) -> bool:
     )
 
 
-def _doubled(steps: Sequence[Step], fleet: Sequence[Observed]) -> tuple[str, ...]:
+def doubled(steps: Sequence[Step], fleet: Sequence[Observed]) -> tuple[str, ...]:
+    """Warnings of containers that run beside those in place, and go with the change."""
     changing = {s.host for s in steps}
     return tuple(
         f"{o.host}: {c.name} also runs there, and will be removed" for o in fleet if o.host in changing for c in o.extra

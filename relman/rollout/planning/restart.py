@@ -10,7 +10,7 @@ from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.settings import DeploySettings
 from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Strategy, StrategyKind
-from relman.rollout.planning.planner import Asked, step_to
+from relman.rollout.planning.planner import Asked, doubled, step_to
 from relman.rollout.planning.strategies import WAVES
 
 
@@ -35,7 +35,7 @@ def plan_restart(asked: Asked, fleet: Sequence[Observed]) -> Plan:
         environment=asked.environment,
         release=", ".join(dict.fromkeys(entry.release for entry in serving.values())),
         waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), most),
-        unchanged=(),
+        warnings=doubled(steps, fleet),
         on_failure=settings.on_failure,
         keep=settings.keep,
         max_failures=settings.max_failures,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from relman.hosts.state_dir import record
 from relman.model.errors import RelmanError
-from relman.model.plan import Observed, Plan, Step
+from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.state_dir.record import HostRecord, Unit
 from relman.rollout.fleet import Session
 
@@ -15,16 +15,16 @@ from relman.rollout.fleet import Session
 def remembered(plan: Plan, step: Step, units: tuple[Unit, ...], before: HostRecord, *, proven: bool) -> HostRecord:
     """The record after `step`, whose new containers are `units`. Pure."""
     written = _after(plan, step, units, before, proven=proven)
-    return keep(written, plan.keep) if proven and plan.kind == "deploy" else written
+    return keep(written, plan.keep) if proven and plan.kind is Kind.DEPLOY else written
 
 
 def _after(plan: Plan, step: Step, units: tuple[Unit, ...], before: HostRecord, *, proven: bool) -> HostRecord:
     entry = replace(step.entry.placed(units), proven=proven)
-    if plan.kind == "restart":  # no other release: the way back stays as it was
+    if plan.kind is Kind.RESTART:  # no other release: its proof and the way back stay as they were
         others = tuple(e for e in before.entries if e.id != before.current)
-        return replace(before, entries=others).deployed(entry)
+        return replace(before, entries=others).deployed(replace(entry, proven=proven or step.entry.proven))
     before = replace(before, left_out=plan.left_out)
-    if plan.kind == "rollback":
+    if plan.kind is Kind.ROLLBACK:
         return before.returned(replace(entry, proven=True))
     return before.deployed(entry)
 
