@@ -93,8 +93,8 @@ class VerbCommand(click.Command):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Read the command line, whose errors may have an exit code of the command's own already."""
-        if parent:
-            parent.ensure_object(Flags).failure = self.failure
+        if parent and (flags := parent.find_object(Flags)):  # a shell that completes has none
+            flags.failure = self.failure
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
