@@ -260,7 +260,8 @@ def _start(
     and reopened meanwhile, all of it is repeated: the host may have rebooted and started the old container.
     """
     old = [o for o in step.old if turn and o.process in turn.processes]
-    watcher.host(step.host, "replacing" if old else "starting")
+    which = ", ".join(dict.fromkeys(u.process for u in units))
+    watcher.host(step.host, f"{'replacing' if old else 'starting'} {which}".rstrip())
     connection, standing, begin = session.connection, session.connection.standing, time.monotonic()
     try:
         other = _swap(session, step, units, old, bars=bars)

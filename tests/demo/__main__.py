@@ -24,7 +24,7 @@ from tests.lab.layout import LabError, Layout
 
 def three_hosts_and_a_registry(demo: Demo) -> None:
     """This machine starts three hosts (namespaces, each with its own address, sshd and Docker Engine), a private
-    registry with TLS and a password, and a machine for CI jobs. The two base images of the sample applications are
+    registry with TLS and a password, and a machine for CI jobs. The base images of the sample applications are
     built from Debian packages: that takes about a minute, once on a machine."""
     demo.lab.up(3)
     bases.ensure_all(demo.lab.dir / "ci/docker.sock")
@@ -42,25 +42,39 @@ def a_database_is_released(demo: Demo) -> None:
 
 
 def the_shop_is_tested_with_it(demo: Demo) -> None:
-    """The shop is a web application. By its relman.yml, its tests need a database and a cache: relman starts the stable
-    PostgreSQL image and Redis, waits until both are ready, links them, and runs the tests in exactly the image that was
-    built."""
+    """The shop is a web application with workers, which pack the orders, and a scheduler: three processes of one image.
+    By its relman.yml, its tests need a database and a cache: relman starts the stable PostgreSQL image and Redis, waits
+    until both are ready, links them, and runs the tests in exactly the image that was built."""
     demo.ci.types("cat relman.yml")
     demo.build(0)
 
 
+def the_queue_has_a_password(demo: Demo) -> None:
+    """The workers get the orders from a queue: Redis, which is an environment of its own here, on one host. Its
+    password is a secret. relman encrypts it into a file beside the inventory, for whoever has the key (here the
+    engineer's SSH key), so the file belongs in git. A host gets its secrets with a deployment, and nobody else sees
+    them."""
+    build = demo.next_build("queue")
+    demo.ci.types(f"relman ci --run queue/{build}", at=demo.queue, says=f"queue:{build}")
+    demo.new_password()
+    demo.engineer.types("relman secret list -e production", says="queue_password")
+    demo.engineer.types(f"relman deploy {build} -e queue --yes")
+
+
 def the_release_is_deployed(demo: Demo) -> None:
-    """The engineer on call has no checkout and no Docker, only an inventory and a key. relman shows the plan; then it
-    checks every host and pulls the image there before it changes the first. It deploys to one host, watches it, and
-    verifies it; then to the others."""
+    """The engineer on call has no checkout and no Docker, only an inventory and a key. The inventory says which host
+    runs which processes. relman shows the plan; then it checks every host and pulls the image there before it changes
+    the first. It deploys to one host, watches it, and verifies it; then to the others."""
+    demo.engineer.types(f"cat {demo.inventory.name}")
     demo.engineer.types(f"relman deploy {demo.first} -e production --plan", says="3 hosts of production")
     demo.deploy(0)
     demo.serves(0)
 
 
 def two_more_releases(demo: Demo) -> None:
-    """Two commits later there are two more releases. Both need port 8080, so the old container stops first. The new one
-    is already created, so the downtime is short, and relman reports it."""
+    """Two commits later there are two more releases. Web and workers change together, as one release. Old and new web
+    server both need port 8080, so the old one stops first. The new one is already created, so the downtime is short,
+    and relman reports it."""
     for number in (1, 2):
         commit(demo.shop, f"Improvement {number}")
         demo.build(number)
@@ -68,11 +82,12 @@ def two_more_releases(demo: Demo) -> None:
     demo.serves(2)
 
 
-def a_broken_release_goes_back(demo: Demo) -> None:
-    """This release passes its tests and then refuses to start. The first host fails and is rolled back automatically;
-    the other two are not changed. relman shows the container's last log lines, so there is no need to log in."""
-    commit(demo.shop, "Break it, in a way that no test sees")
-    demo.build(3, "--build-arg BREAK=start")
+def a_worker_fails_and_all_goes_back(demo: Demo) -> None:
+    """This release passes its tests, and its web server is healthy, but its worker refuses to start. So all processes
+    of the hosts that were changed go back; the others are not changed. relman shows the last log lines of the
+    container, so there is no need to log in."""
+    commit(demo.shop, "Break the worker, in a way that no test sees")
+    demo.build(3, "--build-arg BREAK=worker")
     demo.deploy(3, code=5, says="broken on purpose")
     demo.serves(2)
 
@@ -80,7 +95,7 @@ def a_broken_release_goes_back(demo: Demo) -> None:
 def a_canary_goes_back(demo: Demo) -> None:
     """The next release is worse: it starts and is healthy, but every visitor gets an error. The shop's relman.yml now
     makes the first host a canary: once it is healthy, relman watches it for a while, then requests the page that
-    visitors see. That fails, so the canary is rolled back, with exit code 5, and no other host is changed."""
+    visitors see. That fails, so the canary is rolled back, with exit code 13, and no other host is changed."""
     demo.canary()
     commit(demo.shop, "Let a canary be asked before all others change, and break the list of products")
     demo.build(4, "--build-arg BREAK=products")
@@ -99,6 +114,16 @@ def back_without_an_argument(demo: Demo) -> None:
     for number, reason in ((1, ""), (0, f' --reason "{REASON}"')):
         demo.engineer.types(f"relman rollback -e production --yes{reason}")
         demo.serves(number)
+
+
+def a_changed_secret(demo: Demo) -> None:
+    """The queue gets a new password. The plan names the secret and shows no value. The changed password is deployed
+    like any other change: first to the queue, then to the shop, whose release stays the same."""
+    demo.new_password()
+    demo.engineer.types("relman deploy stable -e queue --yes")
+    demo.engineer.types(f"relman deploy {demo.first} -e production --plan", says="secrets.queue_password")
+    demo.deploy(0)
+    demo.serves(0)
 
 
 def a_prune_and_a_restart(demo: Demo) -> None:
@@ -178,7 +203,7 @@ def who_rolled_back_and_why(demo: Demo) -> None:
         for wanted in ("rolled back", "failed, rolled back")
     )
     dave.types(f"relman show {rollback['id']} -e production", says=REASON)
-    say("And the release that did not start? Its last log lines are still there:")
+    say("And the release whose worker did not start? Its last log lines are still there:")
     dave.types(f"relman show {failure['id']} -e production", says="broken on purpose")
     say(f"What ran before the rollback, at {failure['at']}, who deployed it, and the results of its tests:")
     dave.types(f"relman history -e production --at {failure['at']}", says=f"passed in shop/{demo.first + 2}")
@@ -188,7 +213,7 @@ def the_end(demo: Demo) -> None:
     """The lab keeps running, so that you can try more. In a shell:"""
     variables, build = demo.home / "env.sh", demo.first + 6
     programs = f"{Path(sys.executable).parent}:$PATH"
-    exported = {**demo.lab.env, "RELMAN_DATA_DIR": str(demo.home / "ci-data"), "PATH": programs}
+    exported = {**demo.lab.env, **demo.production, "RELMAN_DATA_DIR": str(demo.home / "ci-data"), "PATH": programs}
     variables.write_text("".join(f'export {name}="{value}"\n' for name, value in exported.items()))
     print(f"""
   . {variables}
@@ -207,11 +232,13 @@ STEPS: tuple[Callable[[Demo], None], ...] = (
     three_hosts_and_a_registry,
     a_database_is_released,
     the_shop_is_tested_with_it,
+    the_queue_has_a_password,
     the_release_is_deployed,
     two_more_releases,
-    a_broken_release_goes_back,
+    a_worker_fails_and_all_goes_back,
     a_canary_goes_back,
     back_without_an_argument,
+    a_changed_secret,
     a_prune_and_a_restart,
     untested_is_refused,
     a_tag_that_somebody_moved,

@@ -39,11 +39,16 @@ class Person:
     prefix: Sequence[str] = ()
 
     def types(self, line: str, *, code: int = 0, says: str = "", at: Path | None = None) -> str:
-        """Run a command as typed, show it and its output, and return that. Raises Untrue unless it ends with `code`
-        and says `says`."""
+        """Run a command as typed, or two with a pipe between them, show it and its output, and return that. Raises
+        Untrue unless it ends with `code` and says `says`."""
         print(f"\n$ {line}", flush=True)
-        with self._started(line, at, subprocess.STDOUT) as process:
+        first, _, second = line.partition(" | ")
+        given = self.asks(first) if second else ""
+        with self._started(second or first, at, subprocess.STDOUT) as process:
+            assert process.stdin
             assert process.stdout
+            process.stdin.write(given)
+            process.stdin.close()
             said = "".join(_shown(part) for part in process.stdout)
         if process.returncode != code:
             raise Untrue(f"`{line}` ended with {process.returncode}, not with {code}")
@@ -68,7 +73,7 @@ class Person:
             [*self.prefix, *argv],
             cwd=at or self.home,
             env={**os.environ, **self.env},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from relman.model.image import Repository
 from relman.registry.auth import Credentials
@@ -40,6 +43,8 @@ class Demo:
         self.home = lab.dir / "demo"
         self.shop = self.home / "shop"
         self.schema = self.home / "database-schema"
+        self.queue = self.home / "queue"
+        self.inventory = self.home / "engineer/production.yml"
 
     @cached_property
     def first(self) -> int:
@@ -68,7 +73,12 @@ class Demo:
 
     def _on_call(self, home: str, user: str) -> Person:
         named = {"USER": user, "LOGNAME": user, "DOCKER_HOST": "unix:///nowhere"}
-        return Person({**self._env(f"{home}/data"), **named}, self.home / home)
+        return Person({**self._env(f"{home}/data"), **self.production, **named}, self.home / home)
+
+    @property
+    def production(self) -> dict[str, str]:
+        """Where whoever is on call finds the inventory, and the key of its secrets: that of SSH."""
+        return {"RELMAN_INVENTORY": str(self.inventory), "RELMAN_AGE_KEY_FILE": f"{self.lab.dir}/ssh/id_ed25519"}
 
     def _env(self, data: str) -> dict[str, str]:
         return {**self.lab.env, "RELMAN_DATA_DIR": str(self.home / data), "PYTHONPATH": str(ROOT)}
@@ -76,15 +86,36 @@ class Demo:
     def prepare(self) -> None:
         """New checkouts of the applications, and an engineer who never did anything."""
         people = [self.home / name for name in ("engineer", "colleague")]
-        for path in (self.shop, self.schema, *people):
+        for path in (self.shop, self.schema, self.queue, *people):
             shutil.rmtree(path, ignore_errors=True)
         for path in people:
             path.mkdir(parents=True)
         checkout("database-schema", self.schema, self.lab.registry.address)
+        checkout("queue", self.queue, self.lab.registry.address)
+        self._write_inventory()
         settings = checkout("shop", self.shop, self.lab.registry.address) / "relman.yml"
         quicker = settings.read_text().replace("window: 10s", "window: 3s") + "  max_unavailable: 2\n"
         settings.write_text(quicker)
         commit(self.shop, "Watch a new container for 3 seconds, and change two at once: this is a demo")
+
+    def _write_inventory(self) -> None:
+        """Every host serves the shop's pages; the first also has the scheduler and Redis, the others have workers."""
+        tree = yaml.safe_load((self.lab.dir / "inventory/lab.yml").read_text())["all"]
+        hosts, registry = tree["hosts"], self.lab.registry
+        first, *others = hosts
+        runs = {first: "scheduler", **dict.fromkeys(others, "worker")}
+        variables = {
+            "relman_registry_ca": str(registry.ca),
+            "relman_secrets": {"queue_password": {"age": "secrets/queue_password.age"}},
+            "queue_host": hosts[first]["ansible_host"],
+        }
+        production = {
+            "vars": {"relman_services": {"shop": f"{registry.address}/shop"}},
+            "hosts": {name: {"relman_processes": {"shop": ["web", other]}} for name, other in runs.items()},
+        }
+        queue = {"vars": {"relman_services": {"queue": f"{registry.address}/queue"}}, "hosts": {first: None}}
+        tree = {"all": {"vars": variables, "hosts": hosts, "children": {"production": production, "queue": queue}}}
+        self.inventory.write_text(yaml.safe_dump(tree, sort_keys=False))
 
     def canary(self) -> None:
         """From the next commit on the shop's first host is a canary, which is asked for its products."""
@@ -134,12 +165,42 @@ class Demo:
         """The engineer deploys."""
         self.engineer.types(f"relman deploy {self.first + number} -e production --yes", code=code, says=says)
 
+    def new_password(self) -> None:
+        """The engineer gives the queue a new password, which nobody reads."""
+        self.engineer.types(
+            "python3 -c 'import secrets; print(secrets.token_hex())' | relman secret set -e queue queue_password"
+        )
+
     def serves(self, number: int) -> None:
-        """Ask every host as a visitor would. Raises Untrue unless all serve this release."""
+        """Ask every host as a visitor would, and order something. Raises Untrue unless all is served and packed by this
+        release."""
+        version = str(self.first + number)
         print()
         for host in self.lab.hosts:
-            said = _served(host, str(self.first + number))
+            said = _served(host, version)
             print(f"  GET http://{host.address}:{PORT}/version  ->  {said}", flush=True)
+        print(f"  POST /orders to each; GET /work  ->  {_packed(self.lab.hosts, version)}", flush=True)
+
+
+def _packed(hosts: Sequence[LabHost], version: str) -> str:
+    wanted = _work(hosts[0]).get("order", 0) + len(hosts)
+    for host in hosts:
+        host.http(PORT, "/orders", json={"product_id": 1, "quantity": 1})
+
+    def packed() -> bool:
+        said = _work(hosts[0])
+        return bool(said.get("order") == wanted and said["worker"] == version)
+
+    try:
+        until(packed, "", 15)
+    except LabError:
+        raise Untrue(f"not all is packed by {version}: {_work(hosts[0])}") from None
+    return json.dumps(_work(hosts[0]))
+
+
+def _work(host: LabHost) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(host.http(PORT, "/work").text)
+    return found
 
 
 def _served(host: LabHost, version: str) -> str:

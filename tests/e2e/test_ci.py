@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from relman.ci.engine.owner import TEMPORARY
 from relman.evidence.release import find_release
@@ -120,7 +120,7 @@ def test_what_was_promoted_is_what_was_tested(works: Works) -> None:
     statements = [found.payload.decode() for found in find(registry, works.shop, newest.manifest)]
     assert [schema.hex in statement for statement in statements].count(True) == 1
     assert report["commit"]["revision"] == newest.commit != ""
-    assert newest.deploy["health"]["window"] == "1s"
+    assert newest.deploy["processes"]["web"]["health"]["window"] == "1s"
     for channel in ("stable", "shop-master"):
         assert registry.resolve(works.shop, channel).digest == newest.manifest
     assert find_release(registry, works.shop, "118").manifest != newest.manifest
@@ -133,7 +133,15 @@ def test_a_second_user_deploys_what_ci_promoted_and_rolls_back_twice(works: Work
     home = works.home / "second user"
     home.mkdir()
     env = {k: v for k, v in {**os.environ, **works.lab.env}.items() if k != "DOCKER_HOST"}
-    env |= {"RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT)}
+    env |= {"RELMAN_DATA_DIR": str(home / "data"), "PYTHONPATH": str(ROOT), "QUEUE_PASSWORD": "not used"}
+    tree = yaml.safe_load(Path(env["RELMAN_INVENTORY"]).read_text())
+    tree["all"]["vars"] = {
+        "relman_processes": {"shop": ["web"]},
+        "relman_secrets": {"queue_password": {"variable": "QUEUE_PASSWORD"}},
+        "queue_host": "192.0.2.1",
+    }
+    (home / "inventory.yml").write_text(yaml.safe_dump(tree))
+    env["RELMAN_INVENTORY"] = str(home / "inventory.yml")
 
     def relman(*arguments: str) -> str:
         done = forks.run("relman", *arguments, "-e", "production", cwd=home, env=env, timeout=120 * patience())
@@ -143,25 +151,17 @@ def test_a_second_user_deploys_what_ci_promoted_and_rolls_back_twice(works: Work
     at_once = ("--yes", "--max-unavailable", "100%")
     relman("deploy", "117", *at_once)
     _serve(hosts, "117")
-    order = json.loads(_ask(hosts[0], "POST", "/orders", {"product_id": 1, "quantity": 3}))["id"]
+    order = json.loads(hosts[0].http(PORT, "/orders", json={"product_id": 1, "quantity": 3}).text)["id"]
     for tag in ("118", "119"):
         relman("deploy", tag, *at_once)
     for tag in ("118", "117"):
         relman("rollback", *at_once)
         _serve(hosts, tag)
-    assert json.loads(_ask(hosts[0], "GET", f"/orders/{order}"))["quantity"] == 3
+    assert json.loads(hosts[0].http(PORT, f"/orders/{order}").text)["quantity"] == 3
     everywhere(host.restart_engine for host in hosts)
     _serve(hosts, "117")
     rows = json.loads(relman("--json", "status").splitlines()[0])["hosts"]
     assert {row["manifest"] for row in rows} == {str(works.registry.resolve(works.shop, "117").digest)}
-
-
-def _ask(host: LabHost, method: str, path: str, body: object = None) -> str:
-    connection = http.client.HTTPConnection(host.address, PORT, timeout=5)
-    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
-    with connection.getresponse() as answer:
-        assert answer.status < 400, answer.read()
-        return answer.read().decode()
 
 
 def _serve(hosts: list[LabHost], version: str) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import dumps
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,11 +38,15 @@ class LabHost(Machine):
         super().__init__(layout, f"h{number}", number)
         self._proxy = self.dir / "proxy.pid"
 
-    def http(self, port: int, path: str = "/", timeout: float = 5) -> Answer:
-        """GET from the outside, as a visitor would; raise OSError or HTTPException when nobody answers."""
+    def http(self, port: int, path: str = "/", timeout: float = 5, json: object = None) -> Answer:
+        """GET, or POST of some JSON, from the outside, as a visitor would; raise OSError or HTTPException when nobody
+        answers."""
         connection = http.client.HTTPConnection(self.address, port, timeout=timeout)
         try:
-            connection.request("GET", path)
+            if json is None:
+                connection.request("GET", path)
+            else:
+                connection.request("POST", path, dumps(json), {"Content-Type": "application/json"})
             answer = connection.getresponse()
             return Answer(answer.status, answer.read().decode(errors="replace"))
         finally:

@@ -4,12 +4,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shop.cache import Cache
 from shop.database import Order, Product, connect
+from shop.queue import Queue
 
 
 def create_app(env):
     app = Flask("shop")
     sessions = connect(env)
     cache = Cache(env)
+    queue = Queue(env)
 
     def stored():
         with sessions() as session:
@@ -33,6 +35,7 @@ def create_app(env):
             placed = Order(product_id=product, quantity=quantity)
             session.add(placed)
             session.flush()
+            queue.ask("order")
             return jsonify(id=placed.id), 201
 
     @app.get("/orders/<int:number>")
@@ -42,6 +45,10 @@ def create_app(env):
             if found is None:
                 return jsonify(error=f"there is no order {number}"), 404
             return jsonify(id=found.id, product_id=found.product_id, quantity=found.quantity)
+
+    @app.get("/work")
+    def work():
+        return jsonify(queue.done())
 
     @app.get("/health")
     def health():

@@ -1,7 +1,7 @@
 """Faults that no test of the application sees, so that a release can pass and then fail when it serves.
 
 BREAK=start exits at once, BREAK=health never gets healthy, BREAK=later gets healthy and dies after 5 s; BREAK=products
-is healthy for good, and answers every visitor with an error.
+is healthy for good, and answers every visitor with an error. BREAK=worker lets no worker start.
 """
 
 import os
@@ -14,6 +14,11 @@ def at_start(how):
         raise SystemExit("shop: broken on purpose: refusing to start")
     if how == "later":
         threading.Timer(5, die).start()
+
+
+def in_worker(how):
+    if how == "worker":
+        raise SystemExit("shop: broken on purpose: the worker refuses to start")
 
 
 PATHS = {"health": "/health", "products": "/"}

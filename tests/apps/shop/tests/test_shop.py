@@ -4,6 +4,7 @@ import os
 import pytest
 from shop.app import create_app
 from shop.database import prepare
+from shop.queue import Queue
 
 
 def test_the_linked_database_is_postgresql_with_the_schema(client):
@@ -77,3 +78,13 @@ def test_a_cache_that_is_away_is_only_slower(tmp_path):
     for more in ({"REDIS_URL": "redis://127.0.0.1:1/0"}, {"REDIS_URL": ""}, {}):
         listed = create_app(env | more).test_client().get("/").json
         assert [product["name"] for product in listed] == ["apple", "bread"]
+
+
+def test_an_order_is_packed_by_a_worker(client):
+    """What was ordered is in the queue, and is counted once a worker did it, with the worker's version."""
+    queue = Queue(os.environ)
+    queue.redis.flushdb()
+    client.post("/orders", json={"product_id": client.get("/").json[0]["id"], "quantity": 1})
+    assert (queue.take(1), queue.take(1)) == ("order", None)
+    queue.finish("order", "7")
+    assert client.get("/work").json == {"order": 1, "worker": "7"}
