@@ -107,7 +107,7 @@ class Demo:
         variables = {
             "relman_registry_ca": str(registry.ca),
             "relman_secrets": {"queue_password": {"age": "secrets/queue_password.age"}},
-            "queue_host": hosts[first]["ansible_host"],
+            "queue_url": f"redis://{hosts[first]['ansible_host']}:6379/0",
         }
         production = {
             "vars": {"relman_services": {"shop": f"{registry.address}/shop"}},

@@ -138,7 +138,7 @@ def test_a_second_user_deploys_what_ci_promoted_and_rolls_back_twice(works: Work
     tree["all"]["vars"] = {
         "relman_processes": {"shop": ["web"]},
         "relman_secrets": {"queue_password": {"variable": "QUEUE_PASSWORD"}},
-        "queue_host": "192.0.2.1",
+        "queue_url": "",
     }
     (home / "inventory.yml").write_text(yaml.safe_dump(tree))
     env["RELMAN_INVENTORY"] = str(home / "inventory.yml")
