@@ -34,7 +34,7 @@ test: check prepare .peers/ansible-core/.locked
 # single change of a host. It takes an hour. Before that, all of what `make test` tries a part of.
 soak: prepare
 	RELMAN_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/exhaustive tests/contract/test_foreign.py \
-	  tests/e2e/test_self_release.py
+	  tests/e2e/test_self_release.py tests/soak/test_crash_table.py
 	$(BIN)/python -m tests.soak
 
 demo: setup

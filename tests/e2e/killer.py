@@ -1,6 +1,9 @@
-"""Run relman and kill it (SIGKILL) just before its Nth call of an Engine method, or of `record` (writing a record).
+"""Run relman and kill it (SIGKILL) just before its Nth call of an Engine method, of `record` (writing a record), of
+`healthy` (waiting for health) or of `unlock` (releasing a lock).
 
-usage: python -m tests.e2e.killer WHAT N ARGUMENTS
+usage: python -m tests.e2e.killer WHAT[/ONCE] N ARGUMENTS
+
+With ONCE, another Engine method that is called beside it, no sooner than this has returned.
 """
 
 from __future__ import annotations
@@ -9,29 +12,50 @@ import itertools
 import os
 import signal
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from relman.cli.main import main
 from relman.docker.engine import Engine
-from relman.hosts.state_dir import record
+from relman.hosts.state_dir import lock, record
+from relman.rollout import steps
+
+OTHERS = {"record": (record.Draft, "place"), "healthy": (steps, "await_healthy"), "unlock": (lock, "release")}
 
 
-def kill_before(what: str, count: int) -> None:
+def kill_before(what: str, count: int, once: str = "") -> None:
     """Make the process die at that call, in whichever thread it comes."""
-    calls = itertools.count(1)
-    owner, name = (record.Draft, "place") if what == "record" else (Engine, what)
+    calls, returned = itertools.count(1), threading.Event()
+
+    def die() -> None:
+        if next(calls) >= count:
+            if once:
+                returned.wait()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _wrap(*OTHERS.get(what, (Engine, what)), before=die)
+    if once:
+        _wrap(Engine, once, after=returned.set)
+
+
+def _wrap(
+    owner: Any, name: str, *, before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+) -> None:
     original = getattr(owner, name)
 
     def wrapped(*arguments: Any, **named: Any) -> Any:
-        if next(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **named)
+        before()
+        result = original(*arguments, **named)
+        after()
+        return result
 
     setattr(owner, name, wrapped)
 
 
 if __name__ == "__main__":
     what, count, *arguments = sys.argv[1:]
-    kill_before(what, int(count))
+    first, _, second = what.partition("/")
+    kill_before(first, int(count), second)
     sys.argv = ["relman", *arguments]
     main()

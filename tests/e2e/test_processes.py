@@ -1,4 +1,4 @@
-"""A release of several processes: its containers change together, go back together, and are recovered together."""
+"""A release of several processes: its containers change together and go back together."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def ids(stage: Stage) -> list[set[str]]:
     return [{c["Id"] for c in running(h)} for h in stage.lab.hosts]
 
 
-def test_a_set_changes_fails_returns_and_is_recovered_as_one(kinds: Stage) -> None:
-    """Each host runs what the inventory gives it; where one process fails all go back, to the very containers; a death
-    between any two is undone or finished for all; and from a release without processes there is a way, and back."""
+def test_a_set_changes_fails_and_returns_as_one(kinds: Stage) -> None:
+    """Each host runs what the inventory gives it; where one process fails all go back, to the very containers; and from
+    a release without processes there is a way, and back. What a death leaves is in tests/soak/crash_table.py."""
     assert "the release has none" in kinds.deploy("2", code=2).err
     plan = kinds.relman("deploy", "several-1", "-e", "production", "--plan").out
     assert "processes on h1, h2: web 1, worker 2" in plan
@@ -97,16 +97,6 @@ def test_a_set_changes_fails_returns_and_is_recovered_as_one(kinds: Stage) -> No
     assert "the new container of worker.1 has ended" in said
     assert "no queue" in said
     assert ids(kinds) == before
-
-    for method, count in (("create", 3), ("stop", 1), ("start", 3), ("set_restart", 8)):
-        assert kinds.relman_killed(method, count, "deploy", "several-1", "-e", "production", "--yes") < 0
-        assert "several-1" in kinds.deploy("several-1", code=7).text
-        kinds.relman("recover", "-e", "production")
-        assert counts(kinds) == MEANT
-        kinds.status()
-        if releases(kinds) == {"several-1"}:  # it had come so far that it was finished
-            kinds.deploy("several-2")
-        assert releases(kinds) == {"several-2"}
 
     kinds.rollback()
     assert (counts(kinds), releases(kinds)) == (MEANT, {"several-1"})

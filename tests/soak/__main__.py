@@ -13,8 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.stage import Stage
@@ -23,7 +22,7 @@ from tests.lab.layout import LabError, Layout
 from tests.soak.kills import Kills
 from tests.soak.moments import kills
 from tests.soak.points import TRIED, Point, Soak
-from tests.soak.trials import T, Trials
+from tests.soak.trials import Trials, side_by_side
 
 LABS = 2
 HOSTS = 2
@@ -77,7 +76,7 @@ def _die(stages: Sequence[Stage]) -> list[str]:
     for each in killed:
         each.prepare()
     trials = Trials(kills(seed, HOSTS), KILLS)
-    _side_by_side(trials, [(each.trial, each.reset) for each in killed])
+    side_by_side(trials, [(each.trial, each.reset) for each in killed])
     print(f"{trials.done} kills of hosts, {len(trials.failures)} failed (RELMAN_SOAK_SEED={seed})")
     return trials.failures
 
@@ -89,20 +88,9 @@ def _points(stages: Sequence[Stage], tried: Sequence[tuple[str, str]]) -> list[s
         soak.prepare()
     points = [Point(c, a, n) for c, a in tried for n in range(1, soaks[0].changes(c) + 1)]
     trials = Trials(points, len(points))
-    _side_by_side(trials, [(soak.trial, soak.reset) for soak in soaks])
+    side_by_side(trials, [(soak.trial, soak.reset) for soak in soaks])
     print(f"{trials.done} points tried, {len(trials.failures)} failed")
     return trials.failures
-
-
-def _side_by_side(trials: Trials[T], works: Sequence[tuple[Callable[[T], str], Callable[[], None]]]) -> None:
-    with ThreadPoolExecutor(len(works)) as pool:
-        workers = [pool.submit(trials.work_off, attempt, reset) for attempt, reset in works]
-        try:
-            for worker in workers:
-                worker.result()
-        except KeyboardInterrupt:
-            trials.stop()
-            raise
 
 
 if __name__ == "__main__":

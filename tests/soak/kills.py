@@ -16,8 +16,9 @@ from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Ended, Stage
 from tests.lab.host import LabHost
 from tests.lab.lab import at_once
 from tests.lab.process import until
+from tests.soak.left_behind import files_of, state_of, tidy
 from tests.soak.moments import DELAY, Kill
-from tests.soak.points import AT_ONCE, SECRETS, STATE, files_of, tidy
+from tests.soak.points import AT_ONCE, SECRETS
 
 TAGS = ("k1", "k2", "k3", "k4", "k5")
 TASK = {"name": "migrate", "command": "echo begun; sleep 0.4; echo done", "rollback_safe": True}
@@ -113,7 +114,7 @@ class Kills:
         """A release that no host remembers, so that it has to be pulled."""
         known: set[str] = set()
         for host in self.stage.lab.hosts:
-            file = host.path(STATE) / "record.json"
+            file = host.path(state_of("production")) / "record.json"
             known |= {e["release"] for e in json.loads(file.read_text())["entries"]} if file.exists() else set()
         return next(tag for tag in TAGS if tag not in known)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from relman.hosts.state_dir.journal import NAME as JOURNAL
 from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
-from tests.lab.host import LabHost
 from tests.lab.lab import at_once
 from tests.lab.process import patience, until
+from tests.soak.left_behind import files_of, service_containers, tidy
 
-STATE = "/var/lib/relman/production/demo"
 AT_ONCE = {
     **DEPLOY,
     "health": {**DEPLOY["health"], "window": "0s", "timeout": f"{3 * patience():.0f}s"},
@@ -95,7 +92,7 @@ class Soak:
     def _check_now(self, point: Point) -> None:
         """Every host serves, except for one inside its gap; one that was rebooted runs one container of the two."""
         reached = [h for h in self.stage.lab.hosts if h.ssh_answers()]
-        running = {h.name: len(_containers(h, every=False)) for h in reached}
+        running = {h.name: len(service_containers(h, every=False)) for h in reached}
         dark = [name for name, count in running.items() if not count]
         assert len(dark) <= 1, f"dark: {dark}"
         if point.action == "reboot":
@@ -116,39 +113,6 @@ class Soak:
             stage.relman("recover", "-e", "production")  # sweeps up what was half written when no lock was held yet
         for host in stage.lab.hosts:
             tidy(host)
-
-
-def files_of(host: LabHost) -> list[str]:
-    """What lies beside the host's journal and secrets: its record, and what is left of others' work."""
-    found = host.path(STATE).iterdir()
-    return sorted(p.name for p in found if p.name != "secrets" and not p.name.startswith(JOURNAL))
-
-
-def tidy(host: LabHost, *, images: bool = True) -> None:
-    """Nothing is orphaned: one container runs, every other is known, no lock; with `images`, which a deployment prunes,
-    exactly those that are kept; and the secrets are those of its entries."""
-    assert files_of(host) == ["record.json"], f"{host.name}: {files_of(host)}"
-    record = json.loads((host.path(STATE) / "record.json").read_text())
-    known = {e["container"] for e in record["entries"]}
-    running, every = _containers(host, every=False), _containers(host, every=True)
-    current = [e["container"] for e in record["entries"] if e["id"] == record["current"]]
-    assert list(running) == current, f"{host.name} runs {running}"
-    assert set(every) <= known, f"{host.name} has {every}"
-    with host.engine() as engine:
-        tags = {t for i in engine.images() for t in i["RepoTags"] or () if t.startswith("relman.kept/")}
-        policies = {i: engine.inspect_container(i)["HostConfig"]["RestartPolicy"]["Name"] for i in every}
-    kept = {e["kept_as"] for e in record["entries"]}
-    assert tags == kept if images else tags >= kept, f"{host.name} keeps {tags}"
-    sets = {p.name for p in host.path(f"{STATE}/secrets").iterdir()}
-    assert sets == {e["secrets"]["directory"] for e in record["entries"]}, f"{host.name} has secrets {sets}"
-    others = {policy for id, policy in policies.items() if id not in running}
-    assert others <= {"no"}, f"{host.name}: a reboot would bring back another one: {policies}"
-
-
-def _containers(host: LabHost, *, every: bool) -> Mapping[str, str]:
-    with host.engine() as engine:
-        found = engine.containers(all=every, filters={"label": "relman.service=demo"})
-    return {c["Id"]: c["Names"][0] for c in found}
 
 
 @dataclass(frozen=True)

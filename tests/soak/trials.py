@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from tests.lab.layout import LabError
@@ -47,3 +48,15 @@ class Trials(Generic[T]):
             if said:
                 self.done += 1
                 print(f"{self.done}/{self._wanted} {trial}: {said}", flush=True)
+
+
+def side_by_side(trials: Trials[T], works: Sequence[tuple[Callable[[T], str], Callable[[], None]]]) -> None:
+    """Work the trials off with each of `works`, an attempt and a reset, at the same time."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        workers = [pool.submit(trials.work_off, attempt, reset) for attempt, reset in works]
+        try:
+            for worker in workers:
+                worker.result()
+        except KeyboardInterrupt:
+            trials.stop()
+            raise

@@ -20,6 +20,7 @@ from relman.model.settings import DeploySettings, Health, Mount, Order, Port, Pr
 from relman.model.settings_diff import differences, same_run
 from relman.model.state_dir.lock import Intent, Lock, OldContainer, Phase
 from relman.model.state_dir.record import Deployed, HostRecord, Unit
+from relman.rollout.looking.condition import lacking_processes
 from relman.rollout.planning.max_hosts import require_few
 from relman.rollout.planning.planner import Asked, plan_deploy
 from relman.rollout.planning.recovery_decision import dark
@@ -244,6 +245,18 @@ SECTION = {
         "worker": {"replicas": "${workers:-2}", "command": ["work"], "env": {"B": "2"}, "health": {"tcp": {"port": 1}}},
     },
 }
+
+
+def test_a_process_whose_new_container_runs_is_not_lacking() -> None:
+    """A change that died after it had replaced one of two: nobody is without service, and what is said is that it was
+    interrupted."""
+    old = seen("h1", entry_of("1", "1", of(web=WEB, worker=WORKER)))
+    web, worker = old.containers
+    gap = replace(old, containers=(web, replace(worker, status="exited")))
+    assert lacking_processes(gap) == ("worker",)
+    new = replace(worker, id=hexes("new"), labels={**worker.labels, DEPLOYMENT: "2"})
+    assert lacking_processes(replace(gap, containers=(new, *gap.containers))) == ()
+    assert lacking_processes(replace(gap, containers=(replace(new, status="created"), *gap.containers))) == ("worker",)
 
 
 def test_a_process_adds_to_env_and_replaces_all_else() -> None:

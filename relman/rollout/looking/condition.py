@@ -85,11 +85,12 @@ def last_ones(seen: Observed) -> tuple[Container, ...]:
 
 
 def lacking_processes(seen: Observed) -> tuple[str, ...]:
-    """The processes of the release that serves of which no container runs, while others do."""
+    """The processes of the release that serves of which no container runs, neither its own nor one that an interrupted
+    change put in its place, while others do."""
     entry, placed = seen.record.serving, in_place(seen)
     if entry is None or not entry.units or not any(c.id in entry.ids for c in placed):
         return ()
-    there = {c.process for c in placed}
+    there = {c.process for c in (*placed, *seen.running)}
     return tuple(p.name for p in entry.settings.parts if p.name not in there)
 
 
