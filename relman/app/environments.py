@@ -30,7 +30,8 @@ class Selected:
 class Request:
     """The target and limits of a command: an environment of an inventory, its service (None: its only one), the hosts
     (patterns and groups), and why others are excluded. `wait_lock` is in seconds;
-    `new_volumes` may be made beside volumes that compose made under these names."""
+    `new_volumes` may be made beside volumes that compose made under these names; `adopt` are the names of containers of
+    others that are replaced."""
 
     environment: str
     inventories: Sequence[str] = ()
@@ -41,6 +42,7 @@ class Request:
     wait_lock: float = 0.0
     max_unavailable: str | None = None
     new_volumes: Sequence[str] = ()
+    adopt: Sequence[str] = ()
 
     def selected(self, context: Context) -> Selected:
         """The environment without excluded hosts. Raises ConfigError and UsageError."""

@@ -21,7 +21,8 @@ class Observed:
     """The observed state of one host.
 
     Its engine, record and lock; the service's containers, newest first; its task containers and images; the owner of
-    each bound port; and the copies of the service that other environments run.
+    each bound port; the copies of the service that other environments run; and the `foreign` containers, made by
+    others, that are to be adopted or, as the lock says, are being replaced.
     """
 
     host: str
@@ -33,6 +34,7 @@ class Observed:
     tasks: tuple[Container, ...] = ()
     images: tuple[Image, ...] = ()
     copies: tuple[Copy, ...] = ()
+    foreign: tuple[Container, ...] = ()
 
     def owners_of(self, wanted: Binding) -> list[str]:
         """The names of the containers that prevent a new one from binding this port."""
@@ -109,6 +111,7 @@ class Step:
     Processes in a turn stop first, one turn after the other; all others start first, before the turns. `before` is what
     the host's record says of the old containers, `old_release` its name for people. `restores` is what a rollback would
     put back once this is done. `unasked` is why nobody can ask for the new containers' health, where that bars nothing.
+    `adopts` are the names of `old` where others made them: they are stopped, and stay.
     """
 
     host: str
@@ -120,6 +123,7 @@ class Step:
     before: Deployed | None = None
     restores: Deployed | None = None
     unasked: str = ""
+    adopts: tuple[str, ...] = ()
 
     @property
     def stop_first(self) -> tuple[str, ...]:

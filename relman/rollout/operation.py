@@ -213,7 +213,7 @@ def look(fleet: Fleet, asked: Asked, *, changing: bool = False) -> tuple[Observe
     """
 
     def one(session: Session) -> Observed:
-        seen = partial(observe, session, asked.environment, asked.service)
+        seen = partial(observe, session, asked.environment, asked.service, asked.adopt)
         able = [session.engine.require_updates] if changing else []
         found: Observed = session.connection.together(*able, seen)[-1]
         return found

@@ -58,7 +58,7 @@ def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
     there = _Found(
         _all(session, (o.container for o in intent.olds)), _all(session, (u.container or u.name for u in intent.news))
     )
-    name = current.release if current else "the previous container"
+    name = current.release if current else ", ".join(c.name for c in there.old) or "the previous container"
     try:
         notes = _swap_back(session, intent, there)
     except _Stuck as stuck:

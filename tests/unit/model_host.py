@@ -13,7 +13,7 @@ from typing import Any
 
 import paramiko
 
-from relman.model.container import RELEASE, TASK, Container, EngineFacts, Image, Listed, RunSpec
+from relman.model.container import RELEASE, SERVICE, TASK, Container, EngineFacts, Image, Listed, RunSpec
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
@@ -68,7 +68,8 @@ class ModelHost:
     def serves(self) -> str:
         """The release of which each process serves well, "mixed" where they do in several, "-" where one does not."""
         well = [c for c in self.running if TASK not in c.labels and c.labels.get(RELEASE) not in self.sick]
-        processes = {c.process for c in self.containers.values() if TASK not in c.labels}
+        own = [c for c in self.containers.values() if SERVICE in c.labels and TASK not in c.labels]
+        processes = {c.process for c in own or well}
         if not well or {c.process for c in well} != processes:
             return "-"
         releases = {c.labels[RELEASE] for c in well}
@@ -104,6 +105,7 @@ class ModelHost:
             wanted = policy == "always" or (policy == "unless-stopped" and id not in self.stopped_by_hand)
             sources = (m.source for m in self.settings[id].volumes if m.is_bind)
             if wanted and not self.port_taken(container) and all(map(self.has, sources)):
+                self.stopped_by_hand.discard(id)  # whatever starts a container
                 self.containers[id] = replace(container, status="running")
 
     def port_taken(self, wanted: Container) -> bool:

@@ -85,6 +85,7 @@ def new_asked(context: Context, request: Request, service: str, selected: Select
         left_out=selected.left_out,
         reason=request.reason or "",
         new_volumes=frozenset(request.new_volumes),
+        adopt=tuple(request.adopt),
     )
 
 

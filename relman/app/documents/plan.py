@@ -51,6 +51,7 @@ def _step_data(step: Step) -> dict[str, Any]:
         "host": step.host,
         "action": str(step.action),
         "from": step.old_release,
+        "adopts": list(step.adopts),
         "from_digest": str(step.before.manifest) if step.before else "",
         "to": step.entry.release,
         "digest": str(step.entry.manifest),

@@ -25,6 +25,12 @@ from relman.cli.verb import CommandContext, verb
     metavar="NAME",
     help="Make this volume, empty, although the host has a PROJECT_NAME. May be repeated.",
 )
+@click.option(
+    "--adopt",
+    multiple=True,
+    metavar="CONTAINER",
+    help="Put the service in the place of this container, which relman did not make. May be repeated.",
+)
 @gathered(Request, "request")
 def deploy(
     context: CommandContext,

@@ -54,6 +54,7 @@ def _moved_in(context: CommandContext, found: Converted, *, only_print: bool) ->
         for loss in found.losses:
             output.line(f"  {loss}")
     output.line("next: put your hosts into the inventory, read the files, then `relman check`")
+    output.line("the first time: relman deploy TAG -e production --adopt CONTAINER, for each that compose runs of them")
     if found.rest:
         output.line(f"before the first deployment, on each host: docker compose -f {REST} up -d")
     for name in found.networks:

@@ -59,6 +59,7 @@ def _beside(plan: Plan) -> Iterator[str]:
     yield from (f"wave {n}: {text}" for n, wave in enumerate(plan.waves, 1) if (text := _gate(wave)))
     yield from also_on(plan.service, plan.copies)
     yield from _new_volumes(plan)
+    yield from _adopted(plan)
     if plan.unchanged:
         yield f"unchanged: {', '.join(plan.unchanged)}"
     for absence in plan.left_out:
@@ -80,6 +81,13 @@ def _new_volumes(plan: Plan) -> Iterator[str]:
     for host, name in plan.new_volumes:
         hosts.setdefault(name, []).append(host)
     yield from (f"new volume on {some(names)}: {volume}, empty" for volume, names in hosts.items())
+
+
+def _adopted(plan: Plan) -> Iterator[str]:
+    hosts: dict[tuple[str, ...], list[str]] = {}
+    for step in plan.steps:
+        hosts.setdefault(step.adopts, []).append(step.host)
+    yield from (f"adopted on {some(on)}: {', '.join(names)}, stopped and kept" for names, on in hosts.items() if names)
 
 
 def _processes(plan: Plan) -> Iterator[str]:

@@ -79,6 +79,6 @@ def mute(session: Session, step: Step, known: Mapping[str, Network]) -> str:
 
 
 def _mute(session: Session, step: Step, part: Process, known: Mapping[str, Network]) -> str:
-    replaced = any(o.process == part.name for o in step.old) and part.name in step.stop_first
+    replaced = any(o.process in ("", part.name) for o in step.old) and part.name in step.stop_first
     free = step.action is not Action.VERIFY and not replaced
     return why_mute(session, part.run, known) or (stranger(session, part.run) if free else "")

@@ -201,9 +201,10 @@ def _meant(seen: Observed) -> bool:
     if lock.phase is Phase.REMOVING or intent is None:
         return True
     olds = {o.container for o in intent.olds}
-    if not all(c.id in olds or _is_new(c, intent) for c in seen.running):
+    running = [*seen.running, *(c for c in seen.foreign if c.running)]
+    if not all(c.id in olds or _is_new(c, intent) for c in running):
         return False
-    return lock.phase is Phase.RETURNING or not any(_unexplained(seen, intent, p) for p in dark(intent, seen.running))
+    return lock.phase is Phase.RETURNING or not any(_unexplained(seen, intent, p) for p in dark(intent, running))
 
 
 def _unexplained(seen: Observed, intent: Intent, process: str) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from relman.hosts.state_dir import lock, record
-from relman.model.container import ENVIRONMENT, SERVICE, TASK
+from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container, Listed
+from relman.model.errors import NotFound
 from relman.model.plan import Observed
 from relman.model.state_dir.lock import FoundLock
 from relman.model.state_dir.record import kept_name
 from relman.rollout.fleet import Session
 
 
-def observe(session: Session, environment: str, service: str) -> Observed:
-    """Observe the host. Raises what the connection, the engine and the record raise."""
+def observe(session: Session, environment: str, service: str, adopt: Collection[str] = ()) -> Observed:
+    """Observe the host, and the containers of others with the names in `adopt`. Raises what the connection, the engine
+    and the record raise."""
     names = [kept_name(environment, service), *map(str, filter(None, [session.repositories.get(service)]))]
     remembered, found, images, (containers, listed) = session.connection.together(
         partial(record.read, session.connection, environment, service),
@@ -33,7 +37,22 @@ def observe(session: Session, environment: str, service: str) -> Observed:
         tasks=tuple(c for c in containers if TASK in c.labels),
         images=tuple(images),
         copies=tuple(sorted(filter(None, (row.copy_beside(service, environment) for row in listed)))),
+        foreign=tuple(_foreign(session, listed, adopt, _replaced(found) - {c.id for c in containers})),
     )
+
+
+def _foreign(
+    session: Session, listed: Sequence[Listed], names: Collection[str], ids: Collection[str]
+) -> Iterator[Container]:
+    for row in listed:
+        if row.name in names or row.id in ids:
+            with contextlib.suppress(NotFound):
+                yield session.engine.inspect(row.id)
+
+
+def _replaced(found: FoundLock | None) -> frozenset[str]:
+    intent = found.lock.intent if found and found.lock else None
+    return frozenset(old.container for old in intent.olds) if intent else frozenset()
 
 
 def _lock(session: Session, environment: str, service: str) -> FoundLock | None:

@@ -16,6 +16,7 @@ from relman.model.settings_diff import same_run
 from relman.model.state_dir.lock import OldContainer
 from relman.model.state_dir.record import Absence, Deployed, kept_name
 from relman.model.strategy import Strategy, StrategyKind
+from relman.rollout.planning.adoption import adopted
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.max_hosts import losers_first
 from relman.rollout.planning.replacement_order import turns
@@ -29,7 +30,8 @@ class Asked:
 
     `id` is the deployment's, `at` is RFC 3339 in UTC. `max_unavailable` overrides the release's own. `left_out` maps
     excluded hosts to the reason. `several` is whether the environment has other services. `reason` is kept in the
-    journals. `new_volumes` are volumes that may be made beside compose's of that name.
+    journals. `new_volumes` are volumes that may be made beside compose's of that name, `adopt` the names of containers
+    of others that the service replaces.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Asked:
     several: bool = False
     reason: str = ""
     new_volumes: frozenset[str] = frozenset()
+    adopt: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -62,14 +65,16 @@ def plan_deploy(
     given: Given = NONE_GIVEN,
 ) -> Plan:
     """Plan to make `release` serve on every host of `fleet`, each with its own `settings` and the secrets that it is
-    `given`."""
+    `given`, in the place of what it is asked to adopt. Raises PreflightFailed where that cannot be."""
+    foreign = adopted(fleet, asked.adopt)
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
         entry = entry_of(asked, release, settings[seen.host], seen.facts)
         kept = (each.secrets for each in reversed(seen.record.entries))
         entry = replace(entry, secrets=given.set_for(seen.host, asked.id, kept))
-        step = _step(seen, entry.among(tuple(o.host for o in fleet)), verify=True)
+        everywhere = entry.among(tuple(o.host for o in fleet))
+        step = _step(seen, everywhere, verify=True, foreign=foreign.get(seen.host, ()))
         if step:
             steps.append(step)
         else:
@@ -205,7 +210,7 @@ def _image_id(entry: Deployed, facts: EngineFacts) -> ImageId:
     return ImageId(entry.manifest.value if facts.containerd_store else entry.config.value)
 
 
-def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
+def _step(seen: Observed, entry: Deployed, *, verify: bool, foreign: Sequence[Container] = ()) -> Step | None:
     """The step for this host, or None if `entry` serves there already, with these settings, and was proven good."""
     old = seen.in_place
     current = seen.record.serving
@@ -218,12 +223,13 @@ def _step(seen: Observed, entry: Deployed, *, verify: bool) -> Step | None:
         return Step(
             seen.host, Action.VERIFY, same, running, current.release, before=current, restores=_restores(seen, same)
         )
-    return step_to(seen, entry)
+    return step_to(seen, entry, foreign)
 
 
-def step_to(seen: Observed, entry: Deployed) -> Step:
-    """The step for this host that makes new containers of `entry` serve."""
-    old, current = seen.in_place, seen.record.serving
+def step_to(seen: Observed, entry: Deployed, foreign: Sequence[Container] = ()) -> Step:
+    """The step for this host that makes new containers of `entry` serve, where nothing is in place in that of the
+    `foreign` ones."""
+    old, current = seen.in_place or foreign, seen.record.serving
     if not old:
         return Step(seen.host, Action.START, entry, before=current, restores=_restores(seen, entry))
     return Step(
@@ -231,10 +237,11 @@ def step_to(seen: Observed, entry: Deployed) -> Step:
         action=Action.REPLACE,
         entry=entry,
         old=tuple(_running(c, current) for c in old),
-        old_release=current.release if current else old[0].name,
+        old_release=current.release if current else ", ".join(c.name for c in old),
         turns=turns(current.settings if current else None, entry.settings, list(dict.fromkeys(c.process for c in old))),
         before=current,
         restores=_restores(seen, entry),
+        adopts=tuple(c.name for c in foreign),
     )
 
 

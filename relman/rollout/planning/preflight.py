@@ -128,7 +128,7 @@ def _paused(seen: Observed, place: str) -> Iterator[str]:
 
 
 def _port_faults(step: Step, seen: Observed) -> Iterator[str]:
-    ours = {c.name for c in seen.containers}
+    ours = {c.name for c in seen.containers} | set(step.adopts)
     extra = {c.name for c in seen.extra}
     for port in filter(None, (p.binding for run in step.entry.settings.runs for p in run.ports)):
         for owner in seen.owners_of(port):

@@ -42,7 +42,7 @@ def _leftover(seen: Observed, intent: Intent | None) -> Leftover:
     if intent is None:
         return Leftover.NOTHING
     # One that is paused was so before: nobody died there.
-    there = [c for c in seen.containers if c.running or c.paused]
+    there = [c for c in (*seen.containers, *seen.foreign) if c.running or c.paused]
     names, ids = {c.name for c in there}, {c.id for c in there}
     made = [u.name in names for u in intent.news]
     kept = [o.container in ids for o in intent.olds]
