@@ -17,6 +17,7 @@ from tests.unit.model_host import Died, ModelHost
 from tests.unit.values import FREE, KINDS, PORT
 
 OLD = "blog-web-1"
+OWN = {RELEASE: "1", SERVICE: "blog", ENVIRONMENT: "production"}
 MOST = 1000  # more changes than a deployment makes
 
 
@@ -150,8 +151,8 @@ def test_several_become_one_service() -> None:
         ({"name": "blog_web_1"}, f"no host has a container {OLD}"),
         ({"status": "exited"}, f"h1: {OLD} is exited"),
         ({"status": "paused"}, f"h1: {OLD} is paused"),
-        ({"labels": {SERVICE: "blog", ENVIRONMENT: "production"}}, f"h1: {OLD} is relman's own, of blog in production"),
-        ({"labels": {"com.docker.swarm.task.id": "x"}}, f"h1: {OLD} is a task of a swarm"),
+        ({"labels": OWN}, f"h1: {OLD} is relman's own, of blog in production"),
+        ({"labels": {RELEASE: "1", "com.docker.swarm.task.id": "x"}}, f"h1: {OLD} is a task of a swarm"),
     ],
 )
 def test_what_cannot_be_adopted_is_refused(change: dict[str, object], said: str) -> None:
