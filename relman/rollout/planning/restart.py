@@ -10,7 +10,8 @@ from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.settings import DeploySettings
 from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Strategy, StrategyKind
-from relman.rollout.planning.planner import Asked, doubled, step_to
+from relman.rollout.planning.planner import Asked, doubled
+from relman.rollout.planning.step import step_to
 from relman.rollout.planning.strategies import WAVES
 
 
