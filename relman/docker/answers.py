@@ -65,6 +65,7 @@ def container(data: Any) -> Container:
         exit_code=state.number("ExitCode"),
         oom_killed=state.flag("OOMKilled"),
         error=state.text("Error"),
+        created_at=found.text("Created"),
         started_at=state.text("StartedAt"),
         labels=config.pairs("Labels"),
         addresses={name: _address(networks.fields(name)) for name in networks},

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from relman.docker import execs, streams
+from relman.docker import answers, execs, streams
 from relman.docker.channels import HostClient
 from relman.docker.upgraded import Upgraded
 from relman.model.errors import EngineError
@@ -18,13 +20,16 @@ _PAUSE = 0.05
 
 @dataclass(frozen=True)
 class Attached:
-    """A command that runs. Every call raises EngineError, NotFound or Unreachable."""
+    """A command that runs; `path` is where the engine has it. Every call raises EngineError, NotFound or
+    Unreachable."""
 
     client: HostClient
     what: str
-    id: str
+    path: str
     stream: Upgraded
     terminal: bool
+    exit_code: Callable[[], int]
+    """Its exit code, once its output has ended."""
 
     def output(self) -> Iterator[tuple[int, bytes]]:
         """What it prints as it comes, each part with its file descriptor: 1, or 2 for errors where it has no
@@ -47,26 +52,45 @@ class Attached:
 
     def resize(self, lines: int, columns: int) -> None:
         """Tell its terminal how large it is."""
-        params = {"h": lines, "w": columns}
-        self.client.ask(self.what, "POST", "/exec/{}/resize", self.id, params=params)
-
-    def exit_code(self) -> int:
-        """Its exit code, once its output has ended."""
-        until = time.monotonic() + _SETTLING
-        while (state := execs.look(self.client, self.what, self.id)).running:
-            if time.monotonic() >= until:
-                raise EngineError(f"{self.what} still runs, and its output has ended", host=self.client.host)
-            time.sleep(_PAUSE)
-        return state.code
+        self.client.ask(self.what, "POST", f"{self.path}/resize", params={"h": lines, "w": columns})
 
 
 @contextlib.contextmanager
 def attached(client: HostClient, container: str, argv: Sequence[str], *, terminal: bool) -> Iterator[Attached]:
-    """Run `argv` in a container. Leaving does not end it."""
+    """Run `argv` in a container that runs. Leaving does not end it."""
     what = f"a command in container {container[:12]}"
     id = execs.create(client, what, container, argv, stdin=True, terminal=terminal)
     stream = client.upgrade(what, "/exec/{}/start", id, body={"Detach": False, "Tty": terminal})
-    try:
-        yield Attached(client, what, id, stream, terminal)
-    finally:
-        stream.close()
+
+    def exit_code() -> int:
+        until = time.monotonic() + _SETTLING
+        while (state := execs.look(client, what, id)).running:
+            if time.monotonic() >= until:
+                raise EngineError(f"{what} still runs, and its output has ended", host=client.host)
+            time.sleep(_PAUSE)
+        return state.code
+
+    with contextlib.closing(stream):
+        yield Attached(client, what, f"/exec/{id}", stream, terminal, exit_code)
+
+
+@contextlib.contextmanager
+def started(client: HostClient, container: str, *, terminal: bool) -> Iterator[Attached]:
+    """Start a container that its engine removes at its end, and be its input and output. Leaving ends its input, no
+    more."""
+    what, path = f"container {container[:12]}", f"/containers/{container}"
+    both = {"stream": 1, "stdin": 1, "stdout": 1, "stderr": 1}
+    with (
+        contextlib.closing(client.upgrade(what, f"{path}/attach", params=both)) as stream,
+        # Asked before it starts, because an engine that removes it knows nothing of it afterwards.
+        contextlib.closing(client.upgrade(what, f"{path}/wait", params={"condition": "removed"})) as end,
+    ):
+        client.ask(what, "POST", f"{path}/start")
+        yield Attached(client, what, path, stream, terminal, partial(_awaited, client, what, end))
+
+
+def _awaited(client: HostClient, what: str, end: Upgraded) -> int:
+    with client.edge(what):
+        answer = json.loads(end.body())
+    with client.reading(what):
+        return answers.exit_code(answer)

@@ -94,14 +94,18 @@ class HostClient(Client):
         super().__init__(channels)
         self._channels = channels
 
-    def upgrade(self, what: str, path: str, *names: str, body: Any) -> Upgraded:
-        """Ask for a stream of both directions, which whoever asked closes."""
+    def upgrade(
+        self, what: str, path: str, *names: str, params: Mapping[str, Any] | None = None, body: Any = None
+    ) -> Upgraded:
+        """Ask for a stream of both directions, or for what is answered in its own time; whoever asked closes it."""
         with self.edge(what, Bounds(self._channels.patience)):
-            stream = self._channels.upgrade(self._url(path, names, None), json.dumps(body).encode())
+            sent = b"" if body is None else json.dumps(body).encode()
+            stream = self._channels.upgrade(self._url(path, names, params), sent)
             if stream.status < _FAILED:
+                stream.flow()
                 return stream
             with closing(stream):
-                raise self._refused(what, stream.status, stream.refusal())
+                raise self._refused(what, stream.status, stream.body())
 
 
 class EngineChannels:

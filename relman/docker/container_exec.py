@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.docker import execs, streams
-from relman.docker.attached import Attached, attached
+from relman.docker.attached import Attached, attached, started
 from relman.docker.channels import HostClient
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import PATIENCE, Connection
@@ -46,6 +46,11 @@ class Inside:
         """Run `argv` in a container as a person does, with its streams. Leaving does not end it. Raises EngineError,
         NotFound or Unreachable."""
         return attached(self._client, container.id, argv, terminal=terminal)
+
+    def start(self, container: str, *, terminal: bool) -> contextlib.AbstractContextManager[Attached]:
+        """Start a container that its engine removes at its end, for a person to use. Leaving ends its input, no more.
+        Raises EngineError, NotFound or Unreachable."""
+        return started(self._client, container, terminal=terminal)
 
     def run(self, container: Container, argv: Sequence[str], seconds: float) -> Ran:
         """Run `argv` in a container as it was just inspected, and wait `seconds` for its end, or for that of the same

@@ -36,11 +36,12 @@ def creation(spec: RunSpec, *, limit_log: bool = False) -> dict[str, Any]:
             "PidsLimit": settings.resources.pids or 0,
             **_given(_host_config(container)),
             **({"LogConfig": log_limit.LIMITED} if limited else {}),
+            **({"AutoRemove": True} if spec.passing else {}),
         },
         **_given(_config(container)),
     }
     if spec.interactive:
-        body |= {"Tty": True, "OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
+        body |= {"OpenStdin": True, "StdinOnce": True, "AttachStdin": True}
     if settings.healthcheck:
         body["Healthcheck"] = health_config(settings.healthcheck)
     if settings.command is not None:

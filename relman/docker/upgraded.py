@@ -1,4 +1,5 @@
-"""A channel that an answer of the engine turned into a stream of both directions (Engine API, "exec start")."""
+"""A channel that an answer of the engine turned into a stream of both directions (Engine API, "exec start" and
+"attach to a container")."""
 
 from __future__ import annotations
 
@@ -38,14 +39,17 @@ class Upgraded:
         """The answer's status."""
         return self._answer.status
 
-    def refusal(self) -> bytes:
-        """The body of an answer that refuses it."""
+    def flow(self) -> None:
+        """Wait from now on for as long as its engine answers."""
+        self._channel.flow()
+
+    def body(self) -> bytes:
+        """The body of an answer that is no stream."""
         return self._answer.read(_PART)
 
     @property
     def parts(self) -> Iterator[bytes]:
         """What is printed, as it comes."""
-        self._channel.flow()
         printed = cast("Any", self._answer.fp)
         while part := printed.read1(_PART):
             yield part

@@ -18,6 +18,7 @@ PROCESS = "relman.process"
 REPLICA = "relman.replica"
 TASK = "relman.task"
 TASK_TIMEOUT = "relman.task.timeout"
+EXEC = "relman.exec"
 RUN = "relman.run"
 MATRIX = "relman.matrix"
 DIRTY = "relman.dirty"
@@ -95,6 +96,7 @@ class Container:
     exit_code: int = 0
     oom_killed: bool = False
     error: str = ""
+    created_at: str = ""
     started_at: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
@@ -158,7 +160,7 @@ class Image:
 @dataclass(frozen=True)
 class RunSpec:
     """A container to create: `image` is an image id or a reference that the engine has; `aliases` are its names in its
-    networks; an `interactive` one has a terminal, and ends with whoever sits there."""
+    networks; whoever starts an `interactive` one is its input; a `passing` one is removed by its engine at its end."""
 
     name: str
     image: str
@@ -166,3 +168,4 @@ class RunSpec:
     labels: Mapping[str, str]
     aliases: tuple[str, ...] = ()
     interactive: bool = False
+    passing: bool = False

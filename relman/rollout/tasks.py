@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
 from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, Symptoms, TaskFailed, Unreachable
 from relman.model.formats.untrusted_json import LONGEST_WAIT
 from relman.model.plan import Observed, Plan
-from relman.model.settings import Health, RunSettings
+from relman.model.settings import RunSettings
 from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Task, When
 from relman.rollout.conclusion import failed
 from relman.rollout.fleet import Fleet, Session, Watcher
+from relman.rollout.one_off import one_off
 from relman.rollout.progress import Work
 from relman.rollout.secrets import bring, equipped
 
@@ -68,8 +68,6 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
 
 
 def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: RunSettings) -> RunSpec:
-    """The service's own settings without its ports, which the service still binds, and without the labels and names by
-    which others find it."""
     labels = {
         SERVICE: plan.service,
         ENVIRONMENT: plan.environment,
@@ -78,10 +76,7 @@ def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: RunSett
         TASK: task.name,
         TASK_TIMEOUT: f"{task.timeout:g}",
     }
-    container = replace(settings.container, labels={})
-    settings = replace(
-        settings, command=task.command, ports=(), restart="no", health=Health(), container=container, aliases={}
-    )
+    settings = one_off(settings, task.command)
     mark = "task-" if entry.settings.processes else ""  # a process may have the same name
     return RunSpec(f"{plan.service}-{plan.environment}-{plan.id}-{mark}{task.name}", image, settings, labels)
 

@@ -16,6 +16,7 @@ import sys
 import termios
 from collections.abc import Sequence
 
+from relman.model.container import EXEC
 from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.lab.process import until
 
@@ -177,3 +178,54 @@ def test_what_serves_is_restarted(stage: Stage) -> None:
     stage.relman("restart", *P, "--yes", code=5)
     assert _made(stage) == before
     assert stage.versions() == ["hands-once"] * len(before)
+
+
+def _visitors(stage: Stage) -> list[str]:
+    """The containers that commands were given, on all hosts."""
+    found = []
+    for host in stage.lab.hosts:
+        with host.engine() as engine:
+            found += [c["State"] for c in engine.containers(all=True, filters={"label": EXEC})]
+    return found
+
+
+def test_a_command_is_run_in_a_new_container(stage: Stage) -> None:
+    """It has the service's settings and secrets beside what serves, a terminal where there is one, and is gone
+    afterwards: also when relman is cancelled, and when it is killed, as soon as the command reads the end of its input.
+    It needs no container that runs."""
+    password = stage.home / "password"
+    password.write_text("of the host")
+    stage.write_inventory(relman_secrets={"password": {"file": "password"}})
+    env = {"WHO": "the service"}
+    stage.release("hands-new", deploy={"secrets": {"password": {"env": "PASSWORD"}}, "env": env})
+    stage.deploy("hands-new")
+    password.unlink()
+    before = _made(stage)
+    script = 'cat; echo "$WHO $PASSWORD" $(hostname) >&2; exit 6'
+    code, out, err = _exec(stage, "--new", "--", "sh", "-c", script, stdin=bytes(range(256)) * 4000)
+    assert (code, out) == (6, bytes(range(256)) * 4000)
+    assert err.startswith("the service of the host ")
+    assert _made(stage) == before
+    assert _exec(stage, "--new", "--", "no-such-program")[0] == 125
+    for program, number in (("sleep 99", signal.SIGINT), ("cat", signal.SIGKILL)):
+        running = subprocess.Popen(
+            stage.argv("exec", *P, "--new", "--", "sh", "-c", f"echo up; {program}"),
+            cwd=stage.home,
+            env=stage.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert running.stdout
+        assert running.stdout.readline() == b"up\n"
+        running.send_signal(number)
+        running.communicate(timeout=60)
+        until(lambda: not _visitors(stage), f"nothing is left after {number}")
+    dialog = [(b"# ", b"stty size\r"), (b"# ", b"exit 5\r")]
+    code, shown = _typed(stage, "--new", "--", "sh", dialog=dialog)
+    assert (code, shown.startswith("h1: a new container of hands-new")) == (5, True), shown
+    assert "\n40 100\r" in shown, shown
+    assert _visitors(stage) == []
+    stage.serve("hands-new")
+    said = stage.relman("history", *P, "--json").out
+    assert "sh in a new container of hands-new" in said
+    assert "WHO" not in said

@@ -10,7 +10,8 @@ import math
 import socket
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ import requests.exceptions
 import urllib3.exceptions
 from paramiko.buffered_pipe import PipeTimeout
 
+from relman.docker.attached import Attached
 from relman.docker.engine import Engine
 from relman.hosts.health_probe import ProbeResult, probe_http, probe_tcp
 from relman.hosts.ssh import tcp
@@ -95,6 +97,17 @@ _MODULES = (paramiko, paramiko.ssh_exception, requests.exceptions, urllib3.excep
 FOREIGN = list({type(e): e for module in _MODULES for e in _of(module)}.values()) + _BUILT_IN
 _SPEC = RunSpec("shop-1", IMAGE, DeploySettings(networks=("a", "b")), {}, ("shop",))
 CONTAINER = Container(ID, "shop", ImageId(IMAGE), "running", execs=(ID,))
+
+
+def _used(place: AbstractContextManager[Attached]) -> tuple[int, Sequence[object]]:
+    with place as command:
+        command.send(b"typed")
+        command.resize(40, 100)
+        command.end_input()
+        printed = list(command.output())
+        return command.exit_code(), printed
+
+
 ENGINE: dict[str, Callable[[Engine], Any]] = {
     "facts": lambda e: e.facts(),
     "survey": lambda e: e.survey({"relman.service": "shop"}),
@@ -104,6 +117,8 @@ ENGINE: dict[str, Callable[[Engine], Any]] = {
     "images": lambda e: e.images("a"),
     "remove_image": lambda e: e.remove_image("a:1"),
     "network": lambda e: e.network("a"),
+    "inside.attach": lambda e: _used(e.inside.attach(CONTAINER, ("true",), terminal=False)),
+    "inside.start": lambda e: _used(e.inside.start(ID, terminal=False)),
     "inside.run": lambda e: e.inside.run(CONTAINER, ("true",), 1.0),
     "create": lambda e: e.create(_SPEC),
     "start": lambda e: e.start(ID),

@@ -15,7 +15,7 @@ from typing import Any
 import paramiko
 from paramiko import sftp
 from paramiko.buffered_pipe import BufferedPipe
-from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_OPEN, cMSG_GLOBAL_REQUEST
+from paramiko.common import cMSG_CHANNEL_DATA, cMSG_CHANNEL_EOF, cMSG_CHANNEL_OPEN, cMSG_GLOBAL_REQUEST
 from paramiko.transport import ChannelMap
 
 from relman.hosts.ssh.connection import Connection
@@ -91,6 +91,7 @@ ANSWERS: Mapping[str, bytes] = {
     "/images/json": json.dumps(IMAGES).encode(),
     "/images/create": b"\n".join(json.dumps(event).encode() for event in EVENTS),
     "/logs": LOG,
+    "/wait": b'{"StatusCode": 0}',
     "/exec": json.dumps({"Id": ID}).encode(),
     "/networks/a": b'{"Driver": "bridge", "IPAM": {"Config": [{"Subnet": "10.0.0.0/8"}]}}',
     "/containers/create": json.dumps({"Id": ID}).encode(),
@@ -219,6 +220,10 @@ class FakeTransport:
             number = sent.get_int()
             self._asked[number] = self._asked.get(number, b"") + sent.get_string()
             self._answer(number, self._channels.get(number).in_buffer)
+        elif kind == cMSG_CHANNEL_EOF:
+            ended: Any = self._channels.get(sent.get_int())
+            if ended:
+                ended._handle_eof(None)
 
     def _next_part(self) -> bytes | None:
         with self._one_by_one:

@@ -1,10 +1,12 @@
-"""Run a command in a container that serves, as a person asks for it, and note that in its host's journal."""
+"""Run a command in a container that serves, or in a new one like it, as a person asks for it, and note that in its
+host's journal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from relman.app.context import Context
@@ -12,7 +14,6 @@ from relman.app.deployments.rollouts import new_asked
 from relman.app.environments import Request, Selected, open_environment, service_of
 from relman.docker.attached import Attached
 from relman.hosts.state_dir import journal
-from relman.model.container import Container
 from relman.model.errors import HostsFailed, RelmanError
 from relman.model.formats.clock import timestamp
 from relman.model.formats.mask import NOTHING
@@ -20,29 +21,33 @@ from relman.model.plan import Kind, Observed, Result
 from relman.model.state_dir.journal import JournalLine, short
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.observe import observe
-from relman.rollout.planning.planner import Asked
+from relman.rollout.one_off import attached_to_new
+from relman.rollout.planning.planner import Asked, bare_plan
 from relman.rollout.state.journal import served
+
+_Attach = Callable[..., AbstractContextManager[Attached]]
 
 
 @dataclass(frozen=True)
 class CommandPlace:
-    """The container in which a command is to run."""
+    """Where a command is to run: `name` says it to people."""
 
     context: Context
     session: Session
     asked: Asked
     seen: Observed
-    container: Container
+    name: str
+    attach: _Attach
 
     def run(self, argv: Sequence[str], use: Callable[[Attached], None], *, terminal: bool) -> int:
         """Run it, and let `use` have its streams until its output ends; returns its exit code.
 
-        The journal names the program, and none of its arguments. Raises EngineError, NotFound or Unreachable.
+        The journal names the program, and none of its arguments. Raises StepFailed, EngineError, NotFound or
+        Unreachable.
         """
-        program = PurePosixPath(argv[0]).name
-        line = self._line(f"{program} in {self.container.name}")
+        line = self._line(f"{PurePosixPath(argv[0]).name} in {self.name}")
         self._note(replace(line, came_to="begun"))
-        with self.session.engine.inside.attach(self.container, argv, terminal=terminal) as command:
+        with self.attach(argv, terminal=terminal) as command:
             use(command)
             code = command.exit_code()
         self._note(replace(line, came_to=f"exit code {code}", ended=timestamp()))
@@ -73,13 +78,17 @@ class CommandPlace:
 
 
 @contextmanager
-def open_command(context: Context, request: Request, process: str | None = None) -> Iterator[CommandPlace]:
-    """The first host on which the service, or this process of it, runs; with `only` in the request one of those.
+def open_command(
+    context: Context, request: Request, process: str | None = None, *, new: bool = False
+) -> Iterator[CommandPlace]:
+    """The first host on which the service, or this process of it, runs, or with `new` should run; with `only` in the
+    request one of those.
 
-    Raises HostsFailed where it runs on none.
+    Raises HostsFailed where there is none.
     """
     chosen = open_environment(context, request)
     asked = new_asked(context, request, service_of(chosen, request.service), Selected(chosen, chosen))
+    find = _new if new else _running
     with Fleet(chosen, asked.service) as fleet:
         found = fleet.each(lambda session: observe(session, asked.environment, asked.service))
         errors = {**fleet.unreachable, **found.errors}
@@ -87,20 +96,31 @@ def open_command(context: Context, request: Request, process: str | None = None)
             name = host.name
             if name in errors:
                 context.events.warn(f"{name}: {errors[name].what}")
-            elif container := _container(found.answers[name], process):
-                yield CommandPlace(context, fleet.sessions[name], asked, found.answers[name], container)
+            elif there := find(fleet.sessions[name], asked, found.answers[name], process):
+                yield CommandPlace(context, fleet.sessions[name], asked, found.answers[name], *there)
                 return
     what = f"{asked.service}'s process {process}" if process else asked.service
     raise HostsFailed(
-        f"{what} runs on no host that was asked",
+        f"{what} {'was deployed to' if new else 'runs on'} no host that was asked",
         hint=f"relman status -e {asked.environment} shows what runs where",
         details=[f"{name}: {error.what}" for name, error in errors.items()],
     )
 
 
-def _container(seen: Observed, process: str | None) -> Container | None:
+def _running(session: Session, _: Asked, seen: Observed, process: str | None) -> tuple[str, _Attach] | None:
     """The first container that serves, by the release's order of processes."""
     entry = seen.record.serving
     order = [unit.slot for unit in entry.parts] if entry else []
     serving = sorted(seen.serving, key=lambda c: order.index(c.slot) if c.slot in order else len(order))
-    return next((c for c in serving if process in (None, c.process)), None)
+    container = next((c for c in serving if process in (None, c.process)), None)
+    return (container.name, partial(session.engine.inside.attach, container)) if container else None
+
+
+def _new(session: Session, asked: Asked, seen: Observed, process: str | None) -> tuple[str, _Attach] | None:
+    """A new container of the process, by default the first, of what serves or should."""
+    entry = seen.record.serving
+    name = next((p.name for p in entry.settings.parts if process in (None, p.name)), None) if entry else None
+    if entry is None or name is None:
+        return None
+    plan = bare_plan(asked, Kind.EXEC, entry.release, ())
+    return f"a new container of {entry.release}", partial(attached_to_new, session, plan, seen, name)

@@ -108,6 +108,7 @@ def create(
             entrypoint=given.entrypoint if entrypoint is None else tuple(entrypoint),
             tmpfs=(*given.tmpfs, *(Tmpfs(*each) for each in (tmpfs or {}).items())),
             logging=_SERVICE_LOG if alias else _COMMAND_LOG,
+            tty=tty or given.tty,
         ),
     )
     spec = RunSpec(name, image.value, settings, labels(run), (alias,) if alias else (), interactive=tty)
