@@ -76,6 +76,7 @@ def container(data: Any) -> Container:
         env=variables(config.texts("Env")),
         directory=config.text("WorkingDir") or "/",
         argv=(found.text("Path"), *found.texts("Args")),
+        auto_remove=host.flag("AutoRemove"),
     )
 
 

@@ -83,8 +83,8 @@ class Container:
 
     `status` is the engine's (created, running, restarting, exited, dead, paused); `health` is starting, healthy,
     unhealthy, or "" without a HEALTHCHECK. `addresses` maps network to IP address, `host_ports` are the host ports that
-    it binds, `execs` the ids of exec processes in it, whose own process starts in `directory` as `argv`. Times are
-    RFC 3339.
+    it binds, `execs` the ids of exec processes in it, whose own process starts in `directory` as `argv`; one with
+    `auto_remove` (`--rm`) is gone when it stops. Times are RFC 3339.
     """
 
     id: str
@@ -107,6 +107,7 @@ class Container:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     directory: str = "/"
     argv: tuple[str, ...] = ()
+    auto_remove: bool = False
 
     @property
     def process(self) -> str:

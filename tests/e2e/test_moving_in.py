@@ -52,9 +52,10 @@ def left_of_compose(host: LabHost) -> tuple[str, str]:
 
 
 def test_what_was_made_of_a_compose_file_takes_over_from_it(stage: Stage) -> None:
-    """Before compose made its network nothing is changed, nor while its container has the port. That one is adopted: it
-    comes back from a release that ends and from a deployment that is killed. Then both processes run under compose's
-    names, with the volume that compose made and no other; its container is stopped for good, and still there."""
+    """Before compose made its network nothing is changed, nor while its container has the port, nor in the place of one
+    that would be gone. compose's is adopted: it comes back from a release that ends and from a deployment that is
+    killed. Then both processes run under compose's names, with the volume that compose made and no other; its container
+    is stopped for good, and still there."""
     root = stage.home / "blog"
     root.mkdir()
     (root / "compose.yaml").write_text(COMPOSE)
@@ -68,6 +69,9 @@ def test_what_was_made_of_a_compose_file_takes_over_from_it(stage: Stage) -> Non
         compose_up(host)
     try:
         assert "port 8080/tcp is taken by the container blog-web-1" in stage.deploy("moved-in", code=4).err
+        stage.lab.hosts[0].run(["docker", "run", "-d", "--rm", "--name", "blog-once", "blog-web:latest"])
+        assert "blog-once was started with --rm" in stage.deploy("moved-in", "--adopt", "blog-once", code=4).err
+        stage.lab.hosts[0].run(["docker", "rm", "-f", "blog-once"])
         assert "back on blog-web-1" in stage.deploy("ends", *ADOPTING, code=5).out
         stage.serve("compose")
         assert stage.relman_killed("start", 1, "deploy", "moved-in", "-e", "production", "--yes", *ADOPTING) < 0

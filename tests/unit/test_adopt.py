@@ -151,6 +151,7 @@ def test_several_become_one_service() -> None:
         ({"name": "blog_web_1"}, f"no host has a container {OLD}"),
         ({"status": "exited"}, f"h1: {OLD} is exited"),
         ({"status": "paused"}, f"h1: {OLD} is paused"),
+        ({"auto_remove": True}, f"h1: {OLD} was started with --rm"),
         ({"labels": OWN}, f"h1: {OLD} is relman's own, of blog in production"),
         ({"labels": {RELEASE: "1", "com.docker.swarm.task.id": "x"}}, f"h1: {OLD} is a task of a swarm"),
     ],

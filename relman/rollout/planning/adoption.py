@@ -35,11 +35,13 @@ def _unfit(seen: Observed, container: Container) -> str:
     if SERVICE in labels:
         return f"{name} is relman's own, of {labels[SERVICE]} in {labels.get(ENVIRONMENT, 'an environment')}"
     if _SWARM in labels:
-        return f"{name} is a task of a swarm, which would start another one: docker service scale it to 0"
+        return f"{name} is a task of a swarm, which would start another one in its place"
     if _deployed(seen):
         return (
             f"{name} runs beside the service, which was deployed there: docker stop {name}" if container.alive else ""
         )
+    if container.auto_remove:
+        return f"{name} was started with --rm: once stopped it is gone, and nothing could start it again"
     if container.status not in _ADOPTED:
         return f"{name} is {container.status}: only one that runs can be adopted"
     return ""
