@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from relman.config.deploy import resolve_on
-from relman.config.env_file import deploy_section
+from relman.config.deploy import frozen, resolve_on
 from relman.config.inventory.environments import Inventory
 from relman.model.errors import ConfigError, Problem
 from relman.model.host import Environment
@@ -41,7 +40,7 @@ def check_settings(service: Service, file: str, environments: Iterable[Environme
     """Return the settings of the service on each host that it may be deployed to, and the problems of its deploy
     section there."""
     try:
-        section = deploy_section(service)
+        written = frozen(service)
     except ConfigError as error:
         return {}, list(error.problems)
     found: dict[str, dict[str, DeploySettings]] = {}
@@ -53,7 +52,7 @@ def check_settings(service: Service, file: str, environments: Iterable[Environme
         for host in environment.hosts:
             origin = f"{file}, for {host.name} in {environment.name}"
             try:
-                own[host.name] = resolve_on(host, service.name, section, origin=origin)
+                own[host.name] = resolve_on(host, service.name, written, origin=origin)
             except ConfigError as error:
                 problems += error.problems
     return found, problems

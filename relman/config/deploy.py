@@ -5,17 +5,36 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from relman.config.deploy_files import file_contents
 from relman.config.deploy_variables import fill, names
 from relman.config.env_file import deploy_section
 from relman.config.process_choice import chosen, collisions
 from relman.config.yaml_document import KeyPath, dotted
 from relman.model.container_settings import OF_THE_PROCESS, ContainerSettings
 from relman.model.errors import ConfigError, Problem
+from relman.model.files import DeployFile
 from relman.model.host import Host
 from relman.model.service import Service
-from relman.model.settings import DeploySettings, Health, Process
+from relman.model.settings import DeploySettings, Health, Process, RunSettings
+
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A deploy section as it travels with an image, and the contents of its files by name."""
+
+    section: Mapping[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def frozen(service: Service) -> Frozen:
+    """What an image of the service brings along. Raises ConfigError."""
+    return Frozen(deploy_section(service), file_contents(service))
 
 
 def freeze(service: Service) -> str:
@@ -31,13 +50,15 @@ def resolve(
     origin: str,
     secret: Collection[str] = (),
     processes: Mapping[str, int | None] | None = None,
+    files: Mapping[str, bytes] = NO_FILES,
 ) -> DeploySettings:
     """Return the settings of a deploy section on one host.
 
     Every `${name}` is replaced from `variables`, and refused if it is in `secret`; `env` is added to the section's
     `env` unexpanded, and takes precedence. Of the release's processes those in `processes` are kept, with their numbers
-    of replicas where there is one (None: all, as the section says). `origin` names the section and the host in errors
-    ("the label of shop:117, for web1 in production"). Raises ConfigError with all problems.
+    of replicas where there is one (None: all, as the section says). `files` are the contents that came along. `origin`
+    names the section and the host in errors ("the label of shop:117, for web1 in production"). Raises ConfigError with
+    all problems.
     """
     from pydantic import ValidationError
 
@@ -55,6 +76,10 @@ def resolve(
         raise ConfigError(
             [_problem(origin, f.path, newer if f.unknown else f.message) for f in faults(error, Deploy)]
         ) from None
+    if missing := sorted({file.name for file in settings.every_file} - files.keys()):
+        said = "it did not come along: build the image again"
+        raise ConfigError([_problem(origin, ("files", name), said) for name in missing])
+    settings = _with_contents(settings, files)
     if twice := [ref for ref in settings.every_secret if ref.env in env]:
         said = "the inventory's relman_env gives this variable, too"
         raise ConfigError([_problem(origin, ("secrets", ref.name), said) for ref in twice])
@@ -73,15 +98,28 @@ def _with_env(process: Process, env: Mapping[str, str]) -> Process:
     return dataclasses.replace(process, run=run)
 
 
-def resolve_on(host: Host, service: str, section: Mapping[str, Any], *, origin: str) -> DeploySettings:
+def _with_contents(settings: DeploySettings, files: Mapping[str, bytes]) -> DeploySettings:
+    """The settings with the digests of the files that their containers are given."""
+
+    def of(run: RunSettings) -> tuple[DeployFile, ...]:
+        return tuple(file.holding(files[file.name]) for file in run.files)
+
+    processes = tuple(
+        dataclasses.replace(p, run=dataclasses.replace(p.run, files=of(p.run))) for p in settings.processes
+    )
+    return dataclasses.replace(settings, files=of(settings), processes=processes)
+
+
+def resolve_on(host: Host, service: str, written: Frozen, *, origin: str) -> DeploySettings:
     """Return the settings of a service's deploy section on this host of an inventory, as `resolve` does."""
     return resolve(
-        section,
+        written.section,
         host.variables,
         host.env,
         origin=origin,
         secret=host.secret_variables,
         processes=host.processes.get(service),
+        files=written.files,
     )
 
 
@@ -138,6 +176,8 @@ class _Filling:
         """The same value with every text in it expanded."""
         if isinstance(value, list):
             return [self.value(item, (*path, i)) for i, item in enumerate(value)]
+        if _is_files(path):
+            return value
         if isinstance(value, dict):
             return {key: self.value(item, (*path, key)) for key, item in value.items()}
         if not isinstance(value, str):
@@ -150,6 +190,12 @@ class _Filling:
             return value
         self.missing += [(path, _SEALED.format(name=name)) for name in used if name in self.secret]
         return filled
+
+
+def _is_files(path: KeyPath) -> bool:
+    """Whether it is deploy.files, or that of a process: nothing is filled in there."""
+    own = path[2:] if path[:1] == ("processes",) else path
+    return own == ("files",)
 
 
 def _problem(origin: str, path: KeyPath, message: str) -> Problem:

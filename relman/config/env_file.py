@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
+from relman.config import repository_file
 from relman.config.yaml_document import KeyPath
 from relman.model.errors import ConfigError, Problem
 from relman.model.service import Service
@@ -44,15 +44,13 @@ def missing_files(service: Service) -> Iterator[tuple[KeyPath, str]]:
     sections = [(("deploy",), service.deploy), *((("deploy", "processes", n), p) for n, p in processes.items())]
     for path, section in sections:
         for number, file in enumerate(_files(section.get("env_file", []))):
-            if fault := _fault(Path(service.root), file):
+            if fault := repository_file.fault(service.root, file, _LARGEST):
                 yield (*path, "env_file", number), fault
 
 
 def read_env_file(root: str, file: str) -> dict[str, str]:
     """The variables of a file below `root`, the last one of a name counts. Raises ConfigError."""
-    if fault := _fault(Path(root), file):
-        raise ConfigError([Problem(file, 0, 0, "", fault)])
-    text = (Path(root) / file).read_bytes().decode(errors="replace").removeprefix("\ufeff")
+    text = repository_file.read(root, file, _LARGEST).decode(errors="replace").removeprefix("\ufeff")
     found: dict[str, str] = {}
     at = _end(_SKIPPED.match(text))
     while at < len(text):
@@ -66,18 +64,6 @@ def read_env_file(root: str, file: str) -> dict[str, str]:
 
 def _files(written: str | list[str]) -> list[str]:
     return [written] if isinstance(written, str) else written
-
-
-def _fault(root: Path, file: str) -> str:
-    """Why a file is not read; "" if it may be."""
-    steps = [root.joinpath(*Path(file).parts[: n + 1]) for n in range(len(Path(file).parts))]
-    if Path(file).is_absolute() or {"..", ".git"} & set(Path(file).parts):
-        return f"expected a path below the directory of relman.yml, and not in .git, found {file}"
-    if any(step.is_symlink() for step in steps):
-        return f"{file} is a link, or below one: what is read must be in the repository itself"
-    if not steps[-1].is_file():
-        return f"there is no file {file}"
-    return f"{file} is larger than {_LARGEST >> 10} KiB" if steps[-1].stat().st_size > _LARGEST else ""
 
 
 def _value(entry: re.Match[str]) -> str:

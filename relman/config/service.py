@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from relman.config import yaml
+from relman.config.deploy_files import wrong_files
 from relman.config.env_file import missing_files
 from relman.config.policy import read_policy
 from relman.config.yaml_document import Document
@@ -73,7 +74,8 @@ def _service(document: Document, root: str) -> Service:
 def _missing_files(document: Document, service: Service) -> list[Problem]:
     context = Path(service.root) / service.build.context
     problems = _missing_binds(document, service)
-    problems += [document.problem(path, fault) for path, fault in missing_files(service)]
+    faults = (*missing_files(service), *wrong_files(service))
+    problems += [document.problem(path, fault) for path, fault in faults]
     if not context.is_dir():
         return [*problems, document.problem(("build", "context"), f"there is no directory {context}")]
     if not (file := context / service.build.dockerfile).is_file():

@@ -14,6 +14,7 @@ from relman.evidence.store import Stored, look
 from relman.evidence.test_result import TestResult
 from relman.model.container import DEPLOY_SECTION
 from relman.model.errors import PolicyRefused, RegistryError, UsageError
+from relman.model.files import is_label
 from relman.model.image import ManifestDigest, Platform, Repository
 from relman.model.release_tag import OWN_TAGS
 from relman.model.run import Release
@@ -123,7 +124,8 @@ class Listing:
             found.decision.require()
             return ListedRelease(tag, found.release, found.facts.result, named=names(found.facts))
         except (PolicyRefused, RegistryError) as refusal:
-            readable = {n: t for n, t in image.labels.items() if n != DEPLOY_SECTION and is_text(t)}
+            own = {n: t for n, t in image.labels.items() if n != DEPLOY_SECTION and not is_label(n)}
+            readable = {n: t for n, t in own.items() if is_text(t)}
             unlabelled = release_of(self._repository, tag, replace(image, labels=readable))
             return ListedRelease(tag, unlabelled, None, refusal.what, names(found.facts) if found else ())
 

@@ -28,6 +28,7 @@ from relman.evidence.gates.statements import binding
 from relman.evidence.store import Stored
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import PolicyRefused
+from relman.model.files import contents_in
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
 from relman.model.run import Release
 from relman.registry.client import Registry
@@ -97,6 +98,7 @@ def release_of(repository: Repository, tag: str, image: ImageDescription) -> Rel
         config=image.config,
         platform=image.platform,
         deploy=_deploy_section(image, name),
+        files=_files(image, name),
         volumes=image.volumes,
         has_healthcheck=image.has_healthcheck,
         entrypoint=image.entrypoint,
@@ -160,3 +162,10 @@ def _deploy_section(image: ImageDescription, name: str) -> Mapping[str, Any]:
             f"the deploy section in the label {DEPLOY_SECTION} of {name} cannot be read: {error}",
             hint=_AGAIN,
         ) from error
+
+
+def _files(image: ImageDescription, name: str) -> Mapping[str, bytes]:
+    try:
+        return contents_in(image.labels)
+    except ValueError as error:
+        raise PolicyRefused(f"the files in the labels of {name} cannot be read: {error}", hint=_AGAIN) from error

@@ -182,9 +182,10 @@ class TestReport:
 class Release:
     """A release tag and the image that it names.
 
-    `deploy` is the frozen deploy section; `volumes` are the image's VOLUME paths, `entrypoint` its ENTRYPOINT,
-    `has_healthcheck` whether it has a HEALTHCHECK; `created` is RFC 3339. `skipped` describes each gate that a person
-    skipped for it; `channels` are those that the promotion moved to it, which are not part of its identity.
+    `deploy` is the frozen deploy section, `files` are the contents of its files by name; `volumes` are the
+    image's VOLUME paths, `entrypoint` its ENTRYPOINT, `has_healthcheck` whether it has a HEALTHCHECK; `created` is RFC
+    3339. `skipped` describes each gate that a person skipped for it; `channels` are those that the promotion moved to
+    it, which are not part of its identity.
     """
 
     repository: Repository
@@ -193,6 +194,7 @@ class Release:
     config: ConfigDigest
     platform: Platform
     deploy: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     volumes: tuple[str, ...] = ()
     has_healthcheck: bool = False
     entrypoint: tuple[str, ...] = ()

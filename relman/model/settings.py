@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv6Address, ip_address
 
 from relman.model.container_settings import ContainerSettings
+from relman.model.files import DeployFile
 from relman.model.grants.secrets import SecretRef
 from relman.model.strategy import Hook, Strategy, Task
 
@@ -168,6 +169,7 @@ class RunSettings:
     container: ContainerSettings = field(default_factory=ContainerSettings)
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: tuple[SecretRef, ...] = ()
+    files: tuple[DeployFile, ...] = ()
 
     def has_healthcheck(self, image: bool) -> bool:
         """Whether the container has a HEALTHCHECK; `image`: the image has one."""
@@ -229,3 +231,8 @@ class DeploySettings(RunSettings):
     def every_secret(self) -> tuple[SecretRef, ...]:
         """The secrets of all processes, and of tasks."""
         return tuple(dict.fromkeys(secret for run in self.every_run for secret in run.secrets))
+
+    @property
+    def every_file(self) -> tuple[DeployFile, ...]:
+        """The files of all processes, and of tasks."""
+        return tuple(dict.fromkeys(file for run in self.every_run for file in run.files))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from relman.model.container_settings import ContainerSettings, Device, Tmpfs, Ulimit
+from relman.model.files import DeployFile
 from relman.model.grants.secrets import SecretRef
 from relman.model.settings import DeploySettings, Mount, Port, RunSettings
 
@@ -24,6 +25,7 @@ RUN = (
     "container",
     "aliases",
     "secrets",
+    "files",
     "processes",
 )
 """The settings that require new containers when they change."""
@@ -59,6 +61,8 @@ def same_run(one: DeploySettings, other: DeploySettings) -> bool:
     """Whether both settings give the same containers."""
     if [(p.name, p.replicas) for p in one.parts] != [(p.name, p.replicas) for p in other.parts]:
         return False
+    if one.every_file != other.every_file:  # those of tasks lie on the host with the others
+        return False
     pairs = list(zip(one.runs, other.runs, strict=True))
     return all(getattr(a, key) == getattr(b, key) for a, b in pairs for key in _OF_ONE)
 
@@ -69,7 +73,9 @@ def differences(old: DeploySettings | None, new: DeploySettings) -> tuple[Change
 
 
 def _differences(old: DeploySettings, new: DeploySettings) -> Iterator[Changed]:
-    if not (old.processes and new.processes):
+    if old.processes and new.processes:
+        yield from _changed("files", old.files, new.files)  # tasks are given them
+    else:
         yield from _of_one(old, new)
     before, after = ({p.name: p for p in each.processes} for each in (old, new))
     for name in dict.fromkeys((*after, *before)):
@@ -93,7 +99,11 @@ def _of_one(old: RunSettings, new: RunSettings) -> Iterator[Changed]:
 def _changed(key: str, before: Any, after: Any) -> Iterator[Changed]:
     if before == after:
         return
-    if key in _HIDDEN_KEYS:
+    if key == "files":
+        one, other = ({f.name: _shown(f) for f in each} for each in (before, after))
+        names = (name for name in sorted({*one, *other}) if one.get(name) != other.get(name))
+        yield from (Changed(f"{key}.{name}", one.get(name, ""), other.get(name, "")) for name in names)
+    elif key in _HIDDEN_KEYS:
         yield Changed(key, *("" if each is None else HIDDEN for each in (before, after)))
     elif key in ("sysctls", "aliases"):
         yield Changed(key, *(", ".join(f"{n}={_shown(v)}" for n, v in each.items()) for each in (before, after)))
@@ -136,6 +146,8 @@ def _shown(value: Any) -> str:
             return ":".join(filter(None, (value.source, value.target, ",".join(filter(None, options)))))
         case SecretRef():
             return f"{value.name} at {value.file}" if value.file else f"{value.name} in the variable {value.env}"
+        case DeployFile():
+            return f"{value.target} sha256:{value.digest[:12]}"
         case Device():
             return f"{value.source}:{value.target}:{value.permissions}"
         case Tmpfs():

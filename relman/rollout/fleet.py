@@ -68,8 +68,8 @@ class Session:
     """One host during a command.
 
     `lease` is set while its lock is held, `draft` once its next record is written as a draft; `repositories` are the
-    services' repositories in the inventory. `secrets` are the values that a deployment brings along, `stored` is
-    whether they are written.
+    services' repositories in the inventory. `secrets` are the values that a deployment brings along, by name, and
+    `files` the contents, by digest; `stored` is whether they are written.
     """
 
     host: Host
@@ -79,6 +79,7 @@ class Session:
     draft: Draft | None = None
     repositories: Mapping[str, Repository] = field(default_factory=dict)
     secrets: Values = field(default_factory=dict, repr=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     stored: bool = False
     _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
     _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)

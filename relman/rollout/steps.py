@@ -32,16 +32,17 @@ from relman.model.container import (
     RunSpec,
 )
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
+from relman.model.files import blanked
 from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
 from relman.model.settings import RunSettings
 from relman.model.state_dir.lock import Intent, OldContainer, Phase
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import busy_ports as ports
+from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import Healthy, Watched, await_healthy
 from relman.rollout.looking.askable import stranger
 from relman.rollout.planning.replacement_order import share_port
-from relman.rollout.secrets import bring, equipped
 from relman.rollout.state.next_record import draft
 
 
@@ -236,7 +237,9 @@ def _make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) 
 
 
 def _spec(plan: Plan, entry: Deployed, image: str, unit: Unit, run: RunSettings) -> RunSpec:
-    labels = _own(plan) | {
+    labels = {
+        **blanked(entry.settings.every_file),
+        **_own(plan),
         DEPLOYMENT: entry.id,
         RELEASE: entry.release,
         MANIFEST: str(entry.manifest),

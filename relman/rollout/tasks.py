@@ -9,16 +9,17 @@ from itertools import groupby
 
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, RELEASE, SERVICE, TASK, TASK_TIMEOUT, Container, RunSpec
 from relman.model.errors import Cancelled, EngineError, Interrupted, NotFound, Symptoms, TaskFailed, Unreachable
+from relman.model.files import blanked
 from relman.model.formats.untrusted_json import LONGEST_WAIT
 from relman.model.plan import Observed, Plan
 from relman.model.settings import RunSettings
 from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Task, When
 from relman.rollout.conclusion import failed
+from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.one_off import one_off
 from relman.rollout.progress import Work
-from relman.rollout.secrets import bring, equipped
 
 _FIRST_PAUSE = 0.1
 _PAUSE = 1.0
@@ -69,6 +70,7 @@ def _run(session: Session, work: Work, entry: Deployed, task: Task) -> None:
 
 def _spec(plan: Plan, entry: Deployed, task: Task, image: str, settings: RunSettings) -> RunSpec:
     labels = {
+        **blanked(entry.settings.every_file),
         SERVICE: plan.service,
         ENVIRONMENT: plan.environment,
         DEPLOYMENT: plan.id,

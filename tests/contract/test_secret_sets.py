@@ -1,4 +1,4 @@
-"""Sets of secrets through a real OpenSSH: their modes, whatever the host's umask, and a write that is done again."""
+"""Sets of secrets and of files through a real OpenSSH: their modes, whatever the host's umask, and a second writing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from relman.hosts.ssh.connection import Connection
-from relman.hosts.state_dir import location, secrets
+from relman.hosts.state_dir import location
+from relman.hosts.state_dir.file_sets import FILES, SECRETS, FileSets, Kind
 from relman.model.errors import PreflightFailed
 from relman.model.host import Environment, Host, SshOptions
 from relman.rollout.fleet import Fleet
@@ -33,10 +34,13 @@ def host(tmp_path: Path, state: str) -> Iterator[Connection]:
             yield fleet.sessions["h1"].connection
 
 
-@pytest.mark.parametrize(("team", "wanted"), [(False, "755"), (True, "2775")])
-def test_a_set_is_written_read_and_removed(team: bool, wanted: str) -> None:
-    """Files of 0444 in directories of 0755 (2775 where a team shares the state directory), byte for byte; written again
-    after a connection was lost it is the same; a set that is removed leaves nothing."""
+@pytest.mark.parametrize(
+    ("kind", "mode", "team", "wanted"),
+    [(SECRETS, "0o444", False, "755"), (SECRETS, "0o444", True, "2775"), (FILES, "0o644", False, "755")],
+)
+def test_a_set_is_written_read_and_removed(kind: Kind, mode: str, team: bool, wanted: str) -> None:
+    """Secrets of 0444 and files of 0644 in directories of 0755 (2775 where a team shares it), byte for byte; written
+    again after a connection was lost it is the same; a set that is removed leaves nothing."""
     top = Path("/var/lib") / f"relman-secrets-{os.getpid()}"
     top.mkdir(mode=0o700)
     if team:
@@ -44,22 +48,23 @@ def test_a_set_is_written_read_and_removed(team: bool, wanted: str) -> None:
     try:
         with host(Path(str(top) + "-sshd"), str(top)) as connection:
             place = location.make(connection, *WHERE)
+            sets = FileSets(connection, *WHERE, kind)
             for _ in range(2):
-                secrets.write(connection, *WHERE, "d1", VALUES)
-            own = Path(place.path) / "secrets"
+                sets.write("d1", VALUES)
+            own = Path(place.path) / kind.folder
             assert {oct(p.stat().st_mode & 0o7777)[2:] for p in (own, own / "d1")} == {wanted}
             assert {p.name: (oct(p.stat().st_mode & 0o7777), p.read_bytes()) for p in (own / "d1").iterdir()} == {
-                name: ("0o444", value) for name, value in VALUES.items()
+                name: (mode, value) for name, value in VALUES.items()
             }
-            assert secrets.read(connection, *WHERE, "d1", "large") == VALUES["large"]
-            assert secrets.missing(connection, *WHERE, "d1", ("key", "other")) == ("other",)
-            assert secrets.sets(connection, *WHERE) == ("d1",)
-            assert location.place(connection, *WHERE, fresh=True).secrets
-            secrets.remove(connection, *WHERE, "d1")
-            secrets.remove_all(connection, *WHERE)
+            assert sets.read("d1", "large") == VALUES["large"]
+            assert sets.missing("d1", ("key", "other")) == ("other",)
+            assert sets.all() == ("d1",)
+            assert location.place(connection, *WHERE, fresh=True).sets == (kind.folder,)
+            sets.remove("d1")
+            sets.remove_all()
             assert not own.exists()
             own.symlink_to(top)
-            with pytest.raises(PreflightFailed, match="secrets is a link"):
+            with pytest.raises(PreflightFailed, match=f"{kind.folder} is a link"):
                 location.place(connection, *WHERE, fresh=True)
     finally:
         shutil.rmtree(top)

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, cast
 
+from relman.config.deploy import NO_FILES
 from relman.hosts.state_dir.journal import NAME as JOURNAL
-from relman.hosts.state_dir.location import SECRETS
+from relman.hosts.state_dir.location import FILES, SECRETS
 from relman.model.container import DEPLOYMENT
 from relman.model.errors import Unreachable
 from relman.model.grants.secrets import NONE_GIVEN, Given
@@ -153,6 +154,7 @@ class World:
         names = [each.name for each in (settings or self.settings).secrets]
         values = {h.name: dict.fromkeys(names, self.secret or tag.encode()) for h in self.hosts}
         given = Given(values, f"{self._number:016x}")
+        files = {each.digest: each.name.encode() for each in (settings or self.settings).every_file}
         return self._run(
             asked,
             lambda seen: plan_deploy(asked, found, wanted, seen, given),
@@ -161,6 +163,7 @@ class World:
                 lambda host, facts: entry_of(asked, found, wanted[host], facts),
             ),
             given,
+            files,
         )
 
     def rollback(self, to: str | None = None, *, keep_secrets: bool = False) -> Report:
@@ -169,13 +172,18 @@ class World:
         return self._run(asked, lambda seen: plan_rollback(asked, seen, to, keep_secrets=keep_secrets))
 
     def _run(
-        self, asked: Asked, plan: Callable[[Any], Plan], wanted: Wanted | None = None, given: Given = NONE_GIVEN
+        self,
+        asked: Asked,
+        plan: Callable[[Any], Plan],
+        wanted: Wanted | None = None,
+        given: Given = NONE_GIVEN,
+        files: Mapping[str, bytes] = NO_FILES,
     ) -> Report:
         cancel = threading.Event()
         operation = Operation(asked, plan, "at work", self.watcher, cancel, wanted=wanted, login=LOGIN)
         fleet = ModelFleet(self.hosts)
         for name, session in fleet.sessions.items():
-            session.secrets = given.values.get(name, {})
+            session.secrets, session.files = given.values.get(name, {}), files
         return run(fleet, operation)
 
     def recover(self, finish: bool | None = None) -> Report:
@@ -216,12 +224,16 @@ class World:
         that no lock, no half-written file and no unknown container is there; with `whole`, no image but those that are
         kept, either."""
         for host, seen in zip(self.hosts, self.seen(), strict=True):
-            kept_sets = {e.secrets.directory for e in seen.record.entries if e.secrets}
             there = {p: PurePosixPath(p) for p in host.files}
-            assert {p.parent.name for p in there.values() if p.parent.parent.name == SECRETS} == kept_sets, there
-            own = {p.name for p in there.values() if p.parent.parent.name != SECRETS}
+            kept_sets = {
+                SECRETS: {e.secrets.directory for e in seen.record.entries if e.secrets},
+                FILES: {e.id for e in seen.record.entries if e.settings.every_file},
+            }
+            for folder, kept in kept_sets.items():
+                assert {p.parent.name for p in there.values() if p.parent.parent.name == folder} == kept, there
+                assert any(d.endswith(f"/{folder}") for d in host.directories) == bool(kept), host.directories
+            own = {p.name for p in there.values() if p.parent.parent.name not in kept_sets}
             assert own - {JOURNAL} == {"record.json"}, sorted(host.files)
-            assert any(d.endswith(f"/{SECRETS}") for d in host.directories) == bool(kept_sets), host.directories
             known = {id for e in seen.record.entries for id in e.ids}
             assert {c.id for c in host.containers.values()} <= known, host.containers
             assert seen.record.serving
@@ -229,8 +241,8 @@ class World:
             assert serving == seen.record.serving.ids, host.containers
             assert {c.labels[DEPLOYMENT] for c in host.running} == {seen.record.current}
             assert {c.slot for c in host.running} == {u.slot for u in seen.record.serving.parts}
-            kept = {e.kept_as for e in seen.record.entries}
-            assert not whole or {r for r in host.images if r.startswith("relman.kept/")} == kept, host.images
+            images = {e.kept_as for e in seen.record.entries}
+            assert not whole or {r for r in host.images if r.startswith("relman.kept/")} == images, host.images
             host.reboot()
             assert {c.id for c in host.running} == serving
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from relman.model import container_settings, settings, strategy
+from relman.model import container_settings, files, settings, strategy
 from relman.model.formats.untrusted_json import Misread, Newer, parse, read
 from relman.model.formats.versions import VERSION, VERSION_1_KEYS, VERSION_2_KEYS, plain, version_of
 from relman.model.grants import secrets
@@ -24,7 +24,7 @@ from tests.unit.values import settings as any_settings
 
 V1 = Path(__file__).with_name("version1")
 NAMES = {**VERSION_1_KEYS, **VERSION_2_KEYS}
-MODULES = (record, lock, settings, container_settings, strategy, secrets)
+MODULES = (record, lock, settings, container_settings, strategy, secrets, files)
 KINDS = [
     getattr(module, name)
     for name in NAMES
@@ -96,6 +96,7 @@ def test_what_version_1_can_say_is_said_in_version_1(record: HostRecord) -> None
 
 LATER = (
     DeploySettings(secrets=(secrets.SecretRef("a", env="A"), secrets.SecretRef("b", "/b"))),
+    DeploySettings(files=(files.DeployFile("a", "/a", "0" * 64),)),
     DeploySettings(healthcheck=Healthcheck(off=True)),
     DeploySettings(healthcheck=Healthcheck(False, ("true",), 1.0, 2.0, 3.0, 4)),
     DeploySettings(health=settings.Health(settings.Probe.HTTP, 80, host="x", headers={"A": "b"})),

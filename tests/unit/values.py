@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from relman.model.files import DeployFile
 from relman.model.formats.versions import VERSION_1_KEYS
 from relman.model.grants.secrets import SecretRef
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
@@ -19,10 +20,12 @@ PORT = DeploySettings(health=HEALTH, ports=(Port(80, host_port=8080),))
 VOLUME = DeploySettings(health=HEALTH, volumes=(Mount("data", "/data"),))
 FREE = DeploySettings(health=HEALTH)
 SECRET = replace(PORT, secrets=(SecretRef("key", env="KEY"), SecretRef("password", "/run/secrets/password")))
+CONFIG, TASK_CONFIG = (DeployFile(name, f"/etc/{name}").holding(name.encode()) for name in ("app.conf", "task.conf"))
 SET = DeploySettings(
     health=HEALTH,
+    files=(TASK_CONFIG,),
     processes=(
-        Process("web", 2, RunSettings(health=HEALTH)),
+        Process("web", 2, RunSettings(health=HEALTH, files=(CONFIG,))),
         Process("worker", 1, RunSettings(health=HEALTH, volumes=(Mount("data", "/data"),))),
         Process("scheduler", 1, RunSettings(health=HEALTH, ports=(Port(80, host_port=8080),))),
     ),
@@ -62,7 +65,7 @@ def deployed(id: str, *, release: str = "", proven: bool = True, settings: Deplo
 
 
 def settings() -> st.SearchStrategy[DeploySettings]:
-    """Any settings."""
+    """Any settings that version 1 can say."""
     text = st.text(max_size=8)
     return st.builds(
         DeploySettings,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from relman.app.context import Context
 from relman.app.factories import login_of
-from relman.config.deploy import resolve_on
+from relman.config.deploy import frozen, resolve_on
 from relman.model.errors import PreflightFailed
 from relman.model.formats.text import some
 from relman.model.host import Environment
@@ -42,7 +42,8 @@ def check_hosts(context: Context, chosen: Environment, service: Service | None) 
 def _need(context: Context, chosen: Environment, name: str, service: Service | None) -> Need:
     settings = {}
     if service and service.name == name:
+        written = frozen(service)
         for host in chosen.hosts:
             origin = f"for {host.name} in {chosen.name}"
-            settings[host.name] = resolve_on(host, name, service.deploy, origin=origin)
+            settings[host.name] = resolve_on(host, name, written, origin=origin)
     return Need(name, settings, login_of(context, chosen.services[name]))

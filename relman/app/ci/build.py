@@ -10,6 +10,7 @@ from relman.ci.build.stage import build as build_image
 from relman.ci.engine import images
 from relman.ci.run.run_name import commit_of, distrustful, version_of
 from relman.config.deploy import freeze
+from relman.config.deploy_files import file_contents
 from relman.docker.local import LocalClient
 from relman.model.formats.clock import timestamp
 from relman.model.image import ImageId
@@ -30,6 +31,7 @@ def build_stage(job: Job, client: LocalClient, commit: Commit, version: str) -> 
         version=version,
         created=timestamp(),
         deploy_section=freeze(job.service),
+        files=file_contents(job.service),
         environ=job.context.environ,
         credentials=job.credentials,
         progress=job.say,

@@ -23,7 +23,7 @@ from relman.app.environments import Request, repository_of, service_here, servic
 from relman.app.factories import login_of, registry_of
 from relman.app.policy import check_of, say_trust, served_in, skips_of
 from relman.app.signing import reading_seal
-from relman.config.deploy import resolve_on
+from relman.config.deploy import Frozen, resolve_on
 from relman.model.container import EngineFacts
 from relman.model.errors import ConfigError, Problem, TagMoved, UsageError
 from relman.model.grants.secrets import Given
@@ -76,6 +76,7 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
         require_all(fleet)
         for host, session in fleet.sessions.items():
             session.secrets = given.values.get(host, {})
+            session.files = {file.digest: release.files[file.name] for file in settings[host].every_file}
         # Steps 4 and 5, when the caller carries it out.
         operation = Operation(
             asked=asked,
@@ -102,7 +103,7 @@ def _settings_of(release: Release, service: str, hosts: Sequence[Host]) -> dict[
     for host in hosts:
         origin = f"the label of {release}, for {host.name}"
         try:
-            settings[host.name] = resolve_on(host, service, release.deploy, origin=origin)
+            settings[host.name] = resolve_on(host, service, Frozen(release.deploy, release.files), origin=origin)
         except ConfigError as error:
             problems += error.problems
     if problems:

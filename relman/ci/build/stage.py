@@ -32,6 +32,7 @@ from relman.ci.run.run_name import describe
 from relman.docker.client import Client
 from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
+from relman.model.files import is_label, labels_of
 from relman.model.image import ImageId
 from relman.model.reference import registry_of
 from relman.model.run import Commit, RunName
@@ -53,6 +54,7 @@ def build(
     version: str,
     created: str,
     deploy_section: str,
+    files: Mapping[str, bytes],
     environ: Mapping[str, str],
     credentials: CredentialsFor,
     progress: Progress,
@@ -61,9 +63,9 @@ def build(
     """Build the image, tag it `<repository>:<run.tag>` on the engine and return its id; also build the Dockerfile
     stages in which tests run.
 
-    `created` is RFC 3339; `deploy_section` is the frozen deploy section; `environ` provides build secrets and the
-    location of buildx. Base images are pulled. Raises BuildFailed with the last lines of output, UsageError if a secret
-    is missing, and what pulling the base raises.
+    `created` is RFC 3339; `deploy_section` is the frozen deploy section, `files` are its files; `environ` provides
+    build secrets and the location of buildx. Base images are pulled. Raises BuildFailed with the last lines of output,
+    UsageError if a secret is missing, and what pulling the base raises.
     """
     progress(describe(commit))
     if not dockerfile_of(service).is_file():
@@ -74,7 +76,8 @@ def build(
     with foreign_named(client, service.build.platform, progress):
         base = find_base(client, service, credentials, progress)
         labels = image_labels(run, commit, version, created, deploy_section) | (base.labels() if base else {})
-        labels |= forgotten(base, labels, _OURS)
+        labels |= labels_of(files)
+        labels |= forgotten(base, labels, (*_OURS, *filter(is_label, base.image.labels if base else ())))
         order = BuildOrder(service, service.repository.tag(run.tag), labels, _logins(service, credentials))
         image = _made(client, order, run, environ, credentials, progress, watch)
         require_base(client, image, base)

@@ -33,13 +33,13 @@ class Deploy(Runnable):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if faults := list(self._faults()):
+        if faults := list(dict.fromkeys(self._faults())):
             raise Faults(faults)
         return self
 
     def _faults(self) -> Iterator[tuple[KeyPath, str]]:
-        if not self.processes:
-            yield from self.faults()
+        # tasks are run as the section itself says
+        yield from self.file_faults() if self.processes else self.faults()
         for name, process in self.processes.items():
             for path, text in process.within(self).own_faults():
                 own = process if path[0] in process.model_fields_set else self

@@ -10,15 +10,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from relman.config.schema import files as deploy_files
 from relman.config.schema import values, values_container
 from relman.config.schema.base import MOST, Argv, EnvName, Section, choice, filled, parsed
 from relman.config.schema.container import ContainerKeys
+from relman.config.schema.files import Files
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
 from relman.config.schema.secrets import SecretName, SecretUse, clash, references
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
+from relman.model.container_settings import Device, Tmpfs
 from relman.model.settings import DeploySettings, Mount, Order, Port, RunSettings
 
 _Times = Annotated[str, Field(pattern="^on-failure:[1-9][0-9]*$")]
@@ -73,6 +76,7 @@ class Run(Section):
     stop_timeout: Annotated[int, parsed(values.whole_seconds)] = DeploySettings.stop_timeout
     resources: Resources = Resources()
     secrets: dict[SecretName, SecretUse] = {}
+    files: Files = {}
 
     def all_ports(self) -> tuple[Port, ...]:
         """The ports, but for entries whose variables are not expanded."""
@@ -99,6 +103,7 @@ class Runnable(ContainerKeys, Run):
         """What cannot be combined, each with the path of the key to change."""
         yield from self.run_faults()
         yield from self.container_faults(self.volumes)
+        yield from self.file_faults()
         if self.order == Order.START_FIRST and self.singleton:
             yield ("order",), "start-first runs two copies for a while, which singleton forbids"
         bound = _bound(self)
@@ -107,6 +112,14 @@ class Runnable(ContainerKeys, Run):
                 ("order",),
                 f"start-first cannot work: two containers cannot hold the host's port {bound[0].host_port}",
             )
+
+    def file_faults(self) -> Iterator[tuple[KeyPath, str]]:
+        """Files that would lie over something else in the container."""
+        mounts = {m.target: "the target of a volume" for m in self.volumes if isinstance(m, Mount)}
+        tmpfs = {t.target: "a tmpfs" for t in self.tmpfs if isinstance(t, Tmpfs)}
+        devices = {d.target: "a device" for d in self.devices if isinstance(d, Device)}
+        secrets = {ref.file: f"the secret {ref.name}" for ref in references(self.secrets) if ref.file}
+        yield from deploy_files.misplaced(self.files, {**mounts, **tmpfs, **devices, **secrets})
 
     def run(self) -> RunSettings:
         """The model's settings; requires all variables to be expanded."""
@@ -126,6 +139,7 @@ class Runnable(ContainerKeys, Run):
             container=self.container(),
             aliases={network: names for network, names in self.networks.items() if names},
             secrets=references(self.secrets),
+            files=deploy_files.references(self.files),
         )
 
 

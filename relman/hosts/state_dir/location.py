@@ -23,6 +23,8 @@ TAKEOVER = "lock.json.takeover"
 JOURNAL = "journal.jsonl"
 OLD_JOURNAL = "journal.jsonl.1"
 SECRETS = "secrets"
+FILES = "files"
+_SETS = (SECRETS, FILES)
 _FILES = (RECORD, LOCK, TAKEOVER, JOURNAL, OLD_JOURNAL)
 # Its owner is the effective user of the process that looks it up, even if that is not dumpable, like sftp-server
 # (task_dump_owner in fs/proc/base.c), and only root could mount anything over it. So lstat reveals the SSH user's uid.
@@ -33,13 +35,13 @@ _MYSELF = "/proc/self/."
 class StateDirectory:
     """A trusted directory of relman's on a host. `team` is whether its group shares it; `missing` are those levels that
     do not exist yet, outermost first; `closed` is whether the user may not create anything in the existing ones;
-    `secrets` is whether it has a directory for secrets."""
+    `sets` are those of the directories SECRETS and FILES that it has."""
 
     path: str
     team: bool
     missing: tuple[str, ...] = ()
     closed: bool = False
-    secrets: bool = False
+    sets: tuple[str, ...] = ()
 
     def of(self, name: str) -> str:
         """The path of a file in it."""
@@ -122,22 +124,24 @@ def _look(connection: Connection, names: Sequence[str]) -> StateDirectory:
     top = posixpath.normpath(f"/{connection.host.state_dir.lstrip('/')}")
     path = posixpath.join(top, *names)
     files = [posixpath.join(path, name) for name in _FILES] if len(names) > 1 else []
-    levels, kept = _levels(path), posixpath.join(path, SECRETS)
+    levels, kept = _levels(path), [posixpath.join(path, name) for name in _SETS] if len(names) > 1 else []
     with explained(connection, path):
-        (myself, secrets, *found) = connection.sftp().lstats([_MYSELF, kept, *levels, *files])
+        (myself, *found) = connection.sftp().lstats([_MYSELF, *levels, *files, *kept])
     judge = Judge(connection.host.endpoint.user, myself.st_uid if myself else None, top)
     there = [_level(connection, p, a) for p, a in zip(levels, found, strict=False) if a]
+    below = zip((*files, *kept), found[len(levels) :], strict=True)
+    inside = {p: _level(connection, p, a) for p, a in below if a}
     try:
         team = judge.directories(there)
-        for each, attributes in zip(files, found[len(levels) :], strict=True):
-            if attributes:
-                judge.file(_level(connection, each, attributes), team)
-        if secrets and files:
-            judge.directories([_level(connection, kept, secrets)], team)
+        for each in files:
+            if each in inside:
+                judge.file(inside[each], team)
+        judge.directories([inside[each] for each in kept if each in inside], team)
     except Untrusted as error:
         raise _refusal(connection, top, error) from error
     closed = bool(there) and not judge.may_add_to(there[-1], team)
-    return StateDirectory(path, team is not None, tuple(levels[len(there) :]), closed, bool(secrets and files))
+    sets = tuple(posixpath.basename(each) for each in kept if each in inside)
+    return StateDirectory(path, team is not None, tuple(levels[len(there) :]), closed, sets)
 
 
 def _levels(path: str) -> list[str]:

@@ -49,11 +49,11 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    DeploySettings="healthcheck container aliases secrets processes",
+    DeploySettings="healthcheck container aliases secrets files processes",
     Process="name replicas run max_hosts",
     RunSettings="ports env volumes networks command health restart stop_timeout resources order singleton healthcheck"
-    " container aliases secrets",
-    Deployed="secrets units hosts",
+    " container aliases secrets files",
+    Deployed="secrets units hosts files",
     Unit="process replica name container",
     Intent="several",
     Several="old stop_first reused",
@@ -70,6 +70,7 @@ VERSION_2_KEYS = _keys(
     Ulimit="name soft hard",
     Logging="driver options",
     SecretRef="name file env",
+    DeployFile="name target digest",
     SecretSet="directory salt hashes",
 )
 """The additions of version 2. Frozen by the first release that writes them; later additions need version 3."""

@@ -15,6 +15,7 @@ from relman.model.grants.secrets import SECRET_NAME, SecretSet
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
 from relman.model.settings import DeploySettings
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SALT = re.compile(r"(?:[0-9a-f]{2}){8,64}")
 CONTAINER = re.compile(r"[0-9a-f]{64}")
@@ -199,6 +200,8 @@ def check_entry(entry: Deployed, environment: str, service: str, key: str) -> No
     require(not entry.container or CONTAINER.fullmatch(entry.container), f"{key}.container", "a container's id")
     for secret in entry.settings.every_secret:
         require(SECRET_NAME.fullmatch(secret.name), f"{key}.settings.secrets", "names of secrets")
+    for file in entry.settings.every_file:
+        require(_SHA256.fullmatch(file.digest), f"{key}.settings.files", "SHA-256 of files")
     if entry.secrets:
         require(ID.fullmatch(entry.secrets.directory), f"{key}.secrets.directory", "a deployment's id")
         require(_SALT.fullmatch(entry.secrets.salt), f"{key}.secrets.salt", "hexadecimal digits")

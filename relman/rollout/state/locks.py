@@ -14,9 +14,9 @@ from functools import partial
 from relman.hosts.state_dir import lock as lock_file
 from relman.model.errors import Cancelled, Interrupted, Locked, RelmanError
 from relman.model.state_dir.lock import FoundLock, Lock, Phase
+from relman.rollout.file_sets import drop_unneeded
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.planner import Asked
-from relman.rollout.secrets import drop_unneeded
 from relman.rollout.state.lease import LOOK_AFTER, TTL, Lease, is_dead, this_machine
 
 _LOCK_PAUSE = 1.0
