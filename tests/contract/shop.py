@@ -28,6 +28,7 @@ USUAL: dict[str, Any] = {
     "version": "1.2",
     "created": "2026-01-01T00:00:00Z",
     "deploy_section": '{"ports":[]}',
+    "files": {},
 }
 BUSYBOX = """FROM scratch
 COPY busybox /bin/busybox

@@ -18,6 +18,7 @@ from relman.ci.build.buildx import find_buildx
 from relman.ci.engine import images
 from relman.ci.run.cleanup import cleanup
 from relman.model.errors import AccessDenied, BuildFailed, NotFound, RegistryError, UsageError
+from relman.model.files import LARGEST, contents_in, is_label
 from relman.model.image import Platform, Repository
 from relman.model.run import Commit, RunName
 from relman.model.service import Build, BuildSecret
@@ -59,15 +60,18 @@ def base_run(build: str) -> RunName:
 def release_base(shop: Shop, tag: str, dockerfile: str) -> str:
     """Push a base image that is then only in the registry; returns its digest."""
     repository, run = Repository(shop.registry, "team/base"), base_run(tag)
-    image = shop.build(dockerfile, run=run, repository=repository, version="base", deploy_section="{}")
+    image = shop.build(
+        dockerfile, run=run, repository=repository, version="base", deploy_section="{}", files={"a": b"1"}
+    )
     digest = shop.push(image, run, repository)
     shop.client.remove_image(image.value, force=True)
     return digest.value
 
 
 def test_the_same_image_and_the_same_proof(either: Shop, lab: Lab) -> None:
-    """Labels, tag and configuration are the same with both builders; what is tested, pushed and read back from the
-    registry is the very image that was built; context, arguments, target and .dockerignore work."""
+    """Labels, with files as large as they may be, tag and configuration are the same with both builders; what is
+    tested, pushed and read back from the registry is the very image that was built; context, arguments, target and
+    .dockerignore work."""
     shop = either
     (shop.root / ".dockerignore").write_text("# comment\nsecret*\n")
     (shop.root / "secret.txt").write_text("s")
@@ -76,10 +80,12 @@ def test_the_same_image_and_the_same_proof(either: Shop, lab: Lab) -> None:
         'ARG WORD\nCOPY . /context\nRUN ["/bin/sh", "-c", "echo word=$WORD; busybox ls /context"]\n'
         'FROM first\nRUN ["/bin/sh", "-c", "exit 1"]\n'
     )
-    image = shop.build(dockerfile, build=Build(args={"WORD": "a $b 'c, d"}, target="first"))
+    files = {name: os.urandom(LARGEST) for name in ("a.conf", "b/c d", "${x}", 'e"')}
+    image = shop.build(dockerfile, build=Build(args={"WORD": "a $b 'c, d"}, target="first"), files=files)
     found = images.inspect(shop.engine, shop.local_tag)
     assert found.id == image
-    assert {k: v for k, v in found.labels.items() if k.startswith(("relman", "org"))} == {
+    assert contents_in(found.labels) == files
+    assert {k: v for k, v in found.labels.items() if k.startswith(("relman", "org")) and not is_label(k)} == {
         "org.opencontainers.image.revision": "1" * 40,
         "org.opencontainers.image.source": "ssh://git.example/shop",
         "org.opencontainers.image.created": "2026-01-01T00:00:00Z",
@@ -124,6 +130,7 @@ def test_a_private_base(either: Shop) -> None:
     assert (found.labels[BASE_NAME], found.labels[BASE_DIGEST]) == (base, new)
     assert not found.labels["org.opencontainers.image.revision"]
     assert not found.labels["org.opencontainers.image.version"]
+    assert contents_in(found.labels) == {}
 
 
 def test_a_base_that_the_registry_does_not_give(either: Shop) -> None:
@@ -278,8 +285,8 @@ Signals().install()
 try:
     client = connect()
     with cleaned_up(client, run, say):
-        build(client, service, run, Commit(), version="", created="", deploy_section="{}", environ=os.environ,
-              credentials={}.get, progress=say, watch=Watch())
+        build(client, service, run, Commit(), version="", created="", deploy_section="{}", files={},
+              environ=os.environ, credentials={}.get, progress=say, watch=Watch())
 except KeyboardInterrupt:
     sys.exit(130)
 """

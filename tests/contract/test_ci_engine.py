@@ -140,8 +140,8 @@ try:
     client = connect()
     with cleaned_up(client, run, say):
         image = build(
-            client, service, run, commit, version="", created="", deploy_section="{}", environ=os.environ,
-            credentials=none, progress=say, watch=watch
+            client, service, run, commit, version="", created="", deploy_section="{}", files={},
+            environ=os.environ, credentials=none, progress=say, watch=watch
         )
         run_tests(
             client, service, run, image, commit, environ={}, credentials=none, released=print, progress=say,

@@ -212,10 +212,17 @@ def test_an_index_is_listed_as_its_tested_platform(registry: Registry, repositor
     assert "release-statement" in listed["untested"].refusal
 
 
-def test_a_broken_deploy_section_is_refused(registry: Registry, repository: Repository) -> None:
-    """A frozen deploy section that cannot be read stops the promotion, and does not spoil the list of releases."""
-    broken = push_image(registry, repository, "117", labels={DEPLOY_SECTION: "{"})
-    with pytest.raises(PolicyRefused, match=DEPLOY_SECTION):
+@pytest.mark.parametrize(
+    ("label", "value", "said"),
+    [(DEPLOY_SECTION, "{", DEPLOY_SECTION), ("relman.file.a", "base64:!", "cannot be read: a is not in base64")],
+)
+def test_a_broken_deploy_section_is_refused(
+    registry: Registry, repository: Repository, label: str, value: str, said: str
+) -> None:
+    """A frozen deploy section that cannot be read stops the promotion, and does not spoil the list of releases; and so
+    does a file."""
+    broken = push_image(registry, repository, "117", labels={label: value})
+    with pytest.raises(PolicyRefused, match=said):
         promote(registry, repository, source="117", report=report(broken), release_tag="118")
     (listed,) = list_releases(registry, repository)
     assert listed.evidence is None

@@ -287,6 +287,7 @@ SECTION = json.dumps(
         "health": {"http": {"port": 80, "path": "/"}, "timeout": "5s"},
         "strategy": {"type": "rolling", "batch": 1},
         "command": ["x"],
+        "files": {"a.conf": "/etc/a.conf"},
     }
 ).encode()
 
@@ -299,7 +300,7 @@ def test_any_deploy_section(content: bytes) -> None:
     with suppress(PolicyRefused):
         section = thawed(content)
         try:
-            resolve(section, {}, {}, origin="the label of shop:118")
+            resolve(section, {}, {}, origin="the label of shop:118", files={"a.conf": b"x"})
         except ConfigError as error:
             said = [problem.file for problem in error.problems]
     assert {*said} == {"the label of shop:118"}

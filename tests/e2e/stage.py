@@ -18,6 +18,7 @@ import yaml
 
 from relman.evidence.promote import promote
 from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
+from relman.model.files import labels_of
 from relman.model.image import ConfigDigest, ManifestDigest, Platform, Repository
 from relman.model.run import CommandResult, Commit, RunName, TestReport
 from relman.registry.auth import Credentials
@@ -191,12 +192,19 @@ class Stage:
         hosts: list[dict[str, Any]] = json.loads(said)["hosts"]
         return hosts
 
-    def image(self, tag: str, *, deploy: Mapping[str, Any] | None = None, **options: Any) -> tuple[str, str]:
+    def image(
+        self,
+        tag: str,
+        *,
+        deploy: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        **options: Any,
+    ) -> tuple[str, str]:
         """Build and push an image under `tag` without releasing it; returns its config and manifest digests."""
         section = json.dumps({**DEPLOY, **(deploy or {})})
         with self.lab.ci.engine() as engine:
             ref = self.repository.tag(tag)
-            labels = {DEPLOY_SECTION: section, SERVICE_NAME: "demo"}
+            labels = {DEPLOY_SECTION: section, SERVICE_NAME: "demo", **labels_of(files or {})}
             config = busybox_image(engine, ref, version=tag.removeprefix("run-"), labels=labels, **options)
             return config, push(engine, ref, self.lab.registry.auth)
 

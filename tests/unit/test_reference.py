@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -144,7 +145,8 @@ def _loaded(block: Block) -> None:
     text = block.text if re.search("^service:", block.text, re.MULTILINE) else HEAD + block.text
     service = parse_service(text.encode(), "relman.yml")
     variables = {"database_host": "db.example.com", "inventory_hostname": "web1"}
-    resolve(service.deploy, variables, {}, origin="the example")
+    files = {posixpath.normpath(name): b"" for name in service.deploy.get("files", {})}
+    resolve(service.deploy, variables, {}, origin="the example", files=files)
 
 
 @pytest.mark.parametrize("block", _of_kind("yaml"))
