@@ -31,7 +31,7 @@ def _needed(entry: Deployed) -> Iterator[_Needed]:
     if secrets and entry.secrets:
         yield _Needed(SECRETS, entry.secrets.directory, {each.name: each.name for each in secrets})
     if files:
-        yield _Needed(FILES, entry.id, {each.digest: each.name for each in files})
+        yield _Needed(FILES, entry.files, {each.digest: each.name for each in files})
 
 
 def bring(session: Session, plan: Plan, entry: Deployed) -> None:
@@ -56,7 +56,7 @@ def equipped(session: Session, plan: Plan, entry: Deployed, settings: RunSetting
     """Settings of the entry as a container is created with them, once `bring` has brought what it needs: its files and
     secrets mounted, or secrets in its variables. What is returned holds values: it is for the engine alone."""
     files = _sets(session, plan.environment, plan.service, FILES)
-    mounts = [Mount(files.path(entry.id, f.digest), f.target, True) for f in settings.files]
+    mounts = [Mount(files.path(entry.files, f.digest), f.target, True) for f in settings.files]
     variables: dict[str, str] = {}
     if kept := entry.secrets:
         secrets = _sets(session, plan.environment, plan.service, SECRETS)

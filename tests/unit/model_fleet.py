@@ -28,6 +28,7 @@ from relman.rollout.fleet import Fleet, Gathered, Session, collect
 from relman.rollout.image_pull import Wanted
 from relman.rollout.operation import Operation, look, run
 from relman.rollout.planning.planner import Asked, entry_of, plan_deploy, plan_rollback
+from relman.rollout.planning.restart import plan_restart
 from relman.rollout.progress import Report
 from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
 from tests.unit.values import REPOSITORY, deployed
@@ -171,6 +172,11 @@ class World:
         asked = self.asked()
         return self._run(asked, lambda seen: plan_rollback(asked, seen, to, keep_secrets=keep_secrets))
 
+    def restart(self) -> Report:
+        """New containers of what serves."""
+        asked = self.asked()
+        return self._run(asked, lambda seen: plan_restart(asked, seen))
+
     def _run(
         self,
         asked: Asked,
@@ -227,7 +233,7 @@ class World:
             there = {p: PurePosixPath(p) for p in host.files}
             kept_sets = {
                 SECRETS: {e.secrets.directory for e in seen.record.entries if e.secrets},
-                FILES: {e.id for e in seen.record.entries if e.settings.every_file},
+                FILES: {e.files for e in seen.record.entries if e.files},
             }
             for folder, kept in kept_sets.items():
                 assert {p.parent.name for p in there.values() if p.parent.parent.name == folder} == kept, there

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from relman.config.compose.model import ComposeService, Project, PublishedPort
 from relman.config.compose.read import read_project
 from relman.config.compose.variables import fill, in_relman, names
-from relman.config.deploy import resolve_on
+from relman.config.deploy import frozen, resolve_on
 from relman.config.deploy_variables import fill as fill_in_relman
 from relman.config.env_file import deploy_section, read_env_file
 from relman.config.inventory.load import load_inventory
@@ -102,7 +102,7 @@ def test_what_is_written_is_valid_and_resolves(kind: str, converted: Converted) 
     for file in root.glob("relman*.yml"):
         service = load_service(file)
         for host in chosen.hosts:
-            settings = resolve_on(host, service.name, deploy_section(service), origin=file.name)
+            settings = resolve_on(host, service.name, frozen(service), origin=file.name)
             assert {ref.name for ref in settings.every_secret} <= set(host.secrets)
         assert service.name in chosen.services
         checked = relman("check", "-f", file.name, cwd=root)

@@ -214,6 +214,18 @@ def test_a_host_that_lost_a_file_is_not_rolled_back() -> None:
     assert world.versions == ["2"]
 
 
+def test_a_restart_keeps_the_files_of_its_release() -> None:
+    """They are not written again, and a rollback past it finds its own."""
+    world = serving(2, SET, "1", "2")
+    before = {path for host in world.hosts for path in host.files if "/files/" in path}
+    assert world.restart().error is None
+    assert {path for host in world.hosts for path in host.files if "/files/" in path} == before
+    world.tidy()
+    assert world.rollback().error is None
+    assert world.versions == ["1", "1"]
+    world.tidy()
+
+
 def test_files_are_swept_when_nothing_names_them() -> None:
     """Also those of a deployment that died before it wrote an intent; `keep` drops the oldest."""
     world = serving(1, replace(SET, keep=1), "1", "2", "3")

@@ -46,8 +46,9 @@ class Deployed:
     pruning. `proven` is whether a deployment of it finished healthy, was read back, and was never rolled back.
     `verified` is False if there was no health check. `skipped` describes each gate that a person skipped for this
     release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock. `secrets`
-    are the values that the host keeps for it. `container` is that of a service without processes; a service with
-    processes has `units`. `hosts` are all that it was deployed to, where the entry is of version 2.
+    are the values that the host keeps for it, `files` is the deployment that wrote its files there, "" if it has none.
+    `container` is that of a service without processes; a service with processes has `units`. `hosts` are all that it
+    was deployed to, where the entry is of version 2.
     """
 
     id: str
@@ -68,6 +69,7 @@ class Deployed:
     secrets: SecretSet | None = None
     units: tuple[Unit, ...] = ()
     hosts: tuple[str, ...] = ()
+    files: str = ""
 
     @property
     def parts(self) -> tuple[Unit, ...]:
@@ -200,6 +202,8 @@ def check_entry(entry: Deployed, environment: str, service: str, key: str) -> No
     require(not entry.container or CONTAINER.fullmatch(entry.container), f"{key}.container", "a container's id")
     for secret in entry.settings.every_secret:
         require(SECRET_NAME.fullmatch(secret.name), f"{key}.settings.secrets", "names of secrets")
+    if entry.settings.every_file:
+        require(ID.fullmatch(entry.files), f"{key}.files", "a deployment's id")
     for file in entry.settings.every_file:
         require(_SHA256.fullmatch(file.digest), f"{key}.settings.files", "SHA-256 of files")
     if entry.secrets:

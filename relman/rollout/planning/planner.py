@@ -200,6 +200,7 @@ def entry_of(asked: Asked, release: Release, settings: DeploySettings, facts: En
         commit=release.commit,
         verified=any(run.health.probe != "none" for run in settings.runs),
         skipped=release.skipped,
+        files=asked.id if settings.every_file else "",
     )
     return replace(entry, image_id=_image_id(entry, facts))
 
