@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from relman.hosts.state_dir import record
-from relman.hosts.state_dir.file_sets import FILES, KINDS, SECRETS, FileSets, Kind
+from relman.hosts.state_dir.file_sets import FILES, KINDS, SECRETS, Content, FileSets
 from relman.model.container import DEPLOYMENT, ENVIRONMENT, SERVICE
 from relman.model.errors import RelmanError, StepFailed
 from relman.model.plan import Plan
@@ -21,7 +21,7 @@ from relman.rollout.secrets import variable
 class _Needed(NamedTuple):
     """A set that an entry needs: the names of its files, each with what people call it."""
 
-    kind: Kind
+    kind: Content
     directory: str
     names: Mapping[str, str]
 
@@ -66,7 +66,7 @@ def equipped(session: Session, plan: Plan, entry: Deployed, settings: RunSetting
     return replace(settings, volumes=(*settings.volumes, *mounts), env={**settings.env, **variables})
 
 
-def _sets(session: Session, environment: str, service: str, kind: Kind) -> FileSets:
+def _sets(session: Session, environment: str, service: str, kind: Content) -> FileSets:
     return FileSets(session.connection, environment, service, kind)
 
 

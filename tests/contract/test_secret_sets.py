@@ -12,7 +12,7 @@ import pytest
 
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import location
-from relman.hosts.state_dir.file_sets import FILES, SECRETS, FileSets, Kind
+from relman.hosts.state_dir.file_sets import FILES, SECRETS, Content, FileSets
 from relman.model.errors import PreflightFailed
 from relman.model.host import Environment, Host, SshOptions
 from relman.rollout.fleet import Fleet
@@ -38,7 +38,7 @@ def host(tmp_path: Path, state: str) -> Iterator[Connection]:
     ("kind", "mode", "team", "wanted"),
     [(SECRETS, "0o444", False, "755"), (SECRETS, "0o444", True, "2775"), (FILES, "0o644", False, "755")],
 )
-def test_a_set_is_written_read_and_removed(kind: Kind, mode: str, team: bool, wanted: str) -> None:
+def test_a_set_is_written_read_and_removed(kind: Content, mode: str, team: bool, wanted: str) -> None:
     """Secrets of 0444 and files of 0644 in directories of 0755 (2775 where a team shares it), byte for byte; written
     again after a connection was lost it is the same; a set that is removed leaves nothing."""
     top = Path("/var/lib") / f"relman-secrets-{os.getpid()}"

@@ -19,7 +19,7 @@ from relman.config.compose.read import read_project
 from relman.config.compose.variables import fill, in_relman, names
 from relman.config.deploy import frozen, resolve_on
 from relman.config.deploy_variables import fill as fill_in_relman
-from relman.config.env_file import deploy_section, read_env_file
+from relman.config.env_file import read_env_file
 from relman.config.inventory.load import load_inventory
 from relman.config.schema.values_container import ports
 from relman.config.service import load_service

@@ -10,15 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from relman.config.schema import files as deploy_files
 from relman.config.schema import values, values_container
 from relman.config.schema.base import MOST, Argv, EnvName, Section, choice, filled, parsed
 from relman.config.schema.container import ContainerKeys
-from relman.config.schema.files import Files
+from relman.config.schema.given import Files, SecretName, SecretUse, clash, file_references, misplaced, references
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
-from relman.config.schema.secrets import SecretName, SecretUse, clash, references
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model.container_settings import Device, Tmpfs
@@ -119,7 +117,7 @@ class Runnable(ContainerKeys, Run):
         tmpfs = {t.target: "a tmpfs" for t in self.tmpfs if isinstance(t, Tmpfs)}
         devices = {d.target: "a device" for d in self.devices if isinstance(d, Device)}
         secrets = {ref.file: f"the secret {ref.name}" for ref in references(self.secrets) if ref.file}
-        yield from deploy_files.misplaced(self.files, {**mounts, **tmpfs, **devices, **secrets})
+        yield from misplaced(self.files, {**mounts, **tmpfs, **devices, **secrets})
 
     def run(self) -> RunSettings:
         """The model's settings; requires all variables to be expanded."""
@@ -139,7 +137,7 @@ class Runnable(ContainerKeys, Run):
             container=self.container(),
             aliases={network: names for network, names in self.networks.items() if names},
             secrets=references(self.secrets),
-            files=deploy_files.references(self.files),
+            files=file_references(self.files),
         )
 
 

@@ -21,16 +21,16 @@ _TEAM_MODE = 0o2775
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What sets hold, in the plural, the directory that they lie in, and the mode of their files."""
+class Content:
+    """What sets hold, in the plural: the directory that they lie in, and the mode of their files."""
 
     what: str
     folder: str
     mode: int
 
 
-SECRETS = Kind("secrets", location.SECRETS, 0o444)
-FILES = Kind("files", location.FILES, 0o644)
+SECRETS = Content("secrets", location.SECRETS, 0o444)
+FILES = Content("files", location.FILES, 0o644)
 KINDS = (SECRETS, FILES)
 
 
@@ -44,7 +44,7 @@ class FileSets:
     connection: Connection
     environment: str
     service: str
-    kind: Kind
+    kind: Content
 
     @property
     def kept(self) -> bool:
