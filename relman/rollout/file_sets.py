@@ -46,7 +46,7 @@ def bring(session: Session, plan: Plan, entry: Deployed) -> None:
             _store(session, plan)
         elif lost := _sets(session, plan.environment, plan.service, kind).missing(directory, names):
             raise StepFailed(
-                f"the host has lost {kind.what} of {entry.release}: {', '.join(names[each] for each in lost)}",
+                f"the host has lost {kind.folder} of {entry.release}: {', '.join(names[each] for each in lost)}",
                 host=host,
                 hint=f"relman deploy {entry.release} brings them again",
             )
@@ -90,7 +90,7 @@ def drop_unneeded(session: Session, environment: str, service: str) -> str:
         if there:
             _drop(session, there, environment, service)
     except RelmanError as error:
-        what = " and ".join(sets.kind.what for sets in there) or "secrets and files"
+        what = " and ".join(sets.kind.folder for sets in there) or "secrets and files"
         return f"{what} that nothing needs any more could not be removed: {error.what}"
     return ""
 

@@ -22,15 +22,14 @@ _TEAM_MODE = 0o2775
 
 @dataclass(frozen=True)
 class Content:
-    """What sets hold, in the plural: the directory that they lie in, and the mode of their files."""
+    """What sets hold: the name of their directory is its plural; and the mode of their files."""
 
-    what: str
     folder: str
     mode: int
 
 
-SECRETS = Content("secrets", location.SECRETS, 0o444)
-FILES = Content("files", location.FILES, 0o644)
+SECRETS = Content(location.SECRETS, 0o444)
+FILES = Content(location.FILES, 0o644)
 KINDS = (SECRETS, FILES)
 
 
