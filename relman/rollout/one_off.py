@@ -11,11 +11,12 @@ from relman.docker.attached import Attached
 from relman.model.container import EXEC, RunSpec
 from relman.model.container_settings import Logging
 from relman.model.errors import NotFound, StepFailed
+from relman.model.files import blanked
 from relman.model.plan import Observed, Plan
 from relman.model.settings import Health, RunSettings
 from relman.model.state_dir.record import kept_in
+from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Session
-from relman.rollout.secrets import bring, equipped
 
 _STOP = 10  # seconds until it is killed
 _NOT_STARTED = "created"
@@ -38,7 +39,7 @@ def attached_to_new(
     """Run `argv` as a person does in a new container of what serves, which is stopped and removed on leaving. Its
     engine removes it when the command ends, too, whatever became of relman by then. It keeps no log.
 
-    Raises StepFailed where the host has lost the image or a secret, and what the engine raises.
+    Raises StepFailed where the host has lost the image, a secret or a file, and what the engine raises.
     """
     entry = seen.record.serving
     image = kept_in(seen.images, entry) if entry else None
@@ -50,6 +51,7 @@ def attached_to_new(
     settings = one_off(equipped(session, plan, entry, entry.settings.run_of(process)), argv)
     settings = replace(settings, container=replace(settings.container, tty=terminal, logging=Logging("none")))
     name = f"{plan.service}-{plan.environment}-{plan.id}-exec"
+    labels = {**blanked(entry.settings.every_file), **labels}
     made = session.engine.create(RunSpec(name, image, settings, labels, interactive=True, passing=True))
     try:
         with session.engine.inside.start(made, terminal=terminal) as command:
