@@ -226,6 +226,44 @@ def test_what_relman_refuses_is_left_out_with_its_words(tmp_path: Path) -> None:
     assert "deploy.ulimits.nofil: unknown limit; did you mean nofile?" in done.stdout
 
 
+def test_single_files_travel_with_the_image(tmp_path: Path) -> None:
+    """Those of the repository that relman can mount; what may be a secret or is a program does not, nor what a link
+    leads to. Each is told, by its mount."""
+    (tmp_path / "conf").mkdir()
+    for name in ("conf/site.conf", ".env", "tls.key", "db_password.txt", "start.sh", "over.conf"):
+        (tmp_path / name).write_text("A=${B}")
+    (tmp_path / "start.sh").chmod(0o755)
+    (tmp_path / "login").symlink_to("/etc/hostname")
+    mounts = ["./conf/site.conf:/etc/site.conf:ro", "over.conf", ".env", "tls.key", "db_password.txt", "start.sh"]
+    volumes = [
+        mounts[0],
+        *(f"./{name}:/data/{name}" for name in mounts[1:]),
+        "./login:/login",
+        "./conf:/x",
+        "d:/data/d",
+    ]
+    web = {"build": ".", "volumes": volumes}
+    (tmp_path / "compose.yaml").write_text(yaml.safe_dump({"services": {"web": web}, "volumes": {"d": {"name": "d"}}}))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    done = relman("init", "--from", "compose.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    section = deployed(tmp_path)
+    assert section["files"] == {"./conf/site.conf": "/etc/site.conf", "./over.conf": "/data/over.conf"}
+    assert section["volumes"] == ["d:/data/d"]
+    for name, why in {
+        "./over.conf": "nobody in the container may write it",
+        "./.env": "it may hold secrets",
+        "./tls.key": "it may hold secrets",
+        "./db_password.txt": "it may hold secrets",
+        "./start.sh": "relman mounts no program",
+        "./login": "./login is a link",
+        "./conf": "no directory of it",
+    }.items():
+        (line,) = (line for line in done.stdout.splitlines() if f"web.volumes ({name})" in line)
+        assert why in line
+    assert relman("check", "-f", "relman.yml", cwd=tmp_path).returncode == 0
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     """Where one of the files exists none is written."""
     root = tmp_path / "anchors"

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.config.compose.text import yaml_text
-from relman.config.deploy import resolve
-from relman.config.env_file import deploy_section
+from relman.config.deploy import frozen, resolve
 from relman.config.service import parse_service
 from relman.config.yaml_document import dotted
 from relman.model.errors import ConfigError
@@ -30,7 +29,8 @@ def accepted(
     for _ in range(_TRIES):
         try:
             service = parse_service(yaml_text(tree).encode(), str(Path(root) / file))
-            settings = resolve(deploy_section(service), variables, {}, origin=file)
+            written = frozen(service)
+            settings = resolve(written.section, variables, {}, origin=file, files=written.files)
         except ConfigError as error:
             for problem in reversed(error.problems):  # later items of a list first: the others keep their places
                 if not _leave_out(tree, problem.key):

@@ -30,7 +30,7 @@ _READ_HERE = (
 _LIMITS = {"memory": "mem_limit", "cpus": "cpus", "pids": "pids_limit"}
 _NO_EFFECT = ("expose", "attach", "develop", "pull_policy", "stdin_open", "links")
 _REASONS = {
-    "configs": "relman mounts no file of the repository: COPY it into the image",
+    "configs": "name its file under deploy.files",
     "stop_signal": "say STOPSIGNAL in the Dockerfile",
     "container_name": "relman names its containers itself; in networks the compose service's name is kept as an alias",
     "volumes_from": "name the volumes under deploy.volumes",
@@ -102,7 +102,7 @@ def _unsayable(mount: ServiceMount) -> str:
     if not mount.source:
         return "a volume without a name does not outlive its container: give it one, if it must"
     if mount.type == "bind" and not mount.source.startswith("/"):
-        return "relman mounts nothing of the repository, and what is built has its files in the image: COPY it there"
+        return "relman mounts single files of the repository, no directory of it: COPY it into the image"
     return ""
 
 

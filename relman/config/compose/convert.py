@@ -12,6 +12,7 @@ from typing import Any
 from relman.config.compose.accept import accepted
 from relman.config.compose.container import Lost, container_keys
 from relman.config.compose.environment import ProjectVariables, is_secret, secret_in
+from relman.config.compose.files import without_files
 from relman.config.compose.images import BuiltImage, images, process_name, rest
 from relman.config.compose.model import ComposeService, ImageBuild, Project
 from relman.config.compose.rest import REST, linked, rest_tree, test_services
@@ -156,10 +157,10 @@ class _Conversion:
     def container(self, service: ComposeService, seen: Checkout) -> dict[str, Any]:
         """All keys of one container."""
         lost = self.lost(service)
-        service = self.without_secrets(service)
+        service, files = without_files(self.without_secrets(service), self.root, lost)
         with self.reading(service):
             found = container_keys(self.project, service, lost, image_health=seen.healthcheck)
-            return {**self.given.keys(service, lost), **found}
+            return {**self.given.keys(service, lost), **found, **({"files": files} if files else {})}
 
     def without_secrets(self, service: ComposeService) -> ComposeService:
         """The service without the keys that a secret is written into."""
