@@ -77,7 +77,7 @@ def resolve(
             [_problem(origin, f.path, newer if f.unknown else f.message) for f in faults(error, Deploy)]
         ) from None
     if missing := sorted({file.name for file in settings.every_file} - files.keys()):
-        said = "it did not come along: build the image again"
+        said = "the image does not carry it: build the image again"
         raise ConfigError([_problem(origin, ("files", name), said) for name in missing])
     settings = _with_contents(settings, files)
     if twice := [ref for ref in settings.every_secret if ref.env in env]:

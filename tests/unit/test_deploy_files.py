@@ -88,7 +88,7 @@ def test_what_a_container_is_given() -> None:
         ({"a": "/run/secrets/a"}, {"secrets": {"a": None}}, "/run/secrets/a is the secret a already"),
         ({"a": "/data/a"}, {"volumes": ["d:/data"], "processes": {"web": {"volumes": []}}}, "deploy.files.a: /data is"),
         ({}, {"files": {"a": "/data"}, "processes": {"web": {"volumes": ["d:/data"]}}}, "/data is the target of a vol"),
-        ({"d": "/a"}, {}, "deploy.files.d: it did not come along: build the image again"),
+        ({"d": "/a"}, {}, "deploy.files.d: the image does not carry it: build the image again"),
     ],
 )
 def test_a_file_that_cannot_be(files: object, others: dict[str, object], said: str) -> None:
