@@ -21,7 +21,7 @@ from tests.lab.lab import Lab, at_once
 from tests.lab.layout import LabError, Layout
 from tests.soak.kills import Kills
 from tests.soak.moments import kills
-from tests.soak.points import TRIED, Point, Soak
+from tests.soak.points import KINDS, TRIED, Point, Soak
 from tests.soak.trials import Trials, side_by_side
 
 LABS = 2
@@ -82,15 +82,18 @@ def _die(stages: Sequence[Stage]) -> list[str]:
 
 
 def _points(stages: Sequence[Stage], tried: Sequence[tuple[str, str]]) -> list[str]:
-    """Something happens before every single change."""
-    soaks = [Soak(stage) for stage in stages]
-    for soak in soaks:
-        soak.prepare()
-    points = [Point(c, a, n) for c, a in tried for n in range(1, soaks[0].changes(c) + 1)]
-    trials = Trials(points, len(points))
-    side_by_side(trials, [(soak.trial, soak.reset) for soak in soaks])
-    print(f"{trials.done} points tried, {len(trials.failures)} failed")
-    return trials.failures
+    """Something happens before every single change, of a service and of a set of processes."""
+    failures: list[str] = []
+    for kind in KINDS:
+        soaks = [Soak(stage, kind) for stage in stages]
+        for soak in soaks:
+            soak.prepare()
+        points = [Point(c, a, n) for c, a in tried for n in range(1, soaks[0].changes(c) + 1)]
+        trials = Trials(points, len(points))
+        side_by_side(trials, [(soak.trial, soak.reset) for soak in soaks])
+        print(f"{trials.done} points of {kind.name} tried, {len(trials.failures)} failed")
+        failures += trials.failures
+    return failures
 
 
 if __name__ == "__main__":

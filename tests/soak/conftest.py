@@ -17,9 +17,7 @@ from tests.soak.points import Soak
 def soak(lab: Lab, hosts: list[LabHost], tmp_path: Path) -> Soak:
     """Three hosts as new."""
     assert len(hosts) == 3
-    made = Soak(Stage(lab, tmp_path))
-    made.prepare()
-    return made
+    return Soak(Stage(lab, tmp_path))
 
 
 @pytest.fixture

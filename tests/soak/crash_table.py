@@ -114,7 +114,7 @@ class CrashedHost:
 
     def _runs(self, old: str) -> str:
         """The letters of what runs."""
-        labels = [c["Labels"] for c in service_containers(self.host, every=False)]
+        labels = [c["Labels"] for c in service_containers(self.host)]
         letters = [(c["relman.process"][0], c["relman.release"] == old) for c in labels]
         return "".join(sorted(letter.upper() if is_old else letter for letter, is_old in letters))
 

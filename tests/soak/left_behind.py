@@ -20,8 +20,8 @@ def files_of(host: LabHost, environment: str = "production") -> list[str]:
     return sorted(p.name for p in found if p.name != "secrets" and not p.name.startswith(JOURNAL))
 
 
-def service_containers(host: LabHost, *, every: bool) -> list[dict[str, Any]]:
-    """The service's containers that run, or all."""
+def service_containers(host: LabHost, *, every: bool = False) -> list[dict[str, Any]]:
+    """The service's containers that run, or `every` one."""
     with host.engine() as engine:
         return list(engine.containers(all=every, filters={"label": "relman.service=demo"}))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
 from tests.lab.lab import at_once
@@ -19,8 +20,30 @@ AT_ONCE = {
     "secrets": {"word": None},
 }
 SECRETS = {"word": {"command": ["echo", "soaked"]}}
-TAGS = ("s1", "s2", "s3")
+IDLE = {"command": ["busybox", "sleep", "1000"], "health": {"none": True, "window": "0s"}, "ports": []}
+PROCESSES = {"web": {}, "worker": IDLE, "scheduler": {**IDLE, "order": "stop-first"}}
 MIDDLE = 0.7  # where in a deployment the death is that a recovery has to recover from
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is deployed: its releases, how, and how many containers of each process may run after a reboot."""
+
+    name: str
+    tags: tuple[str, str, str]
+    deploy: Mapping[str, Any]
+    booted: Mapping[str, Collection[int]]
+
+
+SERVICE = Kind("a service", ("s1", "s2", "s3"), AT_ONCE, {"": (1,)})
+# The worker's old and new containers may come back together; those that share a port or stop first never do.
+SET = Kind(
+    "a set",
+    ("set-1", "set-2", "set-3"),
+    {**AT_ONCE, "processes": PROCESSES},
+    {"web": (1,), "worker": (1, 2), "scheduler": (0, 1)},
+)
+KINDS = (SERVICE, SET)
 
 
 @dataclass(frozen=True)
@@ -38,16 +61,16 @@ class Point:
 class Soak:
     """A stage on which points are tried."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, stage: Stage, kind: Kind = SERVICE) -> None:
+        self.stage, self.kind = stage, kind
         self._counted: dict[str, int] = {}
 
     def prepare(self) -> None:
         """Three releases without a health window, so that a point costs little. All were there once: a host keeps two
         of them, so that every deployment of the third pulls one image and drops another."""
         self.stage.write_inventory(relman_secrets=SECRETS)
-        for tag in TAGS:
-            self.stage.release(tag, deploy=AT_ONCE)
+        for tag in self.kind.tags:
+            self.stage.release(tag, deploy=self.kind.deploy)
             self.stage.deploy(tag, *ALL_AT_ONCE)
 
     def changes(self, command: str) -> int:
@@ -66,7 +89,7 @@ class Soak:
         """Run the command; returns how it ended."""
         lab = self.stage.lab.layout.id
         head = ("tests.soak.boundaries", str(lab), point.action, str(point.number), str(self.stage.home / "count"))
-        done = self.stage.run(*head, *COMMANDS[point.command].arguments)
+        done = self.stage.run(*head, *COMMANDS[point.command].arguments(self.kind))
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode
 
@@ -86,29 +109,37 @@ class Soak:
             at_once(host.mend for host in self.stage.lab.hosts)
             self._resolve()
         except AssertionError as error:
-            raise AssertionError(f"{point}: {error}") from error
+            raise AssertionError(f"{self.kind.name}: {point}: {error}") from error
         return f"{time.monotonic() - begin:.1f} s"
 
     def _check_now(self, point: Point) -> None:
         """Every host serves, except for one inside its gap; one that was rebooted runs one container of the two."""
-        reached = [h for h in self.stage.lab.hosts if h.ssh_answers()]
-        running = {h.name: len(service_containers(h, every=False)) for h in reached}
-        dark = [name for name, count in running.items() if not count]
+        running = self._running()
+        dark = [name for name, counts in running.items() if 0 in counts.values()]
         assert len(dark) <= 1, f"dark: {dark}"
         if point.action == "reboot":
-            assert set(running.values()) == {1}, f"running after the reboot: {running}"
+            fits = [counts[name] in most for counts in running.values() for name, most in self.kind.booted.items()]
+            assert all(fits), f"running after the reboot: {running}"
+
+    def _running(self) -> dict[str, dict[str, int]]:
+        """How many containers of each process every host runs that can be reached."""
+        reached = [h for h in self.stage.lab.hosts if h.ssh_answers()]
+        found = {h.name: [c["Labels"].get("relman.process", "") for c in service_containers(h)] for h in reached}
+        return {host: {name: names.count(name) for name in self.kind.booted} for host, names in found.items()}
 
     def _resolve(self) -> None:
         """What a person does next: deploy; where that is refused, all hosts serve by then, and recover resolves it."""
         stage = self.stage
-        again = ("deploy", "s3", "-e", "production", "--yes", *ALL_AT_ONCE)
+        last = self.kind.tags[2]
+        again = ("deploy", last, "-e", "production", "--yes", *ALL_AT_ONCE)
         ended = stage.any(*again)
         if ended.code == 7:
             until(lambda: "-" not in stage.versions(), "every host to serve again", 10)
+            assert all(all(counts.values()) for counts in self._running().values()), f"dark: {self._running()}"
             stage.relman("recover", "-e", "production")
             ended = stage.any(*again)
         assert ended.code == 0, f"the next deployment ended with {ended.code}: {ended.text}"
-        stage.serve("s3")
+        stage.serve(last)
         if any(len(files_of(host)) > 1 for host in stage.lab.hosts):
             stage.relman("recover", "-e", "production")  # sweeps up what was half written when no lock was held yet
         for host in stage.lab.hosts:
@@ -119,17 +150,17 @@ class Soak:
 class Command:
     """What is interrupted, and how the hosts are before it."""
 
-    arguments: tuple[str, ...]
+    arguments: Callable[[Kind], tuple[str, ...]]
     before: Callable[[Soak], None]
 
 
 def _one_release(soak: Soak) -> None:
-    soak.stage.deploy("s1", *ALL_AT_ONCE)
+    soak.stage.deploy(soak.kind.tags[0], *ALL_AT_ONCE)
 
 
 def _two_releases(soak: Soak) -> None:
     _one_release(soak)
-    soak.stage.deploy("s2", *ALL_AT_ONCE)
+    soak.stage.deploy(soak.kind.tags[1], *ALL_AT_ONCE)
 
 
 def _interrupted(soak: Soak) -> None:
@@ -140,9 +171,9 @@ def _interrupted(soak: Soak) -> None:
 
 
 COMMANDS: Mapping[str, Command] = {
-    "deployment": Command(("deploy", "s2", "-e", "production", "--yes"), _one_release),
-    "rollback": Command(("rollback", "-e", "production", "--yes"), _two_releases),
-    "recovery": Command(("recover", "-e", "production"), _interrupted),
+    "deployment": Command(lambda kind: ("deploy", kind.tags[1], "-e", "production", "--yes"), _one_release),
+    "rollback": Command(lambda _: ("rollback", "-e", "production", "--yes"), _two_releases),
+    "recovery": Command(lambda _: ("recover", "-e", "production"), _interrupted),
 }
 # What is tried: a recovery from a lost cable is a recovery once more.
 TRIED = tuple((c, "kill") for c in COMMANDS) + tuple(

@@ -8,20 +8,26 @@ import pytest
 
 from tests.soak.kills import Kills
 from tests.soak.moments import kills
-from tests.soak.points import TRIED, Point, Soak
+from tests.soak.points import SET, Point, Soak
 
 SEED = 20260201
 DEATHS = 20263289  # whose first moments are of every command, near and far, a pull and a task among them
 KILLS = 5
+SERVICE_TRIED = (("recovery", "kill"), ("deployment", "cut"))
+SET_TRIED = (("deployment", "kill"), ("deployment", "reboot"))
 
 pytestmark = pytest.mark.timeout(900)
 
 
 def test_a_sample_of_the_points_at_which_relman_or_a_host_dies(soak: Soak) -> None:
-    """After a death, a lost cable or a reboot before any change, the next commands put everything right."""
+    """After a death, a lost cable or a reboot before any change, the next commands put everything right, of a service
+    and of a set of processes."""
     chance = random.Random(SEED)  # noqa: S311  # which points, not secrets
-    for command, action in TRIED[:-1]:
-        soak.trial(Point(command, action, chance.randint(1, soak.changes(command))))
+    several = Soak(soak.stage, SET)
+    for each, tried in (soak, SERVICE_TRIED), (several, SET_TRIED):
+        each.prepare()
+        for command, action in tried:
+            each.trial(Point(command, action, chance.randint(1, each.changes(command))))
 
 
 def test_a_sample_of_the_moments_at_which_a_host_dies(killed: Kills) -> None:
