@@ -31,7 +31,8 @@ test: check prepare .peers/ansible-core/.locked
 	RELMAN_LAB_OFFLINE=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 $(LONG)
 
 # Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
-# single change of a host. It takes an hour. Before that, all of what `make test` tries a part of.
+# single change of a host, by a service and by a set of processes. It takes three hours. Before that, all of what
+# `make test` tries a part of, such as the crash table.
 soak: prepare
 	RELMAN_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/exhaustive tests/contract/test_foreign.py \
 	  tests/e2e/test_self_release.py tests/soak/test_crash_table.py

@@ -107,6 +107,8 @@ class Soak:
             assert point.action != "kill" or code == -9 or self._count() < point.number, f"ended with {code}"
             self._check_now(point)
             at_once(host.mend for host in self.stage.lab.hosts)
+            # For a moment after that the kernel remembers that nobody answered.
+            until(lambda: all(host.ssh_answers() for host in self.stage.lab.hosts), "every host to be reached", 10)
             self._resolve()
         except AssertionError as error:
             raise AssertionError(f"{self.kind.name}: {point}: {error}") from error
