@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
@@ -86,13 +86,13 @@ class Session:
 
     @property
     def facts(self) -> EngineFacts:
-        """The engine's properties, read once. Raises what the engine raises."""
-        return self._once()[0]
+        """The engine's properties, read once, with its clock of now. Raises what the engine raises."""
+        facts, asked = self._once()
+        return replace(facts, clock=facts.clock + uptime() - asked)
 
     def now(self) -> float:
         """The host's clock, in seconds since the epoch. Raises what the engine raises."""
-        facts, asked = self._once()
-        return facts.clock + uptime() - asked
+        return self.facts.clock
 
     def check(self, connection: Connection) -> None:
         """Check a new connection after one was lost: a lock that is held must still be ours. Raises Locked."""

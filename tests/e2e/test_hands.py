@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Sequence
+from itertools import pairwise
 
 from relman.model.container import EXEC
 from tests.e2e.stage import ALL_AT_ONCE, Stage
@@ -140,6 +141,35 @@ def test_a_shell_has_the_terminal(stage: Stage) -> None:
     assert code == 5, shown
     assert shown.startswith("h1: demo-production")
     assert "\n40 100\r" in shown, shown
+
+
+def test_what_changes_is_watched(stage: Stage) -> None:
+    """What runs is shown again when it changes, a host that was gone and is back too, with what is wrong and what to
+    type; nothing is shown twice, and Ctrl-C ends it."""
+    stage.release("hands-watched")
+    stage.deploy("hands-watched")
+    h1 = stage.lab.hosts[0]
+    watching = stage.start("--json", "status", "--watch", *P)
+
+    def shown() -> list[tuple[bool, bool]]:
+        documents = [json.loads(line)["hosts"] for line in watching.seen.splitlines() if line.startswith("{")]
+        return [(rows[0]["serving"], rows[0]["unreachable"]) for rows in documents]
+
+    until(lambda: shown() == [(True, False)], "it is shown")
+    h1.kill()
+    until(lambda: shown()[-1] == (False, True), "it is gone")
+    h1.start()
+    until(lambda: shown()[-1] == (True, False), "it is back")
+    (container,) = stage.status()[0]["containers"]
+    with h1.engine() as engine:
+        engine.stop(container)
+    until(lambda: shown()[-1] == (False, False), f"it serves nothing: {stage.any('status', *P).text}")
+    assert "docker start" in watching.seen
+    watching.send(signal.SIGINT)
+    ended = watching.ended()
+    assert ended.code == 130
+    documents = [line for line in ended.out.splitlines() if line.startswith('{"version": 1, "kind": "status"')]
+    assert all(one != other for one, other in pairwise(documents))
 
 
 def _made(stage: Stage) -> list[str]:

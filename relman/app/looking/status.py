@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.environments import Request, looked_at, one_or_all, unknown_service
+from relman.app.environments import Request, Selected, looked_at, one_or_all, unknown_service
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
@@ -34,8 +35,30 @@ def status(context: Context, request: Request) -> Status:
     """Observe all hosts in parallel. A host that does not answer gets a row that says so. Raises ConfigError and
     UsageError."""
     selected = looked_at(context, request)
+    with _fleet(selected, request) as fleet:
+        return _seen(fleet, selected, request)
+
+
+def watched(context: Context, request: Request, pause: float) -> Iterator[Status]:
+    """As `status`, again and again, `pause` seconds after what was made of the one before; hosts stay connected as long
+    as all of them answer."""
+    selected = looked_at(context, request)
+    while True:
+        with _fleet(selected, request) as fleet:
+            found = None
+            while found is None or not any(row.unreachable for row in found.rows):
+                found = _seen(fleet, selected, request)
+                yield found
+                time.sleep(pause)
+
+
+def _fleet(selected: Selected, request: Request) -> Fleet:
+    return Fleet(selected.environment, one_or_all(selected.environment, request.service) or "")
+
+
+def _seen(fleet: Fleet, selected: Selected, request: Request) -> Status:
     chosen = selected.environment
-    rows = _look(chosen, one_or_all(chosen, request.service))
+    rows = _look(fleet, one_or_all(chosen, request.service))
     place = _place(chosen, rows, request.inventories)
     known = {(row.host, row.service): row.peers for row in rows}
     return Status(rows, findings(rows, place), departed(known, {h.name for h in selected.whole.hosts}, place))
@@ -47,16 +70,15 @@ def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequenc
     return CommandScope(chosen.name, frozenset(chosen.services), hosts, silent, tuple(inventories))
 
 
-def _look(chosen: Environment, service: str | None) -> list[HostStatus]:
-    machine = this_machine()
-    with Fleet(chosen, service or "") as fleet:
+def _look(fleet: Fleet, service: str | None) -> list[HostStatus]:
+    machine, chosen = this_machine(), fleet.environment
 
-        def one(session: Session) -> list[HostStatus]:
-            names = [service] if service else _known(session, chosen)
-            return [look_at(session, chosen.name, name, machine) for name in names]
+    def one(session: Session) -> list[HostStatus]:
+        names = [service] if service else _known(session, chosen)
+        return [look_at(session, chosen.name, name, machine) for name in names]
 
-        found = fleet.each(one)
-        failed = {**fleet.unreachable, **found.errors}
+    found = fleet.each(one)
+    failed = {**fleet.unreachable, **found.errors}
     rows: list[HostStatus] = []
     for host in chosen.hosts:
         if host.name in failed:

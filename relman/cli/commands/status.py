@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import click
+
 from relman.app.documents.hosts import status_document
 from relman.app.environments import Request
+from relman.app.looking.status import Status, watched
 from relman.app.looking.status import status as look
 from relman.cli.options import environment_options, gathered, hosts_options, max_unhealthy_option
 from relman.cli.output.plan_view import also_on
@@ -20,12 +23,11 @@ from relman.rollout.looking.verdict import Finding
 @environment_options
 @hosts_options("--limit")
 @max_unhealthy_option
+@click.option(
+    "--watch", is_flag=True, help="Show it again every 2 seconds, or without a terminal when it changes, until Ctrl-C."
+)
 @gathered(Request, "request")
-def status(
-    context: CommandContext,
-    request: Request,
-    max_unhealthy: str | None,
-) -> None:
+def status(context: CommandContext, request: Request, max_unhealthy: str | None, watch: bool) -> None:
     """Show what runs where, and what to type where something is wrong.
 
     That is release, digest, since, health, and whether a rollback is ready. Without --service, or with
@@ -35,8 +37,35 @@ def status(
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
     host did not answer, 12 one is unhealthy or paused.
     """
+    output = context.output
+    if watch:
+        _watch(context, request)
+        return
     found = look(context, request)
-    rows, output = found.rows, context.output
+    _show(output, request, found)
+    gravest = found.verdict(max_unhealthy)
+    for each in found.findings:
+        if each is not gravest:
+            _warn(output, each)
+    if gravest:
+        raise gravest.conclusion()
+
+
+def _watch(context: CommandContext, request: Request) -> None:
+    """Until it is cancelled, or nobody reads it any more."""
+    output, before = context.output, None
+    for found in watched(context, request, _PAUSE):
+        if output.closed:
+            return
+        if output.clear() or found != before:
+            _show(output, request, found)
+            for each in found.findings:
+                _warn(output, each)
+        before = found
+
+
+def _show(output: Output, request: Request, found: Status) -> None:
+    rows = found.rows
     output.json("status", status_document(request.environment, found))
     output.table(_COLUMNS, [_cells(r) for r in rows], _SHARED)
     for name in dict.fromkeys(row.service for row in rows):
@@ -48,14 +77,9 @@ def status(
     for gone in found.departed:
         output.warn(gone.what)
         output.warn(f"  {gone.way_out}")
-    gravest = found.verdict(max_unhealthy)
-    for each in found.findings:
-        if each is not gravest:
-            _warn(output, each)
-    if gravest:
-        raise gravest.conclusion()
 
 
+_PAUSE = 2.0
 _COLUMNS = ("HOST", "SERVICE", "RELEASE", "DIGEST", "SINCE", "BY", "HEALTH", "ROLLBACK")
 _SHARED = ("SERVICE", "DIGEST", "SINCE", "BY", "ROLLBACK")
 

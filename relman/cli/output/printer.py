@@ -27,6 +27,7 @@ from relman.model.formats.text import clean
 from relman.model.state_dir.journal import secrets_of
 
 JSON_VERSION = 1
+_CLEAR = "\x1b[2J\x1b[H"
 _WIDTH = 80  # if the width of the terminal is unknown
 
 _BOLD, _RED, _YELLOW = "1", "31", "33"
@@ -125,6 +126,13 @@ class Output:
         with contextlib.suppress(OSError, ValueError):
             return os.get_terminal_size(self._out.fileno()).columns or _WIDTH
         return _WIDTH
+
+    def clear(self) -> bool:
+        """Clear the terminal on which results are shown, and return whether there is one."""
+        shown = not self.wants_json and self._out.isatty()
+        if shown:
+            self._write(self._out, _CLEAR)
+        return shown
 
     def raw(self, data: bytes) -> None:
         """Bytes as they are."""
