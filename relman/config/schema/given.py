@@ -90,7 +90,9 @@ def _file_target(written: object) -> str:
     if ".." in str(written).split("/") or "${" in found or not found.isprintable():
         raise ValueError(f"expected an absolute path without .. and ${{, found {shown(written)}")
     if found == "/" or any(_overlap(found, each) for each in (*_KERNEL_S, *_SOCKETS)):
-        raise ValueError(f"expected the path of a file of its own in the container, found {shown(written)}")
+        raise ValueError(
+            f"expected a file in the container, not in /proc, /sys or /dev and no socket of an engine, found {shown(written)}"
+        )
     return found
 
 
