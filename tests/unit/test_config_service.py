@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relman.config.deploy import freeze, resolve
+from relman.config.deploy_files import file_contents
 from relman.config.service import check_service, load_service, parse_service
 from relman.model.errors import ConfigError, UsageError
 from relman.model.service import Service, WaitFor
@@ -34,9 +35,10 @@ def test_sample_applications_are_valid(file: Path) -> None:
     """Every sample application's relman.yml is valid and its deploy section resolves as frozen."""
     service = load_service(file.parent)
     assert check_service(file) == []
-    frozen = freeze(service)
+    frozen, files = freeze(service), file_contents(service)
     assert freeze(load_service(file)) == frozen
-    assert resolve(json.loads(frozen), {}, {"A": "1"}, origin="label").env["A"] == "1"
+    variables = {"queue_url": "redis://queue"}
+    assert resolve(json.loads(frozen), variables, {"A": "1"}, origin="label", files=files).env["A"] == "1"
 
 
 def test_everything_can_be_said() -> None:

@@ -90,9 +90,8 @@ def _file_target(written: object) -> str:
     if ".." in str(written).split("/") or "${" in found or not found.isprintable():
         raise ValueError(f"expected an absolute path without .. and ${{, found {shown(written)}")
     if found == "/" or any(_overlap(found, each) for each in (*_KERNEL_S, *_SOCKETS)):
-        raise ValueError(
-            f"expected a file in the container, not in /proc, /sys or /dev and no socket of an engine, found {shown(written)}"
-        )
+        told = "expected a file in the container, not in /proc, /sys or /dev and no socket of an engine"
+        raise ValueError(f"{told}, found {shown(written)}")
     return found
 
 
