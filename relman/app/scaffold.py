@@ -10,27 +10,37 @@ from relman.config.compose.convert import Checkout, Converted, convert
 from relman.config.compose.environment import is_secret
 from relman.config.compose.model import ImageBuild
 from relman.config.compose.read import read_project
+from relman.config.kamal.read import is_kamal, read_kamal
 from relman.config.service import FILE_NAME, parse_service
 from relman.model.errors import UsageError
 
+NOBODY = "registry.example.com"
+"""The registry of one who names none."""
+
 
 def first_text(registry: str) -> str:
-    """A valid relman.yml for the repository in the current directory. Raises UsageError if it has no Dockerfile."""
-    text = first_file(look(Path()), registry)
+    """A valid relman.yml for the repository here; NOBODY is no registry. Raises UsageError without a Dockerfile."""
+    text = first_file(look(Path()), registry or NOBODY)
     parse_service(text.encode(), FILE_NAME)
     return text
 
 
-def from_compose(file: Path, registry: str, environ: Mapping[str, str]) -> Converted:
-    """relman's files for a compose file in the current directory, with its variables from `environ` and .env.
+def from_file(file: Path, registry: str, environ: Mapping[str, str]) -> Converted:
+    """relman's files for a compose file in the current directory, with its variables from `environ` and .env, or for
+    Kamal's anywhere below, whose registry counts where `registry` is "".
 
-    Raises UsageError for a file elsewhere, or one that builds nothing; ConfigError for what compose refuses, too.
+    Raises UsageError for a file elsewhere, or one that builds nothing; ConfigError for what compose or Kamal
+    refuse, too.
     """
+    if is_kamal(file):
+        project = read_kamal(file, Path())
+        own = project.fleet.registry if project.fleet else ""
+        return convert(project, ".", registry or own or NOBODY, _checkout)
     if file.resolve().parent != Path().resolve():
         raise UsageError(
             f"{file} is not in this directory", hint="relman.yml stands beside it: change to its directory"
         )
-    return convert(read_project(file, environ, is_secret), ".", registry, _checkout)
+    return convert(read_project(file, environ, is_secret), ".", registry or NOBODY, _checkout)
 
 
 def _checkout(build: ImageBuild) -> Checkout:

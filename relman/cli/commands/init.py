@@ -1,4 +1,4 @@
-"""relman init: write a first relman.yml from the content of the repository, or from a compose file."""
+"""relman init: write a first relman.yml from the content of the repository, or from a compose file or Kamal's."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import click
 
-from relman.app.scaffold import first_text, from_compose, write_files
+from relman.app.scaffold import first_text, from_file, write_files
 from relman.cli.verb import CommandContext, verb
 from relman.config.compose.convert import Converted
 from relman.config.compose.rest import REST
 from relman.config.service import FILE_NAME
 
-_NOBODY = "registry.example.com"
-
 
 @verb("init")
 @click.option("--print", "only_print", is_flag=True, help="Print the file and write nothing.")
 @click.option("--registry", metavar="HOST[:PORT]", help="The private registry; by default RELMAN_REGISTRY.")
-@click.option("--from", "source", metavar="COMPOSE", help="A compose file here, whose services are to be deployed.")
+@click.option(
+    "--from", "source", metavar="FILE", help="A compose file here, or Kamal's, whose services are to be deployed."
+)
 def init(context: CommandContext, only_print: bool, registry: str | None, source: str | None) -> None:
     """Write a first relman.yml from the Dockerfile and tests here.
 
@@ -26,11 +26,12 @@ def init(context: CommandContext, only_print: bool, registry: str | None, source
 
     It is a beginning: read it, and add what no file shows, such as the services that the tests need.
 
-    --from compose.yaml also writes an inventory to begin with, and a compose file of what others built.
+    --from compose.yaml, or config/deploy.yml of Kamal, also writes an inventory to begin with, and a compose file of
+    what others built.
     """
-    registry = registry or context.environ.get("RELMAN_REGISTRY") or _NOBODY
+    registry = registry or context.environ.get("RELMAN_REGISTRY", "")
     if source:
-        _moved_in(context, from_compose(Path(source), registry, context.environ), only_print=only_print)
+        _moved_in(context, from_file(Path(source), registry, context.environ), only_print=only_print)
         return
     text = first_text(registry)
     context.output.json("init", {"file": FILE_NAME, "written": not only_print, "text": text})
@@ -53,9 +54,11 @@ def _moved_in(context: CommandContext, found: Converted, *, only_print: bool) ->
         output.line("not said in them, or not as it was:")
         for loss in found.losses:
             output.line(f"  {loss}")
-    output.line("next: put your hosts into the inventory, read the files, then `relman check`")
-    output.line("the first time: relman deploy TAG -e production --adopt CONTAINER, for each that compose runs of them")
+    output.line("next: read the files, see that the inventory has your hosts, then `relman check`")
+    output.line(
+        "the first time: relman deploy TAG -e production --adopt CONTAINER, for each container that runs of them"
+    )
     if found.rest:
-        output.line(f"before the first deployment, on each host: docker compose -f {REST} up -d")
+        output.line(f"before the first deployment, on each host that is to run it: docker compose -f {REST} up -d")
     for name in found.networks:
         output.line(f"before the first deployment, on each host: docker network create {name}")

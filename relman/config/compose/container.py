@@ -114,10 +114,12 @@ def _networks(project: Project, service: ComposeService, lost: Lost) -> dict[str
         return {}
     if mode:
         lost("network_mode", f"{mode}: a container joins no other container's namespaces")
-    if len(project.services) == 1 and service.networks == {"default": ()}:
+    if len(project.services) == 1 and service.networks.keys() == {"default"} and not service.networks["default"][1:]:
         return {}
-    names = {project.networks.get(key, key): {"aliases": [service.name, *a]} for key, a in service.networks.items()}
-    return {"networks": names}
+    names = {project.networks.get(key, key): list(aliases) for key, aliases in service.networks.items()}
+    if not any(names.values()):
+        return {"networks": list(names)}
+    return {"networks": {name: {"aliases": aliases} for name, aliases in names.items()}}
 
 
 def _health(service: ComposeService, lost: Lost, *, image_health: bool) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def _health(service: ComposeService, lost: Lost, *, image_health: bool) -> dict[
     found |= {"retries": int(check["retries"])} if check.get("retries") is not None else {}
     if "start_interval" in check:
         lost("healthcheck.start_interval", _NO_KEY)
-    if not test and not image_health:
+    if not test and (service.health or not image_health):
         return {"health": _outside(service)}
     return ({"healthcheck": found} if found else {}) | {"health": {"image": True}}
 
@@ -145,6 +147,8 @@ def health_command(test: Any) -> Any:
 
 
 def _outside(service: ComposeService) -> dict[str, Any]:
+    if service.health:
+        return dict(service.health)
     port = next((p.target for p in service.ports if p.protocol == "tcp" and p.target.isdigit()), None)
     return {"tcp": {"port": int(port)}} if port else {"none": True}
 

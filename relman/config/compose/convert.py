@@ -56,7 +56,8 @@ class _Conversion:
         self.project, self.root, self.registry, self.checkout = project, root, registry, checkout
         self.given = ProjectVariables(project, root)
         self.rest = rest(project)
-        self.losses: dict[str, None] = {}
+        self.fleet = project.fleet
+        self.losses = dict.fromkeys(project.fleet.losses if project.fleet else ())
         self.allow: dict[str, list[str]] = {}
 
     def result(self) -> Converted:
@@ -74,7 +75,7 @@ class _Conversion:
         for image in found:
             tree, needs = accepted(self.relman_tree(image), image.file, self.root, self.given.variables, self.lose)
             self.allow |= {image.name: needs} if needs else {}
-            files[image.file] = _HEAD + yaml_text(tree)
+            files[image.file] = _HEAD.format("Kamal's" if self.fleet else "a compose") + yaml_text(tree)
             deploy = tree["deploy"]
             networks |= {
                 n: None for part in (deploy, *deploy.get("processes", {}).values()) for n in part.get("networks", ())
@@ -85,7 +86,9 @@ class _Conversion:
         files[INVENTORY] = _INVENTORY_HEAD + yaml_text(self.inventory(found))
         if self.rest:
             files[REST] = _REST_HEAD + yaml_text(rest_tree(self.project, self.rest))
-        made = {self.project.networks.get(k, k) for name in self.rest for k in self.project.services[name].networks}
+        known = self.project.written.get("networks") or {}
+        used = {key for name in self.rest for key in self.project.services[name].networks}
+        made = {self.project.networks.get(key, key) for key in used if not (known.get(key) or {}).get("external")}
         others = tuple(n for n in networks if n not in {*made, "host", "none"})
         return Converted(files, tuple(self.losses), others, bool(self.rest))
 
@@ -118,11 +121,17 @@ class _Conversion:
         return {
             "service": image.name,
             "registry": self.registry,
+            **self.repository(image),
             **({"build": build} if build else {}),
             "test": self.test(image, seen),
             "release": {"tag": "{build}", "channels": ["stable"]},
-            "deploy": self.deploy(image, seen),
+            "deploy": {**self.deploy(image, seen), **(self.fleet.deploy if self.fleet else {})},
         }
+
+    def repository(self, image: BuiltImage) -> dict[str, str]:
+        """The path in the registry, where it is not the service's name."""
+        path = self.fleet.repository if self.fleet else image.name
+        return {"repository": path} if path != image.name else {}
 
     def test(self, image: BuiltImage, seen: Checkout) -> dict[str, Any]:
         """The test section: databases begin empty, and passwords are `test`."""
@@ -180,16 +189,26 @@ class _Conversion:
         return {"name": process_name(service), "command": [*found.get("entrypoint", []), *command]}
 
     def inventory(self, found: list[BuiltImage]) -> dict[str, Any]:
-        """An environment with one host."""
+        """An environment, with one host to begin with where it is not known which."""
         variables: dict[str, Any] = {
-            "ansible_user": "deploy",
-            "relman_services": {image.name: f"{self.registry}/{image.name}" for image in found},
+            **(self.fleet.variables if self.fleet else {"ansible_user": "deploy"}),
+            "relman_services": {
+                image.name: f"{self.registry}/{self.repository(image).get('repository', image.name)}" for image in found
+            },
             "relman_secrets": {name: _from_inventory(s) for name, s in sorted(self.given.sources.items())},
             "relman_allow": self.allow,
             **self.given.variables,
         }
         kept = {name: value for name, value in variables.items() if value != {}}
-        return {"production": {"vars": kept, "hosts": {"host1.example.com": None}}}
+        return {"production": {"vars": kept, "hosts": self.hosts(found[0])}}
+
+    def hosts(self, image: BuiltImage) -> dict[str, Any]:
+        """The hosts, with the processes of those that do not run all."""
+        if not self.fleet:
+            return {"host1.example.com": None}
+        every = {process_name(service) for service in image.processes}
+        own = {h: [process_name(self.project.services[n]) for n in names] for h, names in self.fleet.hosts.items()}
+        return {h: {"relman_processes": {image.name: n}} if {*n} != every else None for h, n in own.items()}
 
 
 def _from_inventory(source: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -206,6 +225,7 @@ def _build(build: ImageBuild) -> dict[str, Any]:
     }
     usual = {"context": ".", "dockerfile": "Dockerfile"}
     found: dict[str, Any] = {key: value for key, value in said.items() if value and value != usual.get(key)}
+    found |= {"secrets": {name: {"env": name} for name in build.secrets}} if build.secrets else {}
     return found | ({"args": dict(build.args)} if build.args else {})
 
 
@@ -228,11 +248,11 @@ def _own(part: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _HEAD = """\
-# Written from a compose file. docs/reference/ of relman explains every key, `relman check` reads it.
+# Written from {} file. docs/reference/ of relman explains every key, `relman check` reads it.
 """
 _INVENTORY_HEAD = """\
-# Where it runs: put your hosts here. {variable: NAME} takes a secret from the environment of `relman deploy`; vault,
-# age and command are other sources, see relman_secrets in docs/reference/inventories.md of relman.
+# Where it runs: see that these are your hosts. {variable: NAME} takes a secret from the environment of `relman deploy`;
+# vault, age and command are other sources, see relman_secrets in docs/reference/inventories.md of relman.
 """
 _REST_HEAD = f"""\
 # What relman does not deploy, under the names that it has. On each host that it is to run on:

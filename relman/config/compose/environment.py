@@ -64,7 +64,8 @@ class ProjectVariables:
                 env[name] = self._plain(name, text, lost)
         for use in service.secrets:
             self._declare(use.name, lost)
-            secrets[use.name] = {"file": use.target} if use.target else {}
+            at = {"env": use.variable} if use.variable else {"file": use.target}
+            secrets[use.name] = {key: value for key, value in at.items() if value}
         found: dict[str, Any] = {"env": env, "env_file": files, "secrets": secrets}
         return {key: value for key, value in found.items() if value}
 
@@ -120,12 +121,18 @@ class ProjectVariables:
             lost(f"secrets ({name})", "a swarm has its value: name its source under relman_secrets in the inventory")
             self.sources[name] = {"variable": re.sub(r"\W", "_", name).upper()}
         else:
-            variable, file = options.get("environment"), options.get("file")
-            self.sources[name] = {"variable": str(variable)} if variable else {"file": str(file)}
+            kinds = {
+                "variable": options.get("environment"),
+                "command": options.get("command"),
+                "file": options.get("file"),
+            }
+            kind, value = next(((k, v) for k, v in kinds.items() if v), ("file", None))
+            self.sources[name] = {kind: value if kind == "command" else str(value)}
 
     def in_tests(self, service: ComposeService) -> dict[str, str]:
         """The variables of a service and its files for tests: filled in, with `test` for every password."""
-        return {name: self._in_tests(name, text) for name, text in self._every(service).items()}
+        secret = {use.variable: IN_TESTS for use in service.secrets if use.variable}
+        return {name: self._in_tests(name, text) for name, text in self._every(service).items()} | secret
 
     def _every(self, service: ComposeService) -> dict[str, str | None]:
         found: dict[str, str | None] = {}

@@ -12,13 +12,15 @@ from relman.model.errors import Problem
 
 @dataclass(frozen=True)
 class ImageBuild:
-    """What an image is built from; `others` are keys that relman has none for."""
+    """What an image is built from; `secrets` are variables that it is given as such, `others` keys
+    that relman has none for."""
 
     context: str = "."
     dockerfile: str = "Dockerfile"
     args: tuple[tuple[str, str], ...] = ()
     target: str = ""
     platform: str = ""
+    secrets: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
 
 
@@ -45,16 +47,17 @@ class ServiceMount:
 
 @dataclass(frozen=True)
 class SecretUse:
-    """A secret that a service is given; `target` is "" or the path of the file."""
+    """A secret that a service is given; `target` is "" or the file's path, `variable` "" or what holds it instead."""
 
     name: str
     target: str = ""
+    variable: str = ""
 
 
 @dataclass(frozen=True)
 class ComposeService:
     """One service. `environment` has its variables as written (None: the one of the shell), `keys` all keys without a
-    field of their own, filled in."""
+    field of their own, filled in; `networks` its aliases in each, and `health` how it is checked from outside."""
 
     name: str
     image: str = ""
@@ -68,6 +71,20 @@ class ComposeService:
     secrets: tuple[SecretUse, ...] = ()
     profiles: tuple[str, ...] = ()
     keys: Mapping[str, Any] = field(default_factory=dict)
+    health: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What another tool's file says beside its services: the hosts with the services that each runs, variables of the
+    inventory, keys of relman's deploy section, the registry and the image's path in it, and what could not be said."""
+
+    hosts: Mapping[str, tuple[str, ...]]
+    variables: Mapping[str, Any]
+    deploy: Mapping[str, Any]
+    registry: str
+    repository: str
+    losses: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -84,3 +101,4 @@ class Project:
     variables: Mapping[str, str]
     written: Mapping[str, Any]
     problem: Callable[[KeyPath, str], Problem]
+    fleet: Fleet | None = None

@@ -88,7 +88,10 @@ class _Reading:
         """One service; None if something is wrong in it."""
         before = len(self.problems)
         fields = dict(self.read(name, written))
-        return ComposeService(name, **fields) if len(self.problems) == before else None
+        if len(self.problems) > before:
+            return None
+        fields["networks"] = {network: (name, *aliases) for network, aliases in fields["networks"].items()}
+        return ComposeService(name, **fields)
 
     def read(self, name: str, written: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         """The fields of one service, but for faulty ones."""
