@@ -32,7 +32,7 @@ def from_file(file: Path, registry: str, environ: Mapping[str, str]) -> Converte
     Raises UsageError for a file elsewhere, or one that builds nothing; ConfigError for what compose or Kamal
     refuse, too.
     """
-    if is_kamal(file):
+    if is_kamal(file) and Path().resolve() in file.resolve().parents:
         project = read_kamal(file, Path())
         own = project.fleet.registry if project.fleet else ""
         return convert(project, ".", registry or own or NOBODY, _checkout)
