@@ -34,7 +34,7 @@ def from_file(file: Path, registry: str, environ: Mapping[str, str]) -> Converte
     """
     if is_kamal(file) and Path().resolve() in file.resolve().parents:
         project = read_kamal(file, Path())
-        own = project.fleet.registry if project.fleet else ""
+        own = project.placement.registry if project.placement else ""
         return convert(project, ".", registry or own or NOBODY, _checkout)
     if file.resolve().parent != Path().resolve():
         raise UsageError(

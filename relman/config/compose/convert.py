@@ -56,8 +56,8 @@ class _Conversion:
         self.project, self.root, self.registry, self.checkout = project, root, registry, checkout
         self.given = ProjectVariables(project, root)
         self.rest = rest(project)
-        self.fleet = project.fleet
-        self.losses = dict.fromkeys(project.fleet.losses if project.fleet else ())
+        self.placement = project.placement
+        self.losses = dict.fromkeys(project.placement.losses if project.placement else ())
         self.allow: dict[str, list[str]] = {}
 
     def result(self) -> Converted:
@@ -75,7 +75,7 @@ class _Conversion:
         for image in found:
             tree, needs = accepted(self.relman_tree(image), image.file, self.root, self.given.variables, self.lose)
             self.allow |= {image.name: needs} if needs else {}
-            files[image.file] = _HEAD.format("Kamal's" if self.fleet else "a compose") + yaml_text(tree)
+            files[image.file] = _HEAD.format("Kamal's" if self.placement else "a compose") + yaml_text(tree)
             deploy = tree["deploy"]
             networks |= {
                 n: None for part in (deploy, *deploy.get("processes", {}).values()) for n in part.get("networks", ())
@@ -125,12 +125,12 @@ class _Conversion:
             **({"build": build} if build else {}),
             "test": self.test(image, seen),
             "release": {"tag": "{build}", "channels": ["stable"]},
-            "deploy": {**self.deploy(image, seen), **(self.fleet.deploy if self.fleet else {})},
+            "deploy": {**self.deploy(image, seen), **(self.placement.deploy if self.placement else {})},
         }
 
     def repository(self, image: BuiltImage) -> dict[str, str]:
         """The path in the registry, where it is not the service's name."""
-        path = self.fleet.repository if self.fleet else image.name
+        path = self.placement.repository if self.placement else image.name
         return {"repository": path} if path != image.name else {}
 
     def test(self, image: BuiltImage, seen: Checkout) -> dict[str, Any]:
@@ -191,7 +191,7 @@ class _Conversion:
     def inventory(self, found: list[BuiltImage]) -> dict[str, Any]:
         """An environment, with one host to begin with where it is not known which."""
         variables: dict[str, Any] = {
-            **(self.fleet.variables if self.fleet else {"ansible_user": "deploy"}),
+            **(self.placement.variables if self.placement else {"ansible_user": "deploy"}),
             "relman_services": {
                 image.name: f"{self.registry}/{self.repository(image).get('repository', image.name)}" for image in found
             },
@@ -204,10 +204,10 @@ class _Conversion:
 
     def hosts(self, image: BuiltImage) -> dict[str, Any]:
         """The hosts, with the processes of those that do not run all."""
-        if not self.fleet:
+        if not self.placement:
             return {"host1.example.com": None}
         every = {process_name(service) for service in image.processes}
-        own = {h: [process_name(self.project.services[n]) for n in names] for h, names in self.fleet.hosts.items()}
+        own = {h: [process_name(self.project.services[n]) for n in names] for h, names in self.placement.hosts.items()}
         return {h: {"relman_processes": {image.name: n}} if {*n} != every else None for h, n in own.items()}
 
 

@@ -75,7 +75,7 @@ class ComposeService:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class Placement:
     """What another tool's file says beside its services: the hosts with the services that each runs, variables of the
     inventory, keys of relman's deploy section, the registry and the image's path in it, and what could not be said."""
 
@@ -101,4 +101,4 @@ class Project:
     variables: Mapping[str, str]
     written: Mapping[str, Any]
     problem: Callable[[KeyPath, str], Problem]
-    fleet: Fleet | None = None
+    placement: Placement | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.config import yaml
-from relman.config.compose.model import Fleet, ImageBuild, Project
+from relman.config.compose.model import ImageBuild, Placement, Project
 from relman.config.kamal.accessories import accessory
 from relman.config.kamal.roles import Role, roles
 from relman.config.kamal.section import Section
@@ -93,9 +93,9 @@ class _Reading:
 
         outside = {network: {"external": True} for network in networks}
         secrets = self.secrets(found)
-        fleet = self.fleet(found, image)
+        placement = self.placement(found, image)
         return Project(
-            name, services, {}, networks, secrets, {}, {"services": written, "networks": outside}, problem, fleet
+            name, services, {}, networks, secrets, {}, {"services": written, "networks": outside}, problem, placement
         )
 
     def accessories(self) -> dict[str, Section]:
@@ -125,7 +125,7 @@ class _Reading:
             tuple(builder.texts("secrets")),
         )
 
-    def fleet(self, found: list[Role], image: str) -> Fleet:
+    def placement(self, found: list[Role], image: str) -> Placement:
         """The hosts, and what concerns all of them."""
         self.around()
         hosts: dict[str, tuple[str, ...]] = {}
@@ -141,7 +141,7 @@ class _Reading:
         if not server or server.startswith("localhost"):
             self.lost("registry.server", "relman wants a registry that all hosts reach: name it with --registry")
             server = ""
-        return Fleet(hosts, self.ssh(), self.deploy(), server, image.lower(), tuple(self.losses))
+        return Placement(hosts, self.ssh(), self.deploy(), server, image.lower(), tuple(self.losses))
 
     def around(self) -> None:
         """Note what else belongs to Kamal in the repository, and is not read."""
