@@ -257,5 +257,7 @@ def test_a_command_is_run_in_a_new_container(stage: Stage) -> None:
     assert _visitors(stage) == []
     stage.serve("hands-new")
     said = stage.relman("history", *P, "--json").out
+    outcomes = [entry["outcome"] for entry in json.loads(said)["entries"]]
+    assert outcomes[:5] == ["exit code 5", "begun", "cancelled", "failed", "exit code 6"]
     assert "sh in a new container of hands-new" in said
     assert "WHO" not in said

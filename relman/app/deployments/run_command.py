@@ -47,10 +47,17 @@ class CommandPlace:
         """
         line = self._line(f"{PurePosixPath(argv[0]).name} in {self.name}")
         self._note(replace(line, came_to="begun"))
-        with self.attach(argv, terminal=terminal) as command:
-            use(command)
-            code = command.exit_code()
-        self._note(replace(line, came_to=f"exit code {code}", ended=timestamp()))
+        came_to = "cancelled"
+        try:
+            with self.attach(argv, terminal=terminal) as command:
+                use(command)
+                code = command.exit_code()
+            came_to = f"exit code {code}"
+        except RelmanError:
+            came_to = "failed"
+            raise
+        finally:
+            self._note(replace(line, came_to=came_to, ended=timestamp()))
         return code
 
     def _line(self, detail: str) -> JournalLine:
