@@ -74,11 +74,15 @@ def the_release_is_deployed(demo: Demo) -> None:
 def two_more_releases(demo: Demo) -> None:
     """Two commits later there are two more releases. Web and workers change together, as one release. Old and new web
     server both need port 8080, so the old one stops first. The new one is already created, so the downtime is short,
-    and relman reports it."""
-    for number in (1, 2):
-        commit(demo.shop, f"Improvement {number}")
-        demo.build(number)
-        demo.deploy(number)
+    and relman reports it. The second commit changes the scheduler's file: relman.yml names it, so it travels with the
+    image, and each host gets that of its release."""
+    commit(demo.shop, "Improve the shop")
+    demo.build(1)
+    demo.deploy(1)
+    demo.ask_for_reports_more_often()
+    commit(demo.shop, "Ask for reports more often")
+    demo.build(2)
+    demo.deploy(2, says="files./etc/shop/schedule.ini")
     demo.serves(2)
 
 

@@ -117,6 +117,11 @@ class Demo:
         tree = {"all": {"vars": variables, "hosts": hosts, "children": {"production": production, "queue": queue}}}
         self.inventory.write_text(yaml.safe_dump(tree, sort_keys=False))
 
+    def ask_for_reports_more_often(self) -> None:
+        """Change the file that only the scheduler reads."""
+        schedule = self.shop / "schedule.ini"
+        schedule.write_text(schedule.read_text().replace("every = 5", "every = 2"))
+
     def canary(self) -> None:
         """From the next commit on the shop's first host is a canary, which is asked for its products."""
         settings = self.shop / "relman.yml"

@@ -131,7 +131,7 @@ def _health(service: ComposeService, lost: Lost, *, image_health: bool) -> dict[
     for key in ("interval", "timeout", "start_period"):
         if check.get(key) is not None:
             found[key] = f"{forms.seconds(check[key]):g}s"
-    found |= {"retries": int(check["retries"])} if check.get("retries") is not None else {}
+    found |= {"retries": int(check["retries"])} if check.get("retries") else {}
     if "start_interval" in check:
         lost("healthcheck.start_interval", _NO_KEY)
     if not test and (service.health or not image_health):

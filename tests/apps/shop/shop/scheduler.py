@@ -1,16 +1,22 @@
 """Asks for a report now and then: python3 -m shop.scheduler. There must be only one of them."""
 
 import time
+from configparser import ConfigParser
 
 from shop.process import run
 
-EVERY = 5  # seconds
+SCHEDULE = "/etc/shop/schedule.ini"
 
 
-def ask(queue):
-    queue.ask("report")
-    time.sleep(EVERY)
+def asking(every):
+    def ask(queue):
+        queue.ask("report")
+        time.sleep(every)
+
+    return ask
 
 
 if __name__ == "__main__":
-    run(ask)
+    schedule = ConfigParser()
+    schedule.read(SCHEDULE)
+    run(asking(schedule.getint("report", "every", fallback=60)))
