@@ -82,7 +82,7 @@ def two_more_releases(demo: Demo) -> None:
     demo.ask_for_reports_more_often()
     commit(demo.shop, "Ask for reports more often")
     demo.build(2)
-    demo.deploy(2, says="files./etc/shop/schedule.ini")
+    demo.deploy(2, says="files.schedule.ini")
     demo.serves(2)
 
 
