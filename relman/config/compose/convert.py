@@ -16,6 +16,7 @@ from relman.config.compose.files import without_files
 from relman.config.compose.images import BuiltImage, images, process_name, rest
 from relman.config.compose.model import ComposeService, ImageBuild, Project
 from relman.config.compose.rest import REST, linked, rest_tree, test_services
+from relman.config.compose.shared import own_keys, shared_keys
 from relman.config.compose.text import yaml_text
 from relman.model.errors import ConfigError, UsageError
 
@@ -160,8 +161,8 @@ class _Conversion:
         above = {"tasks": tasks} if tasks else {}
         if len(keys) == 1 and "replicas" not in (alone := next(iter(keys.values()))):
             return {**alone, **above}
-        shared = _shared(list(keys.values()))
-        return {**shared, **above, "processes": {name: _own(each, shared) for name, each in keys.items()}}
+        shared = shared_keys(list(keys.values()))
+        return {**shared, **above, "processes": {name: own_keys(each, shared) for name, each in keys.items()}}
 
     def container(self, service: ComposeService, seen: Checkout) -> dict[str, Any]:
         """All keys of one container."""
@@ -227,24 +228,6 @@ def _build(build: ImageBuild) -> dict[str, Any]:
     found: dict[str, Any] = {key: value for key, value in said.items() if value and value != usual.get(key)}
     found |= {"secrets": {name: {"env": name} for name in build.secrets}} if build.secrets else {}
     return found | ({"args": dict(build.args)} if build.args else {})
-
-
-def _shared(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """What all processes say; of their variables those that are the same, unless files may have them, too."""
-    first, *others = parts
-    found = {k: v for k, v in first.items() if k != "replicas" and all(o.get(k) == v for o in others)}
-    if not any("env_file" in part for part in parts):
-        envs = [part.get("env", {}) for part in parts]
-        same = {k: v for k, v in envs[0].items() if all(env.get(k) == v for env in envs)}
-        found |= {"env": same} if same else {}
-    return found
-
-
-def _own(part: dict[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
-    found = {key: value for key, value in part.items() if shared.get(key) != value}
-    if "env" in found:
-        found["env"] = {k: v for k, v in part["env"].items() if k not in shared.get("env", {})}
-    return {key: value for key, value in found.items() if value != {}}
 
 
 _HEAD = """\
