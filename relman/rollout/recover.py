@@ -233,11 +233,12 @@ def _finish(
     entry = intent.entry
     kind = Kind.ROLLBACK if intent.rollback else Kind.DEPLOY
     plan = replace(bare_plan(asked, kind, entry.release, ()), keep=entry.settings.keep)
+    standing = session.connection.standing
     change = _prove(session, intent, asked, cancel)
     step = _step(session, intent, seen.record.serving)
     there = tuple(o for o in step.old if find(session, o.container))  # others had come as far as pruning
     step = replace(step, old=there)
-    steps.commit(session, step, change.units)
+    steps.commit(session, step, change, standing, cancel)
     record_and_prune(session, plan, step, change, seen, proven=proven)
     detail = f"{entry.release}: its health was not checked: {change.unasked}" if change.unasked else entry.release
     return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)

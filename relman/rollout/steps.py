@@ -7,7 +7,7 @@ b. Create the new container, or take the kept one.
 c. Stop the old container if both must not run, and start the new one.
 d. Wait until it is healthy for its window, drafting the record meanwhile.
 e. Check that it runs the tested image.
-f. Swap the restart policies, and stop the old container if it still runs.
+f. Swap the restart policies, see that the new container still runs, and stop the old one if it still does.
 """
 
 from __future__ import annotations
@@ -87,9 +87,10 @@ def do(
     intent = intended(plan, step, seen)
     _begin(session, plan, step, intent)
     watcher.host(step.host, "creating")
+    standing = session.connection.standing
     units = _make(session, plan, step, image, intent)
     change = _Replacement(session, plan, step, seen, units, cancel, watcher).carry_out()
-    commit(session, step, units)
+    commit(session, step, change, standing, cancel)
     return change
 
 
@@ -308,17 +309,24 @@ def read_back(session: Session, step: Step, containers: Iterable[Container]) -> 
             )
 
 
-def commit(session: Session, step: Step, units: Sequence[Unit]) -> None:
+def commit(session: Session, step: Step, change: Change, standing: object, cancel: threading.Event) -> None:
     """From here a reboot brings back the new containers, and no longer the old ones.
+
+    Raises StepFailed if one of several groups ended while the next were started, or any when the host rebooted: then
+    the connection is not `standing` any more, that of before.
 
     Two policies cannot change in one stroke. In between a reboot brings back both, of which one gets the port; or
     neither, where nothing but relman would keep both from writing the same data. That is one process at a time.
     """
+    units = change.units
     for names in _paired(step, units):
         _hand_over(session, step, [u for u in units if u.process in names], [o for o in step.old if o.process in names])
     beside = [o for o in step.old if o.process not in step.stop_first]
-    _hand_over(session, step, [u for u in units if u.process not in step.stop_first], beside)
+    first = [u for u in units if u.process not in step.stop_first]
+    _hand_over(session, step, first, beside)
     engine = session.engine
+    if bool(first) + len(step.turns) > 1 or session.connection.standing is not standing:
+        await_healthy(session, watched(step.entry, units), cancel, window=0.0, unasked=bool(change.unasked))
     session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))
 
 

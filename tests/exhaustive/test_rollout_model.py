@@ -19,7 +19,7 @@ from relman.model.settings import DeploySettings, OnFailure
 from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.planning.strategies.batches import batch_size
 from tests.exhaustive.sample import part
-from tests.unit.model_fleet import World, cut, faulty, killed, rebooted, serving
+from tests.unit.model_fleet import World, cut, faulty, killed, rebooted, restarted, serving
 from tests.unit.model_host import Died, ModelHost
 from tests.unit.values import FREE, KINDS, PORT, VOLUME, with_env
 
@@ -220,6 +220,25 @@ def test_a_host_lost_at_every_boundary_is_resolved(name: str, kind: str, what: C
         world.hosts[-1].sick = frozenset()
         assert world.deploy("3").error is None
         world.tidy()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_host_that_reboots_and_is_reached_again_is_as_it_is_said_to_be(kind: str) -> None:
+    """Whatever change its reboot came before: a deployment that is done runs everywhere, and only then."""
+    ended = set()
+    for at in range(1, changes_of(lambda: serving(2, KINDS[kind], "1"), lambda w: w.deploy("2")) + 1):
+        world = serving(2, KINDS[kind], "1")
+        world.before(at, restarted)
+        report = world.deploy("2")
+        ended.add(type(report.error))
+        assert not any(h.dark for h in world.hosts), at
+        if report.error is None:
+            assert set(world.versions) == {"2"}, at
+            world.tidy()
+        else:
+            assert isinstance(report.error, RolledBack), at
+            assert set(world.versions) == {"1"}, at
+    assert ended == {type(None), RolledBack}
 
 
 @pytest.mark.parametrize("kind", KINDS)

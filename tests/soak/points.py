@@ -106,6 +106,8 @@ class Soak:
             # With a slow host more is written: one run may make fewer changes than the one in which they were counted.
             assert point.action != "kill" or code == -9 or self._count() < point.number, f"ended with {code}"
             self._check_now(point)
+            if code == 0 and point.command in RESULTS:
+                assert self._releases() == {self.kind.tags[RESULTS[point.command]]}, "it said that it is done"
             at_once(host.mend for host in self.stage.lab.hosts)
             # For a moment after that the kernel remembers that nobody answered.
             until(lambda: all(host.ssh_answers() for host in self.stage.lab.hosts), "every host to be reached", 10)
@@ -128,6 +130,10 @@ class Soak:
         reached = [h for h in self.stage.lab.hosts if h.ssh_answers()]
         found = {h.name: [c["Labels"].get("relman.process", "") for c in service_containers(h)] for h in reached}
         return {host: {name: names.count(name) for name in self.kind.booted} for host, names in found.items()}
+
+    def _releases(self) -> set[str]:
+        """The releases that run."""
+        return {c["Labels"]["relman.release"] for host in self.stage.lab.hosts for c in service_containers(host)}
 
     def _resolve(self) -> None:
         """What a person does next: deploy; where that is refused, all hosts serve by then, and recover resolves it."""
@@ -177,6 +183,8 @@ COMMANDS: Mapping[str, Command] = {
     "rollback": Command(lambda _: ("rollback", "-e", "production", "--yes"), _two_releases),
     "recovery": Command(lambda _: ("recover", "-e", "production"), _interrupted),
 }
+# Which of its kind's releases a command deploys that is done.
+RESULTS = {"deployment": 1, "rollback": 0}
 # What is tried: a recovery from a lost cable is a recovery once more.
 TRIED = tuple((c, "kill") for c in COMMANDS) + tuple(
     (c, a) for a in ("cut", "reboot") for c in ("deployment", "rollback")

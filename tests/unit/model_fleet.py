@@ -270,6 +270,11 @@ def rebooted(host: ModelHost) -> None:
     cut(host)
 
 
+def restarted(host: ModelHost) -> None:
+    """The host loses its power and comes back so soon that the connection to it is opened again."""
+    host.reboot()
+
+
 def faulty(_: ModelHost) -> None:
     """A fault of relman's own, or something foreign that no adapter translated."""
     raise KeyError("Id")

@@ -52,6 +52,7 @@ class ModelHost:
     full: bool = False
     pulls: list[tuple[str, Any]] = field(default_factory=list)
     unwritable: set[str] = field(default_factory=set)
+    power: object = field(default_factory=object)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -98,6 +99,7 @@ class ModelHost:
 
     def reboot(self) -> None:
         """Cut the power: what its policy brings back runs afterwards, and of two that want one port the newer one."""
+        self.power = object()
         for id, container in self.containers.items():
             self.containers[id] = replace(container, status="exited")
         for id, container in reversed(self.containers.items()):
@@ -151,17 +153,23 @@ class ModelConnection:
 
     @property
     def standing(self) -> object:
-        """There is only one."""
-        return self
+        """Another one after a reboot."""
+        return self.model.power
 
-    def require(self, _standing: object = None) -> None:
-        """The cable has to be in."""
-        if not self.alive:
+    def require(self, standing: object = None) -> None:
+        """The cable has to be in, and the host to have had power since."""
+        if not self.alive or self.model.power is not (standing or self.model.power):
             raise Unreachable(self.gone, host=self.model.name)
 
     def lasting(self, work: Callable[[], Any]) -> Any:
-        """It is never opened again."""
-        return work()
+        """It is opened again after a reboot, where the cable is in."""
+        power = self.model.power
+        try:
+            return work()
+        except Unreachable:
+            if not self.alive or self.model.power is power:
+                raise
+            return work()
 
     @property
     def alive(self) -> bool:
@@ -435,8 +443,11 @@ class ModelEngine:
         return id
 
     def start(self, id: str) -> None:
-        """Unless its port is taken."""
+        """Unless its port is taken; it is not asked twice, where the connection is lost meanwhile."""
+        power = self._host.power
         self._host.change()
+        if self._host.power is not power:
+            raise Unreachable("the SSH connection broke", host=self._host.name)
         container = self._of(id)
         if container.running:
             return
