@@ -24,6 +24,7 @@ from relman.hosts.ssh.links import Gateway, Link
 from relman.hosts.ssh.reconnect import Renewable
 from relman.hosts.ssh.refusals import explained
 from relman.hosts.ssh.remote_listener import listen, unlisten
+from relman.hosts.ssh.sessions import open_session
 from relman.hosts.ssh.sftp import Sftp
 from relman.hosts.ssh.streamlocal import ask_for, open_streamlocal
 from relman.model.errors import RelmanError, Unreachable
@@ -141,7 +142,7 @@ class Connection(Renewable):
         Raises Unreachable.
         """
         with self._edge():
-            channel = self._session()
+            channel = open_session(self.transport, self.host.name, self.patience)
             ask_for(channel, "exec", shlex.join(words))
             return channel
 
@@ -149,19 +150,8 @@ class Connection(Renewable):
         """The connection's single SFTP client. Raises Unreachable if the host offers none."""
         with self._mutex, self._edge("SFTP could not be opened: ", "sshd refuses it"):
             if self._sftp is None:
-                self._sftp = Sftp(self._session(), self.patience)
+                self._sftp = Sftp(open_session(self.transport, self.host.name, self.patience), self.patience)
             return self._sftp
-
-    def _session(self) -> paramiko.Channel:
-        try:
-            return self.transport.open_session(timeout=self.patience)
-        except paramiko.ChannelException as error:
-            raise Unreachable(
-                f"sshd refuses one more session on the connection ({error.text})",
-                host=self.host.name,
-                hint="MaxSessions in its sshd_config: relman needs one session for its records, and one for a Docker "
-                "call where sshd does not open the engine's socket itself (AllowStreamLocalForwarding)",
-            ) from error
 
     @contextlib.contextmanager
     def _edge(self, before: str = "", silent: str = "sshd closed the channel", *, close: bool = True) -> Iterator[None]:
