@@ -2,7 +2,8 @@
 (https://github.com/moby/moby/issues/40207). Pure.
 
 Only a container shows what the daemon sets by default: one that is created without a limit, and then again with one, or
-one that runs since, and got its limit so. A daemon reads its defaults when it starts, and starts its containers then.
+one that got its limit so and never ended since. A daemon reads its defaults when it starts, and its containers end
+then.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relman.docker.answers import clock
 from relman.docker.fields import Fields
 
 LIMITED: Mapping[str, Any] = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 LABEL = "relman.log"
 """Of a container whose log is limited because the daemon set no limit."""
-_AT_ONCE = 60.0  # seconds from being created to being started, after a slow stop too, if no daemon started meanwhile
+_NEVER = "0001-"  # the year of times that have not come
 
 
 def is_unlimited(inspected: Any) -> bool:
@@ -29,6 +29,5 @@ def was_limited(inspected: Any) -> bool:
     """From GET /containers/ID/json: whether it shows that the daemon, as it is configured now, sets no limit."""
     found = Fields.of(inspected)
     state = found.fields("State")
-    if LABEL not in found.fields("Config").pairs("Labels") or not state.flag("Running"):
-        return False
-    return clock(state.text("StartedAt")) - clock(found.text("Created")) < _AT_ONCE
+    labels = found.fields("Config").pairs("Labels")
+    return LABEL in labels and state.flag("Running") and state.text("FinishedAt").startswith(_NEVER)

@@ -359,19 +359,19 @@ def test_a_hook_has_no_agent_token_or_password(monkeypatch: pytest.MonkeyPatch) 
     assert {line.strip().partition("=")[0] for line in said[1:]} == {"PATH", "HOME", *facts}
 
 
-def test_only_a_container_that_started_at_once_shows_what_its_daemon_is_told() -> None:
-    """A daemon that started again may have been told another limit: then it is asked again, and so it is where the
-    release itself set the limit."""
+def test_only_a_container_that_never_ended_shows_what_its_daemon_is_told() -> None:
+    """A daemon that started again may have been told another limit, and ended its containers: then it is asked again,
+    and so it is where the release itself set the limit. How long a container waited for its start does not count."""
 
-    def inspected(started: str, *, running: bool = True, label: str = log_limit.LABEL) -> dict[str, Any]:
-        state = {"Running": running, "StartedAt": f"2026-01-01T00:{started}.123456789Z"}
+    def inspected(ended: str, *, running: bool = True, label: str = log_limit.LABEL) -> dict[str, Any]:
+        state = {"Running": running, "StartedAt": "2026-01-01T00:00:40.123456789Z", "FinishedAt": ended}
         return {"Created": "2026-01-01T00:00:00.9Z", "State": state, "Config": {"Labels": {label: "limited"}}}
 
-    assert log_limit.was_limited(inspected("00:01"))
-    assert log_limit.was_limited(inspected("00:40"))
-    assert not log_limit.was_limited(inspected("01:01"))
-    assert not log_limit.was_limited(inspected("00:01", running=False))
-    assert not log_limit.was_limited(inspected("00:01", label="other"))
+    never = "0001-01-01T00:00:00Z"
+    assert log_limit.was_limited(inspected(never))
+    assert not log_limit.was_limited(inspected("2026-01-01T00:00:39.5Z"))
+    assert not log_limit.was_limited(inspected(never, running=False))
+    assert not log_limit.was_limited(inspected(never, label="other"))
     spec = RunSpec("c", "i", DeploySettings(), {})
     made = creation(spec, limit_log=True)
     assert (made["HostConfig"]["LogConfig"], made["Labels"]) == (log_limit.LIMITED, {log_limit.LABEL: "limited"})
