@@ -39,6 +39,7 @@ from relman.rollout.fleet import SILENT, Fleet, Session, Watcher
 from relman.rollout.image_pull import Fetching, Wanted
 from relman.rollout.looking.askable import bridge_of, mute
 from relman.rollout.looking.observe import observe
+from relman.rollout.new_containers import intended
 from relman.rollout.planning.new_volumes import check_volumes, unproven_volumes
 from relman.rollout.planning.planner import Asked
 from relman.rollout.planning.preflight import check_health, check_networks
@@ -46,7 +47,6 @@ from relman.rollout.progress import Report, Work, report_of
 from relman.rollout.prune import note_hosts
 from relman.rollout.state.journal import Journal
 from relman.rollout.state.locks import Patience, locked
-from relman.rollout.steps import intended
 
 Planner = Callable[[Sequence[Observed]], Plan]
 

@@ -1,9 +1,10 @@
-"""Carry out one step on one host. Containers of the service are changed only here, in undo.py, prune.py and remove.py.
+"""Carry out one step on one host. Containers of the service are changed only here and in new_containers.py, undo.py,
+prune.py and remove.py.
 
 The parts of a step that changes a container, each marked where it is done:
 
 a. Write the intent into the lock, and compare the host with the plan again.
-b. Create the new container, or take the kept one.
+b. Create the new container, or take the kept one (new_containers.py).
 c. Stop the old container if both must not run, and start the new one.
 d. Wait until it is healthy for its window, drafting the record meanwhile.
 e. Check that it runs the tested image.
@@ -15,33 +16,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
-from relman.model.container import (
-    CONFIG,
-    DEPLOYMENT,
-    ENVIRONMENT,
-    MANIFEST,
-    PROCESS,
-    RELEASE,
-    REPLICA,
-    SERVICE,
-    TASK,
-    Container,
-    RunSpec,
-)
+from relman.model.container import TASK, Container
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
-from relman.model.files import blanked
 from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
-from relman.model.settings import RunSettings
 from relman.model.state_dir.lock import Intent, OldContainer, Phase
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import busy_ports as ports
-from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import Healthy, Watched, await_healthy
 from relman.rollout.looking.askable import stranger
+from relman.rollout.new_containers import intended, make, of_service
 from relman.rollout.planning.replacement_order import share_port
 from relman.rollout.state.next_record import draft
 
@@ -67,12 +54,6 @@ class _Began:
     stranger: str = ""
 
 
-def container_name(plan: Plan, process: str = "", replica: int = 1) -> str:
-    """The name of a container that this plan creates."""
-    base = f"{plan.service}-{plan.environment}-{plan.id}"
-    return f"{base}-{process}-{replica}" if process else base
-
-
 def do(
     session: Session, plan: Plan, step: Step, seen: Observed, image: str, cancel: threading.Event, watcher: Watcher
 ) -> Change:
@@ -88,7 +69,7 @@ def do(
     _begin(session, plan, step, intent)
     watcher.host(step.host, "creating")
     standing = session.connection.standing
-    units = _make(session, plan, step, image, intent)
+    units = make(session, plan, step, image, intent)
     change = _Replacement(session, plan, step, seen, units, cancel, watcher).carry_out()
     commit(session, step, change, standing, cancel)
     return change
@@ -151,7 +132,7 @@ def _look_again(session: Session, plan: Plan, step: Step) -> None:
             filter(None, session.connection.together(*(partial(_gone, session, step, o) for o in step.old))), ""
         )
     else:
-        running = [c for c in session.engine.survey(_own(plan))[0] if c.alive and TASK not in c.labels]
+        running = [c for c in session.engine.survey(of_service(plan))[0] if c.alive and TASK not in c.labels]
         found = f"{running[0].name} runs" if running else ""
     if found:
         hint = "run the same command again to plan anew"
@@ -168,38 +149,6 @@ def _gone(session: Session, step: Step, old: OldContainer) -> str:
     return "" if state.alive else f"{name} is {state.status}"
 
 
-def _own(plan: Plan) -> dict[str, str]:
-    return {SERVICE: plan.service, ENVIRONMENT: plan.environment}
-
-
-def intended(plan: Plan, step: Step, seen: Observed) -> Intent:
-    """What a step that changes containers means to do: a stopped container of this very deployment is taken again, the
-    fast way back. Pure."""
-    entry = step.entry
-    known = next((e for e in seen.record.entries if e.id == entry.id), None)
-    # The secrets of a container were settled when it was created.
-    same = not entry.secrets or (known is not None and known.secrets == entry.secrets)
-    found = [c for c in seen.containers_of(entry.id) if not c.alive and c.image_id == entry.image_id]
-    kept = {c.slot: c for c in found if same}
-    units = tuple(
-        Unit(p.name, n, old.name, old.id) if (old := kept.get((p.name, str(n)))) else _fresh(plan, p.name, n)
-        for p in entry.settings.parts
-        for n in range(1, p.replicas + 1)
-    )
-    return Intent.make(
-        step.old,
-        entry,
-        units,
-        stop_first=step.stop_first,
-        reused=tuple(u.name for u in units if u.container),
-        rollback=plan.kind is Kind.ROLLBACK,
-    )
-
-
-def _fresh(plan: Plan, process: str, replica: int) -> Unit:
-    return Unit(process, replica, container_name(plan, process, replica))
-
-
 def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
     """Write the intent while comparing the host; if it is stale, withdraw the intent. Raises Stale."""
     lease = session.lease
@@ -212,47 +161,6 @@ def _begin(session: Session, plan: Plan, step: Step, intent: Intent) -> None:
         if lease:
             lease.advance(Phase.HELD, None)
         raise
-
-
-def _make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) -> tuple[Unit, ...]:
-    """Create the new container, or take the kept one, and return its id.
-
-    The new one must not start after a reboot yet. The old one must, if it is going to be stopped before the new one
-    starts.
-    """
-    engine = session.engine
-    bring(session, plan, step.entry)
-    fresh = {unit.process for unit in intent.news if not intent.reuses(unit.name)}
-    runs = {p: equipped(session, plan, step.entry, step.entry.settings.run_of(p)) for p in fresh}
-
-    def one(unit: Unit) -> Unit:
-        if intent.reuses(unit.name):
-            kept = unit.container or engine.inspect(unit.name).id
-            engine.set_restart(kept, "no")
-            return replace(unit, container=kept)
-        return replace(unit, container=engine.create(_spec(plan, step.entry, image, unit, runs[unit.process])))
-
-    old = [partial(engine.set_restart, o.container, "always") for o in step.old if o.process in step.stop_first]
-    made = session.connection.together(*old, *(partial(one, unit) for unit in intent.news))
-    return tuple(made[len(old) :])
-
-
-def _spec(plan: Plan, entry: Deployed, image: str, unit: Unit, run: RunSettings) -> RunSpec:
-    labels = {
-        **blanked(entry.settings.every_file),
-        **_own(plan),
-        DEPLOYMENT: entry.id,
-        RELEASE: entry.release,
-        MANIFEST: str(entry.manifest),
-        CONFIG: str(entry.config),
-    }
-    aliases = (plan.service,)
-    if unit.process:
-        labels |= {PROCESS: unit.process, REPLICA: str(unit.replica)}
-        first = unit.process == entry.settings.parts[0].name
-        aliases = (f"{plan.service}-{unit.process}", *(aliases if first else ()))
-    # Until it is proven the new container must not come back after a reboot: the old one does.
-    return RunSpec(unit.name, image, replace(run, restart="no"), labels, aliases)
 
 
 def _start(
