@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from relman.app.context import Context
 from relman.ledger import pending
 from relman.local.directories import data_directory, docker_config_directory
-from relman.model.errors import UsageError
+from relman.model.errors import ConfigError, Problem, UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 from relman.model.service import Service
@@ -29,10 +29,35 @@ INVENTORIES = "inventories"
 
 def environment(context: Context, name: str, inventories: Sequence[str]) -> Environment:
     """The environment `name` of the given inventories, RELMAN_INVENTORY, or ./inventories."""
+    return _chosen_inventory(context, inventories).environment(name, **ssh_files(context))
+
+
+def every_environment(context: Context, inventories: Sequence[str]) -> list[Environment]:
+    """All environments with services, of the same inventories. Raises ConfigError with the problems of all of them, and
+    UsageError if there is none."""
+    inventory = _chosen_inventory(context, inventories)
+    found: list[Environment] = []
+    problems: list[Problem] = []
+    for name in inventory.deployable:
+        try:
+            found.append(inventory.environment(name, **ssh_files(context)))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    if not found:
+        raise UsageError(
+            f"no group in {', '.join(inventory.files)} is an environment",
+            hint="set relman_services for a group of hosts: it maps each service to its repository",
+        )
+    return found
+
+
+def _chosen_inventory(context: Context, inventories: Sequence[str]) -> Inventory:
     given = bool(inventories or context.environ.get("RELMAN_INVENTORY"))
     if context.run_inventory and not given:
         raise UsageError("--run-inventory needs -i or RELMAN_INVENTORY", hint="name the inventory to run")
-    return inventory_of(context, inventories, run=context.run_inventory).environment(name, **ssh_files(context))
+    return inventory_of(context, inventories, run=context.run_inventory)
 
 
 def inventory_of(context: Context, inventories: Sequence[str], *, run: bool = False) -> Inventory:

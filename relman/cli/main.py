@@ -59,6 +59,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "remove": ("relman.cli.commands.remove:remove", "Remove a service from its hosts; its volumes always stay."),
     "lock": ("relman.cli.commands.lock:lock", "Show who is working on the hosts, or break their locks."),
     "releases": ("relman.cli.commands.releases:releases", "List what can be deployed, with its evidence."),
+    "diff": ("relman.cli.commands.diff:diff", "Show what differs between two releases."),
     "history": ("relman.cli.commands.history:history", "List what was done, newest first, with who and why."),
     "show": ("relman.cli.commands.show:show", "Show one deployment, one playbook run or one CI run."),
     "inventory": ("relman.cli.commands.inventory:inventory", "Show what relman understands of the inventory."),
@@ -70,7 +71,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
     "To deploy": ("deploy", "rollback", "restart", "recover", "remove", "playbook", "run"),
     "To look": ("status", "logs", "exec", "history", "show", "lock"),
-    "Releases and their evidence": ("releases", "gate", "verify", "evidence", "key"),
+    "Releases and their evidence": ("releases", "diff", "gate", "verify", "evidence", "key"),
 }
 
 

@@ -122,6 +122,14 @@ def environment_options(function: Decorated) -> Decorated:
     return environment_option(inventory_option(_run_option(service_option(function))))
 
 
+def every_environment_options(function: Decorated) -> Decorated:
+    """As `environment_options`; without -e all environments are meant, and it is ""."""
+    option = click.option(
+        "-e", "--environment", default="", metavar="ENV", help="The environment; by default all of the inventory."
+    )
+    return option(inventory_option(_run_option(service_option(function))))
+
+
 def hosts_options(*names: str) -> Callable[[Decorated], Decorated]:
     """The options for a part of the environment; `names` are aliases of --only."""
     help = "Only these: hosts, patterns or groups, with commas."

@@ -30,13 +30,13 @@ from relman.model.container import DEPLOY_SECTION, SERVICE_NAME
 from relman.model.errors import PolicyRefused
 from relman.model.files import contents_in
 from relman.model.image import ManifestDigest, Platform, Repository, check_tag
+from relman.model.image_config import REVISION
 from relman.model.run import Release
 from relman.registry.client import Registry
 from relman.registry.images import MAX_TEXT, ImageDescription, describe
 from relman.registry.strictjson import load_object
 
 MAX_DEPLOY_SECTION = 1 << 20
-_REVISION = "org.opencontainers.image.revision"
 _AGAIN = "Build and release it again."
 
 
@@ -103,7 +103,7 @@ def release_of(repository: Repository, tag: str, image: ImageDescription) -> Rel
         has_healthcheck=image.has_healthcheck,
         entrypoint=image.entrypoint,
         service=_label(image, SERVICE_NAME, name),
-        commit=_label(image, _REVISION, name),
+        commit=_label(image, REVISION, name),
         created=image.created,
     )
 

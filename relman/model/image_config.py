@@ -1,9 +1,14 @@
-"""What an image's configuration declares (OCI image-spec, config.md), whoever holds it: a registry or an engine."""
+"""What an image's configuration declares (OCI image-spec, config.md; labels: annotations.md), whoever holds it: a
+registry or an engine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+REVISION, SOURCE, CREATED, VERSION = (
+    f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
+)
+BASE_NAME, BASE_DIGEST = (f"org.opencontainers.image.base.{name}" for name in ("name", "digest"))
 _PORTS = range(1, 1 << 16)
 
 

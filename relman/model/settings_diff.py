@@ -43,6 +43,7 @@ HOW = (
     "hooks",
 )
 """The settings of the rollout itself: a change of these alone requires no new container."""
+_HOW_OF_ONE = ("health", "order", "singleton")
 HIDDEN = "(not shown)"
 _HIDDEN_KEYS = ("command", "entrypoint", "healthcheck")
 
@@ -70,6 +71,18 @@ def same_run(one: DeploySettings, other: DeploySettings) -> bool:
 def differences(old: DeploySettings | None, new: DeploySettings) -> tuple[Changed, ...]:
     """The differences, key by key; none if there was no container before."""
     return tuple(_differences(old, new)) if old else ()
+
+
+def rollout_differences(old: DeploySettings, new: DeploySettings) -> tuple[str, ...]:
+    """The keys of the rollout itself that differ: their values may hold commands, and are not shown."""
+    found = [key for key in HOW if getattr(old, key) != getattr(new, key)]
+    before = {p.name: p for p in old.processes}
+    for process in new.processes:
+        if one := before.get(process.name):
+            keys = [key for key in _HOW_OF_ONE if getattr(one.run, key) != getattr(process.run, key)]
+            keys += ["max_hosts"] if one.max_hosts != process.max_hosts else []
+            found += [f"processes.{process.name}.{key}" for key in keys]
+    return tuple(found)
 
 
 def _differences(old: DeploySettings, new: DeploySettings) -> Iterator[Changed]:

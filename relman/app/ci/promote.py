@@ -11,7 +11,6 @@ from relman.app.factories import ledger
 from relman.app.identity import who
 from relman.app.policy import check_of, served_in
 from relman.app.signing import writing_seal
-from relman.ci.build.stage import VERSION
 from relman.ci.engine import images
 from relman.ci.engine.owner import run_of
 from relman.ci.engine.push import push
@@ -26,6 +25,7 @@ from relman.model.container import Image
 from relman.model.errors import PolicyRefused, RelmanError, UnknownTag, UsageError
 from relman.model.formats.clock import timestamp
 from relman.model.image import ManifestDigest
+from relman.model.image_config import VERSION
 from relman.model.policy import Skip
 from relman.model.run import Release, RunName, TestReport
 from relman.model.service import Service

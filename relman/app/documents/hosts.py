@@ -10,6 +10,7 @@ from relman.model.state_dir.lock import FoundLock, Phase
 from relman.rollout.state.lease import is_dead, this_machine
 
 if TYPE_CHECKING:
+    from relman.app.looking.matrix import StatusMatrix
     from relman.app.looking.status import Status
     from relman.app.looking.verify_running import Verification
     from relman.rollout.remove import Removal
@@ -22,6 +23,25 @@ def status_document(environment: str, found: Status) -> dict[str, Any]:
     for row in hosts:
         del row["peers"]
     return {"environment": environment, "hosts": hosts, "departed": [asdict(each) for each in found.departed]}
+
+
+def matrix_document(found: StatusMatrix) -> dict[str, Any]:
+    """A row for each service and environment that has it, and the hosts that left the inventory."""
+    cells = [
+        {
+            "service": cell.service,
+            "environment": cell.environment,
+            "releases": list(cell.releases),
+            "verdict": cell.word,
+            "what": cell.finding.what if cell.finding else "",
+            "way_out": cell.finding.way_out if cell.finding else "",
+        }
+        for cell in found.cells
+    ]
+    departed = [
+        {"environment": name, **asdict(each)} for name, status in found.environments.items() for each in status.departed
+    ]
+    return {"environments": list(found.environments), "cells": cells, "departed": departed}
 
 
 def verification_document(found: Verification) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from relman.app.context import Context
 from relman.app.environments import Request, Selected, looked_at, one_or_all, unknown_service
 from relman.hosts.state_dir import record
 from relman.model.host import Environment
-from relman.rollout.fleet import Fleet, Session
+from relman.rollout.fleet import Fleet, Gathered, Session
 from relman.rollout.looking.advice import CommandScope
 from relman.rollout.looking.departed import Departed, departed
 from relman.rollout.looking.status import HostStatus, look_at, unseen, with_absences
@@ -58,37 +58,42 @@ def _fleet(selected: Selected, request: Request) -> Fleet:
 
 def _seen(fleet: Fleet, selected: Selected, request: Request) -> Status:
     chosen = selected.environment
-    rows = _look(fleet, one_or_all(chosen, request.service))
-    place = _place(chosen, rows, request.inventories)
+    service = one_or_all(chosen, request.service)
+    found = fleet.each(lambda session: rows_of(session, chosen, service))
+    rows = joined(chosen, service, Gathered(found.answers, {**fleet.unreachable, **found.errors}))
+    if service and not rows:
+        raise unknown_service(chosen, service)
+    return judged(rows, selected, request.inventories)
+
+
+def judged(rows: Sequence[HostStatus], selected: Selected, inventories: Sequence[str]) -> Status:
+    """The rows of an environment's hosts with what is wrong. Pure."""
+    place = scope(selected.environment, rows, inventories)
     known = {(row.host, row.service): row.peers for row in rows}
     return Status(rows, findings(rows, place), departed(known, {h.name for h in selected.whole.hosts}, place))
 
 
-def _place(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> CommandScope:
+def scope(chosen: Environment, rows: Sequence[HostStatus], inventories: Sequence[str]) -> CommandScope:
+    """How commands about what is wrong in these rows name their target. Pure."""
     silent = tuple(dict.fromkeys(r.host for r in rows if r.unreachable))
     hosts = frozenset(h.name for h in chosen.hosts)
     return CommandScope(chosen.name, frozenset(chosen.services), hosts, silent, tuple(inventories))
 
 
-def _look(fleet: Fleet, service: str | None) -> list[HostStatus]:
-    machine, chosen = this_machine(), fleet.environment
+def rows_of(session: Session, chosen: Environment, service: str | None) -> list[HostStatus]:
+    """One host of an environment: a row for the service, or for each (None). Raises what `look_at` raises."""
+    names = [service] if service else _known(session, chosen)
+    return [look_at(session, chosen.name, name, this_machine()) for name in names]
 
-    def one(session: Session) -> list[HostStatus]:
-        names = [service] if service else _known(session, chosen)
-        return [look_at(session, chosen.name, name, machine) for name in names]
 
-    found = fleet.each(one)
-    failed = {**fleet.unreachable, **found.errors}
+def joined(chosen: Environment, service: str | None, found: Gathered[list[HostStatus]]) -> list[HostStatus]:
+    """The rows of all hosts, those that failed too, without services of which there is nothing anywhere. Pure."""
     rows: list[HostStatus] = []
     for host in chosen.hosts:
-        if host.name in failed:
-            rows.append(unseen(host.name, service or "", failed[host.name]))
+        if host.name in found.errors:
+            rows.append(unseen(host.name, service or "", found.errors[host.name]))
         rows += found.answers.get(host.name, [])
-    rows = with_absences(rows)
-    shown = [row for row in rows if row.service in ("", *chosen.services) or _anything(row)]
-    if service and not shown:
-        raise unknown_service(chosen, service)
-    return shown
+    return [row for row in with_absences(rows) if row.service in ("", *chosen.services) or _anything(row)]
 
 
 def _anything(row: HostStatus) -> bool:

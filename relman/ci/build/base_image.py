@@ -14,10 +14,9 @@ from relman.docker.client import Client
 from relman.model.container import Image
 from relman.model.errors import BuildFailed, Failure, NotFound
 from relman.model.image import ImageId, Platform
+from relman.model.image_config import BASE_DIGEST, BASE_NAME
 from relman.model.reference import digest_of, repository_of, tag_of
 from relman.model.service import Service
-
-BASE_NAME, BASE_DIGEST = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from relman.ci.build.base_image import (
-    BASE_DIGEST,
-    BASE_NAME,
     dockerfile_of,
     find_base,
     forgotten,
@@ -34,14 +32,12 @@ from relman.model.container import DEPLOY_SECTION, DIRTY, MATRIX
 from relman.model.errors import BuildFailed
 from relman.model.files import is_label, labels_of
 from relman.model.image import ImageId
+from relman.model.image_config import BASE_DIGEST, BASE_NAME, CREATED, REVISION, SOURCE, VERSION
 from relman.model.reference import registry_of
 from relman.model.run import Commit, RunName
 from relman.model.service import Service
 from relman.registry.docker_config import login_key
 
-REVISION, SOURCE, CREATED, VERSION = (
-    f"org.opencontainers.image.{name}" for name in ("revision", "source", "created", "version")
-)
 _OURS = (REVISION, SOURCE, CREATED, VERSION, DIRTY, MATRIX, BASE_NAME, BASE_DIGEST)
 
 

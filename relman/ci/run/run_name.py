@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from relman.config.ci_systems import NONE, SYSTEMS, system_of
+from relman.local import git
 from relman.model.errors import UsageError
 from relman.model.run import Commit, RunName
 
@@ -38,7 +38,7 @@ def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
     read the checkout (`distrustful`), the commit is taken from the CI's variables, and counts as dirty because its
     state is unknown.
     """
-    revision = _git(root, "rev-parse", "HEAD")
+    revision = git.ask(root, "rev-parse", "HEAD")
     if not revision and distrustful(root):
         facts = system_of(env).facts(env)
         return Commit(facts.commit, facts.branch, dirty=True) if facts.commit else Commit()
@@ -46,9 +46,9 @@ def commit_of(root: Path, env: Mapping[str, str]) -> Commit:
         return Commit()
     return Commit(
         revision=revision,
-        branch=_git(root, "symbolic-ref", "--short", "-q", "HEAD") or _branch_in_ci(revision, env),
-        url=without_password(_git(root, "config", "--get", "remote.origin.url")),
-        dirty=bool(_git(root, "status", "--porcelain", "--", ".")),
+        branch=git.ask(root, "symbolic-ref", "--short", "-q", "HEAD") or _branch_in_ci(revision, env),
+        url=without_password(git.ask(root, "config", "--get", "remote.origin.url")),
+        dirty=bool(git.ask(root, "status", "--porcelain", "--", ".")),
     )
 
 
@@ -56,7 +56,7 @@ def distrustful(root: Path) -> str:
     """Why git refuses to read the checkout, owned by another user ("dubious ownership"), and the remedy; "" if it does
     not."""
     top = next((each for each in (root.resolve(), *root.resolve().parents) if (each / ".git").exists()), None)
-    if top is None or _git(root, "rev-parse", "--git-dir") or top.stat().st_uid == os.geteuid():
+    if top is None or git.ask(root, "rev-parse", "--git-dir") or top.stat().st_uid == os.geteuid():
         return ""
     return (
         f"git does not read {top}: it belongs to another user ({top.stat().st_uid}), so its changes are not known; "
@@ -71,12 +71,12 @@ def _branch_in_ci(revision: str, env: Mapping[str, str]) -> str:
 
 def commit_seconds(root: Path, commit: Commit) -> int:
     """The time of the commit, in seconds since the epoch; 0 if the checkout at `root` lacks it."""
-    return int(_git(root, "show", "--no-patch", "--format=%ct", f"{commit.revision}^{{commit}}") or 0)
+    return int(git.ask(root, "show", "--no-patch", "--format=%ct", f"{commit.revision}^{{commit}}") or 0)
 
 
 def version_of(root: Path) -> str:
     """The version from git describe: the commit's tag, or the nearest one with a suffix; "" if there is none."""
-    return _git(root, "describe", "--tags", "--dirty")
+    return git.ask(root, "describe", "--tags", "--dirty")
 
 
 def describe(commit: Commit) -> str:
@@ -93,12 +93,3 @@ def without_password(url: str) -> str:
     if not parts.scheme or "@" not in parts.netloc:
         return url
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _git(root: Path, *arguments: str) -> str:
-    argv = ["git", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=60, check=False)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,26 +1,29 @@
-"""relman status -e ENV: what runs where, by the hosts themselves."""
+"""relman status: what runs where, by the hosts themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 
-from relman.app.documents.hosts import status_document
+from relman.app.documents.hosts import matrix_document, status_document
 from relman.app.environments import Request
+from relman.app.looking.matrix import StatusMatrix, status_matrix
 from relman.app.looking.status import Status, watched
 from relman.app.looking.status import status as look
-from relman.cli.options import environment_options, gathered, hosts_options, max_unhealthy_option
+from relman.cli.options import every_environment_options, gathered, hosts_options, max_unhealthy_option
 from relman.cli.output.plan_view import also_on
 from relman.cli.output.printer import Output
 from relman.cli.output.text import age, by_whom
 from relman.cli.verb import CommandContext, verb
+from relman.model.errors import UsageError
 from relman.rollout.looking.status import HostStatus
 from relman.rollout.looking.verdict import Finding
 
 
 @verb("status")
-@environment_options
+@every_environment_options
 @hosts_options("--limit")
 @max_unhealthy_option
 @click.option(
@@ -31,20 +34,31 @@ def status(context: CommandContext, request: Request, max_unhealthy: str | None,
     """Show what runs where, and what to type where something is wrong.
 
     That is release, digest, since, health, and whether a rollback is ready. Without --service, or with
-    --service all, it is that of every service.
+    --service all, it is that of every service. Without -e it is an overview of the inventory: a line for each service,
+    a column for each environment, and in it the release and a word.
 
     The exit code is that of the gravest thing that is wrong, and the hint says what to type next: 10 a host serves
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
     host did not answer, 12 one is unhealthy or paused.
     """
     output = context.output
-    if watch:
+    if not request.environment:
+        if watch or request.only or request.exclude:
+            raise UsageError("--watch, --only and --exclude are for one environment", hint="add -e ENV")
+        matrix = status_matrix(context, request)
+        _show_matrix(output, matrix)
+        _conclude(output, matrix.findings, matrix.verdict(max_unhealthy))
+    elif watch:
         _watch(context, request)
-        return
-    found = look(context, request)
-    _show(output, request, found)
-    gravest = found.verdict(max_unhealthy)
-    for each in found.findings:
+    else:
+        found = look(context, request)
+        _show(output, request, found)
+        _conclude(output, found.findings, found.verdict(max_unhealthy))
+
+
+def _conclude(output: Output, found: Sequence[Finding], gravest: Finding | None) -> None:
+    """Warn of what is wrong, and end with the gravest of it."""
+    for each in found:
         if each is not gravest:
             _warn(output, each)
     if gravest:
@@ -74,6 +88,19 @@ def _show(output: Output, request: Request, found: Status) -> None:
     for row in rows:
         for note in row.notes:
             output.warn(f"{row.host}: {note}")
+    _warn_of_departed(output, found)
+
+
+def _show_matrix(output: Output, found: StatusMatrix) -> None:
+    output.json("matrix", matrix_document(found))
+    cells = {(c.service, c.environment): " ".join(filter(None, (", ".join(c.releases), c.word))) for c in found.cells}
+    rows = [(service, *(cells.get((service, name), "") for name in found.environments)) for service in found.services]
+    output.table(("SERVICE", *found.environments), rows)
+    for status in found.environments.values():
+        _warn_of_departed(output, status)
+
+
+def _warn_of_departed(output: Output, found: Status) -> None:
     for gone in found.departed:
         output.warn(gone.what)
         output.warn(f"  {gone.way_out}")

@@ -51,7 +51,7 @@ def _cells(number: int, step: Step) -> tuple[str, ...]:
 def _beside(plan: Plan) -> Iterator[str]:
     """The lines below the table."""
     yield from _processes(plan)
-    yield from _settings(plan)
+    yield from settings_that_change((step.host, step.changes) for step in plan.steps)
     yield from (f"hook {h.when}, on this machine: {shlex.join(h.command)}" for h in plan.hooks)
     for run in plan.tasks:
         safe = "" if run.task.rollback_safe else "; not marked rollback_safe: no automatic rollback goes past it"
@@ -100,11 +100,11 @@ def _processes(plan: Plan) -> Iterator[str]:
     yield from (f"processes on {some(names)}: {text}" for text, names in hosts.items())
 
 
-def _settings(plan: Plan) -> Iterator[str]:
-    """The settings that change, once for all hosts with the same changes."""
+def settings_that_change(found: Iterable[tuple[str, tuple[Changed, ...]]]) -> Iterator[str]:
+    """The settings that change on each host, once for all hosts with the same changes."""
     hosts: dict[tuple[Changed, ...], list[str]] = {}
-    for step in plan.steps:
-        hosts.setdefault(step.changes, []).append(step.host)
+    for host, each in found:
+        hosts.setdefault(each, []).append(host)
     for changes, names in hosts.items():
         if changes:
             yield f"settings that change on {some(names)}:"

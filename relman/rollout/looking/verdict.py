@@ -12,6 +12,15 @@ from relman.rollout.looking.condition import DARK, Condition
 from relman.rollout.looking.status import HostStatus
 
 GRAVEST = (NotServing, Interrupted, MixedFleet, Drift, Unknown, Unhealthy)
+WORDS: Mapping[type[Conclusion], str] = {
+    NotServing: "not serving",
+    Interrupted: "interrupted",
+    MixedFleet: "mixed",
+    Drift: "drift",
+    Unknown: "unknown",
+    Unhealthy: "unhealthy",
+}
+"""Each kind of finding, in a word."""
 
 _KINDS: Mapping[Condition, type[Conclusion]] = {
     **dict.fromkeys(DARK, NotServing),
