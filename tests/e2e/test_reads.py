@@ -64,6 +64,38 @@ def test_two_environments_share_a_host_each_on_its_own_address(stage: Stage) -> 
     assert stage.status("staging")[0]["serving"]
 
 
+def test_what_a_release_would_change_and_what_runs_everywhere(stage: Stage) -> None:
+    """Compared with what serves, by its records, a release changes what the plan says; the overview has a cell for each
+    environment, also where two share a host; of a host that is away both say that it is not known."""
+    hosts = dict.fromkeys(("h1", "h2", "h3"))
+    groups = {"production": {"hosts": hosts}, "staging": {"hosts": {"h1": None}, "vars": {"port": 8081}}}
+    stage.write_inventory(groups)
+    stage.deploy("1", *ALL_AT_ONCE)
+    stage.release("greener", deploy={"env": {"COLOUR": "green"}})
+    said = stage.relman("diff", "greener", "-e", "production").out
+    change = "settings that change on h1, h2, h3:\n  + env.COLOUR: (not shown)\n"
+    assert "demo in production: 1 -> greener\n1 serves on h1, h2, h3\n" in said
+    assert change in said
+    assert change in stage.relman("deploy", "greener", "-e", "production", "--plan").out
+    assert "1 passed in demo/greener" in said
+    assert change in stage.relman("diff", "1", "greener", "-e", "production").out
+    assert "relman diff OLD NEW -e staging" in stage.relman("diff", "greener", "-e", "staging", code=10).err
+    nothing = stage.relman("status", code=10)
+    assert nothing.out.splitlines()[1].split() == ["demo", "1", "serves", "not", "deployed"]
+    assert "error: demo is not deployed in staging" in nothing.err
+    stage.relman("deploy", "greener", "-e", "staging", "--yes")
+    both = stage.relman("status").out.splitlines()
+    assert (both[0].split(), both[1].split()[1:]) == (
+        ["SERVICE", "production", "staging"],
+        ["1", "serves", "greener", "serves"],
+    )
+    stage.lab.hosts[1].stop()
+    cells = json.loads(stage.relman("status", "--json", code=11).out.splitlines()[0])["cells"]
+    assert [(c["environment"], c["verdict"]) for c in cells] == [("production", "unknown"), ("staging", "serves")]
+    away = stage.relman("diff", "greener", "-e", "production", code=11)
+    assert ("1 serves on h1, h3" in away.out, "no answer from h2" in away.err) == (True, True)
+
+
 def test_a_host_that_cannot_be_asked_is_said(stage: Stage) -> None:
     """The rest of the answer is given, and the exit code tells a program that it is not the whole."""
     stage.deploy("1", *ALL_AT_ONCE)

@@ -68,9 +68,11 @@ class Shelf:
     root: Path
     env: dict[str, str]
 
-    def release(self, tag: str, deploy: Mapping[str, Any], *, tested: bool = True, **labels: str) -> ManifestDigest:
+    def release(
+        self, tag: str, deploy: Mapping[str, Any], labels: Mapping[str, str] | None = None, *, tested: bool = True
+    ) -> ManifestDigest:
         """A release of its own image."""
-        said = {DEPLOY_SECTION: json.dumps(deploy), "n": tag, **labels}
+        said = {DEPLOY_SECTION: json.dumps(deploy), "n": tag, **(labels or {})}
         manifest = push_image(self.registry, self.repository, f"run-{tag}" if tested else tag, labels=said)
         if tested:
             made = replace(report(manifest), run=RunName("shop", tag, "shop"))
@@ -127,10 +129,10 @@ def both(shelf: Shelf) -> tuple[str, str]:
     first = shelf.commit("Sell things")
     second = shelf.commit("Sell more things")
     base = {BASE_NAME: "python-base", BASE_DIGEST: f"sha256:{hexes('base')}"}
-    shelf.release("1", OLD, **{REVISION: first, SOURCE: "https://git.example/shop", DIRTY: "true"}, **base)
+    shelf.release("1", OLD, {REVISION: first, SOURCE: "https://git.example/shop", DIRTY: "true", **base})
     config = labels_of({"app.conf": b"listen 80"})
     moved = base | {BASE_DIGEST: f"sha256:{hexes('newer base')}"}
-    shelf.release("2", NEW, **{REVISION: second, SOURCE: "https://git.example/shop"}, **moved, **config)
+    shelf.release("2", NEW, {REVISION: second, SOURCE: "https://git.example/shop", **moved, **config})
     return first, second
 
 
@@ -146,9 +148,10 @@ def test_two_releases_side_by_side(shelf: Shelf) -> None:
     assert f"python-base ({hexes('base')[:12]})" in rows["base image"]
     assert f"python-base ({hexes('newer base')[:12]})" in rows["base image"]
     assert "2026-01-02 03:04:05 UTC" in rows["built"]
-    assert tuple(
-        part.split(",")[0] for part in rows["tests"].split("  ") if part
-    ) == ("1 passed in shop/1", "1 passed in shop/2")
+    assert tuple(part.split(",")[0] for part in rows["tests"].split("  ") if part) == (
+        "1 passed in shop/1",
+        "1 passed in shop/2",
+    )
     assert "settings that change on web1:\n  ~ ports: 80:80 -> 192.0.2.1:80:80\n" in said
     assert "settings that change on web2:\n  ~ ports: 80:80 -> 192.0.2.2:80:80\n" in said
     assert "  ~ env.COLOUR: (not shown)\n" in said
@@ -263,8 +266,8 @@ def test_what_serves_is_compared_by_the_hosts_records(
 ) -> None:
     """Its image is the one of the record, by digest, and its settings those kept there; a host that has no release is
     left out, one that does not answer is said."""
-    digest = shelf.release("1", OLD, **{REVISION: "a" * 40})
-    shelf.release("2", NEW, **labels_of({"app.conf": b"listen 80"}))
+    digest = shelf.release("1", OLD, {REVISION: "a" * 40})
+    shelf.release("2", NEW, labels_of({"app.conf": b"listen 80"}))
     entry = deployed("d", release="1", settings=DeploySettings(ports=(Port(80, host_port=8080),)))
     found = serving({"web1": replace(entry, manifest=digest)})
     assert (found.old.tag, found.old.manifest, found.old.commit, found.old.refusal) == ("1", digest, "a" * 40, "")
@@ -284,7 +287,7 @@ def test_an_image_that_the_registry_lost_is_compared_by_what_hosts_know(
     shelf: Shelf, serving: Callable[[dict[str, Deployed | None]], Comparison]
 ) -> None:
     """Its commit and settings are in the records; the rest is unknown."""
-    shelf.release("2", NEW, **labels_of({"app.conf": b"listen 80"}))
+    shelf.release("2", NEW, labels_of({"app.conf": b"listen 80"}))
     entry = replace(deployed("d", release="1"), commit="a" * 40)
     found = serving({"web1": entry, "web2": entry})
     assert (found.old.tag, found.old.commit, found.old.platform) == ("1", "a" * 40, None)

@@ -88,13 +88,18 @@ def arranged(
         shown = sorted(here if service is None else here & {service})
         if shown:
             status = judged(rows[each.name], Selected(each, each), inventories)
-            found = [replace(f, what=f"{each.name}: {f.what}") for f in status.findings]
-            statuses[each.name] = replace(status, findings=found)
+            statuses[each.name] = replace(status, findings=[_placed(f, each.name) for f in status.findings])
             cells += [_cell(each, name, rows[each.name], inventories) for name in shown]
     if not cells:
         hint = f"known there: {', '.join(sorted(known)) or 'none'}"
         raise UsageError(f"no environment knows the service {service!r}", hint=hint)
     return StatusMatrix(statuses, cells)
+
+
+def _placed(finding: Finding, environment: str) -> Finding:
+    """The finding with the environment's name, unless its sentence ends with that."""
+    named = finding.what.endswith(f" in {environment}")
+    return finding if named else replace(finding, what=f"{environment}: {finding.what}")
 
 
 def _cell(chosen: Environment, service: str, rows: Rows, inventories: Sequence[str]) -> Cell:

@@ -27,7 +27,7 @@ def diff(context: CommandContext, tags: Sequence[str], request: Request, platfor
     """Show what differs between two releases.
 
     That is the commits between them, their base images, sizes and tests, and the settings of deploy that change on each
-    host, as the plan of a deployment shows them: values of variables and secrets are not shown.
+    host, as the plan of a deployment shows them: no value of an environment variable or a secret.
 
     OLD and NEW are tags or digests. Without OLD it is what serves now, by the records of the hosts; else no host is
     asked. The commits are listed if a checkout with both of them is the current directory.
