@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,8 @@ from relman.app.documents.diff import diff_document
 from relman.app.environments import Request
 from relman.app.releases.compare import Comparison, compare
 from relman.app.releases.serving import agreed
+from relman.cli.output.diff_view import show_diff
+from relman.cli.output.printer import Output
 from relman.evidence.promote import promote
 from relman.model.container import DEPLOY_SECTION, DIRTY
 from relman.model.errors import MixedFleet, NotServing, Unknown
@@ -293,6 +296,13 @@ def test_an_image_that_the_registry_lost_is_compared_by_what_hosts_know(
     assert (found.old.tag, found.old.commit, found.old.platform) == ("1", "a" * 40, None)
     assert "does not exist" in found.old.refusal
     assert [bool(each.changes) for each in found.hosts] == [True, True]
+    out, err = io.StringIO(), io.StringIO()
+    show_diff(Output(json=False, environ={}, stdout=out, stderr=err, stdin=None), found)
+    assert "shop in production: 1 -> 2\n1 serves on web1, web2\n" in out.getvalue()
+    rows = [line.split() for line in out.getvalue().splitlines()]
+    assert ["size", "unknown", "1", "kB"] in rows
+    assert [row[:2] for row in rows if row[:1] == ["tests"]] == [["tests", "unknown"]]
+    assert "1 may not be deployed: " in err.getvalue()
 
 
 def test_hosts_that_disagree_have_no_release_to_compare_with() -> None:
