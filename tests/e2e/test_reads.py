@@ -68,7 +68,11 @@ def test_what_a_release_would_change_and_what_runs_everywhere(stage: Stage) -> N
     """Compared with what serves, by its records, a release changes what the plan says; the overview has a cell for each
     environment, also where two share a host; of a host that is away both say that it is not known."""
     hosts = dict.fromkeys(("h1", "h2", "h3"))
-    groups = {"production": {"hosts": hosts}, "staging": {"hosts": {"h1": None}, "vars": {"port": 8081}}}
+    services = {"relman_services": {"demo": str(stage.repository)}}
+    groups = {
+        "production": {"hosts": hosts, "vars": services},
+        "staging": {"hosts": {"h1": None}, "vars": {**services, "port": "8081"}},
+    }
     stage.write_inventory(groups)
     stage.deploy("1", *ALL_AT_ONCE)
     stage.release("greener", deploy={"env": {"COLOUR": "green"}})
