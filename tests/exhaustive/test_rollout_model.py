@@ -174,11 +174,11 @@ def test_a_death_at_every_boundary_is_resolved(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_death_at_every_boundary_of_a_recovery_is_resolved(kind: str) -> None:
-    """A recovery that dies is recovered from like a deployment; a third of its moments are tried."""
+    """A recovery that dies is recovered from like a deployment; a fifth of its moments are tried."""
     settings = KINDS[kind]
     points = changes_of(lambda: serving(2, settings, "1"), lambda w: w.deploy("2"))
     for first in range(1, points + 1, 9 if kind in ("secret", "set") else 3):
-        for at in part(range(1, MOST), first // 3, 3):
+        for at in part(range(1, MOST), first // 3, 5):
             world = serving(2, settings, "1")
             world.before(first, killed)
             with pytest.raises(Died):
@@ -199,11 +199,11 @@ def test_a_death_at_every_boundary_of_a_recovery_is_resolved(kind: str) -> None:
 @pytest.mark.parametrize("name", list(COMMANDS)[1:])
 def test_a_host_lost_at_every_boundary_is_resolved(name: str, kind: str, what: Callable[[ModelHost], None]) -> None:
     """A cable that is pulled, a power cut, or a fault of relman's own, before any change: no other host is left dark,
-    nothing foreign ends the command, and it is resolved; of a set, which changes much, at a third of the moments."""
+    nothing foreign ends the command, and it is resolved; of a set, which changes much, at a fifth of the moments."""
     make, command = COMMANDS[name]
     settings = KINDS[kind]
     moments = range(1, changes_of(lambda: make(settings), command) + 1)
-    for at in part(moments, list(COMMANDS).index(name), 3) if kind == "set" else moments:
+    for at in part(moments, list(COMMANDS).index(name), 5) if kind == "set" else moments:
         world = make(settings)
         world.before(at, what)
         try:
