@@ -12,7 +12,7 @@ from tests.soak.points import SET, Point, Soak
 
 SEED = 20260201
 DEATHS = 20263289  # whose first moments are of every command, near and far, a pull and a task among them
-KILLS = 4
+KILLS = 5
 SERVICE_TRIED = (("recovery", "kill"), ("deployment", "cut"))
 SET_TRIED = (("deployment", "kill"), ("deployment", "reboot"))
 
