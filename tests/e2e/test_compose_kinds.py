@@ -1,0 +1,99 @@
+"""What relman init makes of ten usual compose files, on real hosts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from relman.config.env_file import deploy_section
+from relman.config.service import load_service
+from relman.model.container import PROCESS
+from tests.e2e.stage import ROOT, Stage
+from tests.lab.host import LabHost
+from tests.lab.lab import at_once
+from tests.unit.cli import relman
+
+KINDS = ROOT / "tests/unit/data/compose"
+PROGRAMS = ("command", "entrypoint", "healthcheck", "health")
+"""Of what the sample image does not have."""
+
+
+def written(stage: Stage) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Of each relman.yml its name, its deploy section, and the inventory's variables."""
+    for kind in sorted(path for path in KINDS.iterdir() if path.is_dir()):
+        root = stage.home / kind.name
+        shutil.copytree(kind, root)
+        relman("init", "--from", "compose.yaml", cwd=root)
+        variables = yaml.safe_load((root / "inventories/production.yml").read_text())["production"]["vars"]
+        for file in sorted(root.glob("relman*.yml")):
+            service = load_service(Path(file))
+            yield f"{kind.name}-{service.name}", _without_programs(deploy_section(service)), variables
+
+
+def _without_programs(section: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in section.items() if key not in (*PROGRAMS, "tasks")}
+    processes = {
+        name: {key: value for key, value in process.items() if key not in PROGRAMS}
+        for name, process in section.get("processes", {}).items()
+    }
+    return {"ports": [], **kept, "health": {"none": True}} | ({"processes": processes} if processes else {})
+
+
+def _networks(section: Mapping[str, Any]) -> set[str]:
+    parts = (section, *section.get("processes", {}).values())
+    return {network for part in parts for network in part.get("networks", ())} - {"host", "none"}
+
+
+def test_what_is_made_of_ten_compose_files_runs(stage: Stage) -> None:
+    """Every service of each, with all that its file says of its containers but the program, starts on a host under
+    compose's names; and is gone again when it is removed."""
+    sections, inventory = dict[str, dict[str, Any]](), dict[str, Any]()
+    for tag, section, variables in written(stage):
+        sections[tag] = section
+        for name, value in variables.items():
+            known = inventory.get(name)
+            inventory[name] = {**known, **value} if isinstance(known, dict) else value
+        stage.release(tag, deploy=section)
+    assert len({tag.partition("-")[0] for tag in sections}) == 10
+    del inventory["ansible_user"], inventory["relman_services"]
+    granted = sorted({grant for grants in inventory.pop("relman_allow").values() for grant in grants})
+    secrets = {name: {"variable": "VALUE"} for name in inventory.pop("relman_secrets")}
+    stage.write_inventory(
+        {f"on-{host.name}": {"hosts": {host.name: None}} for host in stage.lab.hosts},
+        relman_allow={"demo": granted},
+        relman_secrets=secrets,
+        **inventory,
+    )
+    networks = sorted(set().union(*map(_networks, sections.values())))
+    at_once(partial(_docker_network, host, "create", networks) for host in stage.lab.hosts)
+    at_once(partial(host.run, ["mkdir", "-p", "/srv/certs", "/srv/logs"]) for host in stage.lab.hosts)
+    try:
+        with ThreadPoolExecutor(len(stage.lab.hosts)) as pool:
+            shares = [list(sections.items())[n :: len(stage.lab.hosts)] for n in range(len(stage.lab.hosts))]
+            list(pool.map(lambda pair: _tried(stage, *pair), zip(stage.lab.hosts, shares, strict=True)))
+    finally:
+        at_once(partial(_docker_network, host, "rm", networks) for host in stage.lab.hosts)
+
+
+def _docker_network(host: LabHost, verb: str, names: list[str]) -> None:
+    for name in names:
+        host.run(["docker", "network", verb, name])
+
+
+def _tried(stage: Stage, host: LabHost, share: list[tuple[str, dict[str, Any]]]) -> None:
+    place = ("-e", f"on-{host.name}")
+    for tag, section in share:
+        stage.relman("deploy", tag, *place, "--yes", env={"VALUE": "s3cr3t"})
+        with host.engine() as engine:
+            found = engine.containers(filters={"label": "relman.service=demo"})
+            assert {c["State"] for c in found} == {"running"}, tag
+            assert {c["Labels"].get(PROCESS, "") for c in found} == set(section.get("processes", ("",))), tag
+        stage.relman("remove", *place, "--yes")
+        with host.engine() as engine:
+            assert engine.containers(all=True, filters={"label": "relman.service=demo"}) == [], tag
