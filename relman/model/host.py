@@ -9,6 +9,7 @@ from relman.model.grants.permissions import Permission
 from relman.model.grants.secrets import SecretSource
 from relman.model.image import Repository
 from relman.model.policy import Demands
+from relman.model.proxy import HostProxy, Route
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 
@@ -53,6 +54,7 @@ class Host:
     variables in Ansible Vault, which are never filled in. `processes` are those of each service that the host runs,
     with the number of replicas if it has its own; of a service that is not there, all. `docker_socket` is a path on the
     host; `docker_command` the command with which its user runs docker, for hosts where the socket is not accessible.
+    `routes` are what its `proxy` routes to each service.
     """
 
     name: str
@@ -67,6 +69,8 @@ class Host:
     docker_socket: str = "/var/run/docker.sock"
     docker_command: tuple[str, ...] = ("docker",)
     allow: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
+    proxy: HostProxy | None = None
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from relman.model.container_settings import ContainerSettings
 from relman.model.files import DeployFile
 from relman.model.grants.secrets import SecretRef
+from relman.model.proxy_settings import ProxySettings
 from relman.model.strategy import Hook, Strategy, Task
 
 
@@ -170,6 +171,7 @@ class RunSettings:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secrets: tuple[SecretRef, ...] = ()
     files: tuple[DeployFile, ...] = ()
+    proxy: ProxySettings | None = None
 
     def has_healthcheck(self, image: bool) -> bool:
         """Whether the container has a HEALTHCHECK; `image`: the image has one."""

@@ -26,6 +26,7 @@ RUN = (
     "aliases",
     "secrets",
     "files",
+    "proxy",
     "processes",
 )
 """The settings that require new containers when they change."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relman.config.inventory.permissions import permissions
+from relman.config.inventory.proxy import host_proxy, routes
 from relman.config.inventory.tree import Variable, is_used
 from relman.config.inventory.vault import TAG, Vault
 from relman.config.policy import read_policy
@@ -127,6 +128,8 @@ _READ: Mapping[str, Callable[[object], Any]] = {
     "relman_local_commands": values.truth,
     "relman_docker_command": values.command_words,
     "relman_allow": _allow,
+    "relman_proxy": host_proxy,
+    "relman_routes": routes,
 }
 KNOWN = tuple(_READ)
 
@@ -196,6 +199,8 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
         docker_command=known.get("relman_docker_command", Host.docker_command),
         allow=known.get("relman_allow", {}),
+        proxy=known.get("relman_proxy"),
+        routes=known.get("relman_routes", {}),
     )
     return ReadHost(
         host=host,

@@ -17,6 +17,7 @@ from relman.config.schema.given import Files, SecretName, SecretUse, clash, file
 from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
+from relman.config.schema.proxy.deploy import Proxy, unspeakable
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model.container_settings import Device, Tmpfs
@@ -96,12 +97,14 @@ class Runnable(ContainerKeys, Run):
 
     order: Annotated[str, choice(*Order)] = DeploySettings.order
     singleton: bool = DeploySettings.singleton
+    proxy: Proxy | None = None
 
     def faults(self) -> Iterator[tuple[KeyPath, str]]:
         """What cannot be combined, each with the path of the key to change."""
         yield from self.run_faults()
         yield from self.container_faults(self.volumes)
         yield from self.file_faults()
+        yield from self.proxy_faults()
         if self.order == Order.START_FIRST and self.singleton:
             yield ("order",), "start-first runs two copies for a while, which singleton forbids"
         bound = _bound(self)
@@ -118,6 +121,15 @@ class Runnable(ContainerKeys, Run):
         devices = {d.target: "a device" for d in self.devices if isinstance(d, Device)}
         secrets = {ref.file: f"the secret {ref.name}" for ref in references(self.secrets) if ref.file}
         yield from misplaced(self.files, {**mounts, **tmpfs, **devices, **secrets})
+
+    def proxy_faults(self) -> Iterator[tuple[KeyPath, str]]:
+        """What the proxy could not do for a process that is run so."""
+        if self.proxy is None:
+            return
+        yield from ((("proxy", *path), text) for path, text in self.proxy.faults())
+        if alone := next((name for name in self.networks if name in ALONE), None):
+            yield ("networks",), f"the proxy reaches no container in the network {alone}: leave it or deploy.proxy out"
+        yield from ((("health", "http", *path), text) for path, text in unspeakable(self.health))
 
     def run(self) -> RunSettings:
         """The model's settings; requires all variables to be expanded."""
@@ -138,6 +150,7 @@ class Runnable(ContainerKeys, Run):
             aliases={network: names for network, names in self.networks.items() if names},
             secrets=references(self.secrets),
             files=file_references(self.files),
+            proxy=self.proxy.value() if self.proxy else None,
         )
 
 

@@ -49,10 +49,10 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    DeploySettings="healthcheck container aliases secrets files processes",
+    DeploySettings="healthcheck container aliases secrets files proxy processes",
     Process="name replicas run max_hosts",
     RunSettings="ports env volumes networks command health restart stop_timeout resources order singleton healthcheck"
-    " container aliases secrets files",
+    " container aliases secrets files proxy",
     Deployed="secrets units hosts files",
     Unit="process replica name container",
     Intent="several",
@@ -72,6 +72,9 @@ VERSION_2_KEYS = _keys(
     SecretRef="name file env",
     DeployFile="name target digest",
     SecretSet="directory salt hashes",
+    ProxySettings="port protocol https response_timeout drain_timeout hold",
+    Protocol="http h2c tcp",
+    Https="redirect only off",
 )
 """The additions of version 2. Frozen by the first release that writes them; later additions need version 3."""
 

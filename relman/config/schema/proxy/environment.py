@@ -1,0 +1,136 @@
+"""The schema of relman_proxy and relman_routes: the proxy of a host, and what an environment routes to its services."""
+
+# ruff: noqa: RUF012 (pydantic copies defaults)
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_network
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, model_validator
+
+from relman.config.schema import values, values_names
+from relman.config.schema.base import PortNumber, PositiveDuration, Section, parsed
+from relman.config.schema.lists import several
+from relman.config.schema.values import Faults, matching
+from relman.config.suggestions import shown
+from relman.config.yaml_document import KeyPath
+from relman.model import proxy as model
+
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
+_PATH = re.compile(r"/|(?:/[A-Za-z0-9._~-]+)+")
+_SECTION = re.compile(
+    r"(global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|cache|program|http-errors|ring"
+    r"|log-forward|fcgi-app|crt-store|traces)\b.*"
+)
+
+
+def route_host(value: object) -> str:
+    """A host name, in lower case and without a port."""
+    return matching(_HOST, values.word(value).lower(), "a host name such as shop.example.com, without a port")
+
+
+def route_path(value: object) -> str:
+    """The path that requests are below, without a / at its end."""
+    found = values.word(value)
+    return matching(_PATH, found.rstrip("/") or "/", "a path such as /api: letters, digits and . _ ~ - between /")
+
+
+def trusted_network(value: object) -> str:
+    """A network in CIDR notation, or one address."""
+    try:
+        return str(ip_network(values.word(value)))
+    except ValueError as error:
+        raise ValueError(f"expected a network such as 10.0.0.0/8, found {shown(value)}: {error}") from None
+
+
+def option_line(value: object) -> str:
+    """A line of HAProxy's configuration for a backend. Raises ValueError for one that would begin another section."""
+    found = values.word(value).strip()
+    if not found or _SECTION.fullmatch(found):
+        raise ValueError(f"expected a line for the service's backend, found {shown(value)}")
+    return found
+
+
+def _secret(value: object) -> str:
+    return values_names.secret_name(values.word(value))
+
+
+class Route(Section):
+    """What is routed to one service."""
+
+    hosts: Annotated[list[str], several(route_host)] = []
+    path: Annotated[str, parsed(route_path)] = model.Route.path
+    strip_prefix: bool = model.Route.strip_prefix
+    listen: PortNumber | None = None
+    options: Annotated[list[str], several(option_line)] = []
+
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        if self.listen and (self.hosts or self.path != "/" or self.strip_prefix):
+            raise ValueError("listen takes all that comes to its port: leave out hosts, path and strip_prefix")
+        if self.strip_prefix and self.path == "/":
+            raise ValueError("strip_prefix takes the path away: say which")
+        return self
+
+    def ways(self) -> Iterator[tuple[str, str] | int]:
+        """What it claims: a port, or a path of each of its hosts."""
+        if self.listen:
+            yield self.listen
+        else:
+            yield from ((host, self.path) for host in self.hosts or ("",))
+
+    def value(self) -> model.Route:
+        """The model's route."""
+        return model.Route(tuple(self.hosts), self.path, self.strip_prefix, self.listen, tuple(self.options))
+
+
+class HostProxy(Section):
+    """The proxy of a host."""
+
+    image: Annotated[str, parsed(values_names.image)]
+    http: PortNumber = model.HostProxy.http
+    https: PortNumber = model.HostProxy.https
+    certificates: Annotated[list[str], several(_secret)] = []
+    trusted: Annotated[list[str], several(trusted_network)] = []
+    health: Annotated[str, parsed(route_path)] = model.HostProxy.health
+    keep_alive: PositiveDuration = model.HostProxy.keep_alive
+
+    def value(self) -> model.HostProxy:
+        """The model's proxy."""
+        return model.HostProxy(
+            self.image,
+            self.http,
+            self.https,
+            tuple(self.certificates),
+            tuple(self.trusted),
+            self.health,
+            self.keep_alive,
+        )
+
+
+class ProxyVariables(Section):
+    """Both variables, each below a key, so that their faults have paths."""
+
+    proxy: HostProxy = HostProxy.model_construct()
+    routes: dict[Annotated[str, AfterValidator(values_names.service_name)], Route] = {}
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        claimed: dict[tuple[str, str] | int, str] = {}
+        faults: list[tuple[KeyPath, str]] = []
+        for service, route in self.routes.items():
+            for way in route.ways():
+                if other := claimed.setdefault(way, service) != service and claimed[way]:
+                    faults.append((("routes", service), f"{_shown_way(way)} is routed to {other} already"))
+        if faults:
+            raise Faults(faults)
+        return self
+
+
+def _shown_way(way: tuple[str, str] | int) -> str:
+    if isinstance(way, int):
+        return f"port {way}"
+    return f"{way[0] or 'any other host'}{way[1]}"

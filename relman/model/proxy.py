@@ -1,0 +1,66 @@
+"""The proxy on a host: what an inventory says of it, and what it routes where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from relman.model.proxy_settings import ProxySettings
+from relman.model.settings import Health
+
+
+@dataclass(frozen=True)
+class Route:
+    """What an environment routes to a service (relman_routes): requests to these host names (none: to those of no other
+    route) below a path; or, with `listen`, whatever comes to this port of the host. `options` are lines of HAProxy's
+    configuration for its backend."""
+
+    hosts: tuple[str, ...] = ()
+    path: str = "/"
+    strip_prefix: bool = False
+    listen: int | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class HostProxy:
+    """The proxy of a host (relman_proxy).
+
+    `image` is a reference; `certificates` are names of secrets, without any of which there is no HTTPS; `trusted` are
+    the networks whose X-Forwarded-* headers are believed; `health` is a path that answers for any host name.
+    `keep_alive` is in seconds.
+    """
+
+    image: str
+    http: int = 80
+    https: int = 443
+    certificates: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
+    health: str = ""
+    keep_alive: float = 5.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A container that requests are sent to, and its address in the proxy's network."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A service of an environment behind the proxy: what is routed to it, how it is reached, and by which containers.
+    `hold` (seconds) is how long requests wait for its only container while that is replaced, 0 where they need not."""
+
+    environment: str
+    service: str
+    route: Route
+    settings: ProxySettings
+    health: Health
+    servers: tuple[Server, ...] = ()
+    hold: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Its name in the proxy."""
+        return f"{self.environment}:{self.service}"

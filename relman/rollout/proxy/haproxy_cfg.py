@@ -1,0 +1,237 @@
+"""The configuration of HAProxy, rendered from what a host routes. Pure.
+
+Keywords are those of HAProxy 2.6 and later (https://docs.haproxy.org/2.6/configuration.html). Every value goes
+through relman/rollout/proxy/words.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from relman.model.proxy import Backend, HostProxy
+from relman.model.proxy_settings import Https, Protocol
+from relman.model.settings import Probe
+from relman.rollout.proxy import words
+
+RUN = "/run/relman"
+"""The directory of the proxy's sockets in its container."""
+ETC = "/etc/relman"
+"""The directory of its configuration there."""
+NOBODY = "none"
+_WORKER = 99  # the user and group of the workers
+_NOT_FOUND = 'http-request return status 404 content-type text/plain string "not found\\n"'
+_BY_TLS = "{ req.hdr(X-Forwarded-Proto) -i https }"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose the admin socket is."""
+
+    uid: int
+    gid: int
+
+
+def rendered(proxy: HostProxy, backends: Sequence[Backend], owner: Owner) -> str:
+    """The file. Its description is a hash of all else, by which a proxy says what it has loaded. Raises ConfigError if
+    a value has no place in it."""
+    body = "".join(f"{line}\n" for line in _lines(proxy, sorted(backends, key=lambda b: b.name), owner))
+    return f"global\n  description {description(body)}\n{body}"
+
+
+def description(body: str) -> str:
+    """What stands in the file for everything that follows it."""
+    return f"relman sha256:{hashlib.sha256(body.encode()).hexdigest()}"
+
+
+def _lines(proxy: HostProxy, backends: Sequence[Backend], owner: Owner) -> Iterator[str]:
+    web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
+    yield from _globals(owner)
+    yield from _http_defaults(proxy)
+    yield from _frontend(proxy, backends, tls=False)
+    if proxy.certificates:
+        yield from _frontend(proxy, backends, tls=True)
+    yield f"backend {NOBODY} from http"
+    yield f"  {_NOT_FOUND}"
+    for backend in web:
+        yield from _http_backend(proxy, backend)
+    if tcp:
+        yield from _tcp_defaults()
+    for backend in tcp:
+        yield from _tcp_backend(backend)
+
+
+def _web(backends: Sequence[Backend]) -> list[Backend]:
+    return [b for b in backends if b.settings.protocol is not Protocol.TCP]
+
+
+def _globals(owner: Owner) -> Iterator[str]:
+    yield "  log stdout format raw local0 notice"
+    yield (
+        f"  stats socket {RUN}/admin.sock mode 600 uid {owner.uid:d} gid {owner.gid:d} level admin expose-fd listeners"
+    )
+    yield "  hard-stop-after 24h"
+    yield f"  uid {_WORKER}"
+    yield f"  gid {_WORKER}"
+    yield "  ssl-default-bind-options ssl-min-ver TLSv1.2"
+
+
+def _http_defaults(proxy: HostProxy) -> Iterator[str]:
+    yield "defaults http"
+    yield "  mode http"
+    yield from _times(client="60s", server="60s")
+    yield "  timeout http-request 10s"
+    yield f"  timeout http-keep-alive {words.milliseconds(proxy.keep_alive)}"
+    yield "  timeout queue 5s"
+    yield "  timeout tunnel 1h"
+    # A reload closes no connection under a request with this alone; close-spread-time would undo it.
+    yield "  option idle-close-on-response"
+    yield "  option redispatch"
+
+
+def _tcp_defaults() -> Iterator[str]:
+    yield "defaults tcp"
+    yield "  mode tcp"
+    yield from _times(client="1h", server="1h")
+
+
+def _times(client: str, server: str) -> Iterator[str]:
+    yield "  log global"
+    yield "  timeout connect 2s"
+    yield f"  timeout client {client}"
+    # An HTTP/2 connection that a client keeps after GOAWAY ends after this.
+    yield "  timeout client-fin 3s"
+    yield f"  timeout server {server}"
+    yield "  retries 3"
+
+
+def _frontend(proxy: HostProxy, backends: Sequence[Backend], *, tls: bool) -> Iterator[str]:
+    if tls:
+        yield "frontend https from http"
+        # Without strict-sni an unknown name would get the first certificate.
+        yield f"  bind :{proxy.https:d} ssl crt {ETC}/certs/ strict-sni alpn h2,http/1.1"
+    else:
+        yield "frontend http from http"
+        yield f"  bind :{proxy.http:d}"
+    yield from _forwarded(proxy, "https" if tls else "http")
+    if proxy.health:
+        yield from _health(proxy.health, backends)
+    # The more special ones first: those that name hosts, then the longer paths.
+    for backend in sorted(_web(backends), key=lambda b: (not b.route.hosts, -len(b.route.path), b.name)):
+        yield f"  use_backend {words.word(backend.name)}{_condition(backend)}"
+    yield f"  default_backend {NOBODY}"
+
+
+def _forwarded(proxy: HostProxy, scheme: str) -> Iterator[str]:
+    """What clients say of themselves is not passed on, but for those who are trusted."""
+    unless = " unless trusted" if proxy.trusted else ""
+    if proxy.trusted:
+        yield f"  acl trusted src {' '.join(map(words.word, proxy.trusted))}"
+    for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "Forwarded"):
+        yield f"  http-request del-header {header}{unless}"
+    yield "  option forwardfor"
+    known = " { req.hdr(X-Forwarded-Proto) -m found }" if proxy.trusted else ""
+    yield f"  http-request set-header X-Forwarded-Proto {scheme}{unless}{known}"
+
+
+def _health(path: str, backends: Sequence[Backend]) -> Iterator[str]:
+    asked = f"{{ path {words.word(path)} }}"
+    for backend in backends:
+        yield (
+            f'  http-request return status 503 content-type text/plain string "no server\\n" '
+            f"if {asked} {{ nbsrv({words.word(backend.name)}) eq 0 }}"
+        )
+    yield f'  http-request return status 200 content-type text/plain string "ok\\n" if {asked}'
+
+
+def _condition(backend: Backend) -> str:
+    route = backend.route
+    hosts = f"{{ hdr(host),field(1,:) -i {' '.join(map(words.word, route.hosts))} }} " if route.hosts else ""
+    if route.path == "/":
+        return f" if {hosts}".rstrip() if hosts else ""
+    path = words.word(route.path)
+    return f" if {hosts}{{ path {path} }} || {hosts}{{ path_beg {path}/ }}"
+
+
+def _https_only(proxy: HostProxy, backend: Backend) -> Iterator[str]:
+    """TLS ends here, or with somebody who is trusted; else nothing can be asked for."""
+    if not (proxy.certificates or proxy.trusted):
+        return
+    if backend.settings.https is Https.REDIRECT:
+        there = "scheme https" if proxy.https == 443 else f"prefix https://%[req.hdr(host),field(1,:)]:{proxy.https:d}"
+        yield f"  http-request redirect {there} code 308 unless {_BY_TLS}"
+    elif backend.settings.https is Https.ONLY:
+        yield f"  {_NOT_FOUND} unless {_BY_TLS}"
+
+
+def _http_backend(proxy: HostProxy, backend: Backend) -> Iterator[str]:
+    settings, path = backend.settings, backend.route.path
+    yield f"backend {words.word(backend.name)} from http"
+    yield "  balance leastconn"
+    yield f"  timeout server {words.milliseconds(settings.response_timeout)}"
+    yield from _https_only(proxy, backend)
+    if backend.route.strip_prefix:
+        yield f"  http-request set-header X-Forwarded-Prefix {words.header(path)}"
+        yield f"  http-request set-path / if {{ path {words.word(path)} }}"
+        yield f"  http-request set-path %[path,bytes({len(path)})] if {{ path_beg {words.word(path)}/ }}"
+    if backend.hold:
+        yield "  http-reuse never"
+        yield f"  retries {_retries(backend.hold)}"
+        yield "  retry-on conn-failure"
+    yield from _checked(backend)
+    yield from _options(backend)
+    yield from _servers(backend, " proto h2" if settings.protocol is Protocol.H2C else "")
+
+
+def _tcp_backend(backend: Backend) -> Iterator[str]:
+    name = words.word(backend.name)
+    if backend.route.listen is None:
+        raise words.unsayable(f"{name} speaks TCP, and its route has no port to listen on")
+    yield f"frontend {name} from tcp"
+    yield f"  bind :{backend.route.listen:d}"
+    yield f"  default_backend {name}"
+    yield f"backend {name} from tcp"
+    yield "  balance leastconn"
+    if backend.hold:
+        yield f"  retries {_retries(backend.hold)}"
+    yield from _checked(backend)
+    yield from _options(backend)
+    yield from _servers(backend, "")
+
+
+def _checked(backend: Backend) -> Iterator[str]:
+    """The check that relman makes itself: a hung container accepts connections, and would stay in rotation."""
+    health = backend.health
+    if health.probe is not Probe.HTTP or not backend.servers:
+        return
+    host = health.host or backend.servers[0].address
+    headers = "".join(f" hdr {words.word(name)} {words.header(value)}" for name, value in health.headers.items())
+    yield "  option httpchk"
+    asked = f"meth GET uri {words.word(health.path)} ver HTTP/1.1"
+    yield f"  http-check send {asked} hdr Host {words.header(host)}{headers}"
+    yield "  http-check expect status 200-399"
+
+
+def _options(backend: Backend) -> Iterator[str]:
+    for line in backend.route.options:
+        yield f"  {words.line(line)}"
+
+
+def _servers(backend: Backend, spoken: str) -> Iterator[str]:
+    health, held = backend.health, backend.hold
+    check = "check"
+    if health.probe.by_address and health.port and health.port != backend.settings.port:
+        check += f" port {health.port:d}"
+    if health.probe is Probe.HTTP and spoken:
+        check += " check-proto h1"
+    # While requests wait, the one server must not count as down: its successor has its address.
+    check += f" inter 1s fall {_retries(held) + 10} rise 1" if held else " inter 2s fall 2 rise 2"
+    for server in backend.servers:
+        address = f"{words.word(server.address)}:{backend.settings.port:d}"
+        yield f"  server {words.word(server.name)} {address} {check}{spoken}"
+
+
+def _retries(hold: float) -> int:
+    """A refused connection is tried again after a second."""
+    return max(1, round(hold))

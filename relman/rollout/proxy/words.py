@@ -1,0 +1,43 @@
+"""What may stand in HAProxy's configuration: every value that is written matches a pattern here, whoever said it, so
+that none can end its word or its line. All raise ConfigError."""
+
+from __future__ import annotations
+
+import re
+
+from relman.model.errors import ConfigError, Problem
+
+_WORD = re.compile(r"[A-Za-z0-9._~/?=&+,:;@*%-]+")
+_HEADER = re.compile(r"[A-Za-z0-9._~/?=&+,:;@*-]+")
+_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def word(value: str) -> str:
+    """A word: a name, an address, a path."""
+    return _matching(_WORD, value)
+
+
+def header(value: str) -> str:
+    """A header's value, which HAProxy reads as a format: % would be special."""
+    return _matching(_HEADER, value)
+
+
+def line(value: str) -> str:
+    """A line that an environment writes itself."""
+    return _matching(_LINE, value)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time."""
+    return f"{max(1, round(seconds * 1000))}ms"
+
+
+def unsayable(what: str) -> ConfigError:
+    """The error of something that the configuration has no place for."""
+    return ConfigError([Problem("the proxy's configuration", 0, 0, "", what)])
+
+
+def _matching(pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(value):
+        raise unsayable(f"{value!r} cannot stand in it")
+    return value

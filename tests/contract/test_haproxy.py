@@ -1,0 +1,211 @@
+"""What relman writes for HAProxy, judged by HAProxy itself."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as bounds
+from hypothesis import strategies as st
+
+from relman.config.inventory.proxy import host_proxy, routes
+from relman.config.schema.deploy import Deploy
+from relman.model.proxy import Backend, HostProxy, Route, Server
+from relman.model.proxy_settings import Https, Protocol, ProxySettings
+from relman.model.settings import Health
+from relman.rollout.proxy.haproxy_cfg import ETC, RUN, Owner, rendered
+from tests.lab import packages, pki
+from tests.lab.process import until
+from tests.lab.serving import serving
+
+OWNER = Owner(0, 0)
+LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
+HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
+PATH = st.just("/") | st.lists(st.from_regex(r"[A-Za-z0-9._~-]{1,8}", fullmatch=True), min_size=1, max_size=3).map(
+    lambda parts: "/" + "/".join(parts)
+)
+SECONDS = st.integers(1, 10**6)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a certificate, for HAProxy's files."""
+    packages.install("haproxy")
+    made = tmp_path_factory.mktemp("haproxy")
+    pki.make_ca(made / "pki", "127.0.0.1", "shop.example.com")
+    (made / "certs").mkdir()
+    pem = b"".join((made / "pki" / name).read_bytes() for name in ("server.crt", "server.key"))
+    (made / "certs" / "shop.pem").write_bytes(pem)
+    return made
+
+
+def written(place: Path, text: str) -> Path:
+    """The file, with its directories in this place."""
+    file = place / "haproxy.cfg"
+    file.write_text(text.replace(f"{ETC}/", f"{place}/").replace(f"{RUN}/", f"{place}/"))
+    return file
+
+
+def complaints(place: Path, text: str) -> str:
+    """What HAProxy says against a file, warnings included."""
+    done = subprocess.run(["haproxy", "-c", "-q", "-f", written(place, text)], capture_output=True, text=True)
+    return f"exit {done.returncode}: {done.stdout}{done.stderr}\n{text}" if done.returncode or done.stderr else ""
+
+
+@st.composite
+def deploys(draw: st.DrawFn) -> tuple[ProxySettings, Health]:
+    """Any deploy.proxy and deploy.health that a relman.yml can say."""
+    response = draw(SECONDS)
+    said = {"port": draw(st.integers(1, 65535)), "protocol": draw(st.sampled_from(["http", "h2c"]))}
+    said |= {"https": draw(st.sampled_from([str(each) for each in Https])), "response_timeout": response}
+    http = {
+        "port": draw(st.integers(1, 65535)),
+        "path": draw(st.from_regex(r"/[A-Za-z0-9._~/?=&+,:;@%-]{0,12}", fullmatch=True)),
+        "host": draw(HOST),
+        "headers": draw(
+            st.dictionaries(st.just("X-Word"), st.from_regex(r"[A-Za-z0-9._~/?=&+,:;@*-]+", fullmatch=True))
+        ),
+    }
+    health = draw(st.sampled_from([{"http": http}, {"tcp": {"port": 1}}, {"none": True}]))
+    found = Deploy.model_validate({"proxy": said, "health": health}).settings()
+    assert found.proxy
+    return found.proxy, found.health
+
+
+@st.composite
+def environments(draw: st.DrawFn) -> tuple[HostProxy, list[Backend]]:
+    """Any proxy and routes that an inventory can say, with whatever images say of the services behind them."""
+    names = draw(st.lists(LABEL, unique=True, min_size=1, max_size=4))
+    said = {name: {"hosts": [f"{name}.{draw(HOST)}", f"{name}.example.com"], "path": draw(PATH)} for name in names}
+    proxy = {
+        "image": "haproxy",
+        "certificates": draw(st.sampled_from([[], ["pem"]])),
+        "trusted": draw(st.sampled_from([[], ["10.0.0.0/8", "fd00::/8"]])),
+        "health": draw(PATH),
+        "https": draw(st.sampled_from([443, 8443])),
+        "keep_alive": draw(SECONDS),
+    }
+    servers = tuple(Server(f"web-{n}", f"172.19.0.{n}") for n in range(2, draw(st.integers(2, 4))))
+    found = routes(said)
+    backends = []
+    for name in names:
+        settings, health = draw(deploys())
+        hold = draw(st.sampled_from([0.0, 30.0]))
+        backends.append(Backend("production", name, found[name], settings, health, servers, hold))
+    return host_proxy(proxy), backends
+
+
+@bounds(max_examples=40, deadline=None)
+@given(found=environments())
+def test_whatever_files_can_say_is_good_for_haproxy(place: Path, found: tuple[HostProxy, list[Backend]]) -> None:
+    """What passes relman's patterns is no error to HAProxy, and no warning."""
+    proxy, backends = found
+    tcp = Backend("production", "of-tcp", Route(listen=6000), ProxySettings(6000, Protocol.TCP), Health(), hold=5.0)
+    assert complaints(place, rendered(proxy, [*backends, tcp], OWNER)) == ""
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """Says what it was asked, and which service it is."""
+
+    def do_GET(self) -> None:
+        said = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
+        body = json.dumps({**said, "port": self.connection.getsockname()[1], "path": self.path}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[list[int]]:
+    """The ports of three services."""
+    with ExitStack() as stack:
+        servers = [ThreadingHTTPServer(("127.0.0.1", 0), _Echo) for _ in range(3)]
+        for server in servers:
+            stack.enter_context(serving(server))
+        yield [server.server_port for server in servers]
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def behind(name: str, port: int, route: Route, https: Https = Https.OFF) -> Backend:
+    """A service at this port of the machine."""
+    return Backend("test", name, route, ProxySettings(port, https=https), Health(), (Server(name, "127.0.0.1"),))
+
+
+@contextmanager
+def running(place: Path, text: str, port: int) -> Iterator[None]:
+    """HAProxy with this file, in the foreground, until the end."""
+
+    def listens() -> bool:
+        with socket.socket() as tried:
+            return tried.connect_ex(("127.0.0.1", port)) == 0
+
+    process = subprocess.Popen(["haproxy", "-db", "-f", written(place, text)], stdout=subprocess.DEVNULL)
+    try:
+        until(listens, "HAProxy to listen")
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_requests_go_where_the_environment_says(place: Path, services: list[int]) -> None:
+    """By host name and by whole parts of the path, the longer path first; with who asked, whatever he says of himself;
+    and nowhere where nothing is routed."""
+    shop, api, other = services
+    proxy = HostProxy("haproxy", http=free_port(), health="/up")
+    backends = [
+        behind("shop", shop, Route(("shop.example.com",))),
+        behind("api", api, Route(("shop.example.com",), "/api", strip_prefix=True)),
+        behind("secure", other, Route(("secure.example.com",)), Https.REDIRECT),
+    ]
+
+    def ask(host: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+        with closing(http.client.HTTPConnection("127.0.0.1", proxy.http, timeout=5)) as connection:
+            connection.request("GET", path, headers={"Host": host, **(headers or {})})
+            answer = connection.getresponse()
+            body = answer.read()
+        said = json.loads(body) if body.startswith(b"{") else {}
+        return answer.status, {**said, "location": answer.headers.get("Location", "")}
+
+    with running(place, rendered(proxy, backends, OWNER), proxy.http):
+        lies = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Forwarded": "for=1.2.3.4"}
+        status, said = ask("SHOP.example.com:80", "/apix?a=b", lies)
+        assert (status, said["port"], said["path"]) == (200, shop, "/apix?a=b")
+        assert (said["x-forwarded-for"], said["x-forwarded-proto"]) == ("127.0.0.1", "http")
+        assert "forwarded" not in said
+        for path, inside in (("/api", "/"), ("/api/", "/"), ("/api/v1?x", "/v1?x"), ("/api/api/x", "/api/x")):
+            status, said = ask("shop.example.com", path)
+            assert (status, said["port"], said["path"], said["x-forwarded-prefix"]) == (200, api, inside, "/api")
+        assert ask("other.example.com", "/")[0] == 404
+        assert ask("secure.example.com", "/")[0] == 200, "there is no TLS to send anybody to"
+        assert ask("any.name", "/up")[0] == 200
+    trusting = replace(proxy, trusted=("127.0.0.0/8",))
+    with running(place, rendered(trusting, backends, OWNER), proxy.http):
+        status, said = ask("secure.example.com", "/x")
+        assert (status, said["location"]) == (308, "https://secure.example.com/x")
+        status, said = ask("secure.example.com", "/x", {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4"})
+        assert (status, said["port"], said["x-forwarded-proto"]) == (200, other, "https")
+        assert said["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
+    nobody = [*backends, replace(behind("gone", 1, Route(("gone.example.com",))), servers=())]
+    with running(place, rendered(proxy, nobody, OWNER), proxy.http):
+        assert ask("any.name", "/up")[0] == 503, "a service that is routed has no server"
+        assert ask("gone.example.com", "/")[0] == 503
