@@ -9,7 +9,7 @@ from relman.model.grants.permissions import Permission
 from relman.model.grants.secrets import SecretSource
 from relman.model.image import Repository
 from relman.model.policy import Demands
-from relman.model.proxy import HostProxy, Route
+from relman.model.proxy import HostProxy, ServiceRoute
 
 DEFAULT_STATE_DIR = "/var/lib/relman"
 
@@ -70,7 +70,7 @@ class Host:
     docker_command: tuple[str, ...] = ("docker",)
     allow: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict)
     proxy: HostProxy | None = None
-    routes: Mapping[str, Route] = field(default_factory=dict)
+    routes: Mapping[str, ServiceRoute] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

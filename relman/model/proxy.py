@@ -9,7 +9,7 @@ from relman.model.settings import Health
 
 
 @dataclass(frozen=True)
-class Route:
+class ServiceRoute:
     """What an environment routes to a service (relman_routes): requests to these host names (none: to those of no other
     route) below a path; or, with `listen`, whatever comes to this port of the host. `options` are lines of HAProxy's
     configuration for its backend."""
@@ -54,7 +54,7 @@ class Backend:
 
     environment: str
     service: str
-    route: Route
+    route: ServiceRoute
     settings: ProxySettings
     health: Health
     servers: tuple[Server, ...] = ()

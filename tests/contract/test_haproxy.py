@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from relman.config.inventory.proxy import host_proxy, routes
 from relman.config.schema.deploy import Deploy
-from relman.model.proxy import Backend, HostProxy, Route, Server
+from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health
 from relman.rollout.proxy.haproxy_cfg import ETC, RUN, Owner, rendered
@@ -110,7 +110,9 @@ def environments(draw: st.DrawFn) -> tuple[HostProxy, list[Backend]]:
 def test_whatever_files_can_say_is_good_for_haproxy(place: Path, found: tuple[HostProxy, list[Backend]]) -> None:
     """What passes relman's patterns is no error to HAProxy, and no warning."""
     proxy, backends = found
-    tcp = Backend("production", "of-tcp", Route(listen=6000), ProxySettings(6000, Protocol.TCP), Health(), hold=5.0)
+    tcp = Backend(
+        "production", "of-tcp", ServiceRoute(listen=6000), ProxySettings(6000, Protocol.TCP), Health(), hold=5.0
+    )
     assert complaints(place, rendered(proxy, [*backends, tcp], OWNER)) == ""
 
 
@@ -145,7 +147,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def behind(name: str, port: int, route: Route, https: Https = Https.OFF) -> Backend:
+def behind(name: str, port: int, route: ServiceRoute, https: Https = Https.OFF) -> Backend:
     """A service at this port of the machine."""
     return Backend("test", name, route, ProxySettings(port, https=https), Health(), (Server(name, "127.0.0.1"),))
 
@@ -173,9 +175,9 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
     shop, api, other = services
     proxy = HostProxy("haproxy", http=free_port(), health="/up")
     backends = [
-        behind("shop", shop, Route(("shop.example.com",))),
-        behind("api", api, Route(("shop.example.com",), "/api", strip_prefix=True)),
-        behind("secure", other, Route(("secure.example.com",)), Https.REDIRECT),
+        behind("shop", shop, ServiceRoute(("shop.example.com",))),
+        behind("api", api, ServiceRoute(("shop.example.com",), "/api", strip_prefix=True)),
+        behind("secure", other, ServiceRoute(("secure.example.com",)), Https.REDIRECT),
     ]
 
     def ask(host: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
@@ -205,7 +207,7 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         status, said = ask("secure.example.com", "/x", {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4"})
         assert (status, said["port"], said["x-forwarded-proto"]) == (200, other, "https")
         assert said["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
-    nobody = [*backends, replace(behind("gone", 1, Route(("gone.example.com",))), servers=())]
+    nobody = [*backends, replace(behind("gone", 1, ServiceRoute(("gone.example.com",))), servers=())]
     with running(place, rendered(proxy, nobody, OWNER), proxy.http):
         assert ask("any.name", "/up")[0] == 503, "a service that is routed has no server"
         assert ask("gone.example.com", "/")[0] == 503

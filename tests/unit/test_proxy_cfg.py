@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.model.errors import ConfigError
-from relman.model.proxy import Backend, HostProxy, Route, Server
+from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health, Probe
 from relman.rollout.proxy.haproxy_cfg import NOBODY, Owner, description, rendered
@@ -19,16 +19,16 @@ PROXY = HostProxy("haproxy:2.6")
 SHOP = Backend(
     "production",
     "shop",
-    Route(("shop.example.com",)),
+    ServiceRoute(("shop.example.com",)),
     ProxySettings(8080),
     Health(Probe.HTTP, 8080, "/health"),
     (Server("shop-1", "172.19.0.2"), Server("shop-2", "172.19.0.3")),
 )
-API = replace(SHOP, service="api", route=Route(("shop.example.com",), "/api", strip_prefix=True))
+API = replace(SHOP, service="api", route=ServiceRoute(("shop.example.com",), "/api", strip_prefix=True))
 QUEUE = replace(
     SHOP,
     service="queue",
-    route=Route(listen=6000),
+    route=ServiceRoute(listen=6000),
     settings=ProxySettings(6000, Protocol.TCP),
     health=Health(Probe.TCP, 6000),
 )
@@ -96,22 +96,22 @@ def test_a_value_is_one_word_or_the_file_is_refused(before: str, after: str, whe
     changed = {
         "environment": replace(SHOP, environment=value),
         "service": replace(SHOP, service=value),
-        "host": replace(SHOP, route=Route((value,))),
-        "path": replace(SHOP, route=Route((), value)),
+        "host": replace(SHOP, route=ServiceRoute((value,))),
+        "path": replace(SHOP, route=ServiceRoute((), value)),
         "server": replace(SHOP, servers=(Server(value, "172.19.0.2"),)),
         "address": replace(SHOP, servers=(Server("shop-1", value),)),
-        "option": replace(SHOP, route=Route((), options=(value,))),
+        "option": replace(SHOP, route=ServiceRoute((), options=(value,))),
         "health": SHOP,
     }[where]
     with pytest.raises(ConfigError):
         rendered(replace(PROXY, health=value) if where == "health" else PROXY, [changed], OWNER)
 
 
-@given(st.permutations([SHOP, API, QUEUE, replace(SHOP, service="any", route=Route())]))
+@given(st.permutations([SHOP, API, QUEUE, replace(SHOP, service="any", route=ServiceRoute())]))
 def test_the_order_of_services_makes_no_difference(backends: list[Backend]) -> None:
     """The same routes are the same file, and so the same description; and the more special route comes first."""
     found = lines_of(*backends)
-    assert found == lines_of(SHOP, API, QUEUE, replace(SHOP, service="any", route=Route()))
+    assert found == lines_of(SHOP, API, QUEUE, replace(SHOP, service="any", route=ServiceRoute()))
     used = [line.split()[1].split(":")[1] for line in found if line.startswith("  use_backend")]
     assert used == ["api", "shop", "any"]
 
@@ -134,5 +134,5 @@ def test_a_host_name_of_no_route_gets_no_service() -> None:
 def test_tcp_without_a_port_of_the_host_is_refused() -> None:
     """A service that speaks TCP has to be routed by a port."""
     with pytest.raises(ConfigError) as caught:
-        rendered(PROXY, [replace(QUEUE, route=Route(("queue.example.com",)))], OWNER)
+        rendered(PROXY, [replace(QUEUE, route=ServiceRoute(("queue.example.com",)))], OWNER)
     assert "production:queue" in caught.value.details[0]

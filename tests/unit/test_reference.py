@@ -81,6 +81,8 @@ def _with(key: str, value: Any) -> dict[str, Any]:
             at["port"] = 1
         if step == "check":
             at["command"] = ["x"]
+        if step == "proxy":
+            at["port"] = 1
     if way[-1:] == ["health"] and "deploy" in way:
         at["none"] = True
     at[last] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from relman.config.schema.values import Faults
-from relman.model.proxy import HostProxy, Route
+from relman.model.proxy import HostProxy, ServiceRoute
 
 
 def host_proxy(value: object) -> HostProxy:
@@ -14,7 +14,7 @@ def host_proxy(value: object) -> HostProxy:
     return found
 
 
-def routes(value: object) -> dict[str, Route]:
+def routes(value: object) -> dict[str, ServiceRoute]:
     """What is routed to each service. Raises Faults, with the path to each."""
     return {service: route.value() for service, route in _variables("routes", value).routes.items()}
 

@@ -58,12 +58,12 @@ def _secret(value: object) -> str:
     return values_names.secret_name(values.word(value))
 
 
-class Route(Section):
+class ServiceRoute(Section):
     """What is routed to one service."""
 
     hosts: Annotated[list[str], several(route_host)] = []
-    path: Annotated[str, parsed(route_path)] = model.Route.path
-    strip_prefix: bool = model.Route.strip_prefix
+    path: Annotated[str, parsed(route_path)] = model.ServiceRoute.path
+    strip_prefix: bool = model.ServiceRoute.strip_prefix
     listen: PortNumber | None = None
     options: Annotated[list[str], several(option_line)] = []
 
@@ -82,9 +82,9 @@ class Route(Section):
         else:
             yield from ((host, self.path) for host in self.hosts or ("",))
 
-    def value(self) -> model.Route:
+    def value(self) -> model.ServiceRoute:
         """The model's route."""
-        return model.Route(tuple(self.hosts), self.path, self.strip_prefix, self.listen, tuple(self.options))
+        return model.ServiceRoute(tuple(self.hosts), self.path, self.strip_prefix, self.listen, tuple(self.options))
 
 
 class HostProxy(Section):
@@ -115,7 +115,7 @@ class ProxyVariables(Section):
     """Both variables, each below a key, so that their faults have paths."""
 
     proxy: HostProxy = HostProxy.model_construct()
-    routes: dict[Annotated[str, AfterValidator(values_names.service_name)], Route] = {}
+    routes: dict[Annotated[str, AfterValidator(values_names.service_name)], ServiceRoute] = {}
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
