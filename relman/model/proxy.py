@@ -20,6 +20,13 @@ class ServiceRoute:
     listen: int | None = None
     options: tuple[str, ...] = ()
 
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """What it claims, for people: a port of the host, or a path of each host name. No two routes have one."""
+        if self.listen:
+            return (f"port {self.listen}",)
+        return tuple(f"{host}{self.path}" for host in self.hosts or ("any other host",))
+
 
 @dataclass(frozen=True)
 class HostProxy:

@@ -23,12 +23,11 @@ from relman.config.schema.deploy import Deploy
 from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health
-from relman.rollout.proxy.haproxy_cfg import ETC, RUN, Owner, rendered
+from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, RUN, rendered
 from tests.lab import packages, pki
 from tests.lab.process import until
 from tests.lab.serving import serving
 
-OWNER = Owner(0, 0)
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
 PATH = st.just("/") | st.lists(st.from_regex(r"[A-Za-z0-9._~-]{1,8}", fullmatch=True), min_size=1, max_size=3).map(
@@ -52,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(place: Path, text: str) -> Path:
     """The file, with its directories in this place."""
     file = place / "haproxy.cfg"
-    file.write_text(text.replace(f"{ETC}/", f"{place}/").replace(f"{RUN}/", f"{place}/"))
+    file.write_text(text.replace(f"{CERTIFICATES}/", f"{place}/certs/").replace(f"{RUN}/", f"{place}/"))
     return file
 
 
@@ -113,7 +112,7 @@ def test_whatever_files_can_say_is_good_for_haproxy(place: Path, found: tuple[Ho
     tcp = Backend(
         "production", "of-tcp", ServiceRoute(listen=6000), ProxySettings(6000, Protocol.TCP), Health(), hold=5.0
     )
-    assert complaints(place, rendered(proxy, [*backends, tcp], OWNER)) == ""
+    assert complaints(place, rendered(proxy, [*backends, tcp])) == ""
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -188,7 +187,7 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         said = json.loads(body) if body.startswith(b"{") else {}
         return answer.status, {**said, "location": answer.headers.get("Location", "")}
 
-    with running(place, rendered(proxy, backends, OWNER), proxy.http):
+    with running(place, rendered(proxy, backends), proxy.http):
         lies = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Forwarded": "for=1.2.3.4"}
         status, said = ask("SHOP.example.com:80", "/apix?a=b", lies)
         assert (status, said["port"], said["path"]) == (200, shop, "/apix?a=b")
@@ -201,13 +200,13 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         assert ask("secure.example.com", "/")[0] == 200, "there is no TLS to send anybody to"
         assert ask("any.name", "/up")[0] == 200
     trusting = replace(proxy, trusted=("127.0.0.0/8",))
-    with running(place, rendered(trusting, backends, OWNER), proxy.http):
+    with running(place, rendered(trusting, backends), proxy.http):
         status, said = ask("secure.example.com", "/x")
         assert (status, said["location"]) == (308, "https://secure.example.com/x")
         status, said = ask("secure.example.com", "/x", {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4"})
         assert (status, said["port"], said["x-forwarded-proto"]) == (200, other, "https")
         assert said["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
     nobody = [*backends, replace(behind("gone", 1, ServiceRoute(("gone.example.com",))), servers=())]
-    with running(place, rendered(proxy, nobody, OWNER), proxy.http):
+    with running(place, rendered(proxy, nobody), proxy.http):
         assert ask("any.name", "/up")[0] == 503, "a service that is routed has no server"
         assert ask("gone.example.com", "/")[0] == 503

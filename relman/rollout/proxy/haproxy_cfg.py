@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from relman.model.proxy import Backend, HostProxy
 from relman.model.proxy_settings import Https, Protocol
@@ -19,24 +18,18 @@ RUN = "/run/relman"
 """The directory of the proxy's sockets in its container."""
 ETC = "/etc/relman"
 """The directory of its configuration there."""
+CERTIFICATES = "/etc/relman-certificates"
+"""The directory of its certificates there, each with its key."""
 NOBODY = "none"
 _WORKER = 99  # the user and group of the workers
 _NOT_FOUND = 'http-request return status 404 content-type text/plain string "not found\\n"'
 _BY_TLS = "{ req.hdr(X-Forwarded-Proto) -i https }"
 
 
-@dataclass(frozen=True)
-class Owner:
-    """Whose the admin socket is."""
-
-    uid: int
-    gid: int
-
-
-def rendered(proxy: HostProxy, backends: Sequence[Backend], owner: Owner) -> str:
+def rendered(proxy: HostProxy, backends: Sequence[Backend]) -> str:
     """The file. Its description is a hash of all else, by which a proxy says what it has loaded. Raises ConfigError if
     a value has no place in it."""
-    body = "".join(f"{line}\n" for line in _lines(proxy, sorted(backends, key=lambda b: b.name), owner))
+    body = "".join(f"{line}\n" for line in _lines(proxy, sorted(backends, key=lambda b: b.name)))
     return f"global\n  description {description(body)}\n{body}"
 
 
@@ -45,9 +38,9 @@ def description(body: str) -> str:
     return f"relman sha256:{hashlib.sha256(body.encode()).hexdigest()}"
 
 
-def _lines(proxy: HostProxy, backends: Sequence[Backend], owner: Owner) -> Iterator[str]:
+def _lines(proxy: HostProxy, backends: Sequence[Backend]) -> Iterator[str]:
     web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
-    yield from _globals(owner)
+    yield from _globals()
     yield from _http_defaults(proxy)
     yield from _frontend(proxy, backends, tls=False)
     if proxy.certificates:
@@ -66,11 +59,9 @@ def _web(backends: Sequence[Backend]) -> list[Backend]:
     return [b for b in backends if b.settings.protocol is not Protocol.TCP]
 
 
-def _globals(owner: Owner) -> Iterator[str]:
+def _globals() -> Iterator[str]:
     yield "  log stdout format raw local0 notice"
-    yield (
-        f"  stats socket {RUN}/admin.sock mode 600 uid {owner.uid:d} gid {owner.gid:d} level admin expose-fd listeners"
-    )
+    yield f"  stats socket {RUN}/admin.sock mode 600 level admin expose-fd listeners"
     yield "  hard-stop-after 24h"
     yield f"  uid {_WORKER}"
     yield f"  gid {_WORKER}"
@@ -110,7 +101,7 @@ def _frontend(proxy: HostProxy, backends: Sequence[Backend], *, tls: bool) -> It
     if tls:
         yield "frontend https from http"
         # Without strict-sni an unknown name would get the first certificate.
-        yield f"  bind :{proxy.https:d} ssl crt {ETC}/certs/ strict-sni alpn h2,http/1.1"
+        yield f"  bind :{proxy.https:d} ssl crt {CERTIFICATES}/ strict-sni alpn h2,http/1.1"
     else:
         yield "frontend http from http"
         yield f"  bind :{proxy.http:d}"

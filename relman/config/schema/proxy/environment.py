@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from ipaddress import ip_network
 from typing import Annotated, Self
 
@@ -75,13 +74,6 @@ class ServiceRoute(Section):
             raise ValueError("strip_prefix takes the path away: say which")
         return self
 
-    def ways(self) -> Iterator[tuple[str, str] | int]:
-        """What it claims: a port, or a path of each of its hosts."""
-        if self.listen:
-            yield self.listen
-        else:
-            yield from ((host, self.path) for host in self.hosts or ("",))
-
     def value(self) -> model.ServiceRoute:
         """The model's route."""
         return model.ServiceRoute(tuple(self.hosts), self.path, self.strip_prefix, self.listen, tuple(self.options))
@@ -119,18 +111,12 @@ class ProxyVariables(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        claimed: dict[tuple[str, str] | int, str] = {}
+        claimed: dict[str, str] = {}
         faults: list[tuple[KeyPath, str]] = []
         for service, route in self.routes.items():
-            for way in route.ways():
-                if other := claimed.setdefault(way, service) != service and claimed[way]:
-                    faults.append((("routes", service), f"{_shown_way(way)} is routed to {other} already"))
+            for way in route.value().ways:
+                if (other := claimed.setdefault(way, service)) != service:
+                    faults.append((("routes", service), f"{way} is routed to {other} already"))
         if faults:
             raise Faults(faults)
         return self
-
-
-def _shown_way(way: tuple[str, str] | int) -> str:
-    if isinstance(way, int):
-        return f"port {way}"
-    return f"{way[0] or 'any other host'}{way[1]}"

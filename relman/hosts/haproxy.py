@@ -1,0 +1,119 @@
+"""The command line of HAProxy's master process, through its Unix socket on a host.
+
+Specification: HAProxy's Management Guide, section 9.4, Master CLI
+(https://docs.haproxy.org/2.6/management.html#9.4). A command is one line; the answer ends with the connection.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import paramiko
+
+from relman.hosts.ssh.connection import ChannelRefused, Connection
+from relman.model.errors import Unreachable
+
+_MOST = 16 << 20
+_PART = 1 << 16
+_MASTER = re.compile(r"\d+ +master +(?P<reloads>\d+) +\[failed: (?P<failed>\d+)\]")
+_WORKER = re.compile(r"(?P<pid>\d+) +worker ")
+_DESCRIPTION = re.compile(r"description: (.*)")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """The process ids of the `workers` that accept connections, and of `old` ones that only end theirs; `failed` counts
+    the reloads that failed since the last good one."""
+
+    workers: frozenset[int]
+    old: frozenset[int] = frozenset()
+    failed: int = 0
+
+
+class MasterCli:
+    """The master process that listens on the socket at `path`."""
+
+    def __init__(self, connection: Connection, path: str) -> None:
+        self._connection = connection
+        self._path = path
+
+    def processes(self) -> Processes | None:
+        """Its processes; None if it does not answer, as in the moment of a reload. Raises Unreachable if the connection
+        is lost."""
+        return processes_in(self._ask("show proc"))
+
+    def reload(self) -> None:
+        """Let it read its file again. It does not say what came of it, and closes the connection; see `processes`.
+        Raises Unreachable if the connection is lost."""
+        self._ask("reload")
+
+    def description(self) -> str:
+        """What the configuration that is loaded says of itself; "" if there is no answer. Raises Unreachable if the
+        connection is lost."""
+        found = _DESCRIPTION.search(self._ask("@1 show info"))
+        return found[1].strip() if found else ""
+
+    def sessions(self, worker: int, backend: str) -> Mapping[str, int]:
+        """How many sessions each server of a backend has in this worker; none if it has ended. Raises Unreachable if
+        the connection is lost."""
+        return sessions_in(self._ask(f"@!{worker:d} show stat"), backend)
+
+    def _ask(self, line: str) -> str:
+        """The whole answer; "" if it is refused or broken off: then there is no master, or it begins anew."""
+        connection = self._connection
+        try:
+            channel = connection.unix(self._path)
+        except ChannelRefused as refused:
+            if refused.forbidden:
+                raise
+            return ""
+        try:
+            return _answer(channel, line, connection.patience)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            if not connection.alive:
+                raise Unreachable(connection.gone, host=connection.host.name) from error
+            return ""
+        finally:
+            channel.close()
+
+
+def _answer(channel: paramiko.Channel, line: str, seconds: float) -> str:
+    until, data = time.monotonic() + seconds, b""
+    channel.settimeout(seconds)
+    channel.sendall(f"{line}\n".encode())
+    channel.shutdown_write()
+    while part := channel.recv(_PART):
+        data += part
+        if len(data) > _MOST or time.monotonic() > until:
+            raise TimeoutError
+        channel.settimeout(max(0.01, until - time.monotonic()))
+    return data.decode(errors="replace")
+
+
+def processes_in(answer: str) -> Processes | None:
+    """The processes in an answer to `show proc`; None if it is not a whole one."""
+    master = _MASTER.search(answer)
+    head, _, old = answer.partition("# old workers")
+    if not master or "# workers" not in head:
+        return None
+    return Processes(_pids(head), _pids(old), int(master["failed"]))
+
+
+def _pids(text: str) -> frozenset[int]:
+    return frozenset(int(found["pid"]) for found in map(_WORKER.match, text.splitlines()) if found)
+
+
+def sessions_in(answer: str, backend: str) -> Mapping[str, int]:
+    """The current sessions of each server of a backend in an answer to `show stat`."""
+    if not answer.startswith("# "):
+        return {}
+    rows = csv.DictReader(answer.removeprefix("# ").splitlines())
+    return {
+        row["svname"]: int(row["scur"] or 0)
+        for row in rows
+        if row.get("pxname") == backend and row.get("svname") not in (None, "FRONTEND", "BACKEND") and row.get("scur")
+    }

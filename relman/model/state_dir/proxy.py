@@ -1,0 +1,59 @@
+"""What the proxy of a host is and routes, as the host keeps it. Its configuration is rendered from this alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from relman.model.formats.untrusted_json import read
+from relman.model.formats.versions import plain, unversioned
+from relman.model.proxy import Backend, HostProxy
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ProxyState:
+    """`image` is the local reference of the image that runs; `backends` are those of all services and environments of
+    the host, in the order of their names."""
+
+    proxy: HostProxy
+    image: str
+    backends: tuple[Backend, ...] = ()
+
+    def backend(self, name: str) -> Backend | None:
+        """The backend of this name, or None."""
+        return next((b for b in self.backends if b.name == name), None)
+
+    def having(self, backend: Backend) -> ProxyState:
+        """The same with this backend, in the place of the one of its name."""
+        return self._with([*(b for b in self.backends if b.name != backend.name), backend])
+
+    def without(self, name: str) -> ProxyState:
+        """The same without the backend of this name."""
+        return self._with([b for b in self.backends if b.name != name])
+
+    def _with(self, backends: list[Backend]) -> ProxyState:
+        return replace(self, backends=tuple(sorted(backends, key=lambda b: b.name)))
+
+    def claimed(self, backend: Backend) -> str:
+        """What of its route another service has already, and which; "" if it may have its route."""
+        ports = {f"port {self.proxy.http}": "the proxy's HTTP", f"port {self.proxy.https}": "the proxy's HTTPS"}
+        taken = ports | {
+            way: other.name for other in self.backends for way in other.route.ways if other.name != backend.name
+        }
+        return next((f"{way} is taken by {taken[way]}" for way in backend.route.ways if way in taken), "")
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The addresses of all servers."""
+        return frozenset(server.address for backend in self.backends for server in backend.servers)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its JSON form, read back by `from_json`."""
+        return {"version": _VERSION, **plain(self)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> ProxyState:
+        """Read it. Raises Misread, and Newer if a newer relman wrote it."""
+        return read(cls, unversioned(data))
