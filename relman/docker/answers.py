@@ -81,14 +81,24 @@ def container(data: Any) -> Container:
 
 
 def _address(network: Fields) -> str:
-    return network.text("IPAddress") or network.text("GlobalIPv6Address")
+    given = network.fields("IPAMConfig").text("IPv4Address")
+    return network.text("IPAddress") or network.text("GlobalIPv6Address") or given
+
+
+def addresses_in(rows: Any, network: str) -> frozenset[str]:
+    """The addresses in a network of all containers in GET /containers/json; a fixed one is a container's also while it
+    does not run."""
+    each = (row.fields("NetworkSettings").fields("Networks").fields(network) for row in Fields.all_of(rows))
+    return frozenset(filter(None, map(_address, each)))
 
 
 def network(data: Any) -> Network:
     """From GET /networks/NAME."""
     found = Fields.of(data)
-    gateways = (_gateway(row.text("Gateway"), row.text("Subnet")) for row in found.fields("IPAM").each("Config"))
-    return Network(found.text("Driver"), next(filter(None, gateways), ""))
+    ranges = found.fields("IPAM").each("Config")
+    gateways = (_gateway(row.text("Gateway"), row.text("Subnet")) for row in ranges)
+    subnets = (row.text("Subnet") for row in ranges)
+    return Network(found.text("Driver"), *(next(filter(None, texts), "") for texts in (gateways, subnets)))
 
 
 def volumes(data: Any) -> frozenset[str]:

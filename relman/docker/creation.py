@@ -47,8 +47,14 @@ def creation(spec: RunSpec, *, limit_log: bool = False) -> dict[str, Any]:
     if settings.command is not None:
         body["Cmd"] = list(settings.command)
     if own:
-        body["NetworkingConfig"] = {"EndpointsConfig": {own[0]: {"Aliases": aliases_in(own[0], spec)}}}
+        body["NetworkingConfig"] = {"EndpointsConfig": {own[0]: endpoint(own[0], spec)}}
     return body
+
+
+def endpoint(network: str, spec: RunSpec) -> dict[str, Any]:
+    """How the container is in a network: its names, and its address if it is a fixed one."""
+    fixed = {"IPAMConfig": {"IPv4Address": spec.addresses[network]}} if network in spec.addresses else {}
+    return {"Aliases": aliases_in(network, spec), **fixed}
 
 
 def _config(container: ContainerSettings) -> dict[str, Any]:

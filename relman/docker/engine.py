@@ -17,6 +17,7 @@ from relman.docker.channels import EngineChannels, HostClient
 from relman.docker.client import Stream
 from relman.docker.container_exec import Inside
 from relman.docker.events import Layers
+from relman.docker.networks import Networks
 from relman.hosts.ssh.bounded import Bounds
 from relman.hosts.ssh.connection import Connection
 from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec
@@ -43,6 +44,7 @@ class Engine:
         self._client = HostClient(EngineChannels(connection))
         self._logs_unlimited: bool | None = None  # by the daemon's default; None until it is known
         self.inside = Inside(self._client, connection)
+        self.networks = Networks(self._client)
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
@@ -145,7 +147,7 @@ class Engine:
         if spec.settings.container.logging is None and self._logs_unlimited is None:
             made = self._limited(what, made, spec)
         for network in networks[1:]:
-            joined = {"Container": made, "EndpointConfig": {"Aliases": creation.aliases_in(network, spec)}}
+            joined = {"Container": made, "EndpointConfig": creation.endpoint(network, spec)}
             self._client.ask(what, "POST", "/networks/{}/connect", network, body=joined)
         return made
 

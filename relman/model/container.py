@@ -40,10 +40,12 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of an engine; `address` is an address in it, usually the host's own, "" if none is known."""
+    """A network of an engine; `address` is an address in it, usually the host's own, "" if none is known. `subnet` is
+    in CIDR notation."""
 
     driver: str
     address: str = ""
+    subnet: str = ""
 
 
 _ALIVE = ("running", "restarting", "paused")
@@ -82,9 +84,9 @@ class Container:
     """One container as inspected.
 
     `status` is the engine's (created, running, restarting, exited, dead, paused); `health` is starting, healthy,
-    unhealthy, or "" without a HEALTHCHECK. `addresses` maps network to IP address, `host_ports` are the host ports that
-    it binds, `execs` the ids of exec processes in it, whose own process starts in `directory` as `argv`; one with
-    `auto_remove` (`--rm`) is gone when it stops. Times are RFC 3339.
+    unhealthy, or "" without a HEALTHCHECK. `addresses` maps network to IP address, a fixed one also while it does not
+    run; `host_ports` are the host ports that it binds, `execs` the ids of exec processes in it, whose own process
+    starts in `directory` as `argv`; one with `auto_remove` (`--rm`) is gone when it stops. Times are RFC 3339.
     """
 
     id: str
@@ -161,7 +163,8 @@ class Image:
 @dataclass(frozen=True)
 class RunSpec:
     """A container to create: `image` is an image id or a reference that the engine has; `aliases` are its names in its
-    networks; whoever starts an `interactive` one is its input; a `passing` one is removed by its engine at its end."""
+    networks, `addresses` its fixed IPv4 addresses in those that have one for it; whoever starts an `interactive` one is
+    its input; a `passing` one is removed by its engine at its end."""
 
     name: str
     image: str
@@ -170,3 +173,4 @@ class RunSpec:
     aliases: tuple[str, ...] = ()
     interactive: bool = False
     passing: bool = False
+    addresses: Mapping[str, str] = field(default_factory=dict)

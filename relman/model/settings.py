@@ -220,6 +220,11 @@ class DeploySettings(RunSettings):
         return next((p.run for p in self.parts if p.name == process), self)
 
     @property
+    def proxied(self) -> Process | None:
+        """The process that is reached through the proxy, or None."""
+        return next((p for p in self.parts if p.run.proxy), None)
+
+    @property
     def runs(self) -> tuple[RunSettings, ...]:
         """How each process is run."""
         return tuple(p.run for p in self.parts)

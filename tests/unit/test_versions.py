@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from relman.model import container_settings, files, proxy_settings, settings, strategy
+from relman.model import container_settings, files, proxy, proxy_settings, settings, strategy
 from relman.model.formats.untrusted_json import Misread, Newer, parse, read
 from relman.model.formats.versions import VERSION, VERSION_1_KEYS, VERSION_2_KEYS, plain, version_of
 from relman.model.grants import secrets
@@ -24,7 +24,7 @@ from tests.unit.values import settings as any_settings
 
 V1 = Path(__file__).with_name("version1")
 NAMES = {**VERSION_1_KEYS, **VERSION_2_KEYS}
-MODULES = (record, lock, settings, container_settings, strategy, secrets, files, proxy_settings)
+MODULES = (record, lock, settings, container_settings, strategy, secrets, files, proxy, proxy_settings)
 KINDS = [
     getattr(module, name)
     for name in NAMES

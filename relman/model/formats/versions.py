@@ -53,7 +53,7 @@ VERSION_2_KEYS = _keys(
     Process="name replicas run max_hosts",
     RunSettings="ports env volumes networks command health restart stop_timeout resources order singleton healthcheck"
     " container aliases secrets files proxy",
-    Deployed="secrets units hosts files",
+    Deployed="secrets units hosts files route",
     Unit="process replica name container",
     Intent="several",
     Several="old stop_first reused",
@@ -73,6 +73,7 @@ VERSION_2_KEYS = _keys(
     DeployFile="name target digest",
     SecretSet="directory salt hashes",
     ProxySettings="port protocol https response_timeout drain_timeout hold",
+    ServiceRoute="hosts path strip_prefix listen options",
     Protocol="http h2c tcp",
     Https="redirect only off",
 )

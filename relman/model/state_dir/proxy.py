@@ -45,6 +45,12 @@ class ProxyState:
         return next((f"{way} is taken by {taken[way]}" for way in backend.route.ways if way in taken), "")
 
     @property
+    def ports(self) -> frozenset[int]:
+        """The ports of the host that it listens on."""
+        https = {self.proxy.https} if self.proxy.certificates else set()
+        return frozenset({self.proxy.http, *https, *(b.route.listen for b in self.backends if b.route.listen)})
+
+    @property
     def addresses(self) -> frozenset[str]:
         """The addresses of all servers."""
         return frozenset(server.address for backend in self.backends for server in backend.servers)

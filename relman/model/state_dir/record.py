@@ -13,6 +13,7 @@ from relman.model.formats.untrusted_json import Misread, read
 from relman.model.formats.versions import plain, unversioned, version_of
 from relman.model.grants.secrets import SECRET_NAME, SecretSet
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
+from relman.model.proxy import ServiceRoute
 from relman.model.settings import DeploySettings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -47,6 +48,7 @@ class Deployed:
     `verified` is False if there was no health check. `skipped` describes each gate that a person skipped for this
     release, and is shown as long as the release is here. `at` is RFC 3339 in UTC, by the deployer's clock. `secrets`
     are the values that the host keeps for it, `files` is the deployment that wrote its files there, "" if it has none.
+    `route` is what the environment routed to it.
     `container` is that of a service without processes; a service with processes has `units`. `hosts` are all that it
     was deployed to, where the entry is of version 2.
     """
@@ -70,6 +72,7 @@ class Deployed:
     units: tuple[Unit, ...] = ()
     hosts: tuple[str, ...] = ()
     files: str = ""
+    route: ServiceRoute | None = None
 
     @property
     def parts(self) -> tuple[Unit, ...]:

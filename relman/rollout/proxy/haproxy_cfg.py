@@ -38,6 +38,11 @@ def description(body: str) -> str:
     return f"relman sha256:{hashlib.sha256(body.encode()).hexdigest()}"
 
 
+def loaded_as(text: str) -> str:
+    """The description in a file."""
+    return text.splitlines()[1].strip().partition(" ")[2]
+
+
 def _lines(proxy: HostProxy, backends: Sequence[Backend]) -> Iterator[str]:
     web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
     yield from _globals()

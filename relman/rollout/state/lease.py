@@ -106,6 +106,16 @@ class Lease:
             self._over = True
 
     @property
+    def environment(self) -> str:
+        """The environment of the service that is locked."""
+        return self._where[1]
+
+    @property
+    def service(self) -> str:
+        """The service that is locked."""
+        return self._where[2]
+
+    @property
     def _old(self) -> bool:
         return uptime() - self._written > LOOK_AFTER
 

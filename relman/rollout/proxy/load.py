@@ -1,0 +1,106 @@
+"""Let the proxy of a host route as its state says: a file that is rendered from it, and a reload.
+
+The steps, each marked where it is done; what is loaded already needs none but the second:
+
+1. Write the next configuration, and let HAProxy check it.
+2. Write the state, and put the configuration in place.
+3. Reload, and see a new worker; else put both files back, and reload.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from relman.hosts.haproxy import MasterCli, Processes
+from relman.hosts.state_dir import proxy as kept
+from relman.model.container import Container
+from relman.model.errors import NotFound, StepFailed
+from relman.model.settings import Binding
+from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.busy_ports import accepts
+from relman.rollout.fleet import Session
+from relman.rollout.proxy.container import CONFIG, NAME
+from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+
+_CHECK = 10.0
+_RELOAD = 15.0
+_PAUSE = 0.05
+_LINES = 10
+_HINT = "relman proxy apply makes it as the inventory says"
+
+
+def load(session: Session, before: ProxyState, after: ProxyState) -> None:
+    """Make the proxy route as `after` says. Raises StepFailed if it does not, and then it routes as `before`; and what
+    the connection raises. Its lock must be held."""
+    connection, host = session.connection, session.host.name
+    text, cli = rendered(after.proxy, after.backends), MasterCli(connection, kept.socket(connection))
+    container = running(session)
+    if cli.description() == loaded_as(text):
+        _place(session, after, text)
+        return
+    _require_free(session, before, after)
+    # Step 1.
+    kept.draft_config(connection, text)
+    checked = session.engine.inside.run(container, ("haproxy", "-c", "-q", "-f", f"{CONFIG}.{kept.NEXT}"), _CHECK)
+    if checked.code != 0:
+        lines = [line for line in checked.output.splitlines() if line.strip()][-_LINES:]
+        raise StepFailed("HAProxy refuses the new configuration; it routes as before", host=host, details=lines)
+    # Step 2.
+    seen = cli.processes()
+    kept.write(connection, after)
+    kept.place_config(connection)
+    # Step 3.
+    cli.reload()
+    if not seen or not _confirmed(cli, seen):
+        _place(session, before, rendered(before.proxy, before.backends))
+        cli.reload()
+        log = session.engine.logs(container.id, tail=_LINES)
+        raise StepFailed("HAProxy did not load the new configuration; it routes as before", host=host, details=log)
+
+
+def running(session: Session) -> Container:
+    """The proxy's container. Raises StepFailed if it does not run."""
+    try:
+        found = session.engine.inspect(NAME)
+    except NotFound:
+        raise StepFailed("has no proxy", host=session.host.name, hint=_HINT) from None
+    if not found.running:
+        raise StepFailed(f"its proxy is {found.status}", host=session.host.name, hint=_HINT)
+    return found
+
+
+def _place(session: Session, state: ProxyState, text: str) -> None:
+    kept.draft_config(session.connection, text)
+    kept.write(session.connection, state)
+    kept.place_config(session.connection)
+
+
+def _require_free(session: Session, before: ProxyState, after: ProxyState) -> None:
+    """HAProxy finds a port that is taken only when it binds it, and answers nobody meanwhile."""
+    for port in sorted(after.ports - before.ports):
+        if accepts(session, Binding("tcp", port)):
+            raise StepFailed(
+                f"port {port}, which the proxy is to listen on, is in use",
+                host=session.host.name,
+                hint=f"on {session.host.name}: ss -ltnp 'sport = :{port}' names who has it",
+            )
+
+
+def _confirmed(cli: MasterCli, seen: Processes) -> bool:
+    """Whether a worker came that was not there."""
+
+    def loaded() -> bool | None:
+        found = cli.processes()
+        if found is None:
+            return None
+        return True if found.workers - seen.workers else False if found.failed else None
+
+    return bool(_until(loaded, _RELOAD))
+
+
+def _until(answer: Callable[[], bool | None], seconds: float) -> bool | None:
+    end = time.monotonic() + seconds
+    while (found := answer()) is None and time.monotonic() < end:
+        time.sleep(_PAUSE)
+    return found

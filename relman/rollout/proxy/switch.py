@@ -1,0 +1,94 @@
+"""Let the requests to a service go to other containers, and wait until none is with the ones before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Sequence
+from functools import partial
+
+from relman.hosts.haproxy import MasterCli
+from relman.hosts.state_dir import proxy as kept
+from relman.model.container import Container
+from relman.model.errors import StepFailed
+from relman.model.proxy import Backend, Server
+from relman.model.state_dir.record import Deployed
+from relman.rollout.fleet import Session
+from relman.rollout.planning.replacement_order import must_wait
+from relman.rollout.proxy.container import NETWORK
+from relman.rollout.proxy.load import load
+from relman.rollout.proxy.lock import proxy_locked
+
+_PAUSE = 0.2
+_HINT = "relman proxy apply makes one, as the inventory says (relman_proxy)"
+
+
+def let_serve(session: Session, entry: Deployed | None, ids: Iterable[str], instead_of: Deployed | None) -> None:
+    """Let the proxy send the service's requests to these containers of `entry`, if one of both releases is reached
+    through it; nowhere if `entry` is not.
+
+    Returns when nothing is left with other containers, or the drain timeout is over. Raises StepFailed if the proxy
+    still routes as before; Locked, and what the connection raises.
+    """
+    if not any(each and each.settings.proxied for each in (entry, instead_of)):
+        return
+    assert session.lease  # noqa: S101  # whoever changes a service holds its lock
+    where = (session.lease.environment, session.lease.service)
+    found: list[Container] = session.connection.together(*(partial(session.engine.inspect, each) for each in ids))
+    _switch(session, ":".join(where), backend_of(*where, entry, found) if entry else None)
+
+
+def backend_of(environment: str, service: str, entry: Deployed, containers: Sequence[Container]) -> Backend | None:
+    """The backend of a release that these containers run; None if it is not reached through the proxy. Pure."""
+    process = entry.settings.proxied
+    if process is None or process.run.proxy is None or entry.route is None:
+        return None
+    run, settings = process.run, process.run.proxy
+    own = [c for c in containers if c.process == process.name and c.addresses.get(NETWORK)]
+    alone = must_wait(entry.settings, entry.settings, process, (process.name,))
+    return Backend(
+        environment,
+        service,
+        entry.route,
+        settings,
+        run.health,
+        tuple(Server(c.name, c.addresses[NETWORK]) for c in sorted(own, key=lambda c: c.slot)),
+        hold=(run.health.timeout if settings.hold is None else settings.hold) if alone else 0.0,
+    )
+
+
+def _switch(session: Session, name: str, backend: Backend | None) -> None:
+    assert session.lease  # noqa: S101
+    connection, host = session.connection, session.host.name
+    with proxy_locked(session, session.lease.lock):
+        state = kept.read(connection)
+        if state is None:
+            if backend is None:
+                return
+            raise StepFailed("has no proxy", host=host, hint=_HINT)
+        before = state.backend(name)
+        if backend and (taken := state.claimed(backend)):
+            raise StepFailed(f"cannot be routed: {taken}", host=host)
+        load(session, state, state.having(backend) if backend else state.without(name))
+    keep_alive = state.proxy.keep_alive
+    limit = max((each.settings.drain(keep_alive) for each in (before, backend) if each), default=0.0)
+    _drain(session, name, {server.name for server in backend.servers} if backend else set(), keep_alive, limit)
+
+
+def _drain(session: Session, name: str, staying: Collection[str], keep_alive: float, limit: float) -> None:
+    """Wait until old workers have no request with a server that does not stay.
+
+    The next request on an idle connection goes to a server of its worker: until the connection would be closed, that no
+    request is seen is no sign.
+    """
+    cli, begin = MasterCli(session.connection, kept.socket(session.connection)), time.monotonic()
+    while (waited := time.monotonic() - begin) < limit:
+        found = cli.processes()
+        if found and not found.old:
+            return
+        if found and waited >= keep_alive and not any(_busy(cli, each, name, staying) for each in found.old):
+            return
+        time.sleep(_PAUSE)
+
+
+def _busy(cli: MasterCli, worker: int, backend: str, staying: Collection[str]) -> bool:
+    return any(count for server, count in cli.sessions(worker, backend).items() if server not in staying)
