@@ -24,6 +24,7 @@ from relman.model.state_dir.lock import Intent
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Session
+from relman.rollout.proxy.attach import addressed, in_network
 
 
 def of_service(plan: Plan) -> Mapping[str, str]:
@@ -71,15 +72,18 @@ def make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) -
     fresh = {unit.process for unit in intent.news if not intent.reuses(unit.name)}
     runs = {p: equipped(session, plan, step.entry, step.entry.settings.run_of(p)) for p in fresh}
 
-    def one(unit: Unit) -> Unit:
+    def one(unit: Unit, address: str) -> Unit:
         if intent.reuses(unit.name):
             kept = unit.container or engine.inspect(unit.name).id
             engine.set_restart(kept, "no")
             return replace(unit, container=kept)
-        return replace(unit, container=engine.create(_spec(plan, step.entry, image, unit, runs[unit.process])))
+        spec = _spec(plan, step.entry, image, unit, runs[unit.process])
+        return replace(unit, container=engine.create(in_network(spec, address) if address else spec))
 
     old = [partial(engine.set_restart, o.container, "always") for o in step.old if o.process in step.stop_first]
-    made = session.connection.together(*old, *(partial(one, unit) for unit in intent.news))
+    with addressed(session, step, [unit for unit in intent.news if not intent.reuses(unit.name)]) as addresses:
+        new = [partial(one, unit, addresses.get(unit.name, "")) for unit in intent.news]
+        made = session.connection.together(*old, *new)
     return tuple(made[len(old) :])
 
 

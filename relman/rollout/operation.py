@@ -44,6 +44,7 @@ from relman.rollout.planning.new_volumes import check_volumes, unproven_volumes
 from relman.rollout.planning.planner import Asked
 from relman.rollout.planning.preflight import check_health, check_networks
 from relman.rollout.progress import Report, Work, report_of
+from relman.rollout.proxy.preflight import require_proxies
 from relman.rollout.prune import note_hosts
 from relman.rollout.state.journal import Journal
 from relman.rollout.state.locks import Patience, locked
@@ -160,9 +161,10 @@ def _prepare(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed]) -> None:
 def _settled(fleet: Fleet, operation: Operation, plan: Plan, seen: Mapping[str, Observed]) -> Plan:
     """The plan, after each host was asked for what its step needs there.
 
-    Raises PreflightFailed if a user-defined network is missing or, except in a rollback, the new container's health
-    cannot be checked, or a new volume would lie beside one of compose's.
+    Raises PreflightFailed if a proxy or a user-defined network is missing or, except in a rollback, the new container's
+    health cannot be checked, or a new volume would lie beside one of compose's.
     """
+    require_proxies(fleet, plan)
     steps = {s.host: s for s in plan.steps}
 
     def one(session: Session) -> tuple[list[str], str]:

@@ -8,7 +8,8 @@ b. Create the new container, or take the kept one (new_containers.py).
 c. Stop the old container if both must not run, and start the new one.
 d. Wait until it is healthy for its window, drafting the record meanwhile.
 e. Check that it runs the tested image.
-f. Swap the restart policies, see that the new container still runs, and stop the old one if it still does.
+f. Swap the restart policies, see that the new container still runs, let the proxy send it the requests, and stop the
+   old one if it still runs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from relman.rollout.health import Healthy, Watched, await_healthy
 from relman.rollout.looking.askable import stranger
 from relman.rollout.new_containers import intended, make, of_service
 from relman.rollout.planning.replacement_order import share_port
+from relman.rollout.proxy.switch import let_serve
 from relman.rollout.state.next_record import draft
 
 
@@ -231,10 +233,12 @@ def commit(session: Session, step: Step, change: Change, standing: object, cance
         _hand_over(session, step, [u for u in units if u.process in names], [o for o in step.old if o.process in names])
     beside = [o for o in step.old if o.process not in step.stop_first]
     first = [u for u in units if u.process not in step.stop_first]
-    _hand_over(session, step, first, beside)
+    _adopt(session, step, first)
     engine = session.engine
     if bool(first) + len(step.turns) > 1 or session.connection.standing is not standing:
         await_healthy(session, watched(step.entry, units), cancel, window=0.0, unasked=bool(change.unasked))
+    let_serve(session, step.entry, [u.container for u in units], step.before)
+    _retire(session, beside)
     session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))
 
 
@@ -249,12 +253,23 @@ def _paired(step: Step, units: Sequence[Unit]) -> Iterator[tuple[str, ...]]:
 
 
 def _hand_over(session: Session, step: Step, units: Sequence[Unit], old: Sequence[OldContainer]) -> None:
-    engine, settings = session.engine, step.entry.settings
-    retire = [partial(engine.set_restart, o.container, "no") for o in old]
-    adopt = [partial(engine.set_restart, u.container, settings.run_of(u.process).restart) for u in units]
     alone = any(u.process in step.stop_first and not reboot_chooses(step, u.process) for u in units)
-    for works in (retire, adopt) if alone else (adopt, retire):
-        session.connection.together(*works)
+    if alone:
+        _retire(session, old)
+    _adopt(session, step, units)
+    if not alone:
+        _retire(session, old)
+
+
+def _adopt(session: Session, step: Step, units: Sequence[Unit]) -> None:
+    engine, settings = session.engine, step.entry.settings
+    session.connection.together(
+        *(partial(engine.set_restart, u.container, settings.run_of(u.process).restart) for u in units)
+    )
+
+
+def _retire(session: Session, old: Sequence[OldContainer]) -> None:
+    session.connection.together(*(partial(session.engine.set_restart, o.container, "no") for o in old))
 
 
 def reboot_chooses(step: Step, process: str) -> bool:

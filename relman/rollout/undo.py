@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from relman.model.container import Container
-from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, Unreachable
+from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, StepFailed, Unreachable
 from relman.model.plan import Outcome, Result
 from relman.model.settings import RunSettings
 from relman.model.state_dir.lock import Intent, Phase
@@ -18,6 +18,7 @@ from relman.model.state_dir.record import Deployed
 from relman.rollout.busy_ports import held_port
 from relman.rollout.fleet import Session
 from relman.rollout.health import Watched, await_healthy, symptoms
+from relman.rollout.proxy.switch import let_serve
 
 _RETURN_WAIT = 5.0
 _START_WAIT = 3.0
@@ -60,7 +61,7 @@ def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
     )
     name = current.release if current else ", ".join(c.name for c in there.old) or "the previous container"
     try:
-        notes = _swap_back(session, intent, there)
+        notes = _swap_back(session, intent, there, current)
     except _Stuck as stuck:
         which = f"{stuck.old.process} of {name}" if stuck.old.process else name
         return _stay(session, intent, there, stuck.old, f"{which} could not be started again: {stuck.error.what}")
@@ -87,7 +88,7 @@ def _note(session: Session, phase: Phase, intent: Intent | None) -> None:
             session.lease.settled()
 
 
-def _swap_back(session: Session, intent: Intent, there: _Found) -> list[str]:
+def _swap_back(session: Session, intent: Intent, there: _Found, current: Deployed | None) -> list[str]:
     """Swap the containers; returns what could not be cleaned up. Raises _Stuck if the old container does not start."""
     engine, together = session.engine, session.connection.together
     notes: list[str] = []
@@ -100,12 +101,25 @@ def _swap_back(session: Session, intent: Intent, there: _Found) -> list[str]:
     for old in there.old:
         with _tolerated(notes, f"its restart policy stays {old.restart_policy}"):
             engine.set_restart(old.id, policies[old.id])
+    _serve_again(session, intent, there, current)
     together(*(partial(_retire, session, c) for c in there.new if c not in in_the_way))
     for new in there.new:
         if not intent.reuses(new.name):
             with _tolerated(notes, f"{new.name} could not be removed"):
                 engine.remove(new.id)
     return notes
+
+
+def _serve_again(session: Session, intent: Intent, there: _Found, current: Deployed | None) -> None:
+    """Let the proxy send requests to the old containers as soon as they are healthy, or after a while."""
+    if current and current.settings.proxied:
+        with contextlib.suppress(StepFailed):
+            await_healthy(session, _watched(there.old, current), threading.Event(), window=0.0)
+    let_serve(session, current if there.old else None, [c.id for c in there.old], intent.entry)
+
+
+def _watched(containers: Iterable[Container], current: Deployed) -> list[Watched]:
+    return [Watched(c.id, _patient(current.settings.run_of(c.process))) for c in containers]
 
 
 def _start(session: Session, old: Container) -> None:
@@ -186,9 +200,8 @@ def _returned(session: Session, intent: Intent, current: Deployed | None, name: 
         return Outcome(host, Result.RETURNED, f"back on {name}, {as_it_was}, as it was")
     if current is None:
         return Outcome(host, Result.RETURNED, f"back on {name}")
-    watched = [Watched(c.id, _patient(current.settings.run_of(c.process))) for c in found.values()]
     try:
-        await_healthy(session, watched, threading.Event(), window=0.0)
+        await_healthy(session, _watched(found.values(), current), threading.Event(), window=0.0)
     except RelmanError as error:
         return Outcome(host, Result.RETURNED, f"back on {name}, whose health is not confirmed: {error.what}")
     return Outcome(host, Result.RETURNED, f"back on {name}")

@@ -18,6 +18,7 @@ from relman.model.errors import Unreachable
 from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.host import Environment
 from relman.model.plan import Observed, Plan
+from relman.model.proxy import ServiceRoute
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.model.state_dir.journal import JournalLine, lines_in
@@ -31,6 +32,7 @@ from relman.rollout.planning.planner import Asked, entry_of, plan_deploy, plan_r
 from relman.rollout.planning.restart import plan_restart
 from relman.rollout.progress import Report
 from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
+from tests.unit.model_proxy import CONFIG, PLACE, STATE, ModelProxy
 from tests.unit.values import REPOSITORY, deployed
 
 T = TypeVar("T")
@@ -112,9 +114,12 @@ class World:
     watcher: Quiet = field(default_factory=Quiet)
     by: str = "a@b"
     secret: bytes = b""
+    routed: tuple[str, ...] = ("shop.example.com",)
 
     def __post_init__(self) -> None:
         self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
+        for host in self.hosts if self.settings.proxied else ():
+            host.proxy = ModelProxy.on(host)
         self._number = 0
 
     def _clock(self, number: int) -> float:
@@ -156,9 +161,10 @@ class World:
         values = {h.name: dict.fromkeys(names, self.secret or tag.encode()) for h in self.hosts}
         given = Given(values, f"{self._number:016x}")
         files = {each.digest: each.name.encode() for each in (settings or self.settings).every_file}
+        routes = dict.fromkeys(wanted, ServiceRoute(self.routed))
         return self._run(
             asked,
-            lambda seen: plan_deploy(asked, found, wanted, seen, given),
+            lambda seen: plan_deploy(asked, found, wanted, seen, given, routes),
             Wanted(
                 (kept_name("production", "shop"), str(found.repository)),
                 lambda host, facts: entry_of(asked, found, wanted[host], facts),
@@ -219,8 +225,9 @@ class World:
         return [
             (
                 sorted((c.id, c.running, c.restart_policy) for c in h.containers.values()),
-                [HostRecord.from_json(json.loads(d)) for p, (d, _) in h.files.items() if "record" in p],
+                [HostRecord.from_json(json.loads(d)) for p, (d, _) in h.files.items() if "record" in p and p != STATE],
                 sorted(p for p in h.files if not p.endswith(JOURNAL)),
+                h.proxy and (h.proxy.loaded, h.files[CONFIG][0]),
             )
             for h in self.hosts
         ]
@@ -230,7 +237,10 @@ class World:
         that no lock, no half-written file and no unknown container is there; with `whole`, no image but those that are
         kept, either."""
         for host, seen in zip(self.hosts, self.seen(), strict=True):
-            there = {p: PurePosixPath(p) for p in host.files}
+            there = {p: PurePosixPath(p) for p in host.files if not p.startswith(f"{PLACE}/")}
+            if host.proxy:
+                assert host.files.keys() - there.keys() == {CONFIG, STATE}, sorted(host.files)
+                assert host.proxy.loaded.encode() == host.files[CONFIG][0]
             kept_sets = {
                 SECRETS: {e.secrets.directory for e in seen.record.entries if e.secrets},
                 FILES: {e.files for e in seen.record.entries if e.files},

@@ -13,11 +13,14 @@ from typing import Any
 
 import paramiko
 
-from relman.model.container import RELEASE, SERVICE, TASK, Container, EngineFacts, Image, Listed, RunSpec
+from relman.hosts.ssh.connection import ChannelRefused
+from relman.model.container import RELEASE, SERVICE, TASK, Container, EngineFacts, Image, Listed, Network, RunSpec
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 from relman.model.settings import Binding
+from relman.rollout.proxy.container import NAME, NETWORK
+from tests.unit.model_proxy import SUBNET, ModelMaster, ModelProxy
 
 AMD64 = Platform("linux", "amd64")
 UMASK = 0o022
@@ -53,6 +56,7 @@ class ModelHost:
     pulls: list[tuple[str, Any]] = field(default_factory=list)
     unwritable: set[str] = field(default_factory=set)
     power: object = field(default_factory=object)
+    proxy: ModelProxy | None = None
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -67,7 +71,10 @@ class ModelHost:
 
     @property
     def serves(self) -> str:
-        """The release of which each process serves well, "mixed" where they do in several, "-" where one does not."""
+        """The release of which each process serves well, "mixed" where they do in several, "-" where one does not; or
+        what its proxy lets requests reach."""
+        if self.proxy:
+            return self.proxy.serves
         well = [c for c in self.running if TASK not in c.labels and c.labels.get(RELEASE) not in self.sick]
         own = [c for c in self.containers.values() if SERVICE in c.labels and TASK not in c.labels]
         processes = {c.process for c in own or well}
@@ -100,6 +107,8 @@ class ModelHost:
     def reboot(self) -> None:
         """Cut the power: what its policy brings back runs afterwards, and of two that want one port the newer one."""
         self.power = object()
+        if self.proxy:
+            self.proxy.restart()
         for id, container in self.containers.items():
             self.containers[id] = replace(container, status="exited")
         for id, container in reversed(self.containers.items()):
@@ -111,8 +120,9 @@ class ModelHost:
                 self.containers[id] = replace(container, status="running")
 
     def port_taken(self, wanted: Container) -> bool:
-        """Whether another container, running or paused, has one of its ports."""
-        return any(c.host_ports & wanted.host_ports for c in self.containers.values() if c.alive and c.id != wanted.id)
+        """Whether another container, running or paused, has one of its ports, or its address."""
+        others = [c for c in self.containers.values() if c.alive and c.id != wanted.id]
+        return any(c.host_ports & wanted.host_ports or c.addresses.items() & wanted.addresses.items() for c in others)
 
 
 class ModelConnection:
@@ -142,6 +152,13 @@ class ModelConnection:
     def together(self, *works: Callable[[], Any]) -> list[Any]:
         """One after the other, so that a change has a number."""
         return [work() for work in works]
+
+    def unix(self, _path: str) -> ModelMaster:
+        """The proxy's socket."""
+        self.model.look()
+        if self.model.proxy is None:
+            raise ChannelRefused("sshd refuses it (Connect failed)", host=self.model.name)
+        return ModelMaster(self.model.proxy)
 
     def tcp(self, _address: str, port: int, _timeout: float) -> SimpleNamespace:
         """Who accepts: what runs there, or the thief."""
@@ -362,6 +379,27 @@ class ModelEngine:
     def __init__(self, host: ModelHost) -> None:
         self._host = host
 
+    @property
+    def inside(self) -> ModelProxy:
+        """Commands are run in the proxy's container alone."""
+        assert self._host.proxy
+        return self._host.proxy
+
+    @property
+    def networks(self) -> ModelEngine:
+        """It knows them itself."""
+        return self
+
+    def network(self, name: str) -> Network | None:
+        """There is that of the proxy."""
+        self._host.look()
+        return Network("bridge", "172.19.0.1", SUBNET) if self._host.proxy and name == NETWORK else None
+
+    def addresses(self, name: str) -> frozenset[str]:
+        """The fixed addresses in a network."""
+        self._host.look()
+        return frozenset(c.addresses[name] for c in self._host.containers.values() if name in c.addresses)
+
     def facts(self) -> EngineFacts:
         """The engine and its clock."""
         self._host.look()
@@ -385,6 +423,8 @@ class ModelEngine:
     def inspect(self, name: str) -> Container:
         """By id or name."""
         self._host.look()
+        if self._host.proxy and name == NAME:
+            return self._host.proxy.container
         for container in self._host.containers.values():
             if name in (container.id, container.name):
                 health = "unhealthy" if container.labels.get(RELEASE) in self._host.sick else "healthy"
@@ -437,6 +477,7 @@ class ModelEngine:
             labels=dict(spec.labels),
             host_ports=frozenset(p.binding for p in spec.settings.ports if p.binding),
             restart_policy=spec.settings.restart,
+            addresses=dict(spec.addresses),
         )
         self._host.settings[id] = spec.settings
         self._host.volumes |= {m.source for m in spec.settings.volumes if not m.is_bind}

@@ -11,6 +11,7 @@ from relman.model.files import DeployFile
 from relman.model.formats.versions import VERSION_1_KEYS
 from relman.model.grants.secrets import SecretRef
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository
+from relman.model.proxy_settings import ProxySettings
 from relman.model.settings import DeploySettings, Health, Mount, Port, Probe, Process, RunSettings
 from relman.model.state_dir.record import Deployed, HostRecord
 
@@ -30,7 +31,8 @@ SET = DeploySettings(
         Process("scheduler", 1, RunSettings(health=HEALTH, ports=(Port(80, host_port=8080),))),
     ),
 )
-KINDS = {"port": PORT, "volume": VOLUME, "free": FREE, "secret": SECRET, "set": SET}
+PROXIED = DeploySettings(health=HEALTH, proxy=ProxySettings(8080))
+KINDS = {"port": PORT, "volume": VOLUME, "free": FREE, "secret": SECRET, "set": SET, "proxied": PROXIED}
 
 
 def with_env(settings: DeploySettings, env: Mapping[str, str]) -> DeploySettings:

@@ -1,6 +1,6 @@
 """What a host keeps for its proxy, in a directory beside those of environments:
 
-STATE/_proxy/state/proxy.json       what it is and routes, from which all else is made
+STATE/_proxy/state/record.json      what it is and routes, from which all else is made
 STATE/_proxy/state/lock.json        held while addresses are chosen, and while requests are switched
 STATE/_proxy/etc/haproxy.cfg        its configuration; haproxy.cfg.next is the one that comes next
 STATE/_proxy/run/                   its sockets
@@ -19,7 +19,7 @@ TOP = "_proxy"  # no environment's name, which begins with a letter or a digit
 STATE, ETC, RUN = "state", "etc", "run"
 NEXT = "next"
 CONFIG = "haproxy.cfg"
-_NAME = "proxy.json"
+_NAME = location.RECORD
 
 
 def read(connection: Connection) -> ProxyState | None:

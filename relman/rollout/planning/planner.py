@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from relman.model.container import EngineFacts
 from relman.model.grants.secrets import NONE_GIVEN, Given
 from relman.model.image import ImageId
 from relman.model.plan import Action, Kind, Observed, Plan, Step, TaskRun
+from relman.model.proxy import ServiceRoute
 from relman.model.run import Release
 from relman.model.settings import DeploySettings
 from relman.model.state_dir.record import Absence, Deployed, kept_name
@@ -20,6 +22,8 @@ from relman.rollout.planning.max_hosts import losers_first
 from relman.rollout.planning.rollback_target import agreed_target, before, crossed, named_target, unsafe_tasks
 from relman.rollout.planning.step import step_of
 from relman.rollout.planning.strategies import WAVES
+
+NO_ROUTES: Mapping[str, ServiceRoute] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,18 @@ def plan_deploy(
     settings: Mapping[str, DeploySettings],
     fleet: Sequence[Observed],
     given: Given = NONE_GIVEN,
+    routes: Mapping[str, ServiceRoute] = NO_ROUTES,
 ) -> Plan:
-    """Plan to make `release` serve on every host of `fleet`, each with its own `settings` and the secrets that it is
-    `given`, in the place of what it is asked to adopt. Raises PreflightFailed where that cannot be."""
+    """Plan to make `release` serve on every host of `fleet`, each with its own `settings`, the secrets that it is
+    `given`, and what its proxy routes to the service (`routes`), in the place of what it is asked to adopt. Raises
+    PreflightFailed where that cannot be."""
     foreign = adopted(fleet, asked.adopt)
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
         entry = entry_of(asked, release, settings[seen.host], seen.facts)
         kept = (each.secrets for each in reversed(seen.record.entries))
+        entry = replace(entry, route=routes.get(seen.host) if entry.settings.proxied else None)
         entry = replace(entry, secrets=given.set_for(seen.host, asked.id, kept))
         everywhere = entry.among(tuple(o.host for o in fleet))
         step = step_of(seen, everywhere, verify=True, foreign=foreign.get(seen.host, ()))

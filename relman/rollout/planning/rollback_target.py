@@ -100,15 +100,15 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:
-    """The newest release proven good on this host before `leaving`, or None. The same release and settings do not
-    count."""
+    """The newest release proven good on this host before `leaving`, or None. The same release, settings and
+    route do not count."""
     ids = [e.id for e in record.entries]
     older = record.entries[: ids.index(leaving.id)] if leaving.id in ids else record.entries
     return next((e for e in reversed(older) if e.proven and not _alike(e, leaving)), None)
 
 
 def _alike(one: Deployed, other: Deployed) -> bool:
-    return one.manifest == other.manifest and same_run(one.settings, other.settings)
+    return one.manifest == other.manifest and one.route == other.route and same_run(one.settings, other.settings)
 
 
 def crossed(record: HostRecord, target: Deployed) -> tuple[Deployed, ...]:

@@ -66,6 +66,7 @@ def _same(old: Sequence[Container], current: Deployed, entry: Deployed) -> bool:
         all(c.image_id == entry.image_id for c in old)
         and current.manifest == entry.manifest
         and same_run(current.settings, entry.settings)
+        and current.route == entry.route
         and not changed(entry.settings.every_secret, current.secrets, entry.secrets)
         and {c.id for c in old} == current.ids
     )

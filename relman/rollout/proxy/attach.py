@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from relman.hosts.state_dir import proxy as kept
+from relman.model.container import RunSpec
 from relman.model.errors import StepFailed
 from relman.model.plan import Step
 from relman.model.state_dir.record import Unit
@@ -36,6 +38,12 @@ def addressed(session: Session, step: Step, units: Sequence[Unit]) -> Iterator[M
         found = {unit.name: inherited[unit.slot] for unit in own if unit.slot in inherited}
         fresh = [unit.name for unit in own if unit.name not in found]
         yield {**found, **dict(zip(fresh, _free(session, len(fresh)), strict=True))}
+
+
+def in_network(spec: RunSpec, address: str) -> RunSpec:
+    """The container to create, with this address in the proxy's network."""
+    run = replace(spec.settings, networks=(*spec.settings.networks, NETWORK))
+    return replace(spec, settings=run, addresses={NETWORK: address})
 
 
 def _inherited(session: Session, step: Step) -> dict[tuple[str, str], str]:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from relman.hosts.state_dir import lock as lock_file
 from relman.hosts.state_dir.proxy import STATE, TOP
@@ -27,6 +28,7 @@ def proxy_locked(session: Session, holder: Lock, wait: float = _WAIT) -> Iterato
     mine = replace(holder, token=secrets.token_hex(8), phase=Phase.HELD, intent=None, ttl=TTL)
     _take(session, mine, time.monotonic() + wait)
     try:
+        lock_file.sweep(session.connection, TOP, STATE, now=session.now(), dead=partial(is_dead, machine=mine.machine))
         yield
     finally:
         lock_file.release(session.connection, TOP, STATE, mine, look=False)
@@ -41,7 +43,7 @@ def _take(session: Session, lock: Lock, end: float) -> None:
             now = session.now()
             found = lock_file.read(*where, now=now)
             if found and is_dead(found, lock.machine):
-                lock_file.take_over(*where, found, lock, now=now, dead=lambda each: is_dead(each, lock.machine))
+                lock_file.take_over(*where, found, lock, now=now, dead=partial(is_dead, machine=lock.machine))
                 return
             if found and time.monotonic() >= end:
                 raise held(session.host.name, found) from None

@@ -1,0 +1,115 @@
+"""A proxy in memory: as much of HAProxy's master as relman uses, and where requests would go."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from relman.docker.container_exec import Ran
+from relman.model.container import RELEASE, Container
+from relman.model.image import ImageId
+from relman.model.proxy import HostProxy
+from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.proxy.container import NAME
+from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+
+if TYPE_CHECKING:
+    from tests.unit.model_host import ModelHost
+
+PLACE = "/var/lib/relman/_proxy"
+CONFIG, STATE = f"{PLACE}/etc/haproxy.cfg", f"{PLACE}/state/record.json"
+SUBNET = "172.19.0.0/24"
+
+
+@dataclass
+class ModelProxy:
+    """The proxy of a host. `loaded` is the configuration that its worker has; while it is `broken` no other one can be
+    loaded, and while it is `refusing` none is good."""
+
+    host: ModelHost
+    loaded: str = ""
+    worker: int = 2
+    failed: int = 0
+    broken: bool = False
+    refusing: bool = False
+    reloads: int = field(default=0)
+
+    @classmethod
+    def on(cls, host: ModelHost) -> ModelProxy:
+        """A proxy that routes nothing yet."""
+        proxy, state = cls(host), ProxyState(HostProxy("haproxy", keep_alive=0.01), "haproxy@sha256:0")
+        for path in (PLACE, *(f"{PLACE}/{each}" for each in ("state", "etc", "run"))):
+            host.directories.add(path)
+        text = rendered(state.proxy, ())
+        host.files[CONFIG], host.files[STATE] = (text.encode(), 0.0), (json.dumps(state.to_json()).encode(), 0.0)
+        host.directories.add("/var/lib/relman")
+        proxy.loaded = text
+        return proxy
+
+    @property
+    def container(self) -> Container:
+        """Its container."""
+        return Container("f" * 64, NAME, ImageId("sha256:" + "f" * 64), "running", restart_policy="unless-stopped")
+
+    def restart(self) -> None:
+        """It begins anew, with the file as it is."""
+        self.loaded, self.worker, self.failed = self.host.files[CONFIG][0].decode(), self.worker + 1, 0
+
+    def answer(self, line: str) -> str:
+        """What the master says."""
+        if line == "reload":
+            self.host.change()
+            self.reloads += 1
+            if self.broken and self.host.files[CONFIG][0].decode() != self.loaded:
+                self.failed += 1
+            else:
+                self.restart()
+            return ""
+        if line == "@1 show info":
+            return f"Name: HAProxy\ndescription: {loaded_as(self.loaded)}\n"
+        return f"1 master 0 [failed: {self.failed}] 0d\n# workers\n{self.worker} worker 0 0d\n# programs\n\n"
+
+    def run(self, _container: object, argv: tuple[str, ...], _seconds: float) -> Ran:
+        """A command in its container: the check of a file that is there."""
+        self.host.look()
+        assert f"{CONFIG}.next" in self.host.files
+        assert argv[:2] == ("haproxy", "-c")
+        return Ran(1, "[ALERT] bad file") if self.refusing else Ran(0)
+
+    @property
+    def serves(self) -> str:
+        """The release that requests reach; "-" where one would reach nobody, or nobody well."""
+        lines = self.loaded.partition("\nbackend production:shop ")[2].partition("\nbackend ")[0].splitlines()
+        names = {line.split()[1] for line in lines if line.startswith("  server ")}
+        sick = self.host.sick
+        well = {c.name: c.labels[RELEASE] for c in self.host.running if c.labels.get(RELEASE) not in sick}
+        if not names or not names <= well.keys():
+            return "-"
+        releases = {well[name] for name in names}
+        return releases.pop() if len(releases) == 1 else "mixed"
+
+
+class ModelMaster:
+    """A channel to the master's socket."""
+
+    def __init__(self, proxy: ModelProxy) -> None:
+        self._proxy, self._answer = proxy, b""
+
+    def sendall(self, data: bytes) -> None:
+        """One command."""
+        self._answer = self._proxy.answer(data.decode().strip()).encode()
+
+    def recv(self, _size: int) -> bytes:
+        """All of the answer, then its end."""
+        answer, self._answer = self._answer, b""
+        return answer
+
+    def shutdown_write(self) -> None:
+        """Nothing more comes."""
+
+    def settimeout(self, _seconds: float) -> None:
+        """It is never late."""
+
+    def close(self) -> None:
+        """Nothing is open."""

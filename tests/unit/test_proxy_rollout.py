@@ -1,0 +1,99 @@
+"""Deployments behind a proxy, on hosts in memory: at no moment would a request reach nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from relman.model.errors import PreflightFailed, RolledBack
+from relman.model.plan import Result
+from relman.model.settings import DeploySettings, Process, RunSettings
+from relman.rollout.progress import Report
+from tests.unit.model_fleet import World, serving
+from tests.unit.model_proxy import CONFIG
+from tests.unit.values import FREE, HEALTH, PROXIED
+
+WEB = RunSettings(health=HEALTH, proxy=PROXIED.proxy)
+TWO = DeploySettings(
+    health=HEALTH, processes=(Process("web", 2, WEB), Process("worker", 1, RunSettings(health=HEALTH)))
+)
+
+
+@pytest.mark.parametrize("settings", [PROXIED, TWO], ids=["one", "several"])
+def test_deployments_and_rollbacks_leave_no_moment_without_an_answer(settings: DeploySettings) -> None:
+    """The proxy names the new containers when they are healthy, and the old ones stop after that; back the same way."""
+    world = serving(2, settings, "1")
+    assert world.versions == ["1", "1"]
+    steps: list[tuple[Callable[[], Report], str]] = [
+        (partial(world.deploy, "2"), "2"),
+        (world.rollback, "1"),
+        (partial(world.deploy, "3"), "3"),
+    ]
+    for command, release in steps:
+        world.before(0, lambda _: None)
+        assert command().error is None
+        assert (world.versions, world.dark) == ([release, release], 0)
+        world.tidy()
+
+
+def test_a_failure_leaves_no_moment_without_an_answer() -> None:
+    """What was changed before goes back, without anybody noticing."""
+    world = serving(2, PROXIED, "1")
+    world.hosts[1].sick = frozenset({"2"})
+    before = world.state()
+    world.before(0, lambda _: None)
+    assert isinstance(world.deploy("2").error, RolledBack)
+    assert (world.versions, world.dark) == (["1", "1"], 0)
+    assert world.state() == before
+
+
+def test_a_configuration_that_does_not_load_changes_nothing() -> None:
+    """HAProxy refuses it, or its new worker does not come up: the old containers serve on, the files are as before."""
+    for fault in ("refusing", "broken"):
+        world = serving(1, PROXIED, "1")
+        before = world.state()
+        proxy = world.hosts[0].proxy
+        assert proxy
+        setattr(proxy, fault, True)
+        world.before(0, lambda _: None)
+        report = world.deploy("2")
+        assert isinstance(report.error, RolledBack), report.error
+        assert "HAProxy" in report.told["h1"].what
+        assert (world.dark, world.state()) == (0, before)
+
+
+def test_without_a_proxy_nothing_changes() -> None:
+    """It is said what to type."""
+    world = serving(1, PROXIED, "1")
+    world.hosts[0].proxy = None
+    before = world.state()
+    with pytest.raises(PreflightFailed) as caught:
+        world.deploy("2")
+    assert "relman proxy apply" in caught.value.details[0]
+    assert world.state() == before
+
+
+def test_a_service_moves_to_the_proxy_and_back() -> None:
+    """From a container that the proxy does not know, and back to it: then nothing is routed any more."""
+    world = World(1, PROXIED)
+    assert world.deploy("1", FREE).error is None
+    assert world.versions == ["-"], "no request comes by the proxy"
+    assert world.deploy("2").error is None
+    assert world.versions == ["2"]
+    world.tidy()
+    assert world.rollback().error is None
+    assert world.versions == ["-"]
+    assert b"backend production:shop" not in world.hosts[0].files[CONFIG][0]
+
+
+def test_a_route_that_changes_is_deployed() -> None:
+    """The same release with another host name; a rollback restores the name, too."""
+    world = serving(1, PROXIED, "1")
+    world.routed = ("www.example.com",)
+    assert [o.result for o in world.deploy("1").outcomes] == [Result.CHANGED]
+    assert b"www.example.com" in world.hosts[0].files[CONFIG][0]
+    assert [o.result for o in world.deploy("1").outcomes] == [Result.UNCHANGED]
+    assert world.rollback().error is None
+    assert b"www.example.com" not in world.hosts[0].files[CONFIG][0]
