@@ -14,6 +14,7 @@ from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
 from relman.rollout.progress import Report, report_of
+from relman.rollout.proxy.switch import let_serve
 from relman.rollout.prune import drop_image, tolerated
 from relman.rollout.state.journal import Journal
 from relman.rollout.state.locks import Patience, locked, sweep
@@ -82,6 +83,7 @@ def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) 
     watcher.host(host, "removing")
     if session.lease:
         session.lease.advance(Phase.REMOVING, None)
+    let_serve(session, None, (), seen.record.serving)
     for container in (*seen.containers, *seen.tasks):
         if container.alive:
             session.engine.stop(container.id, _STOP)

@@ -199,11 +199,11 @@ def test_a_death_at_every_boundary_of_a_recovery_is_resolved(kind: str) -> None:
 @pytest.mark.parametrize("name", list(COMMANDS)[1:])
 def test_a_host_lost_at_every_boundary_is_resolved(name: str, kind: str, what: Callable[[ModelHost], None]) -> None:
     """A cable that is pulled, a power cut, or a fault of relman's own, before any change: no other host is left dark,
-    nothing foreign ends the command, and it is resolved; of a set, which changes much, at a fifth of the moments."""
+    nothing foreign ends the command, and it is resolved; of what changes much, at a fifth of the moments."""
     make, command = COMMANDS[name]
     settings = KINDS[kind]
     moments = range(1, changes_of(lambda: make(settings), command) + 1)
-    for at in part(moments, list(COMMANDS).index(name), 5) if kind == "set" else moments:
+    for at in part(moments, list(COMMANDS).index(name), 5) if kind in ("set", "proxied") else moments:
         world = make(settings)
         world.before(at, what)
         try:
@@ -215,7 +215,7 @@ def test_a_host_lost_at_every_boundary_is_resolved(name: str, kind: str, what: C
         world.calm()
         world.heal()
         assert not any(h.dark for h in world.hosts), at
-        assert all(len(h.running) == 1 or kind in ("free", "set") for h in world.hosts), at
+        assert all(len(h.running) == 1 or kind in ("free", "set", "proxied") for h in world.hosts), at
         assert world.recover().error is None
         world.hosts[-1].sick = frozenset()
         assert world.deploy("3").error is None

@@ -31,6 +31,8 @@ from relman.rollout.operation import Operation, look, run
 from relman.rollout.planning.planner import Asked, entry_of, plan_deploy, plan_rollback
 from relman.rollout.planning.restart import plan_restart
 from relman.rollout.progress import Report
+from relman.rollout.remove import remove
+from relman.rollout.state.locks import Patience
 from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
 from tests.unit.model_proxy import CONFIG, PLACE, STATE, ModelProxy
 from tests.unit.values import REPOSITORY, deployed
@@ -197,6 +199,10 @@ class World:
         for name, session in fleet.sessions.items():
             session.secrets, session.files = given.values.get(name, {}), files
         return run(fleet, operation)
+
+    def remove(self) -> Report:
+        """Remove it."""
+        return remove(ModelFleet(self.hosts), self.asked(), self.watcher, Patience())
 
     def recover(self, finish: bool | None = None) -> Report:
         """Recover."""

@@ -97,3 +97,13 @@ def test_a_route_that_changes_is_deployed() -> None:
     assert [o.result for o in world.deploy("1").outcomes] == [Result.UNCHANGED]
     assert world.rollback().error is None
     assert b"www.example.com" not in world.hosts[0].files[CONFIG][0]
+
+
+def test_a_service_that_is_removed_is_routed_no_more() -> None:
+    """Before its containers stop; what else the proxy routes stays."""
+    world = serving(1, PROXIED, "1")
+    assert world.remove().error is None
+    proxy = world.hosts[0].proxy
+    assert proxy
+    assert "production:shop" not in proxy.loaded
+    assert world.hosts[0].containers == {}

@@ -119,7 +119,8 @@ def _plan(
     chosen: Environment,
     seen: Sequence[Observed],
 ) -> Plan:
-    plan = check_permissions(plan_deploy(asked, release, settings, seen, given), chosen)
+    routes = {host.name: host.routes[asked.service] for host in chosen.hosts if asked.service in host.routes}
+    plan = check_permissions(plan_deploy(asked, release, settings, seen, given, routes), chosen)
     preflight.check(plan, seen, release)
     return plan
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,9 +22,9 @@ _PAUSE = 0.5
 
 @contextlib.contextmanager
 def proxy_locked(session: Session, holder: Lock, wait: float = _WAIT) -> Iterator[None]:
-    """Hold it, as the `holder` of another lock. Raises Locked if somebody else has it for longer than `wait`, and what
-    the connection raises."""
-    mine = replace(holder, token=secrets.token_hex(8), phase=Phase.HELD, intent=None, ttl=TTL)
+    """Hold it, as the `holder` of another lock, which may have left it behind in a failure. Raises Locked if somebody
+    else has it for longer than `wait`, and what the connection raises."""
+    mine = replace(holder, phase=Phase.HELD, intent=None, ttl=TTL)
     _take(session, mine, time.monotonic() + wait)
     try:
         lock_file.sweep(session.connection, TOP, STATE, now=session.now(), dead=partial(is_dead, machine=mine.machine))
@@ -42,6 +41,8 @@ def _take(session: Session, lock: Lock, end: float) -> None:
         except Locked:
             now = session.now()
             found = lock_file.read(*where, now=now)
+            if found and found.lock and found.lock.token == lock.token:
+                return
             if found and is_dead(found, lock.machine):
                 lock_file.take_over(*where, found, lock, now=now, dead=partial(is_dead, machine=lock.machine))
                 return
