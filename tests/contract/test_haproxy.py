@@ -87,11 +87,9 @@ def environments(draw: st.DrawFn) -> tuple[HostProxy, list[Backend]]:
     names = draw(st.lists(LABEL, unique=True, min_size=1, max_size=4))
     said = {name: {"hosts": [f"{name}.{draw(HOST)}", f"{name}.example.com"], "path": draw(PATH)} for name in names}
     proxy = {
-        "image": "haproxy",
-        "certificates": draw(st.sampled_from([[], ["pem"]])),
+        "image": "registry.example.com/haproxy:3.2",
         "trusted": draw(st.sampled_from([[], ["10.0.0.0/8", "fd00::/8"]])),
         "health": draw(PATH),
-        "https": draw(st.sampled_from([443, 8443])),
         "keep_alive": draw(SECONDS),
     }
     servers = tuple(Server(f"web-{n}", f"172.19.0.{n}") for n in range(2, draw(st.integers(2, 4))))
@@ -101,7 +99,8 @@ def environments(draw: st.DrawFn) -> tuple[HostProxy, list[Backend]]:
         settings, health = draw(deploys())
         hold = draw(st.sampled_from([0.0, 30.0]))
         backends.append(Backend("production", name, found[name], settings, health, servers, hold))
-    return host_proxy(proxy), backends
+    certificates: tuple[str, ...] = draw(st.sampled_from([(), ("pem",)]))
+    return replace(host_proxy(proxy), certificates=certificates, https=draw(st.sampled_from([443, 8443]))), backends
 
 
 @bounds(max_examples=40, deadline=None)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from relman.app.looking.matrix import StatusMatrix
     from relman.app.looking.status import Status
     from relman.app.looking.verify_running import Verification
+    from relman.rollout.proxy.status import ProxyStatus
     from relman.rollout.remove import Removal
 
 
@@ -52,6 +53,11 @@ def verification_document(found: Verification) -> dict[str, Any]:
 def removal_document(service: str, environment: str, rows: Sequence[Removal]) -> dict[str, Any]:
     """What every host loses."""
     return {"service": service, "environment": environment, "hosts": [asdict(row) for row in rows]}
+
+
+def proxies_document(environment: str, rows: Sequence[ProxyStatus]) -> dict[str, Any]:
+    """The proxy of every host, and what it routes."""
+    return {"environment": environment, "hosts": [asdict(row) | {"state": row.state} for row in rows]}
 
 
 def locks_document(found: Mapping[str, FoundLock]) -> dict[str, Any]:

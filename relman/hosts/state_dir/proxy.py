@@ -12,6 +12,8 @@ import secrets
 
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import files, location
+from relman.hosts.state_dir.sftp_errors import explained
+from relman.model.errors import PreflightFailed
 from relman.model.formats.untrusted_json import Misread, parse
 from relman.model.state_dir.proxy import ProxyState
 
@@ -54,6 +56,26 @@ def place_config(connection: Connection) -> None:
 def directory(connection: Connection, name: str) -> str:
     """The path of one of its directories, which is created if necessary. Raises PreflightFailed or Unreachable."""
     return location.make(connection, TOP, name).path
+
+
+def owner(connection: Connection, path: str) -> tuple[int, int]:
+    """The user and the group of a directory. Raises PreflightFailed or Unreachable."""
+
+    def once() -> tuple[int, int]:
+        with explained(connection, path):
+            (found,) = connection.sftp().lstats([path])
+        if found is None or found.st_uid is None or found.st_gid is None:
+            raise PreflightFailed(f"SFTP does not say who owns {path}", host=connection.host.name)
+        return found.st_uid, found.st_gid
+
+    return connection.lasting(once)
+
+
+def forget(connection: Connection) -> None:
+    """Remove what the host keeps for its proxy, but for its lock and empty directories. Raises PreflightFailed or
+    Unreachable."""
+    for name, file in ((STATE, _NAME), (ETC, CONFIG), (ETC, f"{CONFIG}.{NEXT}")):
+        files.remove(connection, location.place(connection, TOP, name).of(file))
 
 
 def socket(connection: Connection) -> str:

@@ -37,7 +37,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     text, cli = rendered(after.proxy, after.backends), MasterCli(connection, kept.socket(connection))
     container = running(session)
     if cli.description() == loaded_as(text):
-        _place(session, after, text)
+        place(session, after, text)
         return
     _require_free(session, before, after)
     # Step 1.
@@ -53,7 +53,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     # Step 3.
     cli.reload()
     if not seen or not _confirmed(cli, seen):
-        _place(session, before, rendered(before.proxy, before.backends))
+        place(session, before, rendered(before.proxy, before.backends))
         cli.reload()
         log = session.engine.logs(container.id, tail=_LINES)
         raise StepFailed("HAProxy did not load the new configuration; it routes as before", host=host, details=log)
@@ -70,7 +70,8 @@ def running(session: Session) -> Container:
     return found
 
 
-def _place(session: Session, state: ProxyState, text: str) -> None:
+def place(session: Session, state: ProxyState, text: str) -> None:
+    """Write the state and the configuration that is rendered from it, without a reload."""
     kept.draft_config(session.connection, text)
     kept.write(session.connection, state)
     kept.place_config(session.connection)

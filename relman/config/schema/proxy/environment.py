@@ -13,10 +13,11 @@ from pydantic import AfterValidator, model_validator
 from relman.config.schema import values, values_names
 from relman.config.schema.base import PortNumber, PositiveDuration, Section, parsed
 from relman.config.schema.lists import several
-from relman.config.schema.values import Faults, matching
+from relman.config.schema.values import Faults, by_model, matching
 from relman.config.suggestions import shown
 from relman.config.yaml_document import KeyPath
 from relman.model import proxy as model
+from relman.model.image import ImageRef
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _PATH = re.compile(r"/|(?:/[A-Za-z0-9._~-]+)+")
@@ -53,8 +54,9 @@ def option_line(value: object) -> str:
     return found
 
 
-def _secret(value: object) -> str:
-    return values_names.secret_name(values.word(value))
+def proxy_image(value: object) -> str:
+    """A reference to an image in a registry, with a tag or a digest."""
+    return by_model(lambda: str(ImageRef.parse(values.word(value))))
 
 
 class ServiceRoute(Section):
@@ -82,10 +84,8 @@ class ServiceRoute(Section):
 class HostProxy(Section):
     """The proxy of a host."""
 
-    image: Annotated[str, parsed(values_names.image)]
+    image: Annotated[str, parsed(proxy_image)]
     http: PortNumber = model.HostProxy.http
-    https: PortNumber = model.HostProxy.https
-    certificates: Annotated[list[str], several(_secret)] = []
     trusted: Annotated[list[str], several(trusted_network)] = []
     health: Annotated[str, parsed(route_path)] = model.HostProxy.health
     keep_alive: PositiveDuration = model.HostProxy.keep_alive
@@ -93,13 +93,7 @@ class HostProxy(Section):
     def value(self) -> model.HostProxy:
         """The model's proxy."""
         return model.HostProxy(
-            self.image,
-            self.http,
-            self.https,
-            tuple(self.certificates),
-            tuple(self.trusted),
-            self.health,
-            self.keep_alive,
+            self.image, self.http, trusted=tuple(self.trusted), health=self.health, keep_alive=self.keep_alive
         )
 
 

@@ -1,0 +1,68 @@
+"""relman proxy apply|status|remove -e ENV: the proxy on each host."""
+
+from __future__ import annotations
+
+import click
+
+from relman.app.deployments.proxies import HostProxies, open_proxies
+from relman.app.documents.hosts import proxies_document
+from relman.app.environments import Request
+from relman.cli.options import environment_option, gathered, hosts_options, inventory_option, yes_option
+from relman.cli.output.progress import Screen
+from relman.cli.verb import CommandContext, verb
+from relman.rollout.fleet import Gathered
+from relman.rollout.proxy.status import ProxyStatus
+
+
+@verb("proxy")
+@click.argument("what", type=click.Choice(["apply", "status", "remove"]))
+@environment_option
+@inventory_option
+@hosts_options("--limit")
+@click.option("--reason", metavar="TEXT", help="Why hosts are excluded.")
+@yes_option
+@gathered(Request, "request")
+def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> None:
+    """Make, show or remove the proxy on each host.
+
+    `apply` makes it as the inventory says (relman_proxy), and changes nothing where it is so already. `status` shows
+    whether it has loaded what it is meant to route. `remove` removes it where it routes nothing.
+
+    All environments of a host share its proxy. Requests go through it to every service with deploy.proxy, by the routes
+    of the inventory (relman_routes).
+    """
+    with open_proxies(context, request, resolve=what == "apply") as proxies:
+        if what == "status":
+            _show(context, request.environment, proxies.status())
+        elif what == "apply":
+            screen = Screen(context.output)
+            with screen.showing(list(proxies.images)):
+                done = proxies.apply(screen)
+            _tell(context, done, "making the proxies")
+        else:
+            _remove(context, proxies, request.environment, yes=yes)
+
+
+def _remove(context: CommandContext, proxies: HostProxies, environment: str, *, yes: bool) -> None:
+    if not (yes or context.output.confirm(f"remove the proxies of {environment}?")):
+        context.output.note("nothing was changed")
+        return
+    _tell(context, proxies.remove(), "removing the proxies")
+
+
+def _tell(context: CommandContext, done: Gathered[str], what: str) -> None:
+    """What was done on each host, before what failed ends the command."""
+    context.output.json("proxy", {"hosts": [{"host": host, "done": text} for host, text in done.answers.items()]})
+    for host, text in done.answers.items():
+        context.output.line(f"{host}: its proxy {text}")
+    done.all(what)
+
+
+def _show(context: CommandContext, environment: str, found: Gathered[ProxyStatus]) -> None:
+    rows = list(found.answers.values())
+    context.output.json("proxies", proxies_document(environment, rows))
+    cells = [(row.host, row.state, row.image, str(row.draining or ""), str(len(row.routes))) for row in rows]
+    context.output.table(("HOST", "STATE", "IMAGE", "DRAINING", "SERVICES"), cells, ("IMAGE", "DRAINING"))
+    if routed := [(row.host, r.name, ", ".join(r.ways), ", ".join(r.servers)) for row in rows for r in row.routes]:
+        context.output.table(("HOST", "SERVICE", "ROUTE", "CONTAINERS"), routed, ("CONTAINERS",))
+    found.all("looking at the proxies")

@@ -1,0 +1,141 @@
+"""Make the proxy of a host as its inventory says, and remove it.
+
+The steps of making it, each marked where it is done:
+
+1. Get the image.
+2. Make the network and the directories.
+3. Where it runs already: let it load what has changed (load.py).
+4. Else write its files, and replace its container; what it routed, it routes again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from relman.hosts.haproxy import MasterCli
+from relman.hosts.state_dir import proxy as kept
+from relman.model.container import Container
+from relman.model.errors import PreflightFailed, StepFailed
+from relman.model.proxy import HostProxy
+from relman.model.settings import Binding
+from relman.model.state_dir.lock import Lock
+from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.busy_ports import accepts
+from relman.rollout.fleet import Session
+from relman.rollout.proxy.addresses import halves
+from relman.rollout.proxy.container import NAME, NETWORK, spec
+from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+from relman.rollout.proxy.image import ProxyImage, fetched, forget_others
+from relman.rollout.proxy.load import load, place
+from relman.rollout.proxy.lock import proxy_locked
+from relman.rollout.undo import find
+
+_START = 15.0
+_STOP = 10
+_PAUSE = 0.1
+_LINES = 10
+
+
+def apply(
+    session: Session, proxy: HostProxy, image: ProxyImage, holder: Lock, progress: Callable[[int, int], None]
+) -> str:
+    """Make it; returns what was done. `holder` says who does it, to whoever meets its lock.
+
+    Raises PreflightFailed where it cannot be, StepFailed if it does not start or does not load its configuration,
+    Locked, and what the engine raises.
+    """
+    if session.facts.rootless:
+        raise PreflightFailed("its engine is rootless: a proxy would not reach its containers", host=session.host.name)
+    # Step 1.
+    id = fetched(session, image, progress)
+    with proxy_locked(session, holder):
+        # Step 2.
+        _make_network(session)
+        before = kept.read(session.connection)
+        after = ProxyState(proxy, image.reference, before.backends if before else ())
+        there = find(session, NAME)
+        if there and there.running and there.image_id == id and before:
+            # Step 3.
+            changed = rendered(before.proxy, before.backends) != rendered(after.proxy, after.backends)
+            load(session, before, after)
+            done = "loaded its new configuration" if changed else "is as the inventory says"
+        else:
+            # Step 4.
+            _replace(session, after, there)
+            done = f"runs {image.reference}" if there is None else f"was replaced, and runs {image.reference}"
+    forget_others(session, id)
+    return done
+
+
+def _make_network(session: Session) -> None:
+    """The engine chooses a subnet that is free on the host; then the network is made again with just that one."""
+    networks = session.engine.networks
+    if session.engine.network(NETWORK):
+        return
+    networks.create(NETWORK)
+    chosen = session.engine.network(NETWORK)
+    if chosen is None or not chosen.subnet:
+        raise StepFailed(f"the engine made no network {NETWORK} with a subnet", host=session.host.name)
+    networks.remove(NETWORK)
+    networks.create(NETWORK, subnet=chosen.subnet, dynamic=halves(chosen.subnet)[1])
+
+
+def _replace(session: Session, state: ProxyState, there: Container | None) -> None:
+    connection, engine = session.connection, session.engine
+    run, etc = (kept.directory(connection, name) for name in (kept.RUN, kept.ETC))
+    text = rendered(state.proxy, state.backends)
+    if there:
+        engine.set_restart(there.id, "no")
+        engine.stop(there.id, _STOP)
+        engine.remove(there.id)
+    _require_free(session, state)
+    place(session, state, text)
+    made = engine.create(spec(state.image, etc, run, kept.owner(connection, run)))
+    engine.start(made)
+    _await(session, made, text)
+
+
+def _require_free(session: Session, state: ProxyState) -> None:
+    taken = [port for port in sorted(state.ports) if accepts(session, Binding("tcp", port))]
+    if taken:
+        ports = ", ".join(map(str, taken))
+        raise StepFailed(
+            f"port {ports}, which the proxy is to listen on, is in use",
+            host=session.host.name,
+            hint=f"on {session.host.name}: ss -ltnp names who has it; relman_proxy can say other ports",
+        )
+
+
+def _await(session: Session, container: str, text: str) -> None:
+    """Wait until it says that it has loaded this configuration."""
+    cli, end = MasterCli(session.connection, kept.socket(session.connection)), time.monotonic() + _START
+    while cli.description() != loaded_as(text):
+        if time.monotonic() > end:
+            log = session.engine.logs(container, tail=_LINES)
+            raise StepFailed("its proxy did not start", host=session.host.name, details=log)
+        time.sleep(_PAUSE)
+
+
+def remove(session: Session, holder: Lock) -> str:
+    """Remove it, its image's tag, its network and its files; returns what was done.
+
+    Raises PreflightFailed while a service is routed by it, Locked, and what the engine raises.
+    """
+    with proxy_locked(session, holder):
+        state, there = kept.read(session.connection), find(session, NAME)
+        if state and state.backends:
+            raise PreflightFailed(
+                f"its proxy routes {', '.join(b.name for b in state.backends)}",
+                host=session.host.name,
+                hint="remove these services first, or deploy them without deploy.proxy; nothing was changed",
+            )
+        if there:
+            session.engine.set_restart(there.id, "no")
+            session.engine.stop(there.id, _STOP)
+            session.engine.remove(there.id)
+        kept.forget(session.connection)
+        if session.engine.network(NETWORK) and not session.engine.networks.addresses(NETWORK):
+            session.engine.networks.remove(NETWORK)
+    forget_others(session)
+    return "was removed" if there or state else "was not there"
