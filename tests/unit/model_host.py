@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
-import paramiko
-
 from relman.hosts.ssh.connection import ChannelRefused
 from relman.model.container import RELEASE, SERVICE, TASK, Container, EngineFacts, Image, Listed, Network, RunSpec
 from relman.model.errors import EngineError, NotFound, Unreachable
@@ -20,7 +18,7 @@ from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 from relman.model.settings import Binding
 from relman.rollout.proxy.container import NAME, NETWORK
-from tests.unit.model_proxy import SUBNET, ModelMaster, ModelProxy
+from tests.unit.model_proxy import ID, ModelMaster, ModelNetworks, ModelProxy
 
 AMD64 = Platform("linux", "amd64")
 UMASK = 0o022
@@ -57,6 +55,7 @@ class ModelHost:
     unwritable: set[str] = field(default_factory=set)
     power: object = field(default_factory=object)
     proxy: ModelProxy | None = None
+    subnet: str = ""
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -165,7 +164,7 @@ class ModelConnection:
         self.model.look()
         taken = any(Binding("tcp", port) in c.host_ports for c in self.model.running)
         if not (taken or self.model.thief):
-            raise paramiko.ChannelException(2, "Connect failed")
+            raise ChannelRefused("sshd refuses it (Connect failed)", host=self.model.name)
         return SimpleNamespace(close=lambda: None)
 
     @property
@@ -386,19 +385,14 @@ class ModelEngine:
         return self._host.proxy
 
     @property
-    def networks(self) -> ModelEngine:
-        """It knows them itself."""
-        return self
+    def networks(self) -> ModelNetworks:
+        """There is that of the proxy."""
+        return ModelNetworks(self._host)
 
     def network(self, name: str) -> Network | None:
         """There is that of the proxy."""
         self._host.look()
-        return Network("bridge", "172.19.0.1", SUBNET) if self._host.proxy and name == NETWORK else None
-
-    def addresses(self, name: str) -> frozenset[str]:
-        """The fixed addresses in a network."""
-        self._host.look()
-        return frozenset(c.addresses[name] for c in self._host.containers.values() if name in c.addresses)
+        return Network("bridge", "172.19.0.1", self._host.subnet) if self._host.subnet and name == NETWORK else None
 
     def facts(self) -> EngineFacts:
         """The engine and its clock."""
@@ -423,7 +417,7 @@ class ModelEngine:
     def inspect(self, name: str) -> Container:
         """By id or name."""
         self._host.look()
-        if self._host.proxy and name == NAME:
+        if self._host.proxy and name in (NAME, ID):
             return self._host.proxy.container
         for container in self._host.containers.values():
             if name in (container.id, container.name):
@@ -467,6 +461,10 @@ class ModelEngine:
     def create(self, spec: RunSpec) -> str:
         """Not started."""
         self._host.change()
+        if spec.name == NAME:
+            assert self._host.proxy is None
+            self._host.proxy = ModelProxy(self._host, self._host.images[spec.image], "created")
+            return ID
         self._require_secrets(spec.settings)
         id = f"{next(self._host.numbers):064x}"
         self._host.containers[id] = Container(
@@ -489,6 +487,9 @@ class ModelEngine:
         self._host.change()
         if self._host.power is not power:
             raise Unreachable("the SSH connection broke", host=self._host.name)
+        if id == ID and self._host.proxy:
+            self._host.proxy.restart()
+            return
         container = self._of(id)
         if container.running:
             return
@@ -510,6 +511,9 @@ class ModelEngine:
     def stop(self, id: str, _timeout: int) -> None:
         """A stop by hand counts for unless-stopped."""
         self._host.change()
+        if id == ID and self._host.proxy:
+            self._host.proxy.status = "exited"
+            return
         self._host.containers[id] = replace(self._of(id), status="exited")
         self._host.stopped_by_hand.add(id)
 
@@ -518,6 +522,8 @@ class ModelEngine:
         self._host.change()
         if self._host.full:
             raise EngineError("no space left on device", host=self._host.name, status=500)
+        if id == ID:
+            return
         self._host.containers[id] = replace(self._of(id), restart_policy=policy)
 
     def require_updates(self) -> None:
@@ -527,6 +533,10 @@ class ModelEngine:
     def remove(self, id: str) -> None:
         """Only what does not run."""
         self._host.change()
+        if id == ID and self._host.proxy:
+            assert self._host.proxy.status == "exited"
+            self._host.proxy = None
+            return
         if self._of(id).alive:
             raise EngineError("is running", host=self._host.name, status=409)
         del self._host.containers[id]

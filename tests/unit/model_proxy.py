@@ -19,15 +19,19 @@ if TYPE_CHECKING:
 
 PLACE = "/var/lib/relman/_proxy"
 CONFIG, STATE = f"{PLACE}/etc/haproxy.cfg", f"{PLACE}/state/record.json"
+ID = "f" * 64
+IMAGE = ImageId(f"sha256:{ID}")
 SUBNET = "172.19.0.0/24"
 
 
 @dataclass
 class ModelProxy:
-    """The proxy of a host. `loaded` is the configuration that its worker has; while it is `broken` no other one can be
-    loaded, and while it is `refusing` none is good."""
+    """The proxy of a host, and its container's `status` and image. `loaded` is the configuration that its worker has;
+    while it is `broken` no other one can be loaded, and while it is `refusing` none is good."""
 
     host: ModelHost
+    image: ImageId = IMAGE
+    status: str = "running"
     loaded: str = ""
     worker: int = 2
     failed: int = 0
@@ -38,6 +42,7 @@ class ModelProxy:
     @classmethod
     def on(cls, host: ModelHost) -> ModelProxy:
         """A proxy that routes nothing yet."""
+        host.subnet = SUBNET
         proxy, state = cls(host), ProxyState(HostProxy("haproxy", keep_alive=0.01), "haproxy@sha256:0")
         for path in (PLACE, *(f"{PLACE}/{each}" for each in ("state", "etc", "run"))):
             host.directories.add(path)
@@ -50,14 +55,17 @@ class ModelProxy:
     @property
     def container(self) -> Container:
         """Its container."""
-        return Container("f" * 64, NAME, ImageId("sha256:" + "f" * 64), "running", restart_policy="unless-stopped")
+        return Container(ID, NAME, self.image, self.status, restart_policy="unless-stopped")
 
     def restart(self) -> None:
         """It begins anew, with the file as it is."""
+        self.status = "running"
         self.loaded, self.worker, self.failed = self.host.files[CONFIG][0].decode(), self.worker + 1, 0
 
     def answer(self, line: str) -> str:
         """What the master says."""
+        if self.status != "running":
+            return ""
         if line == "reload":
             self.host.change()
             self.reloads += 1
@@ -88,6 +96,31 @@ class ModelProxy:
             return "-"
         releases = {well[name] for name in names}
         return releases.pop() if len(releases) == 1 else "mixed"
+
+
+class ModelNetworks:
+    """The networks of an engine: that of the proxy."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self._host = host
+
+    def create(self, _name: str, *, subnet: str = "", dynamic: str = "") -> None:
+        """With the subnet that was given, or another one."""
+        self._host.change()
+        assert not self._host.subnet
+        assert bool(subnet) is bool(dynamic)
+        self._host.subnet = subnet or SUBNET
+
+    def remove(self, _name: str) -> None:
+        """Unless somebody is in it."""
+        self._host.change()
+        assert self._host.subnet
+        self._host.subnet = ""
+
+    def addresses(self, name: str) -> frozenset[str]:
+        """The fixed addresses."""
+        self._host.look()
+        return frozenset(c.addresses[name] for c in self._host.containers.values() if name in c.addresses)
 
 
 class ModelMaster:

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.cli.exits import Exit
 from relman.config.deploy import resolve
 from relman.config.inventory.load import load_inventory
 from relman.config.inventory.proxy import routes
@@ -19,6 +20,7 @@ from relman.model.proxy import HostProxy, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import differences
+from tests.unit.cli import relman
 
 HTTP = {"http": {"port": 80}}
 
@@ -158,3 +160,12 @@ def test_two_services_never_have_one_name_and_path(claims: dict[str, tuple[str, 
     else:
         with pytest.raises(ValueError, match=r"is routed to . already"):
             routes(said)
+
+
+def test_no_proxy_is_made_where_the_inventory_names_none(tmp_path: Path) -> None:
+    """No host is connected to; it is said what to write."""
+    file = tmp_path / "inventory.yml"
+    file.write_text("production: {vars: {relman_services: {shop: r.example.com/shop}}, hosts: {h1: {}}}")
+    done = relman("proxy", "apply", "-e", "production", "-i", str(file))
+    assert done.returncode == Exit.USAGE
+    assert "relman_proxy: {image: REGISTRY/haproxy:TAG}" in done.stderr

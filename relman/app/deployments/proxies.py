@@ -61,8 +61,8 @@ def open_proxies(context: Context, request: Request, *, resolve: bool = False) -
     """
     selected = request.selected(context)
     chosen = selected.environment
+    images = _resolved(context, chosen) if resolve else {}
     with Fleet(chosen, "") as fleet:
-        images = _resolved(context, chosen) if resolve else {}
         fleet.require_all()
         asked = new_asked(context, request, _NAME, selected)
         yield HostProxies(fleet, new_lock(asked, f"changing the proxies of {chosen.name}"), images)

@@ -1,0 +1,137 @@
+"""The proxy of a host is made as the inventory says, kept so, and removed, on hosts in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relman.model.errors import PreflightFailed, StepFailed
+from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.proxy import HostProxy
+from relman.model.settings import DeploySettings
+from relman.rollout.fleet import Session
+from relman.rollout.proxy import apply as proxy
+from relman.rollout.proxy.image import ProxyImage
+from relman.rollout.proxy.status import status_of
+from relman.rollout.state.locks import new_lock
+from tests.unit.model_fleet import ModelFleet, World
+from tests.unit.model_host import ModelEngine
+from tests.unit.model_proxy import CONFIG, PLACE, STATE, SUBNET
+from tests.unit.values import FREE, PROXIED
+
+WANTED = HostProxy("registry.example.com/haproxy:2.6", keep_alive=0.01)
+
+
+def image(seed: str) -> ProxyImage:
+    """An image of HAProxy that the registry has."""
+    found = ProxyImage(Repository("registry.example.com", "haproxy"), ManifestDigest.of(seed.encode()))
+    ModelEngine._image_of[str(found.manifest)] = ImageId(ManifestDigest.of(f"id {seed}".encode()).value)
+    return found
+
+
+class Bare:
+    """A host on which nothing of a proxy is yet."""
+
+    def __init__(self, settings: DeploySettings = FREE) -> None:
+        self.world = World(1, settings)
+        (self.host,) = self.world.hosts
+        self.host.proxy, self.host.subnet = None, ""
+        for path in [path for path in self.host.files if path.startswith(PLACE)]:
+            del self.host.files[path]
+
+    @property
+    def session(self) -> Session:
+        """A command's."""
+        return ModelFleet(self.world.hosts).sessions["h1"]
+
+    def apply(self, wanted: HostProxy = WANTED, seed: str = "1") -> str:
+        """Make it."""
+        return proxy.apply(self.session, wanted, image(seed), new_lock(self.world.asked(), "making"), lambda *_: None)
+
+    def remove(self) -> str:
+        """Remove it."""
+        return proxy.remove(self.session, new_lock(self.world.asked(), "removing"))
+
+    @property
+    def kept(self) -> set[str]:
+        """relman's tags of its images."""
+        return {name for name in self.host.images if name.startswith("relman.kept/proxy:")}
+
+
+def test_it_is_made_once() -> None:
+    """Image, network with a fixed subnet, files and container; a second time nothing is changed but relman's lock."""
+    bare = Bare()
+    assert bare.apply() == f"runs {image('1').reference}"
+    found = status_of(bare.session)
+    assert (found.state, found.image, found.routes) == ("running", image("1").reference, ())
+    assert bare.host.subnet == SUBNET
+    assert bare.kept == {f"relman.kept/proxy:{image('1').manifest.short}"}
+    made, files = bare.host.proxy, dict(bare.host.files)
+    assert bare.apply() == "is as the inventory says"
+    assert (bare.host.proxy, {name: data for name, (data, _) in bare.host.files.items()}) == (
+        made,
+        {name: data for name, (data, _) in files.items()},
+    )
+
+
+def test_what_the_inventory_changes_is_loaded_and_a_new_image_replaces_it() -> None:
+    """Routes stay, and an image that is not needed any more loses relman's tag."""
+    bare = Bare(PROXIED)
+    bare.apply()
+    assert bare.world.deploy("1").error is None
+    assert bare.apply(replace(WANTED, health="/up")) == "loaded its new configuration"
+    assert bare.world.versions == ["1"]
+    assert b"/up" in bare.host.files[CONFIG][0]
+    assert bare.apply(replace(WANTED, health="/up"), "2") == f"was replaced, and runs {image('2').reference}"
+    assert bare.world.versions == ["1"]
+    assert bare.kept == {f"relman.kept/proxy:{image('2').manifest.short}"}
+    (routed,) = status_of(bare.session).routes
+    assert (routed.name, routed.ways) == ("production:shop", ("shop.example.com/",))
+
+
+def test_one_that_was_stopped_by_hand_comes_back() -> None:
+    """With what it routed."""
+    bare = Bare(PROXIED)
+    bare.apply()
+    assert bare.world.deploy("1").error is None
+    assert bare.host.proxy
+    bare.host.proxy.status = "exited"
+    assert status_of(bare.session).state == "exited"
+    assert bare.apply().startswith("was replaced")
+    assert (bare.world.versions, status_of(bare.session).state) == (["1"], "running")
+
+
+def test_what_is_written_and_not_loaded_is_seen() -> None:
+    """Whoever changes the file alone."""
+    bare = Bare()
+    bare.apply()
+    assert bare.host.proxy
+    bare.host.proxy.loaded = bare.host.proxy.loaded.replace("sha256:", "sha256:0")
+    assert status_of(bare.session).state == "written, but not loaded"
+
+
+def test_it_is_removed_when_nothing_is_routed() -> None:
+    """While a service is behind it, it stays; then image, network and files go."""
+    bare = Bare(PROXIED)
+    bare.apply()
+    assert bare.world.deploy("1").error is None
+    with pytest.raises(PreflightFailed, match="production:shop"):
+        bare.remove()
+    assert bare.world.versions == ["1"]
+    assert bare.world.remove().error is None
+    assert bare.remove() == "was removed"
+    assert (bare.host.proxy, bare.host.subnet, bare.kept) == (None, "", set())
+    assert not {CONFIG, STATE} & bare.host.files.keys()
+    assert bare.remove() == "was not there"
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    """Before the container is made; the next attempt makes it."""
+    bare = Bare()
+    bare.host.thief = True
+    with pytest.raises(StepFailed, match="port 80"):
+        bare.apply()
+    assert bare.host.proxy is None
+    bare.host.thief = False
+    assert bare.apply().startswith("runs ")
