@@ -181,6 +181,10 @@ class StepFailed(Failure):
     """A step failed; `details` are the evidence: exit code, OOM, health output, last log lines."""
 
 
+class ProxyDown(StepFailed):
+    """The proxy of a host does not run: nothing is reached through it."""
+
+
 class Stale(StepFailed):
     """The host changed after the plan was made; it was not touched."""
 

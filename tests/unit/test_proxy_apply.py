@@ -6,12 +6,23 @@ from dataclasses import replace
 
 import pytest
 
-from relman.model.errors import PreflightFailed, StepFailed
+from relman.model.errors import (
+    Locked,
+    MixedFleet,
+    NotServing,
+    PreflightFailed,
+    ProxyDown,
+    RelmanError,
+    StepFailed,
+    Unknown,
+    Unreachable,
+)
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.proxy import HostProxy
 from relman.model.settings import DeploySettings
-from relman.rollout.fleet import Session
+from relman.rollout.fleet import Gathered, Session
 from relman.rollout.proxy import apply as proxy
+from relman.rollout.proxy.apply import Applied, conclude
 from relman.rollout.proxy.image import ProxyImage
 from relman.rollout.proxy.status import status_of
 from relman.rollout.state.locks import new_lock
@@ -47,11 +58,13 @@ class Bare:
 
     def apply(self, wanted: HostProxy = WANTED, seed: str = "1") -> str:
         """Make it."""
-        return proxy.apply(self.session, wanted, image(seed), new_lock(self.world.asked(), "making"), lambda *_: None)
+        return proxy.apply(
+            self.session, wanted, image(seed), new_lock(self.world.asked(), "making"), lambda *_: None
+        ).done
 
     def remove(self) -> str:
         """Remove it."""
-        return proxy.remove(self.session, new_lock(self.world.asked(), "removing"))
+        return proxy.remove(self.session, new_lock(self.world.asked(), "removing")).done
 
     @property
     def kept(self) -> set[str]:
@@ -130,8 +143,26 @@ def test_a_port_that_is_taken_is_named() -> None:
     """Before the container is made; the next attempt makes it."""
     bare = Bare()
     bare.host.thief = True
-    with pytest.raises(StepFailed, match="port 80"):
+    with pytest.raises(ProxyDown, match="port 80"):
         bare.apply()
     assert bare.host.proxy is None
     bare.host.thief = False
     assert bare.apply().startswith("runs ")
+
+
+@pytest.mark.parametrize(
+    ("failed", "other", "kind"),
+    [
+        (ProxyDown("its proxy did not start"), Applied("runs"), NotServing),
+        (Unreachable("gone"), Applied("runs"), Unknown),
+        (StepFailed("it routes as before"), Applied("loaded its new configuration"), MixedFleet),
+        (StepFailed("it routes as before"), Applied("is as the inventory says", False), StepFailed),
+        (Locked("is locked"), Applied("is as the inventory says", False), Locked),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, RelmanError) else None,
+)
+def test_a_command_ends_as_the_hosts_are(failed: RelmanError, other: Applied, kind: type[RelmanError]) -> None:
+    """Nothing is said to be unchanged where a proxy was changed, or does not run."""
+    with pytest.raises(kind):
+        conclude(Gathered({"h1": other}, {"h2": failed}))
+    conclude(Gathered({"h1": other}))

@@ -17,6 +17,7 @@ from relman.model.image import ImageRef, ManifestDigest
 from relman.model.state_dir.lock import Lock
 from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
 from relman.rollout.proxy import apply as proxy
+from relman.rollout.proxy.apply import Applied
 from relman.rollout.proxy.image import ProxyImage
 from relman.rollout.proxy.status import ProxyStatus, status_of
 from relman.rollout.state.locks import new_lock
@@ -32,10 +33,10 @@ class HostProxies:
     holder: Lock
     images: Mapping[str, ProxyImage]
 
-    def apply(self, watcher: Watcher) -> Gathered[str]:
+    def apply(self, watcher: Watcher) -> Gathered[Applied]:
         """Make each as the inventory says; what was done on each host, and what failed."""
 
-        def one(session: Session) -> str:
+        def one(session: Session) -> Applied:
             host = session.host
             assert host.proxy  # noqa: S101  # only hosts with one have an image
             watcher.host(host.name, "making its proxy")
@@ -44,7 +45,7 @@ class HostProxies:
 
         return self.fleet.each(one, self.images)
 
-    def remove(self) -> Gathered[str]:
+    def remove(self) -> Gathered[Applied]:
         """Remove each; what was done on each host, and what failed."""
         return self.fleet.each(lambda session: proxy.remove(session, self.holder))
 

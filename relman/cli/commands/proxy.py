@@ -5,12 +5,13 @@ from __future__ import annotations
 import click
 
 from relman.app.deployments.proxies import HostProxies, open_proxies
-from relman.app.documents.hosts import proxies_document
+from relman.app.documents.hosts import proxies_document, proxy_document
 from relman.app.environments import Request
 from relman.cli.options import environment_option, gathered, hosts_options, inventory_option, yes_option
 from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
 from relman.rollout.fleet import Gathered
+from relman.rollout.proxy.apply import Applied, conclude
 from relman.rollout.proxy.status import ProxyStatus
 
 
@@ -38,7 +39,7 @@ def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> No
             screen = Screen(context.output)
             with screen.showing(list(proxies.images)):
                 done = proxies.apply(screen)
-            _tell(context, done, "making the proxies")
+            _tell(context, done)
         else:
             _remove(context, proxies, request.environment, yes=yes)
 
@@ -47,15 +48,15 @@ def _remove(context: CommandContext, proxies: HostProxies, environment: str, *, 
     if not (yes or context.output.confirm(f"remove the proxies of {environment}?")):
         context.output.note("nothing was changed")
         return
-    _tell(context, proxies.remove(), "removing the proxies")
+    _tell(context, proxies.remove())
 
 
-def _tell(context: CommandContext, done: Gathered[str], what: str) -> None:
+def _tell(context: CommandContext, ended: Gathered[Applied]) -> None:
     """What was done on each host, before what failed ends the command."""
-    context.output.json("proxy", {"hosts": [{"host": host, "done": text} for host, text in done.answers.items()]})
-    for host, text in done.answers.items():
-        context.output.line(f"{host}: its proxy {text}")
-    done.all(what)
+    context.output.json("proxy", proxy_document(ended.answers))
+    for host, each in ended.answers.items():
+        context.output.line(f"{host}: its proxy {each.done}")
+    conclude(ended)
 
 
 def _show(context: CommandContext, environment: str, found: Gathered[ProxyStatus]) -> None:

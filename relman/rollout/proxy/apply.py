@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
-from relman.model.errors import PreflightFailed, StepFailed
+from relman.model.errors import MixedFleet, NotServing, PreflightFailed, ProxyDown, StepFailed, Unknown, Unreachable
 from relman.model.proxy import HostProxy
 from relman.model.settings import Binding
 from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.busy_ports import accepts
-from relman.rollout.fleet import Session
+from relman.rollout.fleet import Gathered, Session
 from relman.rollout.proxy.addresses import halves
 from relman.rollout.proxy.container import NAME, NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
@@ -37,13 +38,21 @@ _PAUSE = 0.1
 _LINES = 10
 
 
+@dataclass(frozen=True)
+class Applied:
+    """What became of the proxy of one host, in the words after "its proxy"."""
+
+    done: str
+    changed: bool = True
+
+
 def apply(
     session: Session, proxy: HostProxy, image: ProxyImage, holder: Lock, progress: Callable[[int, int], None]
-) -> str:
-    """Make it; returns what was done. `holder` says who does it, to whoever meets its lock.
+) -> Applied:
+    """Make it. `holder` says who does it, to whoever meets its lock.
 
-    Raises PreflightFailed where it cannot be, StepFailed if it does not start or does not load its configuration,
-    Locked, and what the engine raises.
+    Raises PreflightFailed where it cannot be, StepFailed if it does not load its configuration and routes as before,
+    ProxyDown if it does not start, Locked, and what the engine raises.
     """
     if session.facts.rootless:
         raise PreflightFailed("its engine is rootless: a proxy would not reach its containers", host=session.host.name)
@@ -59,11 +68,11 @@ def apply(
             # Step 3.
             changed = rendered(before.proxy, before.backends) != rendered(after.proxy, after.backends)
             load(session, before, after)
-            done = "loaded its new configuration" if changed else "is as the inventory says"
+            done = Applied("loaded its new configuration") if changed else Applied("is as the inventory says", False)
         else:
             # Step 4.
             _replace(session, after, there)
-            done = f"runs {image.reference}" if there is None else f"was replaced, and runs {image.reference}"
+            done = Applied(f"{'was replaced, and ' if there else ''}runs {image.reference}")
     forget_others(session, id)
     return done
 
@@ -100,7 +109,7 @@ def _require_free(session: Session, state: ProxyState) -> None:
     taken = [port for port in sorted(state.ports) if accepts(session, Binding("tcp", port))]
     if taken:
         ports = ", ".join(map(str, taken))
-        raise StepFailed(
+        raise ProxyDown(
             f"port {ports}, which the proxy is to listen on, is in use",
             host=session.host.name,
             hint=f"on {session.host.name}: ss -ltnp names who has it; relman_proxy can say other ports",
@@ -113,12 +122,12 @@ def _await(session: Session, container: str, text: str) -> None:
     while cli.description() != loaded_as(text):
         if time.monotonic() > end:
             log = session.engine.logs(container, tail=_LINES)
-            raise StepFailed("its proxy did not start", host=session.host.name, details=log)
+            raise ProxyDown("its proxy did not start", host=session.host.name, details=log)
         time.sleep(_PAUSE)
 
 
-def remove(session: Session, holder: Lock) -> str:
-    """Remove it, its image's tag, its network and its files; returns what was done.
+def remove(session: Session, holder: Lock) -> Applied:
+    """Remove it, its image's tag, its network and its files.
 
     Raises PreflightFailed while a service is routed by it, Locked, and what the engine raises.
     """
@@ -138,4 +147,19 @@ def remove(session: Session, holder: Lock) -> str:
         if session.engine.network(NETWORK) and not session.engine.networks.addresses(NETWORK):
             session.engine.networks.remove(NETWORK)
     forget_others(session)
-    return "was removed" if there or state else "was not there"
+    return Applied("was removed") if there or state else Applied("was not there", False)
+
+
+def conclude(ended: Gathered[Applied]) -> None:
+    """Raise what a command came to unless all is well: NotServing where a proxy does not run, Unknown where a host did
+    not answer any more, MixedFleet where others were changed, and else what failed. Pure."""
+    errors = ended.errors
+    details = [f"{host}: {line}" for host, error in errors.items() for line in (error.what, *error.details)]
+    hint = next((error.hint for error in errors.values() if error.hint), "")
+    if down := [host for host, error in errors.items() if isinstance(error, ProxyDown)]:
+        raise NotServing(f"the proxy does not run on {', '.join(down)}", details=details, hint=hint)
+    if silent := [host for host, error in errors.items() if isinstance(error, Unreachable)]:
+        raise Unknown(f"no answer from {', '.join(silent)}", details=details, hint=hint)
+    if errors and any(each.changed for each in ended.answers.values()):
+        raise MixedFleet(f"the proxies of {', '.join(errors)} are as before", details=details, hint=hint)
+    ended.all("changing the proxies")
