@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from relman.hosts.health_probe import ProbeResult, probe_http, probe_tcp
 from relman.model.container import Container
 from relman.model.errors import Cancelled, EngineError, RelmanError, StepFailed, Symptoms
 from relman.model.settings import Probe, RunSettings
+from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout.fleet import Session
 from relman.rollout.looking.askable import PROBE_TIMEOUT, asked_port, own_address, why_mute
 
@@ -25,6 +26,11 @@ class Watched:
 
     container: str
     settings: RunSettings
+
+
+def watched_of(entry: Deployed, units: Iterable[Unit]) -> list[Watched]:
+    """The containers of an entry, each with how it is run."""
+    return [Watched(u.container, entry.settings.run_of(u.process)) for u in units]
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,10 @@ from relman.model.state_dir.lock import Intent, Phase
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import steps
 from relman.rollout.busy_ports import held_port
+from relman.rollout.commit import commit
 from relman.rollout.conclusion import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.health import await_healthy
+from relman.rollout.health import await_healthy, watched_of
 from relman.rollout.looking.askable import stranger, why_mute
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
@@ -198,7 +199,7 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
     other = next(filter(None, others), "")
     if other and not intent.rollback:
         raise StepFailed(f"its health cannot be checked: {other}", host=session.host.name)
-    healthy = await_healthy(session, steps.watched(intent.entry, units), cancel, unasked=bool(other))
+    healthy = await_healthy(session, watched_of(intent.entry, units), cancel, unasked=bool(other))
     steps.read_back(session, _step(session, intent, None), healthy.containers)
     return Change(tuple(units), unasked=other)
 
@@ -238,7 +239,7 @@ def _finish(
     step = _step(session, intent, seen.record.serving)
     there = tuple(o for o in step.old if find(session, o.container))  # others had come as far as pruning
     step = replace(step, old=there)
-    steps.commit(session, step, change, standing, cancel)
+    commit(session, step, change.units, standing, cancel, unasked=bool(change.unasked))
     record_and_prune(session, plan, step, change, seen, proven=proven)
     detail = f"{entry.release}: its health was not checked: {change.unasked}" if change.unasked else entry.release
     return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,14 +24,13 @@ from relman.model.container import TASK, Container
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
 from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
 from relman.model.state_dir.lock import Intent, OldContainer, Phase
-from relman.model.state_dir.record import Deployed, Unit
+from relman.model.state_dir.record import Unit
 from relman.rollout import busy_ports as ports
+from relman.rollout.commit import commit
 from relman.rollout.fleet import Session, Watcher
-from relman.rollout.health import Healthy, Watched, await_healthy
+from relman.rollout.health import Healthy, await_healthy, watched_of
 from relman.rollout.looking.askable import stranger
 from relman.rollout.new_containers import intended, make, of_service
-from relman.rollout.planning.replacement_order import share_port
-from relman.rollout.proxy.switch import let_serve
 from relman.rollout.state.next_record import draft
 
 
@@ -73,7 +72,7 @@ def do(
     standing = session.connection.standing
     units = make(session, plan, step, image, intent)
     change = _Replacement(session, plan, step, seen, units, cancel, watcher).carry_out()
-    commit(session, step, change, standing, cancel)
+    commit(session, step, change.units, standing, cancel, unasked=bool(change.unasked))
     return change
 
 
@@ -107,22 +106,17 @@ class _Replacement:
         self.watcher.host(step.host, "watching" if unasked else "waiting for health")
         # The record's draft is written once, while the first of them are waited for.
         beside = [] if session.draft else [partial(draft, session, self.plan, step, self.units, self.seen)]
-        wait = partial(await_healthy, session, watched(step.entry, units), self.cancel, unasked=bool(unasked))
+        wait = partial(await_healthy, session, watched_of(step.entry, units), self.cancel, unasked=bool(unasked))
         healthy: Healthy = session.connection.together(*beside, wait)[-1]
         read_back(session, step, healthy.containers)
         gap_of = ", ".join(filter(None, turn.processes)) if turn else ""
         return Change(tuple(units), began.gap, gap_of, healthy.first_seen - began.at, unasked)
 
 
-def watched(entry: Deployed, units: Iterable[Unit]) -> list[Watched]:
-    """The containers of an entry, each with how it is run."""
-    return [Watched(u.container, entry.settings.run_of(u.process)) for u in units]
-
-
 def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watcher) -> Change:
     watcher.host(step.host, "waiting for health")
     units = step.entry.parts
-    healthy = await_healthy(session, watched(step.entry, units), cancel, unasked=bool(step.unasked))
+    healthy = await_healthy(session, watched_of(step.entry, units), cancel, unasked=bool(step.unasked))
     read_back(session, step, healthy.containers)
     return Change(units, unasked=step.unasked)
 
@@ -217,63 +211,3 @@ def read_back(session: Session, step: Step, containers: Iterable[Container]) -> 
                 host=session.host.name,
                 hint="the engine holds another image under this name; look at who pushes or tags there",
             )
-
-
-def commit(session: Session, step: Step, change: Change, standing: object, cancel: threading.Event) -> None:
-    """From here a reboot brings back the new containers, and no longer the old ones.
-
-    Raises StepFailed if one of several groups ended while the next were started, or any when the host rebooted: then
-    the connection is not `standing` any more, that of before.
-
-    Two policies cannot change in one stroke. In between a reboot brings back both, of which one gets the port; or
-    neither, where nothing but relman would keep both from writing the same data. That is one process at a time.
-    """
-    units = change.units
-    for names in _paired(step, units):
-        _hand_over(session, step, [u for u in units if u.process in names], [o for o in step.old if o.process in names])
-    beside = [o for o in step.old if o.process not in step.stop_first]
-    first = [u for u in units if u.process not in step.stop_first]
-    _adopt(session, step, first)
-    engine = session.engine
-    if bool(first) + len(step.turns) > 1 or session.connection.standing is not standing:
-        await_healthy(session, watched(step.entry, units), cancel, window=0.0, unasked=bool(change.unasked))
-    let_serve(session, step.entry, [u.container for u in units], step.before)
-    _retire(session, beside)
-    session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))
-
-
-def _paired(step: Step, units: Sequence[Unit]) -> Iterator[tuple[str, ...]]:
-    """The processes whose policies change hands at one time: each by itself, unless another one takes its place."""
-    both = {u.process for u in units} & {o.process for o in step.old}
-    for turn in step.turns:
-        if both.issuperset(turn.processes):
-            yield from ((name,) for name in turn.processes)
-        else:
-            yield turn.processes
-
-
-def _hand_over(session: Session, step: Step, units: Sequence[Unit], old: Sequence[OldContainer]) -> None:
-    alone = any(u.process in step.stop_first and not reboot_chooses(step, u.process) for u in units)
-    if alone:
-        _retire(session, old)
-    _adopt(session, step, units)
-    if not alone:
-        _retire(session, old)
-
-
-def _adopt(session: Session, step: Step, units: Sequence[Unit]) -> None:
-    engine, settings = session.engine, step.entry.settings
-    session.connection.together(
-        *(partial(engine.set_restart, u.container, settings.run_of(u.process).restart) for u in units)
-    )
-
-
-def _retire(session: Session, old: Sequence[OldContainer]) -> None:
-    session.connection.together(*(partial(session.engine.set_restart, o.container, "no") for o in old))
-
-
-def reboot_chooses(step: Step, process: str) -> bool:
-    """Whether the old and the new containers of a process that stops first may be left to come back after a reboot: the
-    engine lets only one of them have the port."""
-    before = step.before.settings.run_of(process) if step.before else None
-    return bool(share_port(before, step.entry.settings.run_of(process)))

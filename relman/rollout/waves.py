@@ -10,7 +10,7 @@ from relman.model.settings import OnFailure
 from relman.rollout import local_commands, steps
 from relman.rollout.after_failure import go_back
 from relman.rollout.fleet import Session
-from relman.rollout.health import require_healthy
+from relman.rollout.health import require_healthy, watched_of
 from relman.rollout.progress import Work
 from relman.rollout.steps import Change
 
@@ -105,7 +105,7 @@ def _require_healthy(work: Work, hosts: Collection[str]) -> None:
 
     def one(session: Session) -> None:
         host = session.host.name
-        for watched in steps.watched(entries[host], work.changed[host].units):
+        for watched in watched_of(entries[host], work.changed[host].units):
             require_healthy(session, watched)
 
     work.fleet.each(one, hosts).all("watching the canary")

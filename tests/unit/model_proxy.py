@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,12 @@ SUBNET = "172.19.0.0/24"
 
 @dataclass
 class ModelProxy:
-    """The proxy of a host, and its container's `status` and image. `loaded` is the configuration that its worker has;
-    while it is `broken` no other one can be loaded, and while it is `refusing` none is good."""
+    """The proxy of a host, and its container's `status` and image.
+
+    `loaded` is the configuration that its worker has; while it is `broken` no other one can be loaded, and while it is
+    `refusing` none is good. A worker that has requests with servers (`busy`, by BACKEND/SERVER, and how often they are
+    still seen) becomes an `old` one by a reload, and ends when it has none.
+    """
 
     host: ModelHost
     image: ImageId = IMAGE
@@ -37,7 +42,9 @@ class ModelProxy:
     failed: int = 0
     broken: bool = False
     refusing: bool = False
-    reloads: int = field(default=0)
+    reloads: int = 0
+    busy: Mapping[str, int] = field(default_factory=dict)
+    old: dict[int, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def on(cls, host: ModelHost) -> ModelProxy:
@@ -72,11 +79,26 @@ class ModelProxy:
             if self.broken and self.host.files[CONFIG][0].decode() != self.loaded:
                 self.failed += 1
             else:
+                self.old |= {self.worker: dict(self.busy)} if self.busy else {}
                 self.restart()
             return ""
         if line == "@1 show info":
             return f"Name: HAProxy\ndescription: {loaded_as(self.loaded)}\n"
-        return f"1 master 0 [failed: {self.failed}] 0d\n# workers\n{self.worker} worker 0 0d\n# programs\n\n"
+        if line.startswith("@!"):
+            return self._seen(int(line[2:].split()[0]))
+        old = "".join(f"{pid} worker 1 0d\n" for pid in self.old)
+        workers = f"# workers\n{self.worker} worker 0 0d\n# old workers\n{old}# programs\n\n"
+        return f"1 master 0 [failed: {self.failed}] 0d\n{workers}"
+
+    def _seen(self, worker: int) -> str:
+        """What an old worker has, which is less each time."""
+        if worker not in self.old:
+            return "Can't find the target PID\n"
+        rows = "".join(f"{key.replace('/', ',')},{int(count > 0)}\n" for key, count in self.old[worker].items())
+        self.old[worker] = {key: count - 1 for key, count in self.old[worker].items()}
+        if all(count < 0 for count in self.old[worker].values()):
+            del self.old[worker]
+        return f"# pxname,svname,scur\n{rows}\n"
 
     def run(self, _container: object, argv: tuple[str, ...], _seconds: float) -> Ran:
         """A command in its container: the check of a file that is there."""

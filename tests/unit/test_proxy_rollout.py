@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
 from relman.model.errors import PreflightFailed, RolledBack
 from relman.model.plan import Result
+from relman.model.proxy_settings import ProxySettings
 from relman.model.settings import DeploySettings, Process, RunSettings
 from relman.rollout.progress import Report
 from tests.unit.model_fleet import World, serving
+from tests.unit.model_host import ModelHost
 from tests.unit.model_proxy import CONFIG
 from tests.unit.values import FREE, HEALTH, PROXIED
 
@@ -107,3 +110,39 @@ def test_a_service_that_is_removed_is_routed_no_more() -> None:
     assert proxy
     assert "production:shop" not in proxy.loaded
     assert world.hosts[0].containers == {}
+
+
+def test_the_old_containers_stop_when_their_last_request_has_ended() -> None:
+    """As long as an old worker of the proxy has one; not when other services still have some with it."""
+    world = serving(1, PROXIED, "1")
+    (host,) = world.hosts
+    (old,) = (c.name for c in host.running)
+    proxy = host.proxy
+    assert proxy
+    proxy.busy = {f"production:shop/{old}": 3, "production:chat/chat-1": 1000}
+    left = list[int]()
+    world.before(0, lambda _: None)
+    step = host.step
+
+    def noted(changed: ModelHost) -> None:
+        step(changed)
+        left.extend(counts[f"production:shop/{old}"] for counts in proxy.old.values())
+
+    host.step = noted
+    assert world.deploy("2").error is None
+    assert left[0] == 3, "no change waits before the reload is seen to be done"
+    assert left[-1] <= 0, "the old container stops when it has none left"
+    assert proxy.old, "the other service's connection lasts"
+
+
+def test_an_endless_request_ends_with_the_drain_timeout() -> None:
+    """A deployment ends all the same."""
+    settings = replace(PROXIED, proxy=ProxySettings(8080, response_timeout=0.1))
+    world = serving(1, settings, "1")
+    (host,) = world.hosts
+    (old,) = (c.name for c in host.running)
+    assert host.proxy
+    host.proxy.busy = {f"production:shop/{old}": 10**6}
+    assert world.deploy("2").error is None
+    assert host.proxy.old
+    assert [c.name for c in host.running] != [old]
