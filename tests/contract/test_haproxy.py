@@ -39,7 +39,7 @@ SECONDS = st.integers(1, 10**6)
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a certificate, for HAProxy's files."""
-    packages.install("haproxy")
+    packages.install()
     made = tmp_path_factory.mktemp("haproxy")
     pki.make_ca(made / "pki", "127.0.0.1", "shop.example.com")
     (made / "certs").mkdir()

@@ -21,6 +21,7 @@ NEEDED = (
     "docker-registry",
     "e2fsprogs",
     "git",
+    "haproxy",
     "iproute2",
     "iptables",
     "mount",

@@ -37,7 +37,7 @@ def prepare() -> str:
         wheels.fetch(lock)
     try:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(bases.rootfs, (*bases.NAMES, bases.RELMAN)))
+            list(pool.map(bases.rootfs, (*bases.NAMES, bases.RELMAN, bases.HAPROXY)))
     except bases.BaseError as error:
         raise LabError(str(error)) from error
     return f"prepared in {time.monotonic() - begin:.1f} s: nothing is downloaded from here on"

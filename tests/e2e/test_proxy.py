@@ -1,0 +1,93 @@
+"""Behind a proxy nobody notices a deployment: requests are made all the time, and none fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apps import bases
+from tests.e2e.stage import ALL_AT_ONCE, Stage
+from tests.lab.images import push
+from tests.lab.load import Counted, Target, load
+from tests.lab.process import until
+
+NAME = "demo.example.com"
+BEHIND: Mapping[str, Any] = {"ports": [], "proxy": {"port": 8080, "response_timeout": "2s"}}
+
+
+@pytest.fixture
+def proxied(stage: Stage) -> Stage:
+    """Every host has a proxy that routes nothing yet; two releases are to be behind it."""
+    image = f"{stage.lab.registry.address}/haproxy:2.6"
+    made = bases.ensure(bases.HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
+    with stage.lab.ci.engine() as engine:
+        engine.tag(made, image)
+        push(engine, image, stage.lab.registry.auth)
+    stage.write_inventory(relman_proxy={"image": image, "keep_alive": "1s"}, relman_routes={"demo": {"hosts": [NAME]}})
+    for tag in ("behind-1", "behind-2"):
+        stage.release(tag, deploy=BEHIND)
+    said = stage.relman("proxy", "apply", "-e", "production").out
+    assert said.count("its proxy runs ") == 3, said
+    return stage
+
+
+def first_of(stage: Stage) -> Target:
+    """What users ask the first host for."""
+    return Target(stage.lab.hosts[0].address, 80, NAME, "/version")
+
+
+def lossless(counted: Counted, *releases: str) -> None:
+    """Nobody noticed, and these releases answered."""
+    assert counted.failures == [], (len(counted.failures), counted.requests, counted.failures[:5])
+    assert set(counted.answers) == set(releases)
+
+
+def test_nobody_notices_a_deployment_or_a_rollback(proxied: Stage) -> None:
+    """Not one request of many fails, new connections and kept ones; the proxy says what it routes, and is not changed
+    when it is applied again."""
+    proxied.deploy("behind-1", *ALL_AT_ONCE)
+    target = first_of(proxied)
+    with load(target) as counted:
+        until(lambda: counted.requests > 100, "requests")
+        proxied.deploy("behind-2", *ALL_AT_ONCE)
+        proxied.rollback()
+        proxied.deploy("behind-2", *ALL_AT_ONCE)
+        assert "as the inventory says" in proxied.relman("proxy", "apply", "-e", "production").out
+    lossless(counted, "behind-1", "behind-2")
+    said = json.loads(proxied.relman("--json", "proxy", "status", "-e", "production").out.splitlines()[0])
+    assert [row["state"] for row in said["hosts"]] == ["running"] * 3
+    assert [row["routes"][0]["ways"] for row in said["hosts"]] == [[f"{NAME}/"]] * 3
+
+
+def test_nobody_notices_that_relman_dies_and_recovers(proxied: Stage) -> None:
+    """Killed before the old container's policy goes, and before it stops: the release that runs answers, and after the
+    recovery, too; and a host that loses its power then comes back with a proxy that reaches what runs."""
+    proxied.deploy("behind-1", *ALL_AT_ONCE)
+    for method, count in (("set_restart", 2), ("stop", 1)):
+        with load(first_of(proxied)) as counted:
+            until(lambda c=counted: c.requests > 50, "requests")  # type: ignore[misc]
+            proxied.relman_killed(method, count, "deploy", "behind-2", "-e", "production", "--yes", "--only", "h1")
+            proxied.relman("recover", "-e", "production", "--wait-lock", "90")
+        lossless(counted, *set(counted.answers))
+    proxied.deploy("behind-1", *ALL_AT_ONCE)
+    proxied.relman_killed("set_restart", 2, "deploy", "behind-2", "-e", "production", "--yes", "--only", "h1")
+    host = proxied.lab.hosts[0]
+    host.reboot()
+    until(lambda: host.http(80, "/version").status in (200, 404), "its proxy")
+    with load(first_of(proxied)) as counted:
+        until(lambda: counted.answers, "an answer")
+
+
+def test_what_stands_in_the_way_is_said_before_anything_changes(proxied: Stage) -> None:
+    """A service without a route, and one without a proxy; a proxy that still routes is not removed."""
+    proxied.deploy("behind-1", *ALL_AT_ONCE)
+    assert "production:demo" in proxied.relman("proxy", "remove", "-e", "production", "--yes", code=4).text
+    proxied.relman("remove", "-e", "production", "--yes")
+    assert "was removed" in proxied.relman("proxy", "remove", "-e", "production", "--yes").out
+    assert "relman proxy apply" in proxied.deploy("behind-1", code=4).text
+    proxied.write_inventory(relman_proxy={"image": f"{proxied.lab.registry.address}/haproxy:2.6"})
+    assert "relman_routes" in proxied.deploy("behind-1", code=4).text
