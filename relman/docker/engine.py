@@ -50,6 +50,10 @@ class Engine:
         """What the engine is, and its clock."""
         return self._client.get("GET /info", "/info", read=facts.facts)
 
+    def name(self) -> str:
+        """Its name and version, such as `Podman Engine 5.4.2`."""
+        return self._client.get("GET /version", "/version", read=facts.engine_name)
+
     def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
         """The containers with all these labels, newest first; and all containers of the host, in short."""
         params = {"all": 1}
@@ -215,8 +219,7 @@ class Engine:
                 return
             if error.status not in _UNKNOWN_REQUEST:
                 raise
-            name = self._client.get("GET /version", "/version", read=facts.engine_name)
-            text = f"{name} cannot change the restart policy of a container, as a deployment has to"
+            text = f"{self.name()} cannot change the restart policy of a container, as a deployment has to"
             raise PreflightFailed(text, host=self._host, hint=_UPDATING) from error
 
     def remove(self, container: str) -> None:

@@ -1,0 +1,1 @@
+HAPROXY = "haproxy-base"

@@ -28,7 +28,6 @@ from tests.lab.process import locked
 APPS = Path(__file__).parent
 NAMES = ("python-base", "postgres-base", "redis-base")
 RELMAN = "relman-base"
-HAPROXY = "haproxy-base"
 NEEDED = ("mmdebstrap",)
 KEY_LABEL = "relman.lab.base"
 EXCLUDED = ("/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/man/*")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.apps import bases
+from tests.apps import HAPROXY, bases
 from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.lab.images import push
 from tests.lab.load import Counted, Target, load
@@ -23,7 +23,7 @@ BEHIND: Mapping[str, Any] = {"ports": [], "proxy": {"port": 8080, "response_time
 def proxied(stage: Stage) -> Stage:
     """Every host has a proxy that routes nothing yet; two releases are to be behind it."""
     image = f"{stage.lab.registry.address}/haproxy:2.6"
-    made = bases.ensure(bases.HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
+    made = bases.ensure(HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
     with stage.lab.ci.engine() as engine:
         engine.tag(made, image)
         push(engine, image, stage.lab.registry.auth)

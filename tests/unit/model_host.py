@@ -394,6 +394,11 @@ class ModelEngine:
         self._host.look()
         return Network("bridge", "172.19.0.1", self._host.subnet) if self._host.subnet and name == NETWORK else None
 
+    def name(self) -> str:
+        """Docker."""
+        self._host.look()
+        return "Docker Engine 20.10"
+
     def facts(self) -> EngineFacts:
         """The engine and its clock."""
         self._host.look()

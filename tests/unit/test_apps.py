@@ -5,11 +5,11 @@ from dataclasses import asdict
 import pytest
 
 from relman.config.service import check_service
-from tests.apps import bases
+from tests.apps import HAPROXY, bases
 from tests.unit.documents import ROOT
 
 
-@pytest.mark.parametrize("name", [*bases.NAMES, bases.RELMAN, bases.HAPROXY])
+@pytest.mark.parametrize("name", [*bases.NAMES, bases.RELMAN, HAPROXY])
 @pytest.mark.parametrize("field", ["packages", "exclude", "options", "changes"])
 def test_another_ingredient_is_another_base(name: str, field: str) -> None:
     """A changed package, exclusion, option or instruction never finds the old root file system."""

@@ -28,7 +28,7 @@ from relman.rollout.proxy.addresses import halves
 from relman.rollout.proxy.container import NAME, NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
 from relman.rollout.proxy.image import ProxyImage, fetched, forget_others
-from relman.rollout.proxy.load import load, place
+from relman.rollout.proxy.load import load, place, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
 from relman.rollout.undo import find
 
@@ -54,8 +54,7 @@ def apply(
     Raises PreflightFailed where it cannot be, StepFailed if it does not load its configuration and routes as before,
     ProxyDown if it does not start, Locked, and what the engine raises.
     """
-    if session.facts.rootless:
-        raise PreflightFailed("its engine is rootless: a proxy would not reach its containers", host=session.host.name)
+    _require_able(session)
     # Step 1.
     id = fetched(session, image, progress)
     with proxy_locked(session, holder):
@@ -75,6 +74,15 @@ def apply(
             done = Applied(f"{'was replaced, and ' if there else ''}runs {image.reference}")
     forget_others(session, id)
     return done
+
+
+def _require_able(session: Session) -> None:
+    host, name = session.host.name, session.engine.name()
+    if session.facts.rootless:
+        raise PreflightFailed("its engine is rootless: a proxy would not reach its containers", host=host)
+    if name.startswith("Podman"):
+        raise PreflightFailed(f"{name} runs there: a proxy needs Docker Engine", host=host)
+    require_sockets(session)
 
 
 def _make_network(session: Session) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from relman.hosts.haproxy import MasterCli, Processes
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
-from relman.model.errors import NotFound, StepFailed
+from relman.model.errors import NotFound, PreflightFailed, StepFailed
 from relman.model.settings import Binding
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.busy_ports import accepts
@@ -36,6 +36,9 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     connection, host = session.connection, session.host.name
     text, cli = rendered(after.proxy, after.backends), MasterCli(connection, kept.socket(connection))
     container = running(session)
+    seen = cli.processes()
+    if seen is None:
+        raise StepFailed("its proxy does not answer", host=host, hint=f"docker logs {NAME}, there, may say why")
     if cli.description() == loaded_as(text):
         place(session, after, text)
         return
@@ -47,16 +50,25 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
         lines = [line for line in checked.output.splitlines() if line.strip()][-_LINES:]
         raise StepFailed("HAProxy refuses the new configuration; it routes as before", host=host, details=lines)
     # Step 2.
-    seen = cli.processes()
     kept.write(connection, after)
     kept.place_config(connection)
     # Step 3.
     cli.reload()
-    if not seen or not _confirmed(cli, seen):
+    if not _confirmed(cli, seen):
         place(session, before, rendered(before.proxy, before.backends))
         cli.reload()
         log = session.engine.logs(container.id, tail=_LINES)
         raise StepFailed("HAProxy did not load the new configuration; it routes as before", host=host, details=log)
+
+
+def require_sockets(session: Session) -> None:
+    """Raise PreflightFailed where relman does not reach a proxy's socket: it is opened by sshd itself."""
+    if not session.connection.streamlocal:
+        raise PreflightFailed(
+            "its sshd opens no Unix sockets, by which relman speaks to a proxy",
+            host=session.host.name,
+            hint="AllowStreamLocalForwarding yes (or local) in its sshd_config; nothing was changed",
+        )
 
 
 def running(session: Session) -> Container:

@@ -9,7 +9,7 @@ from relman.model.errors import PreflightFailed, StepFailed
 from relman.model.plan import Plan, Step
 from relman.model.proxy_settings import Protocol
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.proxy.load import running
+from relman.rollout.proxy.load import require_sockets, running
 from relman.rollout.proxy.switch import backend_of
 
 
@@ -37,8 +37,9 @@ def _faults(session: Session, plan: Plan, step: Step) -> Iterator[str]:
         yield "its engine is rootless: the proxy would not reach its containers"
         return
     try:
+        require_sockets(session)
         running(session)
-    except StepFailed as error:
+    except (StepFailed, PreflightFailed) as error:
         yield f"{error.what}: {error.hint}"
         return
     if (state := kept.read(session.connection)) is None:
