@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from relman.model.formats.clock import from_rfc3339
 from relman.model.proxy_settings import ProxySettings
 from relman.model.settings import Health
+
+_SOON = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,28 @@ class HostProxy:
     trusted: tuple[str, ...] = ()
     health: str = ""
     keep_alive: float = 5.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate of the proxy: the name of the secret that it is, a `fingerprint` of it and its chain (SHA-256), the
+    host names that it is for, and from when until when it counts (RFC 3339)."""
+
+    name: str
+    fingerprint: str
+    hosts: tuple[str, ...]
+    since: str
+    until: str
+
+    @property
+    def file(self) -> str:
+        """The name of its file: another certificate has another one, so that both can lie beside each other."""
+        return f"{self.name}-{self.fingerprint[:16]}.pem"
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it should be renewed: a third of its time is left, and no more than two weeks."""
+        since, until = from_rfc3339(self.since), from_rfc3339(self.until)
+        return until - now < min((until - since) / 3, _SOON)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,14 +20,16 @@ from hypothesis import strategies as st
 
 from relman.config.inventory.proxy import host_proxy, routes
 from relman.config.schema.deploy import Deploy
-from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
+from relman.model.proxy import Backend, Certificate, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health
+from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, RUN, rendered
 from tests.lab import packages, pki
 from tests.lab.process import until
 from tests.lab.serving import serving
 
+CERTIFICATE = Certificate("shop", "0" * 64, (), "", "")
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
 PATH = st.just("/") | st.lists(st.from_regex(r"[A-Za-z0-9._~-]{1,8}", fullmatch=True), min_size=1, max_size=3).map(
@@ -44,8 +46,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pki.make_ca(made / "pki", "127.0.0.1", "shop.example.com")
     (made / "certs").mkdir()
     pem = b"".join((made / "pki" / name).read_bytes() for name in ("server.crt", "server.key"))
-    (made / "certs" / "shop.pem").write_bytes(pem)
+    (made / "certs" / CERTIFICATE.file).write_bytes(pem)
     return made
+
+
+def state(proxy: HostProxy, backends: Sequence[Backend]) -> ProxyState:
+    """What a host routes, with the certificate that is in the place."""
+    return ProxyState(proxy, "", tuple(backends), (CERTIFICATE,) if proxy.certificates else ())
 
 
 def written(place: Path, text: str) -> Path:
@@ -111,7 +118,7 @@ def test_whatever_files_can_say_is_good_for_haproxy(place: Path, found: tuple[Ho
     tcp = Backend(
         "production", "of-tcp", ServiceRoute(listen=6000), ProxySettings(6000, Protocol.TCP), Health(), hold=5.0
     )
-    assert complaints(place, rendered(proxy, [*backends, tcp])) == ""
+    assert complaints(place, rendered(state(proxy, [*backends, tcp]))) == ""
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -186,7 +193,7 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         said = json.loads(body) if body.startswith(b"{") else {}
         return answer.status, {**said, "location": answer.headers.get("Location", "")}
 
-    with running(place, rendered(proxy, backends), proxy.http):
+    with running(place, rendered(state(proxy, backends)), proxy.http):
         lies = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Forwarded": "for=1.2.3.4"}
         status, said = ask("SHOP.example.com:80", "/apix?a=b", lies)
         assert (status, said["port"], said["path"]) == (200, shop, "/apix?a=b")
@@ -199,13 +206,13 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         assert ask("secure.example.com", "/")[0] == 200, "there is no TLS to send anybody to"
         assert ask("any.name", "/up")[0] == 200
     trusting = replace(proxy, trusted=("127.0.0.0/8",))
-    with running(place, rendered(trusting, backends), proxy.http):
+    with running(place, rendered(state(trusting, backends)), proxy.http):
         status, said = ask("secure.example.com", "/x")
         assert (status, said["location"]) == (308, "https://secure.example.com/x")
         status, said = ask("secure.example.com", "/x", {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4"})
         assert (status, said["port"], said["x-forwarded-proto"]) == (200, other, "https")
         assert said["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
     nobody = [*backends, replace(behind("gone", 1, ServiceRoute(("gone.example.com",))), servers=())]
-    with running(place, rendered(proxy, nobody), proxy.http):
+    with running(place, rendered(state(proxy, nobody)), proxy.http):
         assert ask("any.name", "/up")[0] == 503, "a service that is routed has no server"
         assert ask("gone.example.com", "/")[0] == 503

@@ -51,9 +51,9 @@ class ModelProxy:
         """A proxy that routes nothing yet."""
         host.subnet = SUBNET
         proxy, state = cls(host), ProxyState(HostProxy("haproxy", keep_alive=0.01), "haproxy@sha256:0")
-        for path in (PLACE, *(f"{PLACE}/{each}" for each in ("state", "etc", "run"))):
+        for path in (PLACE, *(f"{PLACE}/{each}" for each in ("state", "etc", "run", "certificates"))):
             host.directories.add(path)
-        text = rendered(state.proxy, ())
+        text = rendered(state)
         host.files[CONFIG], host.files[STATE] = (text.encode(), 0.0), (json.dumps(state.to_json()).encode(), 0.0)
         host.directories.add("/var/lib/relman")
         proxy.loaded = text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import MappingProxyType
 
 import pytest
 
@@ -22,15 +25,18 @@ from relman.model.proxy import HostProxy
 from relman.model.settings import DeploySettings
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.proxy import apply as proxy
-from relman.rollout.proxy.apply import Applied, conclude
+from relman.rollout.proxy.apply import Applied, Meant, conclude
+from relman.rollout.proxy.certificates import read_certificate
 from relman.rollout.proxy.image import ProxyImage
 from relman.rollout.proxy.status import status_of
 from relman.rollout.state.locks import new_lock
+from tests.unit.certificates import pem
 from tests.unit.model_fleet import ModelFleet, World
 from tests.unit.model_host import ModelEngine
 from tests.unit.model_proxy import CONFIG, PLACE, STATE, SUBNET
 from tests.unit.values import FREE, PROXIED
 
+NONE: Mapping[str, bytes] = MappingProxyType({})
 WANTED = HostProxy("registry.example.com/haproxy:2.6", keep_alive=0.01)
 
 
@@ -56,15 +62,26 @@ class Bare:
         """A command's."""
         return ModelFleet(self.world.hosts).sessions["h1"]
 
-    def apply(self, wanted: HostProxy = WANTED, seed: str = "1") -> str:
+    def apply(self, wanted: HostProxy = WANTED, seed: str = "1", pems: Mapping[str, bytes] = NONE) -> str:
         """Make it."""
-        return proxy.apply(
-            self.session, wanted, image(seed), new_lock(self.world.asked(), "making"), lambda *_: None
-        ).done
+        certificates = tuple(read_certificate(name, pem, datetime.now(UTC)) for name, pem in pems.items())
+        meant = Meant(wanted, image(seed), certificates, pems)
+        return proxy.apply(self.session, meant, new_lock(self.world.asked(), "making"), lambda *_: None).done
 
     def remove(self) -> str:
         """Remove it."""
         return proxy.remove(self.session, new_lock(self.world.asked(), "removing")).done
+
+    @property
+    def loaded(self) -> str:
+        """What the proxy has loaded."""
+        assert self.host.proxy
+        return self.host.proxy.loaded
+
+    @property
+    def certificates(self) -> list[str]:
+        """The files of its certificates."""
+        return [path.rpartition("/")[2] for path in self.host.files if path.startswith(f"{PLACE}/certificates/")]
 
     @property
     def kept(self) -> set[str]:
@@ -137,6 +154,34 @@ def test_it_is_removed_when_nothing_is_routed() -> None:
     assert (bare.host.proxy, bare.host.subnet, bare.kept) == (None, "", set())
     assert not {CONFIG, STATE} & bare.host.files.keys()
     assert bare.remove() == "was not there"
+
+
+def test_a_renewed_certificate_is_loaded_and_the_one_before_is_gone() -> None:
+    """Each has a file of its own, which only root and the user can read; without any there is no HTTPS."""
+    bare = Bare()
+    bare.apply()
+    assert "https" not in bare.loaded
+    for number in range(2):
+        assert bare.apply(pems={"shop": pem("shop.example.com", serial=number + 1)}) == "loaded its new configuration"
+        (file,) = bare.certificates
+        assert f"crt /etc/relman-certificates/{file} strict-sni" in bare.loaded
+        assert bare.host.owners[f"{PLACE}/certificates/{file}"][2] & 0o777 == 0o600
+        assert [c.hosts for c in status_of(bare.session).certificates] == [("shop.example.com",)]
+    assert bare.apply() == "loaded its new configuration"
+    assert ("https" in bare.loaded, bare.certificates) == (False, [])
+
+
+def test_a_certificate_that_is_not_loaded_leaves_the_one_before() -> None:
+    """It routes as before, with what it had."""
+    bare = Bare()
+    bare.apply(pems={"shop": pem("shop.example.com")})
+    (before,) = bare.certificates
+    assert bare.host.proxy
+    bare.host.proxy.refusing = True
+    with pytest.raises(StepFailed, match="refuses"):
+        bare.apply(pems={"shop": pem("other.example.com")})
+    assert before in bare.loaded
+    assert before in bare.certificates
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relman.model.errors import ConfigError
-from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
+from relman.model.proxy import Backend, Certificate, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health, Probe
+from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import NOBODY, description, rendered
 
 PROXY = HostProxy("haproxy:2.6")
+CERTIFICATES = (Certificate("pem", "0" * 64, (), "", ""),)
 SHOP = Backend(
     "production",
     "shop",
@@ -40,7 +42,7 @@ TEXT = st.text(max_size=12) | st.from_regex(r"[\x00-\x7f]{0,12}", fullmatch=True
 
 def lines_of(*backends: Backend, proxy: HostProxy = PROXY) -> list[str]:
     """The lines of the file."""
-    return rendered(proxy, backends).splitlines()
+    return rendered(ProxyState(proxy, "", backends, CERTIFICATES if proxy.certificates else ())).splitlines()
 
 
 def healths() -> st.SearchStrategy[Health]:
@@ -103,7 +105,7 @@ def test_a_value_is_one_word_or_the_file_is_refused(before: str, after: str, whe
         "health": SHOP,
     }[where]
     with pytest.raises(ConfigError):
-        rendered(replace(PROXY, health=value) if where == "health" else PROXY, [changed])
+        rendered(ProxyState(replace(PROXY, health=value) if where == "health" else PROXY, "", (changed,)))
 
 
 @given(st.permutations([SHOP, API, QUEUE, replace(SHOP, service="any", route=ServiceRoute())]))
@@ -133,5 +135,5 @@ def test_a_host_name_of_no_route_gets_no_service() -> None:
 def test_tcp_without_a_port_of_the_host_is_refused() -> None:
     """A service that speaks TCP has to be routed by a port."""
     with pytest.raises(ConfigError) as caught:
-        rendered(PROXY, [replace(QUEUE, route=ServiceRoute(("queue.example.com",)))])
+        rendered(ProxyState(PROXY, "", (replace(QUEUE, route=ServiceRoute(("queue.example.com",))),)))
     assert "production:queue" in caught.value.details[0]

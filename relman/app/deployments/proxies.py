@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 from relman.app.context import Context
 from relman.app.deployments.rollouts import new_asked
+from relman.app.deployments.secrets import certificates_of
 from relman.app.environments import Request
 from relman.app.factories import login_of, registry_of
-from relman.model.errors import UsageError
+from relman.model.errors import PreflightFailed, UsageError
 from relman.model.host import Environment
 from relman.model.image import ImageRef, ManifestDigest
+from relman.model.proxy import Certificate
 from relman.model.state_dir.lock import Lock
 from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
 from relman.rollout.proxy import apply as proxy
-from relman.rollout.proxy.apply import Applied
+from relman.rollout.proxy.apply import Applied, Meant
+from relman.rollout.proxy.certificates import read_certificate
 from relman.rollout.proxy.image import ProxyImage
 from relman.rollout.proxy.status import ProxyStatus, status_of
 from relman.rollout.state.locks import new_lock
@@ -27,23 +31,21 @@ _NAME = "proxy"
 
 @dataclass(frozen=True)
 class HostProxies:
-    """The proxies of connected hosts; `images` are those that the inventory names, resolved, by host."""
+    """The proxies of connected hosts, and what they are `meant` to be, by host."""
 
     fleet: Fleet
     holder: Lock
-    images: Mapping[str, ProxyImage]
+    meant: Mapping[str, Meant]
 
     def apply(self, watcher: Watcher) -> Gathered[Applied]:
         """Make each as the inventory says; what was done on each host, and what failed."""
 
         def one(session: Session) -> Applied:
-            host = session.host
-            assert host.proxy  # noqa: S101  # only hosts with one have an image
-            watcher.host(host.name, "making its proxy")
-            tell = partial(watcher.host, host.name, "pulling")
-            return proxy.apply(session, host.proxy, self.images[host.name], self.holder, tell)
+            host = session.host.name
+            watcher.host(host, "making its proxy")
+            return proxy.apply(session, self.meant[host], self.holder, partial(watcher.host, host, "pulling"))
 
-        return self.fleet.each(one, self.images)
+        return self.fleet.each(one, self.meant)
 
     def remove(self) -> Gathered[Applied]:
         """Remove each; what was done on each host, and what failed."""
@@ -56,28 +58,46 @@ class HostProxies:
 
 @contextmanager
 def open_proxies(context: Context, request: Request, *, resolve: bool = False) -> Iterator[HostProxies]:
-    """The proxies of the selected hosts, connected; with `resolve` the names of their images are resolved.
+    """The proxies of the selected hosts, connected; with `resolve` the names of their images and certificates are
+    resolved.
 
-    Raises UsageError if `resolve` finds no host that is to have one, and what a registry raises.
+    Raises UsageError if `resolve` finds no host that is to have one, PreflightFailed for certificates, and what a
+    registry raises.
     """
     selected = request.selected(context)
     chosen = selected.environment
-    images = _resolved(context, chosen) if resolve else {}
+    meant = _resolved(context, chosen) if resolve else {}
     with Fleet(chosen, "") as fleet:
         fleet.require_all()
         asked = new_asked(context, request, _NAME, selected)
-        yield HostProxies(fleet, new_lock(asked, f"changing the proxies of {chosen.name}"), images)
+        yield HostProxies(fleet, new_lock(asked, f"changing the proxies of {chosen.name}"), meant)
 
 
-def _resolved(context: Context, environment: Environment) -> dict[str, ProxyImage]:
-    named = {host.name: host.proxy.image for host in environment.hosts if host.proxy}
-    if not named:
+def _resolved(context: Context, environment: Environment) -> dict[str, Meant]:
+    wanted = {host.name: host.proxy for host in environment.hosts if host.proxy}
+    if not wanted:
         raise UsageError(
             f"no host of {environment.name} has relman_proxy",
             hint="name the image of HAProxy in the inventory: relman_proxy: {image: REGISTRY/haproxy:TAG}",
         )
-    found = {image: _image(context, environment, ImageRef.parse(image)) for image in dict.fromkeys(named.values())}
-    return {host: found[image] for host, image in named.items()}
+    pems = certificates_of(context, environment)
+    certificates = {host: _certificates(own) for host, own in pems.items()}
+    if faults := [f"{host}: {fault}" for host, (_, faults) in certificates.items() for fault in faults]:
+        raise PreflightFailed("the certificates cannot be used; nothing was changed", details=faults)
+    named = dict.fromkeys(each.image for each in wanted.values())
+    images = {name: _image(context, environment, ImageRef.parse(name)) for name in named}
+    return {h: Meant(each, images[each.image], certificates[h][0], pems[h]) for h, each in wanted.items()}
+
+
+def _certificates(pems: Mapping[str, bytes]) -> tuple[tuple[Certificate, ...], list[str]]:
+    """The certificates, and what is wrong with others."""
+    found, faults, now = list[Certificate](), list[str](), datetime.now(UTC)
+    for name, pem in pems.items():
+        try:
+            found.append(read_certificate(name, pem, now))
+        except ValueError as error:
+            faults.append(f"{name}: {error}")
+    return tuple(found), faults
 
 
 def _image(context: Context, environment: Environment, ref: ImageRef) -> ProxyImage:

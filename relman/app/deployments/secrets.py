@@ -10,12 +10,13 @@ from relman.config.inventory.vault import open_vault
 from relman.config.secrets.age import KEY_FILE
 from relman.config.secrets.values import Keys, Unresolved, value_of
 from relman.model.errors import PreflightFailed
-from relman.model.grants.secrets import NONE_GIVEN, Given, SecretRef, SecretSource, texts
+from relman.model.grants.secrets import NONE_GIVEN, Given, SecretRef, SecretSource, Values, texts
 from relman.model.host import Environment, Host
 from relman.model.settings import DeploySettings
 
 _LONGEST_VARIABLE = 1 << 17  # bytes with its name, = and its end: MAX_ARG_STRLEN of Linux
 _SALT_BYTES = 16
+_PROXY = "relman_proxy"  # no service's name
 
 
 def given_to(context: Context, environment: Environment, service: str, settings: Mapping[str, DeploySettings]) -> Given:
@@ -23,8 +24,21 @@ def given_to(context: Context, environment: Environment, service: str, settings:
     Raises PreflightFailed with everything that has no value."""
     if not any(each.every_secret for each in settings.values()):
         return NONE_GIVEN
+    wanted = {host: each.every_secret for host, each in settings.items()}
+    return Given(_values(context, environment, service, wanted), secrets.token_hex(_SALT_BYTES))
+
+
+def certificates_of(context: Context, environment: Environment) -> Mapping[str, Values]:
+    """The certificates of every host's proxy (relman_proxy.certificates), by their names; as `given_to`."""
+    wanted = {h.name: tuple(map(SecretRef, h.proxy.certificates if h.proxy else ())) for h in environment.hosts}
+    return _values(context, environment, _PROXY, wanted)
+
+
+def _values(
+    context: Context, environment: Environment, service: str, wanted: Mapping[str, Iterable[SecretRef]]
+) -> dict[str, Values]:
     resolving = _Resolving(service, keys_of(context))
-    values = {h.name: dict(resolving.of(h, settings[h.name].every_secret)) for h in environment.hosts}
+    values: dict[str, Values] = {h.name: dict(resolving.of(h, wanted[h.name])) for h in environment.hosts}
     context.events.hide(texts(value for own in values.values() for value in own.values()))
     if resolving.faults:
         raise PreflightFailed(
@@ -32,7 +46,7 @@ def given_to(context: Context, environment: Environment, service: str, settings:
             details=list(dict.fromkeys(resolving.faults)),
             hint="relman_secrets in the inventory says where each comes from",
         )
-    return Given(values, secrets.token_hex(_SALT_BYTES))
+    return values
 
 
 def keys_of(context: Context) -> Keys:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from relman.app.deployments.proxies import HostProxies, open_proxies
@@ -37,7 +39,7 @@ def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> No
             _show(context, request.environment, proxies.status())
         elif what == "apply":
             screen = Screen(context.output)
-            with screen.showing(list(proxies.images)):
+            with screen.showing(list(proxies.meant)):
                 done = proxies.apply(screen)
             _tell(context, done)
         else:
@@ -64,6 +66,12 @@ def _show(context: CommandContext, environment: str, found: Gathered[ProxyStatus
     context.output.json("proxies", proxies_document(environment, rows))
     cells = [(row.host, row.state, row.image, str(row.draining or ""), str(len(row.routes))) for row in rows]
     context.output.table(("HOST", "STATE", "IMAGE", "DRAINING", "SERVICES"), cells, ("IMAGE", "DRAINING"))
+    if certificates := [(row.host, c.name, ", ".join(c.hosts), c.until) for row in rows for c in row.certificates]:
+        context.output.table(("HOST", "CERTIFICATE", "FOR", "UNTIL"), certificates, ("FOR",))
     if routed := [(row.host, r.name, ", ".join(r.ways), ", ".join(r.servers)) for row in rows for r in row.routes]:
         context.output.table(("HOST", "SERVICE", "ROUTE", "CONTAINERS"), routed, ("CONTAINERS",))
+    for row in rows:
+        for each in row.certificates:
+            if each.is_due(datetime.now(UTC)):
+                context.output.warn(f"{row.host}: the certificate {each.name} expires at {each.until}: renew it")
     found.all("looking at the proxies")

@@ -3,12 +3,14 @@
 STATE/_proxy/state/record.json      what it is and routes, from which all else is made
 STATE/_proxy/state/lock.json        held while addresses are chosen, and while requests are switched
 STATE/_proxy/etc/haproxy.cfg        its configuration; haproxy.cfg.next is the one that comes next
+STATE/_proxy/certificates/          its certificates with their keys
 STATE/_proxy/run/                   its sockets
 """
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import files, location
@@ -18,7 +20,7 @@ from relman.model.formats.untrusted_json import Misread, parse
 from relman.model.state_dir.proxy import ProxyState
 
 TOP = "_proxy"  # no environment's name, which begins with a letter or a digit
-STATE, ETC, RUN = "state", "etc", "run"
+STATE, ETC, RUN, CERTIFICATES = "state", "etc", "run", "certificates"
 NEXT = "next"
 CONFIG = "haproxy.cfg"
 _NAME = location.RECORD
@@ -53,6 +55,28 @@ def place_config(connection: Connection) -> None:
     files.replace(connection, place.of(f"{CONFIG}.{NEXT}"), place.of(CONFIG))
 
 
+def write_certificate(connection: Connection, name: str, pem: bytes) -> None:
+    """Write the file of a certificate atomically. Raises PreflightFailed or Unreachable."""
+    token = secrets.token_hex(4)
+    files.replace(connection, *files.write_beside(connection, TOP, CERTIFICATES, name, token, pem))
+
+
+def keep_certificates(connection: Connection, names: Collection[str]) -> None:
+    """Remove the files of all other certificates. Raises PreflightFailed or Unreachable."""
+    place = location.place(connection, TOP, CERTIFICATES)
+
+    def once() -> list[str]:
+        with explained(connection, place.path):
+            try:
+                return connection.sftp().listdir(place.path)
+            except FileNotFoundError:
+                return []
+
+    for name in connection.lasting(once):
+        if name not in names and "/" not in name:
+            files.remove(connection, place.of(name))
+
+
 def directory(connection: Connection, name: str) -> str:
     """The path of one of its directories, which is created if necessary. Raises PreflightFailed or Unreachable."""
     return location.make(connection, TOP, name).path
@@ -76,6 +100,7 @@ def forget(connection: Connection) -> None:
     Unreachable."""
     for name, file in ((STATE, _NAME), (ETC, CONFIG), (ETC, f"{CONFIG}.{NEXT}")):
         files.remove(connection, location.place(connection, TOP, name).of(file))
+    keep_certificates(connection, ())
 
 
 def socket(connection: Connection) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, unversioned
-from relman.model.proxy import Backend, HostProxy
+from relman.model.proxy import Backend, Certificate, HostProxy
 
 _VERSION = 1
 
@@ -15,11 +15,12 @@ _VERSION = 1
 @dataclass(frozen=True)
 class ProxyState:
     """`image` is the local reference of the image that runs; `backends` are those of all services and environments of
-    the host, in the order of their names."""
+    the host, in the order of their names; `certificates` are those that lie there."""
 
     proxy: HostProxy
     image: str
     backends: tuple[Backend, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
 
     def backend(self, name: str) -> Backend | None:
         """The backend of this name, or None."""
@@ -47,7 +48,7 @@ class ProxyState:
     @property
     def ports(self) -> frozenset[int]:
         """The ports of the host that it listens on."""
-        https = {self.proxy.https} if self.proxy.certificates else set()
+        https = {self.proxy.https} if self.certificates else set()
         return frozenset({self.proxy.http, *https, *(b.route.listen for b in self.backends if b.route.listen)})
 
     @property

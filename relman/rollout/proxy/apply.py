@@ -11,14 +11,14 @@ The steps of making it, each marked where it is done:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
 from relman.model.errors import MixedFleet, NotServing, PreflightFailed, ProxyDown, StepFailed, Unknown, Unreachable
-from relman.model.proxy import HostProxy
+from relman.model.proxy import Certificate, HostProxy
 from relman.model.settings import Binding
 from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
@@ -46,9 +46,18 @@ class Applied:
     changed: bool = True
 
 
-def apply(
-    session: Session, proxy: HostProxy, image: ProxyImage, holder: Lock, progress: Callable[[int, int], None]
-) -> Applied:
+@dataclass(frozen=True)
+class Meant:
+    """What a host's proxy is to be: as its inventory says it, with its image resolved, and its `certificates`, whose
+    PEM texts are in `pems` by name."""
+
+    proxy: HostProxy
+    image: ProxyImage
+    certificates: tuple[Certificate, ...] = ()
+    pems: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int, int], None]) -> Applied:
     """Make it. `holder` says who does it, to whoever meets its lock.
 
     Raises PreflightFailed where it cannot be, StepFailed if it does not load its configuration and routes as before,
@@ -56,22 +65,26 @@ def apply(
     """
     _require_able(session)
     # Step 1.
-    id = fetched(session, image, progress)
+    id = fetched(session, meant.image, progress)
     with proxy_locked(session, holder):
         # Step 2.
         _make_network(session)
         before = kept.read(session.connection)
-        after = ProxyState(proxy, image.reference, before.backends if before else ())
+        routed = before.backends if before else ()
+        after = ProxyState(meant.proxy, meant.image.reference, routed, meant.certificates)
+        for each in meant.certificates:
+            kept.write_certificate(session.connection, each.file, meant.pems[each.name])
         there = find(session, NAME)
         if there and there.running and there.image_id == id and before:
             # Step 3.
-            changed = rendered(before.proxy, before.backends) != rendered(after.proxy, after.backends)
+            changed = rendered(before) != rendered(after)
             load(session, before, after)
             done = Applied("loaded its new configuration") if changed else Applied("is as the inventory says", False)
         else:
             # Step 4.
             _replace(session, after, there)
-            done = Applied(f"{'was replaced, and ' if there else ''}runs {image.reference}")
+            done = Applied(f"{'was replaced, and ' if there else ''}runs {meant.image.reference}")
+        kept.keep_certificates(session.connection, [each.file for each in meant.certificates])
     forget_others(session, id)
     return done
 
@@ -100,15 +113,15 @@ def _make_network(session: Session) -> None:
 
 def _replace(session: Session, state: ProxyState, there: Container | None) -> None:
     connection, engine = session.connection, session.engine
-    run, etc = (kept.directory(connection, name) for name in (kept.RUN, kept.ETC))
-    text = rendered(state.proxy, state.backends)
+    directories = {name: kept.directory(connection, name) for name in (kept.ETC, kept.CERTIFICATES, kept.RUN)}
+    text = rendered(state)
     if there:
         engine.set_restart(there.id, "no")
         engine.stop(there.id, _STOP)
         engine.remove(there.id)
     _require_free(session, state)
     place(session, state, text)
-    made = engine.create(spec(state.image, etc, run, kept.owner(connection, run)))
+    made = engine.create(spec(state.image, directories, kept.owner(connection, directories[kept.RUN])))
     engine.start(made)
     _await(session, made, text)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings
 from relman.model.settings import Mount, RunSettings
-from relman.rollout.proxy.haproxy_cfg import ETC, RUN
+from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, ETC, RUN
 
 NAME = "relman-proxy"
 NETWORK = "relman"
@@ -23,15 +25,19 @@ _CAPABILITIES = (
 )
 
 
-def spec(image: str, etc: str, run: str, owner: tuple[int, int]) -> RunSpec:
-    """The container: `etc` and `run` are directories of the host, `owner` the user and the group who may use the
-    master's socket. It is in the host's network, where a new one takes its listeners over without a lost connection."""
+def spec(image: str, directories: Mapping[str, str], owner: tuple[int, int]) -> RunSpec:
+    """The container: `directories` are those of the host by their names there, `owner` the user and the group who may
+    use the master's socket. It is in the host's network: a published port would lose connections."""
     uid, gid = owner
     socket = f"{RUN}/master.sock,mode,660,uid,{uid:d},gid,{gid:d}"
     settings = RunSettings(
         networks=("host",),
         command=("-W", "-db", "-S", socket, "-f", CONFIG),
-        volumes=(Mount(etc, ETC, read_only=True), Mount(run, RUN)),
+        volumes=(
+            Mount(directories[kept.ETC], ETC, read_only=True),
+            Mount(directories[kept.CERTIFICATES], CERTIFICATES, read_only=True),
+            Mount(directories[kept.RUN], RUN),
+        ),
         container=ContainerSettings(entrypoint=("haproxy",), user="0:0", cap_drop=("ALL",), cap_add=_CAPABILITIES),
     )
     return RunSpec(NAME, image, settings, {LABEL: "1"})

@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from relman.model.proxy import Backend, HostProxy
+from relman.model.proxy import Backend, Certificate, HostProxy
 from relman.model.proxy_settings import Https, Protocol
 from relman.model.settings import Probe
+from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy import words
 
 RUN = "/run/relman"
@@ -26,10 +27,10 @@ _NOT_FOUND = 'http-request return status 404 content-type text/plain string "not
 _BY_TLS = "{ req.hdr(X-Forwarded-Proto) -i https }"
 
 
-def rendered(proxy: HostProxy, backends: Sequence[Backend]) -> str:
+def rendered(state: ProxyState) -> str:
     """The file. Its description is a hash of all else, by which a proxy says what it has loaded. Raises ConfigError if
     a value has no place in it."""
-    body = "".join(f"{line}\n" for line in _lines(proxy, sorted(backends, key=lambda b: b.name)))
+    body = "".join(f"{line}\n" for line in _lines(state, sorted(state.backends, key=lambda b: b.name)))
     return f"global\n  description {description(body)}\n{body}"
 
 
@@ -43,17 +44,18 @@ def loaded_as(text: str) -> str:
     return text.splitlines()[1].strip().partition(" ")[2]
 
 
-def _lines(proxy: HostProxy, backends: Sequence[Backend]) -> Iterator[str]:
+def _lines(state: ProxyState, backends: Sequence[Backend]) -> Iterator[str]:
+    proxy = state.proxy
     web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
     yield from _globals()
     yield from _http_defaults(proxy)
-    yield from _frontend(proxy, backends, tls=False)
-    if proxy.certificates:
-        yield from _frontend(proxy, backends, tls=True)
+    yield from _frontend(proxy, backends, ())
+    if state.certificates:
+        yield from _frontend(proxy, backends, state.certificates)
     yield f"backend {NOBODY} from http"
     yield f"  {_NOT_FOUND}"
     for backend in web:
-        yield from _http_backend(proxy, backend)
+        yield from _http_backend(state, backend)
     if tcp:
         yield from _tcp_defaults()
     for backend in tcp:
@@ -102,15 +104,16 @@ def _times(client: str, server: str) -> Iterator[str]:
     yield "  retries 3"
 
 
-def _frontend(proxy: HostProxy, backends: Sequence[Backend], *, tls: bool) -> Iterator[str]:
-    if tls:
+def _frontend(proxy: HostProxy, backends: Sequence[Backend], certificates: Sequence[Certificate]) -> Iterator[str]:
+    if certificates:
         yield "frontend https from http"
         # Without strict-sni an unknown name would get the first certificate.
-        yield f"  bind :{proxy.https:d} ssl crt {CERTIFICATES}/ strict-sni alpn h2,http/1.1"
+        files = " ".join(f"crt {CERTIFICATES}/{words.word(each.file)}" for each in certificates)
+        yield f"  bind :{proxy.https:d} ssl {files} strict-sni alpn h2,http/1.1"
     else:
         yield "frontend http from http"
         yield f"  bind :{proxy.http:d}"
-    yield from _forwarded(proxy, "https" if tls else "http")
+    yield from _forwarded(proxy, "https" if certificates else "http")
     if proxy.health:
         yield from _health(proxy.health, backends)
     # The more special ones first: those that name hosts, then the longer paths.
@@ -150,9 +153,10 @@ def _condition(backend: Backend) -> str:
     return f" if {hosts}{{ path {path} }} || {hosts}{{ path_beg {path}/ }}"
 
 
-def _https_only(proxy: HostProxy, backend: Backend) -> Iterator[str]:
+def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
     """TLS ends here, or with somebody who is trusted; else nothing can be asked for."""
-    if not (proxy.certificates or proxy.trusted):
+    proxy = state.proxy
+    if not (state.certificates or proxy.trusted):
         return
     if backend.settings.https is Https.REDIRECT:
         there = "scheme https" if proxy.https == 443 else f"prefix https://%[req.hdr(host),field(1,:)]:{proxy.https:d}"
@@ -161,12 +165,12 @@ def _https_only(proxy: HostProxy, backend: Backend) -> Iterator[str]:
         yield f"  {_NOT_FOUND} unless {_BY_TLS}"
 
 
-def _http_backend(proxy: HostProxy, backend: Backend) -> Iterator[str]:
+def _http_backend(state: ProxyState, backend: Backend) -> Iterator[str]:
     settings, path = backend.settings, backend.route.path
     yield f"backend {words.word(backend.name)} from http"
     yield "  balance leastconn"
     yield f"  timeout server {words.milliseconds(settings.response_timeout)}"
-    yield from _https_only(proxy, backend)
+    yield from _https_only(state, backend)
     if backend.route.strip_prefix:
         yield f"  http-request set-header X-Forwarded-Prefix {words.header(path)}"
         yield f"  http-request set-path / if {{ path {words.word(path)} }}"

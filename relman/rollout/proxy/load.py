@@ -34,7 +34,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     """Make the proxy route as `after` says. Raises StepFailed if it does not, and then it routes as `before`; and what
     the connection raises. Its lock must be held."""
     connection, host = session.connection, session.host.name
-    text, cli = rendered(after.proxy, after.backends), MasterCli(connection, kept.socket(connection))
+    text, cli = rendered(after), MasterCli(connection, kept.socket(connection))
     container = running(session)
     seen = cli.processes()
     if seen is None:
@@ -55,7 +55,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     # Step 3.
     cli.reload()
     if not _confirmed(cli, seen):
-        place(session, before, rendered(before.proxy, before.backends))
+        place(session, before, rendered(before))
         cli.reload()
         log = session.engine.logs(container.id, tail=_LINES)
         raise StepFailed("HAProxy did not load the new configuration; it routes as before", host=host, details=log)

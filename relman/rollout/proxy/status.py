@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
+from relman.model.proxy import Certificate
 from relman.rollout.fleet import Session
 from relman.rollout.proxy.container import NAME
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
@@ -32,6 +33,7 @@ class ProxyStatus:
     loaded: bool = False
     draining: int = 0
     routes: tuple[RoutedService, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
 
     @property
     def state(self) -> str:
@@ -54,10 +56,11 @@ def status_of(session: Session) -> ProxyStatus:
         host,
         found.status if found else "",
         state.image if state else "",
-        loaded=bool(state and loaded == loaded_as(rendered(state.proxy, state.backends))),
+        loaded=bool(state and loaded == loaded_as(rendered(state))),
         draining=len(processes.old) if processes else 0,
         routes=tuple(
             RoutedService(b.name, b.route.ways, tuple(s.name for s in b.servers))
             for b in (state.backends if state else ())
         ),
+        certificates=state.certificates if state else (),
     )

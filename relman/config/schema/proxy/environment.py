@@ -59,6 +59,11 @@ def proxy_image(value: object) -> str:
     return by_model(lambda: str(ImageRef.parse(values.word(value))))
 
 
+def certificate(value: object) -> str:
+    """The name of a secret."""
+    return values_names.secret_name(values.word(value))
+
+
 class ServiceRoute(Section):
     """What is routed to one service."""
 
@@ -86,6 +91,8 @@ class HostProxy(Section):
 
     image: Annotated[str, parsed(proxy_image)]
     http: PortNumber = model.HostProxy.http
+    https: PortNumber = model.HostProxy.https
+    certificates: Annotated[list[str], several(certificate)] = []
     trusted: Annotated[list[str], several(trusted_network)] = []
     health: Annotated[str, parsed(route_path)] = model.HostProxy.health
     keep_alive: PositiveDuration = model.HostProxy.keep_alive
@@ -93,7 +100,13 @@ class HostProxy(Section):
     def value(self) -> model.HostProxy:
         """The model's proxy."""
         return model.HostProxy(
-            self.image, self.http, trusted=tuple(self.trusted), health=self.health, keep_alive=self.keep_alive
+            self.image,
+            self.http,
+            self.https,
+            tuple(self.certificates),
+            tuple(self.trusted),
+            self.health,
+            self.keep_alive,
         )
 
 
