@@ -2,7 +2,7 @@
 
 The steps, each marked where it is done:
 
-1. Start pulling the image on every host (image_pull.py).
+1. Start pulling the image on every host (images/image_pull.py).
 2. Take the lock of every host (state/locks.py).
 3. Observe every host (looking/observe.py).
 4. Make the plan, and check what each host needs for it (planning/).
@@ -36,7 +36,7 @@ from relman.rollout import tasks
 from relman.rollout.conclusion import Happened
 from relman.rollout.executor import carry_out
 from relman.rollout.fleet import SILENT, Fleet, Session, Watcher
-from relman.rollout.image_pull import Fetching, Wanted
+from relman.rollout.images.image_pull import Fetching, Wanted
 from relman.rollout.looking.askable import bridge_of, mute
 from relman.rollout.looking.observe import observe
 from relman.rollout.new_containers import intended

@@ -27,7 +27,7 @@ from relman.model.errors import PullFailed, Unreachable
 from relman.model.host import Host, SshOptions
 from relman.model.image import Repository
 from relman.rollout.fleet import Session
-from relman.rollout.registry_offer import pulled
+from relman.rollout.images.registry_offer import pulled
 from tests.lab.doors import Sshd, free_port, sshd
 from tests.lab.process import end, run, until
 from tests.lab.serving import serving
@@ -245,7 +245,7 @@ def test_anothers_offer_is_used_and_may_end(
 ) -> None:
     """Where another relman offers its registry on the host, the pull goes there; where that ends in the middle, our own
     is offered in its place."""
-    monkeypatch.setattr("relman.rollout.registry_offer.place_of", lambda _: place)
+    monkeypatch.setattr("relman.rollout.images.registry_offer.place_of", lambda _: place)
     source = Repository("localhost:5000", "shop")
     pulls = []
 

@@ -26,7 +26,7 @@ from relman.model.state_dir.record import HostRecord, kept_name
 from relman.registry.auth import Login
 from relman.rollout import recover
 from relman.rollout.fleet import Fleet, Gathered, Session, collect
-from relman.rollout.image_pull import Wanted
+from relman.rollout.images.image_pull import Wanted
 from relman.rollout.operation import Operation, look, run
 from relman.rollout.planning.planner import Asked, entry_of, plan_deploy, plan_rollback
 from relman.rollout.planning.restart import plan_restart

@@ -24,10 +24,10 @@ from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.model.proxy import HostProxy
 from relman.model.settings import DeploySettings
 from relman.rollout.fleet import Gathered, Session
+from relman.rollout.images.proxy_image import ProxyImage
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant, conclude
 from relman.rollout.proxy.certificates import read_certificate
-from relman.rollout.proxy.image import ProxyImage
 from relman.rollout.proxy.status import status_of
 from relman.rollout.state.locks import new_lock
 from tests.unit.certificates import pem

@@ -13,7 +13,7 @@ from relman.model.plan import Plan
 from relman.model.state_dir.lock import Phase
 from relman.model.state_dir.record import kept_name
 from relman.rollout.fleet import Session
-from relman.rollout.image_pull import Fetching, Wanted
+from relman.rollout.images.image_pull import Fetching, Wanted
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import entry_of, plan_deploy
 from relman.rollout.state.lease import LOOK_AFTER, Lease, uptime

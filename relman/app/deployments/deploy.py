@@ -35,7 +35,7 @@ from relman.model.state_dir.record import Deployed, kept_name
 from relman.registry.client import Registry
 from relman.registry.images import describe
 from relman.rollout.fleet import Fleet
-from relman.rollout.image_pull import Wanted
+from relman.rollout.images.image_pull import Wanted
 from relman.rollout.operation import Operation
 from relman.rollout.planning import preflight
 from relman.rollout.planning.max_hosts import require_few

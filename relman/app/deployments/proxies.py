@@ -19,10 +19,10 @@ from relman.model.image import ImageRef, ManifestDigest
 from relman.model.proxy import Certificate
 from relman.model.state_dir.lock import Lock
 from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
+from relman.rollout.images.proxy_image import ProxyImage
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant
 from relman.rollout.proxy.certificates import read_certificate
-from relman.rollout.proxy.image import ProxyImage
 from relman.rollout.proxy.status import ProxyStatus, status_of
 from relman.rollout.state.locks import new_lock
 

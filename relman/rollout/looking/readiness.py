@@ -14,8 +14,8 @@ from relman.model.settings import DeploySettings
 from relman.registry.auth import Login
 from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Fleet, Session
+from relman.rollout.images.registry_offer import has_answered, place_of, require_offer
 from relman.rollout.looking.askable import why_mute
-from relman.rollout.registry_offer import has_answered, place_of, require_offer
 
 
 @dataclass(frozen=True)

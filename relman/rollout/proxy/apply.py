@@ -24,10 +24,10 @@ from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Gathered, Session
+from relman.rollout.images.proxy_image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.addresses import halves
 from relman.rollout.proxy.container import NAME, NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
-from relman.rollout.proxy.image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.load import load, place, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
 from relman.rollout.undo import find

@@ -9,7 +9,7 @@ from functools import partial
 from relman.model.errors import EngineError
 from relman.model.image import ImageId, ManifestDigest, Repository
 from relman.rollout.fleet import Session
-from relman.rollout.registry_offer import pulled
+from relman.rollout.images.registry_offer import pulled
 
 _KEPT = "relman.kept/proxy"
 

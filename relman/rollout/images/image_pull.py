@@ -16,7 +16,7 @@ from relman.model.plan import Action, Observed, Plan
 from relman.model.state_dir.record import Deployed, kept_in
 from relman.registry.auth import Login
 from relman.rollout.fleet import Fleet, Session, Watcher
-from relman.rollout.registry_offer import pulled, require_offer
+from relman.rollout.images.registry_offer import pulled, require_offer
 
 
 @dataclass(frozen=True)
