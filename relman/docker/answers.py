@@ -97,8 +97,8 @@ def network(data: Any) -> Network:
     found = Fields.of(data)
     ranges = found.fields("IPAM").each("Config")
     gateways = (_gateway(row.text("Gateway"), row.text("Subnet")) for row in ranges)
-    subnets = (row.text("Subnet") for row in ranges)
-    return Network(found.text("Driver"), *(next(filter(None, texts), "") for texts in (gateways, subnets)))
+    subnets, parts = ([row.text(name) for row in ranges] for name in ("Subnet", "IPRange"))
+    return Network(found.text("Driver"), *(next(filter(None, texts), "") for texts in (gateways, subnets, parts)))
 
 
 def volumes(data: Any) -> frozenset[str]:

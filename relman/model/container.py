@@ -40,12 +40,13 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class Network:
-    """A network of an engine; `address` is an address in it, usually the host's own, "" if none is known. `subnet` is
-    in CIDR notation."""
+    """A network of an engine; `address` is an address in it, usually the host's own, "" if none is known. Of its
+    `subnet` the engine itself gives away only the part `dynamic`, if there is one; both are in CIDR notation."""
 
     driver: str
     address: str = ""
     subnet: str = ""
+    dynamic: str = ""
 
 
 _ALIVE = ("running", "restarting", "paused")

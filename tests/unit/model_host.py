@@ -56,6 +56,7 @@ class ModelHost:
     power: object = field(default_factory=object)
     proxy: ModelProxy | None = None
     subnet: str = ""
+    dynamic: str = ""
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -392,7 +393,9 @@ class ModelEngine:
     def network(self, name: str) -> Network | None:
         """There is that of the proxy."""
         self._host.look()
-        return Network("bridge", "172.19.0.1", self._host.subnet) if self._host.subnet and name == NETWORK else None
+        if not self._host.subnet or name != NETWORK:
+            return None
+        return Network("bridge", "172.19.0.1", self._host.subnet, self._host.dynamic)
 
     def name(self) -> str:
         """Docker."""

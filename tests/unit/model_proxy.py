@@ -49,7 +49,7 @@ class ModelProxy:
     @classmethod
     def on(cls, host: ModelHost) -> ModelProxy:
         """A proxy that routes nothing yet."""
-        host.subnet = SUBNET
+        host.subnet, host.dynamic = SUBNET, "172.19.0.128/25"
         proxy, state = cls(host), ProxyState(HostProxy("haproxy", keep_alive=0.01), "haproxy@sha256:0")
         for path in (PLACE, *(f"{PLACE}/{each}" for each in ("state", "etc", "run", "certificates"))):
             host.directories.add(path)
@@ -131,13 +131,13 @@ class ModelNetworks:
         self._host.change()
         assert not self._host.subnet
         assert bool(subnet) is bool(dynamic)
-        self._host.subnet = subnet or SUBNET
+        self._host.subnet, self._host.dynamic = subnet or SUBNET, dynamic
 
     def remove(self, _name: str) -> None:
         """Unless somebody is in it."""
         self._host.change()
         assert self._host.subnet
-        self._host.subnet = ""
+        self._host.subnet = self._host.dynamic = ""
 
     def addresses(self, name: str) -> frozenset[str]:
         """The fixed addresses."""

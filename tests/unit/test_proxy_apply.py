@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,8 +32,8 @@ from relman.rollout.proxy.certificates import read_certificate
 from relman.rollout.proxy.status import status_of
 from relman.rollout.state.locks import new_lock
 from tests.unit.certificates import pem
-from tests.unit.model_fleet import ModelFleet, World
-from tests.unit.model_host import ModelEngine
+from tests.unit.model_fleet import ModelFleet, World, killed
+from tests.unit.model_host import Died, ModelEngine
 from tests.unit.model_proxy import CONFIG, PLACE, STATE, SUBNET
 from tests.unit.values import FREE, PROXIED
 
@@ -53,7 +54,7 @@ class Bare:
     def __init__(self, settings: DeploySettings = FREE) -> None:
         self.world = World(1, settings)
         (self.host,) = self.world.hosts
-        self.host.proxy, self.host.subnet = None, ""
+        self.host.proxy, self.host.subnet, self.host.dynamic = None, "", ""
         for path in [path for path in self.host.files if path.startswith(PLACE)]:
             del self.host.files[path]
 
@@ -103,6 +104,25 @@ def test_it_is_made_once() -> None:
         made,
         {name: data for name, (data, _) in files.items()},
     )
+
+
+@pytest.mark.parametrize("settings", [FREE, PROXIED])
+def test_it_can_die_at_any_moment(settings: DeploySettings) -> None:
+    """Whatever change of the host was the first that no longer came: the next attempt makes it."""
+    for at in range(1, 100):
+        bare = Bare(settings)
+        bare.world.before(at, killed)
+        with contextlib.suppress(Died):
+            bare.apply()
+        done = bare.world.changes < at
+        bare.world.calm()
+        bare.apply()
+        assert status_of(bare.session).state == "running"
+        assert bare.host.dynamic
+        assert {path for path in bare.host.files if path.startswith(PLACE)} == {CONFIG, STATE}, at
+        if done:
+            return
+    raise AssertionError
 
 
 def test_what_the_inventory_changes_is_loaded_and_a_new_image_replaces_it() -> None:

@@ -67,6 +67,8 @@ def test_a_container_is_created_with_its_address() -> None:
 def test_a_network_has_the_subnet_that_it_was_given() -> None:
     """As Docker 20.10 tells of one."""
     config = [{"Subnet": SUBNET, "IPRange": "172.19.128.0/17", "Gateway": "172.19.0.1"}]
-    assert answers.network({"Driver": "bridge", "IPAM": {"Config": config}}) == Network("bridge", "172.19.0.1", SUBNET)
+    assert answers.network({"Driver": "bridge", "IPAM": {"Config": config}}) == Network(
+        "bridge", "172.19.0.1", SUBNET, "172.19.128.0/17"
+    )
     with pytest.raises(ValueError, match="no free address"):
         free("172.19.0.0/30", (), 2)

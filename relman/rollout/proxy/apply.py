@@ -99,12 +99,14 @@ def _require_able(session: Session) -> None:
 
 
 def _make_network(session: Session) -> None:
-    """The engine chooses a subnet that is free on the host; then the network is made again with just that one."""
-    networks = session.engine.networks
-    if session.engine.network(NETWORK):
+    """The engine chooses a subnet that is free on the host; then the network is made again with just that one. One that
+    was left in between has no part for the engine."""
+    networks, chosen = session.engine.networks, session.engine.network(NETWORK)
+    if chosen and chosen.dynamic:
         return
-    networks.create(NETWORK)
-    chosen = session.engine.network(NETWORK)
+    if chosen is None:
+        networks.create(NETWORK)
+        chosen = session.engine.network(NETWORK)
     if chosen is None or not chosen.subnet:
         raise StepFailed(f"the engine made no network {NETWORK} with a subnet", host=session.host.name)
     networks.remove(NETWORK)
