@@ -40,5 +40,5 @@ class ProxySettings:
     hold: float | None = None
 
     def drain(self, keep_alive: float) -> float:
-        """The drain timeout; by default as long as the last answer on a connection that is kept alive may take."""
-        return self.response_timeout + keep_alive if self.drain_timeout is None else self.drain_timeout
+        """The drain timeout: at least as long as the last answer on a connection that is kept alive may take."""
+        return max(self.drain_timeout or 0.0, self.response_timeout + keep_alive)

@@ -39,6 +39,7 @@ from tests.unit.values import REPOSITORY, deployed
 
 T = TypeVar("T")
 LOGIN = Login(REPOSITORY.registry, {"username": "ci", "password": "secret"})
+ROUTE = ServiceRoute(("shop.example.com",))
 LATER = 1000.0  # seconds: every lock has run out
 
 
@@ -116,7 +117,7 @@ class World:
     watcher: Quiet = field(default_factory=Quiet)
     by: str = "a@b"
     secret: bytes = b""
-    routed: tuple[str, ...] = ("shop.example.com",)
+    routes: Mapping[str, ServiceRoute] | None = None
 
     def __post_init__(self) -> None:
         self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
@@ -163,7 +164,7 @@ class World:
         values = {h.name: dict.fromkeys(names, self.secret or tag.encode()) for h in self.hosts}
         given = Given(values, f"{self._number:016x}")
         files = {each.digest: each.name.encode() for each in (settings or self.settings).every_file}
-        routes = dict.fromkeys(wanted, ServiceRoute(self.routed))
+        routes = dict.fromkeys(wanted, ROUTE) if self.routes is None else self.routes
         return self._run(
             asked,
             lambda seen: plan_deploy(asked, found, wanted, seen, given, routes),

@@ -57,7 +57,7 @@ def test_an_image_says_how_it_is_reached() -> None:
     assert resolved(proxy={"port": 8080}).proxy == ProxySettings(8080, Protocol.HTTP, Https.REDIRECT, 30.0)
     said = {"port": 1, "protocol": "h2c", "https": "off", "response_timeout": "1m", "drain_timeout": 60, "hold": "5s"}
     assert resolved(proxy=said).proxy == ProxySettings(1, Protocol.H2C, Https.OFF, 60.0, 60.0, 5.0)
-    assert ProxySettings(1).drain(keep_alive=5.0) == 35.0
+    assert [ProxySettings(1, drain_timeout=t).drain(keep_alive=5.0) for t in (None, 30.0, 60.0)] == [35.0, 35.0, 60.0]
 
 
 @pytest.mark.parametrize("key", ["hosts", "path", "options", "listen", "name"])

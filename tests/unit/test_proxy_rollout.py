@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -10,15 +11,19 @@ import pytest
 
 from relman.model.errors import PreflightFailed, RolledBack
 from relman.model.plan import Result
-from relman.model.proxy_settings import ProxySettings
-from relman.model.settings import DeploySettings, Process, RunSettings
+from relman.model.proxy import ServiceRoute
+from relman.model.proxy_settings import Protocol, ProxySettings
+from relman.model.settings import DeploySettings, Mount, Process, RunSettings
+from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.progress import Report
+from relman.rollout.proxy.container import NETWORK
 from tests.unit.model_fleet import World, serving
 from tests.unit.model_host import ModelHost
-from tests.unit.model_proxy import CONFIG
+from tests.unit.model_proxy import CONFIG, STATE
 from tests.unit.values import FREE, HEALTH, PROXIED
 
 WEB = RunSettings(health=HEALTH, proxy=PROXIED.proxy)
+STOPS = replace(PROXIED, volumes=(Mount("data", "/data"),), proxy=ProxySettings(8080, hold=5.0))
 TWO = DeploySettings(
     health=HEALTH, processes=(Process("web", 2, WEB), Process("worker", 1, RunSettings(health=HEALTH)))
 )
@@ -38,6 +43,19 @@ def test_deployments_and_rollbacks_leave_no_moment_without_an_answer(settings: D
         world.before(0, lambda _: None)
         assert command().error is None
         assert (world.versions, world.dark) == ([release, release], 0)
+        world.tidy()
+
+
+def test_where_one_has_to_stop_first_its_successor_has_its_address() -> None:
+    """The proxy need not be told in the gap, and lets requests wait; a reboot brings back one of both."""
+    world = serving(1, STOPS, "1")
+    (host,) = world.hosts
+    addresses = {c.addresses[NETWORK] for c in host.running}
+    for command, release in ((partial(world.deploy, "2"), "2"), (world.rollback, "1")):
+        assert command().error is None
+        assert {c.addresses[NETWORK] for c in host.running} == addresses
+        assert world.versions == [release]
+        assert "retry-on conn-failure" in host.files[CONFIG][0].decode()
         world.tidy()
 
 
@@ -67,15 +85,66 @@ def test_a_configuration_that_does_not_load_changes_nothing() -> None:
         assert (world.dark, world.state()) == (0, before)
 
 
-def test_without_a_proxy_nothing_changes() -> None:
-    """It is said what to type."""
-    world = serving(1, PROXIED, "1")
+TCP = replace(PROXIED, proxy=ProxySettings(6000, Protocol.TCP))
+
+
+def no_proxy(world: World) -> None:
+    """Somebody removed it."""
     world.hosts[0].proxy = None
+
+
+def no_route(world: World) -> None:
+    """The inventory lost it."""
+    world.routes = {}
+
+
+def another_name(world: World) -> None:
+    """Another environment's service has the name."""
+    host = world.hosts[0]
+    state = ProxyState.from_json(json.loads(host.files[STATE][0]))
+    (own,) = state.backends
+    other = replace(state.without(own.name).having(replace(own, environment="staging")))
+    host.files[STATE] = (json.dumps(other.to_json()).encode(), 0.0)
+
+
+def a_port(world: World) -> None:
+    """The route has a port, and the service speaks HTTP."""
+    world.routes = {"h1": ServiceRoute(listen=6000)}
+
+
+@pytest.mark.parametrize(
+    ("stands", "said"),
+    [
+        (no_proxy, "has no proxy: relman proxy apply"),
+        (no_route, "relman_routes in the inventory has no shop"),
+        (another_name, "shop.example.com/ is taken by staging:shop"),
+        (a_port, "listen belongs to protocol: tcp"),
+    ],
+)
+def test_what_stands_in_the_way_is_said_before_anything_changes(stands: Callable[[World], None], said: str) -> None:
+    """By host, and with what to do."""
+    world = serving(1, PROXIED, "1")
+    stands(world)
     before = world.state()
     with pytest.raises(PreflightFailed) as caught:
         world.deploy("2")
-    assert "relman proxy apply" in caught.value.details[0]
+    assert said in caught.value.details[0]
+    assert caught.value.details[0].startswith("h1: ")
     assert world.state() == before
+
+
+def test_a_port_of_the_host_that_somebody_has_is_not_taken_from_him() -> None:
+    """HAProxy would answer nobody while it tries."""
+    world = World(1, TCP)
+    world.routes = {"h1": ServiceRoute(listen=6000)}
+    world.hosts[0].thief = True
+    with pytest.raises(PreflightFailed, match="the proxies cannot") as caught:
+        world.deploy("1")
+    assert "port 6000" in caught.value.details[0]
+    world.hosts[0].thief = False
+    assert world.deploy("1").error is None
+    world.hosts[0].thief = True
+    assert world.deploy("2").error is None, "it is the proxy's own by now"
 
 
 def test_a_service_moves_to_the_proxy_and_back() -> None:
@@ -94,7 +163,7 @@ def test_a_service_moves_to_the_proxy_and_back() -> None:
 def test_a_route_that_changes_is_deployed() -> None:
     """The same release with another host name; a rollback restores the name, too."""
     world = serving(1, PROXIED, "1")
-    world.routed = ("www.example.com",)
+    world.routes = {"h1": ServiceRoute(("www.example.com",))}
     assert [o.result for o in world.deploy("1").outcomes] == [Result.CHANGED]
     assert b"www.example.com" in world.hosts[0].files[CONFIG][0]
     assert [o.result for o in world.deploy("1").outcomes] == [Result.UNCHANGED]

@@ -8,6 +8,8 @@ from relman.hosts.state_dir import proxy as kept
 from relman.model.errors import PreflightFailed, StepFailed
 from relman.model.plan import Plan, Step
 from relman.model.proxy_settings import Protocol
+from relman.model.settings import Binding
+from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.proxy.load import require_sockets, running
 from relman.rollout.proxy.switch import backend_of
@@ -44,5 +46,8 @@ def _faults(session: Session, plan: Plan, step: Step) -> Iterator[str]:
         return
     if (state := kept.read(session.connection)) is None:
         yield "has no proxy of relman's: relman proxy apply makes one"
-    elif taken := state.claimed(backend):
+        return
+    if taken := state.claimed(backend):
         yield taken
+    elif (port := backend.route.listen) and port not in state.ports and accepts(session, Binding("tcp", port)):
+        yield f"port {port}, which the proxy is to listen on, is in use: ss -ltnp 'sport = :{port}', there, names who"

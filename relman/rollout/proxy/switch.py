@@ -13,7 +13,7 @@ from relman.model.errors import StepFailed
 from relman.model.proxy import Backend, Server
 from relman.model.state_dir.record import Deployed
 from relman.rollout.fleet import Session
-from relman.rollout.planning.replacement_order import must_wait
+from relman.rollout.planning.replacement_order import turns
 from relman.rollout.proxy.container import NETWORK
 from relman.rollout.proxy.load import load
 from relman.rollout.proxy.lock import proxy_locked
@@ -44,7 +44,7 @@ def backend_of(environment: str, service: str, entry: Deployed, containers: Sequ
         return None
     run, settings = process.run, process.run.proxy
     own = [c for c in containers if c.process == process.name and c.addresses.get(NETWORK)]
-    alone = must_wait(entry.settings, entry.settings, process, (process.name,))
+    alone = bool(turns(entry.settings, entry.settings, (process.name,)))
     return Backend(
         environment,
         service,
