@@ -410,7 +410,7 @@ class ModelEngine:
     def survey(self, labels: Mapping[str, str]) -> tuple[list[Container], list[Listed]]:
         """Newest first."""
         self._host.look()
-        own = [c for c in self._host.containers.values() if labels.items() <= c.labels.items()]
+        own = [self.inspect(c.id) for c in self._host.containers.values() if labels.items() <= c.labels.items()]
         rows = [
             Listed(c.id, c.name, c.status, c.labels, tuple(c.host_ports) if c.alive else ())
             for c in self._host.containers.values()

@@ -15,9 +15,12 @@ from relman.model.proxy import ServiceRoute
 from relman.model.proxy_settings import Protocol, ProxySettings
 from relman.model.settings import DeploySettings, Mount, Process, RunSettings
 from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.looking.condition import Condition
+from relman.rollout.looking.status import look_at
 from relman.rollout.progress import Report
 from relman.rollout.proxy.container import NETWORK
-from tests.unit.model_fleet import World, serving
+from relman.rollout.proxy.haproxy_cfg import rendered
+from tests.unit.model_fleet import ModelFleet, World, serving
 from tests.unit.model_host import ModelHost
 from tests.unit.model_proxy import CONFIG, STATE
 from tests.unit.values import FREE, HEALTH, PROXIED
@@ -215,3 +218,39 @@ def test_an_endless_request_ends_with_the_drain_timeout() -> None:
     assert world.deploy("2").error is None
     assert host.proxy.old
     assert [c.name for c in host.running] != [old]
+
+
+def test_status_says_what_no_request_reaches() -> None:
+    """Its proxy is gone, stopped, loaded something else, or sends its requests to another container; all is well
+    again after what status says to type."""
+    world = serving(1, PROXIED, "1")
+    (host,) = world.hosts
+    proxy = host.proxy
+    assert proxy
+
+    def condition() -> Condition:
+        return look_at(ModelFleet([host]).sessions["h1"], "production", "shop", "this").state
+
+    assert condition() is Condition.WELL
+    host.proxy = None
+    assert condition() is Condition.UNPROXIED
+    host.proxy = replace(proxy, status="exited")
+    assert condition() is Condition.UNPROXIED
+    host.proxy = replace(proxy, loaded=proxy.loaded.replace("sha256:", "sha256:0"))
+    assert condition() is Condition.UNPROXIED
+    host.proxy = proxy
+    another_name(world)
+    proxy.restart()
+    proxy.loaded = rendered(ProxyState.from_json(json.loads(host.files[STATE][0])))
+    assert condition() is Condition.UNROUTED
+
+
+def test_a_restart_routes_again_what_the_proxy_has_lost() -> None:
+    """As status advises."""
+    world = serving(1, PROXIED, "1")
+    (host,) = world.hosts
+    state = ProxyState.from_json(json.loads(host.files[STATE][0]))
+    host.files[STATE] = (json.dumps(state.without("production:shop").to_json()).encode(), 0.0)
+    assert world.restart().error is None
+    assert world.versions == ["1"]
+    world.tidy()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from relman.cli.exits import exit_of
 from relman.cli.main import relman
 from relman.rollout.looking.advice import CommandScope
-from relman.rollout.looking.condition import DARK, Condition
+from relman.rollout.looking.condition import DARK, UNREACHED, Condition
 from relman.rollout.looking.status import HostStatus
 from relman.rollout.looking.verdict import findings, verdict, within
 
@@ -75,6 +75,8 @@ UNASKED = "correct that, or build the next release with health: {image: true} or
         ),
         ([WELL, bad(Condition.ENDED), WELL], 10, "on h2: docker start shop-production-d2"),
         ([bad(Condition.CRASHING), bad(Condition.CRASHING), bad(Condition.CRASHING)], 10, f"relman rollback {P}"),
+        ([WELL, bad(Condition.UNPROXIED), WELL], 10, f"relman proxy apply {P} --only h2"),
+        ([WELL, bad(Condition.UNROUTED), bad(Condition.UNROUTED)], 10, f"relman restart {P} --only h2 --only h3"),
         ([WELL, bad(Condition.STOPPED, interrupted=True), WELL], 10, f"relman recover {P}"),
         ([WELL, bad(Condition.DRIFTED, interrupted=True), WELL], 7, f"relman recover {P}"),
         ([WELL, OLDER, AWAY], 6, f"relman deploy 2 {P} --exclude h3 --reason 'no answer'"),
@@ -173,7 +175,7 @@ def _parses(words: list[str]) -> None:
 def test_the_gravest_decides(rows: list[HostStatus]) -> None:
     """The exit code is 10 exactly where a host is known to serve nothing; 0 only where nothing is wrong."""
     code, _ = said(fleet(*rows))
-    assert (code == 10) is any(r.state in DARK for r in rows)
+    assert (code == 10) is any(r.state in (*DARK, *UNREACHED) for r in rows)
     if code == 0:
         assert {r.state for r in rows} <= {Condition.WELL, Condition.UNDER_WAY}
         assert not any(r.interrupted for r in rows)

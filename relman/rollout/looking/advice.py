@@ -33,8 +33,17 @@ class CommandScope:
 
     def of(self, service: str) -> str:
         """The options of a command about this service."""
-        words = ["-e", self.environment, *(w for i in self.inventories for w in ("-i", i))]
-        return shlex.join([*words, *([] if self.services == {service} else ["--service", service])])
+        named = [] if self.services == {service} else ["--service", service]
+        return shlex.join([*self._place, *named])
+
+    def hosts_of(self, rows: Rows) -> str:
+        """The options of a command about the hosts of these rows, and no service."""
+        hosts = dict.fromkeys(r.host for r in rows)
+        return shlex.join([*self._place, *(w for host in hosts for w in ("--only", host))])
+
+    @property
+    def _place(self) -> list[str]:
+        return ["-e", self.environment, *(w for i in self.inventories for w in ("-i", i))]
 
     def all_of(self, service: str) -> str:
         """The options of a command that changes every host that answers."""
@@ -69,6 +78,10 @@ def way_out(state: Condition, rows: Rows, of_it: Rows, place: CommandScope) -> s
         return _there(rows, "docker unpause {0}")
     if state is Condition.STOPPED:
         return _start(rows)
+    if state is Condition.UNPROXIED:
+        return f"relman proxy apply {place.hosts_of(rows)}"
+    if state is Condition.UNROUTED:
+        return f"relman restart {place.only(rows[0].service, rows)}"
     if state is Condition.UNASKED:
         return "correct that, or build the next release with health: {image: true} or health: {command: [...]}"
     if state in (Condition.ABSENT, Condition.GONE, Condition.DRIFTED, Condition.DOUBLED):

@@ -29,6 +29,8 @@ class Condition(StrEnum):
     STOPPED = "stopped"  # by a person, or the engine could not start it: it did not exit
     ENDED = "ended"  # it exited, and its restart policy does not restart it
     CRASHING = "crashing"  # it exits repeatedly, and is not healthy in between
+    UNPROXIED = "proxy down"  # it runs, and the proxy that leads to it does not, or has not loaded its configuration
+    UNROUTED = "not routed"  # it runs, and the proxy leads elsewhere
     DRIFTED = "drifted"  # what runs is not what was deployed
     DOUBLED = "doubled"  # more than one container of it runs
     PAUSED = "paused"
@@ -38,6 +40,7 @@ class Condition(StrEnum):
 
 
 DARK = (Condition.ABSENT, Condition.GONE, Condition.STOPPED, Condition.ENDED, Condition.CRASHING)
+UNREACHED = (Condition.UNPROXIED, Condition.UNROUTED)
 
 
 Answers = Mapping[str, ProbeResult]

@@ -30,7 +30,10 @@ from relman.rollout.looking.condition import (
 )
 from relman.rollout.looking.history import last_told, put_there
 from relman.rollout.looking.observe import observe
+from relman.rollout.looking.routed import unreached
 from relman.rollout.planning.rollback_target import before
+
+_RUNS = (Condition.WELL, Condition.UNASKED, Condition.UNHEALTHY, Condition.PAUSED)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,10 @@ def look_at(session: Session, environment: str, service: str, machine: str) -> H
         found = session.connection.together(*(partial(probe_now, session, c, runs(c.process)) for c in seen.serving))
         answers = {c.id: answer for c, answer in zip(seen.serving, found, strict=True)}
     by, how = put_there(entry, told) if entry else ("", "")
-    return replace(summarise(seen, service, answers, machine), by=by, how=how)
+    row = replace(summarise(seen, service, answers, machine), by=by, how=how)
+    if row.state in _RUNS and (why := unreached(session, environment, service, seen)):
+        return replace(row, serving=False, state=why[0], why=why[1], health=why[0])
+    return row
 
 
 def unseen(host: str, service: str, error: RelmanError) -> HostStatus:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from relman.model.errors import Conclusion, Drift, Interrupted, MixedFleet, NotServing, Unhealthy, Unknown
 from relman.rollout.conclusion import hosts_in_words
 from relman.rollout.looking.advice import CommandScope, one_release, recover, way_out
-from relman.rollout.looking.condition import DARK, Condition
+from relman.rollout.looking.condition import DARK, UNREACHED, Condition
 from relman.rollout.looking.status import HostStatus
 
 GRAVEST = (NotServing, Interrupted, MixedFleet, Drift, Unknown, Unhealthy)
@@ -23,7 +23,7 @@ WORDS: Mapping[type[Conclusion], str] = {
 """Each kind of finding, in a word."""
 
 _KINDS: Mapping[Condition, type[Conclusion]] = {
-    **dict.fromkeys(DARK, NotServing),
+    **dict.fromkeys((*DARK, *UNREACHED), NotServing),
     Condition.DRIFTED: Drift,
     Condition.DOUBLED: Drift,
     Condition.UNKNOWN: Unknown,
@@ -87,9 +87,10 @@ def _of(rows: Sequence[HostStatus], service: str, place: CommandScope) -> Iterat
         yield _finding(Interrupted, f"{name}a change of {_hosts(stuck)} was interrupted", [], recover(service, place))
     for state in Condition:
         there = [r for r in rows if r.state is state]
-        if state in _KINDS and there and (state in DARK or not stuck):
+        if state in _KINDS and there and (state in (*DARK, *UNREACHED) or not stuck):
             text = f"{name}{_sentence(state, there, rows, service, place)}"
-            out = recover(service, place) if stuck else way_out(state, there, rows, place)
+            mends = stuck and state is not Condition.UNPROXIED
+            out = recover(service, place) if mends else way_out(state, there, rows, place)
             yield _finding(_KINDS[state], text, there, out)
     if not stuck:
         yield from _mixed(rows, name, place)
@@ -109,6 +110,7 @@ def _sentence(
     if state in DARK:
         return f"{hosts} {'serves' if one else 'serve'} nothing"
     return {
+        **dict.fromkeys(UNREACHED, f"no request reaches {service} on {hosts}"),
         Condition.DRIFTED: f"what runs on {hosts} is not what was deployed",
         Condition.DOUBLED: f"more than one container of {service} runs on {hosts}",
         Condition.PAUSED: f"{service} is paused on {hosts}",
