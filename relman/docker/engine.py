@@ -191,6 +191,10 @@ class Engine:
         params, path = {"t": timeout}, "/containers/{}/stop"
         self._client.ask(_named(container), "POST", path, container, params=params, seconds=seconds, twice=True)
 
+    def signal(self, container: str, name: str) -> None:
+        """Send a signal to a container's own process."""
+        self._client.ask(_named(container), "POST", "/containers/{}/kill", container, params={"signal": name})
+
     def set_restart(self, container: str, policy: str) -> None:
         """Change a container's restart policy.
 

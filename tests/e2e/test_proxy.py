@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,15 +20,27 @@ NAME = "demo.example.com"
 BEHIND: Mapping[str, Any] = {"ports": [], "proxy": {"port": 8080, "response_timeout": "2s"}}
 
 
+def haproxy(stage: Stage, number: int) -> str:
+    """An image of HAProxy in the registry, of which each number is another one."""
+    image = f"{stage.lab.registry.address}/haproxy:{number}"
+    base = bases.ensure(HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
+    with stage.lab.ci.engine() as engine:
+        built = engine.build(fileobj=io.BytesIO(f"FROM {base}\nLABEL number={number}\n".encode()), tag=image, rm=True)
+        said = b"".join(built)
+        assert b"Successfully built" in said, said
+        push(engine, image, stage.lab.registry.auth)
+    return image
+
+
+def inventory(stage: Stage, image: str, **routes: object) -> None:
+    """Every host has a proxy of this image."""
+    stage.write_inventory(relman_proxy={"image": image, "keep_alive": "1s"}, relman_routes=routes)
+
+
 @pytest.fixture
 def proxied(stage: Stage) -> Stage:
     """Every host has a proxy that routes nothing yet; two releases are to be behind it."""
-    image = f"{stage.lab.registry.address}/haproxy:2.6"
-    made = bases.ensure(HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
-    with stage.lab.ci.engine() as engine:
-        engine.tag(made, image)
-        push(engine, image, stage.lab.registry.auth)
-    stage.write_inventory(relman_proxy={"image": image, "keep_alive": "1s"}, relman_routes={"demo": {"hosts": [NAME]}})
+    inventory(stage, haproxy(stage, 1), demo={"hosts": [NAME]})
     for tag in ("behind-1", "behind-2"):
         stage.release(tag, deploy=BEHIND)
     said = stage.relman("proxy", "apply", "-e", "production").out
@@ -48,7 +61,7 @@ def lossless(counted: Counted, *releases: str) -> None:
 
 def test_nobody_notices_a_deployment_or_a_rollback(proxied: Stage) -> None:
     """Not one request of many fails, new connections and kept ones; the proxy says what it routes, and is not changed
-    when it is applied again."""
+    when it is applied again; a new image of it takes its place."""
     proxied.deploy("behind-1", *ALL_AT_ONCE)
     target = first_of(proxied)
     with load(target) as counted:
@@ -57,6 +70,8 @@ def test_nobody_notices_a_deployment_or_a_rollback(proxied: Stage) -> None:
         proxied.rollback()
         proxied.deploy("behind-2", *ALL_AT_ONCE)
         assert "as the inventory says" in proxied.relman("proxy", "apply", "-e", "production").out
+        inventory(proxied, haproxy(proxied, 2), demo={"hosts": [NAME]})
+        assert "was replaced" in proxied.relman("proxy", "apply", "-e", "production").out
     lossless(counted, "behind-1", "behind-2")
     said = json.loads(proxied.relman("--json", "proxy", "status", "-e", "production").out.splitlines()[0])
     assert [row["state"] for row in said["hosts"]] == ["running"] * 3
@@ -89,5 +104,5 @@ def test_what_stands_in_the_way_is_said_before_anything_changes(proxied: Stage) 
     proxied.relman("remove", "-e", "production", "--yes")
     assert "was removed" in proxied.relman("proxy", "remove", "-e", "production", "--yes").out
     assert "relman proxy apply" in proxied.deploy("behind-1", code=4).text
-    proxied.write_inventory(relman_proxy={"image": f"{proxied.lab.registry.address}/haproxy:2.6"})
+    inventory(proxied, haproxy(proxied, 1))
     assert "relman_routes" in proxied.deploy("behind-1", code=4).text

@@ -122,7 +122,7 @@ class World:
     def __post_init__(self) -> None:
         self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
         for host in self.hosts if self.settings.proxied else ():
-            host.proxy = ModelProxy.on(host)
+            ModelProxy.on(host)
         self._number = 0
 
     def _clock(self, number: int) -> float:

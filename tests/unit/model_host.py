@@ -17,8 +17,8 @@ from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 from relman.model.settings import Binding
-from relman.rollout.proxy.container import NAME, NETWORK
-from tests.unit.model_proxy import ID, ModelMaster, ModelNetworks, ModelProxy
+from relman.rollout.proxy.container import LABEL, NETWORK
+from tests.unit.model_proxy import ModelInside, ModelMaster, ModelNetworks, ModelProxy
 
 AMD64 = Platform("linux", "amd64")
 UMASK = 0o022
@@ -54,7 +54,7 @@ class ModelHost:
     pulls: list[tuple[str, Any]] = field(default_factory=list)
     unwritable: set[str] = field(default_factory=set)
     power: object = field(default_factory=object)
-    proxy: ModelProxy | None = None
+    proxies: dict[str, ModelProxy] = field(default_factory=dict)
     subnet: str = ""
     dynamic: str = ""
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -73,8 +73,9 @@ class ModelHost:
     def serves(self) -> str:
         """The release of which each process serves well, "mixed" where they do in several, "-" where one does not; or
         what its proxy lets requests reach."""
-        if self.proxy:
-            return self.proxy.serves
+        if self.proxies:
+            found = {each.serves for each in self.proxies.values() if each.status == "running"} or {"-"}
+            return "-" if "-" in found else found.pop() if len(found) == 1 else "mixed"
         well = [c for c in self.running if TASK not in c.labels and c.labels.get(RELEASE) not in self.sick]
         own = [c for c in self.containers.values() if SERVICE in c.labels and TASK not in c.labels]
         processes = {c.process for c in own or well}
@@ -82,6 +83,11 @@ class ModelHost:
             return "-"
         releases = {c.labels[RELEASE] for c in well}
         return releases.pop() if len(releases) == 1 or not well[0].process else "mixed"
+
+    @property
+    def proxy(self) -> ModelProxy | None:
+        """The newest proxy."""
+        return next(reversed(self.proxies.values()), None)
 
     @property
     def dark(self) -> bool:
@@ -107,8 +113,8 @@ class ModelHost:
     def reboot(self) -> None:
         """Cut the power: what its policy brings back runs afterwards, and of two that want one port the newer one."""
         self.power = object()
-        if self.proxy:
-            self.proxy.restart()
+        for proxy in self.proxies.values():
+            proxy.reboot()
         for id, container in self.containers.items():
             self.containers[id] = replace(container, status="exited")
         for id, container in reversed(self.containers.items()):
@@ -153,12 +159,13 @@ class ModelConnection:
         """One after the other, so that a change has a number."""
         return [work() for work in works]
 
-    def unix(self, _path: str) -> ModelMaster:
-        """The proxy's socket."""
+    def unix(self, path: str) -> ModelMaster:
+        """A proxy's socket."""
         self.model.look()
-        if self.model.proxy is None:
+        number = posixpath.basename(path).removeprefix("master-").removesuffix(".sock")
+        if (proxy := self.model.proxies.get(f"relman-proxy-{number}")) is None:
             raise ChannelRefused("sshd refuses it (Connect failed)", host=self.model.name)
-        return ModelMaster(self.model.proxy)
+        return ModelMaster(proxy)
 
     def tcp(self, _address: str, port: int, _timeout: float) -> SimpleNamespace:
         """Who accepts: what runs there, or the thief."""
@@ -380,10 +387,9 @@ class ModelEngine:
         self._host = host
 
     @property
-    def inside(self) -> ModelProxy:
-        """Commands are run in the proxy's container alone."""
-        assert self._host.proxy
-        return self._host.proxy
+    def inside(self) -> ModelInside:
+        """Commands are run in a proxy's container alone."""
+        return ModelInside(self._host)
 
     @property
     def networks(self) -> ModelNetworks:
@@ -415,7 +421,8 @@ class ModelEngine:
             Listed(c.id, c.name, c.status, c.labels, tuple(c.host_ports) if c.alive else ())
             for c in self._host.containers.values()
         ]
-        return own[::-1], rows
+        proxies = [each.container for each in self._host.proxies.values() if labels.items() <= each.labels.items()]
+        return [*proxies[::-1], *own[::-1]], rows
 
     def volumes(self) -> frozenset[str]:
         """All volumes by name."""
@@ -425,8 +432,9 @@ class ModelEngine:
     def inspect(self, name: str) -> Container:
         """By id or name."""
         self._host.look()
-        if self._host.proxy and name in (NAME, ID):
-            return self._host.proxy.container
+        for proxy in self._host.proxies.values():
+            if name in (proxy.id, proxy.name):
+                return proxy.container
         for container in self._host.containers.values():
             if name in (container.id, container.name):
                 health = "unhealthy" if container.labels.get(RELEASE) in self._host.sick else "healthy"
@@ -469,10 +477,8 @@ class ModelEngine:
     def create(self, spec: RunSpec) -> str:
         """Not started."""
         self._host.change()
-        if spec.name == NAME:
-            assert self._host.proxy is None
-            self._host.proxy = ModelProxy(self._host, self._host.images[spec.image], "created")
-            return ID
+        if LABEL in spec.labels:
+            return ModelProxy.created(self._host, spec).id
         self._require_secrets(spec.settings)
         id = f"{next(self._host.numbers):064x}"
         self._host.containers[id] = Container(
@@ -495,8 +501,8 @@ class ModelEngine:
         self._host.change()
         if self._host.power is not power:
             raise Unreachable("the SSH connection broke", host=self._host.name)
-        if id == ID and self._host.proxy:
-            self._host.proxy.restart()
+        if proxy := self._proxy(id):
+            proxy.start()
             return
         container = self._of(id)
         if container.running:
@@ -519,8 +525,8 @@ class ModelEngine:
     def stop(self, id: str, _timeout: int) -> None:
         """A stop by hand counts for unless-stopped."""
         self._host.change()
-        if id == ID and self._host.proxy:
-            self._host.proxy.status = "exited"
+        if proxy := self._proxy(id):
+            proxy.status = "exited"
             return
         self._host.containers[id] = replace(self._of(id), status="exited")
         self._host.stopped_by_hand.add(id)
@@ -530,7 +536,8 @@ class ModelEngine:
         self._host.change()
         if self._host.full:
             raise EngineError("no space left on device", host=self._host.name, status=500)
-        if id == ID:
+        if proxy := self._proxy(id):
+            proxy.policy = policy
             return
         self._host.containers[id] = replace(self._of(id), restart_policy=policy)
 
@@ -541,9 +548,9 @@ class ModelEngine:
     def remove(self, id: str) -> None:
         """Only what does not run."""
         self._host.change()
-        if id == ID and self._host.proxy:
-            assert self._host.proxy.status == "exited"
-            self._host.proxy = None
+        if proxy := self._proxy(id):
+            assert proxy.status != "running"
+            del self._host.proxies[proxy.name]
             return
         if self._of(id).alive:
             raise EngineError("is running", host=self._host.name, status=409)
@@ -552,6 +559,13 @@ class ModelEngine:
     def logs(self, _id: str, tail: int) -> Sequence[str]:  # noqa: ARG002  # the engine's own name
         """It says nothing."""
         return []
+
+    def signal(self, id: str, _name: str) -> None:
+        """A proxy ends when it has answered."""
+        self.stop(id, 0)
+
+    def _proxy(self, id: str) -> ModelProxy | None:
+        return next((each for each in self._host.proxies.values() if each.id == id), None)
 
     def _of(self, id: str) -> Container:
         if id not in self._host.containers:

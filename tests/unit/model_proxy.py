@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from relman.docker.container_exec import Ran
-from relman.model.container import RELEASE, Container
+from relman.model.container import RELEASE, Container, RunSpec
 from relman.model.image import ImageId
 from relman.model.proxy import HostProxy
 from relman.model.state_dir.proxy import ProxyState
-from relman.rollout.proxy.container import NAME
+from relman.rollout.proxy.container import LABEL, LABELLED
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+from tests.unit.values import hexes
 
 if TYPE_CHECKING:
     from tests.unit.model_host import ModelHost
 
 PLACE = "/var/lib/relman/_proxy"
 CONFIG, STATE = f"{PLACE}/etc/haproxy.cfg", f"{PLACE}/state/record.json"
-ID = "f" * 64
-IMAGE = ImageId(f"sha256:{ID}")
+IMAGE = ImageId(f"sha256:{'f' * 64}")
 SUBNET = "172.19.0.0/24"
 
 
@@ -35,8 +35,11 @@ class ModelProxy:
     """
 
     host: ModelHost
+    name: str = "relman-proxy-1"
     image: ImageId = IMAGE
     status: str = "running"
+    policy: str = "unless-stopped"
+    taken_over: str = ""
     loaded: str = ""
     worker: int = 2
     failed: int = 0
@@ -57,16 +60,53 @@ class ModelProxy:
         host.files[CONFIG], host.files[STATE] = (text.encode(), 0.0), (json.dumps(state.to_json()).encode(), 0.0)
         host.directories.add("/var/lib/relman")
         proxy.loaded = text
+        host.proxies = {proxy.name: proxy}
         return proxy
+
+    @classmethod
+    def created(cls, host: ModelHost, spec: RunSpec) -> ModelProxy:
+        """Another one, not started."""
+        assert spec.name not in host.proxies
+        proxy = cls(host, spec.name, host.images[spec.image], "created")
+        command = spec.settings.command or ()
+        proxy.taken_over = command[command.index("-x") + 1] if "-x" in command else ""
+        host.proxies[proxy.name] = proxy
+        return proxy
+
+    @property
+    def id(self) -> str:
+        """Its container's."""
+        return hexes(self.name)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its container's."""
+        return {LABEL: LABELLED}
 
     @property
     def container(self) -> Container:
         """Its container."""
-        return Container(ID, NAME, self.image, self.status, restart_policy="unless-stopped")
+        return Container(self.id, self.name, self.image, self.status, restart_policy=self.policy)
+
+    def start(self) -> None:
+        """It takes over the listeners of one that runs, or nobody has them."""
+        running = [each.name for each in self.host.proxies.values() if each.status == "running" and each is not self]
+        assert [f"/run/relman/{name.replace('relman-proxy', 'admin')}.sock" for name in running[-1:]] == [
+            *filter(None, [self.taken_over])
+        ]
+        self.restart()
+
+    def reboot(self) -> None:
+        """It comes back if it ran, and its policy says so."""
+        ran, self.status, self.old = self.status == "running", "exited", {}
+        if ran and self.policy != "no":
+            self.restart()
 
     def restart(self) -> None:
         """It begins anew, with the file as it is."""
         self.status = "running"
+        if str(self.image) in self.host.sick:
+            return
         self.loaded, self.worker, self.failed = self.host.files[CONFIG][0].decode(), self.worker + 1, 0
 
     def answer(self, line: str) -> str:
@@ -81,6 +121,8 @@ class ModelProxy:
             else:
                 self.old |= {self.worker: dict(self.busy)} if self.busy else {}
                 self.restart()
+            return ""
+        if not self.loaded:
             return ""
         if line == "@1 show info":
             return f"Name: HAProxy\ndescription: {loaded_as(self.loaded)}\n"
@@ -100,13 +142,6 @@ class ModelProxy:
             del self.old[worker]
         return f"# pxname,svname,scur\n{rows}\n"
 
-    def run(self, _container: object, argv: tuple[str, ...], _seconds: float) -> Ran:
-        """A command in its container: the check of a file that is there."""
-        self.host.look()
-        assert f"{CONFIG}.next" in self.host.files
-        assert argv[:2] == ("haproxy", "-c")
-        return Ran(1, "[ALERT] bad file") if self.refusing else Ran(0)
-
     @property
     def serves(self) -> str:
         """The release that requests reach; "-" where one would reach nobody, or nobody well."""
@@ -118,6 +153,20 @@ class ModelProxy:
             return "-"
         releases = {well[name] for name in names}
         return releases.pop() if len(releases) == 1 else "mixed"
+
+
+class ModelInside:
+    """Commands in proxies' containers."""
+
+    def __init__(self, host: ModelHost) -> None:
+        self._host = host
+
+    def run(self, container: Container, argv: tuple[str, ...], _seconds: float) -> Ran:
+        """The check of a file that is there."""
+        self._host.look()
+        assert f"{CONFIG}.next" in self._host.files
+        assert argv[:2] == ("haproxy", "-c")
+        return Ran(1, "[ALERT] bad file") if self._host.proxies[container.name].refusing else Ran(0)
 
 
 class ModelNetworks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -32,8 +32,8 @@ from relman.rollout.proxy.certificates import read_certificate
 from relman.rollout.proxy.status import status_of
 from relman.rollout.state.locks import new_lock
 from tests.unit.certificates import pem
-from tests.unit.model_fleet import ModelFleet, World, killed
-from tests.unit.model_host import Died, ModelEngine
+from tests.unit.model_fleet import ModelFleet, World, killed, rebooted
+from tests.unit.model_host import Died, ModelEngine, ModelHost
 from tests.unit.model_proxy import CONFIG, PLACE, STATE, SUBNET
 from tests.unit.values import FREE, PROXIED
 
@@ -54,7 +54,7 @@ class Bare:
     def __init__(self, settings: DeploySettings = FREE) -> None:
         self.world = World(1, settings)
         (self.host,) = self.world.hosts
-        self.host.proxy, self.host.subnet, self.host.dynamic = None, "", ""
+        self.host.proxies, self.host.subnet, self.host.dynamic = {}, "", ""
         for path in [path for path in self.host.files if path.startswith(PLACE)]:
             del self.host.files[path]
 
@@ -138,6 +138,63 @@ def test_what_the_inventory_changes_is_loaded_and_a_new_image_replaces_it() -> N
     assert bare.kept == {f"relman.kept/proxy:{image('2').manifest.short}"}
     (routed,) = status_of(bare.session).routes
     assert (routed.name, routed.ways) == ("production:shop", ("shop.example.com/",))
+
+
+def test_nobody_notices_a_new_image() -> None:
+    """The next container takes the listeners over before the one before ends, and answers for all that was routed."""
+    bare = Bare(PROXIED)
+    bare.apply()
+    assert bare.world.deploy("1").error is None
+    for seed in ("2", "3"):
+        bare.world.before(0, lambda _: None)
+        assert bare.apply(seed=seed).startswith("was replaced")
+        assert (bare.world.versions, bare.world.dark) == (["1"], 0)
+        assert len(bare.host.proxies) == 1
+    assert bare.world.deploy("2").error is None
+    assert bare.world.versions == ["2"]
+
+
+@pytest.mark.parametrize("then", [killed, rebooted])
+def test_a_replacement_can_die_at_any_moment(then: Callable[[ModelHost], None]) -> None:
+    """Requests are answered all the time; as long as two proxies run no deployment begins, as one of them would not
+    learn of it; and the next attempt leaves one."""
+    for at in range(1, 100):
+        bare = Bare(PROXIED)
+        bare.apply()
+        assert bare.world.deploy("1").error is None
+        bare.world.before(at, then)
+        with contextlib.suppress(Died, RelmanError):
+            bare.apply(seed="2")
+        done = bare.world.changes < at
+        assert bare.world.dark == 0, at
+        bare.world.calm()
+        bare.host.reboot()
+        assert bare.world.versions == ["1"], at
+        if len([each for each in bare.host.proxies.values() if each.status == "running"]) > 1:
+            assert status_of(bare.session).state != "running"
+            with pytest.raises(PreflightFailed, match="the proxies cannot"):
+                bare.world.deploy("2")
+        bare.apply(seed="2")
+        assert (bare.world.versions, len(bare.host.proxies)) == (["1"], 1), at
+        assert bare.world.deploy("2").error is None
+        assert status_of(bare.session).state == "running"
+        if done:
+            return
+    raise AssertionError
+
+
+def test_a_new_image_that_does_not_start_leaves_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on, and all is as it was."""
+    monkeypatch.setattr(proxy, "_STARTED", 0.05)
+    bare = Bare(PROXIED)
+    bare.apply()
+    assert bare.world.deploy("1").error is None
+    before = bare.world.state()
+    bare.host.sick = frozenset({str(ModelEngine._image_of[str(image("bad").manifest)])})
+    with pytest.raises(StepFailed, match="the one before goes on"):
+        bare.apply(seed="bad")
+    assert bare.world.state() == before
+    assert status_of(bare.session).state == "running"
 
 
 def test_one_that_was_stopped_by_hand_comes_back() -> None:

@@ -93,7 +93,7 @@ TCP = replace(PROXIED, proxy=ProxySettings(6000, Protocol.TCP))
 
 def no_proxy(world: World) -> None:
     """Somebody removed it."""
-    world.hosts[0].proxy = None
+    world.hosts[0].proxies = {}
 
 
 def no_route(world: World) -> None:
@@ -118,7 +118,7 @@ def a_port(world: World) -> None:
 @pytest.mark.parametrize(
     ("stands", "said"),
     [
-        (no_proxy, "has no proxy: relman proxy apply"),
+        (no_proxy, "its proxy is gone: relman proxy apply"),
         (no_route, "relman_routes in the inventory has no shop"),
         (another_name, "shop.example.com/ is taken by staging:shop"),
         (a_port, "listen belongs to protocol: tcp"),
@@ -232,13 +232,13 @@ def test_status_says_what_no_request_reaches() -> None:
         return look_at(ModelFleet([host]).sessions["h1"], "production", "shop", "this").state
 
     assert condition() is Condition.WELL
-    host.proxy = None
+    host.proxies = {}
     assert condition() is Condition.UNPROXIED
-    host.proxy = replace(proxy, status="exited")
+    host.proxies = {proxy.name: replace(proxy, status="exited")}
     assert condition() is Condition.UNPROXIED
-    host.proxy = replace(proxy, loaded=proxy.loaded.replace("sha256:", "sha256:0"))
+    host.proxies = {proxy.name: replace(proxy, loaded=proxy.loaded.replace("sha256:", "sha256:0"))}
     assert condition() is Condition.UNPROXIED
-    host.proxy = proxy
+    host.proxies = {proxy.name: proxy}
     another_name(world)
     proxy.restart()
     proxy.loaded = rendered(ProxyState.from_json(json.loads(host.files[STATE][0])))

@@ -103,6 +103,6 @@ def forget(connection: Connection) -> None:
     keep_certificates(connection, ())
 
 
-def socket(connection: Connection) -> str:
-    """The path of its master's socket."""
-    return location.place(connection, TOP, RUN).of("master.sock")
+def socket(connection: Connection, number: int) -> str:
+    """The path of the socket of the master with this number."""
+    return location.place(connection, TOP, RUN).of(f"master-{number:d}.sock")

@@ -15,12 +15,19 @@ _VERSION = 1
 @dataclass(frozen=True)
 class ProxyState:
     """`image` is the local reference of the image that runs; `backends` are those of all services and environments of
-    the host, in the order of their names; `certificates` are those that lie there."""
+    the host, in the order of their names; `certificates` are those that lie there. `number` tells its container and its
+    sockets from those of the one before, beside which it may run for a while."""
 
     proxy: HostProxy
     image: str
     backends: tuple[Backend, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    number: int = 1
+
+    @property
+    def container(self) -> str:
+        """The name of its container."""
+        return f"relman-proxy-{self.number}"
 
     def backend(self, name: str) -> Backend | None:
         """The backend of this name, or None."""

@@ -23,6 +23,8 @@ def unreached(session: Session, environment: str, service: str, seen: Observed) 
 
 def missed(proxy: ProxyStatus, name: str, serving: Collection[str]) -> tuple[Condition, str] | None:
     """As `unreached`, of a backend of this name and the containers that serve. Pure."""
+    if proxy.others:
+        return Condition.UNPROXIED, f"its replacement was interrupted, and {', '.join(proxy.others)} still runs"
     if proxy.container != "running":
         return Condition.UNPROXIED, f"the host's proxy is {proxy.container or 'gone'}"
     if not proxy.loaded:

@@ -110,7 +110,8 @@ def _sentence(
     if state in DARK:
         return f"{hosts} {'serves' if one else 'serve'} nothing"
     return {
-        **dict.fromkeys(UNREACHED, f"no request reaches {service} on {hosts}"),
+        Condition.UNPROXIED: f"the proxy that leads to {service} is not well on {hosts}",
+        Condition.UNROUTED: f"no request reaches {service} on {hosts}",
         Condition.DRIFTED: f"what runs on {hosts} is not what was deployed",
         Condition.DOUBLED: f"more than one container of {service} runs on {hosts}",
         Condition.PAUSED: f"{service} is paused on {hosts}",

@@ -5,14 +5,16 @@ The steps of making it, each marked where it is done:
 1. Get the image.
 2. Make the network and the directories.
 3. Where it runs already: let it load what has changed (load.py).
-4. Else write its files, and replace its container; what it routed, it routes again.
+4. Else start a container of the next number, which takes over the listeners of the one before, if that runs; what that
+   routed, it routes, too.
+5. Let containers of earlier numbers end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
@@ -26,13 +28,12 @@ from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.images.proxy_image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.addresses import halves
-from relman.rollout.proxy.container import NAME, NETWORK, spec
+from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
-from relman.rollout.proxy.load import load, place, require_sockets
+from relman.rollout.proxy.load import load, place, proxies, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
-from relman.rollout.undo import find
 
-_START = 15.0
+_STARTED = 15.0
 _STOP = 10
 _PAUSE = 0.1
 _LINES = 10
@@ -69,24 +70,36 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
     with proxy_locked(session, holder):
         # Step 2.
         _make_network(session)
-        before = kept.read(session.connection)
-        routed = before.backends if before else ()
-        after = ProxyState(meant.proxy, meant.image.reference, routed, meant.certificates)
+        before, there = kept.read(session.connection), proxies(session)
         for each in meant.certificates:
             kept.write_certificate(session.connection, each.file, meant.pems[each.name])
-        there = find(session, NAME)
-        if there and there.running and there.image_id == id and before:
-            # Step 3.
-            changed = rendered(before) != rendered(after)
-            load(session, before, after)
-            done = Applied("loaded its new configuration") if changed else Applied("is as the inventory says", False)
+        after = ProxyState(meant.proxy, meant.image.reference, before.backends if before else (), meant.certificates)
+        if before and any(c.name == before.container and c.running and c.image_id == id for c in there):
+            done = _loaded(session, before, replace(after, number=before.number), there)
         else:
-            # Step 4.
-            _replace(session, after, there)
-            done = Applied(f"{'was replaced, and ' if there else ''}runs {meant.image.reference}")
+            done = _replaced(session, before, after, there)
         kept.keep_certificates(session.connection, [each.file for each in meant.certificates])
     forget_others(session, id)
     return done
+
+
+def _loaded(session: Session, before: ProxyState, after: ProxyState, there: Sequence[Container]) -> Applied:
+    # Step 3; first the end of what an attempt that died has left.
+    _end(session, [c for c in there if c.name != after.container], after)
+    load(session, before, after)
+    changed = rendered(before) != rendered(after)
+    return Applied("loaded its new configuration") if changed else Applied("is as the inventory says", False)
+
+
+def _replaced(session: Session, before: ProxyState | None, after: ProxyState, there: Sequence[Container]) -> Applied:
+    # Step 4.
+    numbers = {c.name: int(c.name.rpartition("-")[2]) for c in there}
+    last = max((numbers[c.name] for c in there if c.running), default=None)
+    after = replace(after, number=1 + max([*numbers.values(), before.number if before else 0]))
+    _start(session, before, after, last)
+    # Step 5.
+    _end(session, there, after)
+    return Applied(f"{'was replaced, and ' if there else ''}runs {after.image}")
 
 
 def _require_able(session: Session) -> None:
@@ -113,40 +126,57 @@ def _make_network(session: Session) -> None:
     networks.create(NETWORK, subnet=chosen.subnet, dynamic=halves(chosen.subnet)[1])
 
 
-def _replace(session: Session, state: ProxyState, there: Container | None) -> None:
+def _start(session: Session, before: ProxyState | None, after: ProxyState, last: int | None) -> None:
+    """Start it; the `last` one that runs goes on until it is told to end. Whoever finds both knows by the state, which
+    is written first, that this is not done."""
     connection, engine = session.connection, session.engine
     directories = {name: kept.directory(connection, name) for name in (kept.ETC, kept.CERTIFICATES, kept.RUN)}
-    text = rendered(state)
-    if there:
-        engine.set_restart(there.id, "no")
-        engine.stop(there.id, _STOP)
-        engine.remove(there.id)
-    _require_free(session, state)
-    place(session, state, text)
-    made = engine.create(spec(state.image, directories, kept.owner(connection, directories[kept.RUN])))
+    _require_free(session, after.ports - (before.ports if before and last else frozenset()), last)
+    place(session, after, rendered(after))
+    made = engine.create(spec(after, directories, kept.owner(connection, directories[kept.RUN]), last))
     engine.start(made)
-    _await(session, made, text)
+    if _says(session, after):
+        return
+    log = engine.logs(made, tail=_LINES)
+    if before is None or last is None:
+        raise ProxyDown("its proxy did not start", host=session.host.name, details=log)
+    engine.stop(made, _STOP)
+    engine.remove(made)
+    place(session, before, rendered(before))
+    raise StepFailed("its new proxy did not start; the one before goes on", host=session.host.name, details=log)
 
 
-def _require_free(session: Session, state: ProxyState) -> None:
-    taken = [port for port in sorted(state.ports) if accepts(session, Binding("tcp", port))]
-    if taken:
-        ports = ", ".join(map(str, taken))
-        raise ProxyDown(
-            f"port {ports}, which the proxy is to listen on, is in use",
+def _end(session: Session, others: Iterable[Container], state: ProxyState) -> None:
+    """Let other proxies end: they accept nothing more, answer what is under way, and are gone."""
+    engine = session.engine
+    limit = max((b.settings.drain(state.proxy.keep_alive) for b in state.backends), default=0.0)
+    for other in others:
+        engine.set_restart(other.id, "no")
+        if other.running:
+            engine.signal(other.id, "SIGUSR1")
+        end = time.monotonic() + limit
+        while engine.inspect(other.id).alive and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        engine.stop(other.id, _STOP)
+        engine.remove(other.id)
+
+
+def _require_free(session: Session, ports: Iterable[int], last: int | None) -> None:
+    if taken := [port for port in sorted(ports) if accepts(session, Binding("tcp", port))]:
+        raise (StepFailed if last else ProxyDown)(
+            f"port {', '.join(map(str, taken))}, which the proxy is to listen on, is in use",
             host=session.host.name,
             hint=f"on {session.host.name}: ss -ltnp names who has it; relman_proxy can say other ports",
         )
 
 
-def _await(session: Session, container: str, text: str) -> None:
-    """Wait until it says that it has loaded this configuration."""
-    cli, end = MasterCli(session.connection, kept.socket(session.connection)), time.monotonic() + _START
-    while cli.description() != loaded_as(text):
-        if time.monotonic() > end:
-            log = session.engine.logs(container, tail=_LINES)
-            raise ProxyDown("its proxy did not start", host=session.host.name, details=log)
+def _says(session: Session, state: ProxyState) -> bool:
+    """Whether it says, after a while, that it has loaded its configuration."""
+    cli = MasterCli(session.connection, kept.socket(session.connection, state.number))
+    wanted, end = loaded_as(rendered(state)), time.monotonic() + _STARTED
+    while (said := cli.description()) != wanted and time.monotonic() < end:
         time.sleep(_PAUSE)
+    return said == wanted
 
 
 def remove(session: Session, holder: Lock) -> Applied:
@@ -155,17 +185,17 @@ def remove(session: Session, holder: Lock) -> Applied:
     Raises PreflightFailed while a service is routed by it, Locked, and what the engine raises.
     """
     with proxy_locked(session, holder):
-        state, there = kept.read(session.connection), find(session, NAME)
+        state, there = kept.read(session.connection), proxies(session)
         if state and state.backends:
             raise PreflightFailed(
                 f"its proxy routes {', '.join(b.name for b in state.backends)}",
                 host=session.host.name,
                 hint="remove these services first, or deploy them without deploy.proxy; nothing was changed",
             )
-        if there:
-            session.engine.set_restart(there.id, "no")
-            session.engine.stop(there.id, _STOP)
-            session.engine.remove(there.id)
+        for each in there:
+            session.engine.set_restart(each.id, "no")
+            session.engine.stop(each.id, _STOP)
+            session.engine.remove(each.id)
         kept.forget(session.connection)
         if session.engine.network(NETWORK) and not session.engine.networks.addresses(NETWORK):
             session.engine.networks.remove(NETWORK)

@@ -47,7 +47,7 @@ def loaded_as(text: str) -> str:
 def _lines(state: ProxyState, backends: Sequence[Backend]) -> Iterator[str]:
     proxy = state.proxy
     web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
-    yield from _globals()
+    yield from _globals(state.number)
     yield from _http_defaults(proxy)
     yield from _frontend(proxy, backends, ())
     if state.certificates:
@@ -66,9 +66,9 @@ def _web(backends: Sequence[Backend]) -> list[Backend]:
     return [b for b in backends if b.settings.protocol is not Protocol.TCP]
 
 
-def _globals() -> Iterator[str]:
+def _globals(number: int) -> Iterator[str]:
     yield "  log stdout format raw local0 notice"
-    yield f"  stats socket {RUN}/admin.sock mode 600 level admin expose-fd listeners"
+    yield f"  stats socket {RUN}/admin-{number:d}.sock mode 600 level admin expose-fd listeners"
     yield "  hard-stop-after 24h"
     yield f"  uid {_WORKER}"
     yield f"  gid {_WORKER}"

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from relman.hosts.haproxy import MasterCli, Processes
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
-from relman.model.errors import NotFound, PreflightFailed, StepFailed
+from relman.model.errors import PreflightFailed, StepFailed
 from relman.model.settings import Binding
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Session
-from relman.rollout.proxy.container import CONFIG, NAME
+from relman.rollout.proxy.container import CONFIG, LABEL, LABELLED
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
 
 _CHECK = 10.0
@@ -34,11 +34,11 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     """Make the proxy route as `after` says. Raises StepFailed if it does not, and then it routes as `before`; and what
     the connection raises. Its lock must be held."""
     connection, host = session.connection, session.host.name
-    text, cli = rendered(after), MasterCli(connection, kept.socket(connection))
-    container = running(session)
+    text, cli = rendered(after), MasterCli(connection, kept.socket(connection, after.number))
+    container = running(session, after)
     seen = cli.processes()
     if seen is None:
-        raise StepFailed("its proxy does not answer", host=host, hint=f"docker logs {NAME}, there, may say why")
+        raise StepFailed("its proxy does not answer", host=host, hint=f"there: docker logs {after.container}")
     if cli.description() == loaded_as(text):
         place(session, after, text)
         return
@@ -71,14 +71,20 @@ def require_sockets(session: Session) -> None:
         )
 
 
-def running(session: Session) -> Container:
-    """The proxy's container. Raises StepFailed if it does not run."""
-    try:
-        found = session.engine.inspect(NAME)
-    except NotFound:
-        raise StepFailed("has no proxy", host=session.host.name, hint=_HINT) from None
-    if not found.running:
-        raise StepFailed(f"its proxy is {found.status}", host=session.host.name, hint=_HINT)
+def proxies(session: Session) -> list[Container]:
+    """The containers of proxies, newest first: one, unless its replacement was interrupted."""
+    return session.engine.survey({LABEL: LABELLED})[0]
+
+
+def running(session: Session, state: ProxyState) -> Container:
+    """The proxy's container. Raises StepFailed if it does not run, or another one beside it, which would go on sending
+    requests to where this one does not any more."""
+    there, host = proxies(session), session.host.name
+    found = next((c for c in there if c.name == state.container), None)
+    if others := [c.name for c in there if c.alive and c.name != state.container]:
+        raise StepFailed(f"its proxy was being replaced, and {', '.join(others)} still runs", host=host, hint=_HINT)
+    if found is None or not found.running:
+        raise StepFailed(f"its proxy is {found.status if found else 'gone'}", host=host, hint=_HINT)
     return found
 
 

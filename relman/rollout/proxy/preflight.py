@@ -38,14 +38,14 @@ def _faults(session: Session, plan: Plan, step: Step) -> Iterator[str]:
     if session.facts.rootless:
         yield "its engine is rootless: the proxy would not reach its containers"
         return
+    if (state := kept.read(session.connection)) is None:
+        yield "has no proxy: relman proxy apply makes it as the inventory says"
+        return
     try:
         require_sockets(session)
-        running(session)
+        running(session, state)
     except (StepFailed, PreflightFailed) as error:
         yield f"{error.what}: {error.hint}"
-        return
-    if (state := kept.read(session.connection)) is None:
-        yield "has no proxy of relman's: relman proxy apply makes one"
         return
     if taken := state.claimed(backend):
         yield taken

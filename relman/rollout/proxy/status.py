@@ -8,9 +8,8 @@ from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.proxy import Certificate
 from relman.rollout.fleet import Session
-from relman.rollout.proxy.container import NAME
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
-from relman.rollout.undo import find
+from relman.rollout.proxy.load import proxies
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,8 @@ class RoutedService:
 @dataclass(frozen=True)
 class ProxyStatus:
     """One host's proxy. `container` is the state of its container, "" if it has none; `loaded` is whether it routes as
-    its files say; `draining` is the number of old workers that still end their connections."""
+    its files say; `draining` is the number of old workers that still end their connections; `others` are the names of
+    earlier ones that run beside it, as a replacement that was interrupted leaves them."""
 
     host: str
     container: str = ""
@@ -34,6 +34,7 @@ class ProxyStatus:
     draining: int = 0
     routes: tuple[RoutedService, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    others: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -42,25 +43,26 @@ class ProxyStatus:
             return "none"
         if self.container != "running":
             return self.container
+        if self.others:
+            return "being replaced"
         return "running" if self.loaded else "written, but not loaded"
 
 
 def status_of(session: Session) -> ProxyStatus:
     """Look at it. Raises what the engine and the connection raise."""
     connection, host = session.connection, session.host.name
-    state, found = kept.read(connection), find(session, NAME)
-    cli = MasterCli(connection, kept.socket(connection))
+    if (state := kept.read(connection)) is None:
+        return ProxyStatus(host)
+    there, cli = proxies(session), MasterCli(connection, kept.socket(connection, state.number))
+    found = next((c for c in there if c.name == state.container), None)
     processes = cli.processes() if found and found.running else None
-    loaded = cli.description() if processes else ""
     return ProxyStatus(
         host,
         found.status if found else "",
-        state.image if state else "",
-        loaded=bool(state and loaded == loaded_as(rendered(state))),
+        state.image,
+        loaded=bool(processes) and cli.description() == loaded_as(rendered(state)),
         draining=len(processes.old) if processes else 0,
-        routes=tuple(
-            RoutedService(b.name, b.route.ways, tuple(s.name for s in b.servers))
-            for b in (state.backends if state else ())
-        ),
-        certificates=state.certificates if state else (),
+        routes=tuple(RoutedService(b.name, b.route.ways, tuple(s.name for s in b.servers)) for b in state.backends),
+        certificates=state.certificates,
+        others=tuple(c.name for c in there if c.running and c.name != state.container),
     )

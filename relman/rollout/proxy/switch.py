@@ -71,16 +71,17 @@ def _switch(session: Session, name: str, backend: Backend | None) -> None:
         load(session, state, state.having(backend) if backend else state.without(name))
     keep_alive = state.proxy.keep_alive
     limit = max((each.settings.drain(keep_alive) for each in (before, backend) if each), default=0.0)
-    _drain(session, name, {server.name for server in backend.servers} if backend else set(), keep_alive, limit)
+    cli = MasterCli(connection, kept.socket(connection, state.number))
+    _drain(cli, name, {server.name for server in backend.servers} if backend else set(), keep_alive, limit)
 
 
-def _drain(session: Session, name: str, staying: Collection[str], keep_alive: float, limit: float) -> None:
+def _drain(cli: MasterCli, name: str, staying: Collection[str], keep_alive: float, limit: float) -> None:
     """Wait until old workers have no request with a server that does not stay.
 
     The next request on an idle connection goes to a server of its worker: until the connection would be closed, that no
     request is seen is no sign.
     """
-    cli, begin = MasterCli(session.connection, kept.socket(session.connection)), time.monotonic()
+    begin = time.monotonic()
     while (waited := time.monotonic() - begin) < limit:
         found = cli.processes()
         if found and not found.old:
