@@ -150,6 +150,17 @@ class Resources:
 
 
 @dataclass(frozen=True)
+class PreStop:
+    """What is done before a container that serves is stopped: a request to its `port`, or a command in it; then `wait`
+    seconds pass."""
+
+    port: int | None = None
+    path: str = "/"
+    command: tuple[str, ...] = ()
+    wait: float = 0.0
+
+
+@dataclass(frozen=True)
 class RunSettings:
     """Everything that decides how one container runs. `stop_timeout` is in seconds, `restart` as in
     `docker run --restart`; `aliases` maps networks to further names of the container in them. `secrets` are references:
@@ -172,6 +183,7 @@ class RunSettings:
     secrets: tuple[SecretRef, ...] = ()
     files: tuple[DeployFile, ...] = ()
     proxy: ProxySettings | None = None
+    pre_stop: PreStop | None = None
 
     def has_healthcheck(self, image: bool) -> bool:
         """Whether the container has a HEALTHCHECK; `image`: the image has one."""

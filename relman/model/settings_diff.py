@@ -33,6 +33,7 @@ RUN = (
 _OF_ONE = tuple(key for key in RUN if key != "processes")
 HOW = (
     "health",
+    "pre_stop",
     "order",
     "singleton",
     "max_unavailable",

@@ -12,6 +12,7 @@ from relman.model.state_dir.record import Unit
 from relman.rollout.fleet import Session
 from relman.rollout.health import await_healthy, watched_of
 from relman.rollout.planning.replacement_order import share_port
+from relman.rollout.pre_stop import before_stop
 from relman.rollout.proxy.switch import let_serve
 
 
@@ -43,6 +44,7 @@ def commit(
     if bool(first) + len(step.turns) > 1 or session.connection.standing is not standing:
         await_healthy(session, watched_of(step.entry, units), cancel, window=0.0, unasked=unasked)
     let_serve(session, step.entry, [u.container for u in units], step.before)
+    before_stop(session, beside, step.before)
     _retire(session, beside)
     session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))
 

@@ -8,11 +8,12 @@ from functools import partial
 
 from relman.hosts.state_dir import record
 from relman.model.plan import Kind, Observed, Outcome, Result
-from relman.model.state_dir.lock import Phase
+from relman.model.state_dir.lock import OldContainer, Phase
 from relman.rollout.conclusion import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
+from relman.rollout.pre_stop import before_stop
 from relman.rollout.progress import Report, report_of
 from relman.rollout.proxy.switch import let_serve
 from relman.rollout.prune import drop_image, tolerated
@@ -84,6 +85,7 @@ def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) 
     if session.lease:
         session.lease.advance(Phase.REMOVING, None)
     let_serve(session, None, (), seen.record.serving)
+    before_stop(session, [OldContainer(c.id, c.process) for c in seen.serving], seen.record.serving)
     for container in (*seen.containers, *seen.tasks):
         if container.alive:
             session.engine.stop(container.id, _STOP)

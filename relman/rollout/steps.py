@@ -31,6 +31,7 @@ from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import Healthy, await_healthy, watched_of
 from relman.rollout.looking.askable import stranger
 from relman.rollout.new_containers import intended, make, of_service
+from relman.rollout.pre_stop import before_stop
 from relman.rollout.state.next_record import draft
 
 
@@ -170,6 +171,7 @@ def _start(
     old = [o for o in step.old if turn and o.process in turn.processes]
     which = ", ".join(dict.fromkeys(u.process for u in units))
     watcher.host(step.host, f"{'replacing' if old else 'starting'} {which}".rstrip())
+    before_stop(session, old, step.before)
     connection, standing, begin = session.connection, session.connection.standing, time.monotonic()
     try:
         other = _swap(session, step, units, old, bars=bars)

@@ -33,7 +33,8 @@ class ModelHost:
     """One host. `owners` are owner, group and mode with its type of what is not root's own and private, `uid` is the
     user's number. `step` is called before everything that changes it; `sick` are the releases that never get healthy
     there; `thief`, if it is set, takes the service's port in the moment in which it is free. `pulls` are the
-    repositories that it was sent to, each with the login that came along."""
+    repositories that it was sent to, each with the login that came along; `asked` are the commands that were run in
+    containers of services, each with the container's name."""
 
     name: str
     step: Callable[[ModelHost], None]
@@ -55,6 +56,7 @@ class ModelHost:
     unwritable: set[str] = field(default_factory=set)
     power: object = field(default_factory=object)
     proxies: dict[str, ModelProxy] = field(default_factory=dict)
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     subnet: str = ""
     dynamic: str = ""
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from relman.docker.container_exec import Ran
 from relman.model.container import RELEASE, Container, RunSpec
+from relman.model.errors import EngineError
 from relman.model.image import ImageId
 from relman.model.proxy import HostProxy
 from relman.model.state_dir.proxy import ProxyState
@@ -156,14 +157,20 @@ class ModelProxy:
 
 
 class ModelInside:
-    """Commands in proxies' containers."""
+    """Commands in containers."""
 
     def __init__(self, host: ModelHost) -> None:
         self._host = host
 
     def run(self, container: Container, argv: tuple[str, ...], _seconds: float) -> Ran:
-        """The check of a file that is there."""
+        """In a proxy's the check of a file that is there."""
         self._host.look()
+        if container.name not in self._host.proxies:
+            assert container.running
+            self._host.asked.append((container.name, argv))
+            if argv == ("fails",):
+                raise EngineError("no such program", host=self._host.name, status=400)
+            return Ran(1)
         assert f"{CONFIG}.next" in self._host.files
         assert argv[:2] == ("haproxy", "-c")
         return Ran(1, "[ALERT] bad file") if self._host.proxies[container.name].refusing else Ran(0)

@@ -18,6 +18,7 @@ from relman.config.schema.health import OFF, Health, HealthcheckOrOff
 from relman.config.schema.lists import several, without_clash
 from relman.config.schema.networks import ALONE, Networks
 from relman.config.schema.proxy.deploy import Proxy, unspeakable
+from relman.config.schema.proxy.pre_stop import PreStop
 from relman.config.yaml_document import KeyPath
 from relman.model import settings as model
 from relman.model.container_settings import Device, Tmpfs
@@ -98,6 +99,7 @@ class Runnable(ContainerKeys, Run):
     order: Annotated[str, choice(*Order)] = DeploySettings.order
     singleton: bool = DeploySettings.singleton
     proxy: Proxy | None = None
+    pre_stop: PreStop | None = None
 
     def faults(self) -> Iterator[tuple[KeyPath, str]]:
         """What cannot be combined, each with the path of the key to change."""
@@ -151,6 +153,7 @@ class Runnable(ContainerKeys, Run):
             secrets=references(self.secrets),
             files=file_references(self.files),
             proxy=self.proxy.value() if self.proxy else None,
+            pre_stop=self.pre_stop.value() if self.pre_stop else None,
         )
 
 

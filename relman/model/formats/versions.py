@@ -49,10 +49,10 @@ VERSION_1_KEYS = _keys(
 """The fields of each class and the values of each enum in version 1. Never changed."""
 
 VERSION_2_KEYS = _keys(
-    DeploySettings="healthcheck container aliases secrets files proxy processes",
+    DeploySettings="healthcheck container aliases secrets files proxy pre_stop processes",
     Process="name replicas run max_hosts",
     RunSettings="ports env volumes networks command health restart stop_timeout resources order singleton healthcheck"
-    " container aliases secrets files proxy",
+    " container aliases secrets files proxy pre_stop",
     Deployed="secrets units hosts files route",
     Unit="process replica name container",
     Intent="several",
@@ -72,6 +72,7 @@ VERSION_2_KEYS = _keys(
     SecretRef="name file env",
     DeployFile="name target digest",
     SecretSet="directory salt hashes",
+    PreStop="port path command wait",
     ProxySettings="port protocol https response_timeout drain_timeout hold",
     ServiceRoute="hosts path strip_prefix listen options",
     Protocol="http h2c tcp",
