@@ -20,8 +20,9 @@ from tests.lab.lab import at_once
 from tests.unit.cli import relman
 
 KINDS = ROOT / "tests/unit/data/compose"
-PROGRAMS = ("command", "entrypoint", "healthcheck", "health")
-"""Of what the sample image does not have."""
+LEFT_OUT = ("command", "entrypoint", "healthcheck", "health", "privileged")
+"""Programs that the sample image does not have, and what a host of the lab cannot give, since it has not all itself."""
+SLEEPS = {"command": ["/bin/busybox", "sleep", "1000"], "stop_timeout": 1}
 
 
 def written(stage: Stage) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -33,16 +34,16 @@ def written(stage: Stage) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]
         variables = yaml.safe_load((root / "inventories/production.yml").read_text())["production"]["vars"]
         for file in sorted(root.glob("relman*.yml")):
             service = load_service(Path(file))
-            yield f"{kind.name}-{service.name}", _without_programs(deploy_section(service)), variables
+            yield f"{kind.name}-{service.name}", _runnable(deploy_section(service)), variables
 
 
-def _without_programs(section: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in section.items() if key not in (*PROGRAMS, "tasks")}
+def _runnable(section: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in section.items() if key not in (*LEFT_OUT, "tasks")}
     processes = {
-        name: {key: value for key, value in process.items() if key not in PROGRAMS}
+        name: {key: value for key, value in process.items() if key not in LEFT_OUT}
         for name, process in section.get("processes", {}).items()
     }
-    return {"ports": [], **kept, "health": {"none": True}} | ({"processes": processes} if processes else {})
+    return {"ports": [], **kept, "health": {"none": True}, **SLEEPS} | ({"processes": processes} if processes else {})
 
 
 def _networks(section: Mapping[str, Any]) -> set[str]:
@@ -51,8 +52,8 @@ def _networks(section: Mapping[str, Any]) -> set[str]:
 
 
 def test_what_is_made_of_ten_compose_files_runs(stage: Stage) -> None:
-    """Every service of each, with all that its file says of its containers but the program, starts on a host under
-    compose's names; and is gone again when it is removed."""
+    """Every service of each, with all that its file says of its containers but the program and `privileged`, starts on
+    a host under compose's names; and is gone again when it is removed."""
     sections, inventory = dict[str, dict[str, Any]](), dict[str, Any]()
     for tag, section, variables in written(stage):
         sections[tag] = section
@@ -71,19 +72,20 @@ def test_what_is_made_of_ten_compose_files_runs(stage: Stage) -> None:
         **inventory,
     )
     networks = sorted(set().union(*map(_networks, sections.values())))
-    at_once(partial(_docker_network, host, "create", networks) for host in stage.lab.hosts)
-    at_once(partial(host.run, ["mkdir", "-p", "/srv/certs", "/srv/logs"]) for host in stage.lab.hosts)
+    at_once(partial(_as_compose_finds_it, host, networks) for host in stage.lab.hosts)
     try:
         with ThreadPoolExecutor(len(stage.lab.hosts)) as pool:
             shares = [list(sections.items())[n :: len(stage.lab.hosts)] for n in range(len(stage.lab.hosts))]
             list(pool.map(lambda pair: _tried(stage, *pair), zip(stage.lab.hosts, shares, strict=True)))
     finally:
-        at_once(partial(_docker_network, host, "rm", networks) for host in stage.lab.hosts)
+        for host in stage.lab.hosts:
+            host.run(["docker", "network", "rm", *networks])
 
 
-def _docker_network(host: LabHost, verb: str, names: list[str]) -> None:
-    for name in names:
-        host.run(["docker", "network", verb, name])
+def _as_compose_finds_it(host: LabHost, networks: list[str]) -> None:
+    host.run(["mkdir", "-p", "/srv/certs", "/srv/logs"])
+    for name in networks:
+        host.run(["docker", "network", "create", name])
 
 
 def _tried(stage: Stage, host: LabHost, share: list[tuple[str, dict[str, Any]]]) -> None:
