@@ -58,6 +58,10 @@ VERBS: Mapping[str, tuple[str, str]] = {
     "recover": ("relman.cli.commands.recover:recover", "Finish or undo an interrupted deployment."),
     "remove": ("relman.cli.commands.remove:remove", "Remove a service from its hosts; its volumes always stay."),
     "proxy": ("relman.cli.commands.proxy:proxy", "Make, show or remove the proxy on each host."),
+    "maintenance": (
+        "relman.cli.commands.maintenance:maintenance",
+        "Let the proxies answer in the place of a service, or no longer.",
+    ),
     "lock": ("relman.cli.commands.lock:lock", "Show who is working on the hosts, or break their locks."),
     "releases": ("relman.cli.commands.releases:releases", "List what can be deployed, with its evidence."),
     "diff": ("relman.cli.commands.diff:diff", "Show what differs between two releases."),
@@ -70,7 +74,7 @@ VERBS: Mapping[str, tuple[str, str]] = {
 SECTIONS: Mapping[str, Sequence[str]] = {
     "To begin": ("init", "check", "inventory", "secret", "schema"),
     "In a CI job": ("ci", "build", "test", "promote", "cleanup"),
-    "To deploy": ("deploy", "rollback", "restart", "recover", "remove", "proxy", "playbook", "run"),
+    "To deploy": ("deploy", "rollback", "restart", "recover", "remove", "proxy", "maintenance", "playbook", "run"),
     "To look": ("status", "logs", "exec", "history", "show", "lock"),
     "Releases and their evidence": ("releases", "diff", "gate", "verify", "evidence", "key"),
 }

@@ -38,7 +38,7 @@ class HostProxy:
 
     `image` is a reference; `certificates` are names of secrets, without any of which there is no HTTPS; `trusted` are
     the networks whose X-Forwarded-* headers are believed; `health` is a path that answers for any host name.
-    `keep_alive` is in seconds.
+    `keep_alive` is in seconds; `page` is a file on this machine, the HTML that is shown while a service cannot answer.
     """
 
     image: str
@@ -48,6 +48,7 @@ class HostProxy:
     trusted: tuple[str, ...] = ()
     health: str = ""
     keep_alive: float = 5.0
+    page: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ class Server:
 @dataclass(frozen=True)
 class Backend:
     """A service of an environment behind the proxy: what is routed to it, how it is reached, and by which containers.
-    `hold` (seconds) is how long requests wait for its only container while that is replaced, 0 where they need not."""
+    `hold` (seconds) is how long requests wait for its only container while that is replaced, 0 where they need not. In
+    `maintenance` nothing is sent to it."""
 
     environment: str
     service: str
@@ -92,6 +94,7 @@ class Backend:
     health: Health
     servers: tuple[Server, ...] = ()
     hold: float = 0.0
+    maintenance: bool = False
 
     @property
     def name(self) -> str:

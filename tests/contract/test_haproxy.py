@@ -24,11 +24,13 @@ from relman.model.proxy import Backend, Certificate, HostProxy, Server, ServiceR
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
-from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, RUN, rendered
+from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, ETC, RUN, rendered
+from relman.rollout.proxy.page import MOST, Page
 from tests.lab import packages, pki
 from tests.lab.process import until
 from tests.lab.serving import serving
 
+PAGE = Page(b"<p>soon" + b" " * (MOST - 7))
 CERTIFICATE = Certificate("shop", "0" * 64, (), "", "")
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 HOST = st.lists(LABEL, min_size=1, max_size=3).map(".".join)
@@ -45,6 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("haproxy")
     pki.make_ca(made / "pki", "127.0.0.1", "shop.example.com")
     (made / "certs").mkdir()
+    (made / PAGE.file).write_bytes(PAGE.response)
     pem = b"".join((made / "pki" / name).read_bytes() for name in ("server.crt", "server.key"))
     (made / "certs" / CERTIFICATE.file).write_bytes(pem)
     return made
@@ -52,13 +55,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def state(proxy: HostProxy, backends: Sequence[Backend]) -> ProxyState:
     """What a host routes, with the certificate that is in the place."""
-    return ProxyState(proxy, "", tuple(backends), (CERTIFICATE,) if proxy.certificates else ())
+    certificates = (CERTIFICATE,) if proxy.certificates else ()
+    return ProxyState(proxy, "", tuple(backends), certificates, page=PAGE.file)
 
 
 def written(place: Path, text: str) -> Path:
     """The file, with its directories in this place."""
     file = place / "haproxy.cfg"
-    file.write_text(text.replace(f"{CERTIFICATES}/", f"{place}/certs/").replace(f"{RUN}/", f"{place}/"))
+    file.write_text(
+        text.replace(f"{CERTIFICATES}/", f"{place}/certs/")
+        .replace(f"{ETC}/", f"{place}/")
+        .replace(f"{RUN}/", f"{place}/")
+    )
     return file
 
 
@@ -216,3 +224,7 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
     with running(place, rendered(state(proxy, nobody)), proxy.http):
         assert ask("any.name", "/up")[0] == 503, "a service that is routed has no server"
         assert ask("gone.example.com", "/")[0] == 503
+    absent = [replace(backends[0], maintenance=True), *backends[1:]]
+    with running(place, rendered(state(proxy, absent)), proxy.http):
+        assert ask("shop.example.com", "/")[0] == 503
+        assert ask("shop.example.com", "/api")[0] == 200, "the other service is there"

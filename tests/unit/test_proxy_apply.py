@@ -29,6 +29,8 @@ from relman.rollout.images.proxy_image import ProxyImage
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant, conclude
 from relman.rollout.proxy.certificates import read_certificate
+from relman.rollout.proxy.maintenance import maintain
+from relman.rollout.proxy.page import Page
 from relman.rollout.proxy.status import status_of
 from relman.rollout.state.locks import new_lock
 from tests.unit.certificates import pem
@@ -63,11 +65,17 @@ class Bare:
         """A command's."""
         return ModelFleet(self.world.hosts).sessions["h1"]
 
-    def apply(self, wanted: HostProxy = WANTED, seed: str = "1", pems: Mapping[str, bytes] = NONE) -> str:
+    def apply(
+        self, wanted: HostProxy = WANTED, seed: str = "1", pems: Mapping[str, bytes] = NONE, html: str = ""
+    ) -> str:
         """Make it."""
         certificates = tuple(read_certificate(name, pem, datetime.now(UTC)) for name, pem in pems.items())
-        meant = Meant(wanted, image(seed), certificates, pems)
+        meant = Meant(wanted, image(seed), certificates, pems, Page(html.encode()) if html else None)
         return proxy.apply(self.session, meant, new_lock(self.world.asked(), "making"), lambda *_: None).done
+
+    def maintain(self, name: str = "production:shop", *, on: bool) -> str:
+        """Let it answer in the place of the service, or not."""
+        return maintain(self.session, name, new_lock(self.world.asked(), "maintaining"), on=on).done
 
     def remove(self) -> str:
         """Remove it."""
@@ -259,6 +267,29 @@ def test_a_certificate_that_is_not_loaded_leaves_the_one_before() -> None:
         bare.apply(pems={"shop": pem("other.example.com")})
     assert before in bare.loaded
     assert before in bare.certificates
+
+
+def test_a_page_is_shown_in_the_place_of_a_service() -> None:
+    """While it has no container that answers, or somebody says so, which outlasts a deployment; another page is another
+    file, and the one before is gone."""
+    bare = Bare(PROXIED)
+    bare.apply()
+    assert bare.world.deploy("1").error is None
+    for html in ("<p>soon", "<p>later"):
+        assert bare.apply(html=html) == "loaded its new configuration"
+        (page,) = [path for path in bare.host.files if path.endswith(".http")]
+        assert bare.host.files[page][0].endswith(html.encode())
+        assert f"errorfile 503 /etc/relman/{page.rpartition('/')[2]}" in bare.loaded
+    assert "deny_status 503" not in bare.loaded
+    assert bare.maintain(on=True).startswith("answers in the place of")
+    assert bare.world.deploy("2").error is None
+    assert "deny_status 503" in bare.loaded
+    assert [r.maintenance for r in status_of(bare.session).routes] == [True]
+    assert bare.maintain(on=True).startswith("answers already")
+    assert bare.maintain(on=False).startswith("no longer answers")
+    assert "deny_status 503" not in bare.loaded
+    with pytest.raises(PreflightFailed, match="does not route production:other"):
+        bare.maintain("production:other", on=True)
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -118,6 +118,13 @@ def test_an_inventory_says_what_is_routed(tmp_path: Path) -> None:
     assert host(tmp_path).proxy is None
 
 
+def test_the_page_lies_beside_the_inventory(tmp_path: Path) -> None:
+    """Whoever runs relman, from wherever."""
+    found = host(tmp_path, relman_proxy={"image": "r.example.com/haproxy:3.2", "page": "soon.html"})
+    assert found.proxy
+    assert found.proxy.page == str(tmp_path / "soon.html")
+
+
 @pytest.mark.parametrize(
     "route",
     [

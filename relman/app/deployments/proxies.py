@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from relman.app.context import Context
 from relman.app.deployments.rollouts import new_asked
@@ -23,6 +24,8 @@ from relman.rollout.images.proxy_image import ProxyImage
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant
 from relman.rollout.proxy.certificates import read_certificate
+from relman.rollout.proxy.maintenance import maintain
+from relman.rollout.proxy.page import MOST, Page
 from relman.rollout.proxy.status import ProxyStatus, status_of
 from relman.rollout.state.locks import new_lock
 
@@ -46,6 +49,11 @@ class HostProxies:
             return proxy.apply(session, self.meant[host], self.holder, partial(watcher.host, host, "pulling"))
 
         return self.fleet.each(one, self.meant)
+
+    def maintain(self, service: str, *, on: bool) -> Gathered[Applied]:
+        """Let each answer in the place of a service, or no longer."""
+        name = f"{self.fleet.environment.name}:{service}"
+        return self.fleet.each(lambda session: maintain(session, name, self.holder, on=on))
 
     def remove(self) -> Gathered[Applied]:
         """Remove each; what was done on each host, and what failed."""
@@ -84,9 +92,22 @@ def _resolved(context: Context, environment: Environment) -> dict[str, Meant]:
     certificates = {host: _certificates(own) for host, own in pems.items()}
     if faults := [f"{host}: {fault}" for host, (_, faults) in certificates.items() for fault in faults]:
         raise PreflightFailed("the certificates cannot be used; nothing was changed", details=faults)
+    pages = {name: _page(name) if name else None for name in {each.page for each in wanted.values()}}
     named = dict.fromkeys(each.image for each in wanted.values())
     images = {name: _image(context, environment, ImageRef.parse(name)) for name in named}
-    return {h: Meant(each, images[each.image], certificates[h][0], pems[h]) for h, each in wanted.items()}
+    return {
+        h: Meant(each, images[each.image], certificates[h][0], pems[h], pages[each.page]) for h, each in wanted.items()
+    }
+
+
+def _page(file: str) -> Page:
+    try:
+        html = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", hint="relman_proxy.page names it") from error
+    if len(html) > MOST:
+        raise UsageError(f"{file} is larger than {MOST >> 10} KiB", hint="a page that the proxy shows has to be small")
+    return Page(html)
 
 
 def _certificates(pems: Mapping[str, bytes]) -> tuple[tuple[Certificate, ...], list[str]]:

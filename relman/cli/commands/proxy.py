@@ -14,7 +14,7 @@ from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
 from relman.rollout.fleet import Gathered
 from relman.rollout.proxy.apply import Applied, conclude
-from relman.rollout.proxy.status import ProxyStatus
+from relman.rollout.proxy.status import ProxyStatus, RoutedService
 
 
 @verb("proxy")
@@ -41,7 +41,7 @@ def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> No
             screen = Screen(context.output)
             with screen.showing(list(proxies.meant)):
                 done = proxies.apply(screen)
-            _tell(context, done)
+            tell(context, done)
         else:
             _remove(context, proxies, request.environment, yes=yes)
 
@@ -50,11 +50,11 @@ def _remove(context: CommandContext, proxies: HostProxies, environment: str, *, 
     if not (yes or context.output.confirm(f"remove the proxies of {environment}?")):
         context.output.note("nothing was changed")
         return
-    _tell(context, proxies.remove())
+    tell(context, proxies.remove())
 
 
-def _tell(context: CommandContext, ended: Gathered[Applied]) -> None:
-    """What was done on each host, before what failed ends the command."""
+def tell(context: CommandContext, ended: Gathered[Applied]) -> None:
+    """Say what was done on each host; raises what the command came to (relman.rollout.proxy.apply)."""
     context.output.json("proxy", proxy_document(ended.answers))
     for host, each in ended.answers.items():
         context.output.line(f"{host}: its proxy {each.done}")
@@ -68,10 +68,14 @@ def _show(context: CommandContext, environment: str, found: Gathered[ProxyStatus
     context.output.table(("HOST", "STATE", "IMAGE", "DRAINING", "SERVICES"), cells, ("IMAGE", "DRAINING"))
     if certificates := [(row.host, c.name, ", ".join(c.hosts), c.until) for row in rows for c in row.certificates]:
         context.output.table(("HOST", "CERTIFICATE", "FOR", "UNTIL"), certificates, ("FOR",))
-    if routed := [(row.host, r.name, ", ".join(r.ways), ", ".join(r.servers)) for row in rows for r in row.routes]:
+    if routed := [(row.host, r.name, ", ".join(r.ways), _behind(r)) for row in rows for r in row.routes]:
         context.output.table(("HOST", "SERVICE", "ROUTE", "CONTAINERS"), routed, ("CONTAINERS",))
     for row in rows:
         for each in row.certificates:
             if each.is_due(datetime.now(UTC)):
                 context.output.warn(f"{row.host}: the certificate {each.name} expires at {each.until}: renew it")
     found.all("looking at the proxies")
+
+
+def _behind(routed: RoutedService) -> str:
+    return "none: maintenance" if routed.maintenance else ", ".join(routed.servers)

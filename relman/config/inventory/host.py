@@ -24,6 +24,7 @@ from relman.model.grants.permissions import Permission
 from relman.model.host import DEFAULT_STATE_DIR, Host
 from relman.model.image import Repository
 from relman.model.policy import NO_POLICY, Demands
+from relman.model.proxy import HostProxy
 
 _ADVICE = {
     **dict.fromkeys(
@@ -199,7 +200,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
         docker_command=known.get("relman_docker_command", Host.docker_command),
         allow=known.get("relman_allow", {}),
-        proxy=known.get("relman_proxy"),
+        proxy=_with_page(known.get("relman_proxy"), variables),
         routes=known.get("relman_routes", {}),
     )
     return ReadHost(
@@ -211,6 +212,14 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         insecure_registries=known.get("relman_insecure_registries", ()),
         local_commands=known.get("relman_local_commands", False),
     )
+
+
+def _with_page(proxy: HostProxy | None, variables: Mapping[str, Variable]) -> HostProxy | None:
+    """The proxy with the path of its page, resolved against the file that names it."""
+    if proxy is None or not proxy.page:
+        return proxy
+    folder = Path(variables["relman_proxy"].document.source.file).parent
+    return replace(proxy, page=str(folder / Path(proxy.page).expanduser()))
 
 
 def _demands(variables: Mapping[str, Variable], known: Mapping[str, Any]) -> Demands:

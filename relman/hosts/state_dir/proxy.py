@@ -61,9 +61,19 @@ def write_certificate(connection: Connection, name: str, pem: bytes) -> None:
     files.replace(connection, *files.write_beside(connection, TOP, CERTIFICATES, name, token, pem))
 
 
-def keep_certificates(connection: Connection, names: Collection[str]) -> None:
-    """Remove the files of all other certificates. Raises PreflightFailed or Unreachable."""
-    place = location.place(connection, TOP, CERTIFICATES)
+def write_page(connection: Connection, name: str, page: bytes) -> None:
+    """Write a page that the proxy itself answers with, atomically. Raises PreflightFailed or Unreachable."""
+    files.replace(connection, *files.write_beside(connection, TOP, ETC, name, secrets.token_hex(4), page))
+
+
+def keep_files(connection: Connection, certificates: Collection[str], page: str) -> None:
+    """Remove the files of all other certificates and pages. Raises PreflightFailed or Unreachable."""
+    _keep(connection, CERTIFICATES, certificates)
+    _keep(connection, ETC, (CONFIG, page))
+
+
+def _keep(connection: Connection, directory: str, names: Collection[str]) -> None:
+    place = location.place(connection, TOP, directory)
 
     def once() -> list[str]:
         with explained(connection, place.path):
@@ -98,9 +108,9 @@ def owner(connection: Connection, path: str) -> tuple[int, int]:
 def forget(connection: Connection) -> None:
     """Remove what the host keeps for its proxy, but for its lock and empty directories. Raises PreflightFailed or
     Unreachable."""
-    for name, file in ((STATE, _NAME), (ETC, CONFIG), (ETC, f"{CONFIG}.{NEXT}")):
-        files.remove(connection, location.place(connection, TOP, name).of(file))
-    keep_certificates(connection, ())
+    files.remove(connection, location.place(connection, TOP, STATE).of(_NAME))
+    for name in (ETC, CERTIFICATES):
+        _keep(connection, name, ())
 
 
 def socket(connection: Connection, number: int) -> str:

@@ -16,13 +16,15 @@ _VERSION = 1
 class ProxyState:
     """`image` is the local reference of the image that runs; `backends` are those of all services and environments of
     the host, in the order of their names; `certificates` are those that lie there. `number` tells its container and its
-    sockets from those of the one before, beside which it may run for a while."""
+    sockets from those of the one before, beside which it may run for a while; `page` is the name of the file that it
+    answers with in the place of a service that cannot."""
 
     proxy: HostProxy
     image: str
     backends: tuple[Backend, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     number: int = 1
+    page: str = ""
 
     @property
     def container(self) -> str:

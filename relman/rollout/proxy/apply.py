@@ -32,6 +32,7 @@ from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
 from relman.rollout.proxy.load import load, place, proxies, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
+from relman.rollout.proxy.page import Page
 
 _STARTED = 15.0
 _STOP = 10
@@ -50,12 +51,13 @@ class Applied:
 @dataclass(frozen=True)
 class Meant:
     """What a host's proxy is to be: as its inventory says it, with its image resolved, and its `certificates`, whose
-    PEM texts are in `pems` by name."""
+    PEM texts are in `pems` by name; `page` is what is shown while a service cannot answer."""
 
     proxy: HostProxy
     image: ProxyImage
     certificates: tuple[Certificate, ...] = ()
     pems: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    page: Page | None = None
 
 
 def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int, int], None]) -> Applied:
@@ -73,12 +75,16 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
         before, there = kept.read(session.connection), proxies(session)
         for each in meant.certificates:
             kept.write_certificate(session.connection, each.file, meant.pems[each.name])
-        after = ProxyState(meant.proxy, meant.image.reference, before.backends if before else (), meant.certificates)
+        page = meant.page.file if meant.page else ""
+        if meant.page:
+            kept.write_page(session.connection, page, meant.page.response)
+        routed = before.backends if before else ()
+        after = ProxyState(meant.proxy, meant.image.reference, routed, meant.certificates, page=page)
         if before and any(c.name == before.container and c.running and c.image_id == id for c in there):
             done = _loaded(session, before, replace(after, number=before.number), there)
         else:
             done = _replaced(session, before, after, there)
-        kept.keep_certificates(session.connection, [each.file for each in meant.certificates])
+        kept.keep_files(session.connection, [each.file for each in meant.certificates], page)
     forget_others(session, id)
     return done
 

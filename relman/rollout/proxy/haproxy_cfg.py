@@ -170,6 +170,10 @@ def _http_backend(state: ProxyState, backend: Backend) -> Iterator[str]:
     yield f"backend {words.word(backend.name)} from http"
     yield "  balance leastconn"
     yield f"  timeout server {words.milliseconds(settings.response_timeout)}"
+    if state.page:
+        yield f"  errorfile 503 {ETC}/{words.word(state.page)}"
+    if backend.maintenance:
+        yield "  http-request deny deny_status 503"
     yield from _https_only(state, backend)
     if backend.route.strip_prefix:
         yield f"  http-request set-header X-Forwarded-Prefix {words.header(path)}"

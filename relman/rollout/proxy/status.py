@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
-from relman.model.proxy import Certificate
+from relman.model.proxy import Backend, Certificate
 from relman.rollout.fleet import Session
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
 from relman.rollout.proxy.load import proxies
@@ -14,11 +14,13 @@ from relman.rollout.proxy.load import proxies
 
 @dataclass(frozen=True)
 class RoutedService:
-    """A service behind a proxy: the `ways` that lead to it, and its `servers`."""
+    """A service behind a proxy: the `ways` that lead to it, its `servers`; in `maintenance` the proxy answers in its
+    place."""
 
     name: str
     ways: tuple[str, ...]
     servers: tuple[str, ...]
+    maintenance: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,11 @@ class ProxyStatus:
         return "running" if self.loaded else "written, but not loaded"
 
 
+def _routed(backend: Backend) -> RoutedService:
+    servers = tuple(server.name for server in backend.servers)
+    return RoutedService(backend.name, backend.route.ways, servers, backend.maintenance)
+
+
 def status_of(session: Session) -> ProxyStatus:
     """Look at it. Raises what the engine and the connection raise."""
     connection, host = session.connection, session.host.name
@@ -62,7 +69,7 @@ def status_of(session: Session) -> ProxyStatus:
         state.image,
         loaded=bool(processes) and cli.description() == loaded_as(rendered(state)),
         draining=len(processes.old) if processes else 0,
-        routes=tuple(RoutedService(b.name, b.route.ways, tuple(s.name for s in b.servers)) for b in state.backends),
+        routes=tuple(map(_routed, state.backends)),
         certificates=state.certificates,
         others=tuple(c.name for c in there if c.running and c.name != state.container),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from relman.hosts.haproxy import MasterCli
@@ -68,6 +69,8 @@ def _switch(session: Session, name: str, backend: Backend | None) -> None:
         before = state.backend(name)
         if backend and (taken := state.claimed(backend)):
             raise StepFailed(f"cannot be routed: {taken}", host=host)
+        if backend and before:
+            backend = replace(backend, maintenance=before.maintenance)
         load(session, state, state.having(backend) if backend else state.without(name))
     keep_alive = state.proxy.keep_alive
     limit = max((each.settings.drain(keep_alive) for each in (before, backend) if each), default=0.0)

@@ -96,6 +96,7 @@ class HostProxy(Section):
     trusted: Annotated[list[str], several(trusted_network)] = []
     health: Annotated[str, parsed(route_path)] = model.HostProxy.health
     keep_alive: PositiveDuration = model.HostProxy.keep_alive
+    page: Annotated[str, parsed(values.word)] = model.HostProxy.page
 
     def value(self) -> model.HostProxy:
         """The model's proxy."""
@@ -107,6 +108,7 @@ class HostProxy(Section):
             tuple(self.trusted),
             self.health,
             self.keep_alive,
+            self.page,
         )
 
 
