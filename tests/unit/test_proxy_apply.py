@@ -26,6 +26,8 @@ from relman.model.proxy import HostProxy
 from relman.model.settings import DeploySettings
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.images.proxy_image import ProxyImage
+from relman.rollout.looking.condition import Condition
+from relman.rollout.looking.status import look_at
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant, conclude
 from relman.rollout.proxy.certificates import read_certificate
@@ -285,6 +287,8 @@ def test_a_page_is_shown_in_the_place_of_a_service() -> None:
     assert bare.world.deploy("2").error is None
     assert "deny_status 503" in bare.loaded
     assert [r.maintenance for r in status_of(bare.session).routes] == [True]
+    seen = look_at(bare.session, "production", "shop", "this")
+    assert (seen.state, seen.notes) == (Condition.WELL, ("in maintenance: the host's proxy answers in its place",))
     assert bare.maintain(on=True).startswith("answers already")
     assert bare.maintain(on=False).startswith("no longer answers")
     assert "deny_status 503" not in bare.loaded

@@ -30,7 +30,7 @@ from relman.rollout.looking.condition import (
 )
 from relman.rollout.looking.history import last_told, put_there
 from relman.rollout.looking.observe import observe
-from relman.rollout.looking.routed import unreached
+from relman.rollout.looking.routed import reach
 from relman.rollout.planning.rollback_target import before
 
 _RUNS = (Condition.WELL, Condition.UNASKED, Condition.UNHEALTHY, Condition.PAUSED)
@@ -113,9 +113,13 @@ def look_at(session: Session, environment: str, service: str, machine: str) -> H
         answers = {c.id: answer for c, answer in zip(seen.serving, found, strict=True)}
     by, how = put_there(entry, told) if entry else ("", "")
     row = replace(summarise(seen, service, answers, machine), by=by, how=how)
-    if row.state in _RUNS and (why := unreached(session, environment, service, seen)):
-        return replace(row, serving=False, state=why[0], why=why[1], health=why[0])
-    return row
+    if row.state not in _RUNS:
+        return row
+    way = reach(session, environment, service, seen)
+    row = replace(row, notes=(*row.notes, *filter(None, [way.note])))
+    if way.state is Condition.WELL:
+        return row
+    return replace(row, serving=False, state=way.state, why=way.why, health=way.state)
 
 
 def unseen(host: str, service: str, error: RelmanError) -> HostStatus:
