@@ -21,6 +21,7 @@ _MOST = 16 << 20
 _PART = 1 << 16
 _MASTER = re.compile(r"\d+ +master +(?P<reloads>\d+) +\[failed: (?P<failed>\d+)\]")
 _WORKER = re.compile(r"(?P<pid>\d+) +worker ")
+_NO_WORKER = "Can't find the target"
 _DESCRIPTION = re.compile(r"description: (.*)")
 
 
@@ -57,9 +58,9 @@ class MasterCli:
         found = _DESCRIPTION.search(self._ask("@1 show info"))
         return found[1].strip() if found else ""
 
-    def sessions(self, worker: int, backend: str) -> Mapping[str, int]:
-        """How many sessions each server of a backend has in this worker; none if it has ended. Raises Unreachable if
-        the connection is lost."""
+    def sessions(self, worker: int, backend: str) -> Mapping[str, int] | None:
+        """How many sessions each server of a backend has in this worker; none if it has ended, and None if there is no
+        answer. Raises Unreachable if the connection is lost."""
         return sessions_in(self._ask(f"@!{worker:d} show stat"), backend)
 
     def _ask(self, line: str) -> str:
@@ -107,10 +108,12 @@ def _pids(text: str) -> frozenset[int]:
     return frozenset(int(found["pid"]) for found in map(_WORKER.match, text.splitlines()) if found)
 
 
-def sessions_in(answer: str, backend: str) -> Mapping[str, int]:
-    """The current sessions of each server of a backend in an answer to `show stat`."""
-    if not answer.startswith("# "):
+def sessions_in(answer: str, backend: str) -> Mapping[str, int] | None:
+    """The current sessions of each server of a backend in an answer to `show stat`; None if it is not a whole one."""
+    if answer.startswith(_NO_WORKER):
         return {}
+    if not answer.startswith("# ") or not answer.endswith("\n\n"):
+        return None
     rows = csv.DictReader(answer.removeprefix("# ").splitlines())
     return {
         row["svname"]: int(row["scur"] or 0)

@@ -136,7 +136,7 @@ class ModelProxy:
     def _seen(self, worker: int) -> str:
         """What an old worker has, which is less each time."""
         if worker not in self.old:
-            return "Can't find the target PID\n"
+            return "Can't find the target PID matching the prefix '@!'\n"
         rows = "".join(f"{key.replace('/', ',')},{int(count > 0)}\n" for key, count in self.old[worker].items())
         self.old[worker] = {key: count - 1 for key, count in self.old[worker].items()}
         if all(count < 0 for count in self.old[worker].values()):

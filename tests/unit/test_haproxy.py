@@ -82,7 +82,8 @@ def test_half_an_answer_is_none(cut: int) -> None:
 def test_sessions_are_those_of_the_servers_of_one_backend() -> None:
     """Not of its frontend, not its sum, not of others; and a worker that has ended has none."""
     assert sessions_in(STAT, "production:shop") == {"shop-1": 2, "shop-2": 0}
-    assert sessions_in(GONE, "production:shop") == sessions_in("", "production:shop") == {}
+    assert sessions_in(GONE, "production:shop") == {}
+    assert [sessions_in(STAT[:cut], "production:shop") for cut in (0, 10, len(STAT) - 1)] == [None] * 3
 
 
 def test_an_answer_comes_in_parts() -> None:

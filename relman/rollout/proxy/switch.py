@@ -95,4 +95,5 @@ def _drain(cli: MasterCli, name: str, staying: Collection[str], keep_alive: floa
 
 
 def _busy(cli: MasterCli, worker: int, backend: str, staying: Collection[str]) -> bool:
-    return any(count for server, count in cli.sessions(worker, backend).items() if server not in staying)
+    found = cli.sessions(worker, backend)
+    return found is None or any(count for server, count in found.items() if server not in staying)
