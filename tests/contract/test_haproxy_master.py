@@ -38,7 +38,7 @@ class Simulated:
 
     def __init__(self) -> None:
         (self._host,) = World(1, PROXIED).hosts
-        self.cli = MasterCli(cast(Any, ModelConnection(self._host)), "")
+        self.cli = MasterCli(cast(Any, ModelConnection(self._host)), "master-1.sock")
 
     def write(self, name: str, *, good: bool = True) -> None:
         """Another file."""
