@@ -78,7 +78,7 @@ class Forward:
         if fits:
             threading.Thread(target=self._carry, args=(channel,), name="forward", daemon=True).start()
         else:
-            channel.close()
+            _let_go(channel)
 
     def _carry(self, channel: paramiko.Channel) -> None:
         try:
@@ -90,12 +90,12 @@ class Forward:
                 asked, answers = only_reading(channel.recv), iter(lambda: sock.recv(_PIECE), b"")
                 asking = threading.Thread(target=_copy, args=(asked, sock.sendall, partial(_shut, sock)), daemon=True)
                 asking.start()
-                _copy(answers, channel.sendall, channel.close)
+                _copy(answers, channel.sendall, partial(_let_go, channel))
                 asking.join()
         except OSError as error:
             self.refused = f"{self.place} on this machine: {error.strerror or error}"
         finally:
-            channel.close()
+            _let_go(channel)
             with self._mutex:
                 self._ends.pop(channel, None)
 
@@ -105,7 +105,7 @@ class Forward:
             self._closed = True
             ends = dict(self._ends)
         for channel, sock in ends.items():
-            channel.close()
+            _let_go(channel)
             if sock:
                 _shut(sock)
 
@@ -115,6 +115,12 @@ def _copy(parts: Iterator[bytes], write: Callable[[bytes], object], end: Callabl
         for part in parts:
             write(part)
     end()
+
+
+def _let_go(channel: paramiko.Channel) -> None:
+    """Close it; of a connection that is lost nothing is left to close."""
+    with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+        channel.close()
 
 
 def _shut(sock: socket.socket) -> None:
