@@ -240,6 +240,15 @@ def test_a_lost_connection(tmp_path: Path, place: LoopbackPort) -> None:
             pass
 
 
+def test_who_leaves_in_the_middle_of_an_answer_ends_nothing_else(tmp_path: Path, place: LoopbackPort) -> None:
+    """sshd ends a connection on which data comes for a channel that both sides closed; so none does."""
+    with connected(tmp_path) as (_, connection), forwarded(connection, place):
+        for _ in range(300):
+            with socket.create_connection((place.address, place.port), 5) as sock:
+                assert sock.recv(1)
+        assert exchange(place) == EXPECTED
+
+
 def test_anothers_offer_is_used_and_may_end(
     tmp_path: Path, place: LoopbackPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:

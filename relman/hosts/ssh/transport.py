@@ -14,6 +14,8 @@ from paramiko.auth_handler import AuthOnlyHandler
 from paramiko.common import cMSG_SERVICE_REQUEST, cMSG_USERAUTH_REQUEST
 from paramiko.transport import ServiceRequestingTransport
 
+from relman.hosts.ssh.ordered_channel import OrderedChannels
+
 _PUBLICKEY = "publickey"
 _LISTS = {
     "kex_algo_list": ("key exchange", "preferred_kex"),
@@ -62,6 +64,7 @@ class ClientTransport(ServiceRequestingTransport):
         super().__init__(*arguments, **options)
         self.host_key_algorithms: Sequence[str] = ()
         self.farewell = ""  # why the server hung up, if it said so
+        self._channels = OrderedChannels()
         self._handler = _Handler(self)
         self._may_sign_in = threading.Event()
 
