@@ -15,7 +15,6 @@ from relman.docker.upgraded import Upgraded
 from relman.model.errors import EngineError
 
 _SETTLING = 10.0  # seconds in which an engine notices the end of a command whose output has ended
-_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,10 @@ def attached(client: HostClient, container: str, argv: Sequence[str], *, termina
     stream = client.upgrade(what, "/exec/{}/start", id, body={"Detach": False, "Tty": terminal})
 
     def exit_code() -> int:
-        until = time.monotonic() + _SETTLING
-        while (state := execs.look(client, what, id)).running:
-            if time.monotonic() >= until:
-                raise EngineError(f"{what} still runs, and its output has ended", host=client.host)
-            time.sleep(_PAUSE)
-        return state.code
+        code = execs.ended(client, what, id, time.monotonic() + _SETTLING)
+        if code is None:
+            raise EngineError(f"{what} still runs, and its output has ended", host=client.host)
+        return code
 
     with contextlib.closing(stream):
         yield Attached(client, what, f"/exec/{id}", stream, terminal, exit_code)

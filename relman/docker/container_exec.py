@@ -22,7 +22,6 @@ from relman.model.errors import NotFound
 _KEPT = 4096
 _MOST = 1 << 20
 _MOST_EARLIER = 20
-_PAUSE = 0.05
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,12 @@ class Inside:
             return Ran(None)
         begun = execs.create(self._client, what, container.id, argv)
         output = self._output(what, begun, seconds)
-        return Ran(self._end(what, begun, until), output)
+        return Ran(execs.ended(self._client, what, begun, until), output)
 
     def _still(self, what: str, earlier: str, argv: Sequence[str], until: float) -> bool:
         with contextlib.suppress(NotFound):
-            return (
-                execs.look(self._client, what, earlier).argv == tuple(argv) and self._end(what, earlier, until) is None
-            )
+            same = execs.look(self._client, what, earlier).argv == tuple(argv)
+            return same and execs.ended(self._client, what, earlier, until) is None
         return False
 
     def _output(self, what: str, begun: str, seconds: float) -> str:
@@ -88,12 +86,3 @@ class Inside:
                 if not late(error):
                     raise
         return kept.decode(errors="replace")
-
-    def _end(self, what: str, begun: str, until: float) -> int | None:
-        while True:
-            state = execs.look(self._client, what, begun)
-            if not state.running:
-                return state.code
-            if time.monotonic() >= until:
-                return None
-            time.sleep(_PAUSE)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from relman.docker import answers
 from relman.docker.client import Client
+
+_PAUSE = 0.05
 
 
 def create(
@@ -26,6 +29,16 @@ def start(client: Client, what: str, begun: str) -> None:
 def look(client: Client, what: str, begun: str) -> answers.Exec:
     """How it is doing. Raises EngineError, NotFound or Unreachable."""
     return client.get(what, "/exec/{}/json", begun, read=answers.execution)
+
+
+def ended(client: Client, what: str, begun: str, until: float) -> int | None:
+    """Its exit code, for whose end this waits `until` then (time.monotonic); None while it runs. Raises EngineError,
+    NotFound or Unreachable."""
+    while (state := look(client, what, begun)).running:
+        if time.monotonic() >= until:
+            return None
+        time.sleep(_PAUSE)
+    return state.code
 
 
 class Repeated:
