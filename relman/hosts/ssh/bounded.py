@@ -109,7 +109,6 @@ class ChannelSocket:
             try:
                 sent = self.channel.send(rest[:_PART].tobytes())
             except TimeoutError:
-                self._seconds()
                 continue
             except BrokenPipeError:  # urllib3 would ignore it and wait for a response
                 sent = 0
