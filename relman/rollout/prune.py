@@ -62,7 +62,7 @@ def note_hosts(fleet: Fleet, plan: Plan, seen: Mapping[str, Observed], watcher: 
     """Write the plan's hosts and the excluded ones into the records of unchanged hosts, too, so that every host knows
     them."""
     known = {host: seen[host].record for host in plan.unchanged}
-    due = {host: _noted(each, plan) for host, each in known.items() if _noted(each, plan) != each}
+    due = {host: noted for host, each in known.items() if (noted := _noted(each, plan)) != each}
 
     def one(session: Session) -> None:
         record.write(session.connection, due[session.host.name])

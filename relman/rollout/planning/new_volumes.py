@@ -28,8 +28,9 @@ def check_volumes(plan: Plan, present: Mapping[str, Collection[str]], agreed: Co
         there = present.get(step.host, ())
         for name in (n for n in unproven_volumes(step) if step.host in present and n not in there):
             found.append((step.host, name))
-            if others := sorted(each for each in there if each.endswith(f"_{name}")):
-                faults |= {} if name in agreed else {f"{step.host}: {_beside(name, others)}": name}
+            others = sorted(each for each in there if each.endswith(f"_{name}"))
+            if others and name not in agreed:
+                faults[f"{step.host}: {_beside(name, others)}"] = name
     if faults and plan.kind is Kind.DEPLOY:
         options = " ".join(f"--new-volume {name}" for name in dict.fromkeys(faults.values()))
         raise PreflightFailed(

@@ -71,15 +71,15 @@ def plan_deploy(
     `given`, and what its proxy routes to the service (`routes`), in the place of what it is asked to adopt. Raises
     PreflightFailed where that cannot be."""
     foreign = adopted(fleet, asked.adopt)
+    hosts = tuple(o.host for o in fleet)
     steps: list[Step] = []
     unchanged: list[str] = []
     for seen in fleet:
         entry = entry_of(asked, release, settings[seen.host], seen.facts)
         kept = (each.secrets for each in reversed(seen.record.entries))
-        entry = replace(entry, route=routes.get(seen.host) if entry.settings.proxied else None)
-        entry = replace(entry, secrets=given.set_for(seen.host, asked.id, kept))
-        everywhere = entry.among(tuple(o.host for o in fleet))
-        step = step_of(seen, everywhere, verify=True, foreign=foreign.get(seen.host, ()))
+        route = routes.get(seen.host) if entry.settings.proxied else None
+        entry = replace(entry, route=route, secrets=given.set_for(seen.host, asked.id, kept)).among(hosts)
+        step = step_of(seen, entry, verify=True, foreign=foreign.get(seen.host, ()))
         if step:
             steps.append(step)
         else:
