@@ -135,9 +135,13 @@ def test_what_lacks_is_named_and_started_again(kinds: Stage) -> None:
     assert [
         e["what"] for e in json.loads(kinds.relman("history", "-e", "production", "-n", "2", "--json").out)["entries"]
     ] == ["ran a command in"] * 2
-    lines = kinds.relman("logs", "-e", "production", "--process", "worker").out.splitlines()
-    until(lambda: len(lines) >= 5, "a line of each worker", 1)
-    assert {line.split("  ")[0] for line in lines} == {
+
+    def at_work() -> list[str]:
+        lines = kinds.relman("logs", "-e", "production", "--process", "worker").out.splitlines()
+        return [line.split("  ")[0] for line in lines]
+
+    until(lambda: len(at_work()) >= 5, "a line of each worker")
+    assert set(at_work()) == {
         "h1 worker.1",
         "h1 worker.2",
         "h2 worker.1",
