@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import paramiko
 
+from relman.hosts.ssh.bounded import Bounds, ChannelSocket
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.model.errors import Unreachable
 
@@ -83,16 +83,11 @@ class MasterCli:
 
 
 def _answer(channel: paramiko.Channel, line: str, seconds: float) -> str:
-    until, data = time.monotonic() + seconds, b""
-    channel.settimeout(seconds)
-    channel.sendall(f"{line}\n".encode())
+    bounded = ChannelSocket(channel, process=False)
+    bounded.bound(Bounds(seconds, _MOST))
+    bounded.sendall(f"{line}\n".encode())
     channel.shutdown_write()
-    while part := channel.recv(_PART):
-        data += part
-        if len(data) > _MOST or time.monotonic() > until:
-            raise TimeoutError
-        channel.settimeout(max(0.01, until - time.monotonic()))
-    return data.decode(errors="replace")
+    return b"".join(iter(lambda: bounded.recv(_PART), b"")).decode(errors="replace")
 
 
 def processes_in(answer: str) -> Processes | None:

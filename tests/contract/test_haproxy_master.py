@@ -57,7 +57,7 @@ class Channel:
         except OSError as error:
             self._socket.close()
             raise ChannelRefused("nobody listens") from error
-        self.sendall, self.recv = self._socket.sendall, self._socket.recv
+        self.send, self.recv = self._socket.send, self._socket.recv
         self.settimeout, self.close = self._socket.settimeout, self._socket.close
 
     def shutdown_write(self) -> None:

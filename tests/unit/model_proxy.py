@@ -207,9 +207,10 @@ class ModelMaster:
     def __init__(self, proxy: ModelProxy) -> None:
         self._proxy, self._answer = proxy, b""
 
-    def sendall(self, data: bytes) -> None:
+    def send(self, data: bytes) -> int:
         """One command."""
         self._answer = self._proxy.answer(data.decode().strip()).encode()
+        return len(data)
 
     def recv(self, _size: int) -> bytes:
         """All of the answer, then its end."""
