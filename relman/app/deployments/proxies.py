@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from relman.app.context import Context
@@ -89,7 +89,8 @@ def _resolved(context: Context, environment: Environment) -> dict[str, Meant]:
             hint="name the image of HAProxy in the inventory: relman_proxy: {image: REGISTRY/haproxy:TAG}",
         )
     pems = certificates_of(context, environment)
-    certificates = {host: _certificates(own) for host, own in pems.items()}
+    known = cache(partial(read_certificate, now=datetime.now(UTC)))  # once for all hosts: keys are slow to read
+    certificates = {host: _certificates(own, known) for host, own in pems.items()}
     if faults := [f"{host}: {fault}" for host, (_, faults) in certificates.items() for fault in faults]:
         raise PreflightFailed("the certificates cannot be used; nothing was changed", details=faults)
     pages = {name: _page(name) if name else None for name in {each.page for each in wanted.values()}}
@@ -110,12 +111,14 @@ def _page(file: str) -> Page:
     return Page(html)
 
 
-def _certificates(pems: Mapping[str, bytes]) -> tuple[tuple[Certificate, ...], list[str]]:
+def _certificates(
+    pems: Mapping[str, bytes], known: Callable[[str, bytes], Certificate]
+) -> tuple[tuple[Certificate, ...], list[str]]:
     """The certificates, and what is wrong with others."""
-    found, faults, now = list[Certificate](), list[str](), datetime.now(UTC)
+    found, faults = list[Certificate](), list[str]()
     for name, pem in pems.items():
         try:
-            found.append(read_certificate(name, pem, now))
+            found.append(known(name, pem))
         except ValueError as error:
             faults.append(f"{name}: {error}")
     return tuple(found), faults
