@@ -40,8 +40,7 @@ def read(connection: Connection) -> ProxyState | None:
 
 def write(connection: Connection, state: ProxyState) -> None:
     """Replace it atomically. Raises PreflightFailed or Unreachable; the old one then stays."""
-    data = files.encode(state.to_json())
-    files.replace(connection, *files.write_beside(connection, TOP, STATE, _NAME, secrets.token_hex(4), data))
+    _write(connection, STATE, _NAME, files.encode(state.to_json()))
 
 
 def draft_config(connection: Connection, text: str) -> None:
@@ -57,13 +56,16 @@ def place_config(connection: Connection) -> None:
 
 def write_certificate(connection: Connection, name: str, pem: bytes) -> None:
     """Write the file of a certificate atomically. Raises PreflightFailed or Unreachable."""
-    token = secrets.token_hex(4)
-    files.replace(connection, *files.write_beside(connection, TOP, CERTIFICATES, name, token, pem))
+    _write(connection, CERTIFICATES, name, pem)
 
 
 def write_page(connection: Connection, name: str, page: bytes) -> None:
     """Write a page that the proxy itself answers with, atomically. Raises PreflightFailed or Unreachable."""
-    files.replace(connection, *files.write_beside(connection, TOP, ETC, name, secrets.token_hex(4), page))
+    _write(connection, ETC, name, page)
+
+
+def _write(connection: Connection, directory: str, name: str, data: bytes) -> None:
+    files.replace(connection, *files.write_beside(connection, TOP, directory, name, secrets.token_hex(4), data))
 
 
 def keep_files(connection: Connection, certificates: Collection[str], page: str) -> None:
