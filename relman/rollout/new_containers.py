@@ -69,8 +69,9 @@ def make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) -
     """
     engine = session.engine
     bring(session, plan, step.entry)
-    fresh = {unit.process for unit in intent.news if not intent.reuses(unit.name)}
-    runs = {p: equipped(session, plan, step.entry, step.entry.settings.run_of(p)) for p in fresh}
+    fresh = [unit for unit in intent.news if not intent.reuses(unit.name)]
+    processes = {unit.process for unit in fresh}
+    runs = {p: equipped(session, plan, step.entry, step.entry.settings.run_of(p)) for p in processes}
 
     def one(unit: Unit, address: str) -> Unit:
         if intent.reuses(unit.name):
@@ -81,7 +82,7 @@ def make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) -
         return replace(unit, container=engine.create(in_network(spec, address) if address else spec))
 
     old = [partial(engine.set_restart, o.container, "always") for o in step.old if o.process in step.stop_first]
-    with addressed(session, step, [unit for unit in intent.news if not intent.reuses(unit.name)]) as addresses:
+    with addressed(session, step, fresh) as addresses:
         new = [partial(one, unit, addresses.get(unit.name, "")) for unit in intent.news]
         made = session.connection.together(*old, *new)
     return tuple(made[len(old) :])

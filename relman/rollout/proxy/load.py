@@ -10,7 +10,6 @@ The steps, each marked where it is done; what is loaded already needs none but t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from relman.hosts.haproxy import MasterCli, Processes
 from relman.hosts.state_dir import proxy as kept
@@ -108,18 +107,11 @@ def _require_free(session: Session, before: ProxyState, after: ProxyState) -> No
 
 def _confirmed(cli: MasterCli, seen: Processes) -> bool:
     """Whether a worker came that was not there."""
-
-    def loaded() -> bool | None:
+    end = time.monotonic() + _RELOAD
+    while True:
         found = cli.processes()
-        if found is None:
-            return None
-        return True if found.workers - seen.workers else False if found.failed else None
-
-    return bool(_until(loaded, _RELOAD))
-
-
-def _until(answer: Callable[[], bool | None], seconds: float) -> bool | None:
-    end = time.monotonic() + seconds
-    while (found := answer()) is None and time.monotonic() < end:
+        if found and found.workers - seen.workers:
+            return True
+        if (found and found.failed) or time.monotonic() >= end:
+            return False
         time.sleep(_PAUSE)
-    return found

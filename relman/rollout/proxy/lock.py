@@ -21,11 +21,11 @@ _PAUSE = 0.5
 
 
 @contextlib.contextmanager
-def proxy_locked(session: Session, holder: Lock, wait: float = _WAIT) -> Iterator[None]:
+def proxy_locked(session: Session, holder: Lock) -> Iterator[None]:
     """Hold it, as the `holder` of another lock, which may have left it behind in a failure. Raises Locked if somebody
-    else has it for longer than `wait`, and what the connection raises."""
+    else has it for too long, and what the connection raises."""
     mine = replace(holder, phase=Phase.HELD, intent=None, ttl=TTL)
-    _take(session, mine, time.monotonic() + wait)
+    _take(session, mine, time.monotonic() + _WAIT)
     try:
         lock_file.sweep(session.connection, TOP, STATE, now=session.now(), dead=partial(is_dead, machine=mine.machine))
         yield
