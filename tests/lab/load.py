@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -17,12 +16,10 @@ _GOOD = 200
 
 @dataclass
 class Counted:
-    """What came of the requests: how many there were, by the text of the answer, and each failure in words.
-    `slowest` is in seconds."""
+    """What came of the requests: how many there were, by the text of the answer, and each failure in words."""
 
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    slowest: float = 0.0
     _mutex: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -30,11 +27,10 @@ class Counted:
         """All of them."""
         return self.answers.total() + len(self.failures)
 
-    def answered(self, text: str, seconds: float) -> None:
+    def answered(self, text: str) -> None:
         """One was answered well."""
         with self._mutex:
             self.answers[text] += 1
-            self.slowest = max(self.slowest, seconds)
 
     def failed(self, why: str) -> None:
         """One was not."""
@@ -71,7 +67,6 @@ def load(target: Target, *, new: int = 2, kept: int = 2) -> Iterator[Counted]:
 def _ask(target: Target, counted: Counted, stop: threading.Event, keep: bool) -> None:
     connection = _connection(target)
     while not stop.wait(_PAUSE):
-        begin = time.monotonic()
         try:
             connection.request("GET", target.path, headers={"Host": target.host})
             answer = connection.getresponse()
@@ -82,7 +77,7 @@ def _ask(target: Target, counted: Counted, stop: threading.Event, keep: bool) ->
             connection = _connection(target)
             continue
         if answer.status == _GOOD:
-            counted.answered(text, time.monotonic() - begin)
+            counted.answered(text)
         else:
             counted.failed(f"{answer.status} {text[:80]}")
         if not keep or answer.will_close:
