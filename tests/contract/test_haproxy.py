@@ -27,6 +27,7 @@ from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, ETC, RUN, rendered
 from relman.rollout.proxy.page import MOST, Page
 from tests.lab import packages, pki
+from tests.lab.doors import free_port
 from tests.lab.process import until
 from tests.lab.serving import serving
 
@@ -152,12 +153,6 @@ def services() -> Iterator[list[int]]:
         for server in servers:
             stack.enter_context(serving(server))
         yield [server.server_port for server in servers]
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 def behind(name: str, port: int, route: ServiceRoute, https: Https = Https.OFF) -> Backend:

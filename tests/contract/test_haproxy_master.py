@@ -15,8 +15,8 @@ import pytest
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.ssh.connection import ChannelRefused
-from tests.contract.test_haproxy import free_port
 from tests.lab import packages
+from tests.lab.doors import free_port
 from tests.lab.process import until
 from tests.unit.model_fleet import World
 from tests.unit.model_host import ModelConnection
