@@ -45,7 +45,7 @@ HOW = (
     "hooks",
 )
 """The settings of the rollout itself: a change of these alone requires no new container."""
-_HOW_OF_ONE = ("health", "order", "singleton")
+_HOW_OF_ONE = tuple(key for key in HOW if key in RunSettings.__dataclass_fields__)
 HIDDEN = "(not shown)"
 _HIDDEN_KEYS = ("command", "entrypoint", "healthcheck")
 

@@ -27,7 +27,7 @@ from relman.model.host import Host
 from relman.model.image import ManifestDigest, Repository
 from relman.model.image_config import BASE_DIGEST, BASE_NAME, REVISION, SOURCE
 from relman.model.run import RunName
-from relman.model.settings import DeploySettings, Health, Port, Probe
+from relman.model.settings import DeploySettings, Health, Port, PreStop, Probe
 from relman.model.settings_diff import rollout_differences
 from relman.model.state_dir.record import Deployed, HostRecord
 from relman.registry.auth import Credentials
@@ -325,3 +325,5 @@ def test_what_differs_in_the_rollout_is_named() -> None:
     changed = replace(SET, processes=(replace(web, run=checked, max_hosts=1), *others))
     assert rollout_differences(SET, changed) == ("processes.web.health", "processes.web.max_hosts")
     assert rollout_differences(SET, SET) == ()
+    paused = replace(SET, processes=(replace(web, run=replace(web.run, pre_stop=PreStop(wait=5))), *others))
+    assert rollout_differences(SET, paused) == ("processes.web.pre_stop",)
