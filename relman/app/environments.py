@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -116,9 +116,9 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
     raise UsageError(f"{chosen.name} has {'several services' if known else 'no services'}: give --service", hint=hint)
 
 
-def one_or_all(chosen: Environment, wanted: str | None) -> str | None:
-    """The given service, or None for all."""
-    return None if wanted == ALL and ALL not in chosen.services else wanted
+def one_or_all(known: Container[str], wanted: str | None) -> str | None:
+    """The given service, or None for all, unless one of the `known` services has that name."""
+    return None if wanted == ALL and ALL not in known else wanted
 
 
 def service_here(chosen: Environment) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
-from relman.app.environments import ALL, Request, one_or_all
+from relman.app.environments import Request, one_or_all
 from relman.app.factories import ledger
 from relman.app.looking.journals import Answers, ask, with_local
 from relman.app.playbooks.runs import PlaybookRun, PlaybookRuns, playbook_runs
@@ -31,14 +31,14 @@ class HostHistory:
 def history_of_hosts(context: Context, request: Request, limit: int) -> HostHistory:
     """The newest `limit` entries. `answers` of the result has the hosts that could not be asked."""
     answers = ask(context, request)
-    service = one_or_all(answers.chosen, request.service)
+    service = one_or_all(answers.chosen.services, request.service)
     return HostHistory(answers, *with_local(context, answers, service, limit))
 
 
 def history_from_here(context: Context, service: str | None, limit: int) -> list[Entry]:
     """The newest `limit` entries of this machine's history; with the runs of playbooks, unless a service is given
     that is not ALL."""
-    service = None if service == ALL else service
+    service = one_or_all((), service)
     entries = ledger(context).history(limit, None, service)
     if service is None:
         entries = sorted([*entries, *_playbooks(context)], key=lambda e: e.at, reverse=True)[:limit]

@@ -61,7 +61,7 @@ class Answers:
 def ask(context: Context, request: Request) -> Answers:
     """Read the journals of all hosts of an environment, or of a part of it, in parallel."""
     chosen = open_environment(context, request)
-    service = one_or_all(chosen, request.service)
+    service = one_or_all(chosen.services, request.service)
     with Fleet(chosen, service or "") as fleet:
         found = read_journals(fleet, chosen, service)
     journals = {h.name: found.answers[h.name] for h in chosen.hosts if h.name in found.answers}

@@ -175,7 +175,7 @@ def open_logs(
     `tail` are lines of each container, of those that are selected. Raises UsageError."""
     selected = (selection or LogSelection()).checked()
     chosen = open_environment(context, request)
-    every = request.service is not None and one_or_all(chosen, request.service) is None
+    every = request.service is not None and one_or_all(chosen.services, request.service) is None
     names = sorted(chosen.services) if every else [service_of(chosen, request.service)]
     with Fleet(chosen, "" if every else names[0]) as fleet:
         yield Logs(context, fleet, names, tail, process, selected)

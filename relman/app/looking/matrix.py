@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from relman.app.context import Context
-from relman.app.environments import ALL, Request, Selected
+from relman.app.environments import Request, Selected, one_or_all
 from relman.app.factories import every_environment
 from relman.app.looking.status import Status, joined, judged, rows_of, scope
 from relman.model.errors import RelmanError, UsageError
@@ -68,7 +68,7 @@ def status_matrix(context: Context, request: Request) -> StatusMatrix:
     """
     chosen = every_environment(context, request.inventories)
     named = {name for each in chosen for name in each.services}
-    service = None if request.service == ALL and ALL not in named else request.service
+    service = one_or_all(named, request.service)
     told = _ask_all(chosen, service)
     rows = {each.name: joined(each, service, _answers_of(each, told)) for each in chosen}
     return arranged(chosen, rows, service, request.inventories)

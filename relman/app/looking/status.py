@@ -53,12 +53,12 @@ def watched(context: Context, request: Request, pause: float) -> Iterator[Status
 
 
 def _fleet(selected: Selected, request: Request) -> Fleet:
-    return Fleet(selected.environment, one_or_all(selected.environment, request.service) or "")
+    return Fleet(selected.environment, one_or_all(selected.environment.services, request.service) or "")
 
 
 def _seen(fleet: Fleet, selected: Selected, request: Request) -> Status:
     chosen = selected.environment
-    service = one_or_all(chosen, request.service)
+    service = one_or_all(chosen.services, request.service)
     found = fleet.each(lambda session: rows_of(session, chosen, service))
     rows = joined(chosen, service, Gathered(found.answers, {**fleet.unreachable, **found.errors}))
     if service and not rows:
