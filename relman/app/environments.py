@@ -116,6 +116,11 @@ def service_of(chosen: Environment, wanted: str | None) -> str:
     raise UsageError(f"{chosen.name} has {'several services' if known else 'no services'}: give --service", hint=hint)
 
 
+def service_meant(chosen: Environment, wanted: str | None) -> str:
+    """As `service_of`; of several services the one of the current directory. Raises UsageError."""
+    return service_of(chosen, wanted or (service_here(chosen) if len(chosen.services) > 1 else None))
+
+
 def one_or_all(known: Container[str], wanted: str | None) -> str | None:
     """The given service, or None for all, unless one of the `known` services has that name."""
     return None if wanted == ALL and ALL not in known else wanted

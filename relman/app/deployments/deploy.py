@@ -19,7 +19,7 @@ from relman.app.context import Context
 from relman.app.deployments.rollouts import Rollout, new_asked, require_all
 from relman.app.deployments.secrets import given_to
 from relman.app.deployments.select_release import release_for
-from relman.app.environments import Request, repository_of, service_here, service_of
+from relman.app.environments import Request, repository_of, service_meant
 from relman.app.factories import login_of, registry_of
 from relman.app.policy import check_of, say_trust, served_in, skips_of
 from relman.app.signing import reading_seal
@@ -53,7 +53,7 @@ def open_deployment(context: Context, request: Request, tag: str, skip_gates: Se
     # Step 1.
     selected = request.selected(context)
     chosen = selected.environment
-    name = service_of(chosen, request.service or (service_here(chosen) if len(chosen.services) > 1 else None))
+    name = service_meant(chosen, request.service)
     repository = repository_of(chosen, name)
     registry = registry_of(context, repository, chosen)
     asked = new_asked(context, request, name, selected)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from relman.app.context import Context, Events
-from relman.app.environments import Request, repository_of, service_here, service_of
+from relman.app.environments import Request, repository_of, service_meant
 from relman.app.factories import environment as load_environment
 from relman.app.factories import registry_of
 from relman.app.image_target import reference_of
@@ -104,7 +104,7 @@ def compare(
     the registry raises, and what `serving_release` raises.
     """
     chosen = load_environment(context, request.environment, request.inventories)
-    name = service_of(chosen, request.service or (service_here(chosen) if len(chosen.services) > 1 else None))
+    name = service_meant(chosen, request.service)
     repository = repository_of(chosen, name)
     # The policy is not evaluated, because it may depend on hosts and time; `relman gate` does that for one release.
     check = check_of(Demands(chosen.demands.trust), reading_seal(chosen.demands))
