@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from relman.app.releases.compare import ComparedRelease, Comparison
 from relman.cli.output.plan_view import settings_that_change
 from relman.cli.output.printer import Output
-from relman.cli.output.text import moment, size
+from relman.cli.output.text import hosts_by, moment, size
 from relman.local.git import LoggedCommit
 from relman.model.formats.text import some
 
@@ -28,8 +28,8 @@ def show_diff(output: Output, found: Comparison) -> None:
     for side in dict.fromkeys((old.tag, new.tag)):
         if why := (old if side == old.tag else new).refusal:
             output.warn(f"{side} may not be deployed: {why}")
-    for host, why in _problems(found):
-        output.warn(f"the settings on {host} are not known: {why}")
+    for why, names in hosts_by((each.host, each.problem) for each in found.hosts if each.problem).items():
+        output.warn(f"the settings on {some(names)} are not known: {why}")
 
 
 def _rows(found: Comparison) -> Iterator[tuple[str, str, str]]:
@@ -73,21 +73,11 @@ def _tests(side: ComparedRelease) -> str:
 def _settings(found: Comparison) -> Iterator[str]:
     known = [each for each in found.hosts if not each.problem]
     lines = [*settings_that_change((each.host, each.changes) for each in known)]
-    by_keys: dict[tuple[str, ...], list[str]] = {}
-    for each in known:
-        by_keys.setdefault(each.rollout, []).append(each.host)
-    lines += [f"the rollout changes on {some(on)}: {', '.join(keys)}" for keys, on in by_keys.items() if keys]
+    by_keys = hosts_by((each.host, each.rollout) for each in known if each.rollout)
+    lines += [f"the rollout changes on {some(on)}: {', '.join(keys)}" for keys, on in by_keys.items()]
     yield from lines
     if known and not lines:
         yield "settings: no difference"
-
-
-def _problems(found: Comparison) -> Iterator[tuple[str, str]]:
-    """Why settings are not known, once for all hosts with the same problem."""
-    hosts: dict[str, list[str]] = {}
-    for each in found.hosts:
-        hosts.setdefault(each.problem, []).append(each.host)
-    yield from ((some(names), why) for why, names in hosts.items() if why)
 
 
 def _commits(found: Comparison) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relman.cli.output.printer import Output
+from relman.cli.output.text import hosts_by
 from relman.rollout.looking.readiness import Lack
 
 
@@ -13,11 +14,8 @@ def show_readiness(output: Output, found: Mapping[str, Sequence[Lack]]) -> None:
     ready = [host for host, lacks in found.items() if not lacks]
     if ready:
         output.line(f"ready: {', '.join(ready)}")
-    hosts: dict[Lack, list[str]] = {}
-    for host, lacks in found.items():
-        for lack in dict.fromkeys(lacks):
-            hosts.setdefault(lack, []).append(host)
-    for lack, names in hosts.items():
+    lacking = hosts_by((host, lack) for host, lacks in found.items() for lack in dict.fromkeys(lacks))
+    for lack, names in lacking.items():
         output.line(f"{', '.join(names)}: {lack.kind}: {lack.what}")
         if lack.mend:
             output.line(f"    {lack.mend}")

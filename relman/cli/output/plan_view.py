@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from relman.app.documents.plan import plan_document, report_document
 from relman.cli.output.printer import Output
+from relman.cli.output.text import hosts_by
 from relman.model.container import Copy
 from relman.model.formats.text import some
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
@@ -70,42 +71,30 @@ def _beside(plan: Plan) -> Iterator[str]:
 
 def also_on(service: str, copies: Iterable[tuple[str, Copy]]) -> Iterator[str]:
     """What other environments run of a service, with the hosts."""
-    hosts: dict[str, list[str]] = {}
-    for host, copy in copies:
-        hosts.setdefault(f"{service} {copy.release} of {copy.environment}", []).append(host)
-    yield from (f"also on {', '.join(names)}: {what}" for what, names in hosts.items())
+    found = hosts_by((host, f"{service} {copy.release} of {copy.environment}") for host, copy in copies)
+    yield from (f"also on {', '.join(names)}: {what}" for what, names in found.items())
 
 
 def _new_volumes(plan: Plan) -> Iterator[str]:
-    hosts: dict[str, list[str]] = {}
-    for host, name in plan.new_volumes:
-        hosts.setdefault(name, []).append(host)
-    yield from (f"new volume on {some(names)}: {volume}, empty" for volume, names in hosts.items())
+    found = hosts_by(plan.new_volumes)
+    yield from (f"new volume on {some(names)}: {volume}, empty" for volume, names in found.items())
 
 
 def _adopted(plan: Plan) -> Iterator[str]:
-    hosts: dict[tuple[str, ...], list[str]] = {}
-    for step in plan.steps:
-        hosts.setdefault(step.adopts, []).append(step.host)
-    yield from (f"adopted on {some(on)}: {', '.join(names)}, stopped and kept" for names, on in hosts.items() if names)
+    found = hosts_by((step.host, step.adopts) for step in plan.steps if step.adopts)
+    yield from (f"adopted on {some(on)}: {', '.join(names)}, stopped and kept" for names, on in found.items())
 
 
 def _processes(plan: Plan) -> Iterator[str]:
     """What each host runs of a release of several processes, once for all hosts that run the same."""
-    hosts: dict[str, list[str]] = {}
-    for step in plan.steps:
-        if step.entry.settings.processes:
-            text = ", ".join(f"{p.name} {p.replicas}" for p in step.entry.settings.processes)
-            hosts.setdefault(text, []).append(step.host)
-    yield from (f"processes on {some(names)}: {text}" for text, names in hosts.items())
+    processes = ((step.host, step.entry.settings.processes) for step in plan.steps)
+    found = hosts_by((host, ", ".join(f"{p.name} {p.replicas}" for p in each)) for host, each in processes if each)
+    yield from (f"processes on {some(names)}: {text}" for text, names in found.items())
 
 
 def settings_that_change(found: Iterable[tuple[str, tuple[Changed, ...]]]) -> Iterator[str]:
     """The settings that change on each host, once for all hosts with the same changes."""
-    hosts: dict[tuple[Changed, ...], list[str]] = {}
-    for host, each in found:
-        hosts.setdefault(each, []).append(host)
-    for changes, names in hosts.items():
+    for changes, names in hosts_by(found).items():
         if changes:
             yield f"settings that change on {some(names)}:"
             yield from (f"  {_changed(each)}" for each in changes)
