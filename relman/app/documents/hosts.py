@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from relman.model.state_dir.lock import FoundLock, Phase
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def status_document(environment: str, found: Status) -> dict[str, Any]:
     """A row for each host and service, and the hosts that left the inventory; `container` is the first of
     `containers`."""
-    hosts = [{**asdict(replace(row, peers=())), "container": next(iter(row.containers), "")} for row in found.rows]
+    hosts = [{**asdict(row), "container": next(iter(row.containers), "")} for row in found.rows]
     for row in hosts:
         del row["peers"]
     return {"environment": environment, "hosts": hosts, "departed": [asdict(each) for each in found.departed]}

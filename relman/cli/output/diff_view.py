@@ -82,7 +82,7 @@ def _settings(found: Comparison) -> Iterator[str]:
 
 def _commits(found: Comparison) -> Iterator[str]:
     old, new = found.old, found.new
-    between = f"{old.commit[:12]}..{new.commit[:12]}"
+    before, after = old.commit[:12], new.commit[:12]
     if not (old.commit and new.commit):
         nameless = old.tag if not old.commit else new.tag
         yield f"commits: not known, because the image of {nameless} names none"
@@ -90,11 +90,11 @@ def _commits(found: Comparison) -> Iterator[str]:
         yield "commits: both are of the same one"
     elif found.commits is None:
         where = f"a checkout of {new.source or old.source}" if new.source or old.source else "a checkout"
-        yield f"commits: not in a checkout here; in {where}: git log --oneline {between}"
+        yield f"commits: not in a checkout here; in {where}: git log --oneline {before}..{after}"
     else:
-        yield f"commits ({between}):"
-        yield from _logged("+", [c for c in found.commits if c.new], between)
-        yield from _logged("-", [c for c in found.commits if not c.new], "..".join(reversed(between.split(".."))))
+        yield f"commits ({before}..{after}):"
+        yield from _logged("+", [c for c in found.commits if c.new], f"{before}..{after}")
+        yield from _logged("-", [c for c in found.commits if not c.new], f"{after}..{before}")
 
 
 def _logged(mark: str, commits: Sequence[LoggedCommit], between: str) -> Iterator[str]:
