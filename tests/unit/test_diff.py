@@ -303,6 +303,9 @@ def test_an_image_that_the_registry_lost_is_compared_by_what_hosts_know(
     assert ["size", "unknown", "1", "kB"] in rows
     assert [row[:2] for row in rows if row[:1] == ["tests"]] == [["tests", "unknown"]]
     assert "1 may not be deployed: " in err.getvalue()
+    moved = replace(found, new=replace(found.new, tag="1", refusal="it has no evidence"))
+    show_diff(Output(json=False, environ={}, stdout=out, stderr=err, stdin=None), moved)
+    assert "1 may not be deployed: it has no evidence" in err.getvalue()
 
 
 def test_hosts_that_disagree_have_no_release_to_compare_with() -> None:

@@ -25,9 +25,9 @@ def show_diff(output: Output, found: Comparison) -> None:
     output.table(("", old.tag, new.tag), list(_rows(found)))
     for line in (*_settings(found), *_commits(found)):
         output.line(line)
-    for side in dict.fromkeys((old.tag, new.tag)):
-        if why := (old if side == old.tag else new).refusal:
-            output.warn(f"{side} may not be deployed: {why}")
+    for tag, why in dict.fromkeys((side.tag, side.refusal) for side in (old, new)):
+        if why:
+            output.warn(f"{tag} may not be deployed: {why}")
     for why, names in hosts_by((each.host, each.problem) for each in found.hosts if each.problem).items():
         output.warn(f"the settings on {some(names)} are not known: {why}")
 
