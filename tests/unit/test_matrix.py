@@ -20,9 +20,9 @@ from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import HostStatus, unseen
 from tests.unit.cli import relman
+from tests.unit.events import Quiet
 from tests.unit.model_fleet import World, serving
 from tests.unit.model_host import ModelConnection, ModelEngine
-from tests.unit.test_diff import Quiet
 from tests.unit.values import PORT, REPOSITORY
 
 HOSTS = {"staging": ("s1",), "production": ("h1", "h2")}
