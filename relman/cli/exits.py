@@ -25,7 +25,7 @@ class Exit(IntEnum):
     UNKNOWN = 11  # a host did not answer
     UNHEALTHY = 12  # serves, but is unhealthy, paused or partly running
     CHECK_FAILED = 13  # of a playbook or a canary
-    NOT_RUN = 125  # `relman exec` could not run the command; all other codes of it are the command's
+    NOT_RUN = 125  # `relman exec` could not run the command; all other codes of it but CANCELLED are the command's
     CANCELLED = 130
 
 
