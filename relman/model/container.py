@@ -142,6 +142,11 @@ class Container:
         """Whether it occupies its name and ports: it runs, is paused, or is being restarted."""
         return self.status in _ALIVE
 
+    @property
+    def end(self) -> str:
+        """How its process ended; "" while it runs, because the engine forgets how the run before ended."""
+        return "" if self.running or self.paused else f"exit code {self.exit_code}"
+
 
 @dataclass(frozen=True)
 class Image:

@@ -209,7 +209,7 @@ def symptoms(session: Session, container: Container, probe: str = "") -> Symptom
 
 
 def _lines(container: Container, seen: Symptoms) -> Iterator[str]:
-    yield f"container {container.name}: {container.status}, exit code {container.exit_code}"
+    yield ", ".join(filter(None, (f"container {container.name}: {container.status}", container.end)))
     if seen.oom:
         yield "killed: it used more memory than deploy.resources.memory allows (OOM)"
     if container.error:

@@ -136,6 +136,18 @@ TWIN = replace(CURRENT, id="f", name="twin", labels={DEPLOYMENT: "d0"})
         ([replace(CURRENT, status="restarting", exit_code=5)], True, Condition.CRASHING, "exit code 5"),
         ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], False, Condition.CRASHING, "again"),
         ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:59:30Z")], True, Condition.UNHEALTHY, "crashed"),
+        (
+            [replace(CURRENT, restart_count=1, started_at="1969-12-31T23:59:30Z")],
+            True,
+            Condition.UNHEALTHY,
+            "(restarted once)",
+        ),
+        (
+            [replace(CURRENT, status="restarting", exit_code=5, restart_count=2)],
+            True,
+            Condition.CRASHING,
+            "(exit code 5, restarted 2 times)",
+        ),
         ([replace(CURRENT, restart_count=3, started_at="1969-12-31T23:50:00Z")], True, Condition.WELL, ""),
         ([], True, Condition.GONE, "the container of 1 was removed"),
         ([CURRENT, TWIN], True, Condition.DOUBLED, "twin runs beside"),

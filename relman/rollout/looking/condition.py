@@ -144,7 +144,8 @@ def _restarted_lately(seen: Observed, container: Container) -> bool:
 
 
 def _crashes(container: Container) -> str:
-    return f"exit code {container.exit_code}, restarted {container.restart_count} times"
+    times = "once" if container.restart_count == 1 else f"{container.restart_count} times"
+    return ", ".join(filter(None, (container.end, f"restarted {times}")))
 
 
 def drift(entry: Deployed | None, placed: Sequence[Container]) -> str:
