@@ -8,6 +8,7 @@ from typing import Any
 
 from relman.config.compose import forms
 from relman.config.compose.model import ComposeService, Project, PublishedPort, ServiceMount
+from relman.config.compose.variables import literal
 from relman.model.container_settings import ContainerSettings
 
 Lost = Callable[[str, str], None]
@@ -64,16 +65,7 @@ def container_keys(project: Project, service: ComposeService, lost: Lost, *, ima
     if options := keys.get("logging"):
         found["logging"] = {key: options[key] for key in ("driver", "options") if options.get(key)}
     _others(service, lost)
-    return literal(found)  # type: ignore[no-any-return]
-
-
-def literal(tree: Any) -> Any:
-    """The tree with each text escaped, so that a `${` in it stays one."""
-    if isinstance(tree, Mapping):
-        return {key: literal(each) for key, each in tree.items()}
-    if isinstance(tree, list):
-        return [literal(each) for each in tree]
-    return tree.replace("${", "$${") if isinstance(tree, str) else tree
+    return literal(found)
 
 
 def _port(port: PublishedPort) -> str:

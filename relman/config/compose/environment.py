@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from relman.config.compose.container import Lost, literal
+from relman.config.compose.container import Lost
 from relman.config.compose.model import ComposeService, Project
-from relman.config.compose.variables import fill, in_relman, names
+from relman.config.compose.variables import escaped, fill, in_relman, literal, names
 from relman.config.env_file import read_env_file
 from relman.model.errors import ConfigError
 
@@ -83,7 +83,7 @@ class ProjectVariables:
             if not found and not any(self._is_secret(key, literal(value)) for key, value in read.items()):
                 files.append(name)
             else:
-                found |= {key: value.replace("$", "$$") for key, value in read.items()}
+                found |= escaped(read)
         return found
 
     def _is_secret(self, name: str, text: str | None) -> bool:
@@ -108,7 +108,7 @@ class ProjectVariables:
             said = f"${{{name}}}" if text is None else in_relman(text, self.project.variables.get)
         except ValueError as error:
             lost(f"environment.{name}", f"{error}; the value that it has here was written")
-            return str(literal(fill(text or "", self.project.variables.get)))
+            return literal(fill(text or "", self.project.variables.get))
         for used, default in ({name: None} if text is None else names(text)).items():
             if used in self.project.variables or default is None:
                 self.variables[used] = self.project.variables.get(used, "")
@@ -138,8 +138,7 @@ class ProjectVariables:
         found: dict[str, str | None] = {}
         for path, _ in service.env_files:
             with suppress(ConfigError):
-                read = read_env_file(self.root, path.removeprefix("./"))
-                found |= {key: value.replace("$", "$$") for key, value in read.items()}
+                found |= escaped(read_env_file(self.root, path.removeprefix("./")))
         return {**found, **service.environment}
 
     def _in_tests(self, name: str, text: str | None) -> str:
@@ -152,4 +151,4 @@ class ProjectVariables:
             filled = (value(name) or "") if text is None else fill(text, value)
         except ValueError:
             return ""
-        return _WITH_PASSWORD.sub(rf"\g<before>{IN_TESTS}", filled).replace("${", "$${")
+        return literal(_WITH_PASSWORD.sub(rf"\g<before>{IN_TESTS}", filled))

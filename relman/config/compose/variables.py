@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from relman.config.yaml_document import Tagged
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _START = re.compile(rf"\$(?:(?P<escaped>\$)|(?P<plain>{_NAME})|\{{(?P<braced>{_NAME})(?P<rule>:?[-?+])?)")
 Lookup = Callable[[str], str | None]
+_Tree = TypeVar("_Tree")
 
 
 def fill(text: str, value: Lookup) -> str:
@@ -30,7 +31,7 @@ def in_relman(text: str, value: Lookup) -> str:
         empty = rule == "-" and value(name) == ""
         return f"${{{name}:-{word}}}" if rule.endswith("-") and not empty else f"${{{name}}}"
 
-    return render(text, placeholder, lambda literal: literal.replace("${", "$${"))
+    return render(text, placeholder, literal)
 
 
 def names(text: str) -> dict[str, str | None]:
@@ -47,13 +48,34 @@ def names(text: str) -> dict[str, str | None]:
 
 def fill_all(tree: Any, value: Lookup) -> Any:
     """The tree with all its texts filled in, but not its keys. Raises ValueError."""
+
+    def filled(leaf: Any) -> Any:
+        if isinstance(leaf, Tagged):
+            raise ValueError(f"{leaf.tag} is for merging files, which is not done: write the value without it")  # noqa: TRY004
+        return fill(leaf, value) if isinstance(leaf, str) else leaf
+
+    return _each_leaf(tree, filled)
+
+
+def escaped(tree: _Tree) -> _Tree:
+    """The tree with each text as compose has to read it, which fills in what follows a `$`."""
+    found: _Tree = _each_leaf(tree, lambda leaf: leaf.replace("$", "$$") if isinstance(leaf, str) else leaf)
+    return found
+
+
+def literal(tree: _Tree) -> _Tree:
+    """The tree with each text as relman has to read it, so that a `${` in it stays one."""
+    found: _Tree = _each_leaf(tree, lambda leaf: leaf.replace("${", "$${") if isinstance(leaf, str) else leaf)
+    return found
+
+
+def _each_leaf(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The tree with everything changed that is neither a mapping, nor a key of one, nor a list."""
     if isinstance(tree, Mapping):
-        return {key: fill_all(each, value) for key, each in tree.items()}
+        return {key: _each_leaf(each, change) for key, each in tree.items()}
     if isinstance(tree, list):
-        return [fill_all(each, value) for each in tree]
-    if isinstance(tree, Tagged):
-        raise ValueError(f"{tree.tag} is for merging files, which is not done: write the value without it")  # noqa: TRY004
-    return fill(tree, value) if isinstance(tree, str) else tree
+        return [_each_leaf(each, change) for each in tree]
+    return change(tree)
 
 
 def render(text: str, variable: Callable[[str, str, str], str], literal: Callable[[str], str]) -> str:

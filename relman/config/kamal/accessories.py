@@ -9,9 +9,10 @@ from typing import Any
 from relman.config.compose import forms
 from relman.config.compose.model import ComposeService
 from relman.config.compose.rest import REST
+from relman.config.compose.variables import escaped
 from relman.config.kamal.options import option_keys
 from relman.config.kamal.section import Section
-from relman.config.kamal.variables import escaped, variables
+from relman.config.kamal.variables import variables
 
 _PLACES = ("host", "hosts", "role", "roles", "tag", "tags")
 _READ = {*_PLACES, "service", "image", "cmd", "port", "labels", "options", "env"}
@@ -52,7 +53,7 @@ def accessory(app: str, name: str, section: Section, lost: Callable[[str, str], 
         "image": image,
         "container_name": label,
         "restart": "unless-stopped",
-        "environment": clear | {variable: f"${{{secret}}}" for variable, secret in given.secret.items()},
+        "environment": dict(clear) | {variable: f"${{{secret}}}" for variable, secret in given.secret.items()},
         "volumes": [*volumes, *(_on_host(label, file) for file in files)],
         "labels": escaped(section.pairs("labels")),
         "networks": [network],

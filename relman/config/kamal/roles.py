@@ -8,9 +8,10 @@ from typing import Any
 
 from relman.config.compose import forms
 from relman.config.compose.model import ComposeService, ImageBuild
+from relman.config.compose.variables import escaped
 from relman.config.kamal.options import option_keys
 from relman.config.kamal.section import Section
-from relman.config.kamal.variables import escaped, variables
+from relman.config.kamal.variables import variables
 
 _READ = {"hosts", "cmd", "stop_timeout", "options", "logging", "proxy", "labels", "env"}
 _UP = "/up"

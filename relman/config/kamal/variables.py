@@ -39,15 +39,6 @@ class Variables:
         return tuple(SecretUse(secret_name(name, secret), variable=name) for name, secret in self.secret.items())
 
 
-def escaped(tree: Any) -> Any:
-    """The tree with each text as compose has to read it, which fills in what follows a `$`."""
-    if isinstance(tree, Mapping):
-        return {key: escaped(each) for key, each in tree.items()}
-    if isinstance(tree, list):
-        return [escaped(each) for each in tree]
-    return tree.replace("$", "$$") if isinstance(tree, str) else tree
-
-
 def secret_name(variable: str, secret: str) -> str:
     """The name in deploy.secrets."""
     return (variable if variable == secret else f"{variable}.{secret}").lower().lstrip("_")
