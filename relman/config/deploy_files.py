@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from relman.config import repository_file
 from relman.config.yaml_document import KeyPath
@@ -40,7 +39,5 @@ def wrong_files(service: Service) -> Iterator[tuple[KeyPath, str]]:
 
 def _named(service: Service) -> Iterator[tuple[KeyPath, str]]:
     """Each file as written, with the path of its section."""
-    processes: Mapping[str, Any] = service.deploy.get("processes") or {}
-    sections = [(("deploy",), service.deploy), *((("deploy", "processes", n), p) for n, p in processes.items())]
-    for path, section in sections:
-        yield from (((*path, "files"), name) for name in section.get("files") or {})
+    for path, section in repository_file.sections(service):
+        yield from (((*path, "files"), name) for name in section.get("files", {}))

@@ -40,9 +40,7 @@ def _with_files(service: Service, written: Mapping[str, Any]) -> dict[str, Any]:
 
 def missing_files(service: Service) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong with the files themselves, each with the path of its key."""
-    processes: Mapping[str, Any] = service.deploy.get("processes", {})
-    sections = [(("deploy",), service.deploy), *((("deploy", "processes", n), p) for n, p in processes.items())]
-    for path, section in sections:
+    for path, section in repository_file.sections(service):
         for number, file in enumerate(_files(section.get("env_file", []))):
             if fault := repository_file.fault(service.root, file, _LARGEST):
                 yield (*path, "env_file", number), fault

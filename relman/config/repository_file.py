@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from relman.config.yaml_document import KeyPath
 from relman.model.errors import ConfigError, Problem
+from relman.model.service import Service
+
+
+def sections(service: Service) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """The sections that may name files: deploy and its processes, each with its path."""
+    yield ("deploy",), service.deploy
+    for name, process in service.deploy.get("processes", {}).items():
+        yield ("deploy", "processes", name), process
 
 
 def fault(root: str, file: str, largest: int) -> str:
