@@ -13,15 +13,10 @@ from relman.model.policy import Policy
 
 def read_policy(value: object, origin: str = "") -> Policy:
     """Read a list of rules. Raises Faults, with the path to each."""
-    from pydantic import ValidationError
-
     from relman.config.schema.policy import PolicyFile
-    from relman.config.schema.schema_errors import faults
+    from relman.config.schema.schema_errors import valid_at
 
-    try:
-        rule = PolicyFile.model_validate({"policy": value}).value()
-    except ValidationError as error:
-        raise Faults([(f.path[1:], f.message) for f in faults(error, PolicyFile)]) from None
+    rule = valid_at(PolicyFile, "policy", value).value()
     return Policy(rule, json.dumps(value, sort_keys=True, separators=(",", ":")), origin)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from relman.config.schema.values import Faults
 from relman.model.proxy import HostProxy, ServiceRoute
+
+if TYPE_CHECKING:
+    from relman.config.schema.proxy.environment import ProxyVariables
 
 
 def host_proxy(value: object) -> HostProxy:
     """The proxy of a host. Raises Faults, with the path to each."""
-    found: HostProxy = _variables("proxy", value).proxy.value()
-    return found
+    return _variables("proxy", value).proxy.value()
 
 
 def routes(value: object) -> dict[str, ServiceRoute]:
@@ -19,13 +20,8 @@ def routes(value: object) -> dict[str, ServiceRoute]:
     return {service: route.value() for service, route in _variables("routes", value).routes.items()}
 
 
-def _variables(name: str, value: object) -> Any:
-    from pydantic import ValidationError
-
+def _variables(name: str, value: object) -> ProxyVariables:
     from relman.config.schema.proxy.environment import ProxyVariables
-    from relman.config.schema.schema_errors import faults
+    from relman.config.schema.schema_errors import valid_at
 
-    try:
-        return ProxyVariables.model_validate({name: value})
-    except ValidationError as error:
-        raise Faults([(f.path[1:], f.message) for f in faults(error, ProxyVariables)]) from None
+    return valid_at(ProxyVariables, name, value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,7 @@ from relman.config.schema.values_names import NO_JOINING
 from relman.config.suggestions import kind_of, nearest, shown
 from relman.config.yaml_document import KeyPath
 
+_Schema = TypeVar("_Schema", bound=BaseModel)
 _NAMESPACES = ("network_mode", "ipc", "uts", "userns_mode")
 _EXPECTED = {
     "bool_type": "true or false",
@@ -49,6 +50,14 @@ def faults(error: ValidationError, root: type[BaseModel]) -> Iterator[Fault]:
             yield Fault(path, "this key is required")
         else:
             yield Fault(path, _message(kind, detail["input"], context))
+
+
+def valid_at(schema: type[_Schema], key: str, value: object) -> _Schema:
+    """What the schema makes of this value of its key. Raises Faults, with the path to each below the key."""
+    try:
+        return schema.model_validate({key: value})
+    except ValidationError as error:
+        raise Faults([(f.path[1:], f.message) for f in faults(error, schema)]) from None
 
 
 def _message(kind: str, found: object, context: Mapping[str, Any]) -> str:
