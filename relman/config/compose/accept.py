@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from relman.config.compose.model import Lost
 from relman.config.compose.text import yaml_text
 from relman.config.deploy import frozen, resolve
 from relman.config.service import parse_service
@@ -20,7 +21,7 @@ _SECTION = 2  # steps to a key of deploy or test
 
 
 def accepted(
-    tree: dict[str, Any], file: str, root: str, variables: Mapping[str, str], lose: Callable[[str, str], None]
+    tree: dict[str, Any], file: str, root: str, variables: Mapping[str, str], lose: Lost
 ) -> tuple[dict[str, Any], list[str]]:
     """The tree without the keys that are refused, of which `lose` is told, and what the inventory has to grant.
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from relman.config.compose import forms
-from relman.config.compose.model import ComposeService, Project, PublishedPort, ServiceMount
+from relman.config.compose.model import ComposeService, Lost, Project, PublishedPort, ServiceMount
 from relman.config.compose.variables import literal
 from relman.model.container_settings import ContainerSettings
-
-Lost = Callable[[str, str], None]
-"""Told of each key of a service that cannot be said, and why."""
 
 _SAME = (*(f.name for f in fields(ContainerSettings) if f.name not in ("entrypoint", "logging", "pid")), "restart")
 """Keys with the same name and meaning."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from relman.config.compose.accept import accepted
-from relman.config.compose.container import Lost, container_keys
+from relman.config.compose.container import container_keys
 from relman.config.compose.environment import ProjectVariables, is_secret, secret_in
 from relman.config.compose.files import without_files
 from relman.config.compose.images import BuiltImage, images, process_name, rest
-from relman.config.compose.model import ComposeService, ImageBuild, Project
+from relman.config.compose.model import ComposeService, ImageBuild, Lost, Project
 from relman.config.compose.rest import REST, linked, rest_tree, test_services
 from relman.config.compose.shared import own_keys, shared_keys
 from relman.config.compose.text import yaml_text

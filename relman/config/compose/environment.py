@@ -9,8 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from relman.config.compose.container import Lost
-from relman.config.compose.model import ComposeService, Project
+from relman.config.compose.model import ComposeService, Lost, Project
 from relman.config.compose.variables import escaped, fill, in_relman, literal, names
 from relman.config.env_file import read_env_file
 from relman.model.errors import ConfigError

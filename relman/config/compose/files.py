@@ -8,9 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from relman.config import repository_file
-from relman.config.compose.container import Lost
 from relman.config.compose.environment import is_secret
-from relman.config.compose.model import ComposeService, ServiceMount
+from relman.config.compose.model import ComposeService, Lost, ServiceMount
 from relman.model.files import LARGEST
 
 _SECRET_ENDS = (".pem", ".key", ".p12", ".pfx")

@@ -9,6 +9,9 @@ from typing import Any
 from relman.config.yaml_document import KeyPath
 from relman.model.errors import Problem
 
+Lost = Callable[[str, str], None]
+"""Told of each key that cannot be said, and why."""
+
 
 @dataclass(frozen=True)
 class ImageBuild:

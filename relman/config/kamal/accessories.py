@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from relman.config.compose import forms
-from relman.config.compose.model import ComposeService
+from relman.config.compose.model import ComposeService, Lost
 from relman.config.compose.rest import REST
 from relman.config.compose.variables import escaped
 from relman.config.kamal.options import option_keys
@@ -31,7 +31,7 @@ class Accessory:
     written: Mapping[str, Any]
 
 
-def accessory(app: str, name: str, section: Section, lost: Callable[[str, str], None]) -> Accessory:
+def accessory(app: str, name: str, section: Section, lost: Lost) -> Accessory:
     """Read one. Raises ConfigError."""
 
     def lose(key: str, why: str) -> None:
@@ -72,7 +72,7 @@ def accessory(app: str, name: str, section: Section, lost: Callable[[str, str], 
     return Accessory(service, {key: value for key, value in {**written, **own}.items() if value not in ([], {})})
 
 
-def _paths(section: Section, key: str, lose: Callable[[str, str], None]) -> list[str]:
+def _paths(section: Section, key: str, lose: Lost) -> list[str]:
     """LOCAL:REMOTE[:OPTIONS] of each, in either form."""
     found = []
     for number, each in enumerate(section.items(key)):

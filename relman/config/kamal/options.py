@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from relman.config.compose.model import Lost
 from relman.config.kamal.section import Section
 
 _ALONE = {
@@ -42,7 +42,7 @@ _CHECK = {
 }
 
 
-def option_keys(section: Section, lost: Callable[[str, str], None]) -> dict[str, Any]:
+def option_keys(section: Section, lost: Lost) -> dict[str, Any]:
     """The `options` of a role or an accessory; `lost` is told of those that relman has no key for."""
     options = section.section("options")
     found: dict[str, Any] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from relman.config.compose import forms
-from relman.config.compose.model import ComposeService, ImageBuild
+from relman.config.compose.model import ComposeService, ImageBuild, Lost
 from relman.config.compose.variables import escaped
 from relman.config.kamal.options import option_keys
 from relman.config.kamal.section import Section
@@ -16,7 +16,6 @@ from relman.config.kamal.variables import variables
 _READ = {"hosts", "cmd", "stop_timeout", "options", "logging", "proxy", "labels", "env"}
 _UP = "/up"
 _PORT = 80
-Lost = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)

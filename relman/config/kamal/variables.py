@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relman.config.compose.model import SecretUse
+from relman.config.compose.model import Lost, SecretUse
 from relman.config.kamal.section import Section
 
 _ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?(?P<name>[A-Za-z_]\w*)=(?P<value>.*?)\s*$")
@@ -53,7 +53,7 @@ def variables(section: Section) -> Variables:
     return Variables(env.pairs("clear"), {name: secret or name for name, _, secret in listed})
 
 
-def sources(root: Path, used: Collection[str], lost: Callable[[str, str], None]) -> dict[str, dict[str, Any]]:
+def sources(root: Path, used: Collection[str], lost: Lost) -> dict[str, dict[str, Any]]:
     """Where the secrets that are used come from, in the form of compose's `secrets`; no value is kept."""
     found: dict[str, dict[str, Any]] = {}
     for path in (".kamal/secrets-common", ".kamal/secrets"):
@@ -68,7 +68,7 @@ def sources(root: Path, used: Collection[str], lost: Callable[[str, str], None])
     return found
 
 
-def _source(name: str, value: str, path: str, lost: Callable[[str, str], None]) -> dict[str, Any]:
+def _source(name: str, value: str, path: str, lost: Lost) -> dict[str, Any]:
     if used := _VARIABLE.fullmatch(value):
         return {"environment": used[1] or used[2]}
     if file := _CAT.fullmatch(value):
