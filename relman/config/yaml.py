@@ -33,11 +33,15 @@ class EmptyFile(ConfigError):
 
 def read(path: Path, *, lenient: bool = False) -> Document:
     """Read and parse the file. Raises UsageError if it cannot be read, ConfigError if it is not YAML."""
+    return parse(content(path), str(path), lenient=lenient)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of the file. Raises UsageError if it cannot be read."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions") from error
-    return parse(data, str(path), lenient=lenient)
 
 
 def parse(data: bytes, file: str, *, lenient: bool = False) -> Document:

@@ -11,7 +11,6 @@ from relman.config.compose.model import Lost
 from relman.config.compose.text import yaml_text
 from relman.config.deploy import frozen, resolve
 from relman.config.service import parse_service
-from relman.config.yaml_document import dotted
 from relman.model.errors import ConfigError
 from relman.model.grants.permissions import needed
 
@@ -34,7 +33,7 @@ def accepted(
             settings = resolve(written.section, variables, {}, origin=file, files=written.files)
         except ConfigError as error:
             for problem in reversed(error.problems):  # later items of a list first: the others keep their places
-                if not _leave_out(tree, problem.key):
+                if not _leave_out(tree, _path(problem.key)):
                     raise
                 lose(f"{file}, {problem.key}", problem.message)
         else:
@@ -42,9 +41,12 @@ def accepted(
     raise ConfigError([])
 
 
-def _leave_out(tree: Any, key: str) -> bool:
-    """Remove the value at a dotted key, or the nearest one above it below deploy or test, and what is empty then."""
-    path: list[str | int] = [int(m[1]) if m[1] else m[2] or m[3] for m in _STEP.finditer(key)]
+def _path(key: str) -> list[str | int]:
+    return [int(m[1]) if m[1] else m[2] or m[3] for m in _STEP.finditer(key)]
+
+
+def _leave_out(tree: Any, path: list[str | int]) -> bool:
+    """Remove the value at a path, or the nearest one above it below deploy or test, and what is empty then."""
     while len(path) > 1:
         parent = tree
         try:
@@ -54,5 +56,5 @@ def _leave_out(tree: Any, key: str) -> bool:
         except (KeyError, IndexError, TypeError):
             path.pop()
         else:
-            return bool(parent) or len(path) <= _SECTION or _leave_out(tree, dotted(tuple(path[:-1])))
+            return bool(parent) or len(path) <= _SECTION or _leave_out(tree, path[:-1])
     return False

@@ -17,9 +17,6 @@ from relman.config.env_file import read_env_file
 from relman.config.yaml_document import Document, KeyPath
 from relman.model.errors import ConfigError, Problem
 
-_FIELDS = ("image", "build", "environment", "env_file", "ports", "volumes", "networks", "depends_on", "secrets")
-_OWN = {*_FIELDS, "profiles", "extends"}
-
 
 def read_project(path: Path, environ: Mapping[str, str], secret: Callable[[str], bool] = lambda _: False) -> Project:
     """Read the file, the .env beside it, and the files of services that it extends. `environ` overrides .env. Variables
@@ -138,6 +135,7 @@ _READ = (
     ("secrets", "secrets", lambda tree, key, _: tuple(map(forms.secret, forms.items(tree.get(key))))),
     ("profiles", "profiles", lambda tree, key, _: tuple(map(forms.text, forms.items(tree.get(key))))),
 )
+_OWN = {"extends", *(key for _, key, _ in _READ)}
 
 
 def _real_names(project: str, section: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

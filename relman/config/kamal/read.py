@@ -14,7 +14,7 @@ from relman.config.kamal.roles import Role, roles
 from relman.config.kamal.section import Section
 from relman.config.kamal.variables import sources
 from relman.config.yaml_document import KeyPath, Source
-from relman.model.errors import ConfigError, Problem, UsageError
+from relman.model.errors import ConfigError, Problem
 
 _READ = {"service", "image", "labels", "volumes", "registry", "servers", "env", "ssh", "builder", "accessories", "boot"}
 _READ |= {"proxy", "logging", "stop_timeout", "drain_timeout", "deploy_timeout", "retain_containers", "primary_role"}
@@ -33,10 +33,7 @@ _BUILD = {"arch", "context", "dockerfile", "target", "args", "secrets", "local",
 
 def is_kamal(path: Path) -> bool:
     """Whether the file is Kamal's and not compose's. Raises UsageError if it cannot be read."""
-    try:
-        text = path.read_bytes().decode("utf-8", "replace")
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="Check the path and its permissions") from error
+    text = yaml.content(path).decode("utf-8", "replace")
     return bool(re.search(r"^service\s*:", text, re.MULTILINE)) and not re.search(r"^services\s*:", text, re.MULTILINE)
 
 
@@ -49,7 +46,7 @@ def read_kamal(path: Path, root: Path) -> Project:
 
 
 def _refuse_ruby(path: Path) -> None:
-    text = path.read_bytes().decode("utf-8", "replace")
+    text = yaml.content(path).decode("utf-8", "replace")
     source, at = Source.of(str(path), text), 0
     found = []
     for line in text.splitlines(keepends=True):
