@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +16,12 @@ from relman.config.compose.convert import Checkout, convert
 from relman.config.compose.model import ComposeService, Project, PublishedPort
 from relman.config.compose.read import read_project
 from relman.config.compose.variables import fill, in_relman, names
-from relman.config.deploy import frozen, resolve_on
 from relman.config.deploy_variables import fill as fill_in_relman
 from relman.config.env_file import read_env_file
-from relman.config.inventory.load import load_inventory
 from relman.config.schema.values_container import ports
-from relman.config.service import load_service
 from relman.model.errors import ConfigError
 from tests.unit.cli import relman
+from tests.unit.converted import Converted, assert_good, conversions, written
 
 DATA = Path(__file__).parent / "data/compose"
 KINDS = sorted(path.name for path in DATA.iterdir() if path.is_dir())
@@ -35,22 +31,9 @@ PASSWORDS = ("hunter2", "literal-token", "pa$word", "pa$$word")
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The directory of a compose file, with what relman init wrote: each is converted once, and only read."""
-
-    @cache
-    def one(kind: str) -> Path:
-        root = tmp_path_factory.mktemp("converted") / kind
-        shutil.copytree(DATA / kind, root)
-        done = relman("init", "--from", "compose.yaml", cwd=root)
-        assert done.returncode == 0, done.stderr
-        (root / "said.txt").write_text(done.stdout)
-        return root
-
-    return one
-
-
-Converted = Callable[[str], Path]
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """What was written for each kind."""
+    return conversions(DATA, "compose.yaml", tmp_path_factory.mktemp("converted"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -98,23 +81,12 @@ def _ports(port: PublishedPort) -> tuple[object, ...]:
 def test_what_is_written_is_valid_and_resolves(kind: str, converted: Converted) -> None:
     """Every relman.yml passes `relman check`, its deploy section resolves for the inventory's host, which has every
     secret and permission that it needs; and no password of the compose file was copied."""
-    root = converted(kind)
-    chosen = load_inventory([root / "inventories/production.yml"]).environment("production")
-    for file in root.glob("relman*.yml"):
-        service = load_service(file)
-        for host in chosen.hosts:
-            settings = resolve_on(host, service.name, frozen(service), origin=file.name)
-            assert {ref.name for ref in settings.every_secret} <= set(host.secrets)
-        assert service.name in chosen.services
-        checked = relman("check", "-f", file.name, cwd=root)
-        assert checked.returncode == 0, checked.stdout + checked.stderr
-    for file in (*root.glob("relman*.yml"), root / "inventories/production.yml", root / "said.txt"):
-        assert not [password for password in PASSWORDS if password in file.read_text()]
+    assert_good(converted(kind), PASSWORDS)
 
 
 def deployed(root: Path, name: str = "relman.yml") -> dict[str, Any]:
     """The deploy section that was written."""
-    found: dict[str, Any] = yaml.safe_load((root / name).read_text())["deploy"]
+    found: dict[str, Any] = written(root, name)["deploy"]
     return found
 
 
@@ -131,14 +103,14 @@ def test_one_build_is_one_image_and_what_must_end_is_a_task(converted: Converted
     assert list(deployed(converted("anchors"))["processes"]) == ["web", "worker"]
     root = converted("monorepo")
     assert deployed(root)["tasks"] == [{"name": "migrate", "command": ["python", "manage.py", "migrate"]}]
-    assert yaml.safe_load((root / "relman-front-end.yml").read_text())["build"] == {"context": "front"}
+    assert written(root, "relman-front-end.yml")["build"] == {"context": "front"}
 
 
 def test_databases_are_tested_with_and_stay_with_compose(converted: Converted) -> None:
     """The database is a service of the tests, empty and with a password for tests; and stays in compose.rest.yaml,
     where the command that starts it stands, with its data under the same name."""
     root = converted("anchors")
-    test = yaml.safe_load((root / "relman.yml").read_text())["test"]
+    test = written(root)["test"]
     assert test["services"] == {
         "db": {"image": "postgres:15", "env": {"POSTGRES_USER": "app", "POSTGRES_PASSWORD": "test"}}
     }
@@ -155,7 +127,7 @@ def test_files_of_variables_stay_files_unless_they_hold_secrets(converted: Conve
     assert deploy["env_file"] == ["plain.env"]
     assert deploy["processes"]["web"]["env"] == {"HOST": "db", "MODE": "live"}
     assert deploy["processes"]["web"]["secrets"] == {"mysql_password": {"env": "MYSQL_PASSWORD"}}
-    test = yaml.safe_load((root / "relman.yml").read_text())["test"]
+    test = written(root)["test"]
     assert test["env"] == {"MODE": "live", "COLOR": "red", "HOST": "db", "MYSQL_PASSWORD": "test"}
     assert test["services"]["db"]["env"] == {"MYSQL_PASSWORD": "test", "HOST": "db"}
 
@@ -167,7 +139,7 @@ def test_passwords_become_secrets(converted: Converted) -> None:
     assert deployed(converted("anchors"))["secrets"] == {"database_url": {"env": "DATABASE_URL"}}
     root = converted("secrets")
     assert deployed(root)["secrets"] == {"api_key": {}, "tls": {"file": "/run/secrets/tls.key"}}
-    production = yaml.safe_load((root / "inventories/production.yml").read_text())["production"]
+    production = written(root, "inventories/production.yml")["production"]
     assert production["vars"]["relman_secrets"]["api_key"] == {"file": "../secrets/api_key.txt"}
 
 

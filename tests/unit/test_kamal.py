@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from relman.config.compose.read import read_project
-from relman.config.deploy import frozen, resolve_on
-from relman.config.inventory.load import load_inventory
-from relman.config.service import load_service
 from tests.unit.cli import relman
+from tests.unit.converted import Converted, assert_good, conversions, written
 
 DATA = Path(__file__).parent / "data/kamal"
 KINDS = sorted(path.name for path in DATA.iterdir())
@@ -23,44 +16,16 @@ PASSWORDS = ("hunter2", "literal-token")
 
 
 @pytest.fixture(scope="module")
-def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The directory of a Kamal file, with what relman init wrote: each is converted once, and only read."""
-
-    @cache
-    def one(kind: str) -> Path:
-        root = tmp_path_factory.mktemp("kamal") / kind
-        shutil.copytree(DATA / kind, root)
-        done = relman("init", "--from", "config/deploy.yml", cwd=root)
-        assert done.returncode == 0, done.stderr
-        (root / "said.txt").write_text(done.stdout)
-        return root
-
-    return one
-
-
-Converted = Callable[[str], Path]
-
-
-def written(root: Path, name: str = "relman.yml") -> dict[str, Any]:
-    """A file that was written."""
-    found: dict[str, Any] = yaml.safe_load((root / name).read_text())
-    return found
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    """What was written for each kind."""
+    return conversions(DATA, "config/deploy.yml", tmp_path_factory.mktemp("kamal"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_written_is_valid_and_resolves(kind: str, converted: Converted) -> None:
     """relman.yml passes `relman check`, its deploy section resolves for every host, which has every secret that it
     needs; and no password was copied."""
-    root = converted(kind)
-    chosen = load_inventory([root / "inventories/production.yml"]).environment("production")
-    service = load_service(root / "relman.yml")
-    for host in chosen.hosts:
-        settings = resolve_on(host, service.name, frozen(service), origin="relman.yml")
-        assert {ref.name for ref in settings.every_secret} <= set(host.secrets)
-    checked = relman("check", cwd=root)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    for file in ("relman.yml", "inventories/production.yml", "said.txt"):
-        assert not [password for password in PASSWORDS if password in (root / file).read_text()]
+    assert_good(converted(kind), PASSWORDS)
 
 
 def test_roles_become_processes_on_their_hosts(converted: Converted) -> None:
