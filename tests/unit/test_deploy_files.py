@@ -21,19 +21,15 @@ from relman.model.files import LARGEST, DeployFile, blanked, contents_in, digest
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import differences, same_run
 from tests.unit.model_fleet import serving
-from tests.unit.test_env_file import HEAD
+from tests.unit.test_env_file import repository
 from tests.unit.values import CONFIG, SET, TASK_CONFIG
 
 TARGETS = st.text("abc./", max_size=12).map(lambda t: f"/{t}")
 
 
-def repository(root: Path, files: object, **contents: bytes) -> Path:
+def given_files(root: Path, files: object, **contents: bytes) -> Path:
     """A repository whose service is given these files."""
-    (root / "relman.yml").write_text(f"{HEAD}deploy: {json.dumps({'files': files})}\n")
-    (root / "Dockerfile").write_text("FROM scratch\n")
-    for name, content in contents.items():
-        (root / f"{name}.conf").write_bytes(content)
-    return root
+    return repository(root, json.dumps({"files": files}), **contents)
 
 
 def meant(files: object, contents: Mapping[str, bytes], **others: object) -> DeploySettings:
@@ -156,10 +152,10 @@ def test_only_files_of_the_repository_are_read(tmp_path: Path) -> None:
         "large.conf": "large.conf is larger than 64 KiB",
     }
     targets = {name: f"/etc/{n}" for n, name in enumerate(wrong)}
-    repository(root, targets, large=b"x" * (LARGEST + 1))
+    given_files(root, targets, **{"large.conf": b"x" * (LARGEST + 1)})
     assert {(p.line, p.message) for p in check_service(root)} == {(4, said) for said in wrong.values()}
     for name, said in wrong.items():
-        repository(root, {name: "/etc/a"})
+        given_files(root, {name: "/etc/a"})
         with pytest.raises(ConfigError, match="1 problem") as caught:
             file_contents(load_service(root))
         assert caught.value.problems[0].message == said
@@ -167,8 +163,8 @@ def test_only_files_of_the_repository_are_read(tmp_path: Path) -> None:
 
 def test_all_files_together_have_a_bound(tmp_path: Path) -> None:
     """256 KiB of all processes; told by `relman check`, too."""
-    names = "abcde"
-    repository(tmp_path, {f"{n}.conf": f"/{n}" for n in names}, **dict.fromkeys(names, b"x" * (60 << 10)))
+    files = {f"{n}.conf": f"/{n}" for n in "abcde"}
+    given_files(tmp_path, files, **dict.fromkeys(files, b"x" * (60 << 10)))
     assert [p.message for p in check_service(tmp_path)] == ["all files together are larger than 256 KiB"]
     service = load_service(tmp_path)
     assert [p.message for p in check_settings(service, "relman.yml", [])[1]] == [
@@ -179,7 +175,7 @@ def test_all_files_together_have_a_bound(tmp_path: Path) -> None:
 def test_nothing_in_them_is_filled_in(tmp_path: Path) -> None:
     """A `${name}` of nginx's own stays one; read byte for byte."""
     content = b"\xef\xbb\xbfreturn 200 ${name};\r\n\0"
-    root = repository(tmp_path, {"./nginx.conf": "/etc/nginx/nginx.conf"}, nginx=content)
+    root = given_files(tmp_path, {"./nginx.conf": "/etc/nginx/nginx.conf"}, **{"nginx.conf": content})
     assert check_service(root) == []
     assert file_contents(load_service(root)) == {"nginx.conf": content}
 

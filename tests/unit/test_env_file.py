@@ -19,12 +19,12 @@ BELOW = "expected a path below the directory of relman.yml, and not in .git, fou
 HEAD = "service: shop\nregistry: localhost:5000\nbuild: {context: .}\n"
 
 
-def _repository(root: Path, deploy: str, **files: str) -> Path:
-    """A repository with this deploy section, and files."""
+def repository(root: Path, deploy: str, **files: bytes) -> Path:
+    """A repository whose relman.yml ends with this deploy section, and files by their names."""
     (root / "relman.yml").write_text(f"{HEAD}deploy: {deploy}\n")
     (root / "Dockerfile").write_text("FROM scratch\n")
-    for name, text in files.items():
-        (root / f"{name}.env").write_text(text)
+    for name, content in files.items():
+        (root / name).write_bytes(content)
     return root
 
 
@@ -65,7 +65,7 @@ def test_any_text_in_quotes_is_itself(variables: dict[str, str]) -> None:
 @pytest.mark.parametrize("line", ["A", "=b", "A='b", 'A="b" c', "a b=c"])
 def test_what_is_no_variable_is_refused_with_its_line(line: str, tmp_path: Path) -> None:
     """Compose takes `A` alone from its own environment; a build has none to give."""
-    root = _repository(tmp_path, "{env_file: x.env}", x=f"B=1\n\n{line}\n")
+    root = repository(tmp_path, "{env_file: x.env}", **{"x.env": f"B=1\n\n{line}\n".encode()})
     with pytest.raises(ConfigError) as caught:
         freeze(load_service(root))
     assert caught.value.details == ("x.env:3:1: expected NAME=VALUE",)
@@ -75,10 +75,10 @@ def test_what_is_no_variable_is_refused_with_its_line(line: str, tmp_path: Path)
 def test_they_are_frozen_and_env_wins(tmp_path: Path) -> None:
     """The label has what they say, not that they were; the last file and `env` win; variables are filled in later."""
     deploy = "{env_file: [a.env, b.env], env: {C: 3}, user: app}"
-    root = _repository(tmp_path, deploy, a="A=1\nB=1\nC=1", b="B=${two}\n")
+    root = repository(tmp_path, deploy, **{"a.env": b"A=1\nB=1\nC=1", "b.env": b"B=${two}\n"})
     frozen = json.loads(freeze(load_service(root)))
     assert frozen == {"env": {"A": "1", "B": "${two}", "C": 3}, "user": "app"}
-    assert deploy_section(load_service(_repository(tmp_path, "{user: app}"))) == {"user": "app"}
+    assert deploy_section(load_service(repository(tmp_path, "{user: app}"))) == {"user": "app"}
 
 
 def test_only_files_of_the_repository_are_read(tmp_path: Path) -> None:
@@ -99,12 +99,12 @@ def test_only_files_of_the_repository_are_read(tmp_path: Path) -> None:
         "below": "there is no file below",
         "large.env": "large.env is larger than 64 KiB",
     }
-    _repository(root, json.dumps({"env_file": list(wrong)}))
+    repository(root, json.dumps({"env_file": list(wrong)}))
     assert [(p.key, p.message) for p in check_service(root)] == [
         (f"deploy.env_file[{number}]", said) for number, said in enumerate(wrong.values())
     ]
     for file, said in wrong.items():
-        _repository(root, json.dumps({"env_file": file}))
+        repository(root, json.dumps({"env_file": file}))
         with pytest.raises(ConfigError, match="1 problem") as caught:
             freeze(load_service(root))
         assert caught.value.problems[0].message == said
