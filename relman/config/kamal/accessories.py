@@ -67,7 +67,13 @@ def accessory(app: str, name: str, section: Section, lost: Lost) -> Accessory:
     )
     mounts = section.each(forms.mount, [*volumes, *(f if f.startswith("/") else f"./{f}" for f in files)])
     service = ComposeService(
-        label, image, None, clear, (), (), mounts, {network: ()}, {}, given.uses(), (), {**own, "ports": None}
+        label,
+        image,
+        environment=clear,
+        mounts=mounts,
+        networks={network: ()},
+        secrets=given.uses(),
+        keys={**own, "ports": None},
     )
     return Accessory(service, {key: value for key, value in {**written, **own}.items() if value not in ([], {})})
 

@@ -84,12 +84,11 @@ class Run(Section):
 
     def run_faults(self) -> Iterator[tuple[KeyPath, str]]:
         """What cannot be combined, each with the path of the key to change."""
-        if (alone := next((name for name in self.networks if name in ALONE), None)) and self.ports:
+        if (alone := _alone(self)) and self.ports:
             yield ("ports",), f"the network {alone} publishes no ports: leave them out"
         if self.healthcheck is OFF and self.health and self.health.image:
             yield ("healthcheck",), "false leaves deploy.health.image nothing to ask"
-        taken = {m.target: "the target of a volume" for m in self.volumes if isinstance(m, Mount)}
-        if found := clash(references(self.secrets), taken | dict.fromkeys(self.env, "given in env")):
+        if found := clash(references(self.secrets), _mounted(self) | dict.fromkeys(self.env, "given in env")):
             yield ("secrets", found[0]), found[1]
 
 
@@ -118,18 +117,17 @@ class Runnable(ContainerKeys, Run):
 
     def file_faults(self) -> Iterator[tuple[KeyPath, str]]:
         """Files that would lie over something else in the container."""
-        mounts = {m.target: "the target of a volume" for m in self.volumes if isinstance(m, Mount)}
         tmpfs = {t.target: "a tmpfs" for t in self.tmpfs if isinstance(t, Tmpfs)}
         devices = {d.target: "a device" for d in self.devices if isinstance(d, Device)}
         secrets = {ref.file: f"the secret {ref.name}" for ref in references(self.secrets) if ref.file}
-        yield from misplaced(self.files, {**mounts, **tmpfs, **devices, **secrets})
+        yield from misplaced(self.files, {**_mounted(self), **tmpfs, **devices, **secrets})
 
     def proxy_faults(self) -> Iterator[tuple[KeyPath, str]]:
         """What the proxy could not do for a process that is run so."""
         if self.proxy is None:
             return
         yield from ((("proxy", *path), text) for path, text in self.proxy.faults())
-        if alone := next((name for name in self.networks if name in ALONE), None):
+        if alone := _alone(self):
             yield ("networks",), f"the proxy reaches no container in the network {alone}: leave it or deploy.proxy out"
         yield from ((("health", "http", *path), text) for path, text in unspeakable(self.health))
 
@@ -191,6 +189,16 @@ class Process(Runnable):
     def value(self, name: str) -> model.Process:
         """The model's process."""
         return model.Process(name, self.replicas, self.run(), self.max_hosts)
+
+
+def _alone(run: Run) -> str | None:
+    """The network that a container cannot have beside others, if it is in one."""
+    return next((name for name in run.networks if name in ALONE), None)
+
+
+def _mounted(run: Run) -> dict[str, str]:
+    """What the paths are that volumes take."""
+    return {m.target: "the target of a volume" for m in run.volumes if isinstance(m, Mount)}
 
 
 def _bound(run: Run) -> list[Port]:
