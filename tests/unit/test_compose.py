@@ -247,6 +247,14 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert not (root / "relman.yml").exists()
 
 
+def test_a_refused_key_is_left_out_alone_whatever_its_name(tmp_path: Path) -> None:
+    """Its neighbours stay, be it one that is quoted and escaped in messages."""
+    limits = {'no "é"': 1, "nofile": 5}
+    (tmp_path / "compose.yaml").write_text(yaml.safe_dump({"services": {"web": {"build": ".", "ulimits": limits}}}))
+    assert relman("init", "--from", "compose.yaml", cwd=tmp_path).returncode == 0
+    assert deployed(tmp_path)["ulimits"] == {"nofile": 5}
+
+
 @given(
     st.text(alphabet="ab$${}:-?+{A", max_size=20), st.dictionaries(st.sampled_from("abA"), st.text("xy$", max_size=3))
 )

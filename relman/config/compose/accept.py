@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from relman.config.service import parse_service
 from relman.model.errors import ConfigError
 from relman.model.grants.permissions import needed
 
-_STEP = re.compile(r'\[(\d+)\]|"((?:[^"\\]|\\.)*)"|([\w-]+)')
+_STEP = re.compile(r'\[(\d+)\]|("(?:[^"\\]|\\.)*")|([\w-]+)')
 _TRIES = 20
 _SECTION = 2  # steps to a key of deploy or test
 
@@ -42,7 +43,7 @@ def accepted(
 
 
 def _path(key: str) -> list[str | int]:
-    return [int(m[1]) if m[1] else m[2] or m[3] for m in _STEP.finditer(key)]
+    return [json.loads(m[1] or m[2]) if m[1] or m[2] else m[3] for m in _STEP.finditer(key)]
 
 
 def _leave_out(tree: Any, path: list[str | int]) -> bool:
