@@ -9,20 +9,26 @@ import threading
 
 from relman.docker.attached import Attached
 from relman.local.terminal import raw_terminal, resized, write_all
-from relman.model.errors import RelmanError
+from relman.model.errors import RelmanError, UsageError
 
 _CHUNK = 1 << 15
 
 
 def relay(command: Attached) -> None:
-    """Forward what is typed or piped, and print what the command prints, until its output ends."""
+    """Forward what is typed or piped, and print what the command prints, until its output ends.
+
+    Raises UsageError if nobody reads what it prints any more (`| head`).
+    """
     with contextlib.ExitStack() as stack:
         if command.terminal:
             stack.enter_context(resized(lambda lines, columns: _resize(command, lines, columns)))
             stack.enter_context(raw_terminal())
         threading.Thread(target=_forward, args=(command,), daemon=True).start()
         for handle, data in command.output():
-            write_all(handle, data)
+            try:
+                write_all(handle, data)
+            except OSError as error:
+                raise UsageError(f"what the command prints cannot be written: {error.strerror}") from error
 
 
 def _resize(command: Attached, lines: int, columns: int) -> None:
