@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -25,6 +25,14 @@ class Tagged:
 
     def __str__(self) -> str:
         return f"a value tagged {self.tag}"
+
+
+def tagged(tree: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Tagged]]:
+    """The values below a tree that have tags, with their paths."""
+    if isinstance(tree, Tagged):
+        yield path, tree
+    for key, each in tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ():
+        yield from tagged(each, (*path, key))
 
 
 @dataclass(frozen=True)

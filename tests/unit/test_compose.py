@@ -177,6 +177,12 @@ def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, con
         ("services: {web: {build: ., volumes: [{source: a}]}}", ":1:", "the key type is missing"),
         ("services: {web: {build: ., healthcheck: {interval: soon}}}", ":1:", "expected a duration"),
         ("services: {db: {image: redis}}", "", "builds no image"),
+        ("services: {web: {build: .}}\nvolumes: {v: x}\n", ":2:", "expected a mapping, found 'x'"),
+        ("services: {web: {build: .}}\nnetworks: [a]\n", ":2:", "expected a mapping, found ['a']"),
+        ("services: {web: {build: .}}\nconfigs: {c: {content: !x y}}\n", ":2:", "!x is for merging files"),
+        ("services: {web: {build: ., deploy: [a]}}", ":1:", "expected a mapping, found ['a']"),
+        ("services: {web: {build: ., deploy: {replicas: two}}}", ":1:", "expected a whole number, found 'two'"),
+        ("services: {web: {build: ., command: run 'it}}", ":1:", "found an open quote"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place(text: str, place: str, said: str, tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ def test_what_cannot_be_said_is_listed_with_the_reason(kind: str, said: str, con
         ("service: a\nimage: a\nservers: [h]\naccessories:\n  db: {image: d, files: [x]}\n", "5:26", "LOCAL:REMOTE"),
         ("service: a\nimage: a\nservers: [[h]]\n", "3:", "expected text"),
         ("service: a\nimage: [a\n", "2:9", "not valid YAML"),
+        ("service: a\nimage: a\nservers: [h]\nlogging: {driver: !x y}\n", "4:19", "no values tagged !x"),
+        ("service: a\nimage: a\nservers: [h]\nboot: {limit: !x y}\n", "4:15", "no values tagged !x"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place(text: str, place: str, said: str, tmp_path: Path) -> None:

@@ -27,19 +27,20 @@ def accepted(
 
     Raises ConfigError where a key cannot be left out.
     """
-    for _ in range(_TRIES):
+    tries = 0
+    while True:
+        tries += 1
         try:
             service = parse_service(yaml_text(tree).encode(), str(Path(root) / file))
             written = frozen(service)
             settings = resolve(written.section, variables, {}, origin=file, files=written.files)
         except ConfigError as error:
             for problem in reversed(error.problems):  # later items of a list first: the others keep their places
-                if not _leave_out(tree, _path(problem.key)):
+                if tries == _TRIES or not _leave_out(tree, _path(problem.key)):
                     raise
                 lose(f"{file}, {problem.key}", problem.message)
         else:
             return tree, [str(permission) for permission in needed(settings)]
-    raise ConfigError([])
 
 
 def _path(key: str) -> list[str | int]:

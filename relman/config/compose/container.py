@@ -112,7 +112,7 @@ def _networks(project: Project, service: ComposeService, lost: Lost) -> dict[str
 
 
 def _health(service: ComposeService, lost: Lost, *, image_health: bool) -> dict[str, Any]:
-    check = service.keys.get("healthcheck") or {}
+    check = forms.mapping(service.keys.get("healthcheck"))
     test = check.get("test")
     if check.get("disable") is True or test in (["NONE"], "NONE"):
         return {"healthcheck": False, "health": _outside(service)}
@@ -120,7 +120,7 @@ def _health(service: ComposeService, lost: Lost, *, image_health: bool) -> dict[
     for key in ("interval", "timeout", "start_period"):
         if check.get(key) is not None:
             found[key] = f"{forms.seconds(check[key]):g}s"
-    found |= {"retries": int(check["retries"])} if check.get("retries") else {}
+    found |= {"retries": forms.count(check["retries"])} if check.get("retries") else {}
     if "start_interval" in check:
         lost("healthcheck.start_interval", _NO_KEY)
     if not test and (service.health or not image_health):
@@ -144,21 +144,21 @@ def _outside(service: ComposeService) -> dict[str, Any]:
 
 def _resources(service: ComposeService, lost: Lost) -> dict[str, Any]:
     """Limits, replicas and what `deploy` says of restarts."""
-    deploy = dict(service.keys.get("deploy") or {})
-    resources = dict(deploy.pop("resources", None) or {})
-    limits = dict(resources.pop("limits", None) or {})
+    deploy = forms.mapping(service.keys.get("deploy"))
+    resources = forms.mapping(deploy.pop("resources", None))
+    limits = forms.mapping(resources.pop("limits", None))
     keys = service.keys
     found = {name: limits.pop(name, keys.get(old)) for name, old in _LIMITS.items()}
     for name in (*(f"limits.{key}" for key in limits), *resources):
         lost(f"deploy.resources.{name}", "relman limits memory, cpus and pids, and reserves nothing")
     said: dict[str, Any] = {name: value for name, value in found.items() if value not in (None, 0, -1)}
     if "pids" in said:
-        said["pids"] = int(said["pids"])
+        said["pids"] = forms.count(said["pids"])
     result: dict[str, Any] = {"resources": said} if said else {}
     replicas = deploy.pop("replicas", keys.get("scale"))
-    result |= {"replicas": int(replicas)} if replicas not in (None, 1, "1") else {}
+    result |= {"replicas": forms.count(replicas)} if replicas not in (None, 1, "1") else {}
     result |= _restart(deploy.pop("restart_policy", None))
-    if (deploy.pop("update_config", None) or {}).get("order") == "start-first":
+    if forms.mapping(deploy.pop("update_config", None)).get("order") == "start-first":
         result["order"] = "start-first"
     for name in deploy:
         lost(f"deploy.{name}", "it is for a swarm")

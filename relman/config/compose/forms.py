@@ -43,7 +43,27 @@ def text(value: Any) -> str:
 
 def words(value: Any) -> list[str]:
     """A command: its words, or one text split as a shell would, which compose runs without one."""
-    return [text(word) for word in value] if isinstance(value, list) else shlex.split(text(value))
+    if isinstance(value, list):
+        return [text(word) for word in value]
+    try:
+        return shlex.split(text(value))
+    except ValueError:
+        raise ValueError(f"expected words as a shell has them, found an open quote: {shown(value)}") from None
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A mapping; None is an empty one."""
+    if value is None or isinstance(value, Mapping):
+        return dict(value or {})
+    raise ValueError(f"expected a mapping, found {shown(value)}")
+
+
+def count(value: Any) -> int:
+    """A whole number, as one or as text."""
+    try:
+        return int(text(value))
+    except ValueError:
+        raise ValueError(f"expected a whole number, found {shown(value)}") from None
 
 
 def seconds(value: Any) -> float:

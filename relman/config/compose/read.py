@@ -51,7 +51,7 @@ class _Reading:
         merged = Services(self.document, self.path, self.lookup).all()
         name = self.name()
         services = {str(key): self.service(str(key), each) for key, each in merged.items()}
-        found = {kind: self.section(kind) for kind in ("volumes", "networks", "secrets")}
+        found = {kind: self.section(kind) for kind in ("volumes", "networks", "secrets", "configs")}
         if self.problems:
             raise ConfigError(self.problems)
         written = {**self.document.tree, "services": merged}
@@ -75,10 +75,10 @@ class _Reading:
     def section(self, kind: str) -> dict[str, Mapping[str, Any]]:
         """A section beside services, filled in."""
         try:
-            filled = fill_all(self.document.tree.get(kind) or {}, self.lookup)
-            return {str(key): options or {} for key, options in filled.items()}
-        except (ValueError, AttributeError) as error:
-            self.problems.append(self.document.problem((kind,), str(error)))
+            filled = forms.mapping(fill_all(self.document.tree.get(kind), self.lookup))
+            return {str(key): forms.mapping(options) for key, options in filled.items()}
+        except ValueError as error:
+            self.fault((kind,), error)
             return {}
 
     def service(self, name: str, written: Mapping[str, Any]) -> ComposeService | None:

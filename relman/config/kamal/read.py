@@ -13,7 +13,7 @@ from relman.config.kamal.accessories import accessory
 from relman.config.kamal.roles import Role, roles
 from relman.config.kamal.section import Section
 from relman.config.kamal.variables import sources
-from relman.config.yaml_document import KeyPath, Source
+from relman.config.yaml_document import KeyPath, Source, tagged
 from relman.model.errors import ConfigError, Problem
 
 _READ = {"service", "image", "labels", "volumes", "registry", "servers", "env", "ssh", "builder", "accessories", "boot"}
@@ -42,6 +42,8 @@ def read_kamal(path: Path, root: Path) -> Project:
     for Ruby in it, and for what Kamal refuses, too."""
     _refuse_ruby(path)
     document = yaml.read(path, lenient=True)
+    if tags := [document.problem(at, f"Kamal has no values tagged {each.tag}") for at, each in tagged(document.tree)]:
+        raise ConfigError(tags)
     return _Reading(Section.at(document, (), document.tree), path, root).project()
 
 
