@@ -181,6 +181,7 @@ class Plan:
     Hosts of one wave are changed in parallel, waves in sequence; `tasks` run before the first and after the last wave.
     `left_out` are the hosts that the caller excluded; `crosses` names the tasks, not marked rollback_safe, that a
     rollback goes back past. `place` is how a command names the target: `-e ENV`, with `--service` where needed.
+    `max_unavailable` is a count or share of hosts, `by_default` why that is the default, "" where somebody said it.
     `copies` are the service's containers of other environments, each with its host; `new_volumes` the named volumes
     that the engines will make, each with its host.
     """
@@ -204,6 +205,8 @@ class Plan:
     place: str = ""
     copies: tuple[tuple[str, Copy], ...] = ()
     new_volumes: tuple[tuple[str, str], ...] = ()
+    max_unavailable: str = ""
+    by_default: str = ""
 
     @property
     def steps(self) -> tuple[Step, ...]:

@@ -209,11 +209,11 @@ class DeploySettings(RunSettings):
     Without `processes` the host runs one container, as these settings say; else those of its processes, of which the
     first answers to the service's name, and tasks run as these settings say.
     `keep` is how many proven-good releases a host keeps for rollbacks. `max_unavailable` is a count ("1") or a share of
-    the hosts ("25%", "100%"), and no wave is larger. `max_failures` hosts may fail, each put back at once, before
-    `on_failure` counts.
+    the hosts ("25%", "100%"), and no wave is larger; "" where nobody said it. `max_failures` hosts may fail, each put
+    back at once, before `on_failure` counts.
     """
 
-    max_unavailable: str = "1"
+    max_unavailable: str = ""
     on_failure: OnFailure = OnFailure.ROLLBACK
     keep: int = 5
     strategy: Strategy = field(default_factory=Strategy)

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relman.model.container import DEPLOYMENT, Container, EngineFacts
+from relman.model.container import DEPLOYMENT, PROCESS, REPLICA, Container, EngineFacts
 from relman.model.errors import PreflightFailed, TagMoved
 from relman.model.image import ManifestDigest, Platform
 from relman.model.plan import Action, Observed, Plan
 from relman.model.run import Release
-from relman.model.settings import Binding, DeploySettings, Health, Mount, Order, Port, Probe
-from relman.model.state_dir.record import Deployed, HostRecord
+from relman.model.settings import Binding, DeploySettings, Health, Mount, Order, Port, Probe, Process, RunSettings
+from relman.model.state_dir.record import Deployed, HostRecord, Unit
 from relman.model.strategy import Check, Strategy, StrategyKind, Task
 from relman.rollout.planning import preflight
 from relman.rollout.planning.planner import Asked, plan_deploy, plan_rollback
 from relman.rollout.planning.replacement_order import turns
 from relman.rollout.planning.rollback_target import agreed_target
 from relman.rollout.planning.strategies.batches import batch_size
-from tests.unit.values import REPOSITORY, deployed, records
+from tests.unit.values import REPOSITORY, deployed, hexes, records
 
 AMD64 = Platform("linux", "amd64")
 ASKED = Asked("new", "2026-02-01T00:00:00Z", "a@b", "shop", "production")
@@ -52,7 +52,9 @@ def must_stop_first(old: DeploySettings, new: DeploySettings) -> str:
     return next((turn.why for turn in turns(old, new, [""])), "")
 
 
-def deploy(fleet: Sequence[Observed], tag: str = "118", settings: DeploySettings = CHECKED, most: str = "1") -> Plan:
+def deploy(
+    fleet: Sequence[Observed], tag: str = "118", settings: DeploySettings = CHECKED, most: str | None = "1"
+) -> Plan:
     """The plan to deploy `tag` with the same settings everywhere."""
     return plan_deploy(replace(ASKED, max_unavailable=most), release(tag), {o.host: settings for o in fleet}, fleet)
 
@@ -68,6 +70,67 @@ def test_each_host_is_in_exactly_one_wave_and_no_wave_is_too_large(count: int, m
     else:
         assert len(plan.waves[0].steps) == 1
         assert all(len(w.steps) <= batch_size(most, len(fleet)) for w in plan.waves)
+
+
+RUNS = (
+    st.sampled_from([(), (Port(80, host_port=8080),), (Port(80),)]),
+    st.sampled_from([(), (Mount("data", "/data"),), (Mount("data", "/data", read_only=True),)]),
+    st.booleans(),
+    st.sampled_from(Order),
+)
+runs = st.builds(
+    lambda ports, volumes, singleton, order: RunSettings(
+        ports=ports, volumes=volumes, singleton=singleton, order=order, health=CHECKED.health
+    ),
+    *RUNS,
+)
+releases = st.lists(runs, min_size=1, max_size=3).map(
+    lambda each: replace(
+        CHECKED, processes=tuple(Process(name, run=run) for name, run in zip("abc", each, strict=False))
+    )
+)
+
+
+@given(st.integers(1, 40), releases, releases, st.booleans(), st.booleans())
+def test_by_default_a_quarter_changes_at_once_only_where_every_process_starts_first(
+    count: int, old: DeploySettings, new: DeploySettings, running: bool, back: bool
+) -> None:
+    """After the first host, which changes alone; where a process stops first, one host after the other, in a deployment
+    and in a rollback. The plan says which default it is, and why."""
+    entries = [deployed("117", settings=old), deployed("116", settings=new)][:: -1 if back else 1]
+    fleet = [seen(f"h{i}", *(entries if back else entries[:1]), running=running) for i in range(count)]
+    fleet = [_with_all_processes(each) for each in fleet]
+    plan = plan_rollback(ASKED, fleet) if back else deploy(fleet, settings=new, most=None)
+    gentle = not any(s.turns for s in plan.steps) and not turns(new, new, [p.name for p in new.parts])
+    most = batch_size("25%", count) if gentle else 1
+    sizes = [len(w.steps) for w in plan.waves]
+    assert sizes[:1] == [1][: len(sizes)]
+    assert all(size <= most for size in sizes)
+    assert set(sizes[1:-1]) <= {most}
+    assert (plan.max_unavailable, "stops first" in plan.by_default) == ("25%" if gentle else "1", not gentle)
+
+
+def _with_all_processes(host: Observed) -> Observed:
+    """The host, in which each process of its release has a container."""
+    (one, *_), entry = host.containers or (None,), host.record.serving
+    if one is None or entry is None:
+        return host
+    units = tuple(Unit(p.name, 1, f"c-{p.name}", hexes(f"{entry.id} {p.name}")) for p in entry.settings.parts)
+    record = replace(
+        host.record, entries=tuple(e.placed(units) if e.id == entry.id else e for e in host.record.entries)
+    )
+    labels = {u.process: {**one.labels, PROCESS: u.process, REPLICA: "1"} for u in units}
+    own = tuple(replace(one, id=u.container, name=u.name, labels=labels[u.process]) for u in units)
+    return replace(host, record=record, containers=own)
+
+
+def test_what_a_person_or_the_release_says_is_no_default() -> None:
+    """It counts, and the plan has no reason to give."""
+    fleet = [seen(f"h{i}", deployed("117")) for i in range(8)]
+    said = deploy(fleet, settings=replace(CHECKED, max_unavailable="50%"), most=None)
+    assert (said.max_unavailable, said.by_default, [len(w.steps) for w in said.waves]) == ("50%", "", [1, 4, 3])
+    asked = deploy(fleet, settings=replace(CHECKED, max_unavailable="50%"), most="2")
+    assert (asked.max_unavailable, asked.by_default, len(asked.waves)) == ("2", "", 5)
 
 
 def test_a_converged_fleet_needs_nothing() -> None:

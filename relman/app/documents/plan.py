@@ -19,6 +19,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "environment": plan.environment,
         "release": plan.release,
         "strategy": str(plan.strategy),
+        "max_unavailable": plan.max_unavailable,
+        "max_unavailable_by_default": plan.by_default,
         "waves": [_wave_data(wave) for wave in plan.waves],
         "tasks": [
             {"host": r.host, "name": r.task.name, "when": str(r.task.when), "rollback_safe": r.task.rollback_safe}

@@ -65,6 +65,8 @@ def _beside(plan: Plan) -> Iterator[str]:
         yield f"unchanged: {', '.join(plan.unchanged)}"
     for absence in plan.left_out:
         yield f"left out: {absence.host} ({absence.reason})"
+    if plan.by_default and len(plan.steps) > 1:
+        yield f"max_unavailable: {plan.max_unavailable} by default, because {plan.by_default}"
     tolerated = f" ({plan.max_failures} failed hosts are tolerated)" if plan.max_failures else ""
     yield f"if it fails: {_FAILURE[plan.on_failure]}{tolerated}"
 

@@ -22,7 +22,7 @@ from relman.model.settings import DeploySettings, OnFailure
 class Deploy(Runnable):
     """How a container of the service is run on a host, or several of them."""
 
-    max_unavailable: Annotated[str, parsed(values.share)] = DeploySettings.max_unavailable
+    max_unavailable: Annotated[str, parsed(values.share)] | None = None
     on_failure: Annotated[str, choice(*OnFailure)] = DeploySettings.on_failure
     keep: Annotated[int, Field(ge=1, le=MOST)] = DeploySettings.keep
     strategy: Strategy | None = None
@@ -67,5 +67,4 @@ class Deploy(Runnable):
     def _most(self) -> str:
         """A strategy that determines the number of hosts by itself is limited further only by an explicit
         max_unavailable."""
-        said = "max_unavailable" in self.model_fields_set
-        return "100%" if self.strategy and self.strategy.unbounded and not said else self.max_unavailable
+        return self.max_unavailable or ("100%" if self.strategy and self.strategy.unbounded else "")

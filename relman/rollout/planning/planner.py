@@ -19,6 +19,7 @@ from relman.model.strategy import Strategy, StrategyKind
 from relman.rollout.planning.adoption import adopted
 from relman.rollout.planning.kept_secrets import kept_secrets, older_secrets
 from relman.rollout.planning.max_hosts import losers_first
+from relman.rollout.planning.most import most_of
 from relman.rollout.planning.rollback_target import agreed_target, before, crossed, named_target, unsafe_tasks
 from relman.rollout.planning.step import step_of
 from relman.rollout.planning.strategies import WAVES
@@ -86,14 +87,14 @@ def plan_deploy(
             unchanged.append(seen.host)
     first = settings[fleet[0].host]
     strategy, strange = _strategy(first.strategy, fleet)
-    most = asked.max_unavailable or first.max_unavailable
+    most = most_of(asked.max_unavailable or first.max_unavailable, steps)
     plan = Plan(
         id=asked.id,
         kind=Kind.DEPLOY,
         service=asked.service,
         environment=asked.environment,
         release=release.tag,
-        waves=WAVES[strategy.kind](steps, strategy, most),
+        waves=WAVES[strategy.kind](steps, strategy, most.value),
         unchanged=tuple(unchanged),
         warnings=strange + _warnings(steps, release) + doubled(steps, fleet),
         on_failure=first.on_failure,
@@ -104,8 +105,10 @@ def plan_deploy(
         hooks=first.hooks,
         left_out=_left_out(asked, release.tag, str(release.manifest)),
         place=asked.place,
+        max_unavailable=most.value,
+        by_default=most.why,
     )
-    return losers_first(plan, most)
+    return losers_first(plan, most.value)
 
 
 def plan_rollback(
@@ -133,14 +136,14 @@ def plan_rollback(
     over = {s.host: crossed(records[s.host], s.entry) for s in steps}
     crosses = unsafe_tasks(over)
     default = DeploySettings()
-    most = asked.max_unavailable or default.max_unavailable
+    most = most_of(asked.max_unavailable, steps)
     plan = Plan(
         id=asked.id,
         kind=Kind.ROLLBACK,
         service=asked.service,
         environment=asked.environment,
         release=target.release,
-        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), most),
+        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), most.value),
         unchanged=tuple(unchanged),
         warnings=(*_leaving(target.release, steps, over, crosses), *older_secrets(target.release, steps)),
         on_failure=default.on_failure,
@@ -148,8 +151,10 @@ def plan_rollback(
         left_out=_left_out(asked, target.release, str(target.manifest)),
         crosses=crosses,
         place=asked.place,
+        max_unavailable=most.value,
+        by_default=most.why,
     )
-    return losers_first(plan, most)
+    return losers_first(plan, most.value)
 
 
 def _strategy(wanted: Strategy, fleet: Sequence[Observed]) -> tuple[Strategy, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.settings import DeploySettings
 from relman.model.state_dir.record import Deployed
 from relman.model.strategy import Strategy, StrategyKind
+from relman.rollout.planning.most import most_of
 from relman.rollout.planning.planner import Asked, doubled
 from relman.rollout.planning.step import step_to
 from relman.rollout.planning.strategies import WAVES
@@ -28,19 +29,21 @@ def plan_restart(asked: Asked, fleet: Sequence[Observed]) -> Plan:
         )
     steps = [_step(asked, seen, serving[seen.host]) for seen in fleet]
     settings = next((entry.settings for entry in serving.values()), DeploySettings())
-    most = asked.max_unavailable or settings.max_unavailable
+    most = most_of(asked.max_unavailable or settings.max_unavailable, steps)
     return Plan(
         id=asked.id,
         kind=Kind.RESTART,
         service=asked.service,
         environment=asked.environment,
         release=", ".join(dict.fromkeys(entry.release for entry in serving.values())),
-        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), most),
+        waves=WAVES[StrategyKind.ROLLING](steps, Strategy(), most.value),
         warnings=doubled(steps, fleet),
         on_failure=settings.on_failure,
         keep=settings.keep,
         max_failures=settings.max_failures,
         place=asked.place,
+        max_unavailable=most.value,
+        by_default=most.why,
     )
 
 
