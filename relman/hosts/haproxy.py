@@ -21,6 +21,7 @@ _MOST = 16 << 20
 _PART = 1 << 16
 _MASTER = re.compile(r"\d+ +master +(?P<reloads>\d+) +\[failed: (?P<failed>\d+)\]")
 _WORKER = re.compile(r"(?P<pid>\d+) +worker ")
+_ONLY_SERVERS = "-1 4 -1"  # of any proxy, of this type, with any number
 _NO_WORKER = "Can't find the target"
 _DESCRIPTION = re.compile(r"description: (.*)")
 
@@ -61,7 +62,7 @@ class MasterCli:
     def sessions(self, worker: int, backend: str) -> Mapping[str, int] | None:
         """How many sessions each server of a backend has in this worker; none if it has ended, and None if there is no
         answer. Raises Unreachable if the connection is lost."""
-        return sessions_in(self._ask(f"@!{worker:d} show stat"), backend)
+        return sessions_in(self._ask(f"@!{worker:d} show stat {_ONLY_SERVERS}"), backend)
 
     def _ask(self, line: str) -> str:
         """The whole answer; "" if it is refused or broken off: then there is no master, or it begins anew."""

@@ -120,7 +120,7 @@ class ModelProxy:
             if self.broken and self.host.files[CONFIG][0].decode() != self.loaded:
                 self.failed += 1
             else:
-                self.old |= {self.worker: dict(self.busy)} if self.busy else {}
+                self.old |= {self.worker: dict.fromkeys(self.servers, 0) | dict(self.busy)} if self.busy else {}
                 self.restart()
             return ""
         if not self.loaded:
@@ -144,10 +144,19 @@ class ModelProxy:
         return f"# pxname,svname,scur\n{rows}\n"
 
     @property
+    def servers(self) -> list[str]:
+        """All servers of the configuration that is loaded, as BACKEND/SERVER."""
+        found, backend = list[str](), ""
+        for line in self.loaded.splitlines():
+            backend = line.split()[1] if line.startswith("backend ") else backend
+            found += [f"{backend}/{line.split()[1]}"] if line.startswith("  server ") else []
+        return found
+
+    @property
     def serves(self) -> str:
         """The release that requests reach; "-" where one would reach nobody, or nobody well."""
-        lines = self.loaded.partition("\nbackend production:shop ")[2].partition("\nbackend ")[0].splitlines()
-        names = {line.split()[1] for line in lines if line.startswith("  server ")}
+        keys = (each.partition("/") for each in self.servers)
+        names = {server for backend, _, server in keys if backend == "production:shop"}
         sick = self.host.sick
         well = {c.name: c.labels[RELEASE] for c in self.host.running if c.labels.get(RELEASE) not in sick}
         if not names or not names <= well.keys():

@@ -90,6 +90,11 @@ class Bare:
         return self.host.proxy.loaded
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the file is what the proxy has loaded."""
+        return self.host.files[CONFIG][0].decode() == self.loaded
+
+    @property
     def certificates(self) -> list[str]:
         """The files of its certificates."""
         return [path.rpartition("/")[2] for path in self.host.files if path.startswith(f"{PLACE}/certificates/")]
@@ -228,6 +233,36 @@ def test_what_is_written_and_not_loaded_is_seen() -> None:
     assert status_of(bare.session).state == "written, but not loaded"
 
 
+@pytest.mark.parametrize("reread", [False, True])
+def test_a_configuration_that_was_edited_is_seen_and_overwritten(reread: bool) -> None:
+    """Whether the proxy has read it again or not, its description says nothing of it; and whenever relman dies, status
+    does not call it well before it is."""
+    for at in range(1, 100):
+        bare = Bare(PROXIED)
+        bare.apply()
+        assert bare.world.deploy("1").error is None
+        proxy, edited = bare.host.proxy, bare.loaded.replace("shop.example.com", "example.com")
+        assert proxy
+        bare.host.files[CONFIG] = (edited.encode(), 0.0)
+        if reread:
+            proxy.restart()
+        found = look_at(ModelFleet([bare.host]).sessions["h1"], "production", "shop", "this")
+        assert (status_of(bare.session).state, found.state) == ("edited by hand", Condition.UNPROXIED)
+        bare.world.before(at, killed)
+        with contextlib.suppress(Died):
+            assert bare.apply() == "loaded its new configuration"
+        done = bare.world.changes < at
+        bare.world.calm()
+        assert (status_of(bare.session).state == "running") is ("shop.example.com" in bare.loaded and bare.is_whole)
+        bare.apply()
+        assert (status_of(bare.session).state, bare.world.versions) == ("running", ["1"])
+        assert "{ hdr(host),field(1,:) -i shop.example.com }" in bare.loaded
+        assert bare.apply() == "is as the inventory says"
+        if done:
+            return
+    raise AssertionError
+
+
 def test_it_is_removed_when_nothing_is_routed() -> None:
     """While a service is behind it, it stays; then image, network and files go."""
     bare = Bare(PROXIED)
@@ -294,6 +329,13 @@ def test_a_page_is_shown_in_the_place_of_a_service() -> None:
     assert "deny_status 503" not in bare.loaded
     with pytest.raises(PreflightFailed, match="does not route production:other"):
         bare.maintain("production:other", on=True)
+
+
+def test_without_a_proxy_there_is_no_maintenance() -> None:
+    """It says so, and what makes one."""
+    with pytest.raises(PreflightFailed, match="has no proxy") as caught:
+        Bare().maintain(on=True)
+    assert "relman proxy apply" in caught.value.hint
 
 
 def test_a_port_that_is_taken_is_named() -> None:

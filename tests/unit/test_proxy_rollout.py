@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +20,7 @@ from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import look_at
 from relman.rollout.progress import Report
+from relman.rollout.proxy import switch
 from relman.rollout.proxy.container import NETWORK
 from relman.rollout.proxy.haproxy_cfg import rendered
 from tests.unit.model_fleet import ModelFleet, World, serving
@@ -205,6 +208,22 @@ def test_the_old_containers_stop_when_their_last_request_has_ended() -> None:
     assert left[0] == 3, "no change waits before the reload is seen to be done"
     assert left[-1] <= 0, "the old container stops when it has none left"
     assert proxy.old, "the other service's connection lasts"
+
+
+def test_a_first_deployment_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another service's connections last, with a worker that knows no container of this one."""
+
+    def waited(_seconds: float) -> None:
+        raise AssertionError
+
+    world = World(1, PROXIED)
+    proxy = world.hosts[0].proxy
+    assert proxy
+    proxy.busy = {"production:chat/chat-1": 10**6}
+    monkeypatch.setattr(switch, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited))
+    assert world.deploy("1").error is None
+    assert proxy.old
+    assert world.deploy("2").error is not None, "the next one waits: connections may be idle only for now"
 
 
 def test_an_endless_request_ends_with_the_drain_timeout() -> None:

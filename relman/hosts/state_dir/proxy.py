@@ -48,6 +48,12 @@ def draft_config(connection: Connection, text: str) -> None:
     files.write_beside(connection, TOP, ETC, CONFIG, NEXT, text.encode())
 
 
+def read_config(connection: Connection) -> str:
+    """The configuration that counts, as it stands there; "" without one. Raises PreflightFailed or Unreachable."""
+    found = files.read(connection, location.place(connection, TOP, ETC).of(CONFIG))
+    return found[0].decode(errors="replace") if found else ""
+
+
 def place_config(connection: Connection) -> None:
     """Make the next configuration the one that counts, atomically. Raises PreflightFailed or Unreachable."""
     place = location.place(connection, TOP, ETC)

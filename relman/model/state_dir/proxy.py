@@ -17,7 +17,8 @@ class ProxyState:
     """`image` is the local reference of the image that runs; `backends` are those of all services and environments of
     the host, in the order of their names; `certificates` are those that lie there. `number` tells its container and its
     sockets from those of the one before, beside which it may run for a while; `page` is the name of the file that it
-    answers with in the place of a service that cannot."""
+    answers with in the place of a service that cannot. `overwritten` counts the edited configurations that this one
+    came in the place of, by which it is told from them."""
 
     proxy: HostProxy
     image: str
@@ -25,6 +26,7 @@ class ProxyState:
     certificates: tuple[Certificate, ...] = ()
     number: int = 1
     page: str = ""
+    overwritten: int = 0
 
     @property
     def container(self) -> str:

@@ -39,6 +39,8 @@ def reached(proxy: ProxyStatus, name: str, serving: Collection[str]) -> Reach:
         return Reach(Condition.UNPROXIED, f"the host's proxy is {proxy.container or 'gone'}")
     if not proxy.loaded:
         return Reach(Condition.UNPROXIED, "the host's proxy has not loaded what it is meant to route")
+    if proxy.edited:
+        return Reach(Condition.UNPROXIED, "the configuration of the host's proxy was edited by hand")
     routed = next((r for r in proxy.routes if r.name == name), None)
     if routed is None:
         return Reach(Condition.UNROUTED, "the host's proxy routes nothing to it")

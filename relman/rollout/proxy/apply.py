@@ -78,10 +78,15 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
         page = meant.page.file if meant.page else ""
         if meant.page:
             kept.write_page(session.connection, page, meant.page.response)
-        routed = before.backends if before else ()
-        after = ProxyState(meant.proxy, meant.image.reference, routed, meant.certificates, page=page)
+        after = replace(
+            before or ProxyState(meant.proxy, meant.image.reference),
+            proxy=meant.proxy,
+            image=meant.image.reference,
+            certificates=meant.certificates,
+            page=page,
+        )
         if before and any(c.name == before.container and c.running and c.image_id == id for c in there):
-            done = _loaded(session, before, replace(after, number=before.number), there)
+            done = _loaded(session, before, after, there)
         else:
             done = _replaced(session, before, after, there)
         kept.keep_files(session.connection, [each.file for each in meant.certificates], page)
@@ -92,9 +97,9 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
 def _loaded(session: Session, before: ProxyState, after: ProxyState, there: Sequence[Container]) -> Applied:
     # Step 3; first the end of what an attempt that died has left.
     _end(session, [c for c in there if c.name != after.container], after)
-    load(session, before, after)
-    changed = rendered(before) != rendered(after)
-    return Applied("loaded its new configuration") if changed else Applied("is as the inventory says", False)
+    if load(session, before, after):
+        return Applied("loaded its new configuration")
+    return Applied("is as the inventory says", False)
 
 
 def _replaced(session: Session, before: ProxyState | None, after: ProxyState, there: Sequence[Container]) -> Applied:

@@ -14,9 +14,8 @@ from relman.model.state_dir.record import Unit
 from relman.rollout.fleet import Session
 from relman.rollout.proxy.addresses import free
 from relman.rollout.proxy.container import NETWORK
+from relman.rollout.proxy.load import MAKE
 from relman.rollout.proxy.lock import proxy_locked
-
-_HINT = "relman proxy apply makes the network, as the inventory says (relman_proxy)"
 
 
 @contextlib.contextmanager
@@ -54,7 +53,7 @@ def _inherited(session: Session, step: Step) -> dict[tuple[str, str], str]:
 def _free(session: Session, count: int) -> tuple[str, ...]:
     network, host = session.engine.network(NETWORK), session.host.name
     if network is None or not network.subnet:
-        raise StepFailed(f"has no network {NETWORK}", host=host, hint=_HINT)
+        raise StepFailed(f"has no network {NETWORK}", host=host, hint=MAKE)
     state = kept.read(session.connection)
     taken = session.engine.networks.addresses(NETWORK) | (state.addresses if state else frozenset())
     try:

@@ -44,10 +44,16 @@ def loaded_as(text: str) -> str:
     return text.splitlines()[1].strip().partition(" ")[2]
 
 
+def is_whole(text: str) -> bool:
+    """Whether a file is as relman wrote it, and not edited since."""
+    head, _, body = text.partition("\n")[2].partition("\n")
+    return head.strip() == f"description {description(body)}"
+
+
 def _lines(state: ProxyState, backends: Sequence[Backend]) -> Iterator[str]:
     proxy = state.proxy
     web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
-    yield from _globals(state.number)
+    yield from _globals(state)
     yield from _http_defaults(proxy)
     yield from _frontend(proxy, backends, ())
     if state.certificates:
@@ -66,9 +72,11 @@ def _web(backends: Sequence[Backend]) -> list[Backend]:
     return [b for b in backends if b.settings.protocol is not Protocol.TCP]
 
 
-def _globals(number: int) -> Iterator[str]:
+def _globals(state: ProxyState) -> Iterator[str]:
+    if state.overwritten:
+        yield f"  # in the place of edited files: {state.overwritten:d}"
     yield "  log stdout format raw local0 notice"
-    yield f"  stats socket {RUN}/admin-{number:d}.sock mode 600 level admin expose-fd listeners"
+    yield f"  stats socket {RUN}/admin-{state.number:d}.sock mode 600 level admin expose-fd listeners"
     yield "  hard-stop-after 24h"
     yield f"  uid {_WORKER}"
     yield f"  gid {_WORKER}"

@@ -1,6 +1,7 @@
 """Let the proxy of a host route as its state says: a file that is rendered from it, and a reload.
 
-The steps, each marked where it is done; what is loaded already needs none but the second:
+The steps, each marked where it is done; what is loaded already needs none but the second, unless somebody edited the
+file, which may have been loaded since with the description of the one before:
 
 1. Write the next configuration, and let HAProxy check it.
 2. Write the state, and put the configuration in place.
@@ -10,6 +11,7 @@ The steps, each marked where it is done; what is loaded already needs none but t
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from relman.hosts.haproxy import MasterCli, Processes
 from relman.hosts.state_dir import proxy as kept
@@ -20,18 +22,18 @@ from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Session
 from relman.rollout.proxy.container import CONFIG, LABEL, LABELLED
-from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+from relman.rollout.proxy.haproxy_cfg import is_whole, loaded_as, rendered
 
 _CHECK = 10.0
 _RELOAD = 15.0
 _PAUSE = 0.05
 _LINES = 10
-_HINT = "relman proxy apply makes it as the inventory says"
+MAKE = "relman proxy apply makes it as the inventory says (relman_proxy)"
 
 
-def load(session: Session, before: ProxyState, after: ProxyState) -> None:
-    """Make the proxy route as `after` says. Raises StepFailed if it does not, and then it routes as `before`; and what
-    the connection raises. Its lock must be held."""
+def load(session: Session, before: ProxyState, after: ProxyState) -> bool:
+    """Make the proxy route as `after` says; returns whether it had to load anything for that. Raises StepFailed if it
+    does not, and then it routes as `before`; and what the connection raises. Its lock must be held."""
     connection, host = session.connection, session.host.name
     text, cli = rendered(after), MasterCli(connection, kept.socket(connection, after.number))
     container = running(session, after)
@@ -39,8 +41,11 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
     if seen is None:
         raise StepFailed("its proxy does not answer", host=host, hint=f"there: docker logs {after.container}")
     if cli.description() == loaded_as(text):
-        place(session, after, text)
-        return
+        if is_whole(kept.read_config(connection)):
+            place(session, after, text)
+            return False
+        after = replace(after, overwritten=after.overwritten + 1)
+        text = rendered(after)
     _require_free(session, before, after)
     # Step 1.
     kept.draft_config(connection, text)
@@ -58,6 +63,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> None:
         cli.reload()
         log = session.engine.logs(container.id, tail=_LINES)
         raise StepFailed("HAProxy did not load the new configuration; it routes as before", host=host, details=log)
+    return True
 
 
 def require_sockets(session: Session) -> None:
@@ -81,9 +87,9 @@ def running(session: Session, state: ProxyState) -> Container:
     there, host = proxies(session), session.host.name
     found = next((c for c in there if c.name == state.container), None)
     if others := [c.name for c in there if c.alive and c.name != state.container]:
-        raise StepFailed(f"its proxy was being replaced, and {', '.join(others)} still runs", host=host, hint=_HINT)
+        raise StepFailed(f"its proxy was being replaced, and {', '.join(others)} still runs", host=host, hint=MAKE)
     if found is None or not found.running:
-        raise StepFailed(f"its proxy is {found.status if found else 'gone'}", host=host, hint=_HINT)
+        raise StepFailed(f"its proxy is {found.status if found else 'gone'}", host=host, hint=MAKE)
     return found
 
 

@@ -8,7 +8,7 @@ from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.proxy import Backend, Certificate
 from relman.rollout.fleet import Session
-from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+from relman.rollout.proxy.haproxy_cfg import is_whole, loaded_as, rendered
 from relman.rollout.proxy.load import proxies
 
 
@@ -26,8 +26,9 @@ class RoutedService:
 @dataclass(frozen=True)
 class ProxyStatus:
     """One host's proxy. `container` is the state of its container, "" if it has none; `loaded` is whether it routes as
-    its files say; `draining` is the number of old workers that still end their connections; `others` are the names of
-    earlier ones that run beside it, as a replacement that was interrupted leaves them."""
+    it is meant to, `edited` whether somebody changed its configuration by hand; `draining` is the number of old workers
+    that still end their connections; `others` are the names of earlier ones that run beside it, as a replacement that
+    was interrupted leaves them."""
 
     host: str
     container: str = ""
@@ -37,6 +38,7 @@ class ProxyStatus:
     routes: tuple[RoutedService, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     others: tuple[str, ...] = ()
+    edited: bool = False
 
     @property
     def state(self) -> str:
@@ -47,7 +49,9 @@ class ProxyStatus:
             return self.container
         if self.others:
             return "being replaced"
-        return "running" if self.loaded else "written, but not loaded"
+        if not self.loaded:
+            return "written, but not loaded"
+        return "edited by hand" if self.edited else "running"
 
 
 def _routed(backend: Backend) -> RoutedService:
@@ -72,4 +76,5 @@ def status_of(session: Session) -> ProxyStatus:
         routes=tuple(map(_routed, state.backends)),
         certificates=state.certificates,
         others=tuple(c.name for c in there if c.running and c.name != state.container),
+        edited=not is_whole(kept.read_config(connection)),
     )

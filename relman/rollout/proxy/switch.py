@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,11 +16,10 @@ from relman.model.state_dir.record import Deployed
 from relman.rollout.fleet import Session
 from relman.rollout.planning.replacement_order import turns
 from relman.rollout.proxy.container import NETWORK
-from relman.rollout.proxy.load import load
+from relman.rollout.proxy.load import MAKE, load
 from relman.rollout.proxy.lock import proxy_locked
 
 _PAUSE = 0.2
-_HINT = "relman proxy apply makes one, as the inventory says (relman_proxy)"
 
 
 def let_serve(session: Session, entry: Deployed | None, ids: Iterable[str], instead_of: Deployed | None) -> None:
@@ -65,7 +64,7 @@ def _switch(session: Session, name: str, backend: Backend | None) -> None:
         if state is None:
             if backend is None:
                 return
-            raise StepFailed("has no proxy", host=host, hint=_HINT)
+            raise StepFailed("has no proxy", host=host, hint=MAKE)
         before = state.backend(name)
         if backend and (taken := state.claimed(backend)):
             raise StepFailed(f"cannot be routed: {taken}", host=host)
@@ -82,18 +81,18 @@ def _drain(cli: MasterCli, name: str, staying: Collection[str], keep_alive: floa
     """Wait until old workers have no request with a server that does not stay.
 
     The next request on an idle connection goes to a server of its worker: until the connection would be closed, that no
-    request is seen is no sign.
+    request is seen is no sign, unless the worker knows only servers that stay.
     """
-    begin = time.monotonic()
+    begin, done = time.monotonic(), set[int]()
     while (waited := time.monotonic() - begin) < limit:
-        found = cli.processes()
-        if found and not found.old:
-            return
-        if found and waited >= keep_alive and not any(_busy(cli, each, name, staying) for each in found.old):
-            return
+        if found := cli.processes():
+            idle_counts = waited >= keep_alive
+            done |= {each for each in found.old - done if _is_done(cli.sessions(each, name), staying, idle_counts)}
+            if found.old <= done:
+                return
         time.sleep(_PAUSE)
 
 
-def _busy(cli: MasterCli, worker: int, backend: str, staying: Collection[str]) -> bool:
-    found = cli.sessions(worker, backend)
-    return found is None or any(count for server, count in found.items() if server not in staying)
+def _is_done(sessions: Mapping[str, int] | None, staying: Collection[str], idle_counts: bool) -> bool:
+    leaving = [count for server, count in (sessions or {}).items() if server not in staying]
+    return sessions is not None and (not any(leaving) if idle_counts else not leaving)
