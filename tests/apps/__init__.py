@@ -1,1 +1,2 @@
 HAPROXY = "haproxy-base"
+HYPERCORN = "hypercorn-base"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -198,6 +198,7 @@ class Stage:
         *,
         deploy: Mapping[str, Any] | None = None,
         files: Mapping[str, bytes] | None = None,
+        make: Callable[..., str] = busybox_image,
         **options: Any,
     ) -> tuple[str, str]:
         """Build and push an image under `tag` without releasing it; returns its config and manifest digests."""
@@ -205,7 +206,7 @@ class Stage:
         with self.lab.ci.engine() as engine:
             ref = self.repository.tag(tag)
             labels = {DEPLOY_SECTION: section, SERVICE_NAME: "demo", **labels_of(files or {})}
-            config = busybox_image(engine, ref, version=tag.removeprefix("run-"), labels=labels, **options)
+            config = make(engine, ref, version=tag.removeprefix("run-"), labels=labels, **options)
             return config, push(engine, ref, self.lab.registry.auth)
 
     def release(

@@ -13,6 +13,7 @@ from typing import Any
 
 import docker
 
+from tests.apps import HYPERCORN, bases
 from tests.lab.layout import LabError
 
 PORT = 8080
@@ -25,6 +26,7 @@ case "$HTTP_HOST $HTTP_X_FORWARDED_PROTO" in
 esac
 """
 _SERVE = "/bin/busybox httpd -p 8080 -h /www"
+_HYPERCORN = ["hypercorn", "--bind", f"0.0.0.0:{PORT}", "--graceful-timeout", "1", "echo:app"]
 
 
 class Behaviour(Enum):
@@ -78,6 +80,21 @@ def busybox_image(
         f"own/www{SITE}": _SITE,
     }
     # Not as LABEL instructions: in those the builder would replace every ${name}.
+    named = dict(labels or {})
+    _events(engine.build(fileobj=_tar(content), custom_context=True, tag=ref, rm=True, decode=True, labels=named))
+    return str(engine.inspect_image(ref)["Id"])
+
+
+def echo_image(engine: docker.APIClient, ref: str, *, version: str, labels: Mapping[str, str] | None = None) -> str:
+    """Build `ref` of the application tests/apps/echo, whose base the engine has; the rest is as of busybox_image."""
+    lines = [
+        f"FROM {bases.load(HYPERCORN).image}",
+        "COPY app /app",
+        f"ENV VERSION={version}",
+        f"CMD {json.dumps(_HYPERCORN)}",
+    ]
+    app = {f"app/{path.name}": path.read_bytes() for path in (bases.APPS / "echo").glob("*.py")}
+    content = {"Dockerfile": "\n".join(lines).encode(), **app}
     named = dict(labels or {})
     _events(engine.build(fileobj=_tar(content), custom_context=True, tag=ref, rm=True, decode=True, labels=named))
     return str(engine.inspect_image(ref)["Id"])

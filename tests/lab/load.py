@@ -1,91 +1,100 @@
-"""Requests without a pause, and a count of those that failed: what users see of a change."""
+"""Requests without a pause, and a count of those that failed: what users see of a change.
+
+No request is made twice, but one of HTTP/2 that the server said it had not looked at (tests/lab/load_http2.py).
+"""
 
 from __future__ import annotations
 
 import http.client
 import threading
-from collections import Counter
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
-_TIMEOUT = 30.0
-_PAUSE = 0.005
-_GOOD = 200
-
-
-@dataclass
-class Counted:
-    """What came of the requests: how many there were, by the text of the answer, and each failure in words."""
-
-    answers: Counter[str] = field(default_factory=Counter)
-    failures: list[str] = field(default_factory=list)
-    _mutex: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    @property
-    def requests(self) -> int:
-        """All of them."""
-        return self.answers.total() + len(self.failures)
-
-    def answered(self, text: str) -> None:
-        """One was answered well."""
-        with self._mutex:
-            self.answers[text] += 1
-
-    def failed(self, why: str) -> None:
-        """One was not."""
-        with self._mutex:
-            self.failures.append(why)
+from tests.lab import load_http2
+from tests.lab.counted import MIDDLE, PIECES, TIMEOUT, Counted, Target, judge, running
 
 
 @dataclass(frozen=True)
-class Target:
-    """Whom to ask for what, by which name."""
+class Users:
+    """How many there are of each kind: with a `new` connection for each request, with one that they have `kept` as long
+    as it is not said to close, with `uploads` in chunks, with `slow` answers, and with several requests at once on a
+    connection of `http2`. Each waits for `pause` seconds before the next request."""
 
-    address: str
-    port: int
-    host: str
-    path: str = "/"
+    new: int = 2
+    kept: int = 2
+    uploads: int = 0
+    slow: int = 0
+    http2: int = 0
+    pause: float = 0.005
 
 
 @contextmanager
-def load(target: Target, *, new: int = 2, kept: int = 2) -> Iterator[Counted]:
-    """Ask during the block: `new` users with a connection for each request, `kept` ones with one that they keep as long
-    as it is not said to close. A request is never made twice."""
-    counted, stop = Counted(), threading.Event()
-    users = [threading.Thread(target=_ask, args=(target, counted, stop, at < kept)) for at in range(new + kept)]
-    for user in users:
-        user.start()
-    try:
+def load(*targets: Target, users: Users | None = None) -> Iterator[Counted]:
+    """Ask each target during the block."""
+    users, counted, stop = users or Users(), Counted(), threading.Event()
+    kinds: list[tuple[int, Callable[[Target, Counted, Callable[[], bool]], None]]] = [
+        (users.new, partial(_ask, "new", False)),
+        (users.kept, partial(_ask, "kept", True)),
+        (users.uploads, partial(_ask, "upload", True)),
+        (users.slow, partial(_ask, "slow", True)),
+        (users.http2, load_http2.ask),
+    ]
+    with running(
+        *(
+            partial(ask, target, counted, partial(stop.wait, users.pause))
+            for target in targets
+            for count, ask in kinds
+            for _ in range(count)
+        ),
+        stop=stop,
+    ):
         yield counted
-    finally:
-        stop.set()
-        for user in users:
-            user.join()
 
 
-def _ask(target: Target, counted: Counted, stop: threading.Event, keep: bool) -> None:
-    connection = _connection(target)
-    while not stop.wait(_PAUSE):
+class _Connection(http.client.HTTPConnection):
+    """Made as the target says."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(target.address, target.port, timeout=TIMEOUT)
+        self.target = target
+
+    def connect(self) -> None:
+        self.sock = self.target.open()
+
+
+def _ask(kind: str, keep: bool, target: Target, counted: Counted, over: Callable[[], bool]) -> None:
+    connection = _Connection(target)
+    while not over():
+        begin = time.monotonic()
         try:
-            connection.request("GET", target.path, headers={"Host": target.host})
+            _send(connection, kind)
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:
-            counted.failed(f"{type(error).__name__}: {error}")
+            counted.failed(f"{kind}: {type(error).__name__}: {error}")
             connection.close()
-            connection = _connection(target)
             continue
-        if answer.status == _GOOD:
-            counted.answered(text)
-        else:
-            counted.failed(f"{answer.status} {text[:80]}")
+        took = time.monotonic() - begin if kind in ("new", "kept") else None
+        judge(counted, kind, answer.status, text, took)
         if not keep or answer.will_close:
             connection.close()
-            connection = _connection(target)
     with closing(connection):
         pass
 
 
-def _connection(target: Target) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection(target.address, target.port, timeout=_TIMEOUT)
+def _send(connection: _Connection, kind: str) -> None:
+    target = connection.target
+    if kind == "upload":
+        connection.request("POST", target.path + kind, _pieces(), {"Host": target.host}, encode_chunked=True)
+        return
+    connection.request("GET", target.path + kind if kind == "slow" else target.path, headers={"Host": target.host})
+
+
+def _pieces() -> Iterator[bytes]:
+    for number, piece in enumerate(PIECES):
+        if number:
+            time.sleep(MIDDLE)
+        yield piece

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.apps import HAPROXY, bases
+from tests.apps import HAPROXY, HYPERCORN, bases
 from tests.lab import packages, trixie, wheels
 from tests.lab.host import MODERN
 from tests.lab.layout import LabError
@@ -37,7 +37,7 @@ def prepare() -> str:
         wheels.fetch(lock)
     try:
         with ThreadPoolExecutor() as pool:
-            list(pool.map(bases.rootfs, (*bases.NAMES, bases.RELMAN, HAPROXY)))
+            list(pool.map(bases.rootfs, (*bases.NAMES, bases.RELMAN, HAPROXY, HYPERCORN)))
     except bases.BaseError as error:
         raise LabError(str(error)) from error
     return f"prepared in {time.monotonic() - begin:.1f} s: nothing is downloaded from here on"

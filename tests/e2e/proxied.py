@@ -1,0 +1,51 @@
+"""Hosts with proxies, for whole stories: an image of HAProxy, an inventory, and services to put behind it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.apps import HAPROXY, HYPERCORN, bases
+from tests.e2e.stage import Stage
+from tests.lab.counted import Counted, Target
+from tests.lab.images import echo_image, push
+
+NAME = "demo.example.com"
+BEHIND: Mapping[str, Any] = {"ports": [], "proxy": {"port": 8080, "response_timeout": "2s"}}
+
+
+def haproxy(stage: Stage, number: int) -> str:
+    """An image of HAProxy in the registry, of which each number is another one."""
+    image = f"{stage.lab.registry.address}/haproxy:{number}"
+    base = bases.ensure(HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
+    with stage.lab.ci.engine() as engine:
+        built = engine.build(fileobj=io.BytesIO(f"FROM {base}\nLABEL number={number}\n".encode()), tag=image, rm=True)
+        said = b"".join(built)
+        assert b"Successfully built" in said, said
+        push(engine, image, stage.lab.registry.auth)
+    return image
+
+
+def inventory(stage: Stage, image: str, **routes: object) -> None:
+    """Every host has a proxy of this image."""
+    stage.write_inventory(relman_proxy={"image": image, "keep_alive": "1s"}, relman_routes=routes)
+
+
+def first_of(stage: Stage) -> Target:
+    """What users ask the first host for."""
+    return Target(stage.lab.hosts[0].address, 80, NAME, "/version")
+
+
+def lossless(counted: Counted, *releases: str) -> None:
+    """Nobody noticed, and these releases answered."""
+    assert counted.failures == [], (len(counted.failures), counted.requests, counted.failures[:5])
+    assert set(counted.answers) == set(releases)
+
+
+def release_echo(stage: Stage, *tags: str, deploy: Mapping[str, Any]) -> None:
+    """Release the application tests/apps/echo under these tags."""
+    bases.ensure(HYPERCORN, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
+    for tag in tags:
+        stage.release(tag, deploy=deploy, make=echo_image)
