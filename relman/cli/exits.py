@@ -24,7 +24,7 @@ class Exit(IntEnum):
     NOT_SERVING = 10
     UNKNOWN = 11  # a host did not answer
     UNHEALTHY = 12  # serves, but is unhealthy, paused or partly running
-    CHECK_FAILED = 13  # of a playbook or a canary
+    CHECK_FAILED = 13  # of a playbook, a canary or the rehearsal of a rollback
     NOT_RUN = 125  # `relman exec` could not run the command; all other codes of it but CANCELLED are the command's
     CANCELLED = 130
 

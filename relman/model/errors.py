@@ -198,7 +198,7 @@ class HookFailed(Failure):
 
 
 class CheckFailed(Failure):
-    """The check of a playbook or of a canary failed."""
+    """The check of a playbook or of a canary failed, or a rehearsal found hosts that are not ready."""
 
 
 class StorageFailed(Failure):

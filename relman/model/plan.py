@@ -21,8 +21,8 @@ class Observed:
     """The observed state of one host.
 
     Its engine, record and lock; the service's containers, newest first; its task containers and images; the owner of
-    each bound port; the copies of the service that other environments run; and the `foreign` containers, made by
-    others, that are to be adopted or, as the lock says, are being replaced.
+    each bound port; the copies of the service that other environments run; the `foreign` containers, made by others,
+    that are to be adopted or, as the lock says, are being replaced; and the names of the containers of `rehearsals`.
     """
 
     host: str
@@ -35,6 +35,7 @@ class Observed:
     images: tuple[Image, ...] = ()
     copies: tuple[Copy, ...] = ()
     foreign: tuple[Container, ...] = ()
+    rehearsals: tuple[str, ...] = ()
 
     def owners_of(self, wanted: Binding) -> list[str]:
         """The names of the containers that prevent a new one from binding this port."""

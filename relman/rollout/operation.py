@@ -4,7 +4,7 @@ The steps, each marked where it is done:
 
 1. Start pulling the image on every host (images/image_pull.py).
 2. Take the lock of every host (state/locks.py).
-3. Observe every host (looking/observe.py).
+3. Observe every host (looking/observe.py), and remove what an interrupted rehearsal left.
 4. Make the plan, and check what each host needs for it (planning/).
 5. Check that it is the plan that a person agreed to, and that the release tag has not moved.
 6. Remove containers of tasks that an interrupted deployment left, and draft the first intents.
@@ -46,6 +46,7 @@ from relman.rollout.planning.preflight import check_health, check_networks
 from relman.rollout.progress import Report, Work, report_of
 from relman.rollout.proxy.preflight import require_proxies
 from relman.rollout.prune import note_hosts
+from relman.rollout.rehearsal.containers import clear_left
 from relman.rollout.state.journal import Journal
 from relman.rollout.state.locks import Patience, locked
 
@@ -123,6 +124,7 @@ def _locked(fleet: Fleet, operation: Operation, agreed: Plan | None, fetching: F
     since = time.monotonic()
     # Step 3: observe.
     seen = look(fleet, operation.asked, changing=True)
+    clear_left(fleet, operation.asked, seen)
     by_host = {o.host: o for o in seen}
     # Step 4: plan.
     plan = _settled(fleet, operation, _planned(operation, seen), by_host)

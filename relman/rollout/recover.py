@@ -3,7 +3,7 @@
 The steps, each marked where it is done:
 
 1. Take the locks, adopting the intents of dead holders.
-2. Remove half-written files, observe every host, and wait for tasks that still run.
+2. Remove half-written files and what a rehearsal left, observe every host, and wait for tasks that still run.
 3. Decide whether to finish or undo (planning/recovery_decision.py).
 4. Complete removals; check the new release's health before finishing.
 5. Undo, first on hosts that serve nothing; then finish.
@@ -33,6 +33,7 @@ from relman.rollout.planning.recovery_decision import RecoveryDecision, dark, de
 from relman.rollout.planning.rollback_target import unsafe_tasks
 from relman.rollout.progress import Report, report_of
 from relman.rollout.prune import record_and_prune
+from relman.rollout.rehearsal.containers import clear_left
 from relman.rollout.remove import take_away
 from relman.rollout.secrets import hide_kept
 from relman.rollout.state.journal import Journal
@@ -64,6 +65,7 @@ def recover(
         # Step 2.
         fleet.each(lambda session: sweep(session, asked))
         seen = {o.host: o for o in look(fleet, asked)}
+        clear_left(fleet, asked, tuple(seen.values()))
         await_leftovers(fleet, tuple(seen.values()), watcher)
         found = {h: s.lease.found for h, s in fleet.sessions.items() if s.lease and s.lease.found}
         # Step 3.
@@ -200,7 +202,7 @@ def _prove(session: Session, intent: Intent, asked: Asked, cancel: threading.Eve
     if other and not intent.rollback:
         raise StepFailed(f"its health cannot be checked: {other}", host=session.host.name)
     healthy = await_healthy(session, watched_of(intent.entry, units), cancel, unasked=bool(other))
-    steps.read_back(session, _step(session, intent, None), healthy.containers)
+    steps.read_back(session, intent.entry, healthy.containers)
     return Change(tuple(units), unasked=other)
 
 

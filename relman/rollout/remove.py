@@ -17,6 +17,7 @@ from relman.rollout.pre_stop import before_stop
 from relman.rollout.progress import Report, report_of
 from relman.rollout.proxy.switch import let_serve
 from relman.rollout.prune import drop_image, tolerated
+from relman.rollout.rehearsal.containers import clear_left
 from relman.rollout.state.journal import Journal
 from relman.rollout.state.locks import Patience, locked, sweep
 
@@ -68,6 +69,7 @@ def remove(fleet: Fleet, asked: Asked, watcher: Watcher, patience: Patience) -> 
         def one(session: Session) -> Outcome:
             return take_away(session, asked, seen[session.host.name], watcher)
 
+        clear_left(fleet, asked, tuple(seen.values()))
         done = fleet.each(one, [h for h, o in seen.items() if _removal(o).anything])
         outcomes = {h: Outcome(h, Result.UNCHANGED, "it was not there") for h in seen} | dict(done.answers)
         outcomes |= {h: failed(h, e) for h, e in done.errors.items()}

@@ -24,7 +24,7 @@ from relman.model.container import TASK, Container
 from relman.model.errors import Cancelled, NotFound, Stale, StepFailed, Unreachable
 from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
 from relman.model.state_dir.lock import Intent, OldContainer, Phase
-from relman.model.state_dir.record import Unit
+from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import busy_ports as ports
 from relman.rollout.commit import commit
 from relman.rollout.fleet import Session, Watcher
@@ -109,7 +109,7 @@ class _Replacement:
         beside = [] if session.draft else [partial(draft, session, self.plan, step, self.units, self.seen)]
         wait = partial(await_healthy, session, watched_of(step.entry, units), self.cancel, unasked=bool(unasked))
         healthy: Healthy = session.connection.together(*beside, wait)[-1]
-        read_back(session, step, healthy.containers)
+        read_back(session, step.entry, healthy.containers)
         gap_of = ", ".join(filter(None, turn.processes)) if turn else ""
         return Change(tuple(units), began.gap, gap_of, healthy.first_seen - began.at, unasked)
 
@@ -118,7 +118,7 @@ def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watc
     watcher.host(step.host, "waiting for health")
     units = step.entry.parts
     healthy = await_healthy(session, watched_of(step.entry, units), cancel, unasked=bool(step.unasked))
-    read_back(session, step, healthy.containers)
+    read_back(session, step.entry, healthy.containers)
     return Change(units, unasked=step.unasked)
 
 
@@ -204,12 +204,12 @@ def _stranger(session: Session, step: Step, unit: Unit) -> str:
     return "" if other and session.engine.inspect(unit.container).running else other
 
 
-def read_back(session: Session, step: Step, containers: Iterable[Container]) -> None:
+def read_back(session: Session, entry: Deployed, containers: Iterable[Container]) -> None:
     """Raise StepFailed unless each container runs the very image that was tested."""
     for container in containers:
-        if container.image_id != step.entry.image_id:
+        if container.image_id != entry.image_id:
             raise StepFailed(
-                f"{container.process or 'it'} runs image {container.image_id}, not the tested {step.entry.image_id}",
+                f"{container.process or 'it'} runs image {container.image_id}, not the tested {entry.image_id}",
                 host=session.host.name,
                 hint="the engine holds another image under this name; look at who pushes or tags there",
             )

@@ -29,8 +29,10 @@ from relman.rollout.fleet import Fleet, Gathered, Session, collect
 from relman.rollout.images.image_pull import Wanted
 from relman.rollout.operation import Operation, look, run
 from relman.rollout.planning.planner import Asked, entry_of, plan_deploy, plan_rollback
+from relman.rollout.planning.rehearsal import plan_rehearsal
 from relman.rollout.planning.restart import plan_restart
 from relman.rollout.progress import Report
+from relman.rollout.rehearsal.rehearse import RehearsalReport, rehearse
 from relman.rollout.remove import remove
 from relman.rollout.state.locks import Patience
 from tests.unit.model_host import AMD64, Died, ModelConnection, ModelEngine, ModelHost
@@ -180,6 +182,12 @@ class World:
         """Roll back."""
         asked = self.asked()
         return self._run(asked, lambda seen: plan_rollback(asked, seen, to, keep_secrets=keep_secrets))
+
+    def rehearse(self, to: str | None = None, **options: Any) -> RehearsalReport:
+        """Rehearse a rollback."""
+        asked, cancel = self.asked(**options), threading.Event()
+        plan = partial(plan_rehearsal, asked, release=to)
+        return rehearse(ModelFleet(self.hosts), asked, plan, self.watcher, cancel, Patience())
 
     def restart(self) -> Report:
         """New containers of what serves."""

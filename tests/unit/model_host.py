@@ -12,7 +12,18 @@ from types import SimpleNamespace
 from typing import Any
 
 from relman.hosts.ssh.connection import ChannelRefused
-from relman.model.container import RELEASE, SERVICE, TASK, Container, EngineFacts, Image, Listed, Network, RunSpec
+from relman.model.container import (
+    REHEARSAL,
+    RELEASE,
+    SERVICE,
+    TASK,
+    Container,
+    EngineFacts,
+    Image,
+    Listed,
+    Network,
+    RunSpec,
+)
 from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
@@ -78,7 +89,11 @@ class ModelHost:
         if self.proxies:
             found = {each.serves for each in self.proxies.values() if each.status == "running"} or {"-"}
             return "-" if "-" in found else found.pop() if len(found) == 1 else "mixed"
-        well = [c for c in self.running if TASK not in c.labels and c.labels.get(RELEASE) not in self.sick]
+        well = [
+            c
+            for c in self.running
+            if not {TASK, REHEARSAL} & c.labels.keys() and c.labels.get(RELEASE) not in self.sick
+        ]
         own = [c for c in self.containers.values() if SERVICE in c.labels and TASK not in c.labels]
         processes = {c.process for c in own or well}
         if not well or {c.process for c in well} != processes:
@@ -94,8 +109,8 @@ class ModelHost:
     @property
     def dark(self) -> bool:
         """Whether nothing of one of its processes runs, well or not."""
-        own = [c for c in self.containers.values() if TASK not in c.labels]
-        return not self.running or {c.process for c in own} != {c.process for c in self.running}
+        own = [c for c in self.containers.values() if not {TASK, REHEARSAL} & c.labels.keys()]
+        return {c.process for c in own} != {c.process for c in own if c.running} or not own
 
     def look(self) -> None:
         """Anything that only looks."""

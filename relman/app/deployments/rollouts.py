@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from relman.app.context import Context
 from relman.app.environments import Request, Selected, service_of, unknown_service
@@ -26,6 +27,8 @@ from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.operation import Operation, look, preview, run
 from relman.rollout.planning.planner import Asked
 from relman.rollout.progress import Report
+
+T = TypeVar("T")
 
 
 def chosen_of(context: Context, request: Request) -> tuple[Selected, Asked]:
@@ -112,7 +115,7 @@ def require_known(fleet: Fleet, asked: Asked) -> None:
         )
 
 
-def shielded(work: Callable[[threading.Event], Report]) -> Report:
+def shielded(work: Callable[[threading.Event], T]) -> T:
     """Run `work` in a thread that no signal interrupts; the first Ctrl-C, SIGTERM or the like sets the event that it
     gets."""
     cancel = threading.Event()

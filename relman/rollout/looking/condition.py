@@ -222,6 +222,13 @@ def _is_new(container: Container, intent: Intent) -> bool:
     return container.name in {u.name for u in intent.news} and container.image_id == intent.entry.image_id
 
 
+def rehearsal_note(seen: Observed, machine: str) -> tuple[str, ...]:
+    """A note on what a rehearsal left that no longer lives: it does not serve."""
+    if not seen.rehearsals or (seen.lock and not is_dead(seen.lock, machine)):
+        return ()
+    return (f"left by a rehearsal: {', '.join(seen.rehearsals)}; the next deploy, rollback or recover removes it",)
+
+
 def interrupted(seen: Observed, machine: str) -> Lock | None:
     """The lock of a holder that died during a change, or None."""
     lock = seen.lock.lock if seen.lock and is_dead(seen.lock, machine) else None

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 from relman.hosts.state_dir import lock, record
-from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container, Listed
+from relman.model.container import ENVIRONMENT, REHEARSAL, SERVICE, TASK, Container, Listed
 from relman.model.errors import NotFound
 from relman.model.plan import Observed
 from relman.model.state_dir.lock import FoundLock
@@ -37,6 +37,7 @@ def observe(session: Session, environment: str, service: str, adopt: Collection[
         tasks=tuple(c for c in containers if TASK in c.labels),
         images=tuple(images),
         copies=tuple(sorted(filter(None, (row.copy_beside(service, environment) for row in listed)))),
+        rehearsals=tuple(row.name for row in listed if row.labels.get(REHEARSAL) == f"{environment}/{service}"),
         foreign=tuple(_foreign(session, listed, adopt, _replaced(found) - {c.id for c in containers})),
     )
 

@@ -26,6 +26,7 @@ from relman.rollout.looking.condition import (
     last_ones,
     lock_note,
     manifest_of,
+    rehearsal_note,
     release_of,
 )
 from relman.rollout.looking.history import last_told, put_there
@@ -143,7 +144,7 @@ def summarise(seen: Observed, service: str, answers: Answers, machine: str) -> H
         manifest=manifest_of(entry, placed),
         since=max((c.started_at for c in placed), default=""),
         health=_health(state, entry, placed, answers),
-        notes=(*_skipped(entry), *lock_note(seen, machine)),
+        notes=(*_skipped(entry), *lock_note(seen, machine), *rehearsal_note(seen, machine)),
         drift=bool(drift(entry, placed)) and state is not Condition.UNDER_WAY,
         interrupted=interrupted(seen, machine) is not None,
         left_out=seen.record.left_out,

@@ -20,7 +20,7 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     seen = {o.host: o for o in fleet}
     if release:
         check_moved(release, fleet)
-    faults = [f"{step.host}: {fault}" for step in plan.steps for fault in _faults(step, seen[step.host], release)]
+    faults = [f"{step.host}: {fault}" for step in plan.steps for fault in faults_of(step, seen[step.host], release)]
     if plan.kind in (Kind.DEPLOY, Kind.RESTART):
         faults += [f"{s.host}: {fault}" for s in plan.steps for fault in _paused(seen[s.host], plan.place)]
     if faults:
@@ -111,7 +111,8 @@ def fits(release: Release, facts: EngineFacts) -> bool:
     return (host.os, host.architecture) == (image.os, image.architecture)
 
 
-def _faults(step: Step, seen: Observed, release: Release | None) -> Iterator[str]:
+def faults_of(step: Step, seen: Observed, release: Release | None = None) -> Iterator[str]:
+    """What stands in the way of a step on its host."""
     yield from _port_faults(step, seen)
     yield from _order_faults(step, seen)
     if release:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relman.model.errors import PreflightFailed
 from relman.model.image import ManifestDigest
@@ -16,11 +16,12 @@ from relman.model.state_dir.record import Deployed, HostRecord
 
 @dataclass(frozen=True)
 class RollbackTarget:
-    """The release that all hosts return to, and each host's own entry of it."""
+    """The release that all hosts return to, and each host's own entry of it; `lacking` are hosts that have none."""
 
     release: str
     manifest: ManifestDigest
     entries: Mapping[str, Deployed]
+    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,32 +52,42 @@ def _release(entry: Deployed | None) -> _Release | None:
     return (entry.release, entry.manifest) if entry else None
 
 
-def agreed_target(fleet: Sequence[Observed], place: str, left_out: Collection[str] = ()) -> RollbackTarget:
+def agreed_target(
+    fleet: Sequence[Observed], place: str, left_out: Collection[str] = (), *, partly: bool = False
+) -> RollbackTarget:
     """The single release that some host proposes by its record, and that every other host proposes or serves.
 
     `place` and `left_out` (hosts excluded already) are for hints. Raises PreflightFailed, listing every host's
-    proposal, if there is not exactly one: then a person has to choose.
+    proposal, if there is not exactly one: then a person has to choose. `partly`: hosts may lack it.
     """
     choices = [_choice(seen) for seen in fleet]
     _require_any(choices)
     proposed = dict.fromkeys(r for c in choices if (r := _release(c.proposal)))
     found = [r for r in proposed if all(c.takes(r) for c in choices)]
     if len(found) == 1:
-        release, manifest = found[0]
-        entries = {c.host: _own(c, choices, found[0]) for c in choices}
-        return RollbackTarget(release, manifest, {h: e for h, e in entries.items() if e})
+        return _target_of(choices, found[0])
     # Hosts that were added after the release have nothing to propose, and must not use the others' entries.
     alone = [r for r in proposed if all(c.takes(r) or c.proposal is None for c in choices)]
     if len(alone) == 1:
         lacking = [c.host for c in choices if not c.takes(alone[0])]
+        if partly:
+            return replace(_target_of([c for c in choices if c.host not in lacking], alone[0]), lacking=tuple(lacking))
         raise _unknown_to(lacking, alone[0][0], _Typing(place, left_out), choices)
     raise _disagreement(choices, _Typing(place, left_out))
 
 
-def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: Collection[str] = ()) -> RollbackTarget:
+def _target_of(choices: Sequence[_Choice], release: _Release) -> RollbackTarget:
+    entries = {c.host: _own(c, choices, release) for c in choices}
+    return RollbackTarget(*release, {h: e for h, e in entries.items() if e})
+
+
+def named_target(
+    fleet: Sequence[Observed], release: str, place: str, left_out: Collection[str] = (), *, partly: bool = False
+) -> RollbackTarget:
     """The release that a person named, as each host's own record has it, proven good or not.
 
-    Raises PreflightFailed, naming the hosts, if one has no entry of it, or has another image under this tag.
+    Raises PreflightFailed, naming the hosts, if one has no entry of it (unless `partly`), or has another image under
+    this tag.
     """
     choices = [_choice(seen) for seen in fleet]
     entries = {c.host: e for c in choices if (e := _remembered(c, release))}
@@ -87,7 +98,7 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
             details=[f"remembered: {', '.join(known)}"] if known else (),
             hint=f"relman deploy {shlex.quote(release)} {place} deploys it from the registry",
         )
-    if lacking := [c.host for c in choices if c.host not in entries]:
+    if (lacking := [c.host for c in choices if c.host not in entries]) and not partly:
         raise _unknown_to(lacking, release, _Typing(place, left_out))
     manifests = {e.manifest for e in entries.values()}
     if len(manifests) > 1:
@@ -96,7 +107,7 @@ def named_target(fleet: Sequence[Observed], release: str, place: str, left_out: 
             details=[f"{h}: {e.manifest}, deployed at {e.at} by {e.by}" for h, e in entries.items()],
             hint="find out which one is right, and leave the other hosts out: --exclude HOST --reason WHY",
         )
-    return RollbackTarget(release, manifests.pop(), entries)
+    return RollbackTarget(release, manifests.pop(), entries, tuple(lacking))
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:

@@ -21,14 +21,15 @@ def require_proxies(fleet: Fleet, plan: Plan) -> None:
     steps = {step.host: step for step in plan.steps if step.entry.settings.proxied}
 
     def one(session: Session) -> list[str]:
-        return list(_faults(session, plan, steps[session.host.name]))
+        return list(faults_of(session, plan, steps[session.host.name]))
 
     found = fleet.each(one, steps).all("looking at the proxies")
     if faults := [f"{host}: {fault}" for host, own in found.items() for fault in own]:
         raise PreflightFailed("the proxies cannot take this deployment", details=faults, hint="nothing was changed")
 
 
-def _faults(session: Session, plan: Plan, step: Step) -> Iterator[str]:
+def faults_of(session: Session, plan: Plan, step: Step) -> Iterator[str]:
+    """Why the host's proxy cannot route to what the step puts there. Raises what the connection raises."""
     backend = backend_of(plan.environment, plan.service, step.entry, ())
     if backend is None:
         yield f"relman_routes in the inventory has no {plan.service}, which deploy.proxy needs"
