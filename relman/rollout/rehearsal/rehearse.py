@@ -150,7 +150,7 @@ def _require(session: Session, asked: Asked, mine: HostRehearsal, step: Step) ->
     named = dict.fromkeys(n for u in mine.units for n in step.entry.settings.run_of(u.process).networks)
     if missing := [n for n in named if n not in PREDEFINED and session.engine.network(n) is None]:
         raise StepFailed(
-            f"there is no network {', '.join(missing)}", host=host, hint="there: docker network create NAME"
+            f"there is no network {', '.join(missing)}", host=host, hint=f"there: docker network create {missing[0]}"
         )
     if lost := lost_volumes(step, session.engine.volumes()):
         raise StepFailed(f"has no volume {', '.join(lost)}: a rollback would make it anew, empty", host=host)
