@@ -191,6 +191,10 @@ class Engine:
         params, path = {"t": timeout}, "/containers/{}/stop"
         self._client.ask(_named(container), "POST", path, container, params=params, seconds=seconds, twice=True)
 
+    def resume(self, container: str) -> None:
+        """Let a paused container go on."""
+        self._client.ask(_named(container), "POST", "/containers/{}/unpause", container)
+
     def signal(self, container: str, name: str) -> None:
         """Send a signal to a container's own process."""
         self._client.ask(_named(container), "POST", "/containers/{}/kill", container, params={"signal": name})

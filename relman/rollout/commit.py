@@ -29,8 +29,8 @@ def commit(
     send them requests.
 
     `unasked`: their health is judged by what is seen of them alone. Raises StepFailed if the proxy routes as before, if
-    one of several groups ended while the next were started, or any when the host rebooted: then the connection is not
-    `standing` any more, that of before.
+    one of several groups ended while the next were started, or any while the proxy moved or when the host rebooted:
+    then the connection is not `standing` any more, that of before.
 
     Two policies cannot change in one stroke. In between a reboot brings back both, of which one gets the port; or
     neither, where nothing but relman would keep both from writing the same data. That is one process at a time.
@@ -44,6 +44,8 @@ def commit(
     if bool(first) + len(step.turns) > 1 or session.connection.standing is not standing:
         await_healthy(session, watched_of(step.entry, units), cancel, window=0.0, unasked=unasked)
     let_serve(session, step.entry, [u.container for u in units], step.before)
+    if step.entry.settings.proxied and beside:  # they may have ended while the old ones answered their last requests
+        await_healthy(session, watched_of(step.entry, units), cancel, window=0.0, unasked=unasked)
     before_stop(session, beside, step.before)
     _retire(session, beside)
     session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))

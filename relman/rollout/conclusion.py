@@ -109,19 +109,25 @@ def _bad(happened: Happened) -> RelmanError | None:
     again = f"correct the cause, then: {recover}"
     if dark := happened.of(Result.NOT_SERVING):
         text = f"{hosts_in_words(dark)} {_verb(dark, 'serves', 'serve')} nothing"
-        cause = next((o.hint for o in happened.outcomes if o.result is Result.NOT_SERVING and o.hint), "")
-        return NotServing(title(plan, text), details=details, hint=f"{cause}; then: {recover}" if cause else again)
+        return NotServing(title(plan, text), details=details, hint=_way_out(happened, Result.NOT_SERVING) or again)
     if stuck := happened.of(Result.INTERRUPTED):
         text = f"{hosts_in_words(stuck)} could not record what runs there"
         return Interrupted(title(plan, text), details=details, hint=again)
     if broken := happened.of(Result.FAILED):
         kind = Interrupted if happened.cancelled else MixedFleet
-        return kind(title(plan, _undone(plan, broken)), details=details, hint=again)
+        hint = _way_out(happened, Result.FAILED) or again
+        return kind(title(plan, _undone(plan, broken)), details=details, hint=hint)
     if away := happened.of(Result.UNKNOWN):
         text = f"{hosts_in_words(away)} did not answer, so what runs there is not known{_of_others(happened)}"
         back = f"when {_verb(away, 'it answers', 'they answer')} again: {recover}"
         return Unknown(title(plan, text), details=details, hint=back)
     return None
+
+
+def _way_out(happened: Happened, result: Result) -> str:
+    """What resolves the first known cause of this result, and what comes then; "" if none is known."""
+    causes = (o.hint for o in happened.outcomes if o.result is result and o.hint)
+    return next((f"{cause}; then: relman recover {happened.plan.place}" for cause in causes), "")
 
 
 def _undone(plan: Plan, hosts: list[str]) -> str:

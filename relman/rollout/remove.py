@@ -15,7 +15,7 @@ from relman.rollout.operation import look
 from relman.rollout.planning.planner import Asked, bare_plan
 from relman.rollout.pre_stop import before_stop
 from relman.rollout.progress import Report, report_of
-from relman.rollout.proxy.switch import let_serve
+from relman.rollout.proxy.switch import let_serve_again
 from relman.rollout.prune import drop_image, tolerated
 from relman.rollout.rehearsal.containers import clear_left
 from relman.rollout.state.journal import Journal
@@ -86,7 +86,7 @@ def take_away(session: Session, asked: Asked, seen: Observed, watcher: Watcher) 
     watcher.host(host, "removing")
     if session.lease:
         session.lease.advance(Phase.REMOVING, None)
-    let_serve(session, None, (), seen.record.serving)
+    let_serve_again(session, None, (), seen.record.serving)
     before_stop(session, [OldContainer(c.id, c.process) for c in seen.serving], seen.record.serving)
     for container in (*seen.containers, *seen.tasks):
         if container.alive:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from relman.model.container import Container
-from relman.model.errors import EngineError, NotFound, PreflightFailed, RelmanError, StepFailed, Unreachable
+from relman.model.errors import EngineError, NotFound, PreflightFailed, ProxyDown, RelmanError, StepFailed, Unreachable
 from relman.model.plan import Outcome, Result
 from relman.model.settings import RunSettings
 from relman.model.state_dir.lock import Intent, Phase
@@ -18,7 +18,7 @@ from relman.model.state_dir.record import Deployed
 from relman.rollout.busy_ports import held_port
 from relman.rollout.fleet import Session
 from relman.rollout.health import Watched, await_healthy, symptoms
-from relman.rollout.proxy.switch import let_serve
+from relman.rollout.proxy.switch import let_serve_again
 
 _RETURN_WAIT = 5.0
 _START_WAIT = 3.0
@@ -61,12 +61,18 @@ def undo(session: Session, intent: Intent, current: Deployed | None) -> Outcome:
     )
     name = current.release if current else ", ".join(c.name for c in there.old) or "the previous container"
     try:
-        notes = _swap_back(session, intent, there, current)
+        notes, down = _swap_back(session, intent, there, current)
     except _Stuck as stuck:
         which = f"{stuck.old.process} of {name}" if stuck.old.process else name
         return _stay(session, intent, there, stuck.old, f"{which} could not be started again: {stuck.error.what}")
+    except StepFailed as stays:  # the proxy may go on with the new ones
+        text = f"it could not be rolled back: {stays.what}"
+        return Outcome(session.host.name, Result.FAILED, text, hint=stays.hint)
     outcome = _returned(session, intent, current, name)
-    if outcome.result is Result.RETURNED:
+    if outcome.result is Result.RETURNED and down:
+        said = f"{outcome.detail}, and no request reaches it: {down.what}"
+        outcome = replace(outcome, result=Result.NOT_SERVING, detail=said, hint=down.hint)
+    elif outcome.result is Result.RETURNED:
         _note(session, Phase.HELD, None)
     return replace(outcome, detail="; ".join((outcome.detail, *notes)))
 
@@ -88,8 +94,11 @@ def _note(session: Session, phase: Phase, intent: Intent | None) -> None:
             session.lease.settled()
 
 
-def _swap_back(session: Session, intent: Intent, there: _Found, current: Deployed | None) -> list[str]:
-    """Swap the containers; returns what could not be cleaned up. Raises _Stuck if the old container does not start."""
+def _swap_back(
+    session: Session, intent: Intent, there: _Found, current: Deployed | None
+) -> tuple[list[str], ProxyDown | None]:
+    """Swap the containers; returns what could not be cleaned up, and what is wrong with the proxy that leads there.
+    Raises _Stuck if the old container does not start."""
     engine, together = session.engine, session.connection.together
     notes: list[str] = []
     policies = {o.container: o.restart for o in intent.olds}
@@ -101,21 +110,21 @@ def _swap_back(session: Session, intent: Intent, there: _Found, current: Deploye
     for old in there.old:
         with _tolerated(notes, f"its restart policy stays {old.restart_policy}"):
             engine.set_restart(old.id, policies[old.id])
-    _serve_again(session, intent, there, current)
+    down = _serve_again(session, intent, there, current)
     together(*(partial(_retire, session, c) for c in there.new if c not in in_the_way))
     for new in there.new:
         if not intent.reuses(new.name):
             with _tolerated(notes, f"{new.name} could not be removed"):
                 engine.remove(new.id)
-    return notes
+    return notes, down
 
 
-def _serve_again(session: Session, intent: Intent, there: _Found, current: Deployed | None) -> None:
+def _serve_again(session: Session, intent: Intent, there: _Found, current: Deployed | None) -> ProxyDown | None:
     """Let the proxy send requests to the old containers as soon as they are healthy, or after a while."""
     if current and current.settings.proxied:
         with contextlib.suppress(StepFailed):
             await_healthy(session, _watched(there.old, current), threading.Event(), window=0.0)
-    let_serve(session, current if there.old else None, [c.id for c in there.old], intent.entry)
+    return let_serve_again(session, current if there.old else None, [c.id for c in there.old], intent.entry)
 
 
 def _watched(containers: Iterable[Container], current: Deployed) -> list[Watched]:

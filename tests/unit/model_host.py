@@ -577,6 +577,14 @@ class ModelEngine:
         """It says nothing."""
         return []
 
+    def resume(self, id: str) -> None:
+        """One that is paused goes on as it was."""
+        self._host.change()
+        proxy = self._proxy(id)
+        assert proxy
+        assert proxy.status == "paused"
+        proxy.status = "running"
+
     def signal(self, id: str, _name: str) -> None:
         """A proxy ends when it has answered."""
         self.stop(id, 0)

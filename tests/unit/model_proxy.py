@@ -13,7 +13,7 @@ from relman.model.errors import EngineError
 from relman.model.image import ImageId
 from relman.model.proxy import HostProxy
 from relman.model.state_dir.proxy import ProxyState
-from relman.rollout.proxy.container import LABEL, LABELLED
+from relman.rollout.proxy.container import LABEL, LABELLED, NETWORK
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
 from tests.unit.values import hexes
 
@@ -99,7 +99,7 @@ class ModelProxy:
 
     def reboot(self) -> None:
         """It comes back if it ran, and its policy says so."""
-        ran, self.status, self.old = self.status == "running", "exited", {}
+        ran, self.status, self.old = self.status in ("running", "paused"), "exited", {}
         if ran and self.policy != "no":
             self.restart()
 
@@ -116,6 +116,8 @@ class ModelProxy:
             return ""
         if line == "reload":
             self.host.change()
+            if self.status != "running":
+                return ""
             self.reloads += 1
             if self.broken and self.host.files[CONFIG][0].decode() != self.loaded:
                 self.failed += 1
@@ -144,24 +146,25 @@ class ModelProxy:
         return f"# pxname,svname,scur\n{rows}\n"
 
     @property
-    def servers(self) -> list[str]:
-        """All servers of the configuration that is loaded, as BACKEND/SERVER."""
-        found, backend = list[str](), ""
+    def servers(self) -> dict[str, str]:
+        """All servers of the configuration that is loaded, as BACKEND/SERVER, with their addresses."""
+        found, backend = dict[str, str](), ""
         for line in self.loaded.splitlines():
-            backend = line.split()[1] if line.startswith("backend ") else backend
-            found += [f"{backend}/{line.split()[1]}"] if line.startswith("  server ") else []
+            word, name, *rest = [*line.split(), "", ""]
+            backend = name if line.startswith("backend ") else backend
+            if line.startswith("  ") and word == "server":
+                found[f"{backend}/{name}"] = rest[0].rpartition(":")[0]
         return found
 
     @property
     def serves(self) -> str:
         """The release that requests reach; "-" where one would reach nobody, or nobody well."""
-        keys = (each.partition("/") for each in self.servers)
-        names = {server for backend, _, server in keys if backend == "production:shop"}
-        sick = self.host.sick
-        well = {c.name: c.labels[RELEASE] for c in self.host.running if c.labels.get(RELEASE) not in sick}
-        if not names or not names <= well.keys():
+        addresses = {address for key, address in self.servers.items() if key.startswith("production:shop/")}
+        sick, running = self.host.sick, self.host.running
+        well = {c.addresses.get(NETWORK): c.labels[RELEASE] for c in running if c.labels.get(RELEASE) not in sick}
+        if not addresses or not addresses <= well.keys():
             return "-"
-        releases = {well[name] for name in names}
+        releases = {well[each] for each in addresses}
         return releases.pop() if len(releases) == 1 else "mixed"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -208,6 +209,39 @@ def test_the_old_containers_stop_when_their_last_request_has_ended() -> None:
     assert left[0] == 3, "no change waits before the reload is seen to be done"
     assert left[-1] <= 0, "the old container stops when it has none left"
     assert proxy.old, "the other service's connection lasts"
+
+
+def test_a_new_container_that_dies_while_old_requests_end_is_not_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old one is still there, and gets all requests again."""
+    world = serving(1, PROXIED, "1")
+    (host,) = world.hosts
+    before, drain = world.state(), switch._drain
+
+    def dies(*arguments: Any) -> None:
+        host.sick = frozenset({"2"})
+        drain(*arguments)
+
+    monkeypatch.setattr(switch, "_drain", dies)
+    assert isinstance(world.deploy("2").error, RolledBack)
+    assert world.versions == ["1"]
+    assert world.state() == before
+
+
+def test_an_old_container_that_dies_while_its_requests_end_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever was with it is lost; the new one has all others."""
+    world = serving(1, PROXIED, "1")
+    (host,) = world.hosts
+    drain = switch._drain
+
+    def dies(*arguments: Any) -> None:
+        for each in host.running[:1]:
+            host.containers[each.id] = replace(each, status="exited")
+        drain(*arguments)
+
+    monkeypatch.setattr(switch, "_drain", dies)
+    assert world.deploy("2").error is None
+    assert world.versions == ["2"]
+    world.tidy()
 
 
 def test_a_first_deployment_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

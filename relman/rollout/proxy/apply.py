@@ -3,7 +3,7 @@
 The steps of making it, each marked where it is done:
 
 1. Get the image.
-2. Make the network and the directories.
+2. Make the network and the directories, and let a container go on that was paused.
 3. Where it runs already: let it load what has changed (load.py).
 4. Else start a container of the next number, which takes over the listeners of the one before, if that runs; what that
    routed, it routes, too.
@@ -72,6 +72,7 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
     with proxy_locked(session, holder):
         # Step 2.
         _make_network(session)
+        paused = _resume(session)
         before, there = kept.read(session.connection), proxies(session)
         for each in meant.certificates:
             kept.write_certificate(session.connection, each.file, meant.pems[each.name])
@@ -91,7 +92,7 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
             done = _replaced(session, before, after, there)
         kept.keep_files(session.connection, [each.file for each in meant.certificates], page)
     forget_others(session, id)
-    return done
+    return Applied(f"was paused, and {done.done}") if paused else done
 
 
 def _loaded(session: Session, before: ProxyState, after: ProxyState, there: Sequence[Container]) -> Applied:
@@ -135,6 +136,14 @@ def _make_network(session: Session) -> None:
         raise StepFailed(f"the engine made no network {NETWORK} with a subnet", host=session.host.name)
     networks.remove(NETWORK)
     networks.create(NETWORK, subnet=chosen.subnet, dynamic=halves(chosen.subnet)[1])
+
+
+def _resume(session: Session) -> bool:
+    """Let proxies that are paused go on: they keep their ports, and answer nobody. Returns whether there were any."""
+    paused = [c for c in proxies(session) if c.paused]
+    for each in paused:
+        session.engine.resume(each.id)
+    return bool(paused)
 
 
 def _start(session: Session, before: ProxyState | None, after: ProxyState, last: int | None) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from relman.hosts.haproxy import MasterCli, Processes
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
-from relman.model.errors import PreflightFailed, StepFailed
+from relman.model.errors import PreflightFailed, ProxyDown, StepFailed
 from relman.model.settings import Binding
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.busy_ports import accepts
@@ -82,14 +82,16 @@ def proxies(session: Session) -> list[Container]:
 
 
 def running(session: Session, state: ProxyState) -> Container:
-    """The proxy's container. Raises StepFailed if it does not run, or another one beside it, which would go on sending
-    requests to where this one does not any more."""
+    """The proxy's container. Raises ProxyDown if it does not run, and StepFailed if it is paused, or another one runs
+    beside it, which would go on sending requests to where this one does not any more."""
     there, host = proxies(session), session.host.name
     found = next((c for c in there if c.name == state.container), None)
     if others := [c.name for c in there if c.alive and c.name != state.container]:
         raise StepFailed(f"its proxy was being replaced, and {', '.join(others)} still runs", host=host, hint=MAKE)
+    if found and found.paused:
+        raise StepFailed("its proxy is paused", host=host, hint=f"there: docker unpause {found.name}")
     if found is None or not found.running:
-        raise StepFailed(f"its proxy is {found.status if found else 'gone'}", host=host, hint=MAKE)
+        raise ProxyDown(f"its proxy is {found.status if found else 'gone'}", host=host, hint=MAKE)
     return found
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
-from relman.model.errors import StepFailed
+from relman.model.errors import ProxyDown, StepFailed
 from relman.model.proxy import Backend, Server
+from relman.model.state_dir.proxy import ProxyState
 from relman.model.state_dir.record import Deployed
 from relman.rollout.fleet import Session
 from relman.rollout.planning.replacement_order import turns
 from relman.rollout.proxy.container import NETWORK
-from relman.rollout.proxy.load import MAKE, load
+from relman.rollout.proxy.haproxy_cfg import rendered
+from relman.rollout.proxy.load import MAKE, load, place, running
 from relman.rollout.proxy.lock import proxy_locked
 
 _PAUSE = 0.2
@@ -29,12 +31,34 @@ def let_serve(session: Session, entry: Deployed | None, ids: Iterable[str], inst
     Returns when nothing is left with other containers, or the drain timeout is over. Raises StepFailed if the proxy
     still routes as before; Locked, and what the connection raises.
     """
+    for name, backend in _meant(session, entry, ids, instead_of):
+        _switch(session, name, backend)
+
+
+def let_serve_again(
+    session: Session, entry: Deployed | None, ids: Iterable[str], instead_of: Deployed | None
+) -> ProxyDown | None:
+    """The same on a way back, which goes on without a proxy: whenever that starts, it begins with what is written here.
+    Returns what is wrong with it then."""
+    for name, backend in _meant(session, entry, ids, instead_of):
+        try:
+            _switch(session, name, backend)
+        except ProxyDown as down:
+            _leave(session, name, backend)
+            return down
+    return None
+
+
+def _meant(
+    session: Session, entry: Deployed | None, ids: Iterable[str], instead_of: Deployed | None
+) -> Iterator[tuple[str, Backend | None]]:
+    """What is to be switched, by its name in the proxy, if anything is."""
     if not any(each and each.settings.proxied for each in (entry, instead_of)):
         return
     assert session.lease  # noqa: S101  # whoever changes a service holds its lock
     where = (session.lease.environment, session.lease.service)
     found: list[Container] = session.connection.together(*(partial(session.engine.inspect, each) for each in ids))
-    _switch(session, ":".join(where), backend_of(*where, entry, found) if entry else None)
+    yield ":".join(where), backend_of(*where, entry, found) if entry else None
 
 
 def backend_of(environment: str, service: str, entry: Deployed, containers: Sequence[Container]) -> Backend | None:
@@ -58,38 +82,52 @@ def backend_of(environment: str, service: str, entry: Deployed, containers: Sequ
 
 def _switch(session: Session, name: str, backend: Backend | None) -> None:
     assert session.lease  # noqa: S101
-    connection, host = session.connection, session.host.name
     with proxy_locked(session, session.lease.lock):
-        state = kept.read(connection)
+        state = kept.read(session.connection)
         if state is None:
             if backend is None:
                 return
-            raise StepFailed("has no proxy", host=host, hint=MAKE)
+            raise StepFailed("has no proxy", host=session.host.name, hint=MAKE)
         before = state.backend(name)
         if backend and (taken := state.claimed(backend)):
-            raise StepFailed(f"cannot be routed: {taken}", host=host)
-        if backend and before:
-            backend = replace(backend, maintenance=before.maintenance)
-        load(session, state, state.having(backend) if backend else state.without(name))
-    keep_alive = state.proxy.keep_alive
-    limit = max((each.settings.drain(keep_alive) for each in (before, backend) if each), default=0.0)
-    cli = MasterCli(connection, kept.socket(connection, state.number))
-    _drain(cli, name, {server.name for server in backend.servers} if backend else set(), keep_alive, limit)
+            raise StepFailed(f"cannot be routed: {taken}", host=session.host.name)
+        load(session, state, _with(state, name, backend))
+    limit = max((each.settings.drain(state.proxy.keep_alive) for each in (before, backend) if each), default=0.0)
+    _drain(session, state, name, {server.name for server in backend.servers} if backend else set(), limit)
 
 
-def _drain(cli: MasterCli, name: str, staying: Collection[str], keep_alive: float, limit: float) -> None:
-    """Wait until old workers have no request with a server that does not stay.
+def _leave(session: Session, name: str, backend: Backend | None) -> None:
+    """Write what a proxy that does not run is to begin with."""
+    assert session.lease  # noqa: S101
+    with proxy_locked(session, session.lease.lock):
+        if state := kept.read(session.connection):
+            after = _with(state, name, backend)
+            place(session, after, rendered(after))
+
+
+def _with(state: ProxyState, name: str, backend: Backend | None) -> ProxyState:
+    if backend is None:
+        return state.without(name)
+    before = state.backend(name)
+    return state.having(replace(backend, maintenance=before.maintenance) if before else backend)
+
+
+def _drain(session: Session, state: ProxyState, name: str, staying: Collection[str], limit: float) -> None:
+    """Wait until old workers have no request with a server that does not stay. Raises StepFailed if the proxy ends.
 
     The next request on an idle connection goes to a server of its worker: until the connection would be closed, that no
     request is seen is no sign, unless the worker knows only servers that stay.
     """
+    cli = MasterCli(session.connection, kept.socket(session.connection, state.number))
     begin, done = time.monotonic(), set[int]()
     while (waited := time.monotonic() - begin) < limit:
         if found := cli.processes():
-            idle_counts = waited >= keep_alive
+            idle_counts = waited >= state.proxy.keep_alive
             done |= {each for each in found.old - done if _is_done(cli.sessions(each, name), staying, idle_counts)}
             if found.old <= done:
                 return
+        else:
+            running(session, state)
         time.sleep(_PAUSE)
 
 
