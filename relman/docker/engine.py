@@ -23,6 +23,7 @@ from relman.hosts.ssh.connection import Connection
 from relman.model.container import Container, EngineFacts, Image, Listed, Network, RunSpec
 from relman.model.errors import EngineError, NotFound, PreflightFailed, PullFailed, Unreachable
 from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.reference import familiar
 
 _STALLED = 600.0  # seconds without any progress of a pull
 _MOST_LOG = 32 << 20
@@ -122,7 +123,10 @@ class Engine:
 
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
-        what, params = f"images {' '.join(names)}", {"filters": json.dumps({"reference": list(names)})}
+        what, params = (
+            f"images {' '.join(names)}",
+            {"filters": json.dumps({"reference": [familiar(name) for name in names]})},
+        )
         return self._client.get(what, "/images/json", params=params, read=images.listed_images)
 
     def remove_image(self, reference: str) -> None:

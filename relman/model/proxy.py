@@ -41,7 +41,7 @@ class HostProxy:
     `keep_alive` is in seconds; `page` is a file on this machine, the HTML that is shown while a service cannot answer.
     """
 
-    image: str
+    image: str = "docker.io/library/haproxy:3.2-alpine"
     http: int = 80
     https: int = 443
     certificates: tuple[str, ...] = ()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from relman.model.image import HUB
+from relman.model.image import HUB, HUB_NAMES
 
 
 def names_registry(first: str) -> bool:
@@ -17,6 +17,12 @@ def registry_of(reference: str) -> str:
     """The registry's host[:port]; Docker Hub's if none is named."""
     first, slash, _ = reference.partition("/")
     return first if slash and names_registry(first) else HUB
+
+
+def familiar(reference: str) -> str:
+    """The reference as engines show it, in which Docker Hub is not named."""
+    first, slash, rest = reference.partition("/")
+    return rest.removeprefix("library/") if slash and first in HUB_NAMES else reference
 
 
 def repository_of(reference: str) -> str:

@@ -12,7 +12,7 @@ from relman.hosts.state_dir import record
 from relman.model.container import Container
 from relman.model.errors import EngineError, NotFound, RelmanError
 from relman.model.plan import Observed, Plan, Step
-from relman.model.reference import repository_of
+from relman.model.reference import familiar, repository_of
 from relman.model.state_dir.record import Deployed, HostRecord, kept_name
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.planning.rollback_target import before
@@ -99,7 +99,7 @@ def _images(session: Session, seen: Observed, kept: HostRecord) -> Iterator[tupl
     interrupted deployments."""
     name = kept_name(kept.environment, kept.service)
     tags = {e.kept_as for e in kept.entries}
-    repositories = {str(e.repository) for e in (*seen.record.entries, *kept.entries)}
+    repositories = {familiar(str(e.repository)) for e in (*seen.record.entries, *kept.entries)}
     for image in seen.images:
         own = {t for t in image.repo_tags if repository_of(t) == name}
         if own and not own & tags:

@@ -9,11 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relman.model.container import Image
 from relman.model.errors import UsageError
-from relman.model.image import ConfigDigest, Digest, ImageId, ImageRef, ManifestDigest, Repository, check_tag
+from relman.model.image import (
+    ConfigDigest,
+    Digest,
+    ImageId,
+    ImageRef,
+    ManifestDigest,
+    Platform,
+    Repository,
+    check_tag,
+)
+from relman.model.reference import familiar
 from relman.model.settings import DeploySettings
 from relman.model.settings_diff import HOW, RUN
-from relman.model.state_dir.record import HostRecord
+from relman.model.state_dir.record import HostRecord, kept_in
 from tests.unit.values import deployed, records
 
 SAME = "sha256:" + "a" * 64
@@ -46,6 +57,17 @@ def test_references_keep_a_registry_port_and_a_tag_apart() -> None:
     assert (ref.repository, ref.reference) == (Repository("10.0.0.1:5000", "team/shop"), "118")
     with pytest.raises(UsageError):
         ImageRef.parse("10.0.0.1:5000/team/shop")
+
+
+@pytest.mark.parametrize("hub", ["docker.io", "index.docker.io"])
+def test_an_image_of_docker_hub_is_found_on_an_engine(hub: str) -> None:
+    """Whose list does not name that registry, nor its `library`."""
+    named = {"library/haproxy": "haproxy", "team/shop": "team/shop"}
+    assert {familiar(f"{hub}/{name}:1") for name in named} == {f"{shown}:1" for shown in named.values()}
+    assert familiar("r.example.com/library/shop:1") == "r.example.com/library/shop:1"
+    entry = dataclasses.replace(deployed("0"), repository=Repository(hub, "library/shop"))
+    shown = Image(entry.image_id, (), (f"shop@{entry.manifest}",), Platform("linux", "amd64"))
+    assert kept_in([shown], entry) == f"{hub}/library/shop@{entry.manifest}"
 
 
 @given(records())

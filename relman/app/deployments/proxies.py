@@ -86,7 +86,7 @@ def _resolved(context: Context, environment: Environment) -> dict[str, Meant]:
     if not wanted:
         raise UsageError(
             f"no host of {environment.name} has relman_proxy",
-            hint="name the image of HAProxy in the inventory: relman_proxy: {image: REGISTRY/haproxy:TAG}",
+            hint="say in the inventory that they have one: relman_proxy: {}",
         )
     pems = certificates_of(context, environment)
     known = cache(partial(read_certificate, now=datetime.now(UTC)))  # once for all hosts: keys are slow to read

@@ -14,6 +14,7 @@ from relman.model.formats.versions import plain, unversioned, version_of
 from relman.model.grants.secrets import SECRET_NAME, SecretSet
 from relman.model.image import ConfigDigest, ImageId, ManifestDigest, Repository, check_tag
 from relman.model.proxy import ServiceRoute
+from relman.model.reference import familiar
 from relman.model.settings import DeploySettings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -108,7 +109,7 @@ def kept_in(images: Iterable[Image], entry: Deployed) -> str | None:
     named = [i for i in images if i.id == entry.image_id]
     if any(entry.kept_as in i.repo_tags for i in named):
         return entry.kept_as
-    return pulled if any(pulled in i.repo_digests for i in named) else None
+    return pulled if any(familiar(pulled) in i.repo_digests for i in named) else None
 
 
 @dataclass(frozen=True)

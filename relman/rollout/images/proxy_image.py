@@ -8,6 +8,7 @@ from functools import partial
 
 from relman.model.errors import EngineError
 from relman.model.image import ImageId, ManifestDigest, Repository
+from relman.model.reference import familiar
 from relman.rollout.fleet import Session
 from relman.rollout.images.registry_offer import pulled
 
@@ -43,7 +44,7 @@ def fetched(session: Session, image: ProxyImage, progress: Callable[[int, int], 
 
 def _found(session: Session, image: ProxyImage) -> ImageId | None:
     listed = session.engine.images(str(image.repository), _KEPT)
-    return next((each.id for each in listed if image.reference in each.repo_digests), None)
+    return next((each.id for each in listed if familiar(image.reference) in each.repo_digests), None)
 
 
 def forget_others(session: Session, keep: ImageId | None = None) -> None:

@@ -89,7 +89,7 @@ class ServiceRoute(Section):
 class HostProxy(Section):
     """The proxy of a host."""
 
-    image: Annotated[str, parsed(proxy_image)]
+    image: Annotated[str, parsed(proxy_image)] = model.HostProxy.image
     http: PortNumber = model.HostProxy.http
     https: PortNumber = model.HostProxy.https
     certificates: Annotated[list[str], several(certificate)] = []
@@ -115,7 +115,7 @@ class HostProxy(Section):
 class ProxyVariables(Section):
     """Both variables, each below a key, so that their faults have paths."""
 
-    proxy: HostProxy = HostProxy.model_construct()
+    proxy: HostProxy = HostProxy()
     routes: dict[Annotated[str, AfterValidator(values_names.service_name)], ServiceRoute] = {}
 
     @model_validator(mode="after")
