@@ -20,7 +20,8 @@ from relman.model.errors import Unreachable
 _MOST = 16 << 20
 _PART = 1 << 16
 _MASTER = re.compile(r"\d+ +master +(?P<reloads>\d+) +\[failed: (?P<failed>\d+)\]")
-_WORKER = re.compile(r"(?P<pid>\d+) +worker ")
+_WORKER = re.compile(r"(?P<pid>\d+) +worker +(?P<reloads>\d+)")
+_LOADED = re.compile(r"Success=([01])")
 _ONLY_SERVERS = "-1 4 -1"  # of any proxy, of this type, with any number
 _NO_WORKER = "Can't find the target"
 _DESCRIPTION = re.compile(r"description: (.*)")
@@ -29,7 +30,7 @@ _DESCRIPTION = re.compile(r"description: (.*)")
 @dataclass(frozen=True)
 class Processes:
     """The process ids of the `workers` that accept connections, and of `old` ones that only end theirs; `failed` counts
-    the reloads that failed since the last good one."""
+    the reloads that failed since the last good one, but not reliably from HAProxy 3.1 on."""
 
     workers: frozenset[int]
     old: frozenset[int] = frozenset()
@@ -48,10 +49,11 @@ class MasterCli:
         is lost."""
         return processes_in(self._ask("show proc"))
 
-    def reload(self) -> None:
-        """Let it read its file again. It does not say what came of it, and closes the connection; see `processes`.
-        Raises Unreachable if the connection is lost."""
-        self._ask("reload")
+    def reload(self) -> bool | None:
+        """Let it read its file again. Returns whether it loaded it; None if it does not say so, as before HAProxy 2.7:
+        see `processes`. Raises Unreachable if the connection is lost."""
+        said = _LOADED.match(self._ask("reload"))
+        return said[1] == "1" if said else None
 
     def description(self) -> str:
         """What the configuration that is loaded says of itself; "" if there is no answer. Raises Unreachable if the
@@ -97,11 +99,18 @@ def processes_in(answer: str) -> Processes | None:
     head, _, old = answer.partition("# old workers")
     if not master or "# workers" not in head:
         return None
-    return Processes(_pids(head), _pids(old), int(master["failed"]))
+    workers, others = _reloads(head), _reloads(old)
+    if not workers and others:
+        # From 3.1 on the worker that stays after a reload that failed is among the old ones.
+        newest = min(others.values())
+        workers = {pid: reloads for pid, reloads in others.items() if reloads == newest}
+    return Processes(frozenset(workers), frozenset(others.keys() - workers), int(master["failed"]))
 
 
-def _pids(text: str) -> frozenset[int]:
-    return frozenset(int(found["pid"]) for found in map(_WORKER.match, text.splitlines()) if found)
+def _reloads(text: str) -> dict[int, int]:
+    """How many reloads each worker in these lines has seen, by its process id."""
+    rows = map(_WORKER.match, text.splitlines())
+    return {int(found["pid"]): int(found["reloads"]) for found in rows if found}
 
 
 def sessions_in(answer: str, backend: str) -> Mapping[str, int] | None:

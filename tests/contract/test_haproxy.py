@@ -1,4 +1,4 @@
-"""What relman writes for HAProxy, judged by HAProxy itself."""
+"""What relman writes for HAProxy, judged by each version of HAProxy that it is tested with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, ETC, RUN, rendered
 from relman.rollout.proxy.page import MOST, Page
-from tests.lab import packages, pki
+from tests.lab import haproxies, pki
 from tests.lab.doors import free_port
 from tests.lab.process import until
 from tests.lab.serving import serving
@@ -41,10 +41,15 @@ PATH = st.just("/") | st.lists(st.from_regex(r"[A-Za-z0-9._~-]{1,8}", fullmatch=
 SECONDS = st.integers(1, 10**6)
 
 
+@pytest.fixture(scope="module", params=haproxies.SUITES)
+def haproxy(request: pytest.FixtureRequest) -> str:
+    """The program, in one version after the other."""
+    return haproxies.program(request.param)
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a certificate, for HAProxy's files."""
-    packages.install()
     made = tmp_path_factory.mktemp("haproxy")
     pki.make_ca(made / "pki", "127.0.0.1", "shop.example.com")
     (made / "certs").mkdir()
@@ -71,9 +76,9 @@ def written(place: Path, text: str) -> Path:
     return file
 
 
-def complaints(place: Path, text: str) -> str:
+def complaints(haproxy: str, place: Path, text: str) -> str:
     """What HAProxy says against a file, warnings included."""
-    done = subprocess.run(["haproxy", "-c", "-q", "-f", written(place, text)], capture_output=True, text=True)
+    done = subprocess.run([haproxy, "-c", "-q", "-f", written(place, text)], capture_output=True, text=True)
     return f"exit {done.returncode}: {done.stdout}{done.stderr}\n{text}" if done.returncode or done.stderr else ""
 
 
@@ -121,13 +126,15 @@ def environments(draw: st.DrawFn) -> tuple[HostProxy, list[Backend]]:
 
 @bounds(max_examples=40, deadline=None)
 @given(found=environments())
-def test_whatever_files_can_say_is_good_for_haproxy(place: Path, found: tuple[HostProxy, list[Backend]]) -> None:
+def test_whatever_files_can_say_is_good_for_haproxy(
+    haproxy: str, place: Path, found: tuple[HostProxy, list[Backend]]
+) -> None:
     """What passes relman's patterns is no error to HAProxy, and no warning."""
     proxy, backends = found
     tcp = Backend(
         "production", "of-tcp", ServiceRoute(listen=6000), ProxySettings(6000, Protocol.TCP), Health(), hold=5.0
     )
-    assert complaints(place, rendered(state(proxy, [*backends, tcp]))) == ""
+    assert complaints(haproxy, place, rendered(state(proxy, [*backends, tcp]))) == ""
 
 
 class _Echo(BaseHTTPRequestHandler):
@@ -161,14 +168,14 @@ def behind(name: str, port: int, route: ServiceRoute, https: Https = Https.OFF) 
 
 
 @contextmanager
-def running(place: Path, text: str, port: int) -> Iterator[None]:
+def running(haproxy: str, place: Path, text: str, port: int) -> Iterator[None]:
     """HAProxy with this file, in the foreground, until the end."""
 
     def listens() -> bool:
         with socket.socket() as tried:
             return tried.connect_ex(("127.0.0.1", port)) == 0
 
-    process = subprocess.Popen(["haproxy", "-db", "-f", written(place, text)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([haproxy, "-db", "-f", written(place, text)], stdout=subprocess.DEVNULL)
     try:
         until(listens, "HAProxy to listen")
         yield
@@ -177,7 +184,7 @@ def running(place: Path, text: str, port: int) -> Iterator[None]:
         process.wait()
 
 
-def test_requests_go_where_the_environment_says(place: Path, services: list[int]) -> None:
+def test_requests_go_where_the_environment_says(haproxy: str, place: Path, services: list[int]) -> None:
     """By host name and by whole parts of the path, the longer path first; with who asked, whatever he says of himself;
     and nowhere where nothing is routed."""
     shop, api, other = services
@@ -196,7 +203,7 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         said = json.loads(body) if body.startswith(b"{") else {}
         return answer.status, {**said, "location": answer.headers.get("Location", "")}
 
-    with running(place, rendered(state(proxy, backends)), proxy.http):
+    with running(haproxy, place, rendered(state(proxy, backends)), proxy.http):
         lies = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Forwarded": "for=1.2.3.4"}
         status, said = ask("SHOP.example.com:80", "/apix?a=b", lies)
         assert (status, said["port"], said["path"]) == (200, shop, "/apix?a=b")
@@ -209,17 +216,17 @@ def test_requests_go_where_the_environment_says(place: Path, services: list[int]
         assert ask("secure.example.com", "/")[0] == 200, "there is no TLS to send anybody to"
         assert ask("any.name", "/up")[0] == 200
     trusting = replace(proxy, trusted=("127.0.0.0/8",))
-    with running(place, rendered(state(trusting, backends)), proxy.http):
+    with running(haproxy, place, rendered(state(trusting, backends)), proxy.http):
         status, said = ask("secure.example.com", "/x")
         assert (status, said["location"]) == (308, "https://secure.example.com/x")
         status, said = ask("secure.example.com", "/x", {"X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4"})
         assert (status, said["port"], said["x-forwarded-proto"]) == (200, other, "https")
         assert said["x-forwarded-for"] == "1.2.3.4, 127.0.0.1"
     nobody = [*backends, replace(behind("gone", 1, ServiceRoute(("gone.example.com",))), servers=())]
-    with running(place, rendered(state(proxy, nobody)), proxy.http):
+    with running(haproxy, place, rendered(state(proxy, nobody)), proxy.http):
         assert ask("any.name", "/up")[0] == 503, "a service that is routed has no server"
         assert ask("gone.example.com", "/")[0] == 503
     absent = [replace(backends[0], maintenance=True), *backends[1:]]
-    with running(place, rendered(state(proxy, absent)), proxy.http):
+    with running(haproxy, place, rendered(state(proxy, absent)), proxy.http):
         assert ask("shop.example.com", "/")[0] == 503
         assert ask("shop.example.com", "/api")[0] == 200, "the other service is there"

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.apps import HAPROXY, HYPERCORN, bases
-from tests.lab import packages, trixie, wheels
+from tests.lab import haproxies, packages, trixie, wheels
 from tests.lab.host import MODERN
 from tests.lab.layout import LabError
 
@@ -20,6 +20,7 @@ PROGRAMS = (
     (trixie.SUITE, ("docker-buildx",)),
     (trixie.SUITE, ("oras",)),
     (trixie.SUITE, MODERN),
+    *((suite, haproxies.PACKAGES) for suite in haproxies.SUITES.values() if suite),
 )
 """Sets of packages that tests unpack, and the release of Debian that they are of."""
 

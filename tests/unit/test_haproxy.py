@@ -21,6 +21,12 @@ FAILED = (
     f"{HEAD}5989            master          1 [failed: 1]   0d00h00m04s     2.6.12-1+deb12u4\n"
     "# workers\n6006            worker          1               0d00h00m04s     2.6.12-1+deb12u4\n# programs\n\n"
 )
+FAILED_IN_3_2 = (
+    f"{HEAD}8742            master          3 [failed: 1]   0d00h00m03s     3.2.26-1       \n"
+    "# workers\n"
+    "# old workers\n9182            worker          2               0d00h00m01s     3.2.26-1       \n"
+    "8760            worker          3               0d00h00m03s     3.2.26-1       \n\n"
+)
 STAT = (
     "# pxname,svname,qcur,qmax,scur,smax,slim,stot\n"
     "http,FRONTEND,,,1,1,9980,1\n"
@@ -72,6 +78,7 @@ def test_workers_are_told_from_old_ones() -> None:
     """And from the master; a failed reload leaves the worker that was there."""
     assert processes_in(DRAINING) == Processes(frozenset({6300}), frozenset({5831}), 0)
     assert processes_in(FAILED) == Processes(frozenset({6006}), failed=1)
+    assert processes_in(FAILED_IN_3_2) == Processes(frozenset({9182}), frozenset({8760}), 1)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 100, 150])

@@ -57,8 +57,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> bool:
     kept.write(connection, after)
     kept.place_config(connection)
     # Step 3.
-    cli.reload()
-    if not _confirmed(cli, seen):
+    if cli.reload() is False or not _confirmed(cli, seen):
         place(session, before, rendered(before))
         cli.reload()
         log = session.engine.logs(container.id, tail=_LINES)
