@@ -30,11 +30,12 @@ _DESCRIPTION = re.compile(r"description: (.*)")
 @dataclass(frozen=True)
 class Processes:
     """The process ids of the `workers` that accept connections, and of `old` ones that only end theirs; `failed` counts
-    the reloads that failed since the last good one, but not reliably from HAProxy 3.1 on."""
+    the reloads that failed since the last good one, but not reliably from HAProxy 3.1 on; `reloads` all."""
 
     workers: frozenset[int]
     old: frozenset[int] = frozenset()
     failed: int = 0
+    reloads: int = 0
 
 
 class MasterCli:
@@ -104,7 +105,7 @@ def processes_in(answer: str) -> Processes | None:
         # From 3.1 on the worker that stays after a reload that failed is among the old ones.
         newest = min(others.values())
         workers = {pid: reloads for pid, reloads in others.items() if reloads == newest}
-    return Processes(frozenset(workers), frozenset(others.keys() - workers), int(master["failed"]))
+    return Processes(frozenset(workers), frozenset(others.keys() - workers), int(master["failed"]), int(master["reloads"]))
 
 
 def _reloads(text: str) -> dict[int, int]:

@@ -38,7 +38,8 @@ class HostProxy:
 
     `image` is a reference; `certificates` are names of secrets, without any of which there is no HTTPS; `trusted` are
     the networks whose X-Forwarded-* headers are believed; `health` is a path that answers for any host name.
-    `keep_alive` is in seconds; `page` is a file on this machine, the HTML that is shown while a service cannot answer.
+    `keep_alive` is in seconds; `page` is a file on this machine, the HTML that is shown while a service cannot answer;
+    `metrics` is a port on the host's loopback at which HAProxy's own metrics are.
     """
 
     image: str = "docker.io/library/haproxy:3.2-alpine"
@@ -49,6 +50,7 @@ class HostProxy:
     health: str = ""
     keep_alive: float = 5.0
     page: str = ""
+    metrics: int | None = None
 
 
 @dataclass(frozen=True)

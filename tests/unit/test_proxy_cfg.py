@@ -35,7 +35,7 @@ QUEUE = replace(
 )
 KEYWORDS = {
     *("balance", "bind", "default_backend", "http-check", "http-request", "http-reuse", "log", "mode", "option"),
-    *("retries", "retry-on", "server", "timeout"),
+    *("retries", "retry-on", "server", "timeout", "log-format", "tcp-request"),
 }
 TEXT = st.text(max_size=12) | st.from_regex(r"[\x00-\x7f]{0,12}", fullmatch=True)
 
@@ -86,7 +86,14 @@ def test_nothing_out_of_an_image_adds_a_line_or_a_name(asked: ProxySettings, hea
     assert {line.split()[0] for line in tail if line.startswith("  ")} <= KEYWORDS
     rules = [line for line in tail if line.startswith("  http-request")]
     assert all(
-        line.startswith(("  http-request redirect scheme https", "  http-request return status 404")) for line in rules
+        line.startswith(
+            (
+                "  http-request redirect scheme https",
+                "  http-request return status 404",
+                "  http-request track-sc2 be_name table times",
+            )
+        )
+        for line in rules
     )
 
 

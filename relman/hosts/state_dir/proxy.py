@@ -124,3 +124,8 @@ def forget(connection: Connection) -> None:
 def socket(connection: Connection, number: int) -> str:
     """The path of the socket of the master with this number."""
     return location.place(connection, TOP, RUN).of(f"master-{number:d}.sock")
+
+
+def count_socket(connection: Connection, number: int) -> str:
+    """The path of the socket of the worker that accepts connections, of the master with this number."""
+    return location.place(connection, TOP, RUN).of(f"count-{number:d}.sock")

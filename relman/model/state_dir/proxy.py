@@ -18,7 +18,8 @@ class ProxyState:
     the host, in the order of their names; `certificates` are those that lie there. `number` tells its container and its
     sockets from those of the one before, beside which it may run for a while; `page` is the name of the file that it
     answers with in the place of a service that cannot. `overwritten` counts the edited configurations that this one
-    came in the place of, by which it is told from them."""
+    came in the place of, by which it is told from them; `owner` are the
+    user and the group whose relman speaks to it."""
 
     proxy: HostProxy
     image: str
@@ -27,6 +28,7 @@ class ProxyState:
     number: int = 1
     page: str = ""
     overwritten: int = 0
+    owner: tuple[int, int] = (0, 0)
 
     @property
     def container(self) -> str:
@@ -50,7 +52,9 @@ class ProxyState:
 
     def claimed(self, backend: Backend) -> str:
         """What of its route another service has already, and which; "" if it may have its route."""
-        ports = {f"port {self.proxy.http}": "the proxy's HTTP", f"port {self.proxy.https}": "the proxy's HTTPS"}
+        proxy = self.proxy
+        own = ((proxy.http, "HTTP"), (proxy.https, "HTTPS"), (proxy.metrics, "metrics"))
+        ports = {f"port {port}": f"the proxy's {what}" for port, what in own if port}
         taken = ports | {
             way: other.name for other in self.backends for way in other.route.ways if other.name != backend.name
         }
@@ -60,7 +64,10 @@ class ProxyState:
     def ports(self) -> frozenset[int]:
         """The ports of the host that it listens on."""
         https = {self.proxy.https} if self.certificates else set()
-        return frozenset({self.proxy.http, *https, *(b.route.listen for b in self.backends if b.route.listen)})
+        metrics = {self.proxy.metrics} if self.proxy.metrics else set()
+        return frozenset(
+            {self.proxy.http, *https, *metrics, *(b.route.listen for b in self.backends if b.route.listen)}
+        )
 
     @property
     def addresses(self) -> frozenset[str]:

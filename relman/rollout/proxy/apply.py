@@ -85,6 +85,7 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
             image=meant.image.reference,
             certificates=meant.certificates,
             page=page,
+            owner=kept.owner(session.connection, kept.directory(session.connection, kept.RUN)),
         )
         if before and any(c.name == before.container and c.running and c.image_id == id for c in there):
             done = _loaded(session, before, after, there)
@@ -153,7 +154,7 @@ def _start(session: Session, before: ProxyState | None, after: ProxyState, last:
     directories = {name: kept.directory(connection, name) for name in (kept.ETC, kept.CERTIFICATES, kept.RUN)}
     _require_free(session, after.ports - (before.ports if before and last else frozenset()), last)
     place(session, after, rendered(after))
-    made = engine.create(spec(after, directories, kept.owner(connection, directories[kept.RUN]), last))
+    made = engine.create(spec(after, directories, last))
     engine.start(made)
     if _says(session, after):
         return

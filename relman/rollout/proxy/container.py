@@ -25,11 +25,10 @@ _CAPABILITIES = (
 )
 
 
-def spec(state: ProxyState, directories: Mapping[str, str], owner: tuple[int, int], before: int | None) -> RunSpec:
-    """The container: `directories` are those of the host by their names there, `owner` the user and the group who may
-    use the master's socket. It is in the host's network, where it takes the listeners of the one with the number
-    `before` over: a published port would lose connections."""
-    uid, gid = owner
+def spec(state: ProxyState, directories: Mapping[str, str], before: int | None) -> RunSpec:
+    """The container: `directories` are those of the host by their names there. It is in the host's network, where it
+    takes the listeners of the one with the number `before` over: a published port would lose connections."""
+    uid, gid = state.owner
     socket = f"{RUN}/master-{state.number:d}.sock,mode,660,uid,{uid:d},gid,{gid:d}"
     taken_over = ("-x", f"{RUN}/admin-{before:d}.sock") if before else ()
     settings = RunSettings(

@@ -13,6 +13,7 @@ from relman.model.proxy import Backend, Certificate, HostProxy
 from relman.model.proxy_settings import Https, Protocol
 from relman.model.settings import Probe
 from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.proxy import observed_cfg as observed
 from relman.rollout.proxy import words
 
 RUN = "/run/relman"
@@ -58,8 +59,11 @@ def _lines(state: ProxyState, backends: Sequence[Backend]) -> Iterator[str]:
     yield from _frontend(proxy, backends, ())
     if state.certificates:
         yield from _frontend(proxy, backends, state.certificates)
+    if proxy.metrics:
+        yield from observed.metrics(proxy.metrics)
     yield f"backend {NOBODY} from http"
     yield f"  {_NOT_FOUND}"
+    yield from observed.table()
     for backend in web:
         yield from _http_backend(state, backend)
     if tcp:
@@ -75,8 +79,11 @@ def _web(backends: Sequence[Backend]) -> list[Backend]:
 def _globals(state: ProxyState) -> Iterator[str]:
     if state.overwritten:
         yield f"  # in the place of edited files: {state.overwritten:d}"
-    yield "  log stdout format raw local0 notice"
-    yield f"  stats socket {RUN}/admin-{state.number:d}.sock mode 600 level admin expose-fd listeners"
+    number, (uid, gid) = state.number, state.owner
+    yield observed.log_target()
+    yield f"  stats socket {RUN}/admin-{number:d}.sock mode 600 level admin expose-fd listeners"
+    # By this one relman counts what users see.
+    yield f"  stats socket {RUN}/count-{number:d}.sock mode 660 uid {uid:d} gid {gid:d} level operator"
     yield "  hard-stop-after 24h"
     yield f"  uid {_WORKER}"
     yield f"  gid {_WORKER}"
@@ -94,12 +101,14 @@ def _http_defaults(proxy: HostProxy) -> Iterator[str]:
     # A reload closes no connection under a request with this alone; close-spread-time would undo it.
     yield "  option idle-close-on-response"
     yield "  option redispatch"
+    yield from observed.http_lines()
 
 
 def _tcp_defaults() -> Iterator[str]:
     yield "defaults tcp"
     yield "  mode tcp"
     yield from _times(client="1h", server="1h")
+    yield from observed.tcp_lines()
 
 
 def _times(client: str, server: str) -> Iterator[str]:
@@ -121,6 +130,7 @@ def _frontend(proxy: HostProxy, backends: Sequence[Backend], certificates: Seque
     else:
         yield "frontend http from http"
         yield f"  bind :{proxy.http:d}"
+    yield from observed.http_frontend()
     yield from _forwarded(proxy, "https" if certificates else "http")
     if proxy.health:
         yield from _health(proxy.health, backends)
@@ -144,6 +154,7 @@ def _forwarded(proxy: HostProxy, scheme: str) -> Iterator[str]:
 
 def _health(path: str, backends: Sequence[Backend]) -> Iterator[str]:
     asked = f"{{ path {words.word(path)} }}"
+    yield f"  http-request set-log-level silent if {asked}"
     for backend in backends:
         yield (
             f'  http-request return status 503 content-type text/plain string "no server\\n" '
@@ -176,6 +187,7 @@ def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
 def _http_backend(state: ProxyState, backend: Backend) -> Iterator[str]:
     settings, path = backend.settings, backend.route.path
     yield f"backend {words.word(backend.name)} from http"
+    yield from observed.http_backend()
     yield "  balance leastconn"
     yield f"  timeout server {words.milliseconds(settings.response_timeout)}"
     if state.page:
@@ -202,6 +214,7 @@ def _tcp_backend(backend: Backend) -> Iterator[str]:
         raise words.unsayable(f"{name} speaks TCP, and its route has no port to listen on")
     yield f"frontend {name} from tcp"
     yield f"  bind :{backend.route.listen:d}"
+    yield from observed.tcp_frontend()
     yield f"  default_backend {name}"
     yield f"backend {name} from tcp"
     yield "  balance leastconn"

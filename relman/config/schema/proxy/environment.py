@@ -97,6 +97,7 @@ class HostProxy(Section):
     health: Annotated[str, parsed(route_path)] = model.HostProxy.health
     keep_alive: PositiveDuration = model.HostProxy.keep_alive
     page: Annotated[str, parsed(values.word)] = model.HostProxy.page
+    metrics: PortNumber | None = model.HostProxy.metrics
 
     def value(self) -> model.HostProxy:
         """The model's proxy."""
@@ -109,6 +110,7 @@ class HostProxy(Section):
             self.health,
             self.keep_alive,
             self.page,
+            self.metrics,
         )
 
 
