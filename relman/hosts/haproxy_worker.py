@@ -1,7 +1,7 @@
 """A worker process of HAProxy that is kept until its counters have been read.
 
 A worker begins with all counters at 0, and takes them with it when it ends. While a connection to its own command line
-is open it does not end, even if nothing else is left to do; when the connection is closed, or lost with relman, it does.
+is open it does not end, even if nothing else is left to do; once it is closed, or lost with relman, the worker ends.
 
 Specification: HAProxy's Management Guide, section 9.3, Unix Socket commands
 (https://docs.haproxy.org/2.6/management.html#9.3).

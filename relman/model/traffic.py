@@ -48,3 +48,32 @@ class Traffic:
     def errors(self) -> float:
         """The share of requests that failed."""
         return self.failed / self.requests if self.requests else 0.0
+
+    @property
+    def text(self) -> str:
+        """In words: `12,408 requests, 0 failed, p99 under 50 ms`."""
+        if not self.requests:
+            return "no requests"
+        return (
+            f"{self.requests:,} {'request' if self.requests == 1 else 'requests'}, {self.failed:,} failed{self._slow}"
+        )
+
+    @property
+    def _slow(self) -> str:
+        p99 = self.p99
+        if p99 is None:
+            return ""
+        return f", p99 over {in_words(BOUNDS[-1])}" if math.isinf(p99) else f", p99 under {in_words(p99 * 1000)}"
+
+
+def in_words(milliseconds: float) -> str:
+    """A bound: `50 ms`, `1.5 s`."""
+    return f"{milliseconds:g} ms" if milliseconds < 1000 else f"{milliseconds / 1000:g} s"
+
+
+@dataclass(frozen=True)
+class Users:
+    """What users saw of a service on several hosts; `uncounted` are those of which it is not known."""
+
+    traffic: Traffic
+    uncounted: tuple[str, ...] = ()

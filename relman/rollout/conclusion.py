@@ -18,6 +18,7 @@ from relman.model.errors import (
 )
 from relman.model.plan import Kind, Outcome, Plan, Result
 from relman.model.state_dir.journal import Failed
+from relman.model.traffic import Users
 
 NO_HOST = ""  # the key of a failure that does not belong to a host
 
@@ -40,6 +41,7 @@ class Happened:
 
     `begun` is whether the first host was about to change; `tasks` are those that started; `unsafe` are those of them
     that are not marked rollback_safe. `told` are the failures as the journals contain them, once these are written.
+    `users` is what users saw meanwhile, where that was counted.
     """
 
     plan: Plan
@@ -50,6 +52,7 @@ class Happened:
     tasks: tuple[str, ...] = ()
     unsafe: tuple[str, ...] = ()
     told: Mapping[str, Failed] = field(default_factory=dict)
+    users: Users | None = None
 
     def of(self, result: Result) -> list[str]:
         """The hosts with this result."""

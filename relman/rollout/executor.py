@@ -12,6 +12,7 @@ from relman.rollout.after_failure import settle
 from relman.rollout.conclusion import NO_HOST, Happened, conclude, failed
 from relman.rollout.fleet import Session
 from relman.rollout.progress import Work
+from relman.rollout.proxy.counting import counting, proxied
 from relman.rollout.prune import note_hosts, record_and_prune
 from relman.rollout.secrets import hide_kept
 from relman.rollout.waves import do_waves
@@ -27,13 +28,16 @@ def carry_out(work: Work) -> Happened:
     # Step 8: hooks and tasks before the first change.
     if not _before(work):
         return work.journal.close(_happened(work, begun=False))
-    # Step 9: the waves.
-    do_waves(work)
-    # Step 10: tasks after the last change; after a failure, roll back.
-    if work.whole:
-        _after(work)
+    with counting(work.fleet, proxied(work.plan.steps)) as users:
+        # Step 9: the waves.
+        do_waves(work)
+        # Step 10: tasks after the last change; after a failure, roll back.
+        if work.whole:
+            _after(work)
+        if not work.whole:
+            settle(work)
+        work.users = users.read()
     if not work.whole:
-        settle(work)
         hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps if _may_tell(work, s.host)])
     # Step 11: records.
     if not isinstance(conclude(_happened(work)), _NOTHING_TO_RECORD):
@@ -89,6 +93,7 @@ def _happened(work: Work, *, begun: bool = True) -> Happened:
         begun=begun,
         tasks=tuple(work.tasks),
         unsafe=tuple(work.unsafe),
+        users=work.users,
     )
 
 

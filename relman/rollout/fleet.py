@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from relman.docker.engine import Engine
 from relman.hosts.ssh.connection import Connection, connect
@@ -30,6 +30,9 @@ from relman.model.grants.secrets import Values
 from relman.model.host import Environment, Host
 from relman.model.image import Repository
 from relman.rollout.state.lease import Lease, uptime
+
+if TYPE_CHECKING:
+    from relman.rollout.proxy.users import UserCount
 
 T = TypeVar("T")
 _WORKERS = 32
@@ -69,7 +72,7 @@ class Session:
 
     `lease` is set while its lock is held, `draft` once its next record is written as a draft; `repositories` are the
     services' repositories in the inventory. `secrets` are the values that a deployment brings along, by name, and
-    `files` the contents, by digest; `stored` is whether they are written.
+    `files` the contents, by digest; `stored` is whether they are written. `users` counts what users see meanwhile.
     """
 
     host: Host
@@ -81,6 +84,7 @@ class Session:
     secrets: Values = field(default_factory=dict, repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     stored: bool = False
+    users: UserCount | None = None
     _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
     _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 

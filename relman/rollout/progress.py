@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Observed, Outcome, Plan
 from relman.model.state_dir.journal import Failed
+from relman.model.traffic import Users
 from relman.rollout.conclusion import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.state.journal import Journal
@@ -18,17 +19,18 @@ from relman.rollout.steps import Change
 @dataclass(frozen=True)
 class Report:
     """How a plan ended: one outcome for each host, the error to end with (None on success), and the failures by host as
-    the journals contain them."""
+    the journals contain them; `users` is what users saw meanwhile, where that was counted."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...]
     error: RelmanError | None = None
     told: Mapping[str, Failed] = field(default_factory=dict)
+    users: Users | None = None
 
 
 def report_of(happened: Happened) -> Report:
     """The report of what happened. Pure."""
-    return Report(happened.plan, happened.outcomes, conclude(happened), happened.told)
+    return Report(happened.plan, happened.outcomes, conclude(happened), happened.told, happened.users)
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Work:
     """A plan in progress.
 
     `images` are the local references of each host's image; `changed` are the hosts whose step succeeded; `tasks` have
-    started, and `unsafe` are those of them that are not marked rollback_safe.
+    started, and `unsafe` are those of them that are not marked rollback_safe; `users` is what users saw.
     """
 
     plan: Plan
@@ -52,6 +54,7 @@ class Work:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=list)
     unsafe: list[str] = field(default_factory=list)
+    users: Users | None = None
 
     @property
     def whole(self) -> bool:

@@ -32,6 +32,7 @@ from relman.rollout.planning.planner import Asked, bare_plan
 from relman.rollout.planning.recovery_decision import RecoveryDecision, dark, decide, everywhere, interruptions
 from relman.rollout.planning.rollback_target import unsafe_tasks
 from relman.rollout.progress import Report, report_of
+from relman.rollout.proxy.counting import counting
 from relman.rollout.prune import record_and_prune
 from relman.rollout.rehearsal.containers import clear_left
 from relman.rollout.remove import take_away
@@ -71,15 +72,22 @@ def recover(
         # Step 3.
         recovery = decide(interruptions(tuple(seen.values())), tuple(seen.values()), finish)
         # Steps 4 and 5.
-        outcomes = _Resolution(fleet, asked, seen, watcher, cancel).carry_out(recovery)
+        with counting(fleet, _behind_proxies(recovery.interruptions, seen)) as users:
+            outcomes = _Resolution(fleet, asked, seen, watcher, cancel).carry_out(recovery)
+            counted = users.read()
         # Step 6.
         plan = bare_plan(asked, Kind.RECOVER, _release(recovery.interruptions), tuple(seen))
-        happened = Happened(plan, tuple(outcomes[h] for h in seen))
+        happened = Happened(plan, tuple(outcomes[h] for h in seen), users=counted)
         journal = Journal(fleet, asked, watcher, seen, found)
         begun = {i.host: i.intent.entry for i in recovery.interruptions if i.intent}
         hide_kept(journal, [(h, (e, seen[h].record.serving)) for h, e in begun.items()])
         happened = journal.close(happened)
     return report_of(journal.released(happened, silent))
+
+
+def _behind_proxies(found: Sequence[Interruption], seen: Mapping[str, Observed]) -> list[str]:
+    serving = {i.host: seen[i.host].record.serving for i in found}
+    return [host for host, entry in serving.items() if entry and entry.settings.proxied]
 
 
 def _release(found: Sequence[Interruption]) -> str:

@@ -111,7 +111,8 @@ class _Replacement:
         healthy: Healthy = session.connection.together(*beside, wait)[-1]
         read_back(session, step.entry, healthy.containers)
         gap_of = ", ".join(filter(None, turn.processes)) if turn else ""
-        return Change(tuple(units), began.gap, gap_of, healthy.first_seen - began.at, unasked)
+        gap = 0.0 if step.old and not turn else began.gap
+        return Change(tuple(units), gap, gap_of, healthy.first_seen - began.at, unasked)
 
 
 def _verify(session: Session, step: Step, cancel: threading.Event, watcher: Watcher) -> Change:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from relman.hosts.haproxy import MasterCli
 from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
-from relman.model.proxy_settings import Https, Protocol, ProxySettings
+from relman.model.proxy_settings import Https, ProxySettings
 from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import RUN, loaded_as, rendered
@@ -202,7 +202,13 @@ def test_no_request_is_lost_by_reloads(proxy: Proxy) -> None:
     user.join()
     slow.join()
     assert counted(count) == (asked[0] + 1, 0)
-    until(lambda: (count.follow(), (found := proxy.master.processes()) and not found.old)[1], "the old workers' end")
+
+    def ended() -> bool:
+        count.follow()
+        found = proxy.master.processes()
+        return bool(found and not found.old)
+
+    until(ended, "the old workers' end")
     assert counted(count) == (asked[0] + 1, 0)
     traffic = count.read()
     assert traffic

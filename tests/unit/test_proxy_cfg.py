@@ -90,7 +90,7 @@ def test_nothing_out_of_an_image_adds_a_line_or_a_name(asked: ProxySettings, hea
             (
                 "  http-request redirect scheme https",
                 "  http-request return status 404",
-                "  http-request track-sc2 be_name table times",
+                "  http-request track-sc2 be_name table observed/times",
             )
         )
         for line in rules

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
 from relman.model.plan import Plan, Step, Wave
+from relman.model.traffic import Users
 from relman.rollout.local_commands import in_words
 from relman.rollout.progress import Report
 
@@ -84,4 +86,15 @@ def report_document(report: Report) -> dict[str, Any]:
             }
             for o in report.outcomes
         ],
+        "users": _users_data(report.users) if report.users else None,
+    }
+
+
+def _users_data(users: Users) -> dict[str, Any]:
+    traffic, p99 = users.traffic, users.traffic.p99
+    return {
+        "requests": traffic.requests,
+        "failed": traffic.failed,
+        "p99_below": p99 if p99 and math.isfinite(p99) else None,
+        "uncounted": list(users.uncounted),
     }

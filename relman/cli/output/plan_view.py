@@ -12,6 +12,7 @@ from relman.model.container import Copy
 from relman.model.formats.text import some
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
 from relman.model.settings_diff import Changed
+from relman.model.traffic import Users
 from relman.rollout.local_commands import in_words as in_words_of
 from relman.rollout.progress import Report
 
@@ -160,8 +161,15 @@ def recap(output: Output, report: Report) -> None:
     steps = {s.host: s for s in report.plan.steps}
     rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
     output.table(("HOST", "RESULT", "DETAIL"), rows, ("DETAIL",))
+    if report.users:
+        output.line(_seen_by(report.users))
     if report.error is None:
         output.line(_success(report))
+
+
+def _seen_by(users: Users) -> str:
+    uncounted = f"; not counted on {', '.join(users.uncounted)}" if users.uncounted else ""
+    return f"while it changed: {users.traffic.text}{uncounted}"
 
 
 def _success(report: Report) -> str:
@@ -178,7 +186,7 @@ def _detail(outcome: Outcome, step: Step | None) -> str:
     if outcome.result is not Result.CHANGED or outcome.boot is None or step is None:
         return outcome.detail
     unasked = "runs, its health was not checked" if outcome.unasked else ""
-    if outcome.gap is not None:
+    if outcome.gap:
         health = unasked or (f"healthy {outcome.boot:.2f} s later" if step.entry.verified else "unverified")
         which = f"{outcome.gap_of} " if outcome.gap_of else ""
         return f"{outcome.detail}: {which}down for {outcome.gap:.2f} s, {health}"

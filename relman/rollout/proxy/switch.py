@@ -121,6 +121,8 @@ def _drain(session: Session, state: ProxyState, name: str, staying: Collection[s
     cli = MasterCli(session.connection, kept.socket(session.connection, state.number))
     begin, done = time.monotonic(), set[int]()
     while (waited := time.monotonic() - begin) < limit:
+        for count in session.users:
+            count.follow()
         if found := cli.processes():
             idle_counts = waited >= state.proxy.keep_alive
             done |= {each for each in found.old - done if _is_done(cli.sessions(each, name), staying, idle_counts)}

@@ -33,7 +33,7 @@ class UserCount:
     _master: MasterCli
     _path: str
     _held: dict[int, tuple[HeldWorker, Traffic]] = field(default_factory=dict)  # with what each had counted before
-    _ended: Traffic = Traffic()
+    _ended: Traffic = field(default_factory=Traffic)
     _met: int = 0
     _since: int = 0
     _lost: bool = False
