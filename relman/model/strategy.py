@@ -23,15 +23,27 @@ class When(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
-    """A check on the deployer's machine: a URL that responds with 200 to 399, or a command that exits with 0.
+class ProxyCheck:
+    """What users may see of a canary: the share of requests that fail is below `errors_below`, and 99 of 100 answers
+    begin within `p99_below` seconds; it is judged by at least so many requests."""
 
-    Exactly one of `url` and `command` is given; `timeout` is in seconds.
+    errors_below: float | None = None
+    p99_below: float | None = None
+    minimum_requests: int = 100
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check on the deployer's machine: a URL that responds with 200 to 399, or a command that exits with 0; and what
+    users saw, as the proxies tell it.
+
+    At most one of `url` and `command` is given; `timeout` is in seconds.
     """
 
     url: str = ""
     command: tuple[str, ...] | None = None
     timeout: float = 30.0
+    proxy: ProxyCheck | None = None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def carry_out(work: Work) -> Happened:
     # Step 8: hooks and tasks before the first change.
     if not _before(work):
         return work.journal.close(_happened(work, begun=False))
-    with counting(work.fleet, proxied(work.plan.steps)) as users:
+    with counting(work.fleet, proxied(work.plan.steps)) as work.counting:
         # Step 9: the waves.
         do_waves(work)
         # Step 10: tasks after the last change; after a failure, roll back.
@@ -36,7 +36,7 @@ def carry_out(work: Work) -> Happened:
             _after(work)
         if not work.whole:
             settle(work)
-        work.users = users.read()
+        work.users = work.counting.read()
     if not work.whole:
         hide_kept(work.journal, [(s.host, (s.entry, s.before)) for s in work.plan.steps if _may_tell(work, s.host)])
     # Step 11: records.

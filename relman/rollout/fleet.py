@@ -72,7 +72,8 @@ class Session:
 
     `lease` is set while its lock is held, `draft` once its next record is written as a draft; `repositories` are the
     services' repositories in the inventory. `secrets` are the values that a deployment brings along, by name, and
-    `files` the contents, by digest; `stored` is whether they are written. `users` counts what users see meanwhile.
+    `files` the contents, by digest; `stored` is whether they are written. `users` count what
+    users see meanwhile.
     """
 
     host: Host
@@ -84,7 +85,7 @@ class Session:
     secrets: Values = field(default_factory=dict, repr=False)
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     stored: bool = False
-    users: UserCount | None = None
+    users: list[UserCount] = field(default_factory=list, repr=False)
     _asked: tuple[EngineFacts, float] | None = field(default=None, init=False)
     _mutex: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 

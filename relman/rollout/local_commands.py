@@ -14,14 +14,16 @@ from relman.model.plan import Plan
 from relman.model.strategy import Check, Hook, When
 from relman.registry.http.proxies import proxies_of
 from relman.rollout.fleet import Watcher
+from relman.rollout.user_check import wanted
 
 _LAST_LINES = 10
 _OWN = "RELMAN_"
 
 
 def in_words(check: Check) -> str:
-    """The URL or command of a check."""
-    return check.url or shlex.join(check.command or ())
+    """The URL or command of a check, and what it wants users to see."""
+    asked = check.url or shlex.join(check.command or ())
+    return "; ".join(filter(None, (asked, wanted(check.proxy) if check.proxy else "")))
 
 
 def variables(plan: Plan) -> dict[str, str]:
@@ -55,11 +57,11 @@ def _hook(hook: Hook, environ: Mapping[str, str], watcher: Watcher, cancel: thre
 
 
 def ask(check: Check, environ: Mapping[str, str], cancel: threading.Event) -> None:
-    """Run a check: a command once, a URL repeatedly until it passes or its timeout is over. Raises CheckFailed or
-    Cancelled."""
+    """Run a check's command once, or ask its URL repeatedly until it passes or its timeout is over; `proxy` is not
+    asked here. Raises CheckFailed or Cancelled."""
     if check.command:
         _run(check.command, check.timeout, environ, cancel)
-    else:
+    elif check.url:
         wait_for(check.url, check.timeout, proxy_of=proxies_of(environ).of, cancel=cancel)
 
 

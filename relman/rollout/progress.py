@@ -12,6 +12,7 @@ from relman.model.state_dir.journal import Failed
 from relman.model.traffic import Users
 from relman.rollout.conclusion import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
+from relman.rollout.proxy.counting import Counting
 from relman.rollout.state.journal import Journal
 from relman.rollout.steps import Change
 
@@ -38,7 +39,8 @@ class Work:
     """A plan in progress.
 
     `images` are the local references of each host's image; `changed` are the hosts whose step succeeded; `tasks` have
-    started, and `unsafe` are those of them that are not marked rollback_safe; `users` is what users saw.
+    started, and `unsafe` are those of them that are not marked rollback_safe; `counting` goes on while
+    hosts change, and `users` is what users saw in the end.
     """
 
     plan: Plan
@@ -54,6 +56,7 @@ class Work:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=list)
     unsafe: list[str] = field(default_factory=list)
+    counting: Counting = field(init=False)
     users: Users | None = None
 
     @property

@@ -7,11 +7,13 @@ from collections.abc import Collection
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Outcome, Result, Wave
 from relman.model.settings import OnFailure
-from relman.rollout import local_commands, steps
+from relman.model.strategy import Check
+from relman.rollout import local_commands, steps, user_check
 from relman.rollout.after_failure import go_back
 from relman.rollout.fleet import Session
 from relman.rollout.health import require_healthy, watched_of
 from relman.rollout.progress import Work
+from relman.rollout.proxy.counting import Counting, counting
 from relman.rollout.steps import Change
 
 _LOOK_EVERY = 5.0
@@ -72,17 +74,25 @@ def _may_go_on(work: Work, wave: Wave) -> bool:
 def _proved(work: Work, wave: Wave) -> bool:
     """Watch a canary for its bake time, then run its checks; a failure counts for all its hosts."""
     try:
-        _bake(work, wave)
-        for check in wave.checks:
-            work.watcher.say(f"checking the canary: {local_commands.in_words(check)}")
-            local_commands.ask(check, local_commands.variables(work.plan), work.cancel)
+        with counting(work.fleet, _hosts(work, wave) if any(c.proxy for c in wave.checks) else ()) as users:
+            _bake(work, wave, users)
+            for check in wave.checks:
+                _check(work, check, users)
     except RelmanError as error:
         work.failures.update(dict.fromkeys(_hosts(work, wave), error))
         return False
     return True
 
 
-def _bake(work: Work, wave: Wave) -> None:
+def _check(work: Work, check: Check, users: Counting) -> None:
+    work.watcher.say(f"checking the canary: {local_commands.in_words(check)}")
+    local_commands.ask(check, local_commands.variables(work.plan), work.cancel)
+    if check.proxy:
+        seen = user_check.ask(check.proxy, users, check.timeout, work.cancel)
+        work.watcher.say(f"its users: {seen.traffic.text}")
+
+
+def _bake(work: Work, wave: Wave, users: Counting) -> None:
     if not wave.bake:
         return
     hosts, left = _hosts(work, wave), wave.bake
@@ -91,6 +101,8 @@ def _bake(work: Work, wave: Wave) -> None:
         if work.cancel.wait(min(left, _LOOK_EVERY)):
             raise Cancelled("cancelled while the canary was watched")
         left -= _LOOK_EVERY
+        for count in (users, work.counting):
+            count.follow()
         _require_healthy(work, hosts)
 
 

@@ -1,4 +1,5 @@
-"""Tiny images made without any network: a static busybox that serves /health and /version on port 8080, and SITE."""
+"""Tiny images made without any network: a static busybox that serves /health and /version on port 8080, SITE and
+PAGE."""
 
 from __future__ import annotations
 
@@ -18,11 +19,20 @@ from tests.lab.layout import LabError
 
 PORT = 8080
 SITE = "/cgi-bin/site"
+PAGE = "/cgi-bin/page"
 # As Django behind a proxy: it knows one Host, and redirects there; whoever follows that finds nothing.
 _SITE = b"""#!/bin/sh
 case "$HTTP_HOST $HTTP_X_FORWARDED_PROTO" in
   "shop.example.com https") printf 'HTTP/1.0 302 Found\\r\\nLocation: /nothing\\r\\n\\r\\n';;
   *) printf 'HTTP/1.0 400 Bad Request\\r\\n\\r\\n';;
+esac
+"""
+# Broken for users, while its health is good.
+_PAGE = b"""#!/bin/sh
+read -r version < /www/version
+case "$version" in
+  broken*) printf 'HTTP/1.0 500 Internal Server Error\\r\\n\\r\\n';;
+  *) printf 'HTTP/1.0 200 OK\\r\\nContent-Type: text/plain\\r\\n\\r\\n%s\\n' "$version";;
 esac
 """
 _SERVE = "/bin/busybox httpd -p 8080 -h /www"
@@ -78,6 +88,7 @@ def busybox_image(
         "own/www/health": b"ok\n",
         "own/www/version": version.encode() + b"\n",
         f"own/www{SITE}": _SITE,
+        f"own/www{PAGE}": _PAGE,
     }
     # Not as LABEL instructions: in those the builder would replace every ${name}.
     named = dict(labels or {})

@@ -29,7 +29,7 @@ from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 from relman.model.settings import Binding
 from relman.rollout.proxy.container import LABEL, NETWORK
-from tests.unit.model_proxy import ModelInside, ModelMaster, ModelNetworks, ModelProxy
+from tests.unit.model_proxy import ModelInside, ModelMaster, ModelNetworks, ModelProxy, ModelWorker
 
 AMD64 = Platform("linux", "amd64")
 UMASK = 0o022
@@ -179,10 +179,10 @@ class ModelConnection:
     def unix(self, path: str) -> ModelMaster:
         """A proxy's socket."""
         self.model.look()
-        number = posixpath.basename(path).removeprefix("master-").removesuffix(".sock")
+        whose, _, number = posixpath.basename(path).removesuffix(".sock").partition("-")
         if (proxy := self.model.proxies.get(f"relman-proxy-{number}")) is None:
             raise ChannelRefused("sshd refuses it (Connect failed)", host=self.model.name)
-        return ModelMaster(proxy)
+        return ModelMaster(proxy) if whose == "master" else ModelWorker(proxy)
 
     def tcp(self, _address: str, port: int, _timeout: float) -> SimpleNamespace:
         """Who accepts: what runs there, or the thief."""

@@ -32,7 +32,9 @@ class ModelProxy:
 
     `loaded` is the configuration that its worker has; while it is `broken` no other one can be loaded, and while it is
     `refusing` none is good. A worker that has requests with servers (`busy`, by BACKEND/SERVER, and how often they are
-    still seen) becomes an `old` one by a reload, and ends when it has none.
+    still seen) becomes an `old` one by a reload, and ends when it has none. Whenever it is asked for its statistics,
+    `users` have made so many more requests, of which so many failed; `served` are those of its worker. Unless
+    it `tells` them, it says nothing of users.
     """
 
     host: ModelHost
@@ -49,6 +51,9 @@ class ModelProxy:
     reloads: int = 0
     busy: Mapping[str, int] = field(default_factory=dict)
     old: dict[int, dict[str, int]] = field(default_factory=dict)
+    users: tuple[int, int] = (0, 0)
+    served: tuple[int, int] = (0, 0)
+    tells: bool = True
 
     @classmethod
     def on(cls, host: ModelHost) -> ModelProxy:
@@ -108,6 +113,7 @@ class ModelProxy:
         self.status = "running"
         if str(self.image) in self.host.sick:
             return
+        self.served = (0, 0)
         self.loaded, self.worker, self.failed = self.host.files[CONFIG][0].decode(), self.worker + 1, 0
 
     def answer(self, line: str) -> str:
@@ -133,7 +139,19 @@ class ModelProxy:
             return self._seen(int(line[2:].split()[0]))
         old = "".join(f"{pid} worker 1 0d\n" for pid in self.old)
         workers = f"# workers\n{self.worker} worker 0 0d\n# old workers\n{old}# programs\n\n"
-        return f"1 master 0 [failed: {self.failed}] 0d\n{workers}"
+        return f"1 master {self.reloads} [failed: {self.failed}] 0d\n{workers}"
+
+    def counts(self, line: str) -> str:
+        """What its worker says on its own socket."""
+        if not self.tells:
+            return ""
+        if line == "show info":
+            return f"Pid: {self.worker}\nCurrConns: 0\n"
+        if line == "show stat":
+            self.served = (self.served[0] + self.users[0], self.served[1] + self.users[1])
+            requests, failed = self.served
+            return f"# pxname,svname,req_tot,hrsp_5xx,mode\nproduction:shop,BACKEND,{requests},{failed},http\n"
+        return f"0x1: key=production:shop use=0 gpc3={self.served[0]}\n" if line.startswith("show table") else ""
 
     def _seen(self, worker: int) -> str:
         """What an old worker has, which is less each time."""
@@ -237,3 +255,12 @@ class ModelMaster:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+class ModelWorker(ModelMaster):
+    """A channel to a worker's own socket, which stays open."""
+
+    def send(self, data: bytes) -> int:
+        """One command; the answer ends with a prompt."""
+        self._answer = f"{self._proxy.counts(data.decode().strip())}\n> ".encode()
+        return len(data)

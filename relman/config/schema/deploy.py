@@ -44,9 +44,12 @@ class Deploy(Runnable):
             for path, text in process.within(self).own_faults():
                 own = process if path[0] in process.model_fields_set else self
                 yield (("processes", name, *path) if own is process or path == ("replicas",) else path), text
-        reached = [name for name, process in self.processes.items() if process.within(self).proxy]
-        if len(reached) > 1:
-            yield ("processes", reached[1], "proxy"), f"one process is reached through the proxy: {reached[0]} is"
+        proxies = {name: found for name, process in self.processes.items() if (found := process.within(self).proxy)}
+        if len(proxies) > 1:
+            first, second, *_ = proxies
+            yield ("processes", second, "proxy"), f"one process is reached through the proxy: {first} is"
+        proxy = next(iter(proxies.values()), None) if self.processes else self.proxy
+        yield from self.strategy.proxy_faults(proxy.protocol if proxy else None) if self.strategy else ()
         if self.max_failures and self.on_failure == OnFailure.CONTINUE:
             yield ("max_failures",), "on_failure: continue stops at no number of failures: leave one of them out"
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Self
 
 from pydantic import model_validator
@@ -20,9 +21,11 @@ from relman.config.schema.base import (
     filled,
     parsed,
 )
+from relman.config.schema.proxy.check import ProxyCheck
 from relman.config.schema.values import Faults
 from relman.config.yaml_document import KeyPath
 from relman.model import strategy as model
+from relman.model.proxy_settings import Protocol
 from relman.model.strategy import StrategyKind, When
 
 Batches = Annotated[tuple[str, ...], parsed(values.batches, OneOrMore)]
@@ -39,16 +42,20 @@ class Check(Section):
 
     http: HttpCheck | None = None
     command: Argv | None = None
+    proxy: ProxyCheck | None = None
     timeout: PositiveDuration = model.Check.timeout
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        exactly_one(self, ("http", "command"), "what to ask")
+        exactly_one(self, ("http", "command"), "what to ask", required=False)
+        if not (self.http or self.command or self.proxy):
+            raise ValueError("say what to ask: http, command or proxy")
         return self
 
     def value(self) -> model.Check:
         """The model's check."""
-        return model.Check(self.http.url if self.http else "", self.command, self.timeout)
+        proxy = self.proxy.value() if self.proxy else None
+        return model.Check(self.http.url if self.http else "", self.command, self.timeout, proxy)
 
 
 class Rolling(Section):
@@ -85,6 +92,19 @@ class Strategy(Section):
     def _one_way(self) -> Self:
         exactly_one(self, ("rolling", "canary", "all_at_once"), "which strategy")
         return self
+
+    def proxy_faults(self, protocol: str | None) -> Iterator[tuple[KeyPath, str]]:
+        """What the proxy of a process that speaks this protocol, None where there is none, could not count."""
+        check = self.canary.check if self.canary else None
+        if not (self.canary and check and check.proxy):
+            return
+        here = ("strategy", "canary", "check", "proxy")
+        if protocol is None:
+            yield here, "the proxy counts what users see: it needs deploy.proxy"
+        elif protocol == Protocol.TCP and check.proxy.p99_below is not None:
+            yield (*here, "p99_below"), "protocol: tcp has connections, and no answers whose time is known"
+        elif not self.canary.bake:
+            yield ("strategy", "canary", "bake"), "check.proxy counts what users see during it: expected more than 0"
 
     @property
     def unbounded(self) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
 
 from relman.model.plan import Action, Step
 from relman.model.traffic import Traffic, Users
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.proxy.users import UserCount
+
+T = TypeVar("T")
 
 
 def proxied(steps: Iterable[Step]) -> list[str]:
@@ -28,47 +31,43 @@ def counting(fleet: Fleet, hosts: Collection[str]) -> Iterator[Counting]:
 
 
 class Counting:
-    """The counts of hosts, each followed while its proxy changes (relman/rollout/proxy/switch.py)."""
+    """The counts of hosts. While relman itself changes a host's proxy they are followed there, too
+    (relman/rollout/proxy/switch.py)."""
 
     def __init__(self, fleet: Fleet, hosts: Collection[str]) -> None:
         self._fleet = fleet
         self._hosts = [host for host in hosts if host in fleet.sessions]
         self._backend = f"{fleet.environment.name}:{fleet.service}"
+        self._counts: dict[str, UserCount] = {}
 
     def begin(self) -> None:
         """Begin on every host."""
 
-        def one(session: Session) -> None:
-            session.users = UserCount.begun(session.connection, self._backend)
+        def one(session: Session) -> UserCount | None:
+            count = UserCount.begun(session.connection, self._backend)
+            if count:
+                session.users.append(count)
+            return count
 
-        self._each(one)
+        found = self._fleet.each(one, self._hosts).answers
+        self._counts = {host: count for host in self._hosts if (count := found.get(host))}
 
     def follow(self) -> None:
         """Look at every host, as often as others may change its proxy."""
-
-        def one(session: Session) -> None:
-            if session.users:
-                session.users.follow()
-
-        self._each(one)
+        self._each(UserCount.follow)
 
     def read(self) -> Users | None:
         """What was counted until now; None where no host has a proxy."""
-        found = self._fleet.each(lambda session: session.users.read() if session.users else None, self._hosts).answers
-        if not any(self._fleet.sessions[host].users for host in self._hosts):
+        if not self._counts:
             return None
-        known = [each for host in self._hosts if (each := found.get(host))]
-        return Users(sum(known, Traffic()), tuple(host for host in self._hosts if not found.get(host)))
+        found = self._each(UserCount.read)
+        return Users(sum(filter(None, found.values()), Traffic()), tuple(h for h in self._hosts if not found.get(h)))
 
     def close(self) -> None:
         """Let the proxies' old workers end."""
+        self._each(UserCount.close)
+        for host, count in self._counts.items():
+            self._fleet.sessions[host].users.remove(count)
 
-        def one(session: Session) -> None:
-            if session.users:
-                session.users.close()
-            session.users = None
-
-        self._each(one)
-
-    def _each(self, work: Callable[[Session], None]) -> None:
-        self._fleet.each(work, self._hosts)
+    def _each(self, work: Callable[[UserCount], T]) -> Mapping[str, T]:
+        return self._fleet.each(lambda session: work(self._counts[session.host.name]), self._counts).answers

@@ -1,0 +1,83 @@
+"""What users see is counted where they come in: in the recap, as a canary's check, in the proxy's log and metrics."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests.e2e.proxied import BEHIND, NAME, first_of, haproxy, inventory
+from tests.e2e.stage import ALL_AT_ONCE, Stage
+from tests.lab.images import PAGE
+from tests.lab.load import load
+from tests.lab.process import until
+
+SEEN = 150
+
+
+@pytest.fixture
+def proxied(stage: Stage) -> Stage:
+    """Every host has a proxy, behind which a release serves."""
+    inventory(stage, haproxy(stage, 1), demo={"hosts": [NAME]})
+    stage.release("users-1", deploy=BEHIND)
+    stage.relman("proxy", "apply", "-e", "production")
+    stage.deploy("users-1", *ALL_AT_ONCE)
+    return stage
+
+
+def ask(stage: Stage, path: str, *, times: int = 1, **headers: str) -> int:
+    """The last status of so many requests to the first host."""
+    address = stage.lab.hosts[0].address
+    with closing(http.client.HTTPConnection(address, 80, timeout=10)) as connection:
+        for _ in range(times):
+            connection.request("GET", path, headers={"Host": NAME, **headers})
+            answer = connection.getresponse()
+            answer.read()
+        return answer.status
+
+
+def users_of(said: str) -> dict[str, Any]:
+    """What a report says of users."""
+    documents = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    (report,) = [each for each in documents if each["kind"] == "report"]
+    users: dict[str, Any] = report["users"]
+    assert [host["gap"] for host in report["hosts"]] == [0.0] * 3
+    return users
+
+
+def checked(**check: object) -> dict[str, Any]:
+    """A canary whose users are asked."""
+    strategy = {"canary": {"hosts": ["h1"], "bake": "3s", "check": {"proxy": check, "timeout": "30s"}}}
+    return {**BEHIND, "strategy": strategy}
+
+
+def test_the_recap_and_a_canary_count_what_users_saw(proxied: Stage) -> None:
+    """Exactly the requests that were made while it changed, over all reloads; a canary that is healthy and answers its
+    users with 500 goes back, one of which its users see nothing bad is followed by the other hosts."""
+    proxied.release("users-2", deploy=BEHIND)
+    with load(first_of(proxied)) as counted:
+        until(lambda: counted.requests > 50, "requests")
+        before = counted.requests
+        users = users_of(proxied.deploy("users-2", "--json", *ALL_AT_ONCE).out)
+        after = counted.requests
+    assert counted.failures == []
+    assert 0 < users["requests"] <= after - before + 4
+    assert (users["failed"], users["uncounted"]) == (0, [])
+    proxied.release("users-good", deploy=checked(errors_below="1%", p99_below="10s", minimum_requests=SEEN))
+    running = proxied.start("--json", "deploy", "users-good", "-e", "production", "--yes")
+    running.says("watching h1", 60)
+    assert ask(proxied, PAGE, times=SEEN) == 200
+    users = users_of(running.ended().text)
+    assert (users["requests"], users["failed"], users["uncounted"]) == (SEEN, 0, [])
+    proxied.release("broken-users", deploy=checked(errors_below="1%", minimum_requests=50))
+    running = proxied.start("deploy", "broken-users", "-e", "production", "--yes")
+    running.says("watching h1", 60)
+    assert ask(proxied, PAGE, times=50) == 500
+    ended = running.ended()
+    assert ended.code == 13, ended.text
+    assert "50 of 50 requests failed, errors_below is 1%" in ended.text
+    assert "while it changed: 50 requests, 50 failed" in ended.text
+    assert ask(proxied, PAGE) == 200
