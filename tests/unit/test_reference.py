@@ -81,8 +81,10 @@ def _with(key: str, value: Any) -> dict[str, Any]:
             at["port"] = 1
         if step == "check":
             at["command"] = ["x"]
-        if step == "proxy":
+        if step == "proxy" and "check" not in way:
             at["port"] = 1
+        if step == "proxy" and "check" in way:
+            at["errors_below"], tree["deploy"]["proxy"] = "1%", {"port": 1}
     if way[-1:] == ["health"] and "deploy" in way:
         at["none"] = True
     at[last] = value

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from relman.app.context import Context
 from relman.app.environments import Request, one_or_all, open_environment, service_of, unknown_service
-from relman.app.looking.log_selection import LogSelection
-from relman.model.container import Container
+from relman.app.looking.log_selection import LogSelection, Span
+from relman.app.looking.proxy_lines import requests_to
+from relman.model.container import ENVIRONMENT, SERVICE, Container
 from relman.model.errors import InternalError, RelmanError, Unknown, UsageError
 from relman.model.host import Environment
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.looking.condition import last_ones
 from relman.rollout.looking.log_tail import tail as tail_of
 from relman.rollout.looking.observe import observe
+from relman.rollout.proxy.container import LABEL, LABELLED
+from relman.rollout.proxy.load import proxies
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class _Source:
 
 @dataclass
 class Logs:
-    """The logs of services on connected hosts; `unread` has the error for each host whose logs cannot be read."""
+    """The logs of services on connected hosts, or what each host's `proxy` writes of the requests to them; `unread` has
+    the error for each host whose logs cannot be read."""
 
     context: Context
     fleet: Fleet
@@ -63,6 +67,7 @@ class Logs:
     tail: int
     process: str | None = None
     selection: LogSelection = field(default_factory=LogSelection)
+    proxy: bool = False
     unread: dict[str, RelmanError] = field(default_factory=dict)
     _begun: list[_Source] = field(default_factory=list)
 
@@ -118,6 +123,9 @@ class Logs:
         return len(self.services) > 1
 
     def _speaking(self, session: Session) -> Sequence[_Source]:
+        if self.proxy:
+            host, running = session.host.name, [c for c in proxies(session) if c.running]
+            return [_Source(host, ", ".join(self.services), c) for c in running or (None,)]
         return [source for service in self.services for source in self._of(session, service)]
 
     def _of(self, session: Session, service: str) -> Sequence[_Source]:
@@ -133,10 +141,14 @@ class Logs:
         return [replace(s, shown=next(lines)) if s.container else s for s in sources]
 
     def _read(self, session: Session, container: Container) -> Sequence[str]:
-        if not self.selection or not self.tail:
+        if not self.tail or not (self.selection or self.proxy):
             return session.engine.logs(container.id, self.tail, timestamps=True)
         span = self.selection.on(session.now)
-        return session.engine.logs_within(container.id, span.since, span.until, span.takes)[-self.tail :]
+        return session.engine.logs_within(container.id, span.since, span.until, self._takes(span))[-self.tail :]
+
+    def _takes(self, span: Span) -> Callable[[str], bool]:
+        own = requests_to(self.fleet.environment.name, self.services) if self.proxy else None
+        return lambda line: span.takes(line) and (own is None or own(line))
 
     def _remark(self, sources: Sequence[_Source]) -> None:
         """Warn of hosts whose lines are not those of a serving container."""
@@ -144,7 +156,9 @@ class Logs:
         for source in sources:
             host, container = source.host, source.container
             if container is None:
-                if not self._several:  # of several each need not be everywhere
+                if self.proxy:
+                    warn(f"{host}: no proxy runs there")
+                elif not self._several:  # of several each need not be everywhere
                     warn(f"{host}: there is no container of {source.service}")
             elif not container.running:
                 ended = f"exit code {container.exit_code}" + (", out of memory" if container.oom_killed else "")
@@ -156,9 +170,10 @@ class Logs:
     def _follow(self, source: _Source, found: queue.SimpleQueue[LogLine | tuple[str, RelmanError]]) -> None:
         session, environment = self.fleet.sessions[source.host], self.fleet.environment.name
         container, slot = source.container, source.container.slot if source.container else None
-        follow = partial(tail_of, session, environment, source.service, slot, container, source.shown)
+        labels = {LABEL: LABELLED} if self.proxy else {SERVICE: source.service, ENVIRONMENT: environment}
+        follow = partial(tail_of, session, labels, slot, container, source.shown)
         try:
-            takes = self.selection.on(session.now).takes
+            takes = self._takes(self.selection.on(session.now))
             for line in filter(takes, follow(self.context.events.note)):
                 found.put(source.line(line, several=self._several))
         except RelmanError as error:
@@ -169,16 +184,23 @@ class Logs:
 
 @contextmanager
 def open_logs(
-    context: Context, request: Request, tail: int, process: str | None = None, selection: LogSelection | None = None
+    context: Context,
+    request: Request,
+    tail: int,
+    process: str | None = None,
+    selection: LogSelection | None = None,
+    *,
+    proxy: bool = False,
 ) -> Iterator[Logs]:
-    """The logs of a service, of one `process` of it, or of ALL services of the environment, with the hosts connected;
-    `tail` are lines of each container, of those that are selected. Raises UsageError."""
+    """The logs of a service, of one `process` of it, or of ALL services of the environment, or what the `proxy` writes
+    of the requests to them, with the hosts connected; `tail` are lines of each container, of those that are selected.
+    Raises UsageError."""
     selected = (selection or LogSelection()).checked()
     chosen = open_environment(context, request)
     every = request.service is not None and one_or_all(chosen.services, request.service) is None
     names = sorted(chosen.services) if every else [service_of(chosen, request.service)]
     with Fleet(chosen, "" if every else names[0]) as fleet:
-        yield Logs(context, fleet, names, tail, process, selected)
+        yield Logs(context, fleet, names, tail, process, selected, proxy)
 
 
 def _in_order(chosen: Environment, names: Collection[str]) -> list[str]:

@@ -32,6 +32,9 @@ _ALL = 100_000  # which is as many as are read of one container
 @click.option("--until", metavar="TIME", help="Until then; as --since.")
 @click.option("--grep", metavar="REGEX", help="Only lines in which this regular expression (Python's) is found.")
 @click.option("--process", metavar="NAME", help="Only of this process of the service.")
+@click.option(
+    "--proxy", is_flag=True, help="The requests to the service, a line of JSON each, as the hosts' proxies saw them."
+)
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines, across deployments too.")
 @gathered(Request, "request")
 @gathered(LogSelection, "selection")
@@ -41,17 +44,21 @@ def logs(
     selection: LogSelection,
     tail: int | None,
     process: str | None,
+    proxy: bool,
     follow: bool,
 ) -> None:
     """Show the logs of what serves on every host, merged by time.
 
     If nothing serves on a host, the logs of what served last. With --service all those of every service of the
-    environment.
+    environment. With --proxy the requests to it: time, client, method, host, path, status, container and times; never a
+    query, a cookie or a password.
     """
     if follow and selection.until is not None:
         raise UsageError("--until and --follow exclude each other: give one of them")
+    if proxy and process:
+        raise UsageError("--proxy and --process exclude each other: one process is behind the proxy")
     most = tail if tail is not None else _ALL if selection else _DEFAULT
-    with open_logs(context, request, most, process, selection) as found:
+    with open_logs(context, request, most, process, selection, proxy=proxy) as found:
         for line in found.latest():
             _show(context.output, line)
         if follow:

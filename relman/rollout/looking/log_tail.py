@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from relman.docker import answers
-from relman.model.container import ENVIRONMENT, SERVICE, TASK, Container
+from relman.model.container import TASK, Container
 from relman.model.errors import EngineError
 from relman.rollout.fleet import Session
 
@@ -20,19 +20,17 @@ _BEFORE: tuple[int, str] = (0, "")
 
 def tail(
     session: Session,
-    environment: str,
-    service: str,
+    labels: Mapping[str, str],
     slot: tuple[str, str] | None,
     container: Container | None,
     shown: Sequence[str] | None,
     say: Callable[[str], None],
 ) -> Iterator[str]:
     """Yield the lines after `shown`, the last ones of `container` (None: nothing was shown), with timestamps; then
-    those of every container that replaces it, of the same `slot` (None: whichever comes).
+    those of every container with these `labels` that replaces it, of the same `slot` (None: whichever comes).
 
     Ends only with an exception of the engine.
     """
-    labels = {SERVICE: service, ENVIRONMENT: environment}
     last = deque(shown or (), maxlen=_LAST)
     if container and shown is None:
         yield from _kept(session.engine.follow(container.id, ""), last)
@@ -88,7 +86,7 @@ def moment(stamp: str) -> tuple[int, str]:
 
 def _next(
     session: Session,
-    labels: dict[str, str],
+    labels: Mapping[str, str],
     slot: tuple[str, str] | None,
     before: Container | None,
     say: Callable[[str], None],
