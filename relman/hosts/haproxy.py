@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import paramiko
 
+from relman.hosts.haproxy_worker import counts_in
 from relman.hosts.ssh.bounded import Bounds, ChannelSocket
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.model.errors import Unreachable
@@ -24,6 +25,7 @@ _WORKER = re.compile(r"(?P<pid>\d+) +worker +(?P<reloads>\d+)")
 _LOADED = re.compile(r"Success=([01])")
 _ONLY_SERVERS = "-1 4 -1"  # of any proxy, of this type, with any number
 _NO_WORKER = "Can't find the target"
+_CONNECTIONS = re.compile(r"^CurrConns: (\d+)$", re.MULTILINE)
 _DESCRIPTION = re.compile(r"description: (.*)")
 
 
@@ -66,6 +68,21 @@ class MasterCli:
         """How many sessions each server of a backend has in this worker; none if it has ended, and None if there is no
         answer. Raises Unreachable if the connection is lost."""
         return sessions_in(self._ask(f"@!{worker:d} show stat {_ONLY_SERVERS}"), backend)
+
+    def connections(self, worker: int) -> int:
+        """How many connections of users a worker has; 0 if it has ended or does not answer. Raises Unreachable if the
+        connection is lost."""
+        found = _CONNECTIONS.search(self._ask(f"@!{worker:d} show info"))
+        return int(found[1]) if found else 0
+
+    def counts(self, backends: Iterable[str]) -> Mapping[str, tuple[int, int]]:
+        """The requests to each of these backends and how many of them failed, since the configuration was loaded; none
+        if there is no answer. Raises Unreachable if the connection is lost."""
+        answer = self._ask("@1 show stat").lstrip("\n")
+        try:
+            return {name: counts_in(answer, name) for name in backends}
+        except ConnectionError:
+            return {}
 
     def _ask(self, line: str) -> str:
         """The whole answer; "" if it is refused or broken off: then there is no master, or it begins anew."""

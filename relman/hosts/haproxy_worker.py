@@ -17,7 +17,7 @@ import paramiko
 from relman.hosts.ssh.bounded import Bounds, ChannelSocket
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.model.errors import Unreachable
-from relman.model.traffic import BOUNDS, Traffic
+from relman.model.proxy import BOUNDS, Traffic
 
 _MOST = 16 << 20
 _PART = 1 << 16

@@ -17,8 +17,8 @@ from relman.model.errors import (
     Unreachable,
 )
 from relman.model.plan import Kind, Outcome, Plan, Result
+from relman.model.proxy import Users
 from relman.model.state_dir.journal import Failed
-from relman.model.traffic import Users
 
 NO_HOST = ""  # the key of a failure that does not belong to a host
 

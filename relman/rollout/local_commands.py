@@ -14,7 +14,7 @@ from relman.model.plan import Plan
 from relman.model.strategy import Check, Hook, When
 from relman.registry.http.proxies import proxies_of
 from relman.rollout.fleet import Watcher
-from relman.rollout.user_check import wanted
+from relman.rollout.proxy.user_check import wanted
 
 _LAST_LINES = 10
 _OWN = "RELMAN_"

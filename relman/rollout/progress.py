@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Observed, Outcome, Plan
+from relman.model.proxy import Users
 from relman.model.state_dir.journal import Failed
-from relman.model.traffic import Users
 from relman.rollout.conclusion import Happened, conclude
 from relman.rollout.fleet import Fleet, Watcher
 from relman.rollout.proxy.counting import Counting

@@ -8,11 +8,12 @@ from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Outcome, Result, Wave
 from relman.model.settings import OnFailure
 from relman.model.strategy import Check
-from relman.rollout import local_commands, steps, user_check
+from relman.rollout import local_commands, steps
 from relman.rollout.after_failure import go_back
 from relman.rollout.fleet import Session
 from relman.rollout.health import require_healthy, watched_of
 from relman.rollout.progress import Work
+from relman.rollout.proxy import user_check
 from relman.rollout.proxy.counting import Counting, counting
 from relman.rollout.steps import Change
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections import Counter
 from contextlib import closing
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.proxied import BEHIND, NAME, first_of, haproxy, inventory
 from tests.e2e.stage import ALL_AT_ONCE, Stage
@@ -81,3 +83,38 @@ def test_the_recap_and_a_canary_count_what_users_saw(proxied: Stage) -> None:
     assert "50 of 50 requests failed, errors_below is 1%" in ended.text
     assert "while it changed: 50 requests, 50 failed" in ended.text
     assert ask(proxied, PAGE) == 200
+    told_elsewhere(proxied)
+
+
+def told_elsewhere(stage: Stage) -> None:
+    """The log has one line of each request, and nothing that is secret; metrics are on loopback alone."""
+    assert ask(stage, '/none"such?password=s3cret', Authorization="s3cret", Cookie="a=s3cret") == 404
+    said = stage.relman("--json", "logs", "--proxy", "-e", "production", "--since", "10m").out
+    requests = [json.loads(json.loads(line)["text"]) for line in said.splitlines()]
+    seen = Counter((each["path"], each["status"]) for each in requests)
+    assert seen[PAGE, 500] == 50
+    assert seen[PAGE, 200] == SEEN + 1
+    assert requests[-1]["path"] == '/none"such'
+    assert "s3cret" not in said
+    assert '"status":404' in stage.relman("logs", "--proxy", "-e", "production", "-n", "1", "--only", "h1").out
+    image = haproxy(stage, 1)
+    stage.write_inventory(
+        relman_proxy={"image": image, "keep_alive": "1s", "metrics": 8405}, relman_routes={"demo": {"hosts": [NAME]}}
+    )
+    assert "loaded its new configuration" in stage.relman("proxy", "apply", "-e", "production").out
+    host = stage.lab.hosts[0]
+    assert 'haproxy_backend_http_responses_total{proxy="production:demo"' in host.run(
+        "curl", "-s", "http://127.0.0.1:8405/metrics"
+    )
+    with pytest.raises(OSError, match="refused"):
+        host.http(8405, "/metrics")
+    assert ask(stage, PAGE, times=3) == 200
+    metrics = stage.relman("status", "--format", "prometheus", "-e", "production").out
+    found = {
+        (sample.name, sample.labels["host"]): sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if "host" in sample.labels
+    }
+    assert found["relman_proxy_requests_total", "h1"] == 3
+    assert found["relman_proxy_loaded", "h3"] == 1

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from relman.app.documents.plan import report_document
 from relman.config.service import parse_service
 from relman.model.errors import CheckFailed, ConfigError
+from relman.model.proxy import BOUNDS, Traffic, Users
 from relman.model.strategy import Check, ProxyCheck, Strategy, StrategyKind
-from relman.model.traffic import BOUNDS, Traffic, Users
-from relman.rollout.user_check import faults
+from relman.rollout.proxy.user_check import faults
 from tests.unit.model_fleet import World, serving
 from tests.unit.values import PROXIED
 

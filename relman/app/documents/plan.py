@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from relman.model.plan import Plan, Step, Wave
-from relman.model.traffic import Users
+from relman.model.proxy import Users
 from relman.rollout.local_commands import in_words
 from relman.rollout.progress import Report
 

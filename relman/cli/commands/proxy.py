@@ -64,17 +64,22 @@ def tell(context: CommandContext, ended: Gathered[Applied]) -> None:
 def _show(context: CommandContext, environment: str, found: Gathered[ProxyStatus]) -> None:
     rows = list(found.answers.values())
     context.output.json("proxies", proxies_document(environment, rows))
-    cells = [(row.host, row.state, row.image, str(row.draining or ""), str(len(row.routes))) for row in rows]
+    cells = [(row.host, row.state, row.image, _draining(row), str(len(row.routes))) for row in rows]
     context.output.table(("HOST", "STATE", "IMAGE", "DRAINING", "SERVICES"), cells, ("IMAGE", "DRAINING"))
     if certificates := [(row.host, c.name, ", ".join(c.hosts), c.until) for row in rows for c in row.certificates]:
         context.output.table(("HOST", "CERTIFICATE", "FOR", "UNTIL"), certificates, ("FOR",))
     if routed := [(row.host, r.name, ", ".join(r.ways), _behind(r)) for row in rows for r in row.routes]:
         context.output.table(("HOST", "SERVICE", "ROUTE", "CONTAINERS"), routed, ("CONTAINERS",))
+    now = datetime.now(UTC)
     for row in rows:
         for each in row.certificates:
-            if each.is_due(datetime.now(UTC)):
-                context.output.warn(f"{row.host}: the certificate {each.name} expires at {each.until}: renew it")
+            if each.is_due(now):
+                context.output.warn(f"{row.host}: {each.warning(now)}")
     found.all("looking at the proxies")
+
+
+def _draining(row: ProxyStatus) -> str:
+    return f"{row.connections} connections" if row.connections else str(row.draining or "")
 
 
 def _behind(routed: RoutedService) -> str:

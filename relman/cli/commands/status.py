@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from relman.app.documents.hosts import matrix_document, status_document
+from relman.app.documents.prometheus import exposition
 from relman.app.environments import Request
 from relman.app.looking.matrix import StatusMatrix, status_matrix
 from relman.app.looking.status import Status, watched
@@ -29,8 +30,15 @@ from relman.rollout.looking.verdict import Finding
 @click.option(
     "--watch", is_flag=True, help="Show it again every 2 seconds, or without a terminal when it changes, until Ctrl-C."
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "prometheus"]),
+    default="table",
+    help="`prometheus`: metrics in its text format, such as for node_exporter's textfile collector.",
+)
 @gathered(Request, "request")
-def status(context: CommandContext, request: Request, max_unhealthy: str | None, watch: bool) -> None:
+def status(context: CommandContext, request: Request, max_unhealthy: str | None, watch: bool, form: str) -> None:
     """Show what runs where, and what to type where something is wrong.
 
     That is release, digest, since, health, and whether a rollback is ready. Without --service, or with
@@ -41,18 +49,26 @@ def status(context: CommandContext, request: Request, max_unhealthy: str | None,
     nothing, 7 a change was interrupted, 6 hosts run different releases, 8 something else runs than was deployed, 11 a
     host did not answer, 12 one is unhealthy or paused.
     """
-    output = context.output
+    output, metrics = context.output, form == "prometheus"
+    if metrics and watch:
+        raise UsageError("--watch and --format prometheus exclude each other: let Prometheus ask again")
     if not request.environment:
         if watch or request.only or request.exclude:
             raise UsageError("--watch, --only and --exclude are for one environment", hint="add -e ENV")
         matrix = status_matrix(context, request)
-        _show_matrix(output, matrix)
+        if metrics:
+            output.raw(exposition(matrix.environments).encode())
+        else:
+            _show_matrix(output, matrix)
         _conclude(output, matrix.findings, matrix.verdict(max_unhealthy))
     elif watch:
         _watch(context, request)
     else:
         found = look(context, request)
-        _show(output, request, found)
+        if metrics:
+            output.raw(exposition({request.environment: found}).encode())
+        else:
+            _show(output, request, found)
         _conclude(output, found.findings, found.verdict(max_unhealthy))
 
 

@@ -11,8 +11,8 @@ from relman.cli.output.text import hosts_by
 from relman.model.container import Copy
 from relman.model.formats.text import some
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.model.proxy import Users
 from relman.model.settings_diff import Changed
-from relman.model.traffic import Users
 from relman.rollout.local_commands import in_words as in_words_of
 from relman.rollout.progress import Report
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from relman.model.plan import Observed
 from relman.rollout.fleet import Session
 from relman.rollout.looking.condition import Condition
-from relman.rollout.proxy.status import ProxyStatus, status_of
+from relman.rollout.proxy.status import ProxyStatus, RoutedService, status_of
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What the proxy makes of a service: WELL, or why no request reaches it; and a note for people, if there is one."""
+    """What the `proxy` makes of a service, None where that is behind none: WELL, or why no request reaches it; and
+    `notes` for people."""
 
     state: Condition = Condition.WELL
     why: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
+    proxy: ProxyStatus | None = None
 
 
 def reach(session: Session, environment: str, service: str, seen: Observed) -> Reach:
@@ -27,10 +30,11 @@ def reach(session: Session, environment: str, service: str, seen: Observed) -> R
     if process is None:
         return Reach()
     serving = {c.name for c in seen.serving if c.process == process.name}
-    return reached(status_of(session), f"{environment}:{service}", serving)
+    proxy = status_of(session)
+    return replace(reached(proxy, f"{environment}:{service}", serving, datetime.now(UTC)), proxy=proxy)
 
 
-def reached(proxy: ProxyStatus, name: str, serving: Collection[str]) -> Reach:
+def reached(proxy: ProxyStatus, name: str, serving: Collection[str], now: datetime) -> Reach:
     """How requests reach the containers that serve, by the backend of this name. Pure."""
     if proxy.others:
         others = ", ".join(proxy.others)
@@ -48,4 +52,12 @@ def reached(proxy: ProxyStatus, name: str, serving: Collection[str]) -> Reach:
         return Reach(
             Condition.UNROUTED, f"the host's proxy sends its requests to {', '.join(routed.servers) or 'nobody'}"
         )
-    return Reach(note="in maintenance: the host's proxy answers in its place" if routed.maintenance else "")
+    return Reach(notes=tuple(_notes(proxy, routed, now)))
+
+
+def _notes(proxy: ProxyStatus, routed: RoutedService, now: datetime) -> Iterator[str]:
+    if routed.maintenance:
+        yield "in maintenance: the host's proxy answers in its place"
+    yield from (each.warning(now) for each in proxy.certificates if each.is_due(now))
+    if proxy.connections:
+        yield f"the host's proxy still ends {proxy.connections} connections of before its last change"

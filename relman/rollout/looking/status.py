@@ -33,6 +33,7 @@ from relman.rollout.looking.history import last_told, put_there
 from relman.rollout.looking.observe import observe
 from relman.rollout.looking.routed import reach
 from relman.rollout.planning.rollback_target import before
+from relman.rollout.proxy.status import ProxyStatus
 
 _RUNS = (Condition.WELL, Condition.UNASKED, Condition.UNHEALTHY, Condition.PAUSED)
 
@@ -65,6 +66,7 @@ class HostStatus:
     whether a live deployment explains what was observed; `unreachable` whether nothing is known, in which case
     `hint` may help. `by` and `how` (deployed, rolled back, recovered) say who started the recorded release.
     `copies` are the service's containers of other environments. `peers` are the hosts that its record names.
+    `proxy` is the host's, where the service is behind it and runs.
     """
 
     host: str
@@ -99,6 +101,7 @@ class HostStatus:
     counted: str = ""
     lacking: tuple[str, ...] = ()
     peers: tuple[Peer, ...] = ()
+    proxy: ProxyStatus | None = None
 
 
 def look_at(session: Session, environment: str, service: str, machine: str) -> HostStatus:
@@ -117,7 +120,7 @@ def look_at(session: Session, environment: str, service: str, machine: str) -> H
     if row.state not in _RUNS:
         return row
     way = reach(session, environment, service, seen)
-    row = replace(row, notes=(*row.notes, *filter(None, [way.note])))
+    row = replace(row, notes=(*row.notes, *way.notes), proxy=way.proxy)
     if way.state is Condition.WELL:
         return row
     return replace(row, serving=False, state=way.state, why=way.why, health=way.state)

@@ -28,6 +28,7 @@ from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.images.proxy_image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.addresses import halves
+from relman.rollout.proxy.build import require_metrics
 from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
 from relman.rollout.proxy.load import load, place, proxies, require_sockets
@@ -74,6 +75,9 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
         _make_network(session)
         paused = _resume(session)
         before, there = kept.read(session.connection), proxies(session)
+        had = before and before.proxy.metrics and before.image == meant.image.reference
+        if meant.proxy.metrics and not had:
+            require_metrics(session, meant.image.reference)
         for each in meant.certificates:
             kept.write_certificate(session.connection, each.file, meant.pems[each.name])
         page = meant.page.file if meant.page else ""

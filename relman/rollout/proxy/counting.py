@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from relman.model.plan import Action, Step
-from relman.model.traffic import Traffic, Users
+from relman.model.proxy import Traffic, Users
 from relman.rollout.fleet import Fleet, Session
 from relman.rollout.proxy.users import UserCount
 

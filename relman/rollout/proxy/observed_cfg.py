@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from relman.model.traffic import BOUNDS
+from relman.model.proxy import BOUNDS
 
 _SECTION, _TABLE = "observed", "times"
 TIMES = f"{_SECTION}/{_TABLE}"

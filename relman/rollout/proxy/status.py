@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
@@ -15,19 +16,21 @@ from relman.rollout.proxy.load import proxies
 @dataclass(frozen=True)
 class RoutedService:
     """A service behind a proxy: the `ways` that lead to it, its `servers`; in `maintenance` the proxy answers in its
-    place."""
+    place. `requests` were made since the proxy loaded its configuration, of which `failed` failed."""
 
     name: str
     ways: tuple[str, ...]
     servers: tuple[str, ...]
     maintenance: bool = False
+    requests: int = field(default=0, compare=False)
+    failed: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
 class ProxyStatus:
     """One host's proxy. `container` is the state of its container, "" if it has none; `loaded` is whether it routes as
     it is meant to, `edited` whether somebody changed its configuration by hand; `draining` is the number of old workers
-    that still end their connections; `others` are the names of earlier ones that run beside it, as a replacement that
+    that still end their `connections`; `others` are the names of earlier ones that run beside it, as a replacement that
     was interrupted leaves them."""
 
     host: str
@@ -35,6 +38,7 @@ class ProxyStatus:
     image: str = ""
     loaded: bool = False
     draining: int = 0
+    connections: int = field(default=0, compare=False)
     routes: tuple[RoutedService, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     others: tuple[str, ...] = ()
@@ -54,9 +58,10 @@ class ProxyStatus:
         return "edited by hand" if self.edited else "running"
 
 
-def _routed(backend: Backend) -> RoutedService:
+def _routed(backend: Backend, counts: Mapping[str, tuple[int, int]]) -> RoutedService:
     servers = tuple(server.name for server in backend.servers)
-    return RoutedService(backend.name, backend.route.ways, servers, backend.maintenance)
+    counted = counts.get(backend.name, (0, 0))
+    return RoutedService(backend.name, backend.route.ways, servers, backend.maintenance, *counted)
 
 
 def status_of(session: Session) -> ProxyStatus:
@@ -67,13 +72,16 @@ def status_of(session: Session) -> ProxyStatus:
     there, cli = proxies(session), MasterCli(connection, kept.socket(connection, state.number))
     found = next((c for c in there if c.name == state.container), None)
     processes = cli.processes() if found and found.running else None
+    old = processes.old if processes else frozenset[int]()
+    counts = cli.counts(b.name for b in state.backends) if processes else {}
     return ProxyStatus(
         host,
         found.status if found else "",
         state.image,
         loaded=bool(processes) and cli.description() == loaded_as(rendered(state)),
-        draining=len(processes.old) if processes else 0,
-        routes=tuple(map(_routed, state.backends)),
+        draining=len(old),
+        connections=sum(map(cli.connections, old)),
+        routes=tuple(_routed(backend, counts) for backend in state.backends),
         certificates=state.certificates,
         others=tuple(c.name for c in there if c.running and c.name != state.container),
         edited=not is_whole(kept.read_config(connection)),

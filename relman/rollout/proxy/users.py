@@ -16,7 +16,7 @@ from relman.hosts.haproxy_worker import HeldWorker
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import proxy as kept
 from relman.model.errors import RelmanError
-from relman.model.traffic import Traffic
+from relman.model.proxy import Traffic
 from relman.rollout.proxy.observed_cfg import TIMES
 
 T = TypeVar("T")

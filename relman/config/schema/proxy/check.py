@@ -11,7 +11,7 @@ from relman.config.schema import values
 from relman.config.schema.base import MOST, Section, parsed
 from relman.config.suggestions import shown
 from relman.model import strategy as model
-from relman.model.traffic import BOUNDS, in_words
+from relman.model.proxy import BOUNDS, in_words
 
 _SHARE = re.compile(r"(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,3})?)%")
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator
 
 from relman.model.errors import Cancelled, CheckFailed
+from relman.model.proxy import Users, in_words
 from relman.model.strategy import ProxyCheck
-from relman.model.traffic import Users, in_words
 from relman.rollout.proxy.counting import Counting
 
 _PAUSE = 1.0
