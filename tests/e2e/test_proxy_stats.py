@@ -103,9 +103,8 @@ def told_elsewhere(stage: Stage) -> None:
     )
     assert "loaded its new configuration" in stage.relman("proxy", "apply", "-e", "production").out
     host = stage.lab.hosts[0]
-    assert 'haproxy_backend_http_responses_total{proxy="production:demo"' in host.run(
-        "curl", "-s", "http://127.0.0.1:8405/metrics"
-    )
+    own = host.run(["curl", "-s", "http://127.0.0.1:8405/metrics"]).stdout
+    assert 'haproxy_backend_http_responses_total{proxy="production:demo"' in own
     with pytest.raises(OSError, match="refused"):
         host.http(8405, "/metrics")
     assert ask(stage, PAGE, times=3) == 200
