@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import paramiko
@@ -75,12 +75,12 @@ class MasterCli:
         found = _CONNECTIONS.search(self._ask(f"@!{worker:d} show info"))
         return int(found[1]) if found else 0
 
-    def counts(self, backends: Iterable[str]) -> Mapping[str, tuple[int, int]]:
-        """The requests to each of these backends and how many of them failed, since the configuration was loaded; none
+    def counts(self) -> Mapping[str, tuple[int, int]]:
+        """The requests to each backend and how many of them failed, since the configuration was loaded; none
         if there is no answer. Raises Unreachable if the connection is lost."""
         answer = self._ask("@1 show stat").lstrip("\n")
         try:
-            return {name: counts_in(answer, name) for name in backends}
+            return counts_in(answer)
         except ConnectionError:
             return {}
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Mapping
 
 import paramiko
 
@@ -26,6 +27,8 @@ _PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 _CONNECTIONS = re.compile(r"^CurrConns: (\d+)$", re.MULTILINE)
 _DAY = 86_400
 _TCP = "tcp"
+_BACKENDS = "2 -1"  # and none of their servers
+_NO_BACKEND = "No such proxy"
 
 
 class HeldWorker:
@@ -56,8 +59,8 @@ class HeldWorker:
     def traffic(self, backend: str, table: str) -> Traffic:
         """What it has counted of a backend, whose times are in a stick table. Raises ConnectionError if it does not
         answer, Unreachable if the connection is lost."""
-        counts = counts_in(self._ask("show stat"), backend)
-        return Traffic(*counts, times_in(self._ask(f"show table {table}"), backend))
+        requests, failed = counts_in(self._ask(f"show stat {backend} {_BACKENDS}")).get(backend, (0, 0))
+        return Traffic(requests, failed, times_in(self._ask(f"show table {table} key {backend}"), backend))
 
     def close(self) -> None:
         """Let it end."""
@@ -81,20 +84,24 @@ class HeldWorker:
         return answer.removesuffix(_PROMPT).decode(errors="replace")
 
 
-def counts_in(answer: str, backend: str) -> tuple[int, int]:
-    """The requests to a backend, and how many of them failed, in an answer to `show stat`; of one that speaks TCP its
-    connections. None of either if it is not there. Raises ConnectionError for another answer."""
+def counts_in(answer: str) -> Mapping[str, tuple[int, int]]:
+    """The requests to each backend, and how many of them failed, in an answer to `show stat`; of one that speaks TCP
+    its connections. None where there is no such backend. Raises ConnectionError for another answer."""
+    if answer.startswith(_NO_BACKEND):
+        return {}
     if not answer.startswith("# "):
         raise ConnectionError("it does not tell its statistics")
-    for row in csv.DictReader(answer.removeprefix("# ").splitlines()):
-        if row.get("pxname") == backend and row.get("svname") == "BACKEND":
-            if row.get("mode") == _TCP:
-                return _number(row, "stot"), _number(row, "econ")
-            return _number(row, "req_tot"), _number(row, "hrsp_5xx") + _number(row, "srv_abrt")
-    return 0, 0
+    rows = csv.DictReader(answer.removeprefix("# ").splitlines())
+    return {row["pxname"]: _counted(row) for row in rows if row.get("svname") == "BACKEND"}
 
 
-def _number(row: dict[str, str], name: str) -> int:
+def _counted(row: Mapping[str, str]) -> tuple[int, int]:
+    if row.get("mode") == _TCP:
+        return _number(row, "stot"), _number(row, "econ")
+    return _number(row, "req_tot"), _number(row, "hrsp_5xx") + _number(row, "srv_abrt")
+
+
+def _number(row: Mapping[str, str], name: str) -> int:
     try:
         return int(row.get(name) or 0)
     except ValueError:

@@ -147,7 +147,7 @@ class ModelProxy:
             return ""
         if line == "show info":
             return f"Pid: {self.worker}\nCurrConns: 0\n"
-        if line == "show stat":
+        if line.startswith("show stat"):
             self.served = (self.served[0] + self.users[0], self.served[1] + self.users[1])
             requests, failed = self.served
             return f"# pxname,svname,req_tot,hrsp_5xx,mode\nproduction:shop,BACKEND,{requests},{failed},http\n"

@@ -73,7 +73,7 @@ def status_of(session: Session) -> ProxyStatus:
     found = next((c for c in there if c.name == state.container), None)
     processes = cli.processes() if found and found.running else None
     old = processes.old if processes else frozenset[int]()
-    counts = cli.counts(b.name for b in state.backends) if processes else {}
+    counts = cli.counts() if processes else {}
     return ProxyStatus(
         host,
         found.status if found else "",
