@@ -122,7 +122,9 @@ def processes_in(answer: str) -> Processes | None:
         # From 3.1 on the worker that stays after a reload that failed is among the old ones.
         newest = min(others.values())
         workers = {pid: reloads for pid, reloads in others.items() if reloads == newest}
-    return Processes(frozenset(workers), frozenset(others.keys() - workers), int(master["failed"]), int(master["reloads"]))
+    return Processes(
+        frozenset(workers), frozenset(others.keys() - workers), int(master["failed"]), int(master["reloads"])
+    )
 
 
 def _reloads(text: str) -> dict[int, int]:

@@ -27,7 +27,7 @@ from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import RUN, loaded_as, rendered
 from relman.rollout.proxy.users import UserCount
 from tests.contract.test_haproxy_master import Channel
-from tests.lab import packages
+from tests.lab import haproxies
 from tests.lab.doors import free_port
 from tests.lab.process import until
 from tests.lab.serving import serving
@@ -110,15 +110,15 @@ def replace_keep_alive(state: ProxyState, seconds: float) -> ProxyState:
 
 
 @contextmanager
-def running(place: Path, state: ProxyState) -> Iterator[Proxy]:
+def running(version: str, place: Path, state: ProxyState) -> Iterator[Proxy]:
     """The proxy with its master."""
-    packages.install()
+    haproxy = haproxies.program(version)
     connection = SimpleNamespace(
         unix=lambda path: Channel(Path(path)), patience=5.0, alive=True, gone="gone", host=SimpleNamespace(name="h1")
     )
     proxy = Proxy(place, state, connection)
     meant = proxy.write(state)
-    argv = ["haproxy", "-W", "-db", "-S", f"{place}/master-1.sock,mode,600", "-f", str(place / "haproxy.cfg")]
+    argv = [haproxy, "-W", "-db", "-S", f"{place}/master-1.sock,mode,600", "-f", str(place / "haproxy.cfg")]
     with (place / "out").open("w") as out:
         process = subprocess.Popen(argv, stdout=out, stderr=subprocess.DEVNULL)
     try:
@@ -129,15 +129,15 @@ def running(place: Path, state: ProxyState) -> Iterator[Proxy]:
         process.wait()
 
 
-@pytest.fixture
-def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    """A proxy before a shop."""
+@pytest.fixture(params=haproxies.SUITES)
+def proxy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Proxy]:
+    """A proxy before a shop, in each version."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
     with serving(server):
         settings = ProxySettings(server.server_port, https=Https.OFF)
         shop = Backend("test", "shop", ServiceRoute((NAME,)), settings, Health(), (Server("shop-1", "127.0.0.1"),))
         state = ProxyState(HostProxy("haproxy", http=free_port(), keep_alive=1.0), "", (shop,))
-        with running(tmp_path, state) as made:
+        with running(request.param, tmp_path, state) as made:
             yield made
 
 
