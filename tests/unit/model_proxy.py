@@ -31,8 +31,8 @@ class ModelProxy:
     """The proxy of a host, and its container's `status` and image.
 
     `loaded` is the configuration that its worker has; while it is `broken` no other one can be loaded, and while it is
-    `refusing` none is good. A worker that has requests with servers (`busy`, by BACKEND/SERVER, and how often they are
-    still seen) becomes an `old` one by a reload, and ends when it has none. Whenever it is asked for its statistics,
+    `refusing` none is good; while it is `slow` that is never known. A worker that has requests with servers (`busy`, by
+    BACKEND/SERVER, and how often they are still seen) becomes an `old` one by a reload, and ends when it has none. Whenever it is asked for its statistics,
     `users` have made so many more requests, of which so many failed; `served` are those of its worker. Unless
     it `tells` them, it says nothing of users.
     """
@@ -48,6 +48,7 @@ class ModelProxy:
     failed: int = 0
     broken: bool = False
     refusing: bool = False
+    slow: bool = False
     reloads: int = 0
     busy: Mapping[str, int] = field(default_factory=dict)
     old: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -203,7 +204,8 @@ class ModelInside:
             return Ran(1)
         assert f"{CONFIG}.next" in self._host.files
         assert argv[:2] == ("haproxy", "-c")
-        return Ran(1, "[ALERT] bad file") if self._host.proxies[container.name].refusing else Ran(0)
+        proxy = self._host.proxies[container.name]
+        return Ran(None) if proxy.slow else Ran(1, "[ALERT] bad file") if proxy.refusing else Ran(0)
 
 
 class ModelNetworks:

@@ -78,8 +78,9 @@ def test_a_failure_leaves_no_moment_without_an_answer() -> None:
 
 
 def test_a_configuration_that_does_not_load_changes_nothing() -> None:
-    """HAProxy refuses it, or its new worker does not come up: the old containers serve on, the files are as before."""
-    for fault in ("refusing", "broken"):
+    """HAProxy refuses it, does not look at it in time, or its new worker does not come up: which of these is said, the
+    old containers serve on, and the files are as before."""
+    for fault, said in ("refusing", "refuses"), ("slow", "did not check"), ("broken", "did not load"):
         world = serving(1, PROXIED, "1")
         before = world.state()
         proxy = world.hosts[0].proxy
@@ -88,7 +89,7 @@ def test_a_configuration_that_does_not_load_changes_nothing() -> None:
         world.before(0, lambda _: None)
         report = world.deploy("2")
         assert isinstance(report.error, RolledBack), report.error
-        assert "HAProxy" in report.told["h1"].what
+        assert f"HAProxy {said} the new configuration" in report.told["h1"].what
         assert (world.dark, world.state()) == (0, before)
 
 

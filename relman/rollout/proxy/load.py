@@ -24,7 +24,7 @@ from relman.rollout.fleet import Session
 from relman.rollout.proxy.container import CONFIG, LABEL, LABELLED
 from relman.rollout.proxy.haproxy_cfg import is_whole, loaded_as, rendered
 
-_CHECK = 10.0
+_CHECK = 30.0
 _RELOAD = 15.0
 _PAUSE = 0.05
 _LINES = 10
@@ -49,10 +49,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> bool:
     _require_free(session, before, after)
     # Step 1.
     kept.draft_config(connection, text)
-    checked = session.engine.inside.run(container, ("haproxy", "-c", "-q", "-f", f"{CONFIG}.{kept.NEXT}"), _CHECK)
-    if checked.code != 0:
-        lines = [line for line in checked.output.splitlines() if line.strip()][-_LINES:]
-        raise StepFailed("HAProxy refuses the new configuration; it routes as before", host=host, details=lines)
+    _check(session, container)
     # Step 2.
     kept.write(connection, after)
     kept.place_config(connection)
@@ -63,6 +60,15 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> bool:
         log = session.engine.logs(container.id, tail=_LINES)
         raise StepFailed("HAProxy did not load the new configuration; it routes as before", host=host, details=log)
     return True
+
+
+def _check(session: Session, container: Container) -> None:
+    ran = session.engine.inside.run(container, ("haproxy", "-c", "-q", "-f", f"{CONFIG}.{kept.NEXT}"), _CHECK)
+    if ran.code == 0:
+        return
+    how = "refuses the new configuration" if ran.code else f"did not check the new configuration in {_CHECK:.0f} s"
+    lines = [line for line in ran.output.splitlines() if line.strip()][-_LINES:]
+    raise StepFailed(f"HAProxy {how}; it routes as before", host=session.host.name, details=lines)
 
 
 def require_sockets(session: Session) -> None:
