@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
-from relman.cli.output.plan_view import recap
+from relman.cli.output.plan_view import recap, show_plan
 from relman.cli.output.printer import Output
 from relman.model.errors import RolledBack
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.model.state_dir.record import Unit
 from relman.rollout.progress import Report
 from tests.unit.values import deployed
 
@@ -30,6 +32,16 @@ def step(host: str, action: Action = Action.REPLACE, *, verified: bool = True) -
     """A step towards release 118."""
     entry = deployed("id", release="118")
     return Step(host, action, entry if verified else type(entry)(**vars(entry) | {"verified": False}))
+
+
+def test_a_set_in_which_nothing_stops_first_starts_first() -> None:
+    """The plan says so of several processes as of a single one."""
+    one = step("h1")
+    several = replace(one, entry=replace(one.entry, units=(Unit("web", 1, "web-1"), Unit("worker", 1, "worker-1"))))
+    for each in (one, several):
+        out = io.StringIO()
+        show_plan(Output(json=False, environ={}, stdout=out, stderr=io.StringIO(), stdin=None), plan(each))
+        assert "start-first: nothing is shared" in out.getvalue()
 
 
 def changed(host: str, gap: float | None = None) -> Outcome:

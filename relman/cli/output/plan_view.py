@@ -140,7 +140,7 @@ def _change(step: Step) -> str:
 def _order(step: Step) -> str:
     if step.action is not Action.REPLACE:
         return ""
-    if not step.entry.units and not step.turns:
+    if not step.turns:
         return f"start-first: {step.why}"
     if not any(step.stop_first):
         return f"stop-first: {step.why}"
