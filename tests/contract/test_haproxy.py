@@ -27,7 +27,9 @@ from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, ETC, RUN, rendered
 from relman.rollout.proxy.page import MOST, Page
 from tests.lab import haproxies, pki
+from tests.lab.counted import Target
 from tests.lab.doors import free_port
+from tests.lab.load import Users, load
 from tests.lab.process import until
 from tests.lab.serving import serving
 
@@ -150,6 +152,32 @@ class _Echo(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
+
+
+class _Once(_Echo):
+    """Ends each connection with the second request on it, as a service does that grows tired of waiting just then."""
+
+    protocol_version = "HTTP/1.1"
+    asked = False
+
+    def do_GET(self) -> None:
+        if self.asked:
+            self.close_connection = True
+            return
+        self.asked = True
+        super().do_GET()
+
+
+def test_a_service_that_closes_idle_connections_loses_no_request(haproxy: str, place: Path) -> None:
+    """Users keep their connections to the proxy, and it keeps none to the service: nothing is sent on one that the
+    service is just closing."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Once)
+    proxy = HostProxy("haproxy", http=free_port())
+    text = rendered(state(proxy, [behind("shop", server.server_port, ServiceRoute(("shop.example.com",)))]))
+    with serving(server), running(haproxy, place, text, proxy.http):
+        with load(Target("127.0.0.1", proxy.http, "shop.example.com"), users=Users(new=0, kept=4)) as counted:
+            until(lambda: counted.requests > 100, "requests")
+        assert counted.failures == []
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,9 @@ PIECES = (b"a" * 6000, b"b" * 6000)
 """What is uploaded, with a pause in the middle."""
 DIGEST = hashlib.sha256(b"".join(PIECES)).hexdigest()
 MIDDLE = 0.05
+IDLE = 0.5
+"""How long a user keeps a connection without a request (seconds): shorter than any server here, as clients do that do
+not want to meet its end, also on a machine that is busy."""
 _GOOD = 200
 
 

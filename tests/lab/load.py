@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.lab import load_http2
-from tests.lab.counted import MIDDLE, PIECES, TIMEOUT, Counted, Target, judge, running
+from tests.lab.counted import IDLE, MIDDLE, PIECES, TIMEOUT, Counted, Target, judge, running
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,11 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _ask(kind: str, keep: bool, target: Target, counted: Counted, over: Callable[[], bool]) -> None:
-    connection = _Connection(target)
+    connection, ended = _Connection(target), 0.0
     while not over():
         begin = time.monotonic()
+        if begin - ended > IDLE:
+            connection.close()
         try:
             _send(connection, kind)
             answer = connection.getresponse()
@@ -77,7 +79,8 @@ def _ask(kind: str, keep: bool, target: Target, counted: Counted, over: Callable
             counted.failed(f"{kind}: {type(error).__name__}: {error}")
             connection.close()
             continue
-        took = time.monotonic() - begin if kind in ("new", "kept") else None
+        ended = time.monotonic()
+        took = ended - begin if kind in ("new", "kept") else None
         judge(counted, kind, answer.status, text, took)
         if not keep or answer.will_close:
             connection.close()

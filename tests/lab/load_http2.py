@@ -18,7 +18,7 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
-from tests.lab.counted import MIDDLE, PIECES, TIMEOUT, Counted, Target, judge
+from tests.lab.counted import IDLE, MIDDLE, PIECES, TIMEOUT, Counted, Target, judge
 
 Kinds = tuple[str, ...]
 WAVES: tuple[Kinds, ...] = (("", "", "upload"), ("", "slow", ""))
@@ -66,6 +66,7 @@ class Connection:
         self._going = False
         self._target = target
         self._bytes = b""
+        self._asked = time.monotonic()
         self._state = h2.connection.H2Connection()
         self._streams: dict[int, _Stream] = {}
         self._socket = target.open("h2")
@@ -77,7 +78,9 @@ class Connection:
         self._socket.close()
 
     def ended(self) -> bool:
-        """Whether the server has said, or shown, that nothing more is to be asked here."""
+        """Whether nothing more is to be asked here: the server has said or shown so, or it has been idle for long."""
+        if time.monotonic() - self._asked > IDLE:
+            return True
         self._socket.settimeout(0)
         try:
             while True:
@@ -106,6 +109,7 @@ class Connection:
             if number <= self._last:
                 took = each.ended - each.begin if each.ended and not each.kind else None
                 judge(counted, f"http2 {each.kind}".strip(), each.status, each.body.decode().strip(), took)
+        self._asked = time.monotonic()
         return tuple(each.kind for number, each in self._streams.items() if number > self._last)
 
     def _begin(self, kind: str) -> None:

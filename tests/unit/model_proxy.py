@@ -32,9 +32,9 @@ class ModelProxy:
 
     `loaded` is the configuration that its worker has; while it is `broken` no other one can be loaded, and while it is
     `refusing` none is good; while it is `slow` that is never known. A worker that has requests with servers (`busy`, by
-    BACKEND/SERVER, and how often they are still seen) becomes an `old` one by a reload, and ends when it has none. Whenever it is asked for its statistics,
-    `users` have made so many more requests, of which so many failed; `served` are those of its worker. Unless
-    it `tells` them, it says nothing of users.
+    BACKEND/SERVER, and how often they are still seen) becomes an `old` one by a reload, and ends when it has none.
+    Whenever it is asked for its statistics, `users` have made so many more requests, of which so many failed; `served`
+    are those of its worker. Unless it `tells` them, it says nothing of users.
     """
 
     host: ModelHost

@@ -194,6 +194,9 @@ def _http_backend(state: ProxyState, backend: Backend) -> Iterator[str]:
         yield f"  errorfile 503 {ETC}/{words.word(state.page)}"
     if backend.maintenance:
         yield "  http-request deny deny_status 503"
+    if settings.protocol is Protocol.HTTP:
+        # A service closes idle connections, too: on one that is kept a request would meet its end, and be lost.
+        yield "  option http-server-close"
     yield from _https_only(state, backend)
     if backend.route.strip_prefix:
         yield f"  http-request set-header X-Forwarded-Prefix {words.header(path)}"
