@@ -9,6 +9,7 @@
         RegistryError · EngineError (NotFound) · PullFailed
         PreflightFailed · StepFailed (Stale) · TaskFailed              a step on a host
         HookFailed · CheckFailed · StorageFailed                       this machine
+        CertificateRefused                                             a certificate authority
         HostsFailed                                                    several hosts, each in its own way
       InternalError                                                  a bug in relman
       Conclusion                                                     how a command ended, on all hosts:
@@ -203,6 +204,14 @@ class CheckFailed(Failure):
 
 class StorageFailed(Failure):
     """One of relman's own files on this machine cannot be read or written."""
+
+
+class CertificateRefused(Failure):
+    """A certificate authority issued no certificate. With `rate_limited` it takes no more requests for now."""
+
+    def __init__(self, what: str, *, hint: str = "", details: Sequence[str] = (), rate_limited: bool = False) -> None:
+        super().__init__(what, hint=hint, details=details)
+        self.rate_limited = rate_limited
 
 
 class HostsFailed(Failure):

@@ -11,6 +11,7 @@ from relman.model.proxy_settings import ProxySettings
 from relman.model.settings import Health
 
 _SOON = timedelta(days=14)
+_LONGEST = 200  # of a host name in the name of a file, which has 255 bytes at most
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,30 @@ class ServiceRoute:
 
 
 @dataclass(frozen=True)
+class Acme:
+    """How the proxy's certificates are got by themselves (relman_proxy.acme): from the authority with this `directory`
+    (RFC 8555, a URL), for these `names`, or without any for the host names of the routes.
+
+    `account` is the name of the secret that is the account's private key; `email` is for the authority, "" for none;
+    `ca` is a file of CA certificates that vouch for the authority, "" for the system's.
+    """
+
+    directory: str
+    account: str
+    email: str = ""
+    ca: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class HostProxy:
     """The proxy of a host (relman_proxy).
 
     `image` is a reference; `certificates` are names of secrets, without any of which there is no HTTPS; `trusted` are
     the networks whose X-Forwarded-* headers are believed; `health` is a path that answers for any host name.
     `keep_alive` is in seconds; `page` is a file on this machine, the HTML that is shown while a service cannot answer;
-    `metrics` is a port on the host's loopback at which HAProxy's own metrics are.
+    `metrics` is a port on the host's loopback at which HAProxy's own metrics are; `acme` is where further certificates
+    come from.
     """
 
     image: str = "docker.io/library/haproxy:3.2-alpine"
@@ -52,23 +70,49 @@ class HostProxy:
     keep_alive: float = 5.0
     page: str = ""
     metrics: int | None = None
+    acme: Acme | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of its secrets."""
+        return (*self.certificates, *([self.acme.account] if self.acme else []))
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What an ACME authority asks every host for, to see whose the host name is (HTTP-01, RFC 8555, section 8.3)."""
+
+    host: str
+    token: str
+    answer: str
 
 
 @dataclass(frozen=True)
 class Certificate:
     """A certificate of the proxy: the name of the secret that it is, a `fingerprint` of it and its chain (SHA-256), the
-    host names that it is for, and from when until when it counts (RFC 3339)."""
+    host names that it is for, and from when until when it counts (RFC 3339). One that was got by ACME is named for its
+    host name, and belongs to the `environment` that got it."""
 
     name: str
     fingerprint: str
     hosts: tuple[str, ...]
     since: str
     until: str
+    environment: str = ""
 
     @property
     def file(self) -> str:
         """The name of its file: another certificate has another one, so that both can lie beside each other."""
-        return f"{self.name}-{self.fingerprint[:16]}.pem"
+        return f"{self.name[:_LONGEST]}-{self.fingerprint[:16]}.pem"
+
+    def covers(self, host: str) -> bool:
+        """Whether it is for this host name (RFC 6125: a * is one label)."""
+        return not {host, f"*.{host.partition('.')[2]}"}.isdisjoint(self.hosts)
+
+    def is_to_renew(self, now: datetime) -> bool:
+        """Whether a new one should be got by ACME: a third of its time is left."""
+        since, until = from_rfc3339(self.since), from_rfc3339(self.until)
+        return until - now < (until - since) / 3
 
     def is_due(self, now: datetime) -> bool:
         """Whether it should be renewed: a third of its time is left, and no more than two weeks."""
@@ -78,7 +122,8 @@ class Certificate:
     def warning(self, now: datetime) -> str:
         """What to say of one that is due."""
         expires = "has expired" if from_rfc3339(self.until) <= now else "expires"
-        return f"the certificate {self.name} {expires} at {self.until}: renew it, then relman proxy apply"
+        renew = "relman proxy apply renews it" if self.environment else "renew it, then relman proxy apply"
+        return f"the certificate {self.name} {expires} at {self.until}: {renew}"
 
 
 @dataclass(frozen=True)

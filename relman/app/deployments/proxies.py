@@ -10,8 +10,9 @@ from functools import cache, partial
 from pathlib import Path
 
 from relman.app.context import Context
+from relman.app.deployments.acme import Renewal, groups_of, names_of, renew
 from relman.app.deployments.rollouts import new_asked
-from relman.app.deployments.secrets import certificates_of
+from relman.app.deployments.secrets import proxy_secrets_of
 from relman.app.environments import Request
 from relman.app.factories import login_of, registry_of
 from relman.model.errors import PreflightFailed, UsageError
@@ -19,6 +20,7 @@ from relman.model.host import Environment
 from relman.model.image import ImageRef, ManifestDigest
 from relman.model.proxy import Certificate
 from relman.model.state_dir.lock import Lock
+from relman.rollout.acme.certify import CertificateGroup
 from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
 from relman.rollout.images.proxy_image import ProxyImage
 from relman.rollout.proxy import apply as proxy
@@ -34,11 +36,13 @@ _NAME = "proxy"
 
 @dataclass(frozen=True)
 class HostProxies:
-    """The proxies of connected hosts, and what they are `meant` to be, by host."""
+    """The proxies of connected hosts, what they are `meant` to be, by host, and the `groups` of those that get
+    certificates by ACME."""
 
     fleet: Fleet
     holder: Lock
     meant: Mapping[str, Meant]
+    groups: tuple[CertificateGroup, ...] = ()
 
     def apply(self, watcher: Watcher) -> Gathered[Applied]:
         """Make each as the inventory says; what was done on each host, and what failed."""
@@ -49,6 +53,10 @@ class HostProxies:
             return proxy.apply(session, self.meant[host], self.holder, partial(watcher.host, host, "pulling"))
 
         return self.fleet.each(one, self.meant)
+
+    def renew(self, watcher: Watcher) -> Renewal:
+        """Get the certificates that they lack, or that are to be renewed."""
+        return renew(self.fleet, self.groups, self.holder, watcher)
 
     def maintain(self, service: str, *, on: bool) -> Gathered[Applied]:
         """Let each answer in the place of a service, or no longer."""
@@ -74,21 +82,22 @@ def open_proxies(context: Context, request: Request, *, resolve: bool = False) -
     """
     selected = request.selected(context)
     chosen = selected.environment
-    meant = _resolved(context, chosen) if resolve else {}
+    meant, groups = _resolved(context, chosen) if resolve else ({}, ())
     with Fleet(chosen, "") as fleet:
         fleet.require_all()
         asked = new_asked(context, request, _NAME, selected)
-        yield HostProxies(fleet, new_lock(asked, f"changing the proxies of {chosen.name}"), meant)
+        yield HostProxies(fleet, new_lock(asked, f"changing the proxies of {chosen.name}"), meant, groups)
 
 
-def _resolved(context: Context, environment: Environment) -> dict[str, Meant]:
+def _resolved(context: Context, environment: Environment) -> tuple[dict[str, Meant], tuple[CertificateGroup, ...]]:
     wanted = {host.name: host.proxy for host in environment.hosts if host.proxy}
     if not wanted:
         raise UsageError(
             f"no host of {environment.name} has relman_proxy",
             hint="say in the inventory that they have one: relman_proxy: {}",
         )
-    pems = certificates_of(context, environment)
+    secrets = proxy_secrets_of(context, environment)
+    pems = {host: {name: secrets[host][name] for name in each.certificates} for host, each in wanted.items()}
     known = cache(partial(read_certificate, now=datetime.now(UTC)))  # once for all hosts: keys are slow to read
     certificates = {host: _certificates(own, known) for host, own in pems.items()}
     if faults := [f"{host}: {fault}" for host, (_, faults) in certificates.items() for fault in faults]:
@@ -96,9 +105,12 @@ def _resolved(context: Context, environment: Environment) -> dict[str, Meant]:
     pages = {name: _page(name) if name else None for name in {each.page for each in wanted.values()}}
     named = dict.fromkeys(each.image for each in wanted.values())
     images = {name: _image(context, environment, ImageRef.parse(name)) for name in named}
-    return {
-        h: Meant(each, images[each.image], certificates[h][0], pems[h], pages[each.page]) for h, each in wanted.items()
+    names = {h.name: names_of(h, certificates[h.name][0]) for h in environment.hosts if h.proxy}
+    meant = {
+        h: Meant(each, images[each.image], certificates[h][0], pems[h], pages[each.page], environment.name, names[h])
+        for h, each in wanted.items()
     }
+    return meant, groups_of(meant, {h: secrets[h][each.acme.account] for h, each in wanted.items() if each.acme})
 
 
 def _page(file: str) -> Page:

@@ -28,9 +28,10 @@ def given_to(context: Context, environment: Environment, service: str, settings:
     return Given(_values(context, environment, service, wanted), secrets.token_hex(_SALT_BYTES))
 
 
-def certificates_of(context: Context, environment: Environment) -> Mapping[str, Values]:
-    """The certificates of every host's proxy (relman_proxy.certificates), by their names; as `given_to`."""
-    wanted = {h.name: tuple(map(SecretRef, h.proxy.certificates if h.proxy else ())) for h in environment.hosts}
+def proxy_secrets_of(context: Context, environment: Environment) -> Mapping[str, Values]:
+    """The secrets of every host's proxy, by their names: its certificates, and the key of its ACME account; as
+    `given_to`."""
+    wanted = {h.name: tuple(map(SecretRef, h.proxy.secrets if h.proxy else ())) for h in environment.hosts}
     return _values(context, environment, _PROXY, wanted)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from relman.app.looking.matrix import StatusMatrix
     from relman.app.looking.status import Status
     from relman.app.looking.verify_running import Verification
+    from relman.model.proxy import Certificate
     from relman.rollout.proxy.apply import Applied
     from relman.rollout.proxy.status import ProxyStatus
     from relman.rollout.remove import Removal
@@ -56,9 +57,10 @@ def removal_document(service: str, environment: str, rows: Sequence[Removal]) ->
     return {"service": service, "environment": environment, "hosts": [asdict(row) for row in rows]}
 
 
-def proxy_document(done: Mapping[str, Applied]) -> dict[str, Any]:
-    """What became of the proxy of every host."""
-    return {"hosts": [{"host": host, **asdict(each)} for host, each in done.items()]}
+def proxy_document(done: Mapping[str, Applied], issued: Sequence[Certificate] = ()) -> dict[str, Any]:
+    """What became of the proxy of every host, and the certificates that were issued."""
+    hosts = [{"host": host, **asdict(each)} for host, each in done.items()]
+    return {"hosts": hosts, "certificates": [asdict(each) for each in issued]}
 
 
 def proxies_document(environment: str, rows: Sequence[ProxyStatus]) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 
+from relman.app.deployments.acme import Renewal, together
 from relman.app.deployments.proxies import HostProxies, open_proxies
 from relman.app.documents.hosts import proxies_document, proxy_document
 from relman.app.environments import Request
 from relman.cli.options import environment_option, gathered, hosts_options, inventory_option, yes_option
 from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
+from relman.model.proxy import Certificate
 from relman.rollout.fleet import Gathered
 from relman.rollout.proxy.apply import Applied, conclude
 from relman.rollout.proxy.status import ProxyStatus, RoutedService
@@ -28,7 +31,8 @@ from relman.rollout.proxy.status import ProxyStatus, RoutedService
 def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> None:
     """Make, show or remove the proxy on each host.
 
-    `apply` makes it as the inventory says (relman_proxy), and changes nothing where it is so already. `status` shows
+    `apply` makes it as the inventory says (relman_proxy), and changes nothing where it is so already; certificates that
+    come by ACME (relman_proxy.acme) are renewed by it when a third of their time is left. `status` shows
     whether it has loaded what it is meant to route. `remove` removes it where it routes nothing.
 
     All environments of a host share its proxy. Requests go through it to every service with deploy.proxy, by the routes
@@ -38,12 +42,19 @@ def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> No
         if what == "status":
             _show(context, request.environment, proxies.status())
         elif what == "apply":
-            screen = Screen(context.output)
-            with screen.showing(list(proxies.meant)):
-                done = proxies.apply(screen)
-            tell(context, done)
+            _apply(context, proxies)
         else:
             _remove(context, proxies, request.environment, yes=yes)
+
+
+def _apply(context: CommandContext, proxies: HostProxies) -> None:
+    screen = Screen(context.output)
+    with screen.showing(list(proxies.meant)):
+        done = proxies.apply(screen)
+        renewal = Renewal() if done.errors else proxies.renew(screen)
+    ended = together(done, renewal.done)
+    tell(context, ended, renewal.issued)
+    renewal.conclude(changed=any(each.changed for each in ended.answers.values()))
 
 
 def _remove(context: CommandContext, proxies: HostProxies, environment: str, *, yes: bool) -> None:
@@ -53,11 +64,14 @@ def _remove(context: CommandContext, proxies: HostProxies, environment: str, *, 
     tell(context, proxies.remove())
 
 
-def tell(context: CommandContext, ended: Gathered[Applied]) -> None:
-    """Say what was done on each host; raises what the command came to (relman.rollout.proxy.apply)."""
-    context.output.json("proxy", proxy_document(ended.answers))
+def tell(context: CommandContext, ended: Gathered[Applied], issued: Sequence[Certificate] = ()) -> None:
+    """Say what was done on each host, and which certificates were `issued`; raises what the command came to
+    (relman.rollout.proxy.apply)."""
+    context.output.json("proxy", proxy_document(ended.answers, issued))
     for host, each in ended.answers.items():
         context.output.line(f"{host}: its proxy {each.done}")
+    for certificate in issued:
+        context.output.line(f"{certificate.name}: its certificate is good until {certificate.until}")
     conclude(ended)
 
 

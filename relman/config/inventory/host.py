@@ -200,7 +200,7 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
         docker_socket=known.get("relman_docker_socket", Host.docker_socket),
         docker_command=known.get("relman_docker_command", Host.docker_command),
         allow=known.get("relman_allow", {}),
-        proxy=_with_page(known.get("relman_proxy"), variables),
+        proxy=_with_files(known.get("relman_proxy"), variables),
         routes=known.get("relman_routes", {}),
     )
     return ReadHost(
@@ -214,12 +214,17 @@ def read_host(name: str, layers: Sequence[Mapping[str, Variable]], ssh: SshConfi
     )
 
 
-def _with_page(proxy: HostProxy | None, variables: Mapping[str, Variable]) -> HostProxy | None:
-    """The proxy with the path of its page, resolved against the file that names it."""
-    if proxy is None or not proxy.page:
-        return proxy
+def _with_files(proxy: HostProxy | None, variables: Mapping[str, Variable]) -> HostProxy | None:
+    """The proxy with the paths of its files, resolved against the file that names them."""
+    if proxy is None:
+        return None
     folder = Path(variables["relman_proxy"].document.source.file).parent
-    return replace(proxy, page=str(folder / Path(proxy.page).expanduser()))
+
+    def found(name: str) -> str:
+        return str(folder / Path(name).expanduser()) if name else ""
+
+    acme = replace(proxy.acme, ca=found(proxy.acme.ca)) if proxy.acme else None
+    return replace(proxy, page=found(proxy.page), acme=acme)
 
 
 def _demands(variables: Mapping[str, Variable], known: Mapping[str, Any]) -> Demands:

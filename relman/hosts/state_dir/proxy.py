@@ -65,6 +65,11 @@ def write_certificate(connection: Connection, name: str, pem: bytes) -> None:
     _write(connection, CERTIFICATES, name, pem)
 
 
+def certificate_files(connection: Connection) -> frozenset[str]:
+    """The names of the files of certificates that are there. Raises PreflightFailed or Unreachable."""
+    return frozenset(_names(connection, CERTIFICATES))
+
+
 def write_page(connection: Connection, name: str, page: bytes) -> None:
     """Write a page that the proxy itself answers with, atomically. Raises PreflightFailed or Unreachable."""
     _write(connection, ETC, name, page)
@@ -82,17 +87,22 @@ def keep_files(connection: Connection, certificates: Collection[str], page: str)
 
 def _keep(connection: Connection, directory: str, names: Collection[str]) -> None:
     place = location.place(connection, TOP, directory)
+    for name in _names(connection, directory):
+        if name not in names and "/" not in name:
+            files.remove(connection, place.of(name))
+
+
+def _names(connection: Connection, directory: str) -> list[str]:
+    path = location.place(connection, TOP, directory).path
 
     def once() -> list[str]:
-        with explained(connection, place.path):
+        with explained(connection, path):
             try:
-                return connection.sftp().listdir(place.path)
+                return connection.sftp().listdir(path)
             except FileNotFoundError:
                 return []
 
-    for name in connection.lasting(once):
-        if name not in names and "/" not in name:
-            files.remove(connection, place.of(name))
+    return connection.lasting(once)
 
 
 def directory(connection: Connection, name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from relman.model.formats.untrusted_json import read
 from relman.model.formats.versions import plain, unversioned
-from relman.model.proxy import Backend, Certificate, HostProxy
+from relman.model.proxy import Backend, Certificate, Challenge, HostProxy
 
 _VERSION = 1
 
@@ -18,8 +18,8 @@ class ProxyState:
     the host, in the order of their names; `certificates` are those that lie there. `number` tells its container and its
     sockets from those of the one before, beside which it may run for a while; `page` is the name of the file that it
     answers with in the place of a service that cannot. `overwritten` counts the edited configurations that this one
-    came in the place of, by which it is told from them; `owner` are the
-    user and the group whose relman speaks to it."""
+    came in the place of, by which it is told from them; `owner` are the user and the group whose relman speaks to it;
+    `challenges` are those of an ACME authority that it answers."""
 
     proxy: HostProxy
     image: str
@@ -29,6 +29,7 @@ class ProxyState:
     page: str = ""
     overwritten: int = 0
     owner: tuple[int, int] = (0, 0)
+    challenges: tuple[Challenge, ...] = ()
 
     @property
     def container(self) -> str:

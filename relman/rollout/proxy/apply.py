@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
@@ -31,6 +32,7 @@ from relman.rollout.proxy.addresses import halves
 from relman.rollout.proxy.build import require_metrics
 from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
+from relman.rollout.proxy.issued import present, staying, unanswered
 from relman.rollout.proxy.load import load, place, proxies, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
 from relman.rollout.proxy.page import Page
@@ -52,13 +54,16 @@ class Applied:
 @dataclass(frozen=True)
 class Meant:
     """What a host's proxy is to be: as its inventory says it, with its image resolved, and its `certificates`, whose
-    PEM texts are in `pems` by name; `page` is what is shown while a service cannot answer."""
+    PEM texts are in `pems` by name; `page` is what is shown while a service cannot answer; `names` are the host
+    names for which the `environment` gets certificates by ACME."""
 
     proxy: HostProxy
     image: ProxyImage
     certificates: tuple[Certificate, ...] = ()
     pems: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     page: Page | None = None
+    environment: str = ""
+    names: tuple[str, ...] = ()
 
 
 def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int, int], None]) -> Applied:
@@ -83,21 +88,31 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
         page = meant.page.file if meant.page else ""
         if meant.page:
             kept.write_page(session.connection, page, meant.page.response)
-        after = replace(
-            before or ProxyState(meant.proxy, meant.image.reference),
-            proxy=meant.proxy,
-            image=meant.image.reference,
-            certificates=meant.certificates,
-            page=page,
-            owner=kept.owner(session.connection, kept.directory(session.connection, kept.RUN)),
-        )
+        after = _state(session, before, meant, page)
         if before and any(c.name == before.container and c.running and c.image_id == id for c in there):
             done = _loaded(session, before, after, there)
         else:
             done = _replaced(session, before, after, there)
-        kept.keep_files(session.connection, [each.file for each in meant.certificates], page)
+        kept.keep_files(session.connection, [each.file for each in after.certificates], page)
     forget_others(session, id)
     return Applied(f"was paused, and {done.done}") if paused else done
+
+
+def _state(session: Session, before: ProxyState | None, meant: Meant, page: str) -> ProxyState:
+    """What it is to be; certificates that were got by ACME are the host's own, and stay."""
+    connection, now = session.connection, datetime.now(UTC)
+    old = before or ProxyState(meant.proxy, meant.image.reference)
+    issued = staying(old, present(session, old), meant.names, meant.environment, now)
+    certificates = (*meant.certificates, *issued)
+    return replace(
+        old,
+        proxy=meant.proxy,
+        image=meant.image.reference,
+        certificates=certificates,
+        page=page,
+        owner=kept.owner(connection, kept.directory(connection, kept.RUN)),
+        challenges=unanswered(old.challenges, certificates, now),
+    )
 
 
 def _loaded(session: Session, before: ProxyState, after: ProxyState, there: Sequence[Container]) -> Applied:

@@ -28,7 +28,7 @@ def read_certificate(name: str, pem: bytes, now: datetime) -> Certificate:
         own, *rest = x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise ValueError("it holds no certificate in PEM") from None
-    if _key_in(pem).public_key() != own.public_key():
+    if key_in(pem).public_key() != own.public_key():
         raise ValueError("its private key is another certificate's")
     since, until = own.not_valid_before_utc, own.not_valid_after_utc
     if until < now:
@@ -39,7 +39,8 @@ def read_certificate(name: str, pem: bytes, now: datetime) -> Certificate:
     return Certificate(name, hashlib.sha256(whole).hexdigest(), _hosts(own), rfc3339(since), rfc3339(until))
 
 
-def _key_in(pem: bytes) -> PrivateKeyTypes:
+def key_in(pem: bytes) -> PrivateKeyTypes:
+    """The private key in a text. Raises ValueError unless it holds one that can be read."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 

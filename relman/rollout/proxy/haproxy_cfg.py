@@ -15,6 +15,7 @@ from relman.model.settings import Probe
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy import observed_cfg as observed
 from relman.rollout.proxy import words
+from relman.rollout.proxy.acme_cfg import answers, without_certificate
 
 RUN = "/run/relman"
 """The directory of the proxy's sockets in its container."""
@@ -56,9 +57,9 @@ def _lines(state: ProxyState, backends: Sequence[Backend]) -> Iterator[str]:
     web, tcp = _web(backends), [b for b in backends if b.settings.protocol is Protocol.TCP]
     yield from _globals(state)
     yield from _http_defaults(proxy)
-    yield from _frontend(proxy, backends, ())
+    yield from _frontend(state, backends, ())
     if state.certificates:
-        yield from _frontend(proxy, backends, state.certificates)
+        yield from _frontend(state, backends, state.certificates)
     if proxy.metrics:
         yield from observed.metrics(proxy.metrics)
     yield f"backend {NOBODY} from http"
@@ -121,7 +122,8 @@ def _times(client: str, server: str) -> Iterator[str]:
     yield "  retries 3"
 
 
-def _frontend(proxy: HostProxy, backends: Sequence[Backend], certificates: Sequence[Certificate]) -> Iterator[str]:
+def _frontend(state: ProxyState, backends: Sequence[Backend], certificates: Sequence[Certificate]) -> Iterator[str]:
+    proxy = state.proxy
     if certificates:
         yield "frontend https from http"
         # Without strict-sni an unknown name would get the first certificate.
@@ -131,6 +133,8 @@ def _frontend(proxy: HostProxy, backends: Sequence[Backend], certificates: Seque
         yield "frontend http from http"
         yield f"  bind :{proxy.http:d}"
     yield from observed.http_frontend()
+    if not certificates:
+        yield from answers(state.challenges)
     yield from _forwarded(proxy, "https" if certificates else "http")
     if proxy.health:
         yield from _health(proxy.health, backends)
@@ -179,7 +183,7 @@ def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
         return
     if backend.settings.https is Https.REDIRECT:
         there = "scheme https" if proxy.https == 443 else f"prefix https://%[req.hdr(host),field(1,:)]:{proxy.https:d}"
-        yield f"  http-request redirect {there} code 308 unless {_BY_TLS}"
+        yield f"  http-request redirect {there} code 308 unless {_BY_TLS}{without_certificate(state, backend)}"
     elif backend.settings.https is Https.ONLY:
         yield f"  {_NOT_FOUND} unless {_BY_TLS}"
 

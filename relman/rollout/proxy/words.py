@@ -9,6 +9,7 @@ from relman.model.errors import ConfigError, Problem
 
 _WORD = re.compile(r"[A-Za-z0-9._~/?=&+,:;@*%-]+")
 _HEADER = re.compile(r"[A-Za-z0-9._~/?=&+,:;@*-]+")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?")
 _LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -20,6 +21,11 @@ def word(value: str) -> str:
 def header(value: str) -> str:
     """A header's value, which HAProxy reads as a format: % would be special."""
     return _matching(_HEADER, value)
+
+
+def token(value: str) -> str:
+    """A token of an ACME authority, or the answer to it (RFC 8555, section 8.1): base64url, and a dot between."""
+    return _matching(_TOKEN, value)
 
 
 def line(value: str) -> str:

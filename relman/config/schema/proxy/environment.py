@@ -21,6 +21,8 @@ from relman.model.image import ImageRef
 
 _HOST = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
 _PATH = re.compile(r"/|(?:/[A-Za-z0-9._~-]+)+")
+_DIRECTORY = re.compile(r"https://[A-Za-z0-9.-]+(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?")
+_EMAIL = re.compile(r"[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+")
 _SECTION = re.compile(
     r"(global|defaults|frontend|backend|listen|peers|resolvers|userlist|mailers|cache|program|http-errors|ring"
     r"|log-forward|fcgi-app|crt-store|traces)\b.*"
@@ -86,6 +88,38 @@ class ServiceRoute(Section):
         return model.ServiceRoute(tuple(self.hosts), self.path, self.strip_prefix, self.listen, tuple(self.options))
 
 
+def authority_url(value: object) -> str:
+    """The URL of an authority, over TLS."""
+    return matching(_DIRECTORY, values.word(value), "a URL such as https://acme-v02.api.letsencrypt.org/directory")
+
+
+def mail_address(value: object) -> str:
+    """An address for mail."""
+    return matching(_EMAIL, values.word(value), "an address such as ops@example.com")
+
+
+def agreed(value: object) -> bool:
+    """Nothing but true."""
+    if value is not True:
+        raise ValueError("expected true: read the terms of service of the authority, and agree to them here")
+    return True
+
+
+class Acme(Section):
+    """Where certificates come from by themselves."""
+
+    directory: Annotated[str, parsed(authority_url)]
+    account: Annotated[str, parsed(certificate)]
+    agree_to_terms: Annotated[bool, parsed(agreed, bool)]
+    email: Annotated[str, parsed(mail_address)] = model.Acme.email
+    ca: Annotated[str, parsed(values.word)] = model.Acme.ca
+    names: Annotated[list[str], several(route_host)] = []
+
+    def value(self) -> model.Acme:
+        """The model's."""
+        return model.Acme(self.directory, self.account, self.email, self.ca, tuple(self.names))
+
+
 class HostProxy(Section):
     """The proxy of a host."""
 
@@ -98,6 +132,7 @@ class HostProxy(Section):
     keep_alive: PositiveDuration = model.HostProxy.keep_alive
     page: Annotated[str, parsed(values.word)] = model.HostProxy.page
     metrics: PortNumber | None = model.HostProxy.metrics
+    acme: Acme | None = None
 
     def value(self) -> model.HostProxy:
         """The model's proxy."""
@@ -111,6 +146,7 @@ class HostProxy(Section):
             self.keep_alive,
             self.page,
             self.metrics,
+            self.acme.value() if self.acme else None,
         )
 
 

@@ -1,0 +1,1 @@
+"""Certificates by themselves: ordered from an ACME authority, and put on the hosts."""

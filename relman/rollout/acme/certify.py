@@ -1,0 +1,153 @@
+"""Get certificates from an authority, and put them on the hosts.
+
+The steps, each marked where it is done:
+
+1. Order one for each host name.
+2. Let every host answer what the authority will ask: DNS may lead to any of them.
+3. Tell the authority so, and get what it issues.
+4. Put that on the hosts, and let them answer no more; whatever has happened before. Without a new certificate the one
+   before goes on serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from relman.model.errors import CertificateRefused, RelmanError, Unhealthy, Unreachable
+from relman.model.formats.clock import from_rfc3339
+from relman.model.formats.text import some
+from relman.model.proxy import Acme, Certificate, Challenge
+from relman.model.state_dir.lock import Lock
+from relman.rollout.acme.authority import Authority, CertificateOrder
+from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
+from relman.rollout.proxy.apply import Applied
+from relman.rollout.proxy.certificates import read_certificate
+from relman.rollout.proxy.install import Issued, answer, install
+
+T = TypeVar("T")
+_SLOW = timedelta(minutes=1)  # a clock that is behind the authority's no more than this is right
+
+
+@dataclass(frozen=True)
+class CertificateGroup:
+    """Hosts that get certificates from one authority, by one account, whose private key is `account` (PEM), and the
+    host names that each of them wants some for."""
+
+    acme: Acme
+    account: bytes = field(repr=False)
+    wanted: Mapping[str, tuple[str, ...]]
+
+
+@dataclass
+class Certified:
+    """What came of it: the certificates that were `issued`, why others were not, by host name, and what was `done` on
+    each host."""
+
+    issued: list[Certificate] = field(default_factory=list)
+    refused: dict[str, RelmanError] = field(default_factory=dict)
+    done: Gathered[Applied] = field(default_factory=lambda: Gathered({}))
+
+
+def certify(fleet: Fleet, group: CertificateGroup, names: Sequence[str], holder: Lock, watcher: Watcher) -> Certified:
+    """Get a certificate for each of these host names."""
+    watcher.say(f"ordering certificates from {group.acme.directory}: {some(names)}")
+    certified = Certified()
+    try:
+        authority = Authority.open(group.acme, group.account)
+    except RelmanError as error:
+        certified.refused = dict.fromkeys(names, error)
+        return certified
+    # Step 1.
+    orders = {order.host: order for order in _each(names, authority.order, certified.refused)}
+    challenges = [order.challenge for order in orders.values() if order.challenge]
+    issued: list[Issued] = []
+    try:
+        # Step 2.
+        if challenges:
+            fleet.each(lambda s: answer(s, challenges, holder), group.wanted).all("answering the authority")
+        # Step 3.
+        for each in _issued(authority, orders, fleet.environment.name, certified.refused):
+            issued.append(each)
+    except RelmanError as error:
+        certified.refused |= dict.fromkeys(orders, error)
+    finally:
+        # Step 4.
+        certified.issued = [each.certificate for each in issued]
+        if issued or challenges:
+            certified.done = fleet.each(partial(_install, group, issued, challenges, holder), group.wanted)
+    return certified
+
+
+def _issued(
+    authority: Authority, orders: Mapping[str, CertificateOrder], environment: str, refused: dict[str, RelmanError]
+) -> Iterator[Issued]:
+    def told(host: str) -> str:
+        authority.answered(orders[host])
+        return host
+
+    def issued(host: str) -> Issued:
+        pem = authority.certificate(orders[host])
+        try:
+            found = read_certificate(host, pem, datetime.now(UTC) + _SLOW)
+        except ValueError as error:
+            raise CertificateRefused(f"its new certificate cannot be used: {error}") from None
+        if not found.covers(host):
+            raise CertificateRefused(f"its new certificate is for {some(found.hosts) or 'no host name'}")
+        return Issued(replace(found, environment=environment), pem)
+
+    yield from _each(list(_each(orders, told, refused)), issued, refused)
+
+
+def _each(hosts: Iterable[str], work: Callable[[str], T], refused: dict[str, RelmanError]) -> Iterator[T]:
+    """What comes of each host name; why nothing does, of the others. Whoever does not answer, or takes no more requests
+    for now, is not asked again."""
+    over: RelmanError | None = None
+    for host in hosts:
+        try:
+            if over:
+                raise over
+            found = work(host)
+        except (Unreachable, CertificateRefused) as error:
+            refused[host] = error
+            if isinstance(error, Unreachable) or error.rate_limited:
+                over = error
+        else:
+            yield found
+
+
+def _install(
+    group: CertificateGroup, issued: Sequence[Issued], answered: Collection[Challenge], holder: Lock, session: Session
+) -> Applied:
+    own = [each for each in issued if each.certificate.name in group.wanted[session.host.name]]
+    return install(session, own, answered, holder)
+
+
+def conclude(
+    refused: Mapping[str, RelmanError], there: Mapping[str, Collection[Certificate]], now: datetime, *, changed: bool
+) -> None:
+    """Raise what came of the certificates unless all are well: CertificateRefused with what serves in the place of each
+    new one, by what hosts had before; Unhealthy where other things were `changed`. Pure."""
+    if not refused:
+        return
+    details = [line for name, error in refused.items() for line in _why(name, error, there, now)]
+    hint = next((error.hint for error in refused.values() if error.hint), "")
+    kind = Unhealthy if changed else CertificateRefused
+    raise kind(f"no new certificate for {some(list(refused))}", details=details, hint=hint)
+
+
+def _why(name: str, error: RelmanError, there: Mapping[str, Collection[Certificate]], now: datetime) -> Iterator[str]:
+    where = f"{error.host}: " if error.host else ""
+    yield f"{name}: {where}{error.what}"
+    yield from (f"  {line}" for line in error.details)
+    hosts: dict[str, list[str]] = {}
+    for host, certificates in there.items():
+        until = max((each.until for each in certificates if each.covers(name)), default="")
+        said = f"the one before is good until {until}" if until else "no HTTPS for this name"
+        if until and from_rfc3339(until) < now:
+            said = f"the one before expired at {until}"
+        hosts.setdefault(said, []).append(host)
+    yield from (f"  {some(names)}: {said}" for said, names in hosts.items())
