@@ -27,6 +27,7 @@ NEEDED = (
     "mount",
     "openssh-client",
     "openssh-server",
+    "pebble",
     "procps",
     "sudo",
     "tinyproxy",
