@@ -7,6 +7,7 @@ Specification: HAProxy's Management Guide, section 9.4, Master CLI
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from relman.model.errors import Unreachable
 
 _MOST = 16 << 20
 _PART = 1 << 16
+_SOON = 3.0
 _MASTER = re.compile(r"\d+ +master +(?P<reloads>\d+) +\[failed: (?P<failed>\d+)\]")
 _WORKER = re.compile(r"(?P<pid>\d+) +worker +(?P<reloads>\d+)")
 _LOADED = re.compile(r"Success=([01])")
@@ -59,9 +61,10 @@ class MasterCli:
         return said[1] == "1" if said else None
 
     def description(self) -> str:
-        """What the configuration that is loaded says of itself; "" if there is no answer. Raises Unreachable if the
-        connection is lost."""
-        found = _DESCRIPTION.search(self._ask("@1 show info"))
+        """What the configuration that is loaded says of itself; "" if there is no answer soon: from HAProxy 3.1 on a
+        worker that has just begun may never give it, and has to be asked again. Raises Unreachable if the connection is
+        lost."""
+        found = _DESCRIPTION.search(self._ask("@1 show info", _SOON))
         return found[1].strip() if found else ""
 
     def sessions(self, worker: int, backend: str) -> Mapping[str, int] | None:
@@ -84,7 +87,7 @@ class MasterCli:
         except ConnectionError:
             return {}
 
-    def _ask(self, line: str) -> str:
+    def _ask(self, line: str, seconds: float = math.inf) -> str:
         """The whole answer; "" if it is refused or broken off: then there is no master, or it begins anew."""
         connection = self._connection
         try:
@@ -94,7 +97,7 @@ class MasterCli:
                 raise
             return ""
         try:
-            return _answer(channel, line, connection.patience)
+            return _answer(channel, line, min(seconds, connection.patience))
         except (OSError, EOFError, paramiko.SSHException) as error:
             if not connection.alive:
                 raise Unreachable(connection.gone, host=connection.host.name) from error

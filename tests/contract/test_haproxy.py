@@ -80,8 +80,10 @@ def written(place: Path, text: str) -> Path:
 
 def complaints(haproxy: str, place: Path, text: str) -> str:
     """What HAProxy says against a file, warnings included."""
-    done = subprocess.run([haproxy, "-c", "-q", "-f", written(place, text)], capture_output=True, text=True)
-    return f"exit {done.returncode}: {done.stdout}{done.stderr}\n{text}" if done.returncode or done.stderr else ""
+    done = subprocess.run([haproxy, "-c", "-f", written(place, text)], capture_output=True, text=True)
+    return (
+        f"exit {done.returncode}: {done.stdout}{done.stderr}\n{text}" if done.returncode or "[" in done.stderr else ""
+    )
 
 
 @st.composite

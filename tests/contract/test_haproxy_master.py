@@ -152,7 +152,7 @@ def test_a_reload_is_a_new_worker_and_a_failed_one_is_noticed(master: Master) ->
     master.write("three", good=False)
     for _ in range(2):
         fails(master)
-        assert until(master.cli.processes, "an answer") == replace(second, failed=ANY)
+        assert until(master.cli.processes, "an answer") == replace(second, failed=ANY, reloads=ANY)
         assert master.cli.description() == "two"
     master.write("four")
     assert master.cli.reload() is not False

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.apps import HAPROXY, HYPERCORN, bases
 from tests.e2e.stage import Stage
+from tests.lab import haproxies
 from tests.lab.counted import Counted, Target
 from tests.lab.images import echo_image, push
 
@@ -17,12 +18,20 @@ BEHIND: Mapping[str, Any] = {"ports": [], "proxy": {"port": 8080, "response_time
 
 
 def haproxy(stage: Stage, number: int) -> str:
-    """An image of HAProxy in the registry, of which each number is another one."""
-    image = f"{stage.lab.registry.address}/haproxy:{number}"
+    """An image of HAProxy 2.6 in the registry, of which each number is another one."""
     base = bases.ensure(HAPROXY, Path(stage.lab.env["DOCKER_HOST"].removeprefix("unix://")))
+    return _built(stage, str(number), fileobj=io.BytesIO(f"FROM {base}\nLABEL number={number}\n".encode()))
+
+
+def newer_haproxy(stage: Stage) -> str:
+    """An image of HAProxy 3.2 in the registry."""
+    return _built(stage, "3.2", fileobj=haproxies.context("3.2"), custom_context=True)
+
+
+def _built(stage: Stage, tag: str, **options: Any) -> str:
+    image = f"{stage.lab.registry.address}/haproxy:{tag}"
     with stage.lab.ci.engine() as engine:
-        built = engine.build(fileobj=io.BytesIO(f"FROM {base}\nLABEL number={number}\n".encode()), tag=image, rm=True)
-        said = b"".join(built)
+        said = b"".join(engine.build(tag=image, rm=True, **options))
         assert b"Successfully built" in said, said
         push(engine, image, stage.lab.registry.auth)
     return image

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.proxied import BEHIND, NAME, first_of, haproxy, inventory, lossless
+from tests.e2e.proxied import BEHIND, NAME, first_of, haproxy, inventory, lossless, newer_haproxy
 from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.lab.load import load
 from tests.lab.process import until
@@ -25,17 +25,17 @@ def proxied(stage: Stage) -> Stage:
 
 def test_nobody_notices_a_deployment_or_a_rollback(proxied: Stage) -> None:
     """Not one request of many fails, new connections and kept ones; the proxy says what it routes, and is not changed
-    when it is applied again; a new image of it takes its place."""
+    when it is applied again; a new image of it, of HAProxy 3.2, takes its place."""
     proxied.deploy("behind-1", *ALL_AT_ONCE)
     target = first_of(proxied)
     with load(target) as counted:
         until(lambda: counted.requests > 100, "requests")
         proxied.deploy("behind-2", *ALL_AT_ONCE)
+        assert "as the inventory says" in proxied.relman("proxy", "apply", "-e", "production").out
+        inventory(proxied, newer_haproxy(proxied), demo={"hosts": [NAME]})
+        assert "was replaced" in proxied.relman("proxy", "apply", "-e", "production").out
         proxied.rollback()
         proxied.deploy("behind-2", *ALL_AT_ONCE)
-        assert "as the inventory says" in proxied.relman("proxy", "apply", "-e", "production").out
-        inventory(proxied, haproxy(proxied, 2), demo={"hosts": [NAME]})
-        assert "was replaced" in proxied.relman("proxy", "apply", "-e", "production").out
     lossless(counted, "behind-1", "behind-2")
     said = json.loads(proxied.relman("--json", "proxy", "status", "-e", "production").out.splitlines()[0])
     assert [row["state"] for row in said["hosts"]] == ["running"] * 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
+import tarfile
 from pathlib import Path
 
 from tests.lab import packages, trixie
@@ -27,6 +29,14 @@ SUITES = {"2.6": "", "3.0": trixie.SUITE, "3.2": trixie.SID}
 """The versions, and the releases of Debian that have them; "" is the machine's own."""
 
 
+IMAGE = b"""\
+FROM scratch
+ADD root.tar /
+ENV PATH=/usr/sbin
+ENTRYPOINT ["haproxy"]
+"""
+
+
 def program(version: str) -> str:
     """The program of a version. A newer one brings its own libraries, and is started by their loader; a master starts
     itself anew by the name that it was started with, which is therefore a script."""
@@ -43,3 +53,22 @@ def program(version: str) -> str:
     unfinished.chmod(0o755)
     unfinished.rename(script)
     return str(script)
+
+
+def context(version: str) -> io.BytesIO:
+    """What an image of a newer version is built of: the program and its libraries, and nothing else."""
+    tree, root, packed = trixie.fetch(*PACKAGES, suite=SUITES[version]), io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=root, mode="w") as tar:
+        for top in ("lib", "lib64"):
+            tar.add(tree / "usr" / top, f"usr/{top}")
+            link = tarfile.TarInfo(top)
+            link.type, link.linkname = tarfile.SYMTYPE, f"usr/{top}"
+            tar.addfile(link)
+        tar.add(tree / "usr/sbin/haproxy", "usr/sbin/haproxy")
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in (("Dockerfile", IMAGE), ("root.tar", root.getvalue())):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    packed.seek(0)
+    return packed

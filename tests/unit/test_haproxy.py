@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from relman.hosts.haproxy import MasterCli, Processes, processes_in, sessions_in
-from relman.hosts.ssh.connection import ChannelRefused
+from relman.hosts.ssh.connection import PATIENCE, ChannelRefused
 from relman.model.errors import Unreachable
 
 HEAD = "#<PID>          <type>          <reloads>       <uptime>        <version>      \n"
@@ -85,6 +85,27 @@ def test_workers_are_told_from_old_ones() -> None:
 def test_half_an_answer_is_none(cut: int) -> None:
     """While it reloads, the master breaks answers off."""
     assert processes_in(DRAINING[:cut]) is None
+
+
+class Silent(Channel):
+    """A channel on which no answer comes."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+
+    def settimeout(self, seconds: float) -> None:
+        """It is waited for so long."""
+        assert seconds < PATIENCE, "there would be no time to ask again"
+
+    def recv(self, _size: int) -> bytes:
+        """Nothing."""
+        raise TimeoutError
+
+
+def test_a_worker_that_just_began_can_be_asked_again() -> None:
+    """HAProxy 3.2 may not answer the first question to it, ever: it is not waited for as long as a host is."""
+    connection = SimpleNamespace(unix=lambda _: Silent(), patience=PATIENCE, alive=True)
+    assert MasterCli(cast(Any, connection), "/run/master.sock").description() == ""
 
 
 def test_sessions_are_those_of_the_servers_of_one_backend() -> None:

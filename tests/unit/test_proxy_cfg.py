@@ -76,10 +76,10 @@ def test_nothing_out_of_an_image_adds_a_line_or_a_name(asked: ProxySettings, hea
         found = lines_of(API, shop, QUEUE, proxy=proxy)
     except ConfigError:
         return
-    begin, end = (found.index(f"backend {name}") for name in ("production:shop from http", "production:queue from tcp"))
+    begin, end = (found.index(f"backend {name}") for name in ("production:shop from web", "production:queue from tcp"))
     tail = found[begin + 1 : end]
-    assert [s for s in tail if not s.startswith("  ")] == ["defaults tcp", "frontend production:queue from tcp"]
-    until = plain.index("backend production:shop from http")
+    assert [s for s in tail if not s.startswith("  ")] == ["defaults tcp", "frontend listen:production:queue from tcp"]
+    until = plain.index("backend production:shop from web")
     assert [line for line in found[:begin] if "description" not in line] == [
         line for line in plain[:until] if "description" not in line
     ]
@@ -136,7 +136,7 @@ def test_a_host_name_of_no_route_gets_no_service() -> None:
     """What nobody routes is answered by the proxy itself."""
     found = lines_of(SHOP)
     assert f"  default_backend {NOBODY}" in found
-    assert found[found.index(f"backend {NOBODY} from http") + 1].startswith("  http-request return status 404 ")
+    assert found[found.index(f"backend {NOBODY} from web") + 1].startswith("  http-request return status 404 ")
 
 
 def test_tcp_without_a_port_of_the_host_is_refused() -> None:

@@ -62,7 +62,7 @@ def _lines(state: ProxyState, backends: Sequence[Backend]) -> Iterator[str]:
         yield from _frontend(state, backends, state.certificates)
     if proxy.metrics:
         yield from observed.metrics(proxy.metrics)
-    yield f"backend {NOBODY} from http"
+    yield f"backend {NOBODY} from web"
     yield f"  {_NOT_FOUND}"
     yield from observed.table()
     for backend in web:
@@ -92,7 +92,7 @@ def _globals(state: ProxyState) -> Iterator[str]:
 
 
 def _http_defaults(proxy: HostProxy) -> Iterator[str]:
-    yield "defaults http"
+    yield "defaults web"
     yield "  mode http"
     yield from _times(client="60s", server="60s")
     yield "  timeout http-request 10s"
@@ -125,12 +125,12 @@ def _times(client: str, server: str) -> Iterator[str]:
 def _frontend(state: ProxyState, backends: Sequence[Backend], certificates: Sequence[Certificate]) -> Iterator[str]:
     proxy = state.proxy
     if certificates:
-        yield "frontend https from http"
+        yield "frontend https from web"
         # Without strict-sni an unknown name would get the first certificate.
         files = " ".join(f"crt {CERTIFICATES}/{words.word(each.file)}" for each in certificates)
         yield f"  bind :{proxy.https:d} ssl {files} strict-sni alpn h2,http/1.1"
     else:
-        yield "frontend http from http"
+        yield "frontend http from web"
         yield f"  bind :{proxy.http:d}"
     yield from observed.http_frontend()
     if not certificates:
@@ -190,7 +190,7 @@ def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
 
 def _http_backend(state: ProxyState, backend: Backend) -> Iterator[str]:
     settings, path = backend.settings, backend.route.path
-    yield f"backend {words.word(backend.name)} from http"
+    yield f"backend {words.word(backend.name)} from web"
     yield from observed.http_backend()
     yield "  balance leastconn"
     yield f"  timeout server {words.milliseconds(settings.response_timeout)}"
@@ -219,7 +219,7 @@ def _tcp_backend(backend: Backend) -> Iterator[str]:
     name = words.word(backend.name)
     if backend.route.listen is None:
         raise words.unsayable(f"{name} speaks TCP, and its route has no port to listen on")
-    yield f"frontend {name} from tcp"
+    yield f"frontend listen:{name} from tcp"
     yield f"  bind :{backend.route.listen:d}"
     yield from observed.tcp_frontend()
     yield f"  default_backend {name}"

@@ -80,7 +80,7 @@ def table() -> Iterator[str]:
 
 def metrics(port: int) -> Iterator[str]:
     """The frontend of HAProxy's own metrics, for this host alone."""
-    yield "frontend metrics from http"
+    yield "frontend metrics from web"
     yield f"  bind 127.0.0.1:{port:d}"
     yield "  no log"
     yield "  http-request use-service prometheus-exporter if { path /metrics }"
