@@ -235,6 +235,11 @@ class Fleet:
 
         return gather(one, names, self._pool, cancel)
 
+    def ask(self, work: Callable[[Session], T]) -> Gathered[T]:
+        """The same on all, where a host that could not be connected is one whose work failed."""
+        found = self.each(work)
+        return Gathered(found.answers, {**self.unreachable, **found.errors})
+
     def close(self) -> None:
         """Close every connection, also those still being opened; work on them fails."""
         for connecting in self._connecting.values():

@@ -97,12 +97,11 @@ def open_command(
     asked = new_asked(context, request, service_of(chosen, request.service), Selected(chosen, chosen))
     find = _new if new else _running
     with Fleet(chosen, asked.service) as fleet:
-        found = fleet.each(lambda session: observe(session, asked.environment, asked.service))
-        errors = {**fleet.unreachable, **found.errors}
+        found = fleet.ask(lambda session: observe(session, asked.environment, asked.service))
         for host in chosen.hosts:
             name = host.name
-            if name in errors:
-                context.events.warn(f"{name}: {errors[name].what}")
+            if error := found.errors.get(name):
+                context.events.warn(f"{name}: {error.what}")
             elif there := find(fleet.sessions[name], asked, found.answers[name], process):
                 yield CommandPlace(context, fleet.sessions[name], asked, found.answers[name], *there)
                 return
@@ -110,7 +109,7 @@ def open_command(
     raise HostsFailed(
         f"{what} {'was deployed to' if new else 'runs on'} no host that was asked",
         hint=f"relman status -e {asked.environment} shows what runs where",
-        details=[f"{name}: {error.what}" for name, error in errors.items()],
+        details=[f"{name}: {error.what}" for name, error in found.errors.items()],
     )
 
 

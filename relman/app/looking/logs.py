@@ -77,12 +77,12 @@ class Logs:
 
         Raises UsageError if no host knows the service, if it is only one.
         """
-        found = self.fleet.each(self._speaking)
+        found = self.fleet.ask(self._speaking)
         lines = self.fleet.each(lambda s: self._latest(s, found.answers[s.host.name]), found.answers)
         sources = [source for host in lines.answers.values() for source in host]
         merged = sorted((line, i) for i, source in enumerate(sources) for line in source.shown or ())
         yield from (sources[i].line(line, several=self._several) for line, i in merged)
-        self.unread = {**self.fleet.unreachable, **found.errors, **lines.errors}
+        self.unread = {**found.errors, **lines.errors}
         environment, speaking = self.fleet.environment, [s for s in sources if s.container]
         names = ", ".join(self.services)
         if not speaking and not self.unread and not set(self.services) <= environment.services.keys():

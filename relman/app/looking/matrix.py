@@ -97,9 +97,8 @@ def arranged(
 
 
 def _placed(finding: Finding, environment: str) -> Finding:
-    """The finding with the environment's name, unless its sentence ends with that."""
-    named = finding.what.endswith(f" in {environment}")
-    return finding if named else replace(finding, what=f"{environment}: {finding.what}")
+    """The finding with the environment's name, unless its sentence has that."""
+    return finding if finding.names_environment else replace(finding, what=f"{environment}: {finding.what}")
 
 
 def _cell(chosen: Environment, service: str, rows: Rows, inventories: Sequence[str]) -> Cell:
@@ -144,9 +143,8 @@ def _ask(
     fleet: Fleet, sharing: Mapping[_Way, Sequence[Environment]], service: str | None
 ) -> dict[_Way, _Answers | RelmanError]:
     ways = {host.name: _way(host, fleet.environment) for host in fleet.environment.hosts}
-    found = fleet.each(lambda s: {each.name: _told(s, each, service) for each in sharing[ways[s.host.name]]})
-    errors = {**fleet.unreachable, **found.errors}
-    return {way: errors[name] if name in errors else found.answers[name] for name, way in ways.items()}
+    found = fleet.ask(lambda s: {each.name: _told(s, each, service) for each in sharing[ways[s.host.name]]})
+    return {way: found.errors.get(name) or found.answers[name] for name, way in ways.items()}
 
 
 def _told(session: Session, chosen: Environment, service: str | None) -> Rows | RelmanError:

@@ -59,8 +59,8 @@ def _fleet(selected: Selected, request: Request) -> Fleet:
 def _seen(fleet: Fleet, selected: Selected, request: Request) -> Status:
     chosen = selected.environment
     service = one_or_all(chosen.services, request.service)
-    found = fleet.each(lambda session: rows_of(session, chosen, service))
-    rows = joined(chosen, service, Gathered(found.answers, {**fleet.unreachable, **found.errors}))
+    found = fleet.ask(lambda session: rows_of(session, chosen, service))
+    rows = joined(chosen, service, found)
     if service and not rows:
         raise unknown_service(chosen, service)
     return judged(rows, selected, request.inventories)

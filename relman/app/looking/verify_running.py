@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relman.app.context import Context
@@ -75,8 +75,7 @@ def verify_running(context: Context, target: Target, service: str | None) -> Ver
 
 def _check(context: Context, target: Target, chosen: Environment, service: str) -> list[Checked]:
     with Fleet(chosen, service) as fleet:
-        found = fleet.each(lambda session: observe(session, chosen.name, service))
-        failed: Mapping[str, RelmanError] = {**fleet.unreachable, **found.errors}
+        found = fleet.ask(lambda session: observe(session, chosen.name, service))
     with registry_of(context, target.repository, target.environment) as registry:
         records = [e for seen in found.answers.values() if (e := seen.record.serving)]
         entries = {(e.manifest, e.release): e for e in records}
@@ -85,7 +84,7 @@ def _check(context: Context, target: Target, chosen: Environment, service: str) 
     for host in chosen.hosts:
         seen = found.answers.get(host.name)
         if seen is None:
-            rows.append(Checked(host.name, "", "", "unknown", failed[host.name].what))
+            rows.append(Checked(host.name, "", "", "unknown", found.errors[host.name].what))
         else:
             entry = seen.record.serving
             rows.append(compare(seen, evidence[entry.manifest, entry.release] if entry else None))

@@ -15,7 +15,7 @@ from relman.app.releases.selection import Selection, Wish, select
 from relman.app.signing import reading_seal
 from relman.evidence.listing import Listing
 from relman.model.container import MANIFEST, RELEASE
-from relman.model.errors import RelmanError, Unknown, UsageError
+from relman.model.errors import Unknown, UsageError
 from relman.model.host import Environment
 from relman.model.image import Repository
 from relman.model.policy import Demands
@@ -113,11 +113,10 @@ def _running(query: ReleaseQuery) -> Running:
         return serving[0].labels if serving else {}
 
     with Fleet(chosen, query.service) as fleet:
-        asked = fleet.each(one)
-        failed: Mapping[str, RelmanError] = {**fleet.unreachable, **asked.errors}
+        asked = fleet.ask(one)
     labels = {h.name: asked.answers[h.name] for h in chosen.hosts if asked.answers.get(h.name)}
     return Running(
         manifests={host: said[MANIFEST] for host, said in labels.items() if MANIFEST in said},
         releases={host: said.get(RELEASE, "") for host, said in labels.items()},
-        unasked={h.name: failed[h.name].what for h in chosen.hosts if h.name in failed},
+        unasked={h.name: asked.errors[h.name].what for h in chosen.hosts if h.name in asked.errors},
     )

@@ -37,10 +37,9 @@ def serving_release(chosen: Environment, service: str) -> Serving:
     Raises MixedFleet if they differ, NotServing if none has one, Unknown if no host answers.
     """
     with Fleet(chosen, service) as fleet:
-        asked = fleet.each(lambda session: record.read(session.connection, chosen.name, service).serving)
-        failed = {**fleet.unreachable, **asked.errors}
+        asked = fleet.ask(lambda session: record.read(session.connection, chosen.name, service).serving)
     entries = {h.name: entry for h in chosen.hosts if (entry := asked.answers.get(h.name))}
-    unasked = {h.name: failed[h.name].what for h in chosen.hosts if h.name in failed}
+    unasked = {h.name: asked.errors[h.name].what for h in chosen.hosts if h.name in asked.errors}
     if not entries and unasked:
         raise _unknown(unasked)
     first = agreed(entries, service, chosen.name)

@@ -35,8 +35,7 @@ def read_journals(fleet: Fleet, chosen: Environment, service: str | None) -> Gat
         known = [service] if service else {*chosen.services, *record.services(session.connection, chosen.name)}
         return {name: journal.read(session.connection, chosen.name, name) for name in sorted(known)}
 
-    found = fleet.each(one)
-    return Gathered(found.answers, {**fleet.unreachable, **found.errors})
+    return fleet.ask(one)
 
 
 def last_told(session: Session, environment: str, service: str) -> Sequence[JournalLine]:

@@ -39,10 +39,9 @@ class Need:
 
 def examine(fleet: Fleet, needs: Sequence[Need]) -> Mapping[str, Sequence[Lack]]:
     """What each host of the environment lacks, in the inventory's order."""
-    found = fleet.each(lambda session: list(_lacks(session, fleet.environment, needs)))
-    failed = {**fleet.unreachable, **found.errors}
+    found = fleet.ask(lambda session: list(_lacks(session, fleet.environment, needs)))
     return {
-        host.name: [_connecting(failed[host.name])] if host.name in failed else found.answers[host.name]
+        host.name: [_connecting(found.errors[host.name])] if host.name in found.errors else found.answers[host.name]
         for host in fleet.environment.hosts
     }
 

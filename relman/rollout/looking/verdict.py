@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relman.model.errors import Conclusion, Drift, Interrupted, MixedFleet, NotServing, Unhealthy, Unknown
 from relman.rollout.conclusion import hosts_in_words
@@ -36,12 +36,13 @@ _KINDS: Mapping[Condition, type[Conclusion]] = {
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong: the class of conclusion, a sentence, a line for each host where they differ, and what to
-    type next."""
+    type next; `names_environment` is whether the sentence does."""
 
     kind: type[Conclusion]
     what: str
     details: tuple[str, ...]
     way_out: str
+    names_environment: bool = False
 
     def conclusion(self) -> Conclusion:
         """The finding as an error."""
@@ -91,7 +92,8 @@ def _of(rows: Sequence[HostStatus], service: str, place: CommandScope) -> Iterat
             text = f"{name}{_sentence(state, there, rows, service, place)}"
             mends = stuck and state is not Condition.UNPROXIED
             out = recover(service, place) if mends else way_out(state, there, rows, place)
-            yield _finding(_KINDS[state], text, there, out)
+            nowhere = state is Condition.ABSENT and len(there) == len(rows)
+            yield replace(_finding(_KINDS[state], text, there, out), names_environment=nowhere)
     if not stuck:
         yield from _mixed(rows, name, place)
 
