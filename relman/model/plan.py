@@ -157,7 +157,8 @@ class Wave:
     """Hosts that are changed in parallel.
 
     All hosts of a `canary` must succeed, whatever else is tolerated. After they serve, they are watched for `bake`
-    seconds, then `checks` are run. `pause` is the time in seconds before the next wave.
+    seconds, then `checks` are run. `pause` is the time in seconds before the next wave. With `both` no host's proxy is
+    switched before all have healthy new containers, and the old ones run until that is over.
     """
 
     steps: tuple[Step, ...]
@@ -165,6 +166,7 @@ class Wave:
     canary: bool = False
     bake: float = 0.0
     checks: tuple[Check, ...] = ()
+    both: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ class StrategyKind(StrEnum):
     ROLLING = "rolling"
     CANARY = "canary"
     ALL_AT_ONCE = "all-at-once"
+    BLUE_GREEN = "blue-green"
 
 
 class When(StrEnum):
@@ -52,7 +53,8 @@ class Strategy:
 
     `batches` are counts ("2") or shares of the hosts to change ("25%"), one wave each, the last one repeated; without
     any, max_unavailable decides. `pause` is the time in seconds between waves. A canary's hosts are named by `hosts` or
-    counted by `count`; they serve for `bake` seconds before `check` runs.
+    counted by `count`; they serve for `bake` seconds before `check` runs. In blue-green all hosts do, while the old
+    containers still run.
     """
 
     kind: StrategyKind = StrategyKind.ROLLING

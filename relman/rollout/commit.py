@@ -26,7 +26,22 @@ def commit(
     unasked: bool,
 ) -> None:
     """From here a reboot brings back the new containers, and no longer the old ones; in between, the proxy begins to
-    send them requests.
+    send them requests. Arguments, and what it raises, as of `serve`."""
+    serve(session, step, units, standing, cancel, unasked=unasked)
+    retire(session, step)
+
+
+def serve(
+    session: Session,
+    step: Step,
+    units: Sequence[Unit],
+    standing: object,
+    cancel: threading.Event,
+    *,
+    unasked: bool,
+) -> None:
+    """From here a reboot brings back the new containers, and the proxy sends them the requests; old ones that did not
+    stop first still run, and a reboot brings them back, too.
 
     `unasked`: their health is judged by what is seen of them alone. Raises StepFailed if the proxy routes as before, if
     one of several groups ended while the next were started, or any while the proxy moved or when the host rebooted:
@@ -37,18 +52,26 @@ def commit(
     """
     for names in _paired(step, units):
         _hand_over(session, step, [u for u in units if u.process in names], [o for o in step.old if o.process in names])
-    beside = [o for o in step.old if o.process not in step.stop_first]
     first = [u for u in units if u.process not in step.stop_first]
     _adopt(session, step, first)
-    engine = session.engine
     if bool(first) + len(step.turns) > 1 or session.connection.standing is not standing:
         await_healthy(session, watched_of(step.entry, units), cancel, window=0.0, unasked=unasked)
     let_serve(session, step.entry, [u.container for u in units], step.before)
-    if step.entry.settings.proxied and beside:  # they may have ended while the old ones answered their last requests
+    if step.entry.settings.proxied and _beside(step):  # they may have ended while the old ones answered the last
         await_healthy(session, watched_of(step.entry, units), cancel, window=0.0, unasked=unasked)
+
+
+def retire(session: Session, step: Step) -> None:
+    """Stop the old containers that still run, for good. Raises what the engine raises."""
+    beside = _beside(step)
     before_stop(session, beside, step.before)
     _retire(session, beside)
-    session.connection.together(*(partial(engine.stop, o.container, o.stop_timeout) for o in beside))
+    session.connection.together(*(partial(session.engine.stop, o.container, o.stop_timeout) for o in beside))
+
+
+def _beside(step: Step) -> list[OldContainer]:
+    """The old containers that need not stop before new ones start."""
+    return [o for o in step.old if o.process not in step.stop_first]
 
 
 def _paired(step: Step, units: Sequence[Unit]) -> Iterator[tuple[str, ...]]:

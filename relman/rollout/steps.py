@@ -47,6 +47,14 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """A step whose new containers are healthy, and the connection `standing` since before they were made."""
+
+    change: Change
+    standing: object
+
+
+@dataclass(frozen=True)
 class _Began:
     """Containers that were started: when (monotonic seconds), what it took the old ones from them, and who would be
     asked for their health in their place."""
@@ -63,8 +71,18 @@ def do(
 
     Raises StepFailed, Cancelled, or what the engine raises; the host may then be in any state, which `undo` reverts.
     """
+    ready = prepare(session, plan, step, seen, image, cancel, watcher)
+    if step.action is not Action.VERIFY:
+        commit(session, step, ready.change.units, ready.standing, cancel, unasked=bool(ready.change.unasked))
+    return ready.change
+
+
+def prepare(
+    session: Session, plan: Plan, step: Step, seen: Observed, image: str, cancel: threading.Event, watcher: Watcher
+) -> Ready:
+    """Carry out the parts a to e of `step`; raises as `do`."""
     if step.action is Action.VERIFY:
-        return _verify(session, step, cancel, watcher)
+        return Ready(_verify(session, step, cancel, watcher), session.connection.standing)
     if cancel.is_set():
         raise Cancelled("cancelled before it started")
     intent = intended(plan, step, seen)
@@ -72,9 +90,7 @@ def do(
     watcher.host(step.host, "creating")
     standing = session.connection.standing
     units = make(session, plan, step, image, intent)
-    change = _Replacement(session, plan, step, seen, units, cancel, watcher).carry_out()
-    commit(session, step, change.units, standing, cancel, unasked=bool(change.unasked))
-    return change
+    return Ready(_Replacement(session, plan, step, seen, units, cancel, watcher).carry_out(), standing)
 
 
 @dataclass

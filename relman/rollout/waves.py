@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from relman.model.errors import Cancelled, RelmanError
-from relman.model.plan import Outcome, Result, Wave
+from relman.model.plan import Action, Outcome, Result, Step, Wave
 from relman.model.settings import OnFailure
 from relman.model.strategy import Check
 from relman.rollout import local_commands, steps
 from relman.rollout.after_failure import go_back
-from relman.rollout.fleet import Session
+from relman.rollout.commit import retire, serve
+from relman.rollout.fleet import Gathered, Session
 from relman.rollout.health import require_healthy, watched_of
 from relman.rollout.progress import Work
 from relman.rollout.proxy import user_check
 from relman.rollout.proxy.counting import Counting, counting
-from relman.rollout.steps import Change
+from relman.rollout.steps import Change, Ready
 
 _LOOK_EVERY = 5.0
 _NOT_PUT_BACK = (Result.FAILED, Result.NOT_SERVING, Result.UNKNOWN)
@@ -27,8 +28,8 @@ def do_waves(work: Work) -> None:
     for wave in work.plan.waves:
         if work.cancel.is_set():
             return
-        _do(work, wave)
-        if not (_may_go_on(work, wave) and _proved(work, wave)):
+        (_switch if wave.both else _do)(work, wave)
+        if not (_may_go_on(work, wave) and _proved(work, wave) and _ended(work, wave)):
             return
         if wave is not last and wave.pause:
             work.watcher.say(f"waiting {wave.pause:g} s before the next hosts")
@@ -44,7 +45,10 @@ def _do(work: Work, wave: Wave) -> None:
         image = work.images.get(host, "")
         return steps.do(session, work.plan, by_host[host], work.seen[host], image, work.cancel, work.watcher)
 
-    done = work.fleet.each(one, by_host)
+    _note(work, by_host, work.fleet.each(one, by_host))
+
+
+def _note(work: Work, by_host: Mapping[str, Step], done: Gathered[Change]) -> None:
     work.changed.update(done.answers)
     work.failures.update(done.errors)
     for host, change in done.answers.items():
@@ -60,33 +64,71 @@ def _do(work: Work, wave: Wave) -> None:
         )
 
 
+def _switch(work: Work, wave: Wave) -> None:
+    """Have healthy new containers beside the old ones on all hosts; only then let the proxies send them the
+    requests."""
+    by_host = {s.host: s for s in wave.steps}
+    work.begun.update(by_host)
+
+    def ready(session: Session) -> Ready:
+        host = session.host.name
+        image = work.images.get(host, "")
+        return steps.prepare(session, work.plan, by_host[host], work.seen[host], image, work.cancel, work.watcher)
+
+    def switch(session: Session) -> Change:
+        step, made = by_host[session.host.name], prepared.answers[session.host.name]
+        if work.cancel.is_set():
+            raise Cancelled("cancelled before the switch")
+        if step.action is not Action.VERIFY:
+            work.watcher.host(step.host, "switching")
+            serve(session, step, made.change.units, made.standing, work.cancel, unasked=bool(made.change.unasked))
+            if session.lease and step.old:
+                session.lease.tell(
+                    f"{session.lease.lock.message}: it serves, and {step.old_release} still runs beside it"
+                )
+        return made.change
+
+    prepared = work.fleet.each(ready, by_host)
+    work.failures.update(prepared.errors)
+    if not prepared.errors:
+        _note(work, by_host, work.fleet.each(switch, by_host))
+
+
+def _ended(work: Work, wave: Wave) -> bool:
+    """Stop the old containers that still run beside the new ones."""
+    due = {s.host: s for s in wave.steps if wave.both and s.action is not Action.VERIFY}
+    errors = work.fleet.each(lambda session: retire(session, due[session.host.name]), due).errors
+    work.failures.update(errors)
+    return not errors
+
+
 def _may_go_on(work: Work, wave: Wave) -> bool:
     """Whether the next wave may start: no failures, or a tolerated number, all rolled back, and none in a canary."""
     failed = [s.host for s in wave.steps if s.host in work.failures]
     if not failed:
         return True
     tolerated = work.plan.on_failure is OnFailure.CONTINUE or len(work.failures) <= work.plan.max_failures
-    if wave.canary or not tolerated or work.cancelled:
+    if wave.canary or wave.both or not tolerated or work.cancelled:
         return False
     go_back(work, failed)
     return all(work.outcomes[host].result not in _NOT_PUT_BACK for host in failed)
 
 
 def _proved(work: Work, wave: Wave) -> bool:
-    """Watch a canary for its bake time, then run its checks; a failure counts for all its hosts."""
+    """Watch the hosts for the bake time, then run the checks; a failure counts for all of them."""
     try:
         with counting(work.fleet, _hosts(work, wave) if any(c.proxy for c in wave.checks) else ()) as users:
             _bake(work, wave, users)
             for check in wave.checks:
-                _check(work, check, users)
+                _check(work, wave, check, users)
     except RelmanError as error:
         work.failures.update(dict.fromkeys(_hosts(work, wave), error))
         return False
     return True
 
 
-def _check(work: Work, check: Check, users: Counting) -> None:
-    work.watcher.say(f"checking the canary: {local_commands.in_words(check)}")
+def _check(work: Work, wave: Wave, check: Check, users: Counting) -> None:
+    work.watcher.say(f"checking {_name(wave)}: {local_commands.in_words(check)}")
     local_commands.ask(check, local_commands.variables(work.plan), work.cancel)
     if check.proxy:
         seen = user_check.ask(check.proxy, users, check.timeout, work.cancel)
@@ -94,17 +136,25 @@ def _check(work: Work, check: Check, users: Counting) -> None:
 
 
 def _bake(work: Work, wave: Wave, users: Counting) -> None:
+    if wave.both and work.cancel.is_set():
+        raise Cancelled("cancelled after the switch")
     if not wave.bake:
         return
     hosts, left = _hosts(work, wave), wave.bake
-    work.watcher.say(f"watching {', '.join(hosts)} for {wave.bake:g} s")
+    work.watcher.say(
+        f"watching {', '.join(hosts)} for {wave.bake:g} s{', while the old containers still run' if wave.both else ''}"
+    )
     while left > 0:
         if work.cancel.wait(min(left, _LOOK_EVERY)):
-            raise Cancelled("cancelled while the canary was watched")
+            raise Cancelled(f"cancelled while {_name(wave)} was watched")
         left -= _LOOK_EVERY
         for count in (users, work.counting):
             count.follow()
-        _require_healthy(work, hosts)
+        _require_healthy(work, wave, hosts)
+
+
+def _name(wave: Wave) -> str:
+    return "the new release" if wave.both else "the canary"
 
 
 def _hosts(work: Work, wave: Wave) -> list[str]:
@@ -113,7 +163,7 @@ def _hosts(work: Work, wave: Wave) -> list[str]:
     return [h for h in canaries if h in work.changed] if wave.canary else [s.host for s in wave.steps]
 
 
-def _require_healthy(work: Work, hosts: Collection[str]) -> None:
+def _require_healthy(work: Work, wave: Wave, hosts: Collection[str]) -> None:
     entries = {s.host: s.entry for s in work.plan.steps}
 
     def one(session: Session) -> None:
@@ -121,4 +171,4 @@ def _require_healthy(work: Work, hosts: Collection[str]) -> None:
         for watched in watched_of(entries[host], work.changed[host].units):
             require_healthy(session, watched)
 
-    work.fleet.each(one, hosts).all("watching the canary")
+    work.fleet.each(one, hosts).all(f"watching {_name(wave)}")

@@ -120,6 +120,7 @@ class World:
     by: str = "a@b"
     secret: bytes = b""
     routes: Mapping[str, ServiceRoute] | None = None
+    cancel: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.hosts = [ModelHost(f"h{i}", self._step, partial(self._clock, i)) for i in range(1, self.count + 1)]
@@ -202,8 +203,7 @@ class World:
         given: Given = NONE_GIVEN,
         files: Mapping[str, bytes] = NO_FILES,
     ) -> Report:
-        cancel = threading.Event()
-        operation = Operation(asked, plan, "at work", self.watcher, cancel, wanted=wanted, login=LOGIN)
+        operation = Operation(asked, plan, "at work", self.watcher, self.cancel, wanted=wanted, login=LOGIN)
         fleet = ModelFleet(self.hosts)
         for name, session in fleet.sessions.items():
             session.secrets, session.files = given.values.get(name, {}), files

@@ -43,6 +43,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def _wave_data(wave: Wave) -> dict[str, Any]:
     return {
         "canary": wave.canary,
+        "both": wave.both,
         "bake": wave.bake,
         "checks": [in_words(check) for check in wave.checks],
         "pause": wave.pause,

@@ -115,7 +115,8 @@ def _gate(wave: Wave) -> str:
     """The conditions for the next wave."""
     parts = [
         *(["the canary"] if wave.canary else []),
-        *([f"watched for {wave.bake:g} s"] if wave.bake else []),
+        *(["new containers on all its hosts", "then one switch"] if wave.both else []),
+        *([f"watched for {wave.bake:g} s{' while the old ones still run' if wave.both else ''}"] if wave.bake else []),
         *(f"then checked: {in_words_of(check)}" for check in wave.checks),
         *([f"then {wave.pause:g} s pause"] if wave.pause else []),
     ]

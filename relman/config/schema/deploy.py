@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from relman.config.schema import values, values_names
 from relman.config.schema.base import MOST, choice, parsed
+from relman.config.schema.proxy import blue_green
 from relman.config.schema.rollout import Hook, Strategy, Task, without_twins
 from relman.config.schema.run import Process, Runnable
 from relman.config.schema.values import Faults
@@ -50,8 +51,19 @@ class Deploy(Runnable):
             yield ("processes", second, "proxy"), f"one process is reached through the proxy: {first} is"
         proxy = next(iter(proxies.values()), None) if self.processes else self.proxy
         yield from self.strategy.proxy_faults(proxy.protocol if proxy else None) if self.strategy else ()
+        if self.strategy and self.strategy.blue_green:
+            yield from self._blue_green_faults()
         if self.max_failures and self.on_failure == OnFailure.CONTINUE:
             yield ("max_failures",), "on_failure: continue stops at no number of failures: leave one of them out"
+
+    def _blue_green_faults(self) -> Iterator[tuple[KeyPath, str]]:
+        if self.on_failure != OnFailure.ROLLBACK or self.max_failures:
+            key = "max_failures" if self.max_failures else "on_failure"
+            yield (key,), "blue_green changes all hosts or none: leave it out"
+        whole = {name: process.within(self) for name, process in self.processes.items()}
+        for name, path, text in blue_green.faults(whole or {"": self}):
+            own = self.processes.get(name)
+            yield ("processes", name, *path) if own and path[0] in own.model_fields_set else path, text
 
     def settings(self) -> DeploySettings:
         """The model's settings; requires all variables to be expanded."""

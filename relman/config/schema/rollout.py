@@ -81,35 +81,49 @@ class Canary(Section):
         return self
 
 
+class BlueGreen(Section):
+    """Old and new containers on all hosts, and one switch between them."""
+
+    pause: Duration = model.Strategy.bake
+    check: Check | None = None
+
+
 class Strategy(Section):
     """The order in which hosts are changed."""
 
     rolling: Rolling | None = None
     canary: Canary | None = None
     all_at_once: Annotated[bool, parsed(values.true)] = False
+    blue_green: BlueGreen | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        exactly_one(self, ("rolling", "canary", "all_at_once"), "which strategy")
+        exactly_one(self, ("rolling", "canary", "all_at_once", "blue_green"), "which strategy")
         return self
 
     def proxy_faults(self, protocol: str | None) -> Iterator[tuple[KeyPath, str]]:
         """What the proxy of a process that speaks this protocol, None where there is none, could not count."""
-        check = self.canary.check if self.canary else None
-        if not (self.canary and check and check.proxy):
+        section, name, lasting = self.canary or self.blue_green, *self._watched
+        check = section.check if section else None
+        if not (check and check.proxy):
             return
-        here = ("strategy", "canary", "check", "proxy")
+        here = ("strategy", name, "check", "proxy")
         if protocol is None:
             yield here, "the proxy counts what users see: it needs deploy.proxy"
         elif protocol == Protocol.TCP and check.proxy.p99_below is not None:
             yield (*here, "p99_below"), "protocol: tcp has connections, and no answers whose time is known"
-        elif not self.canary.bake:
-            yield ("strategy", "canary", "bake"), "check.proxy counts what users see during it: expected more than 0"
+        elif not getattr(section, lasting):
+            yield ("strategy", name, lasting), "check.proxy counts what users see during it: expected more than 0"
+
+    @property
+    def _watched(self) -> tuple[str, str]:
+        """The strategy that watches, and its key that says for how long."""
+        return ("blue_green", "pause") if self.blue_green else ("canary", "bake")
 
     @property
     def unbounded(self) -> bool:
         """Whether the strategy itself determines how many hosts change at once."""
-        return self.all_at_once or bool(self.rolling and self.rolling.batches)
+        return self.all_at_once or bool(self.blue_green) or bool(self.rolling and self.rolling.batches)
 
     def value(self) -> model.Strategy:
         """The model's strategy."""
@@ -122,6 +136,11 @@ class Strategy(Section):
                 count=self.canary.count,
                 bake=self.canary.bake,
                 check=self.canary.check.value() if self.canary.check else None,
+            )
+        if self.blue_green:
+            check = self.blue_green.check
+            return model.Strategy(
+                StrategyKind.BLUE_GREEN, bake=self.blue_green.pause, check=check.value() if check else None
             )
         if self.rolling:
             return model.Strategy(StrategyKind.ROLLING, self.rolling.batches, self.rolling.pause)

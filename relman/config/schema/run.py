@@ -108,7 +108,7 @@ class Runnable(ContainerKeys, Run):
         yield from self.proxy_faults()
         if self.order == Order.START_FIRST and self.singleton:
             yield ("order",), "start-first runs two copies for a while, which singleton forbids"
-        bound = _bound(self)
+        bound = bound_ports(self)
         if self.order == Order.START_FIRST and bound:
             yield (
                 ("order",),
@@ -182,7 +182,7 @@ class Process(Runnable):
             return
         if self.singleton:
             yield ("replicas",), "singleton allows one container: leave one of them out"
-        if bound := _bound(self):
+        if bound := bound_ports(self):
             port = bound[0].host_port
             yield ("replicas",), f"{self.replicas} containers cannot hold the host's port {port}: leave that out"
 
@@ -201,5 +201,6 @@ def _mounted(run: Run) -> dict[str, str]:
     return {m.target: "the target of a volume" for m in run.volumes if isinstance(m, Mount)}
 
 
-def _bound(run: Run) -> list[Port]:
+def bound_ports(run: Run) -> list[Port]:
+    """The ports that take one of the host."""
     return [port for port in run.all_ports() if port.binding]

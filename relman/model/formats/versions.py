@@ -58,6 +58,7 @@ VERSION_2_KEYS = _keys(
     Intent="several",
     Several="old stop_first reused",
     OldContainer="container process restart stop_timeout",
+    StrategyKind="blue-green",
     Health="host headers command",
     Healthcheck="off command interval timeout start_period retries",
     Probe="command",

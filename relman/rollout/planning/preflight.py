@@ -10,6 +10,7 @@ from relman.model.errors import PolicyRefused, PreflightFailed, TagMoved
 from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.run import Release
 from relman.model.settings import Binding, Health, Order, Probe, Process
+from relman.model.strategy import StrategyKind
 from relman.rollout.conclusion import hosts_in_words
 from relman.rollout.planning.replacement_order import must_wait
 from relman.rollout.planning.rollback_target import before
@@ -21,6 +22,8 @@ def check(plan: Plan, fleet: Sequence[Observed], release: Release | None) -> Non
     if release:
         check_moved(release, fleet)
     faults = [f"{step.host}: {fault}" for step in plan.steps for fault in faults_of(step, seen[step.host], release)]
+    if plan.strategy is StrategyKind.BLUE_GREEN:
+        faults += [f"{s.host}: strategy blue_green runs both releases, and {s.why}" for s in plan.steps if s.turns]
     if plan.kind in (Kind.DEPLOY, Kind.RESTART):
         faults += [f"{s.host}: {fault}" for s in plan.steps for fault in _paused(seen[s.host], plan.place)]
     if faults:

@@ -75,6 +75,11 @@ class Lease:
         with self._mutex:
             self._write(replace(self.lock, phase=phase, intent=intent))
 
+    def tell(self, message: str) -> None:
+        """Let others read how far it is. Raises as `renew`."""
+        with self._mutex:
+            self._write(replace(self.lock, message=message))
+
     def renew(self) -> None:
         """Extend the lock by its time to live. Raises Locked, and what the connection raises."""
         with self._mutex:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from relman.model.plan import Step, Wave
-from relman.model.strategy import Strategy
+from relman.model.strategy import Check, Strategy
 
 EVERYONE = "100%"
 
@@ -35,3 +35,8 @@ def batches(steps: Sequence[Step], sizes: Sequence[str], most: str, *, pause: fl
         found.append(Wave(tuple(steps[at : at + size]), pause))
         at += size
     return tuple(found)
+
+
+def checks_of(steps: Sequence[Step]) -> tuple[Check, ...]:
+    """The checks in the settings of these hosts, equal ones once."""
+    return tuple(dict.fromkeys(c for s in steps if (c := s.entry.settings.strategy.check)))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relman.model.plan import Step, Wave
-from relman.model.strategy import Check, Strategy
-from relman.rollout.planning.strategies.batches import batch_size, batches
+from relman.model.strategy import Strategy
+from relman.rollout.planning.strategies.batches import batch_size, batches, checks_of
 
 
 def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, ...]:
@@ -16,7 +16,7 @@ def waves(steps: Sequence[Step], strategy: Strategy, most: str) -> tuple[Wave, .
     rest = [s for s in steps if s not in chosen]
     first = tuple(replace(w, canary=True) for w in batches(chosen, (most,), most, of=len(steps)))
     if first:
-        first = (*first[:-1], replace(first[-1], bake=strategy.bake, checks=_checks(chosen), pause=strategy.pause))
+        first = (*first[:-1], replace(first[-1], bake=strategy.bake, checks=checks_of(chosen), pause=strategy.pause))
     return first + batches(rest, strategy.batches or (most,), most, pause=strategy.pause, of=len(steps))
 
 
@@ -25,8 +25,3 @@ def canaries(steps: Sequence[Step], strategy: Strategy) -> tuple[Step, ...]:
     if strategy.hosts:
         return tuple(s for s in steps if s.host in strategy.hosts)
     return tuple(steps[: batch_size(strategy.count, len(steps))])
-
-
-def _checks(chosen: Sequence[Step]) -> tuple[Check, ...]:
-    """The checks in the canaries' settings, equal ones once."""
-    return tuple(dict.fromkeys(c for s in chosen if (c := s.entry.settings.strategy.check)))
