@@ -79,6 +79,8 @@ def _with(key: str, value: Any) -> dict[str, Any]:
             at["index"] = "https://x/"
         if step == "http" and "strategy" not in way:
             at["port"] = 1
+        if step == "blue_green":
+            tree["deploy"]["proxy"] = {"port": 1}
         if step == "check":
             at["command"] = ["x"]
         if step == "proxy" and "check" not in way:

@@ -67,7 +67,10 @@ def test_a_record_of_version_1_is_read() -> None:
     assert found.serving
     assert found.serving.settings.strategy.check == strategy.Check("http://h1:8080/", None, 10.0)
     assert found.serving.settings.env["GREETING"] == 'Grüße\n"x"'
-    assert (found.entries[0].settings, found.entries[0].verified) == (DeploySettings(stop_timeout=10), False)
+    assert (found.entries[0].settings, found.entries[0].verified) == (
+        DeploySettings(stop_timeout=10, max_unavailable="1"),
+        False,
+    )
     assert found.left_out[0].reason == "its power supply burned"
     assert found.to_json() == data
 
