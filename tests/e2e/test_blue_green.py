@@ -33,14 +33,14 @@ def test_both_releases_run_until_the_pause_is_over_and_nobody_notices_a_way_back
     inventory(stage, haproxy(stage, 1), demo={"hosts": [NAME]})
     stage.release("blue", deploy=ALL)
     stage.release("green", deploy={**ALL, "strategy": {"blue_green": {"pause": "3s"}}})
-    stage.release("slow", deploy={**ALL, "strategy": {"blue_green": {"pause": "60s"}}})
+    stage.release("teal", deploy={**ALL, "strategy": {"blue_green": {"pause": "60s"}}})
     stage.relman("proxy", "apply", "-e", "production")
     stage.deploy("blue")
     before = running(stage)
     with load(first_of(stage)) as counted:
-        going = stage.start("deploy", "slow", *DEPLOY)
+        going = stage.start("deploy", "teal", *DEPLOY)
         going.says("while the old containers still run", 90)
-        assert [[release for release, _ in host] for host in running(stage)] == [["blue", "slow"]] * 3
+        assert [[release for release, _ in host] for host in running(stage)] == [["blue", "teal"]] * 3
         notes = [note for row in stage.status() for note in row["notes"]]
         assert all("it serves, and blue still runs beside it" in note for note in notes), notes
         assert len(notes) == 3
@@ -50,13 +50,13 @@ def test_both_releases_run_until_the_pause_is_over_and_nobody_notices_a_way_back
         assert running(stage) == before
         assert "done: demo green serves on 3 hosts" in stage.deploy("green").out
         assert [[release for release, _ in host] for host in running(stage)] == [["green"]] * 3
-        going = stage.start("deploy", "slow", *DEPLOY)
+        going = stage.start("deploy", "teal", *DEPLOY)
         going.says("while the old containers still run", 90)
         going.send(signal.SIGKILL)
         going.ended(60)
         assert "relman recover" in stage.deploy("blue", code=7).text
         stage.relman("recover", "-e", "production")
-        assert [[release for release, _ in host] for host in running(stage)] == [["slow"]] * 3
+        assert [[release for release, _ in host] for host in running(stage)] == [["teal"]] * 3
         stage.rollback(*ALL_AT_ONCE)
         until(lambda: counted.requests > 100, "requests")
-    lossless(counted, "blue", "green", "slow")
+    lossless(counted, "blue", "green", "teal")
