@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -18,12 +19,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from relman.hosts.haproxy import MasterCli
 from relman.model.proxy import Backend, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, ProxySettings
 from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.proxy.build import has_metrics
 from relman.rollout.proxy.haproxy_cfg import RUN, loaded_as, rendered
 from relman.rollout.proxy.users import UserCount
 from tests.contract.test_haproxy_master import Channel
@@ -224,7 +227,7 @@ def test_a_line_is_json_whatever_a_request_says(proxy: Proxy) -> None:
     """Quotes, backslashes, brackets and bytes of no text in path, host and method; long ones are cut; and nothing is
     written that may be secret."""
     secret = "s3cret"
-    nasty = "/a\"b\\c]d'e{f}%22%0a%[src]%ci<>|~"
+    nasty = "/a\"b\\/\\\\/c]d'e{f}%22%0a%[src]%ci<>|~"
     assert proxy.ask(f"{nasty}?token={secret}", {"Authorization": secret, "Cookie": f"a={secret}"}) == 200
     assert proxy.ask("/" + "x" * 3000) == 200
     asked = f'GET /\xff\xfe"\xc3\xa4 HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n'.encode("latin1")
@@ -245,8 +248,25 @@ def test_a_line_is_json_whatever_a_request_says(proxy: Proxy) -> None:
         NAME,
         "127.0.0.1",
     )
-    assert shop[0]["time"][:4].isdigit()
-    assert shop[0]["time"].endswith("Z")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", shop[0]["time"])
+    assert '"path":"/xxx' in (proxy.place / "out").read_text()
     assert shop[1]["path"] == "/" + "x" * 511
     assert secret not in (proxy.place / "out").read_text()
     assert all(isinstance(line, dict) for line in lines)
+
+
+@pytest.mark.parametrize("version", haproxies.SUITES)
+def test_metrics_are_on_loopback_if_the_build_has_them(version: str, tmp_path: Path) -> None:
+    """As haproxy -vv says; nobody else reaches them, and requests for them are not logged."""
+    said = subprocess.run([haproxies.program(version), "-vv"], capture_output=True, text=True, check=True).stdout
+    assert has_metrics(said.splitlines())
+    host = HostProxy("haproxy", http=free_port(), metrics=free_port())
+    with running(version, tmp_path, ProxyState(host, "")) as proxy:
+        assert host.metrics
+        with closing(http.client.HTTPConnection("127.0.0.1", host.metrics, timeout=5)) as connection:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        assert "haproxy_process_uptime_seconds" in {family.name for family in text_string_to_metric_families(text)}
+        with socket.create_server(("127.0.0.2", host.metrics)):
+            pass
+        assert proxy.lines() == []

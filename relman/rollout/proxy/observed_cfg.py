@@ -14,15 +14,17 @@ _SECTION, _TABLE = "observed", "times"
 TIMES = f"{_SECTION}/{_TABLE}"
 """The table of the counters of times."""
 _LONGEST = 8192  # bytes of a line: none of the texts below reaches that when it is escaped
-_AT = '"time":"%[var(txn.begun),div(1000),utime(%Y-%m-%dT%H:%M:%S)].%[var(txn.begun),mod(1000),add(1000),bytes(1,3)]Z"'
+_AT = '"time":"%[var(txn.begun),div(1000),utime(%Y-%m-%dT%H:%M:%S)].%[var(txn.begun),mod(1000),add(1000),regsub(^1,)]Z"'
 _WHO = '"client":"%ci","tls":"%sslv"'
 _WHERE = '"service":"%b","server":"%s","end":"%ts"'
 _BYTES = '"received":%U,"sent":%B'
+_SLASH = "\\" * 4 + "/"  # in a pattern in an argument
 _COUNTER = 2  # of those that a request may be tracked by; the first ones are the environment's own
 
 
 def _text(name: str) -> str:
-    return f'"{name}":"%[var(txn.{name}),json(utf8ps)]"'
+    # json() escapes each /, and each \ before one is two, so that this undoes no more than that.
+    return f'"{name}":"%[var(txn.{name}),json(utf8ps),regsub({_SLASH},/,g)]"'
 
 
 def _json(*parts: str) -> str:
