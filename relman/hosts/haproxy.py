@@ -27,7 +27,7 @@ _WORKER = re.compile(r"(?P<pid>\d+) +worker +(?P<reloads>\d+)")
 _LOADED = re.compile(r"Success=([01])")
 _ONLY_SERVERS = "-1 4 -1"  # of any proxy, of this type, with any number
 _NO_WORKER = "Can't find the target"
-_CONNECTIONS = re.compile(r"^CurrConns: (\d+)$", re.MULTILINE)
+_CONNECTIONS = re.compile(r"^CurrConns: (\d{1,10})$", re.MULTILINE)
 _DESCRIPTION = re.compile(r"description: (.*)")
 
 
@@ -78,10 +78,10 @@ class MasterCli:
         found = _CONNECTIONS.search(self._ask(f"@!{worker:d} show info"))
         return int(found[1]) if found else 0
 
-    def counts(self) -> Mapping[str, tuple[int, int]]:
-        """The requests to each backend and how many of them failed, since the configuration was loaded; none
-        if there is no answer. Raises Unreachable if the connection is lost."""
-        answer = self._ask("@1 show stat").lstrip("\n")
+    def counts(self, backend: str = "") -> Mapping[str, tuple[int, int]]:
+        """The requests to a backend, by its name, or to each, and how many of them failed, since the configuration was
+        loaded; none if there is no answer. Raises Unreachable if the connection is lost."""
+        answer = self._ask(f"@1 show stat {backend} 2 -1" if backend else "@1 show stat").lstrip("\n")
         try:
             return counts_in(answer)
         except ConnectionError:

@@ -23,8 +23,8 @@ from relman.model.proxy import BOUNDS, Traffic
 _MOST = 16 << 20
 _PART = 1 << 16
 _PROMPT = b"\n> "
-_PID = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
-_CONNECTIONS = re.compile(r"^CurrConns: (\d+)$", re.MULTILINE)
+_PID = re.compile(r"^Pid: (\d{1,10})$", re.MULTILINE)
+_CONNECTIONS = re.compile(r"^CurrConns: (\d{1,10})$", re.MULTILINE)
 _DAY = 86_400
 _TCP = "tcp"
 _BACKENDS = "2 -1"  # and none of their servers
@@ -92,7 +92,7 @@ def counts_in(answer: str) -> Mapping[str, tuple[int, int]]:
     if not answer.startswith("# "):
         raise ConnectionError("it does not tell its statistics")
     rows = csv.DictReader(answer.removeprefix("# ").splitlines())
-    return {row["pxname"]: _counted(row) for row in rows if row.get("svname") == "BACKEND"}
+    return {row.get("pxname") or "": _counted(row) for row in rows if row.get("svname") == "BACKEND"}
 
 
 def _counted(row: Mapping[str, str]) -> tuple[int, int]:
@@ -111,5 +111,5 @@ def _number(row: Mapping[str, str], name: str) -> int:
 def times_in(answer: str, backend: str) -> tuple[int, ...]:
     """The answers of a backend by the time until they began, in an answer to `show table`."""
     line = next((line for line in answer.splitlines() if f" key={backend} " in line), "")
-    found = {int(at): int(count) for at, count in re.findall(r"\bgpc(\d+)=(\d+)", line)}
+    found = {int(at): int(count) for at, count in re.findall(r"\bgpc(\d{1,3})=(\d{1,19})", line)}
     return tuple(found.get(at, 0) for at in range(len(BOUNDS) + 1))

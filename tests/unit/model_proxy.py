@@ -134,6 +134,8 @@ class ModelProxy:
             return ""
         if not self.loaded:
             return ""
+        if line.startswith("@1 show stat"):
+            return self.counts(line.removeprefix("@1 "))
         if line == "@1 show info":
             return f"Name: HAProxy\ndescription: {loaded_as(self.loaded)}\n"
         if line.startswith("@!"):

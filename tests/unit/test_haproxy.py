@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from relman.hosts.haproxy import MasterCli, Processes, processes_in, sessions_in
+from relman.hosts.haproxy_worker import counts_in, times_in
 from relman.hosts.ssh.connection import PATIENCE, ChannelRefused
 from relman.model.errors import Unreachable
 
@@ -137,3 +138,25 @@ def test_it_says_what_it_has_loaded() -> None:
     assert (
         master(b"Name: HAProxy\ndescription: relman sha256:0123\nStopping: 0\n").description() == "relman sha256:0123"
     )
+
+
+def test_requests_are_those_of_backends_and_what_failed_of_them() -> None:
+    """Answers of 5xx and those that were broken off; of TCP the connections; nothing where there is no such backend."""
+    stat = (
+        "# pxname,svname,stot,econ,hrsp_5xx,srv_abrt,req_tot,mode\n"
+        "production:shop,shop-1,9,9,9,9,,http\n"
+        "production:shop,BACKEND,90,1,3,2,100,http\n"
+        "production:queue,BACKEND,7,2,,,,tcp\n\n"
+    )
+    assert counts_in(stat) == {"production:shop": (100, 5), "production:queue": (7, 2)}
+    assert counts_in("No such proxy.\n\n") == {}
+    for lie in ("", "Permission denied\n", stat.replace(",100,", ",many,"), stat.replace(",100,", f",{'9' * 5000},")):
+        with pytest.raises(ConnectionError):
+            counts_in(lie)
+
+
+def test_times_are_those_of_one_backend() -> None:
+    """In the order of their bounds; none where nothing was answered."""
+    table = "# table: observed/times, type: string\n0x1: key=production:shop use=0 exp=0 gpc0=3 gpc2=4 gpc99=9\n\n"
+    assert times_in(table, "production:shop")[:4] == (3, 0, 4, 0)
+    assert sum(times_in(table, "production:sho")) == 0

@@ -30,8 +30,9 @@ def reach(session: Session, environment: str, service: str, seen: Observed) -> R
     if process is None:
         return Reach()
     serving = {c.name for c in seen.serving if c.process == process.name}
-    proxy = status_of(session)
-    return replace(reached(proxy, f"{environment}:{service}", serving, datetime.now(UTC)), proxy=proxy)
+    name = f"{environment}:{service}"
+    proxy = status_of(session, name)
+    return replace(reached(proxy, name, serving, datetime.now(UTC)), proxy=proxy)
 
 
 def reached(proxy: ProxyStatus, name: str, serving: Collection[str], now: datetime) -> Reach:

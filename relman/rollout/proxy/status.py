@@ -64,8 +64,8 @@ def _routed(backend: Backend, counts: Mapping[str, tuple[int, int]]) -> RoutedSe
     return RoutedService(backend.name, backend.route.ways, servers, backend.maintenance, *counted)
 
 
-def status_of(session: Session) -> ProxyStatus:
-    """Look at it. Raises what the engine and the connection raise."""
+def status_of(session: Session, backend: str = "") -> ProxyStatus:
+    """Look at it, and at the requests to this backend, or to all. Raises what the engine and the connection raise."""
     connection, host = session.connection, session.host.name
     if (state := kept.read(connection)) is None:
         return ProxyStatus(host)
@@ -73,7 +73,7 @@ def status_of(session: Session) -> ProxyStatus:
     found = next((c for c in there if c.name == state.container), None)
     processes = cli.processes() if found and found.running else None
     old = processes.old if processes else frozenset[int]()
-    counts = cli.counts() if processes else {}
+    counts = cli.counts(backend) if processes else {}
     return ProxyStatus(
         host,
         found.status if found else "",
