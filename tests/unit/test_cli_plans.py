@@ -11,6 +11,7 @@ from relman.cli.output.plan_view import recap, show_plan
 from relman.cli.output.printer import Output
 from relman.model.errors import RolledBack
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
+from relman.model.proxy import Traffic, Users
 from relman.model.state_dir.record import Unit
 from relman.rollout.progress import Report
 from tests.unit.values import deployed
@@ -66,6 +67,17 @@ def test_what_nobody_checked_is_not_called_healthy() -> None:
     text = said(Report(plan(step("h1", verified=False)), (changed("h1"),)))
     assert "unverified" in text
     assert "healthy" not in text
+
+
+def test_what_users_saw_is_told_as_far_as_it_is_known() -> None:
+    """Before the sentence of success, and with the hosts that were not counted."""
+    seen = Users(Traffic(12408, 2), ("h2",))
+    said_of = said(replace(Report(plan(step("h1")), (changed("h1", 0.0),)), users=seen)).splitlines()
+    assert said_of[-2:] == [
+        "while it changed: 12,408 requests, 2 failed (not counted: h2)",
+        "done: shop 118 serves on 1 host of production",
+    ]
+    assert said_of[1].endswith("no gap")
 
 
 def test_a_failure_is_not_called_done() -> None:

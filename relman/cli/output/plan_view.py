@@ -169,7 +169,7 @@ def recap(output: Output, report: Report) -> None:
 
 
 def _seen_by(users: Users) -> str:
-    uncounted = f"; not counted on {', '.join(users.uncounted)}" if users.uncounted else ""
+    uncounted = f" (not counted: {', '.join(users.uncounted)})" if users.uncounted else ""
     return f"while it changed: {users.traffic.text}{uncounted}"
 
 
