@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from cryptography import x509
 
 from relman.hosts.state_dir import proxy as kept
 from relman.model.errors import CertificateRefused, Failure, PreflightFailed, Unreachable
@@ -23,15 +25,15 @@ from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.acme.authority import Authority
 from relman.rollout.acme.certify import CertificateGroup, Certified, certify, conclude
+from relman.rollout.acme.issued import held, lacking
 from relman.rollout.proxy.certificates import read_certificate
-from relman.rollout.proxy.haproxy_cfg import rendered
-from relman.rollout.proxy.issued import held, lacking
+from relman.rollout.proxy.haproxy_cfg import CERTIFICATES, certificate_list, rendered
 from relman.rollout.state.locks import new_lock
 from tests.contract.test_haproxy import running
 from tests.lab.doors import free_port
 from tests.lab.pebble import REFUSED, Pebble, pebble
 from tests.lab.serving import serving
-from tests.unit.certificates import certificate, key_pem
+from tests.unit.certificates import NOW, certificate, key_pem, pem
 from tests.unit.model_fleet import ModelFleet, Quiet, World
 from tests.unit.values import PROXIED
 
@@ -75,6 +77,29 @@ def test_a_certificate_is_issued_where_the_proxy_answers(authority: Pebble, tmp_
         assert made.is_to_renew(datetime.now(UTC) + timedelta(days=61))
         keys.add(order.key)
     assert len(keys) == 2
+
+
+def test_a_host_serves_more_certificates_than_a_line_has_words(tmp_path: Path) -> None:
+    """Each by its name."""
+    names = [f"n{number}.example.com" for number in range(70)]
+    pems = {name: pem(name, serial=number + 1) for number, name in enumerate(names)}
+    certificates = tuple(read_certificate(name, text, NOW) for name, text in pems.items())
+    proxy = HostProxy("haproxy", http=free_port(), https=free_port())
+    state = ProxyState(proxy, "", certificates=certificates)
+    (tmp_path / "certs").mkdir()
+    for each in certificates:
+        (tmp_path / "certs" / each.file).write_bytes(pems[each.name])
+    listed = certificate_list(state).replace(CERTIFICATES, f"{tmp_path}/certs")
+    (tmp_path / "certs" / state.list_of_certificates).write_text(listed)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with running("haproxy", tmp_path, rendered(state), proxy.https):
+        for number in (0, 69):
+            with (
+                socket.create_connection(("127.0.0.1", proxy.https), 5) as made,
+                context.wrap_socket(made, server_hostname=names[number]) as spoken,
+            ):
+                assert x509.load_der_x509_certificate(spoken.getpeercert(True) or b"").serial_number == number + 1
 
 
 def refusal(authority: Pebble, name: str, place: Path | None = None) -> Failure:
@@ -209,7 +234,7 @@ def test_every_host_gets_what_one_order_issues(tmp_path: Path) -> None:
         assert ("policy" in found.refused[REFUSED].what, len(found.refused)) == (True, 1)
         assert (len(first[0]), len(first[1]), len(first[0] & first[1])) == (2, 1, 1)
         assert lacking(group.wanted, fleet.each(held).all("looking"), datetime.now(UTC)) == (REFUSED,)
-        (gone,) = (path for path in world.hosts[1].files if "/certificates/" in path)
+        (gone,) = (path for path in world.hosts[1].files if path.endswith(".pem"))
         del world.hosts[1].files[gone]
         found, names, second = renewed(datetime.now(UTC))
         assert names == (NAME, REFUSED)

@@ -58,6 +58,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / PAGE.file).write_bytes(PAGE.response)
     pem = b"".join((made / "pki" / name).read_bytes() for name in ("server.crt", "server.key"))
     (made / "certs" / CERTIFICATE.file).write_bytes(pem)
+    listed = state(HostProxy("haproxy", certificates=("pem",)), ())
+    (made / "certs" / listed.list_of_certificates).write_text(f"{made}/certs/{CERTIFICATE.file}\n")
     return made
 
 

@@ -112,7 +112,7 @@ def test_certificates_come_and_are_renewed_by_themselves(stage: Stage, tmp_path:
     for host in stage.lab.hosts:
         assert "acme-challenge" not in host.path(f"{PLACE}/etc/haproxy.cfg").read_text()
         files = list(host.path(f"{PLACE}/certificates").iterdir())
-        assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 3, files
+        assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 4, "three certificates and their list"
     assert "certificates" in json.loads(stage.relman("--json", *APPLY).out.splitlines()[0])
 
 

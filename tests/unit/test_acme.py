@@ -22,13 +22,13 @@ from relman.model.proxy_settings import ProxySettings
 from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.acme.certify import conclude
+from relman.rollout.acme.install import Issued, answer, install
+from relman.rollout.acme.issued import held, lacking, staying, unanswered
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant
 from relman.rollout.proxy.certificates import read_certificate
 from relman.rollout.proxy.haproxy_cfg import rendered
-from relman.rollout.proxy.install import Issued, answer, install
-from relman.rollout.proxy.issued import held, lacking, staying, unanswered
 from relman.rollout.state.locks import new_lock
 from tests.unit.certificates import DAY, NOW, pem
 from tests.unit.model_fleet import ModelFleet, World, killed
@@ -208,7 +208,7 @@ class Hosts:
     def files(self) -> set[str]:
         """Those of its certificates."""
         names = (path.rpartition("/") for path in self.world.hosts[0].files)
-        return {name for folder, _, name in names if folder == f"{PLACE}/certificates"}
+        return {name for folder, _, name in names if folder == f"{PLACE}/certificates" and name.endswith(".pem")}
 
 
 QUESTION = Challenge(NAME, "token", "token.thumb")
@@ -229,7 +229,7 @@ def test_a_host_answers_and_then_uses_what_comes_of_it() -> None:
         assert (hosts.files, hosts.state.challenges) == ({one.certificate.file}, ())
         assert held(hosts.session) == (one.certificate,)
         assert "acme-challenge" not in proxied.loaded
-        assert one.certificate.file in proxied.loaded
+        assert hosts.state.list_of_certificates in proxied.loaded
         assert hosts.apply(NAME) == "is as the inventory says"
     assert hosts.world.hosts[0].owners[f"{PLACE}/certificates/{one.certificate.file}"][2] & 0o777 == 0o600
     hosts.install(issued(WWW, environment="staging"))

@@ -11,9 +11,9 @@ from relman.model.host import Host
 from relman.model.proxy import Certificate
 from relman.model.state_dir.lock import Lock
 from relman.rollout.acme.certify import CertificateGroup, certify, conclude
+from relman.rollout.acme.issued import held, lacking
 from relman.rollout.fleet import Fleet, Gathered, Watcher
 from relman.rollout.proxy.apply import Applied, Meant
-from relman.rollout.proxy.issued import held, lacking
 
 
 def names_of(host: Host, own: Collection[Certificate]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 STATE/_proxy/state/record.json      what it is and routes, from which all else is made
 STATE/_proxy/state/lock.json        held while addresses are chosen, and while requests are switched
 STATE/_proxy/etc/haproxy.cfg        its configuration; haproxy.cfg.next is the one that comes next
-STATE/_proxy/certificates/          its certificates with their keys
+STATE/_proxy/certificates/          its certificates with their keys, and a list of them
 STATE/_proxy/run/                   its sockets
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +36,12 @@ class ProxyState:
     def container(self) -> str:
         """The name of its container."""
         return f"relman-proxy-{self.number}"
+
+    @property
+    def list_of_certificates(self) -> str:
+        """The name of the file that lists their files: another list is another file."""
+        files = " ".join(each.file for each in self.certificates)
+        return f"list-{hashlib.sha256(files.encode()).hexdigest()[:16]}.txt"
 
     def backend(self, name: str) -> Backend | None:
         """The backend of this name, or None."""

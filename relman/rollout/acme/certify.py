@@ -23,10 +23,10 @@ from relman.model.formats.text import some
 from relman.model.proxy import Acme, Certificate, Challenge
 from relman.model.state_dir.lock import Lock
 from relman.rollout.acme.authority import Authority, CertificateOrder
+from relman.rollout.acme.install import Issued, answer, install
 from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
 from relman.rollout.proxy.apply import Applied
 from relman.rollout.proxy.certificates import read_certificate
-from relman.rollout.proxy.install import Issued, answer, install
 
 T = TypeVar("T")
 _SLOW = timedelta(minutes=1)  # a clock that is behind the authority's no more than this is right

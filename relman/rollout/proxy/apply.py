@@ -25,14 +25,15 @@ from relman.model.proxy import Certificate, HostProxy
 from relman.model.settings import Binding
 from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
+from relman.rollout.acme.issued import present, staying, unanswered
 from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.images.proxy_image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.addresses import halves
 from relman.rollout.proxy.build import require_metrics
+from relman.rollout.proxy.certificate_files import put, tidy
 from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
-from relman.rollout.proxy.issued import present, staying, unanswered
 from relman.rollout.proxy.load import load, place, proxies, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
 from relman.rollout.proxy.page import Page
@@ -83,17 +84,16 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
         had = before and before.proxy.metrics and before.image == meant.image.reference
         if meant.proxy.metrics and not had:
             require_metrics(session, meant.image.reference)
-        for each in meant.certificates:
-            kept.write_certificate(session.connection, each.file, meant.pems[each.name])
         page = meant.page.file if meant.page else ""
         if meant.page:
             kept.write_page(session.connection, page, meant.page.response)
         after = _state(session, before, meant, page)
+        put(session.connection, after, {each.file: meant.pems[each.name] for each in meant.certificates})
         if before and any(c.name == before.container and c.running and c.image_id == id for c in there):
             done = _loaded(session, before, after, there)
         else:
             done = _replaced(session, before, after, there)
-        kept.keep_files(session.connection, [each.file for each in after.certificates], page)
+        tidy(session.connection, after)
     forget_others(session, id)
     return Applied(f"was paused, and {done.done}") if paused else done
 

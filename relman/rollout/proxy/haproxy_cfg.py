@@ -36,6 +36,11 @@ def rendered(state: ProxyState) -> str:
     return f"global\n  description {description(body)}\n{body}"
 
 
+def certificate_list(state: ProxyState) -> str:
+    """The file that lists the certificates. Raises ConfigError if one has no place in it."""
+    return "".join(f"{CERTIFICATES}/{words.word(each.file)}\n" for each in state.certificates)
+
+
 def description(body: str) -> str:
     """What stands in the file for everything that follows it."""
     return f"relman sha256:{hashlib.sha256(body.encode()).hexdigest()}"
@@ -127,7 +132,7 @@ def _frontend(state: ProxyState, backends: Sequence[Backend], certificates: Sequ
     if certificates:
         yield "frontend https from web"
         # Without strict-sni an unknown name would get the first certificate.
-        files = " ".join(f"crt {CERTIFICATES}/{words.word(each.file)}" for each in certificates)
+        files = f"crt-list {CERTIFICATES}/{state.list_of_certificates}"
         yield f"  bind :{proxy.https:d} ssl {files} strict-sni alpn h2,http/1.1"
     else:
         yield "frontend http from web"

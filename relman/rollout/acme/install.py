@@ -12,6 +12,7 @@ from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.fleet import Session
 from relman.rollout.proxy.apply import Applied
+from relman.rollout.proxy.certificate_files import put, tidy
 from relman.rollout.proxy.load import load
 from relman.rollout.proxy.lock import proxy_locked
 
@@ -37,8 +38,6 @@ def install(session: Session, issued: Sequence[Issued], answered: Collection[Cha
     nor those that are `answered`. Raises as `answer`; it then uses what it used."""
     names = {each.certificate.name for each in issued}
     with proxy_locked(session, holder):
-        for each in issued:
-            kept.write_certificate(session.connection, each.certificate.file, each.pem)
         state = _state(session)
         others = [c for c in state.certificates if not (c.environment and c.name in names)]
         after = replace(
@@ -46,8 +45,9 @@ def install(session: Session, issued: Sequence[Issued], answered: Collection[Cha
             certificates=(*others, *(each.certificate for each in issued)),
             challenges=tuple(c for c in state.challenges if c not in answered and c.host not in names),
         )
+        put(session.connection, after, {each.certificate.file: each.pem for each in issued})
         load(session, state, after)
-        kept.keep_files(session.connection, [each.file for each in after.certificates], after.page)
+        tidy(session.connection, after)
     return Applied(f"has new certificates for {', '.join(sorted(names))}" if names else "is as before", bool(names))
 
 
