@@ -65,8 +65,12 @@ def test_nobody_notices_that_relman_dies_and_recovers(proxied: Stage) -> None:
 
 
 def test_what_stands_in_the_way_is_said_before_anything_changes(proxied: Stage) -> None:
-    """A service without a route, and one without a proxy; a proxy that still routes is not removed."""
+    """A service without a route, and one without a proxy; an image without HAProxy; a proxy that still routes is not
+    removed."""
     proxied.deploy("behind-1", *ALL_AT_ONCE)
+    inventory(proxied, proxied.repository.tag("behind-1"), demo={"hosts": [NAME]})
+    assert "is no image of HAProxy" in proxied.relman("proxy", "apply", "-e", "production", code=4).text
+    inventory(proxied, haproxy(proxied, 1), demo={"hosts": [NAME]})
     assert "production:demo" in proxied.relman("proxy", "remove", "-e", "production", "--yes", code=4).text
     proxied.relman("remove", "-e", "production", "--yes")
     assert "was removed" in proxied.relman("proxy", "remove", "-e", "production", "--yes").out

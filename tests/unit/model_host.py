@@ -28,6 +28,7 @@ from relman.model.errors import EngineError, NotFound, Unreachable
 from relman.model.host import Hop, Host
 from relman.model.image import ImageId, Platform
 from relman.model.settings import Binding
+from relman.rollout.proxy.build import NAME as BUILD
 from relman.rollout.proxy.container import LABEL, NETWORK
 from tests.unit.model_proxy import ModelInside, ModelMaster, ModelNetworks, ModelProxy, ModelWorker
 
@@ -52,6 +53,7 @@ class ModelHost:
     clock: Callable[[], float]
     sick: frozenset[str] = frozenset()
     thief: bool = False
+    haproxy: str = "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/"
     reachable: bool = True
     containers: dict[str, Container] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -497,7 +499,7 @@ class ModelEngine:
         if LABEL in spec.labels:
             return ModelProxy.created(self._host, spec).id
         self._require_secrets(spec.settings)
-        id = f"{next(self._host.numbers):064x}"
+        id = spec.name if spec.name == BUILD else f"{next(self._host.numbers):064x}"
         self._host.containers[id] = Container(
             id=id,
             name=spec.name,
@@ -530,7 +532,7 @@ class ModelEngine:
         if self._host.port_taken(container) or (self._host.thief and container.host_ports):
             raise EngineError("port is already allocated", host=self._host.name, status=500)
         self._host.stopped_by_hand.discard(id)
-        self._host.containers[id] = replace(container, status="running")
+        self._host.containers[id] = replace(container, status="exited" if id == BUILD else "running")
 
     def _require_secrets(self, settings: Any) -> None:
         """A bind's source has to be there, when a container is made and whenever it starts."""
@@ -573,9 +575,9 @@ class ModelEngine:
             raise EngineError("is running", host=self._host.name, status=409)
         del self._host.containers[id]
 
-    def logs(self, _id: str, tail: int) -> Sequence[str]:  # noqa: ARG002  # the engine's own name
-        """It says nothing."""
-        return []
+    def logs(self, id: str, tail: int) -> Sequence[str]:  # noqa: ARG002  # the engine's own name
+        """It says nothing, but for what is to say what HAProxy is."""
+        return [self._host.haproxy] if id == BUILD else []
 
     def resume(self, id: str) -> None:
         """One that is paused goes on as it was."""

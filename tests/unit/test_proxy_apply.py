@@ -71,10 +71,16 @@ class Bare:
     def apply(
         self, wanted: HostProxy = WANTED, seed: str = "1", pems: Mapping[str, bytes] = NONE, html: str = ""
     ) -> str:
+        """Make it, and say what was done."""
+        return self.applied(wanted, seed, pems, html).done
+
+    def applied(
+        self, wanted: HostProxy = WANTED, seed: str = "1", pems: Mapping[str, bytes] = NONE, html: str = ""
+    ) -> Applied:
         """Make it."""
         certificates = tuple(read_certificate(name, pem, datetime.now(UTC)) for name, pem in pems.items())
         meant = Meant(wanted, image(seed), certificates, pems, Page(html.encode()) if html else None)
-        return proxy.apply(self.session, meant, new_lock(self.world.asked(), "making"), lambda *_: None).done
+        return proxy.apply(self.session, meant, new_lock(self.world.asked(), "making"), lambda *_: None)
 
     def maintain(self, name: str = "production:shop", *, on: bool) -> str:
         """Let it answer in the place of the service, or not."""
@@ -219,6 +225,36 @@ def test_a_new_image_that_does_not_start_leaves_the_one_before(monkeypatch: pyte
         bare.apply(seed="bad")
     assert bare.world.state() == before
     assert status_of(bare.session).state == "running"
+
+
+@pytest.mark.parametrize(
+    ("said", "what"),
+    [
+        ("HAProxy version 2.5.14-e3a3ee8 2023/04/28", "HAProxy 2.5.14-e3a3ee8 is too old: relman needs 2.6 or later"),
+        ("HA-Proxy version 1.8.19-1+deb10u3", "HAProxy 1.8.19-1+deb10u3 is too old"),
+        ("nginx: invalid option: v", "is no image of HAProxy: haproxy -vv says nginx: invalid option: v"),
+    ],
+)
+def test_an_image_that_is_no_good_is_refused(said: str, what: str) -> None:
+    """By what HAProxy in it says of itself; the proxy that runs goes on."""
+    bare = Bare()
+    bare.apply()
+    bare.host.haproxy = said
+    loaded = bare.loaded
+    with pytest.raises(PreflightFailed, match=re.escape(what)):
+        bare.apply(seed="2")
+    assert (bare.loaded, list(bare.host.proxies)) == (loaded, ["relman-proxy-1"])
+    bare.apply()
+
+
+def test_a_version_that_relman_is_not_tested_with_is_warned_about() -> None:
+    """Where it is used first, and once more where another one is; not of those that it is tested with."""
+    bare = Bare()
+    warnings = list[str]()
+    for seed, version in enumerate(("2.6.12", "3.0.11", "3.3.1-dev", "3.2.26")):
+        bare.host.haproxy = f"HAProxy version {version} 2026/10/17"
+        warnings.append(bare.applied(seed=str(seed)).warning)
+    assert warnings == ["", "", "relman is tested with HAProxy 2.6, 3.0, 3.2, and this is 3.3.1-dev", ""]
 
 
 def test_one_that_was_stopped_by_hand_comes_back() -> None:

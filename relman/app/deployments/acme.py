@@ -85,4 +85,4 @@ def together(first: Gathered[Applied], then: Gathered[Applied]) -> Gathered[Appl
 def _after(first: Applied, then: Applied | None) -> Applied:
     if then is None or not then.changed:
         return first
-    return Applied(f"{first.done}, and {then.done}") if first.changed else then
+    return replace(first, done=f"{first.done}, and {then.done}") if first.changed else then

@@ -30,7 +30,7 @@ from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.images.proxy_image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.addresses import halves
-from relman.rollout.proxy.build import require_metrics
+from relman.rollout.proxy.build import require_build
 from relman.rollout.proxy.certificate_files import put, tidy
 from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
@@ -46,10 +46,11 @@ _LINES = 10
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of the proxy of one host, in the words after "its proxy"."""
+    """What became of the proxy of one host, in the words after "its proxy", and a `warning` about it, if any."""
 
     done: str
     changed: bool = True
+    warning: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,7 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
         _make_network(session)
         paused = _resume(session)
         before, there = kept.read(session.connection), proxies(session)
-        had = before and before.proxy.metrics and before.image == meant.image.reference
-        if meant.proxy.metrics and not had:
-            require_metrics(session, meant.image.reference)
+        warning = require_build(session, before, meant.proxy, meant.image.reference)
         page = meant.page.file if meant.page else ""
         if meant.page:
             kept.write_page(session.connection, page, meant.page.response)
@@ -95,7 +94,7 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
             done = _replaced(session, before, after, there)
         tidy(session.connection, after)
     forget_others(session, id)
-    return Applied(f"was paused, and {done.done}") if paused else done
+    return replace(done, done=f"{'was paused, and ' if paused else ''}{done.done}", warning=warning)
 
 
 def _state(session: Session, before: ProxyState | None, meant: Meant, page: str) -> ProxyState:
