@@ -44,12 +44,15 @@ class Engine:
         self._host = connection.host.name
         self._client = HostClient(EngineChannels(connection))
         self._logs_unlimited: bool | None = None  # by the daemon's default; None until it is known
+        self._ends_containers = False  # whenever it is restarted; False until that is known
         self.inside = Inside(self._client, connection)
         self.networks = Networks(self._client)
 
     def facts(self) -> EngineFacts:
         """What the engine is, and its clock."""
-        return self._client.get("GET /info", "/info", read=facts.facts)
+        found = self._client.get("GET /info", "/info", read=facts.facts)
+        self._ends_containers = not found.live_restore
+        return found
 
     def name(self) -> str:
         """Its name and version, such as `Podman Engine 5.4.2`."""
@@ -73,7 +76,7 @@ class Engine:
         return self._client.get(f"container {container}", "/containers/{}/json", container, read=self._inspected)
 
     def _inspected(self, answer: Any) -> Container:
-        if log_limit.was_limited(answer):
+        if self._ends_containers and log_limit.was_limited(answer):
             self._logs_unlimited = True
         return answers.container(answer)
 

@@ -31,6 +31,7 @@ def facts(info: Any) -> EngineFacts:
         containerd_store=any(len(row) == _PAIR and row[0] == "driver-type" for row in status),
         clock=clock(found.text("SystemTime")),
         rootless=any("name=rootless" in option.split(",") for option in found.texts("SecurityOptions")),
+        live_restore=found.flag("LiveRestoreEnabled"),
     )
 
 

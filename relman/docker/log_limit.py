@@ -3,7 +3,7 @@
 
 Only a container shows what the daemon sets by default: one that is created without a limit, and then again with one, or
 one that got its limit so and never ended since. A daemon reads its defaults when it starts, and its containers end
-then.
+then, unless it is to restore them as they are (live-restore).
 """
 
 from __future__ import annotations

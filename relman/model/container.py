@@ -30,13 +30,15 @@ SERVICE_NAME = "relman.service.name"
 @dataclass(frozen=True)
 class EngineFacts:
     """The properties of an engine. `clock` is its time in seconds since the epoch; `containerd_store` decides what an
-    image id means (model.image.ImageId); the networks of a `rootless` engine are not reachable from the host."""
+    image id means (model.image.ImageId); the networks of a `rootless` engine are not reachable from the host; with
+    `live_restore` containers go on while it is restarted."""
 
     version: str
     platform: Platform
     containerd_store: bool
     clock: float
     rootless: bool = False
+    live_restore: bool = False
 
 
 @dataclass(frozen=True)

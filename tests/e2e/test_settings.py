@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import yaml
 
 from tests.e2e.stage import Stage
 from tests.lab.host import LabHost
+from tests.lab.process import until
 
 PLAIN: Mapping[str, Any] = {
     "labels": {"traefik.enable": "true", "team": "${team}"},
@@ -172,10 +172,15 @@ def test_every_setting_reaches_the_container_and_comes_back_with_a_rollback(stag
     assert _asked(_running(host)) == WANTED
 
 
+def _restores(host: LabHost) -> bool:
+    with host.engine() as engine:
+        return bool(engine.info()["LiveRestoreEnabled"])
+
+
 def test_logs_are_limited_unless_somebody_said_how(stage: Stage) -> None:
     """json-file fills disks: where neither the release nor the daemon sets a limit a container's log has three files of
     10 MB, also when the one before it shows that the daemon sets none; the release wins, and so does what the daemon is
-    told later."""
+    told later, also where the container goes on while it is restarted."""
     host, daemon = stage.lab.hosts[0], "/etc/docker/daemon.json"
     services = {"relman_services": {"demo": str(stage.repository)}}
     stage.write_inventory({"production": {"hosts": {"h1": None}, "vars": services}})
@@ -186,8 +191,10 @@ def test_logs_are_limited_unless_somebody_said_how(stage: Stage) -> None:
         assert _running(host)["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": wanted}
     before = host.run(["cat", daemon]).stdout
     try:
-        host.run(["tee", daemon], stdin=json.dumps({**json.loads(before), "log-opts": {"max-size": "5m"}}))
-        time.sleep(2)  # a container that was started at once after it was made shows what its daemon was told before
+        changed = {**json.loads(before), "live-restore": True, "log-opts": {"max-size": "5m"}}
+        host.run(["tee", daemon], stdin=json.dumps(changed))
+        host.run(["pkill", "-HUP", "-x", "dockerd"])
+        until(lambda: _restores(host), "the engine to let containers go on")
         host.restart_engine()
         stage.deploy("3")
         assert _running(host)["HostConfig"]["LogConfig"] == {"Type": "json-file", "Config": {"max-size": "5m"}}
