@@ -30,11 +30,12 @@ def raw_terminal() -> Iterator[None]:
 
 @contextmanager
 def resized(resize: Callable[[int, int], None]) -> Iterator[None]:
-    """Call `resize` with the terminal's lines and columns, now and whenever they change."""
+    """Call `resize` with the terminal's lines and columns, now and whenever they change, as far as it has any."""
 
     def tell(*_: object) -> None:
         size = os.get_terminal_size(sys.stdout.fileno())  # COLUMNS would stay as it is
-        resize(size.lines, size.columns)
+        if size.lines and size.columns:
+            resize(size.lines, size.columns)
 
     before: Callable[..., Any] | int | None = signal.signal(signal.SIGWINCH, tell)
     try:
