@@ -14,6 +14,8 @@ from relman.model.errors import PreflightFailed, UsageError
 from relman.model.grants.secrets import SecretSource, SourceKind
 from relman.model.host import Environment
 
+_EMPTY = "type it at a terminal, send it to standard input, or name a file with --from"
+
 
 @dataclass(frozen=True)
 class ListedSecret:
@@ -57,7 +59,8 @@ def set_secret(context: Context, request: Request, name: str, value: bytes) -> t
     if source.kind is not SourceKind.AGE:
         raise UsageError(f"{name} comes from {described(source)}, not from an age file", hint=f"see {source.origin}")
     if not value or len(value) > LARGEST:
-        raise UsageError(f"the value of {name} is {'larger than 1 MiB' if value else 'empty'}")
+        text = f"the value of {name} is {'larger than 1 MiB' if value else 'empty'}"
+        raise UsageError(text, hint="" if value else _EMPTY)
     try:
         readers = encrypt(path_of(source), value, context.environ.get(KEY_FILE, ""))
     except ValueError as error:

@@ -396,6 +396,21 @@ def test_secret_set_get_and_list(folder: Path) -> None:
     assert "s3cr3t" not in made.stdout + listed.stdout
 
 
+def test_an_empty_secret_is_refused(folder: Path) -> None:
+    """As from a command before the pipe that failed; it is said how else a value can be given."""
+    done = subprocess.run(
+        argv("secret", "set", "db", "-e", "production", "-i", "hosts.yml"),
+        cwd=folder,
+        env=environ({"RELMAN_AGE_KEY_FILE": "key.txt"}),
+        capture_output=True,
+        text=True,
+        input="\n",
+    )
+    assert done.returncode == 2
+    assert "the value of db is empty" in done.stderr
+    assert "--from" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "said"),
     [
