@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.apps import HAPROXY, HYPERCORN, bases
 from tests.e2e.stage import Stage
-from tests.lab import haproxies
+from tests.lab import haproxies, pki
 from tests.lab.counted import Counted, Target
 from tests.lab.images import echo_image, push
 
@@ -37,9 +37,21 @@ def _built(stage: Stage, tag: str, **options: Any) -> str:
     return image
 
 
-def inventory(stage: Stage, image: str, **routes: object) -> None:
-    """Every host has a proxy of this image."""
-    stage.write_inventory(relman_proxy={"image": image, "keep_alive": "1s"}, relman_routes=routes)
+def inventory(
+    stage: Stage, image: str, *, proxy: Mapping[str, Any] | None = None, variables: Any = None, **routes: object
+) -> None:
+    """Every host has a proxy of this image, with what `proxy` says besides."""
+    said = {"image": image, "keep_alive": "1s", **(proxy or {})}
+    stage.write_inventory(relman_proxy=said, relman_routes=routes, **(variables or {}))
+
+
+def certificate(stage: Stage, directory: str, *names: str) -> Path:
+    """Make a certificate for these host names, of an authority of its own, in a directory of the user's: both in one
+    file, as a proxy wants it. Returns the authority's."""
+    made = stage.home / directory
+    pki.make_ca(made, "192.0.2.1", *names)
+    (made / "pem").write_bytes(b"".join((made / f"server.{kind}").read_bytes() for kind in ("crt", "key")))
+    return made / "ca.crt"
 
 
 def first_of(stage: Stage) -> Target:

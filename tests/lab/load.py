@@ -76,7 +76,8 @@ def _ask(kind: str, keep: bool, target: Target, counted: Counted, over: Callable
             answer = connection.getresponse()
             text = answer.read().decode(errors="replace").strip()
         except (OSError, http.client.HTTPException) as error:
-            counted.failed(f"{kind}: {type(error).__name__}: {error}")
+            after, idle = time.monotonic() - begin, begin - ended if ended else 0.0
+            counted.failed(f"{kind}: {type(error).__name__}: {error}, after {after:.3f} s; idle before: {idle:.3f} s")
             connection.close()
             continue
         ended = time.monotonic()

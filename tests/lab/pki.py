@@ -26,6 +26,7 @@ def make_ca(directory: Path, address: str, *names: str) -> None:
         _certificate(ca_name, ca_name, ca_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     hosts = [x509.IPAddress(ipaddress.ip_address(address)), *map(x509.DNSName, names)]
@@ -33,6 +34,8 @@ def make_ca(directory: Path, address: str, *names: str) -> None:
         _certificate(_name(names[0]), ca_name, key)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(_usage(signs_certificates=False), critical=True)
+        # All labs' authorities have one name: by this a client finds the right one.
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     secret = key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())

@@ -1,7 +1,7 @@
 """An ASGI application that answers in the ways that a proxy has to pass on: at once, slowly, after an upload, on a
 WebSocket.
 
-Every answer begins with the release, the variable VERSION.
+Every answer but that to /asked begins with the release, the variable VERSION.
 """
 
 import asyncio
@@ -33,8 +33,10 @@ async def answer(scope, receive, send):
     elif path.endswith("/upload"):
         parts += ["\n", hashlib.sha256(await body(receive)).hexdigest()]
     elif path.endswith("/asked"):
-        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-        parts = [json.dumps({**headers, ":path": path, ":version": scope["http_version"]})]
+        headers = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode(), []).append(value.decode())
+        parts = [json.dumps({name: ", ".join(values) for name, values in headers.items()})]
     elif path == "/drain":
         ready.clear()
     elif path == "/ready" and not ready.is_set():
