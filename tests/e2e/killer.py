@@ -1,5 +1,6 @@
 """Run relman and kill it (SIGKILL) just before its Nth call of an Engine method, of `record` (writing a record), of
-`healthy` (waiting for health) or of `unlock` (releasing a lock).
+`healthy` (waiting for health), of `unlock` (releasing a lock), of `place` (giving a proxy its file), of `reload`
+(letting it read that) or of `drain` (waiting for the requests before).
 
 usage: python -m tests.e2e.killer WHAT[/ONCE] N ARGUMENTS
 
@@ -13,15 +14,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from relman.cli.main import main
 from relman.docker.engine import Engine
-from relman.hosts.state_dir import lock, record
+from relman.hosts.haproxy import MasterCli
+from relman.hosts.state_dir import lock, proxy, record
 from relman.rollout import steps
+from relman.rollout.proxy import switch
 
-OTHERS = {"record": (record.Draft, "place"), "healthy": (steps, "await_healthy"), "unlock": (lock, "release")}
+OTHERS: Mapping[str, tuple[Any, str]] = {
+    "record": (record.Draft, "place"),
+    "healthy": (steps, "await_healthy"),
+    "unlock": (lock, "release"),
+    "place": (proxy, "place_config"),
+    "reload": (MasterCli, "reload"),
+    "drain": (switch, "_drain"),
+}
 
 
 def kill_before(what: str, count: int, once: str = "") -> None:

@@ -205,7 +205,7 @@ def _require_free(session: Session, ports: Iterable[int], last: int | None) -> N
         raise (StepFailed if last else ProxyDown)(
             f"port {', '.join(map(str, taken))}, which the proxy is to listen on, is in use",
             host=session.host.name,
-            hint=f"on {session.host.name}: ss -ltnp names who has it; relman_proxy can say other ports",
+            hint=f"there: ss -ltnp 'sport = :{taken[0]}' names who has it; relman_proxy can say another",
         )
 
 
