@@ -24,7 +24,7 @@ from relman.model.state_dir.lock import Intent
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Session
-from relman.rollout.proxy.attach import addressed, in_network
+from relman.rollout.proxy.attach import addressed, in_network, move
 
 
 def of_service(plan: Plan) -> Mapping[str, str]:
@@ -75,14 +75,16 @@ def make(session: Session, plan: Plan, step: Step, image: str, intent: Intent) -
 
     def one(unit: Unit, address: str) -> Unit:
         if intent.reuses(unit.name):
-            kept = unit.container or engine.inspect(unit.name).id
-            engine.set_restart(kept, "no")
-            return replace(unit, container=kept)
+            kept = engine.inspect(unit.container or unit.name)
+            engine.set_restart(kept.id, "no")
+            if address:
+                move(session, kept, address, _aliases(plan, step.entry, unit))
+            return replace(unit, container=kept.id)
         spec = _spec(plan, step.entry, image, unit, runs[unit.process])
         return replace(unit, container=engine.create(in_network(spec, address) if address else spec))
 
     old = [partial(engine.set_restart, o.container, "always") for o in step.old if o.process in step.stop_first]
-    with addressed(session, step, fresh) as addresses:
+    with addressed(session, step, intent.news) as addresses:
         new = [partial(one, unit, addresses.get(unit.name, "")) for unit in intent.news]
         made = session.connection.together(*old, *new)
     return tuple(made[len(old) :])
@@ -97,10 +99,15 @@ def _spec(plan: Plan, entry: Deployed, image: str, unit: Unit, run: RunSettings)
         MANIFEST: str(entry.manifest),
         CONFIG: str(entry.config),
     }
-    aliases = (plan.service,)
     if unit.process:
         labels |= {PROCESS: unit.process, REPLICA: str(unit.replica)}
-        first = unit.process == entry.settings.parts[0].name
-        aliases = (f"{plan.service}-{unit.process}", *(aliases if first else ()))
     # Until it is proven the new container must not come back after a reboot: the old one does.
-    return RunSpec(unit.name, image, replace(run, restart="no"), labels, aliases)
+    return RunSpec(unit.name, image, replace(run, restart="no"), labels, _aliases(plan, entry, unit))
+
+
+def _aliases(plan: Plan, entry: Deployed, unit: Unit) -> tuple[str, ...]:
+    """Its names in every network."""
+    if not unit.process:
+        return (plan.service,)
+    first = unit.process == entry.settings.parts[0].name
+    return (f"{plan.service}-{unit.process}", *((plan.service,) if first else ()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from relman.docker.container_exec import Ran
@@ -228,6 +228,14 @@ class ModelNetworks:
         self._host.change()
         assert self._host.subnet
         self._host.subnet = self._host.dynamic = ""
+
+    def move(self, container: str, name: str, address: str, _aliases: object) -> None:
+        """Out of it, and in again."""
+        for addresses in ({}, {name: address}):
+            self._host.change()
+            found = self._host.containers[container]
+            assert not found.alive
+            self._host.containers[container] = replace(found, addresses=addresses)
 
     def addresses(self, name: str) -> frozenset[str]:
         """The fixed addresses."""

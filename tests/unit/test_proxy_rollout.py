@@ -16,7 +16,7 @@ from relman.model.errors import PreflightFailed, RolledBack
 from relman.model.plan import Result
 from relman.model.proxy import ServiceRoute
 from relman.model.proxy_settings import Protocol, ProxySettings
-from relman.model.settings import DeploySettings, Mount, Process, RunSettings
+from relman.model.settings import DeploySettings, Mount, Order, Process, RunSettings
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import look_at
@@ -64,6 +64,28 @@ def test_where_one_has_to_stop_first_its_successor_has_its_address() -> None:
         assert world.versions == [release]
         assert "retry-on conn-failure" in host.files[CONFIG][0].decode()
         world.tidy()
+
+
+def test_a_kept_container_has_no_address_that_another_one_has() -> None:
+    """It gave its address to a successor that stopped it first; back beside that one it gets another."""
+    world = serving(1, PROXIED, "1")
+    assert world.deploy("2", replace(PROXIED, order=Order.STOP_FIRST)).error is None
+    world.before(0, lambda _: None)
+    assert world.rollback().error is None
+    assert (world.versions, world.dark) == (["1"], 0)
+    world.tidy()
+
+
+def test_a_kept_container_gets_the_address_of_the_one_that_stops_for_it() -> None:
+    """The proxy reaches it there before it is told."""
+    world = serving(1, PROXIED, "1")
+    assert world.deploy("2", replace(PROXIED, order=Order.STOP_FIRST)).error is None
+    assert world.deploy("3").error is None
+    addresses = [c.addresses for c in world.hosts[0].running]
+    assert world.rollback().error is None
+    assert [c.addresses for c in world.hosts[0].running] == addresses
+    assert world.versions == ["2"]
+    world.tidy()
 
 
 def test_a_failure_leaves_no_moment_without_an_answer() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from relman.hosts.state_dir import proxy as kept
-from relman.model.container import RunSpec
+from relman.model.container import Container, RunSpec
 from relman.model.errors import StepFailed
 from relman.model.plan import Step
 from relman.model.state_dir.record import Unit
@@ -23,8 +23,9 @@ def addressed(session: Session, step: Step, units: Sequence[Unit]) -> Iterator[M
     """The address of each of these units that is reached through the proxy, by name; nobody else gets one of them until
     they are created, within the block.
 
-    Where the old container stops first, its successor gets its address, and the proxy need not know. Raises StepFailed
-    if there is none, Locked, and what the engine raises.
+    Where the old container stops first, its successor gets its address, and the proxy need not know. Else a kept one,
+    which has its id, gets its own again, unless an old one that runs on has it. Raises StepFailed if there is none,
+    Locked, and what the engine raises.
     """
     process = step.entry.settings.proxied
     own = [unit for unit in units if process and unit.process == process.name]
@@ -33,10 +34,21 @@ def addressed(session: Session, step: Step, units: Sequence[Unit]) -> Iterator[M
         return
     assert session.lease  # noqa: S101  # whoever changes a service holds its lock
     with proxy_locked(session, session.lease.lock):
-        inherited = _inherited(session, step)
-        found = {unit.name: inherited[unit.slot] for unit in own if unit.slot in inherited}
+        olds = {old: session.engine.inspect(old.container) for old in step.old}
+        inherited = {c.slot: address_of(c) for old, c in olds.items() if old.process in step.stop_first}
+        held = {address_of(c) for c in olds.values()}
+        found = dict[str, str]()
+        for unit in own:
+            before = address_of(session.engine.inspect(unit.container)) if unit.container else ""
+            if address := inherited.get(unit.slot) or (before if before not in held else ""):
+                found[unit.name] = address
         fresh = [unit.name for unit in own if unit.name not in found]
         yield {**found, **dict(zip(fresh, _free(session, len(fresh)), strict=True))}
+
+
+def address_of(container: Container) -> str:
+    """Its address in the proxy's network, or ""."""
+    return container.addresses.get(NETWORK, "")
 
 
 def in_network(spec: RunSpec, address: str) -> RunSpec:
@@ -45,9 +57,10 @@ def in_network(spec: RunSpec, address: str) -> RunSpec:
     return replace(spec, settings=run, addresses={NETWORK: address})
 
 
-def _inherited(session: Session, step: Step) -> dict[tuple[str, str], str]:
-    found = [session.engine.inspect(old.container) for old in step.old if old.process in step.stop_first]
-    return {c.slot: c.addresses[NETWORK] for c in found if c.addresses.get(NETWORK)}
+def move(session: Session, container: Container, address: str, aliases: Sequence[str]) -> None:
+    """Let a container that does not run have this address there. Raises what the engine raises."""
+    if address_of(container) != address:
+        session.engine.networks.move(container.id, NETWORK, address, aliases)
 
 
 def _free(session: Session, count: int) -> tuple[str, ...]:
