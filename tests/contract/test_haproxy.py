@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from relman.config.inventory.proxy import host_proxy, routes
 from relman.config.schema.deploy import Deploy
+from relman.hosts.state_dir import files
 from relman.model.proxy import Backend, Certificate, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health
@@ -262,3 +263,17 @@ def test_requests_go_where_the_environment_says(haproxy: str, place: Path, servi
     with running(haproxy, place, rendered(state(proxy, absent)), proxy.http):
         assert ask("shop.example.com", "/")[0] == 503
         assert ask("shop.example.com", "/api")[0] == 200, "the other service is there"
+
+
+def test_a_thousand_services_are_within_every_limit(haproxy: str, place: Path) -> None:
+    """Of HAProxy, and of the files that relman reads from a host."""
+    many = [
+        replace(
+            behind(f"service-{n}", 8080, ServiceRoute((f"service-{n}.example.com",))),
+            servers=tuple(Server(f"service-{n}-production-20260101-{at}", f"172.19.{n % 250}.{at}") for at in (2, 3)),
+        )
+        for n in range(1000)
+    ]
+    found = state(HostProxy("haproxy", health="/up"), many)
+    assert complaints(haproxy, place, rendered(found)) == ""
+    assert max(len(files.encode(found.to_json())), len(rendered(found))) < files.LARGEST

@@ -30,7 +30,7 @@ OTHERS: Mapping[str, tuple[Any, str]] = {
     "unlock": (lock, "release"),
     "place": (proxy, "place_config"),
     "reload": (MasterCli, "reload"),
-    "drain": (switch, "_drain"),
+    "drain": (switch, "drain"),
 }
 
 

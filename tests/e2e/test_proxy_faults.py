@@ -66,8 +66,8 @@ def proxy_of(host: LabHost) -> str:
 
 def test_what_becomes_of_a_proxy_is_said_and_mended(stage: Stage) -> None:
     """Its port is taken; a service comes to it from a port of the host, and goes back; it is killed, paused or edited
-    before a deployment, and paused or removed in the middle of one; a kept container comes back that gave its address to
-    its successor."""
+    before a deployment, and paused or removed in the middle of one; a kept container comes back that gave its address
+    to its successor."""
     host = staged(stage)
     assert "has no proxy" in stage.relman("maintenance", "on", *P, code=Exit.NOTHING_CHANGED).text
     with host.occupied(80):

@@ -21,6 +21,7 @@ from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import look_at
 from relman.rollout.progress import Report
+from relman.rollout.proxy import drain as draining
 from relman.rollout.proxy import switch
 from relman.rollout.proxy.container import NETWORK
 from relman.rollout.proxy.haproxy_cfg import rendered
@@ -238,13 +239,13 @@ def test_a_new_container_that_dies_while_old_requests_end_is_not_left_alone(monk
     """The old one is still there, and gets all requests again."""
     world = serving(1, PROXIED, "1")
     (host,) = world.hosts
-    before, drain = world.state(), switch._drain
+    before, drain = world.state(), draining.drain
 
-    def dies(*arguments: Any) -> None:
+    def dies(*arguments: Any, **named: Any) -> None:
         host.sick = frozenset({"2"})
-        drain(*arguments)
+        drain(*arguments, **named)
 
-    monkeypatch.setattr(switch, "_drain", dies)
+    monkeypatch.setattr(switch, "drain", dies)
     assert isinstance(world.deploy("2").error, RolledBack)
     assert world.versions == ["1"]
     assert world.state() == before
@@ -254,14 +255,14 @@ def test_an_old_container_that_dies_while_its_requests_end_holds_nothing_up(monk
     """Whoever was with it is lost; the new one has all others."""
     world = serving(1, PROXIED, "1")
     (host,) = world.hosts
-    drain = switch._drain
+    drain = draining.drain
 
-    def dies(*arguments: Any) -> None:
+    def dies(*arguments: Any, **named: Any) -> None:
         for each in host.running[:1]:
             host.containers[each.id] = replace(each, status="exited")
-        drain(*arguments)
+        drain(*arguments, **named)
 
-    monkeypatch.setattr(switch, "_drain", dies)
+    monkeypatch.setattr(switch, "drain", dies)
     assert world.deploy("2").error is None
     assert world.versions == ["2"]
     world.tidy()
@@ -277,7 +278,7 @@ def test_a_first_deployment_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) ->
     proxy = world.hosts[0].proxy
     assert proxy
     proxy.busy = {"production:chat/chat-1": 10**6}
-    monkeypatch.setattr(switch, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited))
+    monkeypatch.setattr(draining, "time", SimpleNamespace(monotonic=time.monotonic, sleep=waited))
     assert world.deploy("1").error is None
     assert proxy.old
     assert world.deploy("2").error is not None, "the next one waits: connections may be idle only for now"

@@ -13,7 +13,8 @@ from relman.hosts.state_dir.sftp_errors import explained
 from relman.model.errors import PreflightFailed
 from relman.model.formats.untrusted_json import Misread, Newer
 
-_LARGEST = 4 << 20
+LARGEST = 4 << 20
+"""Bytes that are read of a file; a larger one is refused."""
 
 
 def write_beside(
@@ -117,7 +118,7 @@ def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
     def once() -> tuple[bytes, float] | None:
         with explained(connection, path):
             try:
-                return connection.sftp().read_file(path, _LARGEST + 1)
+                return connection.sftp().read_file(path, LARGEST + 1)
             except FileNotFoundError:
                 return None
 
@@ -125,8 +126,8 @@ def read(connection: Connection, path: str) -> tuple[bytes, float] | None:
     if found is None:
         return None
     data, written = found
-    if len(data) > _LARGEST:
-        raise misread(connection, path, Misread("", f"it is larger than {_LARGEST >> 20} MiB"))
+    if len(data) > LARGEST:
+        raise misread(connection, path, Misread("", f"it is larger than {LARGEST >> 20} MiB"))
     return data, written
 
 

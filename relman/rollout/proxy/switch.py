@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,11 +16,10 @@ from relman.model.state_dir.record import Deployed
 from relman.rollout.fleet import Session
 from relman.rollout.planning.replacement_order import turns
 from relman.rollout.proxy.container import NETWORK
+from relman.rollout.proxy.drain import drain
 from relman.rollout.proxy.haproxy_cfg import rendered
 from relman.rollout.proxy.load import MAKE, load, place, running
 from relman.rollout.proxy.lock import proxy_locked
-
-_PAUSE = 0.2
 
 
 def let_serve(session: Session, entry: Deployed | None, ids: Iterable[str], instead_of: Deployed | None) -> None:
@@ -93,7 +91,20 @@ def _switch(session: Session, name: str, backend: Backend | None) -> None:
             raise StepFailed(f"cannot be routed: {taken}", host=session.host.name)
         load(session, state, _with(state, name, backend))
     limit = max((each.settings.drain(state.proxy.keep_alive) for each in (before, backend) if each), default=0.0)
-    _drain(session, state, name, {server.name for server in backend.servers} if backend else set(), limit)
+    drain(
+        MasterCli(session.connection, kept.socket(session.connection, state.number)),
+        name,
+        {server.name for server in backend.servers} if backend else set(),
+        keep_alive=state.proxy.keep_alive,
+        limit=limit,
+        meanwhile=partial(_follow, session),
+        require=lambda: running(session, state),
+    )
+
+
+def _follow(session: Session) -> None:
+    for count in session.users:
+        count.follow()
 
 
 def _leave(session: Session, name: str, backend: Backend | None) -> None:
@@ -110,29 +121,3 @@ def _with(state: ProxyState, name: str, backend: Backend | None) -> ProxyState:
         return state.without(name)
     before = state.backend(name)
     return state.having(replace(backend, maintenance=before.maintenance) if before else backend)
-
-
-def _drain(session: Session, state: ProxyState, name: str, staying: Collection[str], limit: float) -> None:
-    """Wait until old workers have no request with a server that does not stay. Raises StepFailed if the proxy ends.
-
-    The next request on an idle connection goes to a server of its worker: until the connection would be closed, that no
-    request is seen is no sign, unless the worker knows only servers that stay.
-    """
-    cli = MasterCli(session.connection, kept.socket(session.connection, state.number))
-    begin, done = time.monotonic(), set[int]()
-    while (waited := time.monotonic() - begin) < limit:
-        for count in session.users:
-            count.follow()
-        if found := cli.processes():
-            idle_counts = waited >= state.proxy.keep_alive
-            done |= {each for each in found.old - done if _is_done(cli.sessions(each, name), staying, idle_counts)}
-            if found.old <= done:
-                return
-        else:
-            running(session, state)
-        time.sleep(_PAUSE)
-
-
-def _is_done(sessions: Mapping[str, int] | None, staying: Collection[str], idle_counts: bool) -> bool:
-    leaving = [count for server, count in (sessions or {}).items() if server not in staying]
-    return sessions is not None and (not any(leaving) if idle_counts else not leaving)
