@@ -27,9 +27,9 @@ def staged(stage: Stage) -> LabHost:
     image = haproxy(stage, 1)
     inventory(stage, image, demo={"hosts": [NAME]})
     share(stage, OTHER)
-    for tag in ("behind-1", "behind-2"):
+    for tag in ("faults-1", "faults-2"):
         stage.release(tag, deploy=BEHIND)
-    stage.release("behind-stop", deploy={**BEHIND, "order": "stop-first"})
+    stage.release("faults-stop", deploy={**BEHIND, "order": "stop-first"})
     return stage.lab.hosts[0]
 
 
@@ -78,50 +78,50 @@ def test_what_becomes_of_a_proxy_is_said_and_mended(stage: Stage) -> None:
     # From a port of the host, and back.
     stage.deploy("1")
     assert serves(host) == "1"
-    stage.deploy("behind-1")
-    assert (serves(host), asked(host)) == ("-", "behind-1")
+    stage.deploy("faults-1")
+    assert (serves(host), asked(host)) == ("-", "faults-1")
     stage.rollback()
     assert (serves(host), asked(host)) == ("1", "404")
-    stage.deploy("behind-1")
+    stage.deploy("faults-1")
     # Before a deployment.
     with host.engine() as engine:
         for broken in (engine.kill, engine.pause):
             broken(proxy_of(host))
             assert "proxy down" in stage.any("status", *P).text
-            refused = stage.deploy("behind-2", code=Exit.NOTHING_CHANGED).text
+            refused = stage.deploy("faults-2", code=Exit.NOTHING_CHANGED).text
             assert "relman proxy apply" in refused or "docker unpause" in refused
             stage.relman("proxy", "apply", *P)
-            assert asked(host) == "behind-1"
+            assert asked(host) == "faults-1"
         file = host.path(CONFIG)
         file.write_text(file.read_text().replace(NAME, "example.com"))
         engine.kill(proxy_of(host), signal.SIGUSR2)
         until(lambda: asked(host) == "404", "the edited file")
         assert "edited by hand" in stage.relman("proxy", "status", *P).out
         assert "loaded its new configuration" in stage.relman("proxy", "apply", *P).out
-        answers(host, "behind-1")
+        answers(host, "faults-1")
         # In the middle of one.
-        with stage.held("set_restart", host, "deploy", "behind-2", *P, "--yes") as running:
+        with stage.held("set_restart", host, "deploy", "faults-2", *P, "--yes") as running:
             engine.pause(proxy_of(host))
         ended = running.ended(120)
         assert ended.code == Exit.MIXED_FLEET, ended.text
         assert "docker unpause relman-proxy" in ended.text
         assert "was paused" in stage.relman("proxy", "apply", *P).out
-        assert asked(host) == "behind-1"
+        assert asked(host) == "faults-1"
         stage.relman("recover", *P)
-        with stage.held("set_restart", host, "deploy", "behind-2", *P, "--yes") as running:
+        with stage.held("set_restart", host, "deploy", "faults-2", *P, "--yes") as running:
             engine.remove_container(proxy_of(host), force=True)
         ended = running.ended(120)
         assert ended.code == Exit.NOT_SERVING, ended.text
         assert "relman proxy apply" in ended.text
         stage.relman("proxy", "apply", *P)
-        answers(host, "behind-1")
+        answers(host, "faults-1")
         stage.relman("recover", *P)
     # A kept container has given its address away.
-    stage.deploy("behind-stop")
-    assert asked(host) == "behind-stop"
+    stage.deploy("faults-stop")
+    assert asked(host) == "faults-stop"
     with load(first_of(stage)) as counted:
         stage.rollback()
-    lossless(counted, "behind-1", "behind-stop")
+    lossless(counted, "faults-1", "faults-stop")
     assert "running" in stage.relman("proxy", "status", *P).out
 
 
@@ -131,13 +131,13 @@ def test_relman_dies_between_two_steps_of_a_switch(stage: Stage) -> None:
     name."""
     host = staged(stage)
     stage.relman("proxy", "apply", *P)
-    both = [stage.start("deploy", "behind-1", "-e", each, "--yes") for each in ("production", "staging")]
+    both = [stage.start("deploy", "faults-1", "-e", each, "--yes") for each in ("production", "staging")]
     for each in both:
         ended = each.ended(120)
         assert ended.code == 0, ended.text
-    assert (asked(host), asked(host, OTHER)) == ("behind-1", "behind-1")
+    assert (asked(host), asked(host, OTHER)) == ("faults-1", "faults-1")
     share(stage, NAME)
-    said = stage.relman("deploy", "behind-2", "-e", "staging", "--yes", code=Exit.NOTHING_CHANGED).text
+    said = stage.relman("deploy", "faults-2", "-e", "staging", "--yes", code=Exit.NOTHING_CHANGED).text
     assert f"{NAME}/ is taken by production:demo" in said
     deaths: list[tuple[str, Callable[[], None]]] = [
         ("place", lambda: None),
@@ -147,12 +147,12 @@ def test_relman_dies_between_two_steps_of_a_switch(stage: Stage) -> None:
         ("drain", host.restart_engine),
     ]
     for step, restarts in deaths:
-        stage.relman_killed(step, 1, "deploy", "behind-2", *P, "--yes")
+        stage.relman_killed(step, 1, "deploy", "faults-2", *P, "--yes")
         restarts()
-        until(lambda: asked(host) in ("behind-1", "behind-2"), f"an answer after {step}, not {asked(host)}", 30)
+        until(lambda: asked(host) in ("faults-1", "faults-2"), f"an answer after {step}, not {asked(host)}", 30)
         with load(first_of(stage)) as counted:
             until(lambda c=counted: c.requests > 50, "requests")  # type: ignore[misc]
             stage.relman("recover", *P, "--wait-lock", "90")
         lossless(counted, *counted.answers)
-        stage.deploy("behind-1")
-        answers(host, "behind-1")
+        stage.deploy("faults-1")
+        answers(host, "faults-1")
