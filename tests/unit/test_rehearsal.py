@@ -13,7 +13,7 @@ from relman.cli.output.printer import Output
 from relman.cli.output.rehearsal_view import show_rehearsal
 from relman.model.container import ENVIRONMENT, REHEARSAL, SERVICE
 from relman.model.container_settings import ContainerSettings
-from relman.model.errors import CheckFailed, StepFailed, Unknown, Unreachable
+from relman.model.errors import Cancelled, CheckFailed, StepFailed, Unknown, Unreachable
 from relman.model.proxy_settings import ProxySettings
 from relman.model.settings import DeploySettings, Mount, Order, Port, Process, RunSettings
 from relman.model.state_dir.record import Unit
@@ -91,6 +91,9 @@ def test_the_end_counts_and_names_who_is_not_ready() -> None:
     away = report(READY, Unreachable("the cable is out"), StepFailed("x"))
     assert isinstance(away.error, Unknown)
     assert "no answer from h2; 1 of 3 ready" in away.error.what
+    stopped = report(READY, Cancelled("cancelled while waiting for health"))
+    assert isinstance(stopped.error, Cancelled)
+    assert [h.result for h in stopped.hosts] == [RehearsalResult.READY, RehearsalResult.NOT_REHEARSED]
 
 
 def test_what_was_not_started_is_said_to_people_and_to_programs() -> None:

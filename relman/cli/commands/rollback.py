@@ -52,9 +52,8 @@ def rollback(
     """
     if rehearse:
         if plan_only or force:
-            raise UsageError(
-                f"--rehearse goes with no {'--plan' if plan_only else '--force'}: it changes nothing that serves"
-            )
+            other = "--plan" if plan_only else "--force"
+            raise UsageError(f"--rehearse changes nothing that serves, and does not go together with {other}")
         _rehearse(context, request, release, keep_secrets=keep_secrets)
         return
     may_cross = force or plan_only or not yes

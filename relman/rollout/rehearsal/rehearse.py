@@ -42,7 +42,7 @@ class RehearsalResult(StrEnum):
 
     READY = "ready"
     NOT_READY = "not ready"
-    NOT_REHEARSED = "not rehearsed"  # nothing of it can run beside what serves
+    NOT_REHEARSED = "not rehearsed"  # nothing of it can run beside what serves, or it was cancelled
     UNKNOWN = "unknown"  # the host did not answer
 
 
@@ -210,6 +210,8 @@ def _hint(asked: Asked) -> str:
 def _result(found: Rehearsed | RelmanError, host: str, alone: Mapping[str, str]) -> Rehearsed:
     if isinstance(found, Rehearsed):
         return found
+    if isinstance(found, Cancelled):
+        return Rehearsed(host, RehearsalResult.NOT_REHEARSED, found.what, alone=alone)
     result = RehearsalResult.UNKNOWN if isinstance(found, Unreachable) else RehearsalResult.NOT_READY
     what = f"no answer: {found.what}" if result is RehearsalResult.UNKNOWN else found.what
     return Rehearsed(host, result, what, tuple(found.details), found.hint or "", alone=alone)
