@@ -33,6 +33,16 @@ strategies = st.builds(
     count=shares,
     bake=st.just(0.0),
 )
+
+
+def _possible(settings: DeploySettings) -> DeploySettings:
+    """As relman.yml can say it: blue_green changes all hosts or none, and runs both releases."""
+    if settings.strategy.kind is not StrategyKind.BLUE_GREEN:
+        return settings
+    free = replace(settings, ports=(), volumes=())
+    return replace(free, on_failure=OnFailure.ROLLBACK, max_failures=0)
+
+
 policies = st.builds(
     replace,
     st.sampled_from([PORT, VOLUME, FREE]),
@@ -40,7 +50,7 @@ policies = st.builds(
     max_unavailable=shares,
     on_failure=st.sampled_from(OnFailure),
     max_failures=st.integers(0, 2),
-)
+).map(_possible)
 
 
 @effort(max_examples=40, deadline=None)
