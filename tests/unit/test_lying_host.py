@@ -86,7 +86,8 @@ HONEST = (
 
 
 def _others(plan: Plan) -> dict[str, Step]:
-    return {s.host: s for s in plan.steps if s.host != "h1"}
+    """Their steps, without the hosts that these name, which are those of the inventory."""
+    return {s.host: replace(s, entry=replace(s.entry, hosts=())) for s in plan.steps if s.host != "h1"}
 
 
 def _planned(fleet: list[Observed], to: str | None) -> tuple[Plan | None, str]:
