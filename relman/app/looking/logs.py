@@ -23,6 +23,8 @@ from relman.rollout.looking.observe import observe
 from relman.rollout.proxy.container import LABEL, LABELLED
 from relman.rollout.proxy.load import proxies
 
+_AMONG, _MOST = 10, 10_000
+
 
 @dataclass(frozen=True)
 class LogLine:
@@ -144,7 +146,14 @@ class Logs:
         if not self.tail or not (self.selection or self.proxy):
             return session.engine.logs(container.id, self.tail, timestamps=True)
         span = self.selection.on(session.now)
-        return session.engine.logs_within(container.id, span.since, span.until, self._takes(span))[-self.tail :]
+        takes = self._takes(span)
+        if not self.selection:  # then the last lines are most likely among the last ones of all services
+            recent = [
+                *filter(takes, session.engine.logs(container.id, min(_AMONG * self.tail, _MOST), timestamps=True))
+            ]
+            if len(recent) >= self.tail:
+                return recent[-self.tail :]
+        return session.engine.logs_within(container.id, span.since, span.until, takes)[-self.tail :]
 
     def _takes(self, span: Span) -> Callable[[str], bool]:
         own = requests_to(self.fleet.environment.name, self.services) if self.proxy else None

@@ -1,4 +1,4 @@
-"""Judge a canary by what its users saw of it (check.proxy)."""
+"""Judge a release by what its first users saw of it (check.proxy)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ask(check: ProxyCheck, count: Counting, timeout: float, cancel: threading.Ev
         if not missing or time.monotonic() >= end:
             break
         if cancel.wait(_PAUSE):
-            raise Cancelled("cancelled while the canary's users were counted")
+            raise Cancelled("cancelled while its users were counted")
     if seen is None:
         raise CheckFailed("what users saw could not be counted: it is behind no proxy")
     if found := list(faults(check, seen)):
