@@ -40,6 +40,7 @@ class Entry:
     commit: str = ""
     cause: str = ""
     resolved: str = ""
+    users: str = ""
     hosts: tuple[HostOutcome, ...] = ()
 
 

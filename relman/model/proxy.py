@@ -227,3 +227,8 @@ class Users:
 
     traffic: Traffic
     uncounted: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """In words: `12,408 requests, 0 failed, p99 under 50 ms (not counted: h3)`."""
+        return self.traffic.text + (f" (not counted: {', '.join(self.uncounted)})" if self.uncounted else "")

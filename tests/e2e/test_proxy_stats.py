@@ -82,6 +82,10 @@ def test_the_recap_and_a_canary_count_what_users_saw(proxied: Stage) -> None:
     assert ended.code == 13, ended.text
     assert "50 of 50 requests failed, errors_below is 1%" in ended.text
     assert "while it changed: 50 requests, 50 failed" in ended.text
+    last = json.loads(proxied.relman("--json", "history", "-e", "production", "-n", "1").out.splitlines()[0])[
+        "entries"
+    ][0]
+    assert last["users"] == "50 requests, 50 failed, p99 under " + last["users"].rpartition(" under ")[2]
     assert ask(proxied, PAGE) == 200
     told_elsewhere(proxied)
 

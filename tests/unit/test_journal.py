@@ -52,6 +52,7 @@ lines = st.builds(
     ),
     unknown=st.lists(texts, max_size=3).map(tuple),
     resolved=st.none() | st.builds(Resolved, texts, texts, texts),
+    users=texts,
 )
 
 

@@ -92,6 +92,7 @@ def _entry(told: Told, environment: str) -> Entry:
         commit=line.commit,
         cause=line.cause,
         resolved=_resolved(told),
+        users=line.users,
         hosts=tuple(_outcomes(told)),
     )
 

@@ -135,6 +135,7 @@ def _deployment_facts(entry: Entry) -> Sequence[tuple[str, str]]:
         ("ended", f"{moment(entry.at)} UTC"),
         ("reason", entry.reason),
         ("resolved", entry.resolved),
+        ("users", entry.users),
     ]
 
 

@@ -11,7 +11,6 @@ from relman.cli.output.text import hosts_by
 from relman.model.container import Copy
 from relman.model.formats.text import some
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
-from relman.model.proxy import Users
 from relman.model.settings_diff import Changed
 from relman.rollout.local_commands import in_words as in_words_of
 from relman.rollout.progress import Report
@@ -163,14 +162,9 @@ def recap(output: Output, report: Report) -> None:
     rows = [(o.host, str(o.result), _detail(o, steps.get(o.host))) for o in report.outcomes]
     output.table(("HOST", "RESULT", "DETAIL"), rows, ("DETAIL",))
     if report.users:
-        output.line(_seen_by(report.users))
+        output.line(f"while it changed: {report.users.text}")
     if report.error is None:
         output.line(_success(report))
-
-
-def _seen_by(users: Users) -> str:
-    uncounted = f" (not counted: {', '.join(users.uncounted)})" if users.uncounted else ""
-    return f"while it changed: {users.traffic.text}{uncounted}"
 
 
 def _success(report: Report) -> str:

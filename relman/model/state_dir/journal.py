@@ -74,7 +74,7 @@ class JournalLine:
     `id` is the deployment's. `by` is the name that the caller gave; `at` and `ended` are when it began and ended, RFC
     3339 in UTC by the caller's clock. `result` and `detail` are this host's, `came_to` and `cause` those of all hosts.
     `serves` is what the host serves afterwards (None: nothing; valid only if `sure`). `unknown` are the hosts that did
-    not answer, `left_out` those that the caller excluded.
+    not answer, `left_out` those that the caller excluded. `users` is what users saw meanwhile, in words.
     """
 
     id: str
@@ -95,6 +95,7 @@ class JournalLine:
     unknown: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     resolved: Resolved | None = None
+    users: str = ""
 
     @property
     def sure(self) -> bool:

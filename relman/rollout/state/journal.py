@@ -157,6 +157,7 @@ class _Telling:
             unknown=some_hosts(self.happened.of(Result.UNKNOWN)),
             left_out=some_hosts(a.host for a in plan.left_out),
             resolved=self._resolved(found),
+            users=short(self.happened.users.text, NOTHING) if self.happened.users else "",
         )
 
     def _serves(self, outcome: Outcome, entry: Deployed | None, before: Deployed | None) -> Served | None:
