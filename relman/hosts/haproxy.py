@@ -28,6 +28,7 @@ _LOADED = re.compile(r"Success=([01])")
 _ONLY_SERVERS = "-1 4 -1"  # of any proxy, of this type, with any number
 _NO_WORKER = "Can't find the target"
 _CONNECTIONS = re.compile(r"^CurrConns: (\d{1,10})$", re.MULTILINE)
+_VERSION = re.compile(r"^Version: (.*)", re.MULTILINE)
 _DESCRIPTION = re.compile(r"description: (.*)")
 
 
@@ -65,6 +66,12 @@ class MasterCli:
         worker that has just begun may never give it, and has to be asked again. Raises Unreachable if the connection is
         lost."""
         found = _DESCRIPTION.search(self._ask("@1 show info", _SOON))
+        return found[1].strip() if found else ""
+
+    def version(self) -> str:
+        """HAProxy's version, such as 3.2.26-1; "" if there is no answer soon. Raises Unreachable if the connection is
+        lost."""
+        found = _VERSION.search(self._ask("@1 show info", _SOON))
         return found[1].strip() if found else ""
 
     def sessions(self, worker: int, backend: str) -> Mapping[str, int] | None:

@@ -51,7 +51,7 @@ ENTRYPOINT ["/docker-registry", "serve", "/config.yml"]
 COPY config.yml /
 """
 REGISTRY_CONFIG = b"{version: 0.1, storage: {filesystem: {rootdirectory: /var/lib/registry}}, http: {addr: ':5000'}}"
-CHANGING = re.compile(r"[0-9a-f]{12,}|\d+")
+CHANGING = re.compile(r"[0-9a-f]{12,}|\d+(?:,\d{3})*")
 
 
 class Reader:

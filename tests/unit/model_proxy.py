@@ -137,7 +137,8 @@ class ModelProxy:
         if line.startswith("@1 show stat"):
             return self.counts(line.removeprefix("@1 "))
         if line == "@1 show info":
-            return f"Name: HAProxy\ndescription: {loaded_as(self.loaded)}\n"
+            version = self.host.haproxy.split()[2]
+            return f"Name: HAProxy\nVersion: {version}\ndescription: {loaded_as(self.loaded)}\n"
         if line.startswith("@!"):
             return self._seen(int(line[2:].split()[0]))
         old = "".join(f"{pid} worker 1 0d\n" for pid in self.old)

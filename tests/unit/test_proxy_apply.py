@@ -31,6 +31,7 @@ from relman.rollout.looking.condition import Condition
 from relman.rollout.looking.status import look_at
 from relman.rollout.proxy import apply as proxy
 from relman.rollout.proxy.apply import Applied, Meant, conclude
+from relman.rollout.proxy.build import doubt
 from relman.rollout.proxy.certificates import read_certificate
 from relman.rollout.proxy.maintenance import maintain
 from relman.rollout.proxy.page import Page
@@ -248,12 +249,13 @@ def test_an_image_that_is_no_good_is_refused(said: str, what: str) -> None:
 
 
 def test_a_version_that_relman_is_not_tested_with_is_warned_about() -> None:
-    """Where it is used first, and once more where another one is; not of those that it is tested with."""
+    """Where it is used first, and by a check as long as it runs; not of those that it is tested with."""
     bare = Bare()
     warnings = list[str]()
     for seed, version in enumerate(("2.6.12", "3.0.11", "3.3.1-dev", "3.2.26")):
         bare.host.haproxy = f"HAProxy version {version} 2026/10/17"
         warnings.append(bare.applied(seed=str(seed)).warning)
+        assert doubt(bare.session) == warnings[-1]
     assert warnings == ["", "", "relman is tested with HAProxy 2.6, 3.0, 3.2, and this is 3.3.1-dev", ""]
 
 

@@ -15,6 +15,7 @@ from relman.model.host import Environment
 from relman.model.service import Service
 from relman.rollout.fleet import Fleet
 from relman.rollout.looking.readiness import Lack, Need, examine
+from relman.rollout.proxy.build import doubt
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ def check_hosts(context: Context, chosen: Environment, service: Service | None) 
     """Check every host in parallel; with `service`, also what its deploy section needs."""
     needs = [_need(context, chosen, name, service) for name in sorted(chosen.services)]
     with Fleet(chosen, "") as fleet:
+        doubts = fleet.each(doubt).answers
+        for text in dict.fromkeys(filter(None, doubts.values())):
+            context.events.warn(f"{some([host for host, said in doubts.items() if said == text])}: {text}")
         return Readiness(chosen.name, examine(fleet, needs))
 
 

@@ -6,6 +6,8 @@ import contextlib
 import re
 import time
 
+from relman.hosts.haproxy import MasterCli
+from relman.hosts.state_dir import proxy as kept
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings
 from relman.model.errors import EngineError, NotFound, PreflightFailed
@@ -50,8 +52,21 @@ def require_build(session: Session, before: ProxyState | None, proxy: HostProxy,
             host=host,
             hint="leave relman_proxy.metrics out, or name an image that was built with them (USE_PROMEX=1)",
         )
-    tested = ", ".join(map(_dotted, TESTED))
-    return "" if version in TESTED else f"relman is tested with HAProxy {tested}, and this is {name}"
+    return _untested(name)
+
+
+def doubt(session: Session) -> str:
+    """A warning about the HAProxy that runs on a host; "" if there is none. Raises what the connection raises."""
+    connection = session.connection
+    state = kept.read(connection)
+    return _untested(MasterCli(connection, kept.socket(connection, state.number)).version()) if state else ""
+
+
+def _untested(name: str) -> str:
+    found = re.match(r"(\d+)\.(\d+)", name)
+    if found is None or (int(found[1]), int(found[2])) in TESTED:
+        return ""
+    return f"relman is tested with HAProxy {', '.join(map(_dotted, TESTED))}, and this is {name}"
 
 
 def _dotted(version: tuple[int, int]) -> str:
