@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -72,8 +73,9 @@ def age(stage: Stage) -> None:
 
 def test_certificates_come_and_are_renewed_by_themselves(stage: Stage, tmp_path: Path) -> None:
     """Two names that lead to two hosts get theirs, once for all hosts; a second application orders none. While the
-    authority is gone the old ones serve on, and that is said; when it is there, new ones take their place without a
-    lost request; and a name that comes later gets its own in spite of maintenance and what else is redirected."""
+    authority is gone the old ones serve on, and that is said; an application that is interrupted leaves no challenge
+    behind; new ones take their place without a lost request; and a name that comes later gets its own in spite of
+    maintenance and what else is redirected."""
     pki.write_private(stage.home / "account.pem", key_pem())
     stage.release("certified-1", deploy=BEHIND)
     image, roots = haproxy(stage, 1), tmp_path / "roots.pem"
@@ -97,6 +99,11 @@ def test_certificates_come_and_are_renewed_by_themselves(stage: Stage, tmp_path:
     with pebble(tmp_path / "pebble", port=authority.port) as authority:
         leads(stage, authority)
         roots.write_bytes(roots.read_bytes() + authority.root.read_bytes())
+        run = stage.start(*APPLY)
+        until(lambda: all(answering(stage)), "challenges")
+        run.send(signal.SIGINT)
+        assert run.ended().code == 130, run.seen
+        assert not any(answering(stage))
         with load(*(Target(stage.lab.hosts[0].address, 443, name, "/version", roots) for name in NAMES)) as counted:
             until(lambda: counted.requests > 50, "requests")
             said = stage.relman(*APPLY)
@@ -109,11 +116,17 @@ def test_certificates_come_and_are_renewed_by_themselves(stage: Stage, tmp_path:
         inventory(stage, authority, image, *NAMES, LATER)
         assert f"{LATER}: its certificate is good until" in stage.relman(*APPLY).out
         assert 0 not in served(stage, LATER)
+    assert not any(answering(stage))
     for host in stage.lab.hosts:
-        assert "acme-challenge" not in host.path(f"{PLACE}/etc/haproxy.cfg").read_text()
         files = list(host.path(f"{PLACE}/certificates").iterdir())
         assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 4, "three certificates and their list"
     assert "certificates" in json.loads(stage.relman("--json", *APPLY).out.splitlines()[0])
+
+
+def answering(stage: Stage) -> list[bool]:
+    """Whether each host answers a challenge, or is about to."""
+    files = (host.path(f"{PLACE}/etc/haproxy.cfg") for host in stage.lab.hosts)
+    return ["acme-challenge" in file.read_text() for file in files]
 
 
 def leads(stage: Stage, authority: Pebble) -> None:

@@ -11,10 +11,10 @@ The steps, each marked where it is done:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TypeVar
 
 from relman.model.errors import CertificateRefused, RelmanError, Unhealthy, Unreachable
@@ -65,10 +65,11 @@ def certify(fleet: Fleet, group: CertificateGroup, names: Sequence[str], holder:
     orders = {order.host: order for order in _each(names, authority.order, certified.refused)}
     challenges = [order.challenge for order in orders.values() if order.challenge]
     issued: list[Issued] = []
+    turns = _Turns(group, challenges, issued, holder)
     try:
         # Step 2.
         if challenges:
-            fleet.each(lambda s: answer(s, challenges, holder), group.wanted).all("answering the authority")
+            fleet.each(turns.answer, group.wanted).all("answering the authority")
         # Step 3.
         for each in _issued(authority, orders, fleet.environment.name, certified.refused):
             issued.append(each)
@@ -76,10 +77,32 @@ def certify(fleet: Fleet, group: CertificateGroup, names: Sequence[str], holder:
         certified.refused |= dict.fromkeys(orders, error)
     finally:
         # Step 4.
+        turns.over.set()
         certified.issued = [each.certificate for each in issued]
         if issued or challenges:
-            certified.done = fleet.each(partial(_install, group, issued, challenges, holder), group.wanted)
+            certified.done = fleet.each(turns.install, group.wanted)
     return certified
+
+
+class _Turns:
+    """Hosts that answer, and then no more: whoever is interrupted may have some that are still about to."""
+
+    def __init__(
+        self, group: CertificateGroup, challenges: Sequence[Challenge], issued: Sequence[Issued], holder: Lock
+    ) -> None:
+        self._group, self._challenges, self._issued, self._holder = group, challenges, issued, holder
+        self._turns = {host: threading.Lock() for host in group.wanted}
+        self.over = threading.Event()
+
+    def answer(self, session: Session) -> None:
+        with self._turns[session.host.name]:
+            if not self.over.is_set():
+                answer(session, self._challenges, self._holder)
+
+    def install(self, session: Session) -> Applied:
+        with self._turns[session.host.name]:
+            own = [each for each in self._issued if each.certificate.name in self._group.wanted[session.host.name]]
+            return install(session, own, self._challenges, self._holder)
 
 
 def _issued(
@@ -117,13 +140,6 @@ def _each(hosts: Iterable[str], work: Callable[[str], T], refused: dict[str, Rel
                 over = error
         else:
             yield found
-
-
-def _install(
-    group: CertificateGroup, issued: Sequence[Issued], answered: Collection[Challenge], holder: Lock, session: Session
-) -> Applied:
-    own = [each for each in issued if each.certificate.name in group.wanted[session.host.name]]
-    return install(session, own, answered, holder)
 
 
 def conclude(
