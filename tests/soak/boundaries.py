@@ -2,9 +2,10 @@
 
 usage: python -m tests.soak.boundaries LAB ACTION N COUNT_FILE ARGUMENTS
 
-A change is every call of the engine that changes something, and every file that is written beside, renamed or removed:
-lock, record and secrets. How many there were is written to COUNT_FILE in the end. Answers are waited for only briefly,
-so that a host that hangs costs little.
+A change is every call of the engine that changes something, every reload of a proxy, and every file that is written
+beside, renamed or removed: lock, record, secrets and a proxy's configuration. How many there were is written to
+COUNT_FILE in the end, and after it which of them were reloads. Answers are waited for only briefly, so that a host that
+hangs costs little.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import paramiko
 from relman.cli.main import run
 from relman.cli.signals import Signals
 from relman.docker.engine import Engine
+from relman.hosts.haproxy import MasterCli
 from relman.hosts.ssh.sftp import Sftp
 from relman.hosts.state_dir import files
 from relman.model.host import SshOptions
@@ -61,11 +63,13 @@ class Boundaries:
         self._act, self._number = ACTIONS[action], number
         self._calls = itertools.count(1)
         self.count = 0
+        self.reloads: list[int] = []
 
     def watch(self) -> None:
         """Stand before every change."""
         for name in ENGINE:
             self._wrap(Engine, name, lambda engine: engine._connection.transport)
+        self._wrap(MasterCli, "reload", lambda cli: cli._connection.transport)
         for name in SFTP:
             self._wrap(paramiko.SFTPClient, name, lambda sftp: sftp.get_channel().get_transport())
         self._wrap(Sftp, "write_all", lambda sftp: sftp.get_channel().get_transport())
@@ -78,6 +82,7 @@ class Boundaries:
         def wrapped(first: Any, *arguments: Any, **named: Any) -> Any:
             number = next(self._calls)
             self.count = max(self.count, number)
+            self.reloads += [number] if owner is MasterCli else []
             if number == self._number:
                 self._act(self._hosts[transport_of(first).getpeername()[0]])
             return original(first, *arguments, **named)
@@ -102,5 +107,5 @@ if __name__ == "__main__":
     signals = Signals()
     signals.install()
     code = run(arguments, os.environ, signals)
-    Path(count_file).write_text(str(boundaries.count))
+    Path(count_file).write_text(" ".join(map(str, (boundaries.count, *boundaries.reloads))))
     sys.exit(code)

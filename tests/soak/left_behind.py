@@ -38,7 +38,12 @@ def tidy(host: LabHost, *, environment: str = "production", images: bool = True)
     assert running == ids[record["current"]], f"{host.name} runs {running}"
     assert every <= set().union(*ids.values()), f"{host.name} has {every}"
     with host.engine() as engine:
-        tags = {t for i in engine.images() for t in i["RepoTags"] or () if t.startswith("relman.kept/")}
+        tags = {
+            t
+            for i in engine.images()
+            for t in i["RepoTags"] or ()
+            if t.startswith("relman.kept/") and "/proxy:" not in t
+        }
         policies = {i: engine.inspect_container(i)["HostConfig"]["RestartPolicy"]["Name"] for i in every}
     kept = {e["kept_as"] for e in record["entries"]}
     assert tags == kept if images else tags >= kept, f"{host.name} keeps {tags}"

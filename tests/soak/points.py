@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, Stage
+from tests.e2e.proxied import haproxy
+from tests.e2e.stage import ALL_AT_ONCE, DEPLOY, PORT, Stage
 from tests.lab.lab import at_once
 from tests.lab.process import patience, until
 from tests.soak.left_behind import files_of, service_containers, tidy
@@ -43,7 +44,14 @@ SET = Kind(
     {**AT_ONCE, "processes": PROCESSES},
     {"web": (1,), "worker": (1, 2), "scheduler": (0, 1)},
 )
-KINDS = (SERVICE, SET)
+# It is reached where the others are, by a proxy that has this port of the host.
+PROXIED = Kind(
+    "a service behind a proxy",
+    ("way-1", "way-2", "way-3"),
+    {**AT_ONCE, "ports": [], "proxy": {"port": PORT, "response_timeout": "1s"}},
+    {"": (1, 2)},
+)
+KINDS = (SERVICE, SET, PROXIED)
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,12 @@ class Soak:
     def prepare(self) -> None:
         """Three releases without a health window, so that a point costs little. All were there once: a host keeps two
         of them, so that every deployment of the third pulls one image and drops another."""
-        self.stage.write_inventory(relman_secrets=SECRETS)
+        proxy: dict[str, Any] = {}
+        if "proxy" in self.kind.deploy:
+            image = haproxy(self.stage, 1)
+            proxy = {"relman_proxy": {"image": image, "http": PORT, "keep_alive": "1s"}, "relman_routes": {"demo": {}}}
+        self.stage.write_inventory(relman_secrets=SECRETS, **proxy)
+        self._make_proxies()
         for tag in self.kind.tags:
             self.stage.release(tag, deploy=self.kind.deploy)
             self.stage.deploy(tag, *ALL_AT_ONCE)
@@ -83,7 +96,16 @@ class Soak:
 
     def _count(self) -> int:
         """How many changes the last command made that came to its end."""
-        return int((self.stage.home / "count").read_text())
+        return self._counts()[0]
+
+    def _counts(self) -> list[int]:
+        return [int(each) for each in (self.stage.home / "count").read_text().split()]
+
+    def reloads(self, command: str) -> list[int]:
+        """Which of the changes of the command are reloads of a proxy."""
+        COMMANDS[command].before(self)
+        self.run(Point(command, "count", 0))
+        return self._counts()[1:]
 
     def run(self, point: Point) -> int:
         """Run the command; returns how it ended."""
@@ -96,6 +118,11 @@ class Soak:
     def reset(self) -> None:
         """Hosts as new, whatever the last trial left."""
         at_once(host.reset for host in self.stage.lab.hosts)
+        self._make_proxies()
+
+    def _make_proxies(self) -> None:
+        if "proxy" in self.kind.deploy:
+            self.stage.relman("proxy", "apply", "-e", "production")
 
     def trial(self, point: Point) -> str:
         """Try one point; returns how long it took. Raises AssertionError with the point in its text."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.soak.kills import Kills
 from tests.soak.moments import kills
-from tests.soak.points import SET, Point, Soak
+from tests.soak.points import PROXIED, SET, Point, Soak
 
 SEED = 20260201
 DEATHS = 20263289  # whose first moments are of every command, near and far, a pull and a task among them
@@ -28,6 +28,15 @@ def test_a_sample_of_the_points_at_which_relman_or_a_host_dies(soak: Soak) -> No
         each.prepare()
         for command, action in tried:
             each.trial(Point(command, action, chance.randint(1, each.changes(command))))
+
+
+def test_a_sample_of_the_points_of_a_switch(soak: Soak) -> None:
+    """The same of a service behind a proxy: a host loses its power when the file is there that the proxy has not
+    loaded."""
+    behind = Soak(soak.stage, PROXIED)
+    behind.prepare()
+    _, second, _ = behind.reloads("deployment")
+    behind.trial(Point("deployment", "reboot", second))
 
 
 def test_a_sample_of_the_moments_at_which_a_host_dies(killed: Kills) -> None:
