@@ -32,11 +32,12 @@ test: check prepare .peers/ansible-core/.locked
 
 # Kill 200 hosts at random moments, near and far; then kill relman, cut a host's cable, reboot a host: before every
 # single change of a host, by a service and by a set of processes. It takes three hours. Before that, all of what
-# `make test` tries a part of, such as the crash table.
+# `make test` tries a part of, such as the crash table; after it, fifty deployments under load, of which no request fails.
 soak: prepare
 	RELMAN_TEST_ALL=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/exhaustive tests/contract/test_foreign.py \
 	  tests/e2e/test_self_release.py tests/soak/test_crash_table.py
 	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.soak.traffic
 
 demo: setup
 	$(BIN)/python -m tests.demo
