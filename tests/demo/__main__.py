@@ -213,9 +213,29 @@ def who_rolled_back_and_why(demo: Demo) -> None:
     dave.types(f"relman history -e production --at {failure['at']}", says=f"passed in shop/{demo.first + 2}")
 
 
+def no_user_notices_a_deployment(demo: Demo) -> None:
+    """So far each new web server had to wait for its port, and users for it. Now every host gets a proxy: HAProxy, in a
+    container that relman keeps. The inventory says which host name leads to the shop; relman.yml asks for two web
+    servers, and for no port of the host any more. Then twelve users ask all the time, with new connections and with
+    kept ones, while another release is deployed. Not one request may fail."""
+    demo.proxy()
+    demo.engineer.types("relman proxy apply -e production", says="its proxy runs")
+    demo.behind_the_proxy()
+    commit(demo.shop, "Stand behind a proxy, two on each host")
+    demo.build(6)
+    demo.deploy(6)
+    commit(demo.shop, "Improve the shop once more")
+    demo.build(7)
+    with demo.used() as users:
+        demo.deploy(7, says="while it changed")
+    print(f"\n  what the users counted: {users}", flush=True)
+    if users.failures or len(users.answers) != 2:
+        raise Untrue(f"the users noticed: {users.failures[:3]}, answers of {len(users.answers)} releases")
+
+
 def the_end(demo: Demo) -> None:
     """The lab keeps running, so that you can try more. In a shell:"""
-    variables, build = demo.home / "env.sh", demo.first + 6
+    variables, build = demo.home / "env.sh", demo.first + 8
     programs = f"{Path(sys.executable).parent}:$PATH"
     exported = {**demo.lab.env, **demo.production, "RELMAN_DATA_DIR": str(demo.home / "ci-data"), "PATH": programs}
     variables.write_text("".join(f'export {name}="{value}"\n' for name, value in exported.items()))
@@ -249,6 +269,7 @@ STEPS: tuple[Callable[[Demo], None], ...] = (
     a_library_by_a_playbook,
     what_there_is_to_know,
     who_rolled_back_and_why,
+    no_user_notices_a_deployment,
     the_end,
 )
 

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,20 @@ import yaml
 from relman.model.image import Repository
 from relman.registry.auth import Credentials
 from relman.registry.client import Registry
+from tests.apps import HAPROXY, bases
 from tests.apps.checkout import checkout, commit, git
 from tests.demo.narrator import Person, Untrue
+from tests.lab.counted import Counted, Target
 from tests.lab.host import LabHost
+from tests.lab.images import push
 from tests.lab.lab import Lab
 from tests.lab.layout import LabError
+from tests.lab.load import Users, load
 from tests.lab.process import until
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 8080
+SHOP = "shop.example.com"
 CANARY = """\
   strategy:
     canary:
@@ -126,6 +131,32 @@ class Demo:
         """From the next commit on the shop's first host is a canary, which is asked for its products."""
         settings = self.shop / "relman.yml"
         settings.write_text(settings.read_text() + CANARY)
+
+    def proxy(self) -> None:
+        """Put HAProxy into the registry, and into the inventory what each host's proxy is and sends to the shop."""
+        image = f"{self.lab.registry.address}/haproxy"
+        base, tag = bases.ensure(HAPROXY, self.lab.dir / "ci/docker.sock"), "2.6"
+        with self.lab.ci.engine() as engine:
+            engine.tag(base, image, tag)
+            push(engine, f"{image}:{tag}", self.lab.registry.auth)
+        tree = yaml.safe_load(self.inventory.read_text())
+        tree["all"]["children"]["production"]["vars"] |= {
+            "relman_proxy": {"image": f"{image}:{tag}", "keep_alive": "1s"},
+            "relman_routes": {"shop": {"hosts": [SHOP]}},
+        }
+        self.inventory.write_text(yaml.safe_dump(tree, sort_keys=False))
+
+    def behind_the_proxy(self) -> None:
+        """From the next commit on two web servers of the shop are behind each host's proxy, and no canary."""
+        settings = self.shop / "relman.yml"
+        behind = "replicas: 2\n      proxy: {port: 8080, response_timeout: 5s}"
+        text = settings.read_text().replace(CANARY, "").replace('ports: ["8080:8080"]', behind)
+        settings.write_text(text)
+
+    def used(self) -> AbstractContextManager[Counted]:
+        """Users who ask for the shop's version all the time, on every host."""
+        targets = (Target(host.address, 80, SHOP, "/version") for host in self.lab.hosts)
+        return load(*targets, users=Users(new=2, kept=2, pause=0.05))
 
     @contextmanager
     def moved(self, tag: str, to: str) -> Iterator[None]:
