@@ -149,6 +149,11 @@ def test_tls_by_name_and_what_a_balancer_says(world: World) -> None:
     assert world.ask("/version")[:2] == (503, "<p>back soon")
     stage.relman("maintenance", "off", "-e", "production")
     assert world.ask("/version")[:2] == (200, "web-1")
+    with world.host.engine() as engine:
+        (found,) = [c["Id"] for c in engine.containers() if "proxy" not in c["Names"][0]]
+        engine.stop(found, timeout=2)
+    until(lambda: world.ask(HEALTH, "anybody", tls=False)[:2] == (503, "no server"), "its health to fail", 15)
+    assert world.ask("/version")[:2] == (503, "<p>back soon")
 
 
 @contextmanager
