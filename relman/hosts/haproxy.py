@@ -50,10 +50,10 @@ class MasterCli:
         self._connection = connection
         self._path = path
 
-    def processes(self) -> Processes | None:
-        """Its processes; None if it does not answer, as in the moment of a reload. Raises Unreachable if the connection
-        is lost."""
-        return processes_in(self._ask("show proc"))
+    def processes(self, seconds: float = math.inf) -> Processes | None:
+        """Its processes; None if it does not answer within so long, as in the moment of a reload. Raises Unreachable if
+        the connection is lost."""
+        return processes_in(self._ask("show proc", seconds))
 
     def reload(self) -> bool | None:
         """Let it read its file again. Returns whether it loaded it; None if it does not say so, as before HAProxy 2.7:

@@ -21,6 +21,7 @@ from relman.model.errors import Unreachable
 from relman.model.proxy import BOUNDS, Traffic
 
 _MOST = 16 << 20
+_SOON = 5.0
 _PART = 1 << 16
 _PROMPT = b"\n> "
 _PID = re.compile(r"^Pid: (\d{1,10})$", re.MULTILINE)
@@ -37,7 +38,7 @@ class HeldWorker:
     def __init__(self, connection: Connection, path: str) -> None:
         """Raises ConnectionError if nobody answers there, Unreachable if the connection is lost."""
         self._connection = connection
-        self._seconds = connection.patience
+        self._seconds = min(_SOON, connection.patience)
         try:
             self._channel = connection.unix(path)
         except ChannelRefused as refused:

@@ -165,7 +165,7 @@ def test_carries_both_ways_and_is_gone_afterwards(tmp_path: Path, place: Loopbac
             with forwarded(connection, place) as forward:
                 with ThreadPoolExecutor(4) as pool:
                     assert all(got == EXPECTED for got in pool.map(lambda _: exchange(place), range(4)))
-                idle = socket.create_connection((place.address, place.port), 5)
+                idle = socket.create_connection((place.address, place.port), 30)
                 until(lambda: forward.came == 5, "the fifth connection")
             with idle:
                 assert len(received(idle, len(EXPECTED))) <= len(LOAD)
@@ -231,7 +231,7 @@ def test_nobody_writes(tmp_path: Path) -> None:
 def test_a_lost_connection(tmp_path: Path, place: LoopbackPort) -> None:
     """Whoever is connected is let go, the block ends in peace, and the next one says that the host is gone."""
     with connected(tmp_path) as (server, connection):
-        with forwarded(connection, place), socket.create_connection((place.address, place.port), 5) as sock:
+        with forwarded(connection, place), socket.create_connection((place.address, place.port), 30) as sock:
             for pid in server.sessions():
                 end(pid)
             assert len(received(sock, len(EXPECTED))) <= len(LOAD)
@@ -244,7 +244,7 @@ def test_who_leaves_in_the_middle_of_an_answer_ends_nothing_else(tmp_path: Path,
     """sshd ends a connection on which data comes for a channel that both sides closed; so none does."""
     with connected(tmp_path) as (_, connection), forwarded(connection, place):
         for _ in range(300):
-            with socket.create_connection((place.address, place.port), 5) as sock:
+            with socket.create_connection((place.address, place.port), 30) as sock:
                 assert sock.recv(1)
         assert exchange(place) == EXPECTED
 

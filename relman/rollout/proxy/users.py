@@ -21,7 +21,9 @@ from relman.rollout.proxy.observed_cfg import TIMES
 
 T = TypeVar("T")
 _PAUSE = 0.05
-_TRIES = 40  # of so long: a reload takes less
+_TRIES = 40  # of so long: a new worker is there sooner
+_RELOAD = 5.0
+"""How long a master that begins anew does not answer, at most; one that is frozen never does."""
 
 
 @dataclass
@@ -114,8 +116,9 @@ class UserCount:
         raise ConnectionError("a worker came and went")
 
     def _reloads(self) -> int:
-        for _ in range(_TRIES):
-            if found := self._master.processes():
+        end = time.monotonic() + _RELOAD
+        while (left := end - time.monotonic()) > 0:
+            if found := self._master.processes(left):
                 return found.reloads
             time.sleep(_PAUSE)
         raise ConnectionError("its master does not answer")
