@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from relman.config.inventory.proxy import host_proxy, routes
 from relman.config.schema.deploy import Deploy
 from relman.hosts.state_dir import files
-from relman.model.proxy import Backend, Certificate, HostProxy, Server, ServiceRoute
+from relman.model.proxy import Acme, Backend, Certificate, HostProxy, Server, ServiceRoute
 from relman.model.proxy_settings import Https, Protocol, ProxySettings
 from relman.model.settings import Health
 from relman.model.state_dir.proxy import ProxyState
@@ -277,3 +277,23 @@ def test_a_thousand_services_are_within_every_limit(haproxy: str, place: Path) -
     found = state(HostProxy("haproxy", health="/up"), many)
     assert complaints(haproxy, place, rendered(found)) == ""
     assert max(len(files.encode(found.to_json())), len(rendered(found))) < files.LARGEST
+
+
+def test_a_route_has_as_many_host_names_as_it_wants(haproxy: str, place: Path, services: list[int]) -> None:
+    """And as many networks are trusted: HAProxy reads 64 words of a line."""
+    names = tuple(f"{'n' * 60}-{n}.example.com" for n in range(200))
+    trusted = tuple(f"10.{n}.0.0/16" for n in range(200))
+    acme = Acme("https://acme.example.com", "account")
+    proxy = HostProxy("haproxy", http=free_port(), certificates=("pem",), https=free_port())
+    backend = behind("shop", services[0], ServiceRoute(names, "/shop"))
+    redirected = behind("other", services[1], ServiceRoute(names), Https.REDIRECT)
+    for found in (proxy, replace(proxy, trusted=trusted), replace(proxy, acme=acme)):
+        assert complaints(haproxy, place, rendered(state(found, [backend, redirected]))) == ""
+
+    def ask(host: str) -> int:
+        with closing(http.client.HTTPConnection("127.0.0.1", proxy.http, timeout=5)) as connection:
+            connection.request("GET", "/shop", headers={"Host": host})
+            return connection.getresponse().status
+
+    with running(haproxy, place, rendered(state(proxy, [backend])), proxy.http):
+        assert [ask(name) for name in (names[0], names[-1], "n.example.com")] == [200, 200, 404]

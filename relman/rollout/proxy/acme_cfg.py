@@ -17,10 +17,9 @@ def answers(challenges: Sequence[Challenge]) -> Iterator[str]:
         yield f"  http-request return status 200 {said} if {{ path {path} }}"
 
 
-def without_certificate(state: ProxyState, backend: Backend) -> str:
-    """What excepts from a redirect to HTTPS those host names whose certificate is yet to come; "" for none."""
+def without_certificate(state: ProxyState, backend: Backend) -> Sequence[str]:
+    """The host names that are not redirected to HTTPS, because their certificate is yet to come."""
     proxy = state.proxy
     if proxy.acme is None or proxy.trusted:
-        return ""
-    names = [host for host in backend.route.hosts if not any(each.covers(host) for each in state.certificates)]
-    return f" || {{ req.hdr(host),field(1,:) -i {' '.join(map(words.word, names))} }}" if names else ""
+        return ()
+    return [host for host in backend.route.hosts if not any(each.covers(host) for each in state.certificates)]

@@ -15,6 +15,7 @@ from relman.model.settings import Probe
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy import observed_cfg as observed
 from relman.rollout.proxy import words
+from relman.rollout.proxy.acl import HOST, acl
 from relman.rollout.proxy.acme_cfg import answers, without_certificate
 
 RUN = "/run/relman"
@@ -145,15 +146,14 @@ def _frontend(state: ProxyState, backends: Sequence[Backend], certificates: Sequ
         yield from _health(proxy.health, backends)
     # The more special ones first: those that name hosts, then the longer paths.
     for backend in sorted(_web(backends), key=lambda b: (not b.route.hosts, -len(b.route.path), b.name)):
-        yield f"  use_backend {words.word(backend.name)}{_condition(backend)}"
+        yield from _use(backend)
     yield f"  default_backend {NOBODY}"
 
 
 def _forwarded(proxy: HostProxy, scheme: str) -> Iterator[str]:
     """What clients say of themselves is not passed on, but for those who are trusted."""
     unless = " unless trusted" if proxy.trusted else ""
-    if proxy.trusted:
-        yield f"  acl trusted src {' '.join(map(words.word, proxy.trusted))}"
+    yield from acl("trusted", "src", proxy.trusted)
     for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "Forwarded"):
         yield f"  http-request del-header {header}{unless}"
     yield "  option forwardfor"
@@ -172,13 +172,13 @@ def _health(path: str, backends: Sequence[Backend]) -> Iterator[str]:
     yield f'  http-request return status 200 content-type text/plain string "ok\\n" if {asked}'
 
 
-def _condition(backend: Backend) -> str:
-    route = backend.route
-    hosts = f"{{ hdr(host),field(1,:) -i {' '.join(map(words.word, route.hosts))} }} " if route.hosts else ""
-    if route.path == "/":
-        return f" if {hosts}".rstrip() if hosts else ""
-    path = words.word(route.path)
-    return f" if {hosts}{{ path {path} }} || {hosts}{{ path_beg {path}/ }}"
+def _use(backend: Backend) -> Iterator[str]:
+    name, hosts, path = words.word(backend.name), backend.route.hosts, words.word(backend.route.path)
+    yield from acl(f"hosts:{name}", HOST, hosts)
+    asked = [f"hosts:{name}"] if hosts else []
+    ways = [[*asked, f"{{ {way} }}"] for way in (f"path {path}", f"path_beg {path}/")] if path != "/" else [asked]
+    condition = " || ".join(" ".join(way) for way in ways)
+    yield f"  use_backend {name} if {condition}" if condition else f"  use_backend {name}"
 
 
 def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
@@ -188,7 +188,10 @@ def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
         return
     if backend.settings.https is Https.REDIRECT:
         there = "scheme https" if proxy.https == 443 else f"prefix https://%[req.hdr(host),field(1,:)]:{proxy.https:d}"
-        yield f"  http-request redirect {there} code 308 unless {_BY_TLS}{without_certificate(state, backend)}"
+        excepted = without_certificate(state, backend)
+        yield from acl("uncertified", HOST, excepted)
+        unless = f"{_BY_TLS} || uncertified" if excepted else _BY_TLS
+        yield f"  http-request redirect {there} code 308 unless {unless}"
     elif backend.settings.https is Https.ONLY:
         yield f"  {_NOT_FOUND} unless {_BY_TLS}"
 
