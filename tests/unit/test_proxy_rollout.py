@@ -322,6 +322,13 @@ def test_status_says_what_no_request_reaches() -> None:
     assert condition() is Condition.UNROUTED
 
 
+def test_a_paused_container_behind_the_proxy_is_called_that() -> None:
+    """And not one to which nothing is routed, which another command mends."""
+    (host,) = serving(1, PROXIED, "1").hosts
+    host.containers |= {c.id: replace(c, status="paused") for c in host.running}
+    assert look_at(ModelFleet([host]).sessions["h1"], "production", "shop", "this").state is Condition.PAUSED
+
+
 def test_a_restart_routes_again_what_the_proxy_has_lost() -> None:
     """As status advises."""
     world = serving(1, PROXIED, "1")

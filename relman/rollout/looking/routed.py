@@ -29,10 +29,10 @@ def reach(session: Session, environment: str, service: str, seen: Observed) -> R
     process = entry.settings.proxied if entry else None
     if process is None:
         return Reach()
-    serving = {c.name for c in seen.serving if c.process == process.name}
+    placed = {c.name for c in seen.in_place if c.process == process.name}
     name = f"{environment}:{service}"
     proxy = status_of(session, name)
-    return replace(reached(proxy, name, serving, datetime.now(UTC)), proxy=proxy)
+    return replace(reached(proxy, name, placed, datetime.now(UTC)), proxy=proxy)
 
 
 def reached(proxy: ProxyStatus, name: str, serving: Collection[str], now: datetime) -> Reach:
