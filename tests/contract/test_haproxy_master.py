@@ -187,4 +187,4 @@ def test_an_old_worker_says_what_it_still_does_until_it_has_done_it(real: Real) 
             connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
         asking.join()
         until(lambda: (found := real.cli.processes()) and not found.old, "its end")
-        assert real.cli.sessions(old, "production:shop") == {}
+        until(lambda: real.cli.sessions(old, "production:shop") == {}, "an answer without it")

@@ -52,10 +52,10 @@ def test_what_must_not_run_twice_is_not_started_and_what_a_host_lost_is_named(se
     for host in serving.lab.hosts:
         with host.engine() as engine:
             engine.create_network("aside")
-    for tag in ("set-1", "set-2"):
+    for tag in ("rehearsed-1", "rehearsed-2"):
         serving.release(tag, deploy={"processes": processes})
     serving.release("aside", deploy={**alone, "networks": ["aside"]})
-    for tag in ("aside", "set-1", "set-2"):
+    for tag in ("aside", "rehearsed-1", "rehearsed-2"):
         serving.deploy(tag, *ALL_AT_ONCE)
     said = serving.relman(*REHEARSE)
     assert "not rehearsed on h1, h2, h3: worker would run twice (both write data)" in said.out, said.text
