@@ -15,7 +15,6 @@ from relman.model.settings import Probe
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.proxy import observed_cfg as observed
 from relman.rollout.proxy import words
-from relman.rollout.proxy.acl import HOST, acl
 from relman.rollout.proxy.acme_cfg import answers, without_certificate
 
 RUN = "/run/relman"
@@ -153,7 +152,7 @@ def _frontend(state: ProxyState, backends: Sequence[Backend], certificates: Sequ
 def _forwarded(proxy: HostProxy, scheme: str) -> Iterator[str]:
     """What clients say of themselves is not passed on, but for those who are trusted."""
     unless = " unless trusted" if proxy.trusted else ""
-    yield from acl("trusted", "src", proxy.trusted)
+    yield from words.acl("trusted", "src", proxy.trusted)
     for header in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "Forwarded"):
         yield f"  http-request del-header {header}{unless}"
     yield "  option forwardfor"
@@ -174,7 +173,7 @@ def _health(path: str, backends: Sequence[Backend]) -> Iterator[str]:
 
 def _use(backend: Backend) -> Iterator[str]:
     name, hosts, path = words.word(backend.name), backend.route.hosts, words.word(backend.route.path)
-    yield from acl(f"hosts:{name}", HOST, hosts)
+    yield from words.acl(f"hosts:{name}", words.HOST, hosts)
     asked = [f"hosts:{name}"] if hosts else []
     ways = [[*asked, f"{{ {way} }}"] for way in (f"path {path}", f"path_beg {path}/")] if path != "/" else [asked]
     condition = " || ".join(" ".join(way) for way in ways)
@@ -189,7 +188,7 @@ def _https_only(state: ProxyState, backend: Backend) -> Iterator[str]:
     if backend.settings.https is Https.REDIRECT:
         there = "scheme https" if proxy.https == 443 else f"prefix https://%[req.hdr(host),field(1,:)]:{proxy.https:d}"
         excepted = without_certificate(state, backend)
-        yield from acl("uncertified", HOST, excepted)
+        yield from words.acl("uncertified", words.HOST, excepted)
         unless = f"{_BY_TLS} || uncertified" if excepted else _BY_TLS
         yield f"  http-request redirect {there} code 308 unless {unless}"
     elif backend.settings.https is Https.ONLY:

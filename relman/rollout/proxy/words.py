@@ -4,12 +4,16 @@ that none can end its word or its line. All raise ConfigError."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from relman.model.errors import ConfigError, Problem
 
 _WORD = re.compile(r"[A-Za-z0-9._~/?=&+,:;@*%-]+")
 _HEADER = re.compile(r"[A-Za-z0-9._~/?=&+,:;@*-]+")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?")
+HOST = "hdr(host),field(1,:) -i"
+"""What is compared with host names."""
+_MOST = 40  # HAProxy reads 64 words of a line
 _LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -31,6 +35,12 @@ def token(value: str) -> str:
 def line(value: str) -> str:
     """A line that an environment writes itself."""
     return _matching(_LINE, value)
+
+
+def acl(name: str, compared: str, values: Sequence[str]) -> Iterator[str]:
+    """The lines that name a condition, which any of the values meets: those of one name add up."""
+    for at in range(0, len(values), _MOST):
+        yield f"  acl {name} {compared} {' '.join(map(word, values[at : at + _MOST]))}"
 
 
 def milliseconds(seconds: float) -> str:
