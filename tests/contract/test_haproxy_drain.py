@@ -64,6 +64,12 @@ def reloaded(real: Real) -> None:
     until(lambda: (found := real.cli.processes()) and found.old, "an old worker")
 
 
+def worker_of(real: Real) -> int:
+    """The process that accepts connections."""
+    (worker,) = until(real.cli.processes, "an answer").workers
+    return worker
+
+
 def test_a_slow_client_is_waited_for(real: Real) -> None:
     """His upload goes on with the old container; when it is answered, nothing is waited for any more."""
     head = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\nConnection: close\r\n\r\nab"
@@ -72,7 +78,7 @@ def test_a_slow_client_is_waited_for(real: Real) -> None:
         cli, over = Watched(real.cli), threading.Event()
 
         def wait() -> None:
-            drain(cli, BACKEND, {"shop-2"}, keep_alive=0.1, limit=60.0, meanwhile=int, require=int)
+            drain(cli, BACKEND, {"shop-2"}, idle=0.1, limit=60.0, meanwhile=int, require=int)
             over.set()
 
         waiting = threading.Thread(target=wait)
@@ -87,6 +93,30 @@ def test_a_slow_client_is_waited_for(real: Real) -> None:
         assert over.is_set()
 
 
+def test_who_is_connected_and_has_asked_nothing_yet_is_waited_for(real: Real) -> None:
+    """As browsers connect before they have a request: its first one goes to the old container."""
+    with socket.create_server(("127.0.0.1", real.backend)) as listening:
+        with socket.create_connection(("127.0.0.1", real.port)) as client:
+            until(lambda: real.cli.connections(worker_of(real)), "its connection")
+            reloaded(real)
+            cli, over = Watched(real.cli), threading.Event()
+
+            def wait() -> None:
+                drain(cli, BACKEND, {"shop-2"}, idle=60.0, limit=60.0, meanwhile=int, require=int)
+                over.set()
+
+            waiting = threading.Thread(target=wait)
+            waiting.start()
+            until(lambda: cli.asked > 3, "questions")
+            assert not over.is_set()
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            with listening.accept()[0] as server:
+                server.sendall(b"HTTP/1.0 200 OK\r\n\r\nok")
+            assert until(lambda: client.recv(4096), "the answer").endswith(b"ok")
+        waiting.join(60)
+        assert over.is_set()
+
+
 def test_a_websocket_lasts_for_the_limit(real: Real) -> None:
     """It is open until then, and the deployment does not wait for its end."""
     upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-"
@@ -97,9 +127,9 @@ def test_a_websocket_lasts_for_the_limit(real: Real) -> None:
         assert b" 101 " in client.recv(4096)
         reloaded(real)
         cli = Watched(real.cli)
-        drain(cli, BACKEND, {"shop-2"}, keep_alive=0.1, limit=1.0, meanwhile=int, require=int)
+        drain(cli, BACKEND, {"shop-2"}, idle=0.1, limit=1.0, meanwhile=int, require=int)
         assert cli.asked > 1
         server.sendall(b"still there")
         assert client.recv(4096) == b"still there"
-        drain(cli, BACKEND, {"shop-1"}, keep_alive=60.0, limit=60.0, meanwhile=int, require=int)
+        drain(cli, BACKEND, {"shop-1"}, idle=60.0, limit=60.0, meanwhile=int, require=int)
     until(lambda: (found := real.cli.processes()) and not found.old, "its end")

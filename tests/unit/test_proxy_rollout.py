@@ -24,7 +24,7 @@ from relman.rollout.progress import Report
 from relman.rollout.proxy import drain as draining
 from relman.rollout.proxy import switch
 from relman.rollout.proxy.container import NETWORK
-from relman.rollout.proxy.haproxy_cfg import rendered
+from relman.rollout.proxy.haproxy_cfg import HEAD, rendered
 from tests.unit.model_fleet import ModelFleet, World, serving
 from tests.unit.model_host import ModelHost
 from tests.unit.model_proxy import CONFIG, STATE
@@ -295,6 +295,19 @@ def test_an_endless_request_ends_with_the_drain_timeout() -> None:
     assert world.deploy("2").error is None
     assert host.proxy.old
     assert [c.name for c in host.running] != [old]
+
+
+def test_a_connection_without_a_request_has_its_time_to_send_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new one may take longer than one that is kept alive: as browsers connect before they have a request."""
+    world = serving(1, PROXIED, "1")
+    proxy = world.hosts[0].proxy
+    assert proxy
+    proxy.busy = {"production:chat/chat-1": 10**6}
+    waits: list[float] = []
+    clock = SimpleNamespace(monotonic=lambda: sum(waits), sleep=waits.append)
+    monkeypatch.setattr(draining, "time", clock)
+    assert world.deploy("2").error is None
+    assert HEAD <= sum(waits) < 2 * HEAD
 
 
 def test_status_says_what_no_request_reaches() -> None:

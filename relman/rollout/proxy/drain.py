@@ -26,7 +26,7 @@ def drain(
     backend: str,
     staying: Collection[str],
     *,
-    keep_alive: float,
+    idle: float,
     limit: float,
     meanwhile: Callable[[], object],
     require: Callable[[], object],
@@ -34,14 +34,15 @@ def drain(
     """Wait until no old worker has a request with a server of the backend that does not stay; at most `limit` seconds.
     `meanwhile` is called again and again, and `require` where there is no answer: it raises what ends the wait.
 
-    The next request on an idle connection goes to a server of its worker: until the connection would be closed, after
-    `keep_alive` seconds, that no request is seen is no sign, unless the worker knows only servers that stay.
+    The next request on an idle connection, or the first one on a new one, goes to a server of its worker: until the
+    connection would be closed, after `idle` seconds, that no request is seen is no sign, unless the worker knows only
+    servers that stay.
     """
     begin, done = time.monotonic(), set[int]()
     while (waited := time.monotonic() - begin) < limit:
         meanwhile()
         if found := workers.processes():
-            idle_counts = waited >= keep_alive
+            idle_counts = waited >= idle
             done |= {
                 each for each in found.old - done if _is_done(workers.sessions(each, backend), staying, idle_counts)
             }

@@ -24,6 +24,8 @@ ETC = "/etc/relman"
 CERTIFICATES = "/etc/relman-certificates"
 """The directory of its certificates there, each with its key."""
 NOBODY = "none"
+HEAD = 10.0
+"""How long the head of a request may take, from the beginning of a new connection on (seconds)."""
 _WORKER = 99  # the user and group of the workers
 _NOT_FOUND = 'http-request return status 404 content-type text/plain string "not found\\n"'
 _BY_TLS = "{ req.hdr(X-Forwarded-Proto) -i https }"
@@ -100,7 +102,7 @@ def _http_defaults(proxy: HostProxy) -> Iterator[str]:
     yield "defaults web"
     yield "  mode http"
     yield from _times(client="60s", server="60s")
-    yield "  timeout http-request 10s"
+    yield f"  timeout http-request {words.milliseconds(HEAD)}"
     yield f"  timeout http-keep-alive {words.milliseconds(proxy.keep_alive)}"
     yield "  timeout queue 5s"
     yield "  timeout tunnel 1h"

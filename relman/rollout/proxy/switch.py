@@ -17,7 +17,7 @@ from relman.rollout.fleet import Session
 from relman.rollout.planning.replacement_order import turns
 from relman.rollout.proxy.container import NETWORK
 from relman.rollout.proxy.drain import drain
-from relman.rollout.proxy.haproxy_cfg import rendered
+from relman.rollout.proxy.haproxy_cfg import HEAD, rendered
 from relman.rollout.proxy.load import MAKE, load, place, running
 from relman.rollout.proxy.lock import proxy_locked
 
@@ -95,7 +95,7 @@ def _switch(session: Session, name: str, backend: Backend | None) -> None:
         MasterCli(session.connection, kept.socket(session.connection, state.number)),
         name,
         {server.name for server in backend.servers} if backend else set(),
-        keep_alive=state.proxy.keep_alive,
+        idle=max(state.proxy.keep_alive, HEAD),
         limit=limit,
         meanwhile=partial(_follow, session),
         require=lambda: running(session, state),
