@@ -10,7 +10,7 @@ from relman.app.context import Context
 from relman.app.factories import login_of
 from relman.config.deploy import frozen, resolve_on
 from relman.model.errors import PreflightFailed
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 from relman.model.host import Environment
 from relman.model.service import Service
 from relman.rollout.fleet import Fleet
@@ -38,8 +38,8 @@ def check_hosts(context: Context, chosen: Environment, service: Service | None) 
     needs = [_need(context, chosen, name, service) for name in sorted(chosen.services)]
     with Fleet(chosen, "") as fleet:
         doubts = fleet.each(doubt).answers
-        for text in dict.fromkeys(filter(None, doubts.values())):
-            context.events.warn(f"{some([host for host, said in doubts.items() if said == text])}: {text}")
+        for text, hosts in hosts_by(each for each in doubts.items() if each[1]).items():
+            context.events.warn(f"{some(hosts)}: {text}")
         return Readiness(chosen.name, examine(fleet, needs))
 
 

@@ -14,7 +14,7 @@ from relman.app.environments import Request
 from relman.cli.options import environment_option, gathered, hosts_options, inventory_option, yes_option
 from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 from relman.model.proxy import Certificate
 from relman.rollout.fleet import Gathered
 from relman.rollout.proxy.apply import Applied, conclude
@@ -71,8 +71,9 @@ def tell(context: CommandContext, ended: Gathered[Applied], issued: Sequence[Cer
     context.output.json("proxy", proxy_document(ended.answers, issued))
     for host, each in ended.answers.items():
         context.output.line(f"{host}: its proxy {each.done}")
-    for warning in dict.fromkeys(each.warning for each in ended.answers.values() if each.warning):
-        context.output.warn(f"{some([h for h, each in ended.answers.items() if each.warning == warning])}: {warning}")
+    warned = hosts_by((host, each.warning) for host, each in ended.answers.items() if each.warning)
+    for warning, hosts in warned.items():
+        context.output.warn(f"{some(hosts)}: {warning}")
     for certificate in issued:
         context.output.line(f"{certificate.name}: its certificate is good until {certificate.until}")
     conclude(ended)

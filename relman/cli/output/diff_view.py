@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from relman.app.releases.compare import ComparedRelease, Comparison
 from relman.cli.output.plan_view import settings_that_change
 from relman.cli.output.printer import Output
-from relman.cli.output.text import hosts_by, moment, size
+from relman.cli.output.text import moment, size
 from relman.local.git import LoggedCommit
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 
 _MOST = 30  # commits
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from relman.cli.output.printer import Output
-from relman.cli.output.text import hosts_by
+from relman.model.formats.text import hosts_by
 from relman.rollout.looking.readiness import Lack
 
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from relman.app.documents.plan import plan_document, report_document
 from relman.cli.output.printer import Output
-from relman.cli.output.text import hosts_by
 from relman.model.container import Copy
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 from relman.model.plan import Action, Kind, Outcome, Plan, Result, Step, Wave
 from relman.model.settings_diff import Changed
 from relman.rollout.local_commands import in_words as in_words_of

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from relman.app.documents.rehearsal import rehearsal_document
 from relman.cli.output.printer import Output
-from relman.cli.output.text import hosts_by
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 from relman.rollout.rehearsal.rehearse import RehearsalReport, RehearsalResult, Rehearsed
 
 

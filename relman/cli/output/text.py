@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from relman.model.formats.clock import from_rfc3339
 
-T = TypeVar("T", bound=Hashable)
 _UNITS = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -49,14 +47,6 @@ def age(then: str, now: datetime) -> str:
     except (ValueError, TypeError):
         return then
     return f"{span(seconds)} ago" if seconds >= 1 else "just now"
-
-
-def hosts_by(found: Iterable[tuple[str, T]]) -> Mapping[T, Sequence[str]]:
-    """What is said of hosts, `(host, what)`, each once, with its hosts."""
-    hosts: dict[T, list[str]] = {}
-    for host, what in found:
-        hosts.setdefault(what, []).append(host)
-    return hosts
 
 
 def without_empty(

@@ -1,10 +1,12 @@
-"""Text that is safe to display, and lists of names."""
+"""Text that is safe to display, lists of names, and what is said of several hosts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
+T = TypeVar("T", bound=Hashable)
 # ECMA-48, 5.4 and 5.6: control sequences (colours, cursor), and control strings (window titles, hyperlinks) up to BEL
 # or ST. https://ecma-international.org/publications-and-standards/standards/ecma-48/
 _SEQUENCE = re.compile(
@@ -31,3 +33,11 @@ def some(names: Sequence[str], most: int = 4) -> str:
     if len(names) <= most:
         return ", ".join(names)
     return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+
+
+def hosts_by(found: Iterable[tuple[str, T]]) -> Mapping[T, Sequence[str]]:
+    """What is said of hosts, `(host, what)`, each once, with its hosts."""
+    hosts: dict[T, list[str]] = {}
+    for host, what in found:
+        hosts.setdefault(what, []).append(host)
+    return hosts

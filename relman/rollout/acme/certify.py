@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from relman.model.errors import CertificateRefused, RelmanError, Unhealthy, Unreachable
 from relman.model.formats.clock import from_rfc3339
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 from relman.model.proxy import Acme, Certificate, Challenge
 from relman.model.state_dir.lock import Lock
 from relman.rollout.acme.authority import Authority, CertificateOrder
@@ -159,11 +159,12 @@ def _why(name: str, error: RelmanError, there: Mapping[str, Collection[Certifica
     where = f"{error.host}: " if error.host else ""
     yield f"{name}: {where}{error.what}"
     yield from (f"  {line}" for line in error.details)
-    hosts: dict[str, list[str]] = {}
-    for host, certificates in there.items():
-        until = max((each.until for each in certificates if each.covers(name)), default="")
-        said = f"the one before is good until {until}" if until else "no HTTPS for this name"
-        if until and from_rfc3339(until) < now:
-            said = f"the one before expired at {until}"
-        hosts.setdefault(said, []).append(host)
-    yield from (f"  {some(names)}: {said}" for said, names in hosts.items())
+    said = hosts_by((host, _instead(name, certificates, now)) for host, certificates in there.items())
+    yield from (f"  {some(hosts)}: {text}" for text, hosts in said.items())
+
+
+def _instead(name: str, certificates: Collection[Certificate], now: datetime) -> str:
+    until = max((each.until for each in certificates if each.covers(name)), default="")
+    if not until:
+        return "no HTTPS for this name"
+    return f"the one before {'expired at' if from_rfc3339(until) < now else 'is good until'} {until}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from relman.model.errors import PreflightFailed
-from relman.model.formats.text import some
+from relman.model.formats.text import hosts_by, some
 from relman.model.plan import Observed, Step
 from relman.model.state_dir.record import Deployed
 
@@ -33,12 +33,9 @@ def kept_secrets(entries: Mapping[str, Deployed], fleet: Sequence[Observed]) -> 
 
 def older_secrets(release: str, steps: Sequence[Step]) -> Iterator[str]:
     """A warning of each secret that goes back to another value."""
-    hosts: dict[tuple[str, ...], list[str]] = {}
-    for step in steps:
-        hosts.setdefault(step.changed_secrets, []).append(step.host)
-    for names, where in hosts.items():
-        if names:
-            yield (
-                f"{some(where)}: {release} gets its old {', '.join(names)} back, not the current value; "
-                "--keep-secrets keeps the current one"
-            )
+    changed = hosts_by((step.host, step.changed_secrets) for step in steps if step.changed_secrets)
+    for names, where in changed.items():
+        yield (
+            f"{some(where)}: {release} gets its old {', '.join(names)} back, not the current value; "
+            "--keep-secrets keeps the current one"
+        )

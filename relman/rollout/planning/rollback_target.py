@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relman.model.errors import PreflightFailed
+from relman.model.formats.text import hosts_by
 from relman.model.image import ManifestDigest
 from relman.model.plan import Observed
 from relman.model.settings_diff import same_run
@@ -133,12 +134,14 @@ def crossed(record: HostRecord, target: Deployed) -> tuple[Deployed, ...]:
 def unsafe_tasks(entries: Mapping[str, Sequence[Deployed]]) -> tuple[str, ...]:
     """The tasks in these entries that are not marked rollback_safe, as `migrate of 118`; with the hosts if not all have
     them."""
-    says: dict[str, list[str]] = {}
-    for host, own in entries.items():
-        for name in dict.fromkeys(
-            f"{t.name} of {e.release}" for e in own for t in e.settings.tasks if not t.rollback_safe
-        ):
-            says.setdefault(name, []).append(host)
+    unsafe = {
+        (host, f"{t.name} of {e.release}"): None
+        for host, own in entries.items()
+        for e in own
+        for t in e.settings.tasks
+        if not t.rollback_safe
+    }
+    says = hosts_by(unsafe)
     return tuple(n if len(hosts) == len(entries) else f"{n} (on {', '.join(hosts)})" for n, hosts in says.items())
 
 
