@@ -126,10 +126,8 @@ class Engine:
 
     def images(self, *names: str) -> list[Image]:
         """The images that have a tag or a digest of these repository names; what they are made of is not asked for."""
-        what, params = (
-            f"images {' '.join(names)}",
-            {"filters": json.dumps({"reference": [familiar(name) for name in names]})},
-        )
+        what, references = f"images {' '.join(names)}", [familiar(name) for name in names]
+        params = {"filters": json.dumps({"reference": references})}
         return self._client.get(what, "/images/json", params=params, read=images.listed_images)
 
     def remove_image(self, reference: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import paramiko
 
-from relman.hosts.haproxy_worker import counts_in
+from relman.hosts.haproxy_worker import connections_in, counts_in
 from relman.hosts.ssh.bounded import Bounds, ChannelSocket
 from relman.hosts.ssh.connection import ChannelRefused, Connection
 from relman.model.errors import Unreachable
@@ -27,7 +27,6 @@ _WORKER = re.compile(r"(?P<pid>\d+) +worker +(?P<reloads>\d+)")
 _LOADED = re.compile(r"Success=([01])")
 _ONLY_SERVERS = "-1 4 -1"  # of any proxy, of this type, with any number
 _NO_WORKER = "Can't find the target"
-_CONNECTIONS = re.compile(r"^CurrConns: (\d{1,10})$", re.MULTILINE)
 _VERSION = re.compile(r"^Version: (.*)", re.MULTILINE)
 _DESCRIPTION = re.compile(r"description: (.*)")
 
@@ -82,8 +81,7 @@ class MasterCli:
     def connections(self, worker: int) -> int:
         """How many connections of users a worker has; 0 if it has ended or does not answer. Raises Unreachable if the
         connection is lost."""
-        found = _CONNECTIONS.search(self._ask(f"@!{worker:d} show info"))
-        return int(found[1]) if found else 0
+        return connections_in(self._ask(f"@!{worker:d} show info")) or 0
 
     def counts(self, backend: str = "") -> Mapping[str, tuple[int, int]]:
         """The requests to a backend, by its name, or to each, and how many of them failed, since the configuration was

@@ -54,8 +54,7 @@ class HeldWorker:
 
     def is_idle(self) -> bool:
         """Whether no connection of a user is left. Raises as `traffic`."""
-        found = _CONNECTIONS.search(self._ask("show info"))
-        return bool(found and found[1] == "0")
+        return connections_in(self._ask("show info")) == 0
 
     def traffic(self, backend: str, table: str) -> Traffic:
         """What it has counted of a backend, whose times are in a stick table. Raises ConnectionError if it does not
@@ -83,6 +82,12 @@ class HeldWorker:
                 raise Unreachable(self._connection.gone, host=self._connection.host.name) from error
             raise ConnectionError(str(error)) from error
         return answer.removesuffix(_PROMPT).decode(errors="replace")
+
+
+def connections_in(answer: str) -> int | None:
+    """The connections of users in an answer to `show info`; None if it does not tell them."""
+    found = _CONNECTIONS.search(answer)
+    return int(found[1]) if found else None
 
 
 def counts_in(answer: str) -> Mapping[str, tuple[int, int]]:

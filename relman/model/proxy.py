@@ -116,8 +116,7 @@ class Certificate:
 
     def is_due(self, now: datetime) -> bool:
         """Whether it should be renewed: a third of its time is left, and no more than two weeks."""
-        since, until = from_rfc3339(self.since), from_rfc3339(self.until)
-        return until - now < min((until - since) / 3, _SOON)
+        return self.is_to_renew(now) and from_rfc3339(self.until) - now < _SOON
 
     def warning(self, now: datetime) -> str:
         """What to say of one that is due."""

@@ -72,8 +72,7 @@ class Session:
 
     `lease` is set while its lock is held, `draft` once its next record is written as a draft; `repositories` are the
     services' repositories in the inventory. `secrets` are the values that a deployment brings along, by name, and
-    `files` the contents, by digest; `stored` is whether they are written. `users` count what
-    users see meanwhile.
+    `files` the contents, by digest; `stored` is whether they are written. `users` count what users see meanwhile.
     """
 
     host: Host

@@ -39,8 +39,8 @@ class Work:
     """A plan in progress.
 
     `images` are the local references of each host's image; `changed` are the hosts whose step succeeded; `tasks` have
-    started, and `unsafe` are those of them that are not marked rollback_safe; `counting` goes on while
-    hosts change, and `users` is what users saw in the end.
+    started, and `unsafe` are those of them that are not marked rollback_safe; `counting` goes on while hosts change,
+    and `users` is what users saw in the end.
     """
 
     plan: Plan

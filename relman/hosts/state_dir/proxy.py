@@ -12,6 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 
+from relman.hosts.haproxy import MasterCli
 from relman.hosts.ssh.connection import Connection
 from relman.hosts.state_dir import files, location
 from relman.hosts.state_dir.sftp_errors import explained
@@ -131,9 +132,9 @@ def forget(connection: Connection) -> None:
         _keep(connection, name, ())
 
 
-def socket(connection: Connection, number: int) -> str:
-    """The path of the socket of the master with this number."""
-    return location.place(connection, TOP, RUN).of(f"master-{number:d}.sock")
+def master(connection: Connection, number: int) -> MasterCli:
+    """The master with this number, by its socket."""
+    return MasterCli(connection, location.place(connection, TOP, RUN).of(f"master-{number:d}.sock"))
 
 
 def count_socket(connection: Connection, number: int) -> str:

@@ -16,17 +16,15 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
-from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
 from relman.model.errors import MixedFleet, NotServing, PreflightFailed, ProxyDown, StepFailed, Unknown, Unreachable
 from relman.model.proxy import Certificate, HostProxy
-from relman.model.settings import Binding
 from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
 from relman.rollout.acme.issued import present, staying, unanswered
-from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Gathered, Session
 from relman.rollout.images.proxy_image import ProxyImage, fetched, forget_others
 from relman.rollout.proxy.addresses import halves
@@ -34,7 +32,7 @@ from relman.rollout.proxy.build import require_build
 from relman.rollout.proxy.certificate_files import put, tidy
 from relman.rollout.proxy.container import NETWORK, spec
 from relman.rollout.proxy.haproxy_cfg import loaded_as, rendered
-from relman.rollout.proxy.load import load, place, proxies, require_sockets
+from relman.rollout.proxy.load import load, place, proxies, require_free, require_sockets
 from relman.rollout.proxy.lock import proxy_locked
 from relman.rollout.proxy.page import Page
 
@@ -80,8 +78,10 @@ def apply(session: Session, meant: Meant, holder: Lock, progress: Callable[[int,
     with proxy_locked(session, holder):
         # Step 2.
         _make_network(session)
-        paused = _resume(session)
         before, there = kept.read(session.connection), proxies(session)
+        if paused := [c.id for c in there if c.paused]:  # they keep their ports, and answer nobody
+            session.connection.together(*(partial(session.engine.resume, each) for each in paused))
+            there = proxies(session)
         warning = require_build(session, before, meant.proxy, meant.image.reference)
         page = meant.page.file if meant.page else ""
         if meant.page:
@@ -157,20 +157,13 @@ def _make_network(session: Session) -> None:
     networks.create(NETWORK, subnet=chosen.subnet, dynamic=halves(chosen.subnet)[1])
 
 
-def _resume(session: Session) -> bool:
-    """Let proxies that are paused go on: they keep their ports, and answer nobody. Returns whether there were any."""
-    paused = [c for c in proxies(session) if c.paused]
-    for each in paused:
-        session.engine.resume(each.id)
-    return bool(paused)
-
-
 def _start(session: Session, before: ProxyState | None, after: ProxyState, last: int | None) -> None:
     """Start it; the `last` one that runs goes on until it is told to end. Whoever finds both knows by the state, which
     is written first, that this is not done."""
     connection, engine = session.connection, session.engine
     directories = {name: kept.directory(connection, name) for name in (kept.ETC, kept.CERTIFICATES, kept.RUN)}
-    _require_free(session, after.ports - (before.ports if before and last else frozenset()), last)
+    ports = after.ports - (before.ports if before and last else frozenset())
+    require_free(session, ports, StepFailed if last else ProxyDown, "; relman_proxy can say another")
     place(session, after, rendered(after))
     made = engine.create(spec(after, directories, last))
     engine.start(made)
@@ -200,18 +193,9 @@ def _end(session: Session, others: Iterable[Container], state: ProxyState) -> No
         engine.remove(other.id)
 
 
-def _require_free(session: Session, ports: Iterable[int], last: int | None) -> None:
-    if taken := [port for port in sorted(ports) if accepts(session, Binding("tcp", port))]:
-        raise (StepFailed if last else ProxyDown)(
-            f"port {', '.join(map(str, taken))}, which the proxy is to listen on, is in use",
-            host=session.host.name,
-            hint=f"there: ss -ltnp 'sport = :{taken[0]}' names who has it; relman_proxy can say another",
-        )
-
-
 def _says(session: Session, state: ProxyState) -> bool:
     """Whether it says, after a while, that it has loaded its configuration."""
-    cli = MasterCli(session.connection, kept.socket(session.connection, state.number))
+    cli = kept.master(session.connection, state.number)
     wanted, end = loaded_as(rendered(state)), time.monotonic() + _STARTED
     while (said := cli.description()) != wanted and time.monotonic() < end:
         time.sleep(_PAUSE)

@@ -6,7 +6,6 @@ import contextlib
 import re
 import time
 
-from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import RunSpec
 from relman.model.container_settings import ContainerSettings
@@ -36,7 +35,7 @@ def require_build(session: Session, before: ProxyState | None, proxy: HostProxy,
     """
     if before and before.image == image and (before.proxy.metrics or not proxy.metrics):
         return ""
-    said, host = _said(session, image, "-vv"), session.host.name
+    said, host = _said(session, image), session.host.name
     found = next(filter(None, map(_VERSION.match, said)), None)
     if found is None:
         raise PreflightFailed(
@@ -59,7 +58,7 @@ def doubt(session: Session) -> str:
     """A warning about the HAProxy that runs on a host; "" if there is none. Raises what the connection raises."""
     connection = session.connection
     state = kept.read(connection)
-    return _untested(MasterCli(connection, kept.socket(connection, state.number)).version()) if state else ""
+    return _untested(kept.master(connection, state.number).version()) if state else ""
 
 
 def _untested(name: str) -> str:
@@ -79,13 +78,13 @@ def has_metrics(said: list[str]) -> bool:
     return any(_EXPORTER in names for names in services)
 
 
-def _said(session: Session, image: str, option: str) -> list[str]:
-    """What HAProxy says in a container of its own, which is removed, as is one that was left."""
+def _said(session: Session, image: str) -> list[str]:
+    """What haproxy -vv says in a container of its own, which is removed, as is one that was left."""
     engine = session.engine
     with contextlib.suppress(NotFound):
         engine.remove(NAME)
     container = ContainerSettings(entrypoint=("haproxy",), cap_drop=("ALL",))
-    settings = RunSettings(command=(option,), networks=("none",), restart="no", container=container)
+    settings = RunSettings(command=("-vv",), networks=("none",), restart="no", container=container)
     made = engine.create(RunSpec(NAME, image, settings, {}))
     try:
         _start(session, image, made)

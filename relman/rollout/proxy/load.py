@@ -11,6 +11,7 @@ file, which may have been loaded since with the description of the one before:
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from relman.hosts.haproxy import MasterCli, Processes
@@ -35,7 +36,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> bool:
     """Make the proxy route as `after` says; returns whether it had to load anything for that. Raises StepFailed if it
     does not, and then it routes as `before`; and what the connection raises. Its lock must be held."""
     connection, host = session.connection, session.host.name
-    text, cli = rendered(after), MasterCli(connection, kept.socket(connection, after.number))
+    text, cli = rendered(after), kept.master(connection, after.number)
     container = running(session, after)
     seen = cli.processes()
     if seen is None:
@@ -46,7 +47,7 @@ def load(session: Session, before: ProxyState, after: ProxyState) -> bool:
             return False
         after = replace(after, overwritten=after.overwritten + 1)
         text = rendered(after)
-    _require_free(session, before, after)
+    require_free(session, after.ports - before.ports, StepFailed)
     # Step 1.
     kept.draft_config(connection, text)
     _check(session, container)
@@ -107,15 +108,14 @@ def place(session: Session, state: ProxyState, text: str) -> None:
     kept.place_config(session.connection)
 
 
-def _require_free(session: Session, before: ProxyState, after: ProxyState) -> None:
-    """HAProxy finds a port that is taken only when it binds it, and answers nobody meanwhile."""
-    for port in sorted(after.ports - before.ports):
-        if accepts(session, Binding("tcp", port)):
-            raise StepFailed(
-                f"port {port}, which the proxy is to listen on, is in use",
-                host=session.host.name,
-                hint=f"on {session.host.name}: ss -ltnp 'sport = :{port}' names who has it",
-            )
+def require_free(session: Session, ports: Iterable[int], error: type[StepFailed | ProxyDown], hint: str = "") -> None:
+    """Raise this error if a port is in use: HAProxy finds that only when it binds it, and answers nobody meanwhile."""
+    if taken := [port for port in sorted(ports) if accepts(session, Binding("tcp", port))]:
+        raise error(
+            f"port {', '.join(map(str, taken))}, which the proxy is to listen on, is in use",
+            host=session.host.name,
+            hint=f"there: ss -ltnp 'sport = :{taken[0]}' names who has it{hint}",
+        )
 
 
 def _confirmed(cli: MasterCli, seen: Processes) -> bool:

@@ -8,10 +8,8 @@ from relman.hosts.state_dir import proxy as kept
 from relman.model.errors import PreflightFailed, StepFailed
 from relman.model.plan import Plan, Step
 from relman.model.proxy_settings import Protocol
-from relman.model.settings import Binding
-from relman.rollout.busy_ports import accepts
 from relman.rollout.fleet import Fleet, Session
-from relman.rollout.proxy.load import require_sockets, running
+from relman.rollout.proxy.load import require_free, require_sockets, running
 from relman.rollout.proxy.switch import backend_of
 
 
@@ -45,10 +43,9 @@ def faults_of(session: Session, plan: Plan, step: Step) -> Iterator[str]:
     try:
         require_sockets(session)
         running(session, state)
+        if taken := state.claimed(backend):
+            yield taken
+        elif backend.route.listen:
+            require_free(session, {backend.route.listen} - state.ports, StepFailed)
     except (StepFailed, PreflightFailed) as error:
         yield f"{error.what}: {error.hint}"
-        return
-    if taken := state.claimed(backend):
-        yield taken
-    elif (port := backend.route.listen) and port not in state.ports and accepts(session, Binding("tcp", port)):
-        yield f"port {port}, which the proxy is to listen on, is in use: ss -ltnp 'sport = :{port}', there, names who"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
-from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.proxy import Backend, Certificate
 from relman.rollout.fleet import Session
@@ -69,20 +69,23 @@ def status_of(session: Session, backend: str = "") -> ProxyStatus:
     connection, host = session.connection, session.host.name
     if (state := kept.read(connection)) is None:
         return ProxyStatus(host)
-    there, cli = proxies(session), MasterCli(connection, kept.socket(connection, state.number))
+    there, cli = proxies(session), kept.master(connection, state.number)
     found = next((c for c in there if c.name == state.container), None)
     processes = cli.processes() if found and found.running else None
     old = processes.old if processes else frozenset[int]()
-    counts = cli.counts(backend) if processes else {}
+    asked = (partial(cli.counts, backend), cli.description) if processes else (dict, str)
+    written, counts, description, *connections = connection.together(
+        partial(kept.read_config, connection), *asked, *(partial(cli.connections, each) for each in old)
+    )
     return ProxyStatus(
         host,
         found.status if found else "",
         state.image,
-        loaded=bool(processes) and cli.description() == loaded_as(rendered(state)),
+        loaded=description == loaded_as(rendered(state)),
         draining=len(old),
-        connections=sum(map(cli.connections, old)),
+        connections=sum(connections),
         routes=tuple(_routed(backend, counts) for backend in state.backends),
         certificates=state.certificates,
         others=tuple(c.name for c in there if c.running and c.name != state.container),
-        edited=not is_whole(kept.read_config(connection)),
+        edited=not is_whole(written),
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from relman.hosts.haproxy import MasterCli
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
 from relman.model.errors import ProxyDown, StepFailed
@@ -92,7 +91,7 @@ def _switch(session: Session, name: str, backend: Backend | None) -> None:
         load(session, state, _with(state, name, backend))
     limit = max((each.settings.drain(state.proxy.keep_alive) for each in (before, backend) if each), default=0.0)
     drain(
-        MasterCli(session.connection, kept.socket(session.connection, state.number)),
+        kept.master(session.connection, state.number),
         name,
         {server.name for server in backend.servers} if backend else set(),
         idle=max(state.proxy.keep_alive, HEAD),

@@ -47,7 +47,7 @@ class UserCount:
             state = kept.read(connection)
             if state is None:
                 return None
-            master = MasterCli(connection, kept.socket(connection, state.number))
+            master = kept.master(connection, state.number)
             count = cls(connection, backend, master, kept.count_socket(connection, state.number))
         except RelmanError:
             return None
