@@ -16,21 +16,6 @@ from relman.rollout.pre_stop import before_stop
 from relman.rollout.proxy.switch import let_serve
 
 
-def commit(
-    session: Session,
-    step: Step,
-    units: Sequence[Unit],
-    standing: object,
-    cancel: threading.Event,
-    *,
-    unasked: bool,
-) -> None:
-    """From here a reboot brings back the new containers, and no longer the old ones; in between, the proxy begins to
-    send them requests. Arguments, and what it raises, as of `serve`."""
-    serve(session, step, units, standing, cancel, unasked=unasked)
-    retire(session, step)
-
-
 def serve(
     session: Session,
     step: Step,
@@ -62,7 +47,8 @@ def serve(
 
 
 def retire(session: Session, step: Step) -> None:
-    """Stop the old containers that still run, for good. Raises what the engine raises."""
+    """Stop the old containers that still run, for good: from here a reboot brings back the new ones alone. Raises what
+    the engine raises."""
     beside = _beside(step)
     before_stop(session, beside, step.before)
     _retire(session, beside)

@@ -22,7 +22,7 @@ from relman.model.state_dir.lock import Intent, Phase
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import steps
 from relman.rollout.busy_ports import held_port
-from relman.rollout.commit import commit
+from relman.rollout.commit import retire, serve
 from relman.rollout.conclusion import Happened, failed
 from relman.rollout.fleet import Fleet, Session, Watcher
 from relman.rollout.health import await_healthy, watched_of
@@ -249,7 +249,8 @@ def _finish(
     step = _step(session, intent, seen.record.serving)
     there = tuple(o for o in step.old if find(session, o.container))  # others had come as far as pruning
     step = replace(step, old=there)
-    commit(session, step, change.units, standing, cancel, unasked=bool(change.unasked))
+    serve(session, step, change.units, standing, cancel, unasked=bool(change.unasked))
+    retire(session, step)
     record_and_prune(session, plan, step, change, seen, proven=proven)
     detail = f"{entry.release}: its health was not checked: {change.unasked}" if change.unasked else entry.release
     return Outcome(session.host.name, Result.CHANGED, detail, unasked=change.unasked)

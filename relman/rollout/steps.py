@@ -26,7 +26,7 @@ from relman.model.plan import Action, Kind, Observed, Plan, Step, Turn
 from relman.model.state_dir.lock import Intent, OldContainer, Phase
 from relman.model.state_dir.record import Deployed, Unit
 from relman.rollout import busy_ports as ports
-from relman.rollout.commit import commit
+from relman.rollout.commit import retire, serve
 from relman.rollout.fleet import Session, Watcher
 from relman.rollout.health import Healthy, await_healthy, watched_of
 from relman.rollout.looking.askable import stranger
@@ -73,7 +73,8 @@ def do(
     """
     ready = prepare(session, plan, step, seen, image, cancel, watcher)
     if step.action is not Action.VERIFY:
-        commit(session, step, ready.change.units, ready.standing, cancel, unasked=bool(ready.change.unasked))
+        serve(session, step, ready.change.units, ready.standing, cancel, unasked=bool(ready.change.unasked))
+        retire(session, step)
     return ready.change
 
 

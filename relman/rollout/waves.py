@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
+from typing import TypeVar
 
 from relman.model.errors import Cancelled, RelmanError
 from relman.model.plan import Action, Outcome, Result, Step, Wave
@@ -18,6 +19,7 @@ from relman.rollout.proxy import user_check
 from relman.rollout.proxy.counting import Counting, counting
 from relman.rollout.steps import Change, Ready
 
+T = TypeVar("T")
 _LOOK_EVERY = 5.0
 _NOT_PUT_BACK = (Result.FAILED, Result.NOT_SERVING, Result.UNKNOWN)
 
@@ -37,18 +39,28 @@ def do_waves(work: Work) -> None:
 
 
 def _do(work: Work, wave: Wave) -> None:
-    by_host = {s.host: s for s in wave.steps}
+    _note(work, wave, _begin(work, wave, steps.do))
+
+
+def _begin(work: Work, wave: Wave, what: Callable[..., T]) -> Gathered[T]:
+    """`do` or `prepare` of steps.py on all hosts of the wave."""
+    by_host = _steps(wave)
     work.begun.update(by_host)
 
-    def one(session: Session) -> Change:
+    def one(session: Session) -> T:
         host = session.host.name
         image = work.images.get(host, "")
-        return steps.do(session, work.plan, by_host[host], work.seen[host], image, work.cancel, work.watcher)
+        return what(session, work.plan, by_host[host], work.seen[host], image, work.cancel, work.watcher)
 
-    _note(work, by_host, work.fleet.each(one, by_host))
+    return work.fleet.each(one, by_host)
 
 
-def _note(work: Work, by_host: Mapping[str, Step], done: Gathered[Change]) -> None:
+def _steps(wave: Wave) -> dict[str, Step]:
+    return {s.host: s for s in wave.steps}
+
+
+def _note(work: Work, wave: Wave, done: Gathered[Change]) -> None:
+    by_host = _steps(wave)
     work.changed.update(done.answers)
     work.failures.update(done.errors)
     for host, change in done.answers.items():
@@ -67,13 +79,7 @@ def _note(work: Work, by_host: Mapping[str, Step], done: Gathered[Change]) -> No
 def _switch(work: Work, wave: Wave) -> None:
     """Have healthy new containers beside the old ones on all hosts; only then let the proxies send them the
     requests."""
-    by_host = {s.host: s for s in wave.steps}
-    work.begun.update(by_host)
-
-    def ready(session: Session) -> Ready:
-        host = session.host.name
-        image = work.images.get(host, "")
-        return steps.prepare(session, work.plan, by_host[host], work.seen[host], image, work.cancel, work.watcher)
+    by_host = _steps(wave)
 
     def switch(session: Session) -> Change:
         step, made = by_host[session.host.name], prepared.answers[session.host.name]
@@ -88,10 +94,10 @@ def _switch(work: Work, wave: Wave) -> None:
                 )
         return made.change
 
-    prepared = work.fleet.each(ready, by_host)
+    prepared: Gathered[Ready] = _begin(work, wave, steps.prepare)
     work.failures.update(prepared.errors)
     if not prepared.errors:
-        _note(work, by_host, work.fleet.each(switch, by_host))
+        _note(work, wave, work.fleet.each(switch, by_host))
 
 
 def _ended(work: Work, wave: Wave) -> bool:

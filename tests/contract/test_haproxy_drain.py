@@ -64,6 +64,24 @@ def reloaded(real: Real) -> None:
     until(lambda: (found := real.cli.processes()) and found.old, "an old worker")
 
 
+@contextmanager
+def draining(real: Real, *, idle: float) -> Iterator[None]:
+    """A drain that still waits when the block begins, and has ended when it is left."""
+    cli, over = Watched(real.cli), threading.Event()
+
+    def wait() -> None:
+        drain(cli, BACKEND, {"shop-2"}, idle=idle, limit=60.0, meanwhile=int, require=int)
+        over.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until(lambda: cli.asked > 3, "questions")
+    assert not over.is_set()
+    yield
+    waiting.join(60)
+    assert over.is_set()
+
+
 def worker_of(real: Real) -> int:
     """The process that accepts connections."""
     (worker,) = until(real.cli.processes, "an answer").workers
@@ -75,46 +93,27 @@ def test_a_slow_client_is_waited_for(real: Real) -> None:
     head = b"POST / HTTP/1.1\r\nHost: shop\r\nContent-Length: 4\r\nConnection: close\r\n\r\nab"
     with under_way(real, head) as (client, server):
         reloaded(real)
-        cli, over = Watched(real.cli), threading.Event()
-
-        def wait() -> None:
-            drain(cli, BACKEND, {"shop-2"}, idle=0.1, limit=60.0, meanwhile=int, require=int)
-            over.set()
-
-        waiting = threading.Thread(target=wait)
-        waiting.start()
-        until(lambda: cli.asked > 3, "questions")
-        assert not over.is_set()
-        client.sendall(b"cd")
-        until(lambda: server.recv(4096).endswith(b"cd"), "the rest")
-        server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
-        assert until(lambda: client.recv(4096), "the answer").endswith(b"ok")
-        waiting.join(60)
-        assert over.is_set()
+        with draining(real, idle=0.1):
+            client.sendall(b"cd")
+            until(lambda: server.recv(4096).endswith(b"cd"), "the rest")
+            server.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+            assert until(lambda: client.recv(4096), "the answer").endswith(b"ok")
 
 
 def test_who_is_connected_and_has_asked_nothing_yet_is_waited_for(real: Real) -> None:
     """As browsers connect before they have a request: its first one goes to the old container."""
-    with socket.create_server(("127.0.0.1", real.backend)) as listening:
-        with socket.create_connection(("127.0.0.1", real.port)) as client:
-            until(lambda: real.cli.connections(worker_of(real)), "its connection")
-            reloaded(real)
-            cli, over = Watched(real.cli), threading.Event()
-
-            def wait() -> None:
-                drain(cli, BACKEND, {"shop-2"}, idle=60.0, limit=60.0, meanwhile=int, require=int)
-                over.set()
-
-            waiting = threading.Thread(target=wait)
-            waiting.start()
-            until(lambda: cli.asked > 3, "questions")
-            assert not over.is_set()
+    with (
+        socket.create_server(("127.0.0.1", real.backend)) as listening,
+        socket.create_connection(("127.0.0.1", real.port)) as client,
+    ):
+        until(lambda: real.cli.connections(worker_of(real)), "its connection")
+        reloaded(real)
+        with draining(real, idle=60.0):
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             with listening.accept()[0] as server:
                 server.sendall(b"HTTP/1.0 200 OK\r\n\r\nok")
             assert until(lambda: client.recv(4096), "the answer").endswith(b"ok")
-        waiting.join(60)
-        assert over.is_set()
+            client.close()
 
 
 def test_a_websocket_lasts_for_the_limit(real: Real) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -29,9 +30,9 @@ ASKED = Asked("new", "2026-02-01T00:00:00Z", "a@b", "shop", "production")
 READY = Rehearsed("h1", RehearsalResult.READY, "healthy", boot=0.5)
 
 
-def report(*found: Rehearsed | Exception) -> RehearsalReport:
-    """What came of it, host by host."""
-    hosts = tuple(HostRehearsal(f"h{n}") for n in range(1, len(found) + 1))
+def report(*found: Rehearsed | Exception, alone: Mapping[str, str] | None = None) -> RehearsalReport:
+    """What came of it, host by host, where these processes must not run twice."""
+    hosts = tuple(HostRehearsal(f"h{n}", alone=alone or {}) for n in range(1, len(found) + 1))
     plan = Rehearsal("new", "shop", "production", "117", "sha256:" + "0" * 64, hosts)
     by_host = {
         h.host: replace(f, host=h.host) if isinstance(f, Rehearsed) else f for h, f in zip(hosts, found, strict=True)
@@ -99,7 +100,7 @@ def test_the_end_counts_and_names_who_is_not_ready() -> None:
 def test_what_was_not_started_is_said_to_people_and_to_programs() -> None:
     """A line for it, and a key."""
     alone = {"job": "max_hosts: 1"}
-    done = report(replace(READY, alone=alone), replace(READY, alone=alone))
+    done = report(READY, READY, alone=alone)
     out = io.StringIO()
     show_rehearsal(Output(json=False, environ={}, stdout=out, stderr=io.StringIO(), stdin=None), done)
     assert out.getvalue().splitlines()[1:] == [

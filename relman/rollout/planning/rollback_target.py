@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relman.model.errors import PreflightFailed
 from relman.model.formats.text import hosts_by
@@ -17,12 +17,11 @@ from relman.model.state_dir.record import Deployed, HostRecord
 
 @dataclass(frozen=True)
 class RollbackTarget:
-    """The release that all hosts return to, and each host's own entry of it; `lacking` are hosts that have none."""
+    """The release that hosts return to, and each host's own entry of it."""
 
     release: str
     manifest: ManifestDigest
     entries: Mapping[str, Deployed]
-    lacking: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def agreed_target(
     if len(alone) == 1:
         lacking = [c.host for c in choices if not c.takes(alone[0])]
         if partly:
-            return replace(_target_of([c for c in choices if c.host not in lacking], alone[0]), lacking=tuple(lacking))
+            return _target_of([c for c in choices if c.host not in lacking], alone[0])
         raise _unknown_to(lacking, alone[0][0], _Typing(place, left_out), choices)
     raise _disagreement(choices, _Typing(place, left_out))
 
@@ -108,7 +107,7 @@ def named_target(
             details=[f"{h}: {e.manifest}, deployed at {e.at} by {e.by}" for h, e in entries.items()],
             hint="find out which one is right, and leave the other hosts out: --exclude HOST --reason WHY",
         )
-    return RollbackTarget(release, manifests.pop(), entries, tuple(lacking))
+    return RollbackTarget(release, manifests.pop(), entries)
 
 
 def before(record: HostRecord, leaving: Deployed) -> Deployed | None:

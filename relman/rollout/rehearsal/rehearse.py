@@ -18,7 +18,7 @@ from functools import partial
 
 from relman.docker.creation import PREDEFINED
 from relman.model.errors import Cancelled, CheckFailed, RelmanError, StepFailed, Unknown, Unreachable
-from relman.model.plan import Kind, Observed, Step
+from relman.model.plan import Kind, Observed, Plan, Step
 from relman.model.state_dir.record import Unit
 from relman.rollout.file_sets import bring, equipped
 from relman.rollout.fleet import Fleet, Session, Watcher
@@ -112,7 +112,7 @@ def _each(
 
     def one(session: Session) -> Rehearsed:
         mine = hosts[session.host.name]
-        done = replace(_one(session, asked, mine, watcher, cancel), alone=mine.alone)
+        done = _one(session, asked, mine, watcher, cancel)
         watcher.host(mine.host, str(done.result))
         return done
 
@@ -131,19 +131,20 @@ def _one(session: Session, asked: Asked, mine: HostRehearsal, watcher: Watcher, 
         return Rehearsed(host, RehearsalResult.NOT_READY, mine.lacks, hint=mine.hint)
     if step is None:
         return Rehearsed(host, RehearsalResult.READY, SERVES)
-    _require(session, asked, mine, step)
+    plan = bare_plan(asked, Kind.ROLLBACK, step.entry.release, ())
+    _require(session, plan, mine, step)
     if not mine.units:
         return Rehearsed(host, RehearsalResult.NOT_REHEARSED, "image, secrets and files are there")
     try:
-        return _started(session, asked, mine, step, watcher, cancel)
+        return _started(session, asked, plan, mine, step, watcher, cancel)
     finally:
         watcher.host(host, "removing")
         clear(session, asked)
 
 
-def _require(session: Session, asked: Asked, mine: HostRehearsal, step: Step) -> None:
+def _require(session: Session, plan: Plan, mine: HostRehearsal, step: Step) -> None:
     """Raise StepFailed where the host lacks what a rollback needs besides the image."""
-    plan, host = bare_plan(asked, Kind.ROLLBACK, step.entry.release, ()), session.host.name
+    host = session.host.name
     bring(session, plan, step.entry)
     if step.entry.settings.proxied and (faults := list(faults_of(session, plan, step))):
         raise StepFailed("; ".join(faults), host=host)
@@ -157,9 +158,15 @@ def _require(session: Session, asked: Asked, mine: HostRehearsal, step: Step) ->
 
 
 def _started(
-    session: Session, asked: Asked, mine: HostRehearsal, step: Step, watcher: Watcher, cancel: threading.Event
+    session: Session,
+    asked: Asked,
+    plan: Plan,
+    mine: HostRehearsal,
+    step: Step,
+    watcher: Watcher,
+    cancel: threading.Event,
 ) -> Rehearsed:
-    plan, entry = bare_plan(asked, Kind.ROLLBACK, step.entry.release, ()), step.entry
+    entry = step.entry
     runs = {u.process: equipped(session, plan, entry, entry.settings.run_of(u.process)) for u in mine.units}
 
     def made(unit: Unit) -> Unit:
@@ -180,8 +187,7 @@ def _started(
 
 def concluded(asked: Asked, plan: Rehearsal, found: Mapping[str, Rehearsed | RelmanError]) -> RehearsalReport:
     """The report of what was found on each host. Pure."""
-    alone = {host.host: host.alone for host in plan.hosts}
-    hosts = tuple(_result(found[host], host, alone[host]) for host in alone)
+    hosts = tuple(replace(_result(found[each.host], each.host), alone=each.alone) for each in plan.hosts)
     report = RehearsalReport(plan, hosts)
     details = [line for each in hosts for line in _lines(each)]
     what = f"the rehearsal of a rollback of {plan.service} to {plan.release} in {plan.environment}"
@@ -207,14 +213,14 @@ def _hint(asked: Asked) -> str:
     return f"what serves was not touched; correct the cause, then: relman rollback {asked.place} --rehearse"
 
 
-def _result(found: Rehearsed | RelmanError, host: str, alone: Mapping[str, str]) -> Rehearsed:
+def _result(found: Rehearsed | RelmanError, host: str) -> Rehearsed:
     if isinstance(found, Rehearsed):
         return found
     if isinstance(found, Cancelled):
-        return Rehearsed(host, RehearsalResult.NOT_REHEARSED, found.what, alone=alone)
+        return Rehearsed(host, RehearsalResult.NOT_REHEARSED, found.what)
     result = RehearsalResult.UNKNOWN if isinstance(found, Unreachable) else RehearsalResult.NOT_READY
     what = f"no answer: {found.what}" if result is RehearsalResult.UNKNOWN else found.what
-    return Rehearsed(host, result, what, tuple(found.details), found.hint or "", alone=alone)
+    return Rehearsed(host, result, what, tuple(found.details), found.hint or "")
 
 
 def _lines(each: Rehearsed) -> list[str]:
