@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from relman.model.errors import RelmanError
 from relman.model.host import Host
 from relman.model.proxy import Certificate
 from relman.model.state_dir.lock import Lock
-from relman.rollout.acme.certify import CertificateGroup, certify, conclude
+from relman.rollout.acme.certify import CertificateGroup, Certified, certify
 from relman.rollout.acme.issued import held, lacking
 from relman.rollout.fleet import Fleet, Gathered, Watcher
 from relman.rollout.proxy.apply import Applied, Meant
@@ -38,40 +37,16 @@ def groups_of(meant: Mapping[str, Meant], accounts: Mapping[str, bytes]) -> tupl
     return tuple(found.values())
 
 
-@dataclass(frozen=True)
-class Renewal:
-    """New certificates: those that were `issued`, why others were not, by host name, and what was `done` on each host;
-    `before` are those that each host had."""
-
-    issued: tuple[Certificate, ...] = ()
-    refused: Mapping[str, RelmanError] = field(default_factory=dict)
-    done: Gathered[Applied] = field(default_factory=lambda: Gathered({}))
-    before: Mapping[str, Collection[Certificate]] = field(default_factory=dict)
-
-    def conclude(self, *, changed: bool) -> None:
-        """Raise what came of it unless all is well; `changed` is whether anything was on the hosts."""
-        conclude(self.refused, self.before, datetime.now(UTC), changed=changed)
-
-
-def renew(fleet: Fleet, groups: Sequence[CertificateGroup], holder: Lock, watcher: Watcher) -> Renewal:
+def renew(fleet: Fleet, groups: Sequence[CertificateGroup], holder: Lock, watcher: Watcher) -> Certified:
     """Get the certificates that a host lacks, or that are to be renewed, and put them on the hosts. Raises what the
     hosts raise before anything is ordered."""
-    renewal = Renewal()
+    certified = Certified()
     for group in groups:
         before = fleet.each(held, group.wanted).all("looking at the certificates")
         if names := lacking(group.wanted, before, datetime.now(UTC)):
-            found = certify(fleet, group, names, holder, watcher)
-            renewal = Renewal(
-                (*renewal.issued, *found.issued),
-                {**renewal.refused, **found.refused},
-                _both(renewal.done, found.done),
-                {**renewal.before, **before},
-            )
-    return renewal
-
-
-def _both(one: Gathered[Applied], other: Gathered[Applied]) -> Gathered[Applied]:
-    return Gathered({**one.answers, **other.answers}, {**one.errors, **other.errors})
+            certified.before |= before
+            certified.add(certify(fleet, group, names, holder, watcher))
+    return certified
 
 
 def together(first: Gathered[Applied], then: Gathered[Applied]) -> Gathered[Applied]:

@@ -10,7 +10,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from relman.app.context import Context
-from relman.app.deployments.acme import Renewal, groups_of, names_of, renew
+from relman.app.deployments.acme import groups_of, names_of, renew
 from relman.app.deployments.rollouts import new_asked
 from relman.app.deployments.secrets import proxy_secrets_of
 from relman.app.environments import Request
@@ -20,7 +20,7 @@ from relman.model.host import Environment
 from relman.model.image import ImageRef, ManifestDigest
 from relman.model.proxy import Certificate
 from relman.model.state_dir.lock import Lock
-from relman.rollout.acme.certify import CertificateGroup
+from relman.rollout.acme.certify import CertificateGroup, Certified
 from relman.rollout.fleet import Fleet, Gathered, Session, Watcher
 from relman.rollout.images.proxy_image import ProxyImage
 from relman.rollout.proxy import apply as proxy
@@ -54,7 +54,7 @@ class HostProxies:
 
         return self.fleet.each(one, self.meant)
 
-    def renew(self, watcher: Watcher) -> Renewal:
+    def renew(self, watcher: Watcher) -> Certified:
         """Get the certificates that they lack, or that are to be renewed."""
         return renew(self.fleet, self.groups, self.holder, watcher)
 

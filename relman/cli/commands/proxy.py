@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from relman.app.deployments.acme import Renewal, together
+from relman.app.deployments.acme import together
 from relman.app.deployments.proxies import HostProxies, open_proxies
 from relman.app.documents.hosts import proxies_document, proxy_document
 from relman.app.environments import Request
@@ -16,6 +16,7 @@ from relman.cli.output.progress import Screen
 from relman.cli.verb import CommandContext, verb
 from relman.model.formats.text import hosts_by, some
 from relman.model.proxy import Certificate
+from relman.rollout.acme.certify import Certified
 from relman.rollout.fleet import Gathered
 from relman.rollout.proxy.apply import Applied, conclude
 from relman.rollout.proxy.status import ProxyStatus, RoutedService
@@ -52,10 +53,10 @@ def _apply(context: CommandContext, proxies: HostProxies) -> None:
     screen = Screen(context.output)
     with screen.showing(list(proxies.meant)):
         done = proxies.apply(screen)
-        renewal = Renewal() if done.errors else proxies.renew(screen)
-    ended = together(done, renewal.done)
-    tell(context, ended, renewal.issued)
-    renewal.conclude(changed=any(each.changed for each in ended.answers.values()))
+        certified = Certified() if done.errors else proxies.renew(screen)
+    ended = together(done, certified.done)
+    tell(context, ended, certified.issued)
+    certified.conclude(changed=any(each.changed for each in ended.answers.values()))
 
 
 def _remove(context: CommandContext, proxies: HostProxies, environment: str, *, yes: bool) -> None:

@@ -45,11 +45,23 @@ class CertificateGroup:
 @dataclass
 class Certified:
     """What came of it: the certificates that were `issued`, why others were not, by host name, and what was `done` on
-    each host."""
+    each host; `before` are those that each host had."""
 
     issued: list[Certificate] = field(default_factory=list)
     refused: dict[str, RelmanError] = field(default_factory=dict)
     done: Gathered[Applied] = field(default_factory=lambda: Gathered({}))
+    before: dict[str, Collection[Certificate]] = field(default_factory=dict)
+
+    def add(self, other: Certified) -> None:
+        """What came of it with another authority or account, too."""
+        self.issued += other.issued
+        self.refused |= other.refused
+        self.before |= other.before
+        self.done = Gathered({**self.done.answers, **other.done.answers}, {**self.done.errors, **other.done.errors})
+
+    def conclude(self, *, changed: bool) -> None:
+        """Raise what came of it unless all is well; `changed` is whether anything was on the hosts."""
+        conclude(self.refused, self.before, datetime.now(UTC), changed=changed)
 
 
 def certify(fleet: Fleet, group: CertificateGroup, names: Sequence[str], holder: Lock, watcher: Watcher) -> Certified:
