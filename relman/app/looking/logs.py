@@ -148,9 +148,8 @@ class Logs:
         span = self.selection.on(session.now)
         takes = self._takes(span)
         if not self.selection:  # then the last lines are most likely among the last ones of all services
-            recent = [
-                *filter(takes, session.engine.logs(container.id, min(_AMONG * self.tail, _MOST), timestamps=True))
-            ]
+            among = session.engine.logs(container.id, min(_AMONG * self.tail, _MOST), timestamps=True)
+            recent = [line for line in among if takes(line)]
             if len(recent) >= self.tail:
                 return recent[-self.tail :]
         return session.engine.logs_within(container.id, span.since, span.until, takes)[-self.tail :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container, RunSpec
@@ -34,9 +35,10 @@ def addressed(session: Session, step: Step, units: Sequence[Unit]) -> Iterator[M
         return
     assert session.lease  # noqa: S101  # whoever changes a service holds its lock
     with proxy_locked(session, session.lease.lock):
-        olds = {old: session.engine.inspect(old.container) for old in step.old}
-        inherited = {c.slot: address_of(c) for old, c in olds.items() if old.process in step.stop_first}
-        held = {address_of(c) for c in olds.values()}
+        olds = session.connection.together(*(partial(session.engine.inspect, old.container) for old in step.old))
+        pairs = zip(step.old, olds, strict=True)
+        inherited = {c.slot: address_of(c) for old, c in pairs if old.process in step.stop_first}
+        held = {address_of(c) for c in olds}
         found = dict[str, str]()
         for unit in own:
             before = address_of(session.engine.inspect(unit.container)) if unit.container else ""
