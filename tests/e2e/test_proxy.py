@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from relman.cli.exits import Exit
 from tests.e2e.proxied import BEHIND, NAME, first_of, haproxy, inventory, lossless, newer_haproxy
 from tests.e2e.stage import ALL_AT_ONCE, Stage
 from tests.lab.load import load
@@ -66,8 +67,15 @@ def test_nobody_notices_that_relman_dies_and_recovers(proxied: Stage) -> None:
 
 def test_what_stands_in_the_way_is_said_before_anything_changes(proxied: Stage) -> None:
     """A service without a route, and one without a proxy; an image without HAProxy; a proxy that still routes is not
-    removed."""
+    removed. Of a host that does not answer nothing is said, and all of the others."""
     proxied.deploy("behind-1", *ALL_AT_ONCE)
+    known, gone = proxied.inventory.read_text(), proxied.lab.hosts[2].address
+    proxied.inventory.write_text(known.replace(gone, f"{gone.rpartition('.')[0]}.99"))
+    seen = proxied.relman("--json", "proxy", "status", "-e", "production", code=Exit.UNKNOWN)
+    assert [row["host"] for row in json.loads(seen.out.splitlines()[0])["hosts"]] == ["h1", "h2"]
+    assert "no answer from h3" in seen.err
+    assert "--exclude HOST" in proxied.relman("maintenance", "on", "-e", "production", code=Exit.NOTHING_CHANGED).text
+    proxied.inventory.write_text(known)
     inventory(proxied, proxied.repository.tag("behind-1"), demo={"hosts": [NAME]})
     assert "is no image of HAProxy" in proxied.relman("proxy", "apply", "-e", "production", code=4).text
     inventory(proxied, haproxy(proxied, 1), demo={"hosts": [NAME]})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from relman.app.context import Context
 from relman.app.deployments.acme import groups_of, names_of, renew
-from relman.app.deployments.rollouts import new_asked
+from relman.app.deployments.rollouts import new_asked, require_all
 from relman.app.deployments.secrets import proxy_secrets_of
 from relman.app.environments import Request
 from relman.app.factories import login_of, registry_of
@@ -69,13 +69,15 @@ class HostProxies:
 
     def status(self) -> Gathered[ProxyStatus]:
         """What each is, and what could not be looked at."""
-        return self.fleet.each(status_of)
+        return self.fleet.ask(status_of)
 
 
 @contextmanager
-def open_proxies(context: Context, request: Request, *, resolve: bool = False) -> Iterator[HostProxies]:
+def open_proxies(
+    context: Context, request: Request, *, resolve: bool = False, every: bool = True
+) -> Iterator[HostProxies]:
     """The proxies of the selected hosts, connected; with `resolve` the names of their images and certificates are
-    resolved.
+    resolved. Unless `every` host has to be there, those that do not answer are errors of what is asked.
 
     Raises UsageError if `resolve` finds no host that is to have one, PreflightFailed for certificates, and what a
     registry raises.
@@ -84,7 +86,8 @@ def open_proxies(context: Context, request: Request, *, resolve: bool = False) -
     chosen = selected.environment
     meant, groups = _resolved(context, chosen) if resolve else ({}, ())
     with Fleet(chosen, "") as fleet:
-        fleet.require_all()
+        if every:
+            require_all(fleet)
         asked = new_asked(context, request, _NAME, selected)
         yield HostProxies(fleet, new_lock(asked, f"changing the proxies of {chosen.name}"), meant, groups)
 

@@ -18,7 +18,7 @@ from relman.model.formats.text import hosts_by, some
 from relman.model.proxy import Certificate
 from relman.rollout.acme.certify import Certified
 from relman.rollout.fleet import Gathered
-from relman.rollout.proxy.apply import Applied, conclude
+from relman.rollout.proxy.apply import Applied, conclude, require_answers
 from relman.rollout.proxy.status import ProxyStatus, RoutedService
 
 
@@ -40,7 +40,7 @@ def proxy(context: CommandContext, what: str, request: Request, yes: bool) -> No
     All environments of a host share its proxy. Requests go through it to every service with deploy.proxy, by the routes
     of the inventory (relman_routes).
     """
-    with open_proxies(context, request, resolve=what == "apply") as proxies:
+    with open_proxies(context, request, resolve=what == "apply", every=what != "status") as proxies:
         if what == "status":
             _show(context, request.environment, proxies.status())
         elif what == "apply":
@@ -94,6 +94,7 @@ def _show(context: CommandContext, environment: str, found: Gathered[ProxyStatus
         for each in row.certificates:
             if each.is_due(now):
                 context.output.warn(f"{row.host}: {each.warning(now)}")
+    require_answers(found.errors)
     found.all("looking at the proxies")
 
 

@@ -20,7 +20,16 @@ from functools import partial
 
 from relman.hosts.state_dir import proxy as kept
 from relman.model.container import Container
-from relman.model.errors import MixedFleet, NotServing, PreflightFailed, ProxyDown, StepFailed, Unknown, Unreachable
+from relman.model.errors import (
+    MixedFleet,
+    NotServing,
+    PreflightFailed,
+    ProxyDown,
+    RelmanError,
+    StepFailed,
+    Unknown,
+    Unreachable,
+)
 from relman.model.proxy import Certificate, HostProxy
 from relman.model.state_dir.lock import Lock
 from relman.model.state_dir.proxy import ProxyState
@@ -230,12 +239,22 @@ def conclude(ended: Gathered[Applied]) -> None:
     """Raise what a command came to unless all is well: NotServing where a proxy does not run, Unknown where a host did
     not answer any more, MixedFleet where others were changed, and else what failed. Pure."""
     errors = ended.errors
-    details = [f"{host}: {line}" for host, error in errors.items() for line in (error.what, *error.details)]
-    hint = next((error.hint for error in errors.values() if error.hint), "")
+    details, hint = _details(errors)
     if down := [host for host, error in errors.items() if isinstance(error, ProxyDown)]:
         raise NotServing(f"the proxy does not run on {', '.join(down)}", details=details, hint=hint)
-    if silent := [host for host, error in errors.items() if isinstance(error, Unreachable)]:
-        raise Unknown(f"no answer from {', '.join(silent)}", details=details, hint=hint)
+    require_answers(errors)
     if errors and any(each.changed for each in ended.answers.values()):
         raise MixedFleet(f"the proxies of {', '.join(errors)} are as before", details=details, hint=hint)
     ended.all("changing the proxies")
+
+
+def require_answers(errors: Mapping[str, RelmanError]) -> None:
+    """Raise Unknown if one of these, by host, is that it did not answer. Pure."""
+    details, hint = _details(errors)
+    if silent := [host for host, error in errors.items() if isinstance(error, Unreachable)]:
+        raise Unknown(f"no answer from {', '.join(silent)}", details=details, hint=hint)
+
+
+def _details(errors: Mapping[str, RelmanError]) -> tuple[list[str], str]:
+    details = [f"{host}: {line}" for host, error in errors.items() for line in (error.what, *error.details)]
+    return details, next((error.hint for error in errors.values() if error.hint), "")
